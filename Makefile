@@ -1,0 +1,55 @@
+# Everything a newcomer needs: `make demo`, `make test`. All of it lives in .venv, made on first use.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+DEV    := $(VENV)/.installed-dev
+DOCS   := $(VENV)/.installed-docs
+
+.PHONY: demo test test-fast check format docs bench clean
+
+demo: $(STAMP)          ## the main job, on the embedded models and a text that ships with the project
+	$(BIN)/entsemble demo
+
+test: $(DEV)            ## every test, the real embedded models included
+	$(BIN)/entsemble models pull smollm2-135m gemma-3-270m minilm-l6
+	$(BIN)/python -m pytest
+
+test-fast: $(DEV)       ## the tests that need no model
+	$(BIN)/python -m pytest -m "not models and not slow"
+
+check: $(DEV)           ## what every commit must pass
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -m "not models and not slow and not corpora"
+
+format: $(DEV)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(DOCS)           ## the documentation site, warnings are errors
+	$(BIN)/mkdocs build --strict
+
+bench: $(STAMP)         ## the committed measurements, made again (needs the corpora, takes an hour)
+	$(BIN)/python benchmarks/quality/run.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded]'
+	@touch $@
+
+$(DEV): $(STAMP) constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,hub]' \
+	  hypothesis import-linter mypy nervaluate pre-commit pytest pytest-xdist ruff seqeval
+	@touch $@
+
+$(DOCS): $(DEV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt mkdocs mkdocs-material
+	@touch $@
+
+clean:
+	rm -rf $(VENV) site dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

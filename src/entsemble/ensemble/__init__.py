@@ -1,0 +1,1 @@
+"""EL4NER: the pipeline and its four stages. Read pipeline.py first."""

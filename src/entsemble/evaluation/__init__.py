@@ -1,0 +1,1 @@
+"""How good an answer is: counts, matching, intervals, calibration, and the report."""

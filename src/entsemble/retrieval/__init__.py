@@ -1,0 +1,1 @@
+"""Which annotated sentences to show: span and sentence similarity, and the index of a pool."""
