@@ -1,0 +1,18 @@
+"""TOML on every supported Python."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+TOMLDecodeError = tomllib.TOMLDecodeError
+
+
+def loads(text: str) -> dict[str, Any]:
+    """The values of a TOML text; TOMLDecodeError where it is none."""
+    return dict(tomllib.loads(text))

@@ -1,0 +1,322 @@
+"""Configuration -> wired objects. The only place that joins the parts; nothing here finds an entity."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from entsemble.backends import hub
+from entsemble.backends.catalogue import ModelCard, card
+from entsemble.backends.embedding import LlamaCppEncoder, SentenceTransformerEncoder
+from entsemble.backends.llamacpp import Engine, LlamaCppModel
+from entsemble.backends.openai_http import OpenAIModel
+from entsemble.backends.pull import OnProgress, pull, silent
+from entsemble.backends.registry import ModelSpec, ServerModel, parse_model
+from entsemble.backends.tagging import best_tagger
+from entsemble.data.formats import read
+from entsemble.data.options import ReadOptions
+from entsemble.data.windows import window_documents, windows
+from entsemble.ensemble.document import Extracted, Failed, extract_documents
+from entsemble.ensemble.member import Member
+from entsemble.ensemble.pipeline import Pipeline, Rules
+from entsemble.ensemble.retrieve import pre_extract
+from entsemble.ensemble.voting import vote_named
+from entsemble.errors import ConfigError, DataError, EntsembleError
+from entsemble.prompting.labels import label_set
+from entsemble.prompting.template import template
+from entsemble.protocols import Encoder, LanguageModel
+from entsemble.retrieval.index import PoolIndex, vectors_of
+from entsemble.retrieval.store import Store, StoredEncoder, stored_spans
+from entsemble.running.local import LocalMapper
+from entsemble.settings import Environment, MemberSettings, Settings
+from entsemble.types import Document, LabelSet
+
+ZERO_SHOT = "zero-shot-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told how far things are.
+
+    Attributes:
+        pull: bytes of a model being downloaded or converted.
+        step: (what, done, total) of a pool's preparation.
+    """
+
+    pull: OnProgress = silent
+    step: Callable[[str, int, int], None] = lambda what, done, total: None
+
+
+@dataclass(frozen=True, slots=True)
+class Extractor:
+    """A wired ensemble, ready for documents.
+
+    Attributes:
+        pipeline: the four stages.
+        mapper: where sentences run.
+        language: of the texts, for their sentence boundaries.
+    """
+
+    pipeline: Pipeline
+    mapper: LocalMapper
+    language: str
+
+    def extract(self, documents: Iterable[Document]) -> Iterator[Extracted | Failed]:
+        """Find the mentions of each document, in order."""
+
+        def split(document: Document) -> list[tuple[int, str]]:
+            return [(w.start, w.text) for w in windows(document, language=self.language)]
+
+        return extract_documents(documents, split, self.pipeline.run, self.mapper)
+
+
+class Assembly:
+    """Builds what a run needs, each model once, and closes it at the end.
+
+    Use it in a `with` statement.
+
+    Args:
+        settings: what the user asked for.
+        environment: where things are kept.
+        watch: told about downloads and preparations.
+    """
+
+    def __init__(self, settings: Settings, environment: Environment, watch: Watch | None = None) -> None:
+        self.settings, self.environment, self.watch = settings, environment, watch or Watch()
+        self._open = ExitStack()
+        self._models: dict[tuple[object, ...], LanguageModel] = {}
+        self._encoder: Encoder | None = None
+
+    def __enter__(self) -> Assembly:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def extractor(self) -> Extractor:
+        """The ensemble as configured.
+
+        Raises:
+            ConfigError: what was asked cannot be right.
+            DataError: the pool cannot be read, or names labels that were not asked for.
+            ModelError: a model cannot be had.
+        """
+        documents = self.pool_documents()
+        labels = self.labels(documents)
+        members = self.members()
+        index = self.pool_index(documents, labels, members) if documents else None
+        return Extractor(
+            Pipeline(members, labels, index, self._rules(members)), LocalMapper(self._workers()), self.settings.language
+        )
+
+    def pool_documents(self) -> list[Document]:
+        """The pool in sentences; empty where there is no pool.
+
+        Raises:
+            DataError: it cannot be read, or is empty.
+        """
+        path = self.settings.pool.path
+        if path is None:
+            return []
+        language = self.settings.language
+        whole = read(path, options=ReadOptions(discontinuous="hull"))
+        parts = [part for document in whole for part in window_documents(document, language=language)]
+        if not any(part.mentions for part in parts):
+            raise DataError("no annotated mention in it; a pool needs sentences with mentions to show", path)
+        return parts
+
+    def labels(self, pool: Sequence[Document]) -> LabelSet:
+        """The label set asked for, or, where none was, the pool's own.
+
+        Raises:
+            ConfigError: neither labels nor a pool.
+            DataError: the pool holds labels that were not asked for.
+        """
+        found = Counter(m.label for d in pool for m in d.mentions)
+        asked = self.settings.labels or dict.fromkeys(sorted(found), "")
+        if not asked:
+            raise ConfigError(
+                'no labels: name them with --labels "person,organisation", or give a --pool that has some'
+            )
+        unknown = sorted(found.keys() - asked.keys())
+        if unknown:
+            counts = ", ".join(f"{name} ({found[name]} mentions)" for name in unknown)
+            raise DataError(
+                f"labels that were not asked for: {counts}; ask for them too, or take them out of the pool",
+                self.settings.pool.path,
+            )
+        nested = self.settings.nested
+        return label_set(asked, nested=any(map(_has_nested, pool)) if nested is None else nested)
+
+    def members(self) -> list[Member]:
+        """The members, their models loaded; two members with one model share it."""
+        if not self.settings.members:
+            raise ConfigError("no members: an ensemble needs at least one [[members]] table or --model")
+        made = [self._member(m) for m in self.settings.members]
+        names = [m.name for m in made]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ConfigError(f"two members are called {twice[0]!r}; give each a `name` of its own")
+        return made
+
+    def encoder(self) -> Encoder:
+        """The encoder of retrieval, what it encoded kept on disk."""
+        if self._encoder is None:
+            self._encoder = self._make_encoder()
+        return self._encoder
+
+    def pool_index(self, documents: Sequence[Document], labels: LabelSet, members: Sequence[Member]) -> PoolIndex:
+        """The pool, ready to be searched. Goes on where an earlier preparation of the same pool stopped."""
+        pool = self.settings.pool
+        store = Store(self.environment.cache / "pools.sqlite")
+        if pool.spans == "members" and pool.similarity == "span":
+            spans = self._pre_extracted(documents, labels, members, store)
+        else:
+            spans = [tuple(m.text for m in d.mentions) for d in documents]
+        prepared = StoredEncoder(
+            self.encoder(), store, lambda done, total: self.watch.step("encoding the pool", done, total)
+        )
+        return PoolIndex(
+            documents,
+            vectors_of(documents, spans, prepared),
+            encoder=self.encoder(),
+            tagger=best_tagger(self.settings.language),
+            similarity=pool.similarity,
+            seed=self.settings.seed,
+        )
+
+    def _pre_extracted(
+        self, documents: Sequence[Document], labels: LabelSet, members: Sequence[Member], store: Store
+    ) -> list[tuple[str, ...]]:
+        told = [m.model.fingerprint for m in members] + [ZERO_SHOT] + [f"{x.readable}\0{x.definition}" for x in labels]
+        owner = "spans:" + hashlib.sha256("\0\0".join(told).encode()).hexdigest()
+        known = stored_spans(
+            owner,
+            [d.text for d in documents],
+            lambda text: pre_extract(text, members, labels)[0],
+            store,
+            lambda done, total: self.watch.step("pre-extracting the pool's spans", done, total),
+        )
+        return [known[d.text] for d in documents]
+
+    def _rules(self, members: Sequence[Member]) -> Rules:
+        verification, names = self.settings.verification, [m.name for m in members]
+        if verification.member and verification.member not in names:
+            raise ConfigError(
+                f"[verification] member {verification.member!r} is no member; members: {', '.join(names)}"
+            )
+        return Rules(
+            vote=vote_named(self.settings.classification.vote),
+            threshold=self.settings.classification.threshold,
+            verifier=verification.member or None,
+            verifier_threshold=verification.threshold,
+            shots=self.settings.pool.shots,
+        )
+
+    def _workers(self) -> int:
+        """As many sentences in flight as members: while one member reads a sentence, the other reads another."""
+        return self.settings.workers or min(len(self.settings.members), _cores())
+
+    def _threads(self) -> int:
+        return self.settings.threads or max(1, _cores() // self._workers())
+
+    def _member(self, member: MemberSettings) -> Member:
+        spec = parse_model(member.model)
+        model = self._model(spec, member)
+        return Member(member.name or spec.name, model, template(member.template), template(ZERO_SHOT), member.weight)
+
+    def _model(self, spec: ModelSpec, member: MemberSettings) -> LanguageModel:
+        key = (spec.source, member.base_url, member.api, member.choose, member.context, member.gpu_layers)
+        if key not in self._models:
+            model = self._server(spec, member) if isinstance(spec.source, ServerModel) else self._local(spec, member)
+            self._open.callback(model.close)
+            self._models[key] = model
+        return self._models[key]
+
+    def _server(self, spec: ModelSpec, member: MemberSettings) -> LanguageModel:
+        if not isinstance(spec.source, ServerModel) or member.base_url is None:
+            raise ConfigError(f'{member.model}: a server\'s model needs a base_url, such as "http://localhost:8000/v1"')
+        return OpenAIModel(
+            member.name or spec.name,
+            member.base_url,
+            spec.source.model,
+            self.environment.keys.get(member.api_key_env),
+            api=member.api,
+            choose=member.choose,
+            concurrency=self._workers(),
+        )
+
+    def _local(self, spec: ModelSpec, member: MemberSettings) -> LanguageModel:
+        path, fingerprint = self.local_file(spec)
+        engine = Engine(
+            context=member.context, slots=2 * self._workers(), threads=self._threads(), gpu_layers=member.gpu_layers
+        )
+        known = spec.source.parameters if isinstance(spec.source, ModelCard) else None
+        return LlamaCppModel(member.name or spec.name, path, fingerprint=fingerprint, parameters=known, engine=engine)
+
+    def local_file(self, spec: ModelSpec) -> tuple[Path, str]:
+        """The model's file, pulled where it is not there yet, and what identifies its content."""
+        source, where = spec.source, self.environment
+        if isinstance(source, ModelCard):
+            path = pull(
+                source, where.cache, progress=self.watch.pull, endpoint=where.hub_endpoint, token=where.hub_token
+            )
+            return path, f"{source.name}:{source.quantisation}:{path.stat().st_size}"
+        if isinstance(source, Path):
+            if not source.is_file():
+                raise ConfigError(f"no model file at {source}")
+            return source, hub.sha256(source)
+        if isinstance(source, ServerModel):
+            raise ConfigError(f"openai:{source.model} is behind a server and has no file")
+        path = hub.download(
+            source, where.cache, progress=self.watch.pull, endpoint=where.hub_endpoint, token=where.hub_token
+        )
+        return path, hub.sha256(path)
+
+    def _make_encoder(self) -> Encoder:
+        name = self.settings.encoder.model
+        try:
+            known = card(name)
+        except EntsembleError:
+            return SentenceTransformerEncoder(name)
+        if known.kind != "encoder":
+            raise ConfigError(f"{name} writes text and makes no vectors; an encoder that does is minilm-l6")
+        path, fingerprint = self.local_file(ModelSpec(name, known))
+        made = LlamaCppEncoder(path, fingerprint=fingerprint, threads=_cores())
+        self._open.callback(made.close)
+        return made
+
+
+def select_members(settings: Settings, models: Sequence[str]) -> Settings:
+    """`settings` with exactly these models as members."""
+    members = tuple(MemberSettings(model=name) for name in models)
+    names = {parse_model(m.model).name for m in members}
+    verification = settings.verification
+    if verification.member not in names:
+        verification = verification.model_copy(update={"member": ""})
+    return settings.model_copy(update={"members": members, "verification": verification})
+
+
+def unannotated(document: Document) -> Document:
+    """The document as a reader without the answers sees it."""
+    return replace(document, mentions=())
+
+
+def _has_nested(document: Document) -> bool:
+    return any(
+        a is not b and a.span != b.span and a.span.overlaps(b.span)
+        for a in document.mentions
+        for b in document.mentions
+    )
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1

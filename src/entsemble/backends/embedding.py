@@ -1,0 +1,84 @@
+"""Encoders: the embedded one through llama.cpp, and any sentence-transformers model as an extra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from entsemble.backends.llamacpp import load_engine
+from entsemble.errors import BadReplyError, MissingExtraError
+from entsemble.protocols import Vectors
+
+_MAX_CHARACTERS = 1200
+"""Of a text that are encoded at the most: BERT encoders hold 512 tokens, and the beginning of a sentence says enough
+to find its like. Only retrieval sees the shortened text."""
+
+
+class LlamaCppEncoder:
+    """A GGUF embedding model in this process.
+
+    Args:
+        path: the `.gguf` file.
+        fingerprint: identifies the weights.
+        threads: CPU threads.
+        batch: texts a request.
+    """
+
+    def __init__(self, path: Path, *, fingerprint: str, threads: int = 2, batch: int = 64) -> None:
+        self.fingerprint = f"llamacpp-encoder:{fingerprint}"
+        self._batch = batch
+
+        def configure(params: Any) -> None:  # noqa: ANN401 - untyped library
+            params.embedding = True
+            params.n_ctx, params.n_parallel, params.n_batch, params.n_ubatch = 4096, 8, 4096, 4096
+            params.kv_unified = True
+            params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+
+        self._server = load_engine(path, configure)
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """See `Encoder.encode`."""
+        parts = [self._encode(texts[i : i + self._batch]) for i in range(0, len(texts), self._batch)]
+        return np.concatenate(parts) if parts else np.zeros((0, 1), dtype=np.float32)
+
+    def _encode(self, texts: Sequence[str]) -> Vectors:
+        answer = self._server.handle_embeddings({"input": [_clip(text) for text in texts]})
+        if "error" in answer:
+            raise BadReplyError(f"the encoder refused a request: {answer['error'].get('message', answer['error'])}")
+        rows = sorted(answer["data"], key=lambda row: row["index"])
+        return unit_rows(np.array([row["embedding"] for row in rows], dtype=np.float32))
+
+    def close(self) -> None:
+        """Stop the engine and free its memory."""
+        del self._server
+
+
+class SentenceTransformerEncoder:
+    """Any sentence-transformers model, by name or folder (extra `sentence-transformers`)."""
+
+    def __init__(self, name: str) -> None:
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise MissingExtraError(
+                "sentence-transformers", "sentence-transformers", f"the encoder {name!r}"
+            ) from error
+        self.fingerprint = f"sentence-transformers:{name}"
+        self._model = SentenceTransformer(name)
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """See `Encoder.encode`."""
+        return unit_rows(np.asarray(self._model.encode(list(texts), show_progress_bar=False), dtype=np.float32))
+
+
+def unit_rows(vectors: Vectors) -> Vectors:
+    """`vectors` with each row at length 1; a row of zeros stays as it is."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+def _clip(text: str) -> str:
+    return text[:_MAX_CHARACTERS] if text.strip() else "."

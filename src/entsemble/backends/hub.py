@@ -1,0 +1,171 @@
+"""Files from the Hugging Face hub, or from a mirror that speaks its protocol."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from entsemble.backends.catalogue import HubSource
+from entsemble.errors import ConfigError, MissingExtraError, ModelUnavailableError
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a pull is.
+
+    Attributes:
+        model: whose.
+        stage: `download`, `check` or `convert`.
+        done, total: bytes; `total` is 0 while it is not known.
+    """
+
+    model: str
+    stage: str
+    done: int
+    total: int
+
+
+OnProgress = Callable[[Progress], None]
+
+_FORM = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+):(?P<file>[^@:]+)(?:@(?P<revision>[^@:]+))?")
+
+
+def silent(_: Progress) -> None:
+    """Progress that nobody watches."""
+
+
+def parse_hub(text: str) -> HubSource:
+    """What `hf:OWNER/REPO:FILE[@revision]` means.
+
+    >>> parse_hub("hf:owner/repo-GGUF:model-Q4_K_M.gguf@v1").revision
+    'v1'
+    """
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise ConfigError(f"cannot read {text!r}; a file on the hub is written hf:OWNER/REPO:FILE[@revision]")
+    return HubSource(match["repo"], match["file"], match["revision"] or "main")
+
+
+def download(
+    source: HubSource,
+    cache: Path,
+    *,
+    progress: OnProgress = silent,
+    endpoint: str | None = None,
+    token: str | None = None,
+    name: str | None = None,
+) -> Path:
+    """The local copy of a file on the hub, downloaded where it is not there yet.
+
+    huggingface_hub takes a broken connection up again where it broke, a few times within a call; it keeps nothing of
+    a download that failed. What arrives is checked against the SHA-256 that the hub states.
+
+    Args:
+        source: which file.
+        cache: entsemble's cache folder; the files lie under its `hub/`, in the hub's own layout.
+        progress: told about bytes.
+        endpoint: base URL of a mirror; huggingface_hub's default otherwise.
+        token: for gated and private repositories; huggingface_hub looks for its own otherwise.
+        name: what to call the model in `progress`.
+
+    Raises:
+        MissingExtraError: huggingface_hub is not installed.
+        ModelUnavailableError: the file cannot be had; says what to do.
+    """
+    hub = _import()
+    arguments = {"revision": source.revision, "cache_dir": cache / "hub", "endpoint": endpoint, "token": token}
+    try:
+        known = hub.try_to_load_from_cache(source.repo, source.file, revision=source.revision, cache_dir=cache / "hub")
+        bar = _bar(hub, name or str(source), progress)
+        path = Path(hub.hf_hub_download(source.repo, source.file, tqdm_class=bar, **arguments))
+    except Exception as error:
+        raise _explained(hub, error, source, endpoint) from error
+    if not isinstance(known, str):
+        _check(path, source, lambda done: progress(Progress(name or str(source), "check", done, path.stat().st_size)))
+    return path
+
+
+def sha256(path: Path, done: Callable[[int], None] | None = None) -> str:
+    """The SHA-256 of a file, in hexadecimal; `done` is told about the bytes read."""
+    digest, read = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+            read += len(block)
+            if done is not None:
+                done(read)
+    return digest.hexdigest()
+
+
+def _check(path: Path, source: HubSource, done: Callable[[int], None]) -> None:
+    """Compare a new file with the SHA-256 that the hub stated: huggingface_hub names the blob by it, unchecked."""
+    blob = path.resolve()
+    if re.fullmatch(r"[0-9a-f]{64}", blob.name) and sha256(blob, done) != blob.name:
+        blob.unlink()
+        path.unlink(missing_ok=True)
+        raise ModelUnavailableError(f"{source} was damaged on its way, and is not kept; pull it again")
+
+
+def _import() -> ModuleType:
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise MissingExtraError("huggingface-hub", "hub", "downloading from the Hugging Face hub") from error
+    return huggingface_hub
+
+
+def _bar(hub: ModuleType, name: str, progress: OnProgress) -> type[Any]:
+    """A tqdm that draws nothing and tells `progress` instead."""
+    base: Any = hub.utils.tqdm
+
+    class Bar(base):  # type: ignore[misc]
+        def __init__(self, *args: object, initial: int = 0, total: int | None = None, **kwargs: object) -> None:
+            self.told, self.whole = initial, total or 0
+            super().__init__(*args, initial=initial, total=total, **{**kwargs, "disable": True})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.told += int(n or 0)
+            progress(Progress(name, "download", self.told, self.whole))
+            return None
+
+    return Bar
+
+
+def _explained(hub: ModuleType, error: Exception, source: HubSource, endpoint: str | None) -> Exception:
+    """The same error, saying what to do; those that are nothing of the hub's are returned as they are."""
+    errors, where = hub.errors, endpoint or "https://huggingface.co"
+    if isinstance(error.__cause__, errors.FileMetadataError):
+        error = _NotAHubError()
+    page = f"{where}/{source.repo}"
+    advice: tuple[tuple[type[Exception], str], ...] = (
+        (errors.GatedRepoError, f"it is gated: accept its terms at {page} and give a token"),
+        (errors.RepositoryNotFoundError, f"no such repository, or a private one: check the name at {page}"),
+        (errors.RevisionNotFoundError, f"it has no revision {source.revision!r}; leave it out for the newest"),
+        (errors.RemoteEntryNotFoundError, f"it has no file {source.file!r}; its files are listed at {page}/tree/main"),
+        (errors.OfflineModeIsEnabled, "huggingface_hub is told to stay offline (HF_HUB_OFFLINE)"),
+        (_NotAHubError, f"{where} does not answer as a hub does: check the address of the mirror"),
+        (errors.LocalEntryNotFoundError, f"{where} cannot be reached and there is no copy here: check the network"),
+        (errors.HFValidationError, f"the hub does not take this name: {error}"),
+        (errors.HfHubHTTPError, f"{where} answered: {_line(error)}; try again later"),
+        (OSError, f"the download failed: {_line(error)}; try again"),
+    )
+    for kind, text in advice:
+        if isinstance(error, kind):
+            return ModelUnavailableError(f"cannot get {source}: {text}")
+    if type(error).__module__.startswith(("httpx", "httpcore", "requests", "urllib3", "hf_xet")):
+        return ModelUnavailableError(f"cannot get {source} from {where}: {_line(error)}; check the network")
+    return error
+
+
+class _NotAHubError(Exception):
+    """A server that lacks the headers of the hub's protocol."""
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

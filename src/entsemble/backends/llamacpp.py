@@ -1,0 +1,263 @@
+"""llama.cpp in process, through xllamacpp: the embedded default. The only module that knows xllamacpp's names.
+
+Two properties matter more here than anywhere else.
+
+*Prefix reuse.* The prompts of one sentence begin alike, and the engine evaluates that beginning once. A prompt that
+begins with what a slot holds continues there; any other prompt starts a slot afresh.
+
+*The same answer every time.* Evaluating a prompt in other pieces changes its logits in the second digit (quantised
+activations). So a slot's first prompt is always evaluated whole, never on top of what an unrelated earlier prompt
+happened to leave behind, and by default the engine works on one request at a time. What a sentence is answered does
+not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from entsemble.backends.trie import TokenTrie
+from entsemble.errors import BadReplyError, MissingExtraError, ModelUnavailableError, PromptTooLongError
+from entsemble.types import Choice, Reply, Usage
+
+_BIAS = 100.0
+"""Added to the logits of the tokens we ask about: all others get a share below exp(-100), which is none."""
+
+_FLOOR = 1e-30
+"""Stands for a probability that the engine rounds to zero, so that its logarithm stays a number."""
+
+_ANCHOR = "="
+"""Options are tokenised behind this, since some vocabularies treat the start of a text in a way of their own."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One KV cache of the engine.
+
+    Attributes:
+        anchor: the prompt it was started with; whatever begins with it may continue here.
+        used: when, on a counter, so that the longest unused goes first.
+    """
+
+    number: int
+    anchor: str | None = None
+    used: int = 0
+    busy: bool = False
+
+
+class _Slots:
+    """Which slot a prompt goes to."""
+
+    def __init__(self, count: int) -> None:
+        self._slots = [_Slot(i) for i in range(count)]
+        self._clock = 0
+        self._free = threading.Condition()
+
+    @contextmanager
+    def taken_for(self, prompt: str) -> Iterator[tuple[int, bool]]:
+        """The slot's number, and whether it already holds a beginning of `prompt`; waits while all are busy."""
+        with self._free:
+            while (slot := self._pick(prompt)) is None:
+                self._free.wait()
+            holds = slot.anchor is not None and prompt.startswith(slot.anchor)
+            if not holds:
+                slot.anchor = prompt
+            self._clock += 1
+            slot.used, slot.busy = self._clock, True
+        try:
+            yield slot.number, holds
+        except BaseException:
+            slot.anchor = None
+            raise
+        finally:
+            with self._free:
+                slot.busy = False
+                self._free.notify_all()
+
+    def _pick(self, prompt: str) -> _Slot | None:
+        holding = [s for s in self._slots if s.anchor is not None and prompt.startswith(s.anchor)]
+        if holding:
+            best = max(holding, key=lambda s: (len(s.anchor or ""), s.used))
+            return None if best.busy else best
+        return min((s for s in self._slots if not s.busy), key=lambda s: s.used, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """How llama.cpp runs a model.
+
+    Attributes:
+        context: tokens that a prompt and its reply may fill.
+        slots: sentences whose KV cache is kept side by side.
+        parallel: requests that the engine works on at once. More than one is faster on a GPU, and answers may then
+            differ in the second digit from run to run, since the engine's batches do.
+        threads: CPU threads.
+        gpu_layers: layers put on a GPU, where the installed engine has one.
+    """
+
+    context: int = 4096
+    slots: int = 2
+    parallel: int = 1
+    threads: int = 2
+    gpu_layers: int = 0
+
+
+class LlamaCppModel:
+    """A GGUF model in this process.
+
+    Args:
+        name: how the user calls it.
+        path: the `.gguf` file.
+        fingerprint: identifies the weights; see `backends.pull`.
+        parameters: number of weights, where known.
+        engine: how it is run.
+
+    Raises:
+        MissingExtraError: xllamacpp is not installed.
+        ModelUnavailableError: the file is not a model that the engine can load.
+    """
+
+    def __init__(
+        self, name: str, path: Path, *, fingerprint: str, parameters: int | None = None, engine: Engine | None = None
+    ) -> None:
+        engine = engine or Engine()
+        self.name, self.parameters = name, parameters
+        self.fingerprint = f"llamacpp:{fingerprint}:{engine.context}:{engine.parallel}"
+        self._context = engine.context
+        self._server = _start(path, engine)
+        self._slots = _Slots(engine.slots)
+        self._turns = threading.Semaphore(engine.parallel)
+        self._http = httpx.Client(base_url=self._server.listening_address, timeout=60, trust_env=False)
+        self._tries: dict[tuple[str, ...], TokenTrie] = {}
+
+    def generate(
+        self, prompts: Sequence[str], *, max_tokens: int, stop: Sequence[str] = (), constraint: str | None = None
+    ) -> list[Reply]:
+        """See `LanguageModel.generate`."""
+        body: dict[str, Any] = {"max_tokens": max_tokens, "temperature": 0.0, "stop": list(stop)}
+        if constraint is not None:
+            body["grammar"] = constraint
+        replies = []
+        for prompt in prompts:
+            answer, usage = self._ask(prompt, prompt, body)
+            choice = answer["choices"][0]
+            replies.append(Reply(choice["text"], choice["finish_reason"] == "stop", usage))
+        return replies
+
+    def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
+        """See `LanguageModel.choose`. One evaluation for each branching of the options' token trie."""
+        key = tuple(options)
+        if key not in self._tries:
+            self._tries[key] = TokenTrie([self._option_tokens(option) for option in options])
+        return [self._choose_one(prompt, self._tries[key]) for prompt in prompts]
+
+    def close(self) -> None:
+        """Stop the engine and free its memory."""
+        self._http.close()
+        del self._server
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of `text`, nothing added in front."""
+        answer = self._http.post("/tokenize", json={"content": text, "add_special": False}).json()
+        return [int(t) for t in answer["tokens"]]
+
+    def _option_tokens(self, option: str) -> tuple[int, ...]:
+        anchor, whole = self.tokenize(_ANCHOR), self.tokenize(_ANCHOR + option)
+        if whole[: len(anchor)] != anchor:
+            return tuple(self.tokenize(option))
+        return tuple(whole[len(anchor) :])
+
+    def _choose_one(self, prompt: str, trie: TokenTrie) -> Choice:
+        usages: list[Usage] = []
+
+        def siblings(path: tuple[int, ...], children: tuple[int, ...]) -> Mapping[int, float]:
+            body = {
+                "max_tokens": 1,
+                "temperature": 1.0,
+                "seed": 0,
+                "samplers": ["top_k", "temperature"],
+                "top_k": len(children),
+                "logprobs": len(children),
+                "post_sampling_probs": True,
+                "logit_bias": [[token, _BIAS] for token in children],
+            }
+            answer, usage = self._ask(prompt, [prompt, *path] if path else prompt, body)
+            usages.append(usage)
+            shown = answer["choices"][0]["logprobs"]["content"][0]["top_probs"]
+            return {entry["id"]: math.log(max(entry["prob"], _FLOOR)) for entry in shown}
+
+        scores = trie.log_probabilities(siblings, floor=math.log(_FLOOR))
+        return Choice(scores, sum(usages, Usage()))
+
+    def _ask(self, prompt: str, content: str | list[Any], body: Mapping[str, Any]) -> tuple[dict[str, Any], Usage]:
+        with self._turns, self._slots.taken_for(prompt) as (slot, holds):
+            answer = self._server.handle_completions(
+                {**body, "prompt": content, "id_slot": slot, "cache_prompt": holds}
+            )
+        if "error" in answer:
+            self._refuse(answer["error"])
+        return answer, _usage(answer)
+
+    def _refuse(self, error: Mapping[str, Any]) -> None:
+        if error.get("type") == "exceed_context_size_error":
+            raise PromptTooLongError(
+                f"{self.name}: a prompt of {error.get('n_prompt_tokens')} tokens does not fit the context of "
+                f"{self._context}; use fewer shots, shorter sentences, or a larger `context`"
+            )
+        raise BadReplyError(f"{self.name}: the engine refused a request: {error.get('message', error)}")
+
+
+def _usage(answer: Mapping[str, Any]) -> Usage:
+    counts, timings = answer["usage"], answer["timings"]
+    return Usage(
+        prompt_tokens=counts["prompt_tokens"],
+        cached_tokens=counts["prompt_tokens_details"]["cached_tokens"],
+        generated_tokens=counts["completion_tokens"],
+        seconds=(timings["prompt_ms"] + timings["predicted_ms"]) / 1000,
+        calls=1,
+    )
+
+
+def _start(path: Path, engine: Engine) -> Any:  # noqa: ANN401 - untyped library
+    def configure(params: Any) -> None:  # noqa: ANN401 - untyped library
+        params.n_ctx, params.n_parallel = engine.context * engine.slots, engine.slots
+        params.kv_unified = False
+        params.swa_full = True  # sliding-window models forget the prefix otherwise
+        params.cache_ram_mib = 0  # the engine's own prefix store would make answers depend on history
+        params.n_gpu_layers = engine.gpu_layers
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = engine.threads
+
+    return load_engine(path, configure)
+
+
+def load_engine(path: Path, configure: Callable[[Any], None]) -> Any:  # noqa: ANN401 - untyped library
+    """A running engine for the model at `path`, its parameters set by `configure`.
+
+    Raises:
+        MissingExtraError: xllamacpp is not installed.
+        ModelUnavailableError: there is no such file, or it is not a model that llama.cpp can load.
+    """
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise MissingExtraError("xllamacpp", "embedded", "a model in this process") from error
+    if not path.is_file():
+        raise ModelUnavailableError(f"no model file at {path}")
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ModelUnavailableError(f"{path} is not a GGUF file; llama.cpp loads no other kind")
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.verbosity, params.ui, params.warmup = -1, False, False
+    configure(params)
+    try:
+        return xllamacpp.Server(params)
+    except (RuntimeError, ValueError) as error:
+        raise ModelUnavailableError(f"llama.cpp cannot load {path}: {error}") from error

@@ -1,0 +1,50 @@
+"""Exact choice among options of several tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+Siblings = Callable[[tuple[int, ...], tuple[int, ...]], Mapping[int, float]]
+"""(tokens so far, tokens that may follow) -> log-probability of each, normalised among them."""
+
+
+class TokenTrie:
+    """The options as a tree of tokens, so that what they share is evaluated once.
+
+    With `person;`, `personal effect;` and `place;`, the first branching asks how likely ` person`, ` personal` and
+    ` place` are. Where only one token can follow, nothing is asked: it has probability 1 among the options.
+
+    Args:
+        options: token ids of each option; at least one, none the beginning of another.
+    """
+
+    def __init__(self, options: Sequence[tuple[int, ...]]) -> None:
+        if not options or any(not option for option in options):
+            raise ValueError("a choice needs at least one option, and each option at least one token")
+        for i, option in enumerate(options):
+            if any(other[: len(option)] == option for j, other in enumerate(options) if j != i):
+                raise ValueError("no option may be the beginning of another: end each with the same mark")
+        self._options = tuple(options)
+
+    def log_probabilities(self, siblings: Siblings, *, floor: float) -> tuple[float, ...]:
+        """Log-probability of each option, in order; they sum to 1 as probabilities.
+
+        Args:
+            siblings: asks the model about one branching.
+            floor: stands in for a child that the model's answer leaves out.
+        """
+        scores = [0.0] * len(self._options)
+        branches: list[tuple[tuple[int, ...], list[int]]] = [((), list(range(len(self._options))))]
+        while branches:
+            path, members = branches.pop()
+            if len(members) == 1:
+                continue
+            groups: dict[int, list[int]] = {}
+            for member in members:
+                groups.setdefault(self._options[member][len(path)], []).append(member)
+            told = siblings(path, tuple(groups)) if len(groups) > 1 else {next(iter(groups)): 0.0}
+            for token, group in groups.items():
+                for member in group:
+                    scores[member] += told.get(token, floor)
+                branches.append(((*path, token), group))
+        return tuple(scores)

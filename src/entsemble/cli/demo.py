@@ -1,0 +1,59 @@
+"""`entsemble demo`: the main job on the embedded models and a text that ships with the project."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from itertools import cycle
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from entsemble import settings
+from entsemble.assemble import Assembly
+from entsemble.cli.display import display
+from entsemble.cli.summary import Summary
+from entsemble.ensemble.document import Extracted, Failed
+from entsemble.settings import environment
+from entsemble.types import Document
+
+_COLOURS = ("bold black on bright_cyan", "bold black on bright_yellow", "bold black on bright_green")
+_SAMPLES = files("entsemble") / "samples"
+
+
+@click.command()
+@click.option("--quiet", is_flag=True, help="No progress.")
+def demo(quiet: bool) -> None:
+    """Find the entities of a text that ships with entsemble, with two embedded models and a pool of 48 sentences."""
+    text = (_SAMPLES / "demo.txt").read_text(encoding="utf-8").strip()
+    summary = Summary()
+    with as_file(_SAMPLES / "demo-pool.jsonl") as pool, display(quiet=quiet) as shown:
+        asked = settings.load(overrides={"pool": {"path": pool}})
+        with Assembly(asked, environment(), shown.watch()) as assembly:
+            extractor = assembly.extractor()
+            summary = Summary()
+            [result] = extractor.extract([Document("demo", text)])
+            summary.add(result)
+    if isinstance(result, Failed):
+        raise result.error
+    show(result, Console(highlight=False))
+    click.echo(summary.line(), err=True)
+
+
+def show(result: Extracted, console: Console) -> None:
+    """The text with its mentions coloured by label, and a table of who voted what."""
+    document = result.document
+    labels = sorted({m.label for m in document.mentions})
+    style = dict(zip(labels, cycle(_COLOURS), strict=False))
+    text = Text(document.text)
+    for mention in document.mentions:
+        text.stylize(style[mention.label], mention.start, mention.end)
+    legend = Text("  ").join(Text(f" {label} ", style[label]) for label in labels)
+    console.print(text, legend, sep="\n\n", end="\n\n")
+    members = list(result.alone)
+    table = Table("mention", "at", "label", "score", *members)
+    for m in document.mentions:
+        votes = [m.votes.get(member, "") for member in members]
+        table.add_row(m.text, f"{m.start}-{m.end}", m.label, f"{m.score or 0:.2f}", *votes)
+    console.print(table)

@@ -1,0 +1,66 @@
+"""Progress and summaries, all on standard error: standard output is for results."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from entsemble.assemble import Watch
+from entsemble.backends.pull import Progress as Bytes
+
+
+def stderr() -> Console:
+    """The console for everything that is no result."""
+    return Console(file=sys.stderr, highlight=False)
+
+
+class Display:
+    """Bars for downloads, for the preparation of a pool, and for the documents."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def watch(self) -> Watch:
+        """What an assembly reports to."""
+        return Watch(pull=self._pulled, step=self.step)
+
+    def step(self, what: str, done: int, total: int | None) -> None:
+        """Show `done` of `total` (`None` where it is not known) for the bar called `what`."""
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._tasks[what], completed=done, total=total)
+
+    def _pulled(self, told: Bytes) -> None:
+        mega = 1_000_000
+        self.step(f"{told.stage} {told.model} (MB)", told.done // mega, told.total // mega if told.total else None)
+
+
+@contextmanager
+def display(*, quiet: bool) -> Iterator[Display]:
+    """Bars with rate and time left while the block runs; nothing at all where `quiet`."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.speed:.2f}/s" if False else ""),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr(), disable=quiet, transient=False) as progress:
+        yield Display(progress)

@@ -1,0 +1,107 @@
+"""`entsemble evaluate`: extract from annotated documents, then score."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from entsemble.assemble import Assembly, unannotated
+from entsemble.cli.display import display
+from entsemble.cli.options import Asked, shared_options
+from entsemble.cli.summary import Summary
+from entsemble.data.formats import read
+from entsemble.ensemble.document import Extracted, Failed
+from entsemble.errors import DataError
+from entsemble.evaluation.report import Report, build_report
+from entsemble.evaluation.stages import StageCounts, stage_counts
+from entsemble.evaluation.table import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
+from entsemble.settings import environment
+from entsemble.types import Document
+
+
+@click.command()
+@click.argument("gold", type=click.Path(path_type=Path))
+@click.option("--json", "report_path", type=click.Path(path_type=Path), help="Write the report here; - for stdout.")
+@shared_options
+def evaluate(gold: Path, report_path: Path | None, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
+    """Extract from the annotated documents of GOLD, and score against them.
+
+    With --limit, the documents are drawn at random with --seed.
+    """
+    asked = Asked(**shared)
+    settings = asked.settings()
+    documents = sample(list(read(gold, asked.input_format)), asked.limit, settings.seed)
+    if not documents:
+        raise DataError("no document in it", gold)
+    summary = Summary()
+    with display(quiet=asked.quiet) as shown, Assembly(settings, environment(), shown.watch()) as assembly:
+        extractor = assembly.extractor()
+        known = [m.model.parameters for m in extractor.pipeline.members]
+        summary = Summary()
+        results = []
+        for result in extractor.extract(unannotated(d) for d in documents):
+            summary.add(result)
+            shown.step("documents", summary.documents, len(documents))
+            results.append(result)
+    parameters = None if None in known else sum(p or 0 for p in known)
+    report = report_of(documents, results, summary.cost(parameters), settings.model_dump(mode="json"))
+    if report_path is not None and str(report_path) == "-":
+        click.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=1))
+    else:
+        if report_path is not None:
+            report_path.write_text(json.dumps(report.to_json(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        if not asked.quiet:
+            _show(report, summary)
+    for name, error in summary.failures:
+        click.echo(f"entsemble: {name}: {error}", err=True)
+    if summary.failures:
+        sys.exit(1)
+
+
+def sample(documents: list[Document], limit: int | None, seed: int) -> list[Document]:
+    """`limit` documents drawn with `seed`, in the order of the draw; all of them, as they come, without a limit."""
+    if limit is None or limit >= len(documents):
+        return documents
+    return random.Random(seed).sample(documents, limit)
+
+
+def report_of(
+    gold: list[Document], results: list[Extracted | Failed], cost: dict[str, Any], config: dict[str, Any]
+) -> Report:
+    """The report of a run; a document that failed counts as one in which nothing was found."""
+    done = {r.document.id: r for r in results if isinstance(r, Extracted)}
+    names = [name for r in list(done.values())[:1] for name in r.alone]
+    stages = StageCounts()
+    for document in gold:
+        if document.id in done:
+            r = done[document.id]
+            stages += stage_counts(document.mentions, r.proposed, r.typed, r.kept)
+    return build_report(
+        gold,
+        [r.document for r in done.values()],
+        members={name: [replace(r.document, mentions=r.alone.get(name, ())) for r in done.values()] for name in names},
+        stages=stages,
+        cost=cost,
+        config=config,
+        seed=int(config["seed"]),
+    )
+
+
+def _show(report: Report, summary: Summary) -> None:
+    console = Console(highlight=False)
+    for header, rows in ((LABEL_HEADER, label_rows(report.labels)), (SUMMARY_HEADER, summary_rows(report))):
+        table = Table(*header)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for name, told in report.to_json()["members"].items():
+        console.print(f"{name} alone: F1 {told['f1']:.3f}")
+    click.echo(summary.line(), err=True)

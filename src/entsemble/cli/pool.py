@@ -1,0 +1,64 @@
+"""`entsemble pool`: prepare a pool ahead of time, and see what it would show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from entsemble.assemble import Assembly
+from entsemble.cli.display import display
+from entsemble.cli.options import Asked, shared_options
+from entsemble.ensemble.retrieve import pre_extract
+from entsemble.prompting.align import occurrences
+from entsemble.retrieval.index import Query
+from entsemble.settings import environment
+
+
+@click.group()
+def pool() -> None:
+    """Prepare and search a pool of annotated sentences."""
+
+
+@pool.command("build")
+@click.argument("path", type=click.Path(path_type=Path))
+@shared_options
+def build(path: Path, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
+    """Prepare the pool at PATH: spans and vectors, kept on disk. Killed, it goes on where it was."""
+    asked = Asked(**{**shared, "pool": path})
+    with display(quiet=asked.quiet) as shown, Assembly(asked.settings(), environment(), shown.watch()) as assembly:
+        documents = assembly.pool_documents()
+        labels = assembly.labels(documents)
+        needs_members = assembly.settings.pool.spans == "members" and assembly.settings.pool.similarity == "span"
+        assembly.pool_index(documents, labels, assembly.members() if needs_members else [])
+    mentions = sum(len(d.mentions) for d in documents)
+    click.echo(
+        f"{len(documents)} sentences, {mentions} mentions, {len(labels)} labels: {', '.join(labels.names)}", err=True
+    )
+
+
+@pool.command("search")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("text")
+@shared_options
+def search(path: Path, text: str, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
+    """Show the demonstrations that TEXT would get from the pool at PATH, and why."""
+    asked = Asked(**{**shared, "pool": path})
+    with display(quiet=asked.quiet) as shown, Assembly(asked.settings(), environment(), shown.watch()) as assembly:
+        documents = assembly.pool_documents()
+        labels, members = assembly.labels(documents), assembly.members()
+        index = assembly.pool_index(documents, labels, members)
+        surfaces = pre_extract(text, members, labels)[0] if index.similarity == "span" else ()
+        hits = index.search(Query(text, tuple(occurrences(text, s)[0] for s in surfaces)), assembly.settings.pool.shots)
+    console = Console(highlight=False)
+    if index.similarity == "span":
+        console.print(f"spans found without demonstrations: {' | '.join(surfaces) or 'none'}", markup=False)
+    for rank, hit in enumerate(hits, 1):
+        console.print(f"{rank}. {hit.score:.3f}  {hit.document.text}  [{hit.document.id}]", markup=False)
+        for match in hit.matches:
+            told = f"{match.query} (weight {match.weight:g}) ~ {match.nearest} {match.cosine:.3f}"
+            console.print(f"     {told}", style="dim", markup=False)
+    if index.similarity == "span" and hits and not hits[0].matches:
+        console.print("no span to compare, so sentence similarity decided", style="dim")

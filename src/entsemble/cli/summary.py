@@ -1,0 +1,63 @@
+"""What a run did and cost, as one line for people and one object for programs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from entsemble.ensemble.document import Extracted, Failed
+from entsemble.types import Usage, total
+
+
+@dataclass(slots=True)
+class Summary:
+    """Adds up as documents come out."""
+
+    documents: int = 0
+    sentences: int = 0
+    mentions: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    started: float = field(default_factory=time.perf_counter)
+
+    def add(self, result: Extracted | Failed) -> None:
+        """Count one document."""
+        self.documents += 1
+        if isinstance(result, Failed):
+            self.failures.append((result.document.id, str(result.error)))
+            return
+        self.sentences += result.sentences
+        self.mentions += len(result.document.mentions)
+        self.usage += total(cost for _, _, cost in result.costs)
+
+    @property
+    def seconds(self) -> float:
+        """Since the first document was asked for, by the wall clock."""
+        return time.perf_counter() - self.started
+
+    def cost(self, parameters: int | None = None) -> dict[str, Any]:
+        """The `cost` object of the report schema."""
+        return {
+            "documents": self.documents,
+            "sentences": self.sentences,
+            "seconds": round(self.seconds, 3),
+            "prompt_tokens_submitted": self.usage.prompt_tokens,
+            "prompt_tokens_evaluated": self.usage.evaluated_tokens,
+            "generated_tokens": self.usage.generated_tokens,
+            "parameters": parameters,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, for `--json`."""
+        failed = [{"id": name, "error": error} for name, error in self.failures]
+        return {**self.cost(), "mentions": self.mentions, "failed": failed}
+
+    def line(self) -> str:
+        """One line for people."""
+        rate = self.seconds / self.sentences if self.sentences else 0.0
+        return (
+            f"{self.documents} documents, {self.sentences} sentences, {self.mentions} mentions in {self.seconds:.1f} s "
+            f"({rate:.2f} s a sentence); prompt tokens evaluated {self.usage.evaluated_tokens:,} of "
+            f"{self.usage.prompt_tokens:,} submitted, generated {self.usage.generated_tokens:,}"
+        )

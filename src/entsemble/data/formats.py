@@ -1,0 +1,242 @@
+"""The one door for data: `read` and `write` documents in any known format, named or recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import BinaryIO, TextIO
+
+from entsemble.data import brat, conll, conll_writer, html, jsonl, plain, recognise, table
+from entsemble.data.options import ReadOptions
+from entsemble.data.source import Source
+from entsemble.errors import ConfigError, DataError, UnknownNameError
+from entsemble.types import Document
+
+Reader = Callable[[Source, ReadOptions], Iterator[Document]]
+Writer = Callable[[Iterable[Document], TextIO], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One way to store documents.
+
+    Attributes:
+        reader: documents of one file or stream; `None` where the format is only written or is no single file.
+        writer: documents into one text stream; `None` where the format is only read or is no single file.
+    """
+
+    reader: Reader | None = None
+    writer: Writer | None = None
+
+
+FORMATS: dict[str, Format] = {
+    "brat": Format(),  # a folder, a pair of files or an archive: see _read_brat and _write_brat
+    "conll": Format(conll.read, conll_writer.write),
+    "csv": Format(table.read_csv),
+    "html": Format(None, html.write),
+    "json": Format(jsonl.read_array, jsonl.write_array),
+    "jsonl": Format(jsonl.read_lines, jsonl.write_lines),
+    "text": Format(plain.read),
+    "tsv": Format(table.read_tsv),
+}
+
+READABLE = tuple(n for n, f in FORMATS.items() if f.reader or n == "brat")
+WRITABLE = tuple(n for n, f in FORMATS.items() if f.writer or n == "brat")
+
+
+def read(
+    paths: str | Path | Iterable[str | Path],
+    format: str | None = None,  # noqa: A002 the word users know
+    options: ReadOptions | None = None,
+) -> Iterator[Document]:
+    """The documents of files and folders, one at a time, in the order given.
+
+    A folder with `.ann` files is one brat collection; of any other folder every file below it whose format is
+    recognised is read, sorted by its path.
+
+    Args:
+        paths: one path or several.
+        format: a name in `READABLE`; recognised file by file where not given.
+        options: what the readers cannot know.
+
+    Raises:
+        UnknownNameError: there is no such format. Raised at once, all others while reading.
+        DataError: a file that is missing or cannot be read as asked, or an id that comes twice.
+    """
+    if format is not None:
+        _known(format, READABLE)
+    several = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    return _unique(_read_all([Path(p) for p in several], format, options or ReadOptions()))
+
+
+def read_stream(
+    stream: TextIO | BinaryIO,
+    name: str = "stdin",
+    format: str | None = None,  # noqa: A002
+    options: ReadOptions | None = None,
+) -> Iterator[Document]:
+    """The documents of a stream, such as standard input, whose ids begin with `name` where it gives none.
+
+    Raises:
+        UnknownNameError: there is no such format.
+        ConfigError: brat, which is more than one file.
+        DataError: as for `read`.
+    """
+    source = Source.of_stream(stream, name)
+    chosen = _known(format, READABLE) if format else None
+    if chosen and chosen.reader is None:
+        raise ConfigError("brat is a pair of files a document and cannot come from a stream; give its folder")
+    return _unique(_read_source(source, format, options or ReadOptions()))
+
+
+def write(documents: Iterable[Document], path: str | Path, format: str | None = None) -> None:  # noqa: A002
+    """Write documents so that `path` holds either all of them or what it held before.
+
+    Args:
+        documents: taken in one at a time.
+        path: a file; for brat a folder that does not exist or is empty.
+        format: a name in `WRITABLE`; told from the ending of `path` where not given.
+
+    Raises:
+        UnknownNameError: there is no such format, or `path` does not tell one.
+        DataError: the documents cannot be held by the format, or the path cannot be written.
+    """
+    target = Path(path)
+    name = format or _named_by(target)
+    writer = _known(name, WRITABLE).writer
+    try:
+        if writer is None:
+            _write_brat(documents, target)
+        else:
+            with _replacing(target) as stream:
+                writer(documents, stream)
+    except OSError as error:
+        raise DataError(f"cannot be written: {error.strerror or error}; check the path", target) from error
+
+
+def write_stream(documents: Iterable[Document], stream: TextIO, format: str) -> None:  # noqa: A002
+    """Write documents to an open text stream, such as standard output.
+
+    Raises:
+        UnknownNameError: there is no such format.
+        ConfigError: brat, which is more than one file.
+    """
+    writer = _known(format, WRITABLE).writer
+    if writer is None:
+        raise ConfigError("brat is a pair of files a document and cannot go to a stream; give a folder")
+    writer(documents, stream)
+
+
+def _known(name: str, among: Sequence[str]) -> Format:
+    if name not in among:
+        raise UnknownNameError("format", name, among)
+    return FORMATS[name]
+
+
+def _named_by(target: Path) -> str:
+    if not target.suffix or target.is_dir():
+        return "brat" if target.is_dir() else _unnamed(target)
+    return recognise.by_ending(target) or _unnamed(target)
+
+
+def _unnamed(target: Path) -> str:
+    raise ConfigError(f"{target.name!r} tells no format; name one of {', '.join(WRITABLE)}")
+
+
+def _read_all(paths: Sequence[Path], name: str | None, options: ReadOptions) -> Iterator[Document]:
+    files = [p.name for p in paths]
+    for path in paths:
+        if path.is_dir():
+            yield from _read_folder(path, name, options)
+        elif not path.exists():
+            raise DataError("there is no such file; check the path", path)
+        else:
+            shown = path.name if files.count(path.name) == 1 else path.as_posix()
+            yield from _read_file(path, shown, name, options)
+
+
+def _read_folder(folder: Path, name: str | None, options: ReadOptions) -> Iterator[Document]:
+    if name == "brat" or (name is None and next(folder.rglob("*.ann"), None)):
+        yield from brat.read_folder(folder, options)
+        return
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and not _hidden(p.relative_to(folder))]
+    wanted = files if name else [p for p in files if _recognised(p)]
+    if not wanted:
+        raise DataError("the folder holds no file of a known format; name the format, or give the files", folder)
+    for path in wanted:
+        yield from _read_file(path, path.relative_to(folder).as_posix(), name, options)
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _recognised(path: Path) -> bool:
+    """Whether a file in a folder is read: its ending is known, or its content is CoNLL."""
+    named = recognise.by_ending(path)
+    if named == "html":
+        return False
+    try:
+        return named is not None or recognise.of_file(path) == "conll"
+    except DataError:
+        return False  # neither text nor named like one: a picture, a model
+
+
+def _read_file(path: Path, shown: str, name: str | None, options: ReadOptions) -> Iterator[Document]:
+    chosen = name or ("conll" if options.conll else recognise.of_file(path))
+    if chosen == "brat":
+        archive = path.name.lower().endswith(recognise.ARCHIVES)
+        return brat.read_archive(path, options) if archive else brat.read_pair(path, options)
+    return _read_source(Source.of_file(path, shown), chosen, options)
+
+
+def _read_source(source: Source, name: str | None, options: ReadOptions) -> Iterator[Document]:
+    chosen = name or ("conll" if options.conll else recognise.of_source(source))
+    reader = FORMATS[chosen].reader
+    if reader is None:
+        raise DataError(f"{chosen} cannot be read from one file", source.place)
+    return reader(source, options)
+
+
+def _unique(documents: Iterable[Document]) -> Iterator[Document]:
+    """Documents as they come; ids name them in outputs, journals and errors, so a second one of a name is an error."""
+    seen: set[str] = set()
+    for document in documents:
+        if document.id in seen:
+            raise DataError(f"two documents have the id {document.id!r}; give each its own, or leave ids out")
+        seen.add(document.id)
+        yield document
+
+
+def _write_brat(documents: Iterable[Document], folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError("exists and is no empty folder; brat needs a new one", folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        brat.write_folder(documents, temporary)
+        temporary.chmod(0o755)
+        if folder.exists():
+            folder.rmdir()
+        temporary.rename(folder)
+    except BaseException:
+        rmtree(temporary, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[TextIO]:
+    """A text stream that becomes `target` when all went well, and vanishes otherwise."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.part")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as stream:
+            yield stream
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

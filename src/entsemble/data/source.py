@@ -1,0 +1,101 @@
+"""Where bytes come from: a file or a stream, read as UTF-8 with line numbers."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, TextIO, cast
+
+from entsemble.errors import DataError
+
+HEAD_BYTES = 1 << 16
+"""How much of a source its format is recognised from."""
+
+_WIDE_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class Source:
+    """One file or stream.
+
+    Args:
+        name: what ids of its documents begin with.
+        path: where it lies; `None` for a stream.
+        stream: what to read instead of the file; read once.
+    """
+
+    def __init__(self, name: str, path: Path | None = None, stream: BinaryIO | None = None) -> None:
+        self.name, self.path = name, path
+        self._stream, self._head = stream, b""
+
+    @classmethod
+    def of_file(cls, path: Path, name: str | None = None) -> Source:
+        """The file at `path`, called by its file name unless told otherwise."""
+        return cls(name or path.name, path)
+
+    @classmethod
+    def of_stream(cls, stream: TextIO | BinaryIO, name: str) -> Source:
+        """A stream of text or bytes; of `sys.stdin` the bytes are taken."""
+        binary = getattr(stream, "buffer", stream)
+        if isinstance(binary, io.TextIOBase):
+            binary = io.BytesIO(binary.read().encode("utf-8", "surrogatepass"))
+        return cls(name, None, cast("BinaryIO", binary))
+
+    @property
+    def place(self) -> str:
+        """The path for error messages; of a stream its name."""
+        return str(self.path) if self.path else self.name
+
+    def head(self) -> bytes:
+        """The first bytes, which are read again by whoever reads next."""
+        if self._stream is not None:
+            if not self._head:
+                self._head = self._stream.read(HEAD_BYTES)
+            return self._head
+        with self._open() as file:
+            return file.read(HEAD_BYTES)
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        r"""Line number from 1 and the line with its end. Only `\n` ends a line; a byte order mark is dropped.
+
+        Raises:
+            DataError: the file cannot be opened, or a line is no UTF-8.
+        """
+        for number, raw in enumerate(self._byte_lines(), 1):
+            line = self.decode(raw, number)
+            yield number, line.removeprefix("\ufeff") if number == 1 else line
+
+    def text(self, keep_mark: bool = False) -> str:
+        """Everything, newlines as they are, the byte order mark kept only on request."""
+        text = "".join(self.decode(raw, number) for number, raw in enumerate(self._byte_lines(), 1))
+        return text if keep_mark else text.removeprefix("\ufeff")
+
+    def decode(self, raw: bytes, line: int) -> str:
+        """`raw` as UTF-8; DataError with the place of the first wrong byte."""
+        if line == 1 and raw.startswith(_WIDE_MARKS):
+            raise DataError("this is UTF-16 or UTF-32; save it as UTF-8", self.place, line)
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"byte {error.start + 1} of the line, 0x{raw[error.start]:02x}, is no UTF-8; save the file as UTF-8",
+                self.place,
+                line,
+            ) from error
+
+    def _open(self) -> BinaryIO:
+        if self.path is None:
+            raise DataError("a stream can be read only once; save it as a file", self.name)
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise DataError(f"cannot be opened: {error.strerror}; check the path", self.path) from error
+
+    def _byte_lines(self) -> Iterator[bytes]:
+        if self._stream is not None:
+            yield from io.BytesIO(self._head + self._stream.readline())
+            yield from self._stream
+        else:
+            with self._open() as file:
+                yield from file

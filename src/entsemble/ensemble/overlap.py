@@ -1,0 +1,32 @@
+"""Which mentions may stand side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from entsemble.types import Mention
+
+
+def resolve(mentions: Sequence[Mention], *, nested: bool) -> tuple[list[Mention], list[tuple[Mention, Mention]]]:
+    """Keep the best of those that cannot stand together.
+
+    The rule: higher score first, then longer, then earlier. In a flat label set two mentions may not share a
+    character; in a nested one they may lie inside one another, but not cross.
+
+    Returns:
+        The kept mentions in text order, and each lost one with the mention it lost to.
+    """
+    ranked = sorted(mentions, key=lambda m: (-(m.score or 0.0), -(m.end - m.start), m.start, m.label))
+    kept: list[Mention] = []
+    lost: list[tuple[Mention, Mention]] = []
+    for mention in ranked:
+        rival = next((k for k in kept if _conflict(mention, k, nested=nested)), None)
+        if rival is None:
+            kept.append(mention)
+        else:
+            lost.append((mention, rival))
+    return sorted(kept, key=lambda m: (m.start, -m.end)), lost
+
+
+def _conflict(a: Mention, b: Mention, *, nested: bool) -> bool:
+    return a.span.crosses(b.span) or a.span == b.span if nested else a.span.overlaps(b.span)

@@ -1,0 +1,232 @@
+"""EL4NER from end to end, for one sentence. Read this first: the stages are one file each, in the order of this one.
+
+    retrieve   demonstrations, by span-level similarity
+    extract    every member lists spans, the union is kept
+    classify   every member types every span, they vote
+    verify     one member is asked whether the vote is right
+
+Xiao et al., 2025: EL4NER, arXiv 2505.23038.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from entsemble.ensemble.classify import classify
+from entsemble.ensemble.extract import Extraction, extract
+from entsemble.ensemble.ledger import Entry, Fate
+from entsemble.ensemble.member import Candidate, Member
+from entsemble.ensemble.overlap import resolve
+from entsemble.ensemble.retrieve import Retrieval, retrieve
+from entsemble.ensemble.verify import Claim, verify
+from entsemble.ensemble.voting import Ballot, Verdict, Vote
+from entsemble.errors import PromptTooLongError
+from entsemble.prompting.align import occurrences
+from entsemble.prompting.demonstration import Demonstration, one_line
+from entsemble.prompting.render import extraction_prompt
+from entsemble.prompting.template import Template
+from entsemble.retrieval.index import PoolIndex
+from entsemble.types import NONE_LABEL, LabelSet, Mention, Span, Usage
+
+Costs = tuple[tuple[str, str, Usage], ...]
+"""(stage, member, what it cost), as often as it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How the answers of the members are put together.
+
+    Attributes:
+        vote: one of `voting.VOTES`.
+        threshold: a mention needs at least this score.
+        verifier: the member that verifies; `None` leaves stage 4 out.
+        verifier_threshold: the verifier denies what it finds less likely than this.
+        shots: demonstrations a sentence.
+    """
+
+    vote: Vote
+    threshold: float
+    verifier: str | None
+    verifier_threshold: float
+    shots: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one sentence gave.
+
+    Attributes:
+        mentions: in text order.
+        alone: member name -> what that member would have answered alone, by the same rules, from the same prompts.
+        proposed: the union's spans.
+        typed: each span's voted label, `None` for no entity, before verification and overlap.
+        kept: the spans that verification kept.
+        demonstrations: ids of the pool sentences shown, the most similar last.
+        ledger: what became of everything proposed.
+        costs: by stage and member.
+    """
+
+    mentions: tuple[Mention, ...]
+    alone: Mapping[str, tuple[Mention, ...]]
+    proposed: tuple[Span, ...]
+    typed: Mapping[Span, str | None]
+    kept: tuple[Span, ...]
+    demonstrations: tuple[str, ...]
+    ledger: tuple[Entry, ...]
+    costs: Costs
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A candidate with its verdict and the verifier's probability of yes, where it was asked."""
+
+    candidate: Candidate
+    verdict: Verdict
+    yes: float | None
+
+
+class Pipeline:
+    """Finds the mentions of a sentence.
+
+    Args:
+        members: at least one; names unique.
+        labels: what is asked for.
+        pool: where demonstrations come from; `None` asks without any.
+        rules: how answers are put together.
+    """
+
+    def __init__(self, members: Sequence[Member], labels: LabelSet, pool: PoolIndex | None, rules: Rules) -> None:
+        self.members, self.labels, self.pool, self.rules = tuple(members), labels, pool, rules
+        self._verifier = next((m for m in self.members if m.name == rules.verifier), None)
+        self._weights = {m.name: m.weight for m in self.members}
+
+    def run(self, text: str) -> Result:
+        """All four stages on one sentence.
+
+        Raises:
+            ModelError: a member is gone, or answers nonsense, or the sentence alone does not fit its context.
+        """
+        found = Retrieval((), ())
+        if self.pool is not None:
+            found = retrieve(text, self.members, self.labels, self.pool, self.rules.shots)
+        costs: list[tuple[str, str, Usage]] = [("retrieval", *c) for c in found.usage]
+        shown, prompts, extraction = self._extract(text, found.demonstrations)
+        costs += [("extraction", *c) for c in extraction.usage]
+        judged: list[_Judged] = []
+        if extraction.candidates:
+            typed = classify(extraction.candidates, self.labels, prompts)
+            costs += [("classification", *c) for c in typed.usage]
+            judged = [
+                _Judged(candidate, self.rules.vote(ballots, self._weights), None)
+                for candidate, ballots in zip(extraction.candidates, typed.ballots, strict=True)
+            ]
+            judged, cost = self._verify(judged, prompts)
+            costs += cost
+        mentions, ledger = self._decide(text, judged)
+        return Result(
+            mentions=mentions,
+            alone={m.name: self._alone(text, judged, m.name) for m in self.members},
+            proposed=tuple(span for j in judged for span in _places(text, j.candidate)),
+            typed={span: self._label(j) for j in judged for span in _places(text, j.candidate)},
+            kept=tuple(
+                s for j in judged if self._label(j) and self._denial(j) is None for s in _places(text, j.candidate)
+            ),
+            demonstrations=tuple(d.id for d in shown),
+            ledger=(*extraction.lost, *ledger),
+            costs=tuple(costs),
+        )
+
+    def _extract(
+        self, text: str, shown: tuple[Demonstration, ...]
+    ) -> tuple[tuple[Demonstration, ...], list[tuple[Member, Template, str]], Extraction]:
+        """Stage 2, with as many of the demonstrations as fit every member's context, the most similar kept."""
+        while True:
+            prompts = [(m, m.template, extraction_prompt(m.template, self.labels, shown, text)) for m in self.members]
+            try:
+                return shown, prompts, extract(text, prompts)
+            except PromptTooLongError:
+                if not shown:
+                    raise
+                shown = shown[(len(shown) + 1) // 2 :]
+
+    def _verify(
+        self, judged: Sequence[_Judged], prompts: Sequence[tuple[Member, Template, str]]
+    ) -> tuple[list[_Judged], list[tuple[str, str, Usage]]]:
+        """Stage 4; candidates that were voted no entity, or stay below the threshold anyway, are not asked about."""
+        if self._verifier is None:
+            return list(judged), []
+        words = {x.name: x.readable for x in self.labels} | {NONE_LABEL: NONE_LABEL}
+        claims = [
+            Claim(j.candidate.surface, words[j.verdict.label], self._label(j) is not None and self._reaches(j.verdict))
+            for j in judged
+        ]
+        if not any(claim.asked for claim in claims):
+            return list(judged), []
+        template, prompt = next((t, p) for m, t, p in prompts if m is self._verifier)
+        told = verify(claims, self._verifier, template, prompt)
+        checked = [_Judged(j.candidate, j.verdict, yes) for j, yes in zip(judged, told.yes, strict=True)]
+        return checked, [("verification", self._verifier.name, told.usage)]
+
+    def _reaches(self, verdict: Verdict) -> bool:
+        return verdict.score >= self.rules.threshold
+
+    def _label(self, judged: _Judged) -> str | None:
+        return None if judged.verdict.label == NONE_LABEL else judged.verdict.label
+
+    def _denial(self, judged: _Judged) -> float | None:
+        """The verifier's probability of yes, where it denies."""
+        denied = judged.yes is not None and judged.yes < self.rules.verifier_threshold
+        return judged.yes if denied else None
+
+    def _decide(self, text: str, judged: Sequence[_Judged]) -> tuple[tuple[Mention, ...], list[Entry]]:
+        """Mentions, and a ledger line for each place of each candidate."""
+        ledger, passed = [], []
+        for j in judged:
+            fate, detail = self._fate(j)
+            for span in _places(text, j.candidate):
+                if fate is Fate.KEPT:
+                    passed.append(_mention(text, span, j.verdict))
+                else:
+                    ledger.append(Entry(span.of(text), fate, j.candidate.members, span, j.verdict.label, detail))
+        proposers = {span: j.candidate.members for j in judged for span in _places(text, j.candidate)}
+        kept, lost = resolve(passed, nested=self.labels.nested)
+        for mention, rival in lost:
+            told = f"{rival.text} ({rival.label})"
+            ledger.append(
+                Entry(mention.text, Fate.OVERLAPPED, proposers[mention.span], mention.span, mention.label, told)
+            )
+        ledger += [Entry(m.text, Fate.KEPT, proposers[m.span], m.span, m.label, f"score {m.score:.3f}") for m in kept]
+        return tuple(kept), ledger
+
+    def _fate(self, judged: _Judged) -> tuple[Fate, str]:
+        if self._label(judged) is None:
+            return Fate.OUTVOTED, f"nearest label {judged.verdict.best_label}, {judged.verdict.score:.3f}"
+        if not self._reaches(judged.verdict):
+            return Fate.BELOW_THRESHOLD, f"score {judged.verdict.score:.3f}"
+        denial = self._denial(judged)
+        if denial is not None:
+            return Fate.DENIED, f"probability of yes {denial:.3f}"
+        return Fate.KEPT, ""
+
+    def _alone(self, text: str, judged: Sequence[_Judged], member: str) -> tuple[Mention, ...]:
+        """What `member` would answer with its own proposals and its own vote."""
+        mentions = []
+        for j in judged:
+            if member not in j.candidate.members:
+                continue
+            ballots: list[Ballot] = [b for b in j.verdict.ballots if b.member == member]
+            verdict = self.rules.vote(ballots, {})
+            if verdict.label != NONE_LABEL and self._reaches(verdict):
+                mentions += [_mention(text, span, verdict) for span in _places(text, j.candidate)]
+        return tuple(resolve(mentions, nested=self.labels.nested)[0])
+
+
+def _places(text: str, candidate: Candidate) -> list[Span]:
+    """Every place of the candidate: a repeated mention is as many mentions."""
+    return occurrences(one_line(text), candidate.surface)
+
+
+def _mention(text: str, span: Span, verdict: Verdict) -> Mention:
+    votes = {ballot.member: ballot.best for ballot in verdict.ballots}
+    return Mention(span.start, span.end, verdict.label, span.of(text), round(verdict.score, 4), votes)

@@ -1,0 +1,119 @@
+"""How ballots become a verdict. Pure rules; the only place that knows them.
+
+EL4NER (arXiv 2505.23038, step 3) lets every model type every span and takes the majority. A soft vote averages the
+members' probabilities instead, so that a sure member counts for more than one that tosses a coin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from entsemble.errors import UnknownNameError
+from entsemble.types import NONE_LABEL
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """One member's belief about one candidate.
+
+    Attributes:
+        member: who.
+        log_probabilities: label name or `none` -> log-probability, normalised.
+        exact: False where the member's backend names its choice only.
+        proposed: whether this member proposed the candidate itself.
+    """
+
+    member: str
+    log_probabilities: Mapping[str, float]
+    exact: bool
+    proposed: bool
+
+    @property
+    def best(self) -> str:
+        """The label with the highest probability, the first of equals."""
+        return max(self.log_probabilities, key=self.log_probabilities.__getitem__)
+
+    def probability(self, label: str) -> float:
+        """The probability given to `label`."""
+        return math.exp(self.log_probabilities[label])
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The ensemble's word on one candidate.
+
+    Attributes:
+        label: the winning label, or `none`.
+        score: confidence that the candidate is an entity of the best label, in [0, 1].
+        best_label: the most likely label that is not `none`; equals `label` where an entity won.
+        ballots: what it rests on.
+    """
+
+    label: str
+    score: float
+    best_label: str
+    ballots: tuple[Ballot, ...]
+
+
+Weights = Mapping[str, float]
+Vote = Callable[[Sequence[Ballot], Weights], Verdict]
+
+
+def _mean(ballots: Sequence[Ballot], weights: Weights) -> dict[str, float]:
+    """Weighted mean probability of each label; members that are not weighted count 1."""
+    share = [weights.get(b.member, 1.0) for b in ballots]
+    return {
+        label: sum(w * b.probability(label) for w, b in zip(share, ballots, strict=True)) / sum(share)
+        for label in ballots[0].log_probabilities
+    }
+
+
+def _support(ballots: Sequence[Ballot], weights: Weights) -> float:
+    """Share of the members' weight that proposed the candidate."""
+    share = [weights.get(b.member, 1.0) for b in ballots]
+    return sum(w for w, b in zip(share, ballots, strict=True) if b.proposed) / sum(share)
+
+
+def _best_entity(mean: Mapping[str, float]) -> str:
+    return max((label for label in mean if label != NONE_LABEL), key=mean.__getitem__)
+
+
+def majority(ballots: Sequence[Ballot], weights: Weights) -> Verdict:
+    """The label most members chose (the paper's rule); a tie goes to the higher mean probability.
+
+    The score is the mean probability of the winner.
+    """
+    mean = _mean(ballots, {})
+    counts = {label: sum(b.best == label for b in ballots) for label in mean}
+    label = max(mean, key=lambda x: (counts[x], mean[x]))
+    best = label if label != NONE_LABEL else _best_entity(mean)
+    return Verdict(label, mean[best], best, tuple(ballots))
+
+
+def soft(ballots: Sequence[Ballot], weights: Weights) -> Verdict:
+    """The label with the highest mean probability, its score halved where no member proposed the candidate itself.
+
+    `none` takes part through the score alone: the threshold decides, not a second vote.
+    """
+    mean = _mean(ballots, {})
+    best = _best_entity(mean)
+    return Verdict(best, mean[best] * (0.5 + 0.5 * _support(ballots, {})), best, tuple(ballots))
+
+
+def weighted(ballots: Sequence[Ballot], weights: Weights) -> Verdict:
+    """A soft vote in which each member counts by its configured weight."""
+    mean = _mean(ballots, weights)
+    best = _best_entity(mean)
+    return Verdict(best, mean[best] * (0.5 + 0.5 * _support(ballots, weights)), best, tuple(ballots))
+
+
+VOTES: Mapping[str, Vote] = {"majority": majority, "soft": soft, "weighted": weighted}
+
+
+def vote_named(name: str) -> Vote:
+    """The voting rule called `name`; UnknownNameError lists the known ones."""
+    if name not in VOTES:
+        raise UnknownNameError("vote", name, VOTES)
+    return VOTES[name]

@@ -1,0 +1,63 @@
+"""From what a model wrote to where it stands in the text."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from entsemble.types import Span
+
+_APART = r"[\s\u200b\u200c\u200d\u2060\ufeff\u200e\u200f]+"
+
+
+def occurrences(text: str, surface: str) -> list[Span]:
+    """Every place in `text` that `surface` names, in order, none overlapping another.
+
+    Tried in turn, until one finds something: as written; with any run of blanks between its words; in any case.
+    A surface that begins or ends with a letter or digit is not looked for inside a longer word (`MI` is not in
+    `family`), except where neighbouring characters belong to scripts that are written without blanks.
+
+    >>> occurrences("MI in the family; MI again", "MI")
+    [Span(start=0, end=2), Span(start=18, end=20)]
+    """
+    surface = surface.strip()
+    if not surface:
+        return []
+    words = [re.escape(word) for word in re.split(_APART, surface) if word]
+    exact, loose = re.escape(surface), _APART.join(words)
+    for pattern, flags in ((exact, 0), (loose, 0), (loose, re.IGNORECASE)):
+        found = [Span(*m.span()) for m in re.finditer(pattern, text, flags) if m.end() > m.start()]
+        found = [span for span in found if _stands_alone(text, span)]
+        if found:
+            return found
+    return []
+
+
+def _stands_alone(text: str, span: Span) -> bool:
+    return not (_joined(text, span.start) or _joined(text, span.end))
+
+
+def _joined(text: str, edge: int) -> bool:
+    """Whether the characters on both sides of `edge` belong to one word."""
+    if not 0 < edge < len(text):
+        return False
+    left, right = text[edge - 1], text[edge]
+    if unicodedata.category(right)[0] == "M":  # a combining mark belongs to what it follows
+        return True
+    if not (left.isalnum() and right.isalnum()):
+        return False
+    return not (unspaced(left) or unspaced(right))
+
+
+def unspaced(character: str) -> bool:
+    """Whether the character's script is written without blanks between words: Han, kana, Thai, Lao, Khmer, Burmese."""
+    code = ord(character)
+    return (
+        0x0E00 <= code <= 0x0EFF
+        or 0x1000 <= code <= 0x109F
+        or 0x1780 <= code <= 0x17FF
+        or 0x3040 <= code <= 0x30FF
+        or 0x3400 <= code <= 0x9FFF
+        or 0xF900 <= code <= 0xFAFF
+        or 0x20000 <= code <= 0x3FFFF
+    )

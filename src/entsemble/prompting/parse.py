@@ -1,0 +1,37 @@
+"""What a model's reply says: a value or a failure with a reason, never an empty result in place of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from entsemble.prompting.template import Template
+from entsemble.types import NONE_LABEL, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The surfaces a reply lists, each once, in order; `cut` is what the token limit left half-written."""
+
+    surfaces: tuple[str, ...]
+    cut: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A reply that is no list."""
+
+    reason: str
+
+
+def parse_surfaces(reply: Reply, template: Template) -> Listed | Unreadable:
+    """Read an extraction reply.
+
+    An empty reply is a failure: a model that finds nothing says so (`none`).
+    """
+    separator = template.surface_separator.strip()
+    parts = [part.strip() for part in reply.text.split(separator)]
+    cut = "" if reply.finished else parts.pop()
+    surfaces = tuple(dict.fromkeys(part for part in parts if part and part.lower() != NONE_LABEL))
+    if not surfaces and not cut and not any(parts):
+        return Unreadable("the reply is empty")
+    return Listed(surfaces, cut)

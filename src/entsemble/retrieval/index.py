@@ -1,0 +1,165 @@
+"""The pool's index: which annotated sentences to show for a given one."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from entsemble.errors import UnknownNameError
+from entsemble.protocols import Encoder, Tagger, Vectors
+from entsemble.retrieval.similarity import sentence_similarity, span_similarity, span_weight, top
+from entsemble.types import Document, Span
+
+Similarity = Literal["span", "sentence", "random"]
+SIMILARITIES: tuple[Similarity, ...] = ("span", "sentence", "random")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A sentence to find demonstrations for; `spans` are its pre-extracted spans, empty where there are none."""
+
+    text: str
+    spans: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Why a demonstration was chosen: the query's span, its weight, and the pool sentence's span nearest to it."""
+
+    query: str
+    weight: float
+    nearest: str
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A pool sentence, the score that chose it, and the matches behind a span-level score."""
+
+    document: Document
+    score: float
+    matches: tuple[Match, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PoolVectors:
+    """All vectors of a pool.
+
+    Attributes:
+        sentences: [n, d].
+        surfaces: the distinct span surfaces of the pool.
+        spans: [u, d], one row a distinct surface.
+        of_sentence: for each sentence, indices into `surfaces`.
+    """
+
+    sentences: Vectors
+    surfaces: tuple[str, ...]
+    spans: Vectors
+    of_sentence: tuple[tuple[int, ...], ...]
+
+
+class PoolIndex:
+    """Searches a pool.
+
+    Args:
+        documents: annotated sentences.
+        vectors: of the same documents, in order.
+        encoder: the one that made the vectors.
+        tagger: weighs the query's spans.
+        similarity: `span` (EL4NER's), `sentence` or `random`.
+        seed: for `random`.
+    """
+
+    def __init__(
+        self,
+        documents: Sequence[Document],
+        vectors: PoolVectors,
+        *,
+        encoder: Encoder,
+        tagger: Tagger,
+        similarity: Similarity = "span",
+        seed: int = 0,
+    ) -> None:
+        if similarity not in SIMILARITIES:
+            raise UnknownNameError("similarity", similarity, SIMILARITIES)
+        self.documents, self._vectors = tuple(documents), vectors
+        self._encoder, self._tagger, self.similarity, self._seed = encoder, tagger, similarity, seed
+        self._keys = np.array([same_text_key(d.text) for d in documents])
+        counts = [len(spans) for spans in vectors.of_sentence]
+        self._starts: npt.NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        self._flat = np.array([i for spans in vectors.of_sentence for i in spans], dtype=np.int64)
+        self._first_of_text = np.zeros(len(documents), dtype=bool)
+        self._first_of_text[np.unique(self._keys, return_index=True)[1]] = True
+
+    def search(self, query: Query, k: int) -> list[Hit]:
+        """The `k` most similar pool sentences, best first; fewer where the pool is smaller.
+
+        A sentence never retrieves itself, nor the same text twice: copies count as one, whatever their case and
+        blanks. Where a span-level search has no span that weighs anything, sentence similarity decides.
+        """
+        allowed = self._first_of_text & (self._keys != same_text_key(query.text))
+        if k <= 0 or not allowed.any():
+            return []
+        if self.similarity == "random":
+            return [Hit(self.documents[i], 0.0) for i in self._random(query, k, allowed)]
+        by_sentence = sentence_similarity(self._encoder.encode([query.text])[0], self._vectors.sentences)
+        weighed = self._weigh(query) if self.similarity == "span" else []
+        if not weighed:
+            return [Hit(self.documents[i], float(by_sentence[i])) for i in top(by_sentence, by_sentence, k, allowed)]
+        spans = self._encoder.encode([surface for surface, _ in weighed])
+        distinct = spans @ self._vectors.spans.T
+        scores = span_similarity(distinct[:, self._flat], [w for _, w in weighed], self._starts)
+        chosen = top(scores, by_sentence, k, allowed)
+        return [Hit(self.documents[i], float(scores[i]), self._explain(weighed, distinct, int(i))) for i in chosen]
+
+    def _weigh(self, query: Query) -> list[tuple[str, float]]:
+        """Distinct surfaces of the query's spans with a positive weight."""
+        tags = self._tagger.tags(query.text, query.spans)
+        weighed = {span.of(query.text): span_weight(tag) for span, tag in zip(query.spans, tags, strict=True)}
+        return [(surface, weight) for surface, weight in weighed.items() if weight > 0]
+
+    def _explain(self, weighed: Sequence[tuple[str, float]], distinct: Vectors, i: int) -> tuple[Match, ...]:
+        own = np.array(self._vectors.of_sentence[i], dtype=np.int64)
+        if not own.size:
+            return ()
+        best = own[np.argmax(distinct[:, own], axis=1)]
+        return tuple(
+            Match(surface, weight, self._vectors.surfaces[j], float(distinct[row, j]))
+            for row, ((surface, weight), j) in enumerate(zip(weighed, best, strict=True))
+        )
+
+    def _random(self, query: Query, k: int, allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """A draw that depends on the seed and the query alone, not on what was asked before."""
+        digest = hashlib.sha256(f"{self._seed}\0{query.text}".encode()).digest()
+        candidates = np.flatnonzero(allowed)
+        drawn = np.random.default_rng(int.from_bytes(digest[:8], "big")).permutation(candidates)[:k]
+        return np.asarray(drawn, dtype=np.int64)
+
+
+def same_text_key(text: str) -> str:
+    """What two texts share when they are the same sentence for our purposes: letters and digits, in lower case."""
+    return re.sub(r"\s+", "", text).casefold()
+
+
+def vectors_of(documents: Sequence[Document], spans: Sequence[Sequence[str]], encoder: Encoder) -> PoolVectors:
+    """Encode a pool: its sentences, and each distinct span surface once.
+
+    Args:
+        documents: the pool.
+        spans: the span surfaces of each document: gold mentions, or what members pre-extracted.
+        encoder: any.
+    """
+    surfaces = tuple(dict.fromkeys(surface for own in spans for surface in own))
+    number = {surface: i for i, surface in enumerate(surfaces)}
+    return PoolVectors(
+        encoder.encode([d.text for d in documents]),
+        surfaces,
+        encoder.encode(surfaces),
+        tuple(tuple(dict.fromkeys(number[s] for s in own)) for own in spans),
+    )

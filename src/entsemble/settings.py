@@ -1,0 +1,180 @@
+"""Settings: TOML and environment into frozen values. The only module that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from entsemble import _toml
+from entsemble.errors import ConfigError, UnknownNameError
+
+DEFAULT_PRESET = "embedded"
+_PRESETS = files("entsemble") / "presets"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MemberSettings(_Frozen):
+    """One `[[members]]` table; `docs/reference/configuration.md` says what each key means."""
+
+    model: str
+    name: str | None = None
+    weight: float = Field(default=1.0, gt=0)
+    template: str = "ner-1"
+    context: int = Field(default=4096, ge=256)
+    gpu_layers: int = 0
+    base_url: str | None = None
+    api_key_env: str = "ENTSEMBLE_API_KEY"
+    api: Literal["completions", "chat"] = "completions"
+    choose: Literal["auto", "logprobs", "guided", "text"] = "auto"
+
+
+class PoolSettings(_Frozen):
+    """The `[pool]` table."""
+
+    path: Path | None = None
+    shots: int = Field(default=8, ge=0)
+    similarity: Literal["span", "sentence", "random"] = "span"
+    spans: Literal["gold", "members"] = "gold"
+
+
+class ClassificationSettings(_Frozen):
+    """The `[classification]` table."""
+
+    vote: str = "soft"
+    threshold: float = Field(default=0.4, ge=0, le=1)
+
+
+class VerificationSettings(_Frozen):
+    """The `[verification]` table; an empty member leaves the stage out."""
+
+    member: str = ""
+    threshold: float = Field(default=0.5, ge=0, le=1)
+
+
+class EncoderSettings(_Frozen):
+    """The `[encoder]` table."""
+
+    model: str = "minilm-l6"
+
+
+class Settings(_Frozen):
+    """Everything that shapes a run.
+
+    Attributes:
+        labels: name -> definition (may be empty); none at all takes the pool's labels.
+        workers: sentences in flight; `None` chooses by the members and the cores.
+        threads: CPU threads for each embedded model; `None` shares the cores out.
+    """
+
+    seed: int = 0
+    language: str = "en"
+    nested: bool | None = None
+    workers: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+    labels: dict[str, str] = {}
+    pool: PoolSettings = PoolSettings()
+    members: tuple[MemberSettings, ...] = ()
+    classification: ClassificationSettings = ClassificationSettings()
+    verification: VerificationSettings = VerificationSettings()
+    encoder: EncoderSettings = EncoderSettings()
+
+
+class Environment(_Frozen):
+    """What the environment says: where models and indexes are kept, and the keys of servers."""
+
+    cache: Path
+    keys: Mapping[str, str] = Field(repr=False)
+    hub_endpoint: str | None = None
+    hub_token: str | None = Field(default=None, repr=False)
+
+
+def environment(variables: Mapping[str, str] | None = None) -> Environment:
+    """Read the environment.
+
+    `ENTSEMBLE_CACHE` is the cache folder. Keys are looked up by the names that members give (`api_key_env`).
+    `HF_ENDPOINT` and `HF_TOKEN` mean what they mean to the hub's own tools.
+    """
+    given = os.environ if variables is None else variables
+    cache = given.get("ENTSEMBLE_CACHE") or platformdirs.user_cache_dir("entsemble", appauthor=False)
+    return Environment(
+        cache=Path(cache).expanduser(),
+        keys=dict(given),
+        hub_endpoint=given.get("HF_ENDPOINT") or None,
+        hub_token=given.get("HF_TOKEN") or None,
+    )
+
+
+def preset_names() -> tuple[str, ...]:
+    """The presets that ship with entsemble."""
+    return tuple(sorted(f.name.removesuffix(".toml") for f in _PRESETS.iterdir() if f.name.endswith(".toml")))
+
+
+def load(path: Path | None = None, preset: str | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of a run: a preset, then the user's file over it, then the command line's values over both.
+
+    Args:
+        path: a TOML file; relative paths in it are relative to it.
+        preset: by default `embedded`. A file that lists members replaces the preset's.
+        overrides: nested values, as in TOML; `None` values are no override.
+
+    Raises:
+        ConfigError: a file that is absent, no TOML, or holds what cannot be right: says where.
+    """
+    name = preset or DEFAULT_PRESET
+    if name not in preset_names():
+        raise UnknownNameError("preset", name, preset_names())
+    values = _toml.loads((_PRESETS / f"{name}.toml").read_text(encoding="utf-8"))
+    if path is not None:
+        values = _over(values, _anchored(_read(path), path.parent))
+    values = _over(values, overrides or {})
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{path or 'settings'}: {_explained(error)}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return _toml.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    except _toml.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: no valid TOML: {error}") from error
+
+
+def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Paths in a configuration file are relative to that file, wherever the command is run."""
+    pool = values.get("pool")
+    if isinstance(pool, dict) and isinstance(pool.get("path"), str):
+        values = values | {"pool": pool | {"path": folder / Path(pool["path"]).expanduser()}}
+    return values
+
+
+def _over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in values.items():
+        if value is None:
+            continue
+        both_tables = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key != "labels"
+        merged[key] = _over(merged[key], value) if both_tables else value
+    return merged
+
+
+def _explained(error: ValidationError) -> str:
+    problems = []
+    for problem in error.errors():
+        place = ".".join(str(part) for part in problem["loc"])
+        told = "is no setting" if problem["type"] == "extra_forbidden" else problem["msg"]
+        problems.append(f"{place}: {told}")
+    return "; ".join(problems)

@@ -1,0 +1,188 @@
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("huggingface_hub")
+
+from entsemble.backends.catalogue import HubSource, ModelCard
+from entsemble.backends.hub import Progress, download, parse_hub
+from entsemble.backends.pull import pull
+from entsemble.errors import ModelUnavailableError
+
+CONTENT = bytes(range(256)) * 90_000  # 23 MB: the hub library reads 10 MB at a time
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@dataclass
+class Hub:
+    """A server that speaks the hub's protocol: metadata by HEAD on `resolve`, bytes from a CDN it redirects to."""
+
+    url: str = ""
+    sent: bytes = CONTENT
+    cuts: list[int] = field(default_factory=list)
+    requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+
+    @property
+    def gets(self) -> list[tuple[str, str, str | None]]:
+        return [request for request in self.requests if request[0] == "GET" and "/cdn/" in request[1]]
+
+
+def refusal(path: str, has_token: bool) -> tuple[int, str] | None:
+    """Status and code where the hub says no."""
+    if path.startswith("/owner/gated/"):
+        return (403 if has_token else 401), "GatedRepo"
+    if not path.startswith(("/owner/repo/", "/api/models/owner/repo/")):
+        return 401, "RepoNotFound"
+    if "/main/" not in path and f"/{COMMIT}/" not in path:
+        return 404, "RevisionNotFound"
+    return None if path.endswith("/model.gguf") else (404, "EntryNotFound")
+
+
+class Handler(BaseHTTPRequestHandler):
+    hub: Hub
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.answer()
+
+    def do_GET(self) -> None:
+        self.answer()
+
+    def answer(self) -> None:
+        self.hub.requests.append((self.command, self.path, self.headers.get("Range")))
+        no = refusal(self.path, "Authorization" in self.headers)
+        if self.path.startswith("/cdn/"):
+            self.cdn()
+        elif "/plain/" in self.path:
+            self.head(200)
+        elif no is not None:
+            self.head(no[0], {"X-Error-Code": no[1], "X-Error-Message": "no"})
+        else:
+            place = f"{self.hub.url.replace('127.0.0.1', 'localhost')}/cdn/{DIGEST}"  # another host, as the real one
+            stated = {"X-Linked-Etag": f'"{DIGEST}"', "X-Linked-Size": str(len(CONTENT))}
+            self.head(302, {"Location": place, "X-Repo-Commit": COMMIT, **stated})
+
+    def head(self, status: int, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in ({"Content-Length": "0"} | (headers or {})).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def cdn(self) -> None:
+        sent, asked = self.hub.sent, self.headers.get("Range")
+        start = int(asked.removeprefix("bytes=").split("-")[0]) if asked else 0
+        ranges = {"Content-Range": f"bytes {start}-{len(sent) - 1}/{len(sent)}"} if start else {}
+        self.head(206 if start else 200, {"Content-Length": str(len(sent) - start), **ranges})
+        if self.command == "GET":
+            self.wfile.write(sent[start : self.hub.cuts.pop() if self.hub.cuts else None])
+            self.close_connection = True
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    hub = Hub()
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Answers", (Handler,), {"hub": hub})) as server:
+        hub.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield hub
+        server.shutdown()
+        thread.join()
+
+
+SOURCE = parse_hub("hf:owner/repo:model.gguf")
+
+
+def test_download_with_progress_then_from_the_cache(hub: Hub, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    path = download(SOURCE, tmp_path, endpoint=hub.url, progress=seen.append, name="m")
+    assert path.read_bytes() == CONTENT
+    assert path.is_relative_to(tmp_path / "hub")
+    downloads = [p for p in seen if p.stage == "download"]
+    assert downloads[-1] == Progress("m", "download", len(CONTENT), len(CONTENT))
+    assert seen[-1] == Progress("m", "check", len(CONTENT), len(CONTENT))
+    assert download(SOURCE, tmp_path, endpoint=hub.url) == path
+    assert len(hub.gets) == 1
+
+
+def test_a_card_whose_source_is_a_hub_is_pulled_from_there(hub: Hub, tmp_path: Path) -> None:
+    card = ModelCard("tiny", "llm", 1, len(CONTENT), "MIT", "https://example.org", SOURCE)
+    assert pull(card, tmp_path, endpoint=hub.url).read_bytes() == CONTENT
+
+
+def test_without_the_server_the_cached_file_is_taken(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    path = download(SOURCE, tmp_path, endpoint=hub.url)
+    assert download(SOURCE, tmp_path, endpoint="http://127.0.0.1:9") == path
+
+
+def test_a_broken_download_goes_on_where_it_broke(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)  # huggingface_hub waits between its own attempts
+    hub.cuts = [12_000_000]
+    assert download(SOURCE, tmp_path, endpoint=hub.url).read_bytes() == CONTENT
+    (_, second) = (asked for _, _, asked in hub.gets)
+    assert second is not None
+    assert int(second.removeprefix("bytes=").split("-")[0]) > 1_000_000
+
+
+def test_a_connection_that_breaks_every_time(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    hub.cuts = [100] * 50
+    with pytest.raises(ModelUnavailableError, match=r"hf:owner/repo:model\.gguf"):
+        download(SOURCE, tmp_path, endpoint=hub.url)
+    hub.cuts = []
+    assert download(SOURCE, tmp_path, endpoint=hub.url).read_bytes() == CONTENT
+
+
+def test_damaged_on_its_way(hub: Hub, tmp_path: Path) -> None:
+    hub.sent = b"x" + CONTENT[1:]
+    with pytest.raises(ModelUnavailableError, match="damaged"):
+        download(SOURCE, tmp_path, endpoint=hub.url)
+    hub.sent = CONTENT
+    assert download(SOURCE, tmp_path, endpoint=hub.url).read_bytes() == CONTENT
+
+
+def test_of_another_size_than_stated(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    hub.sent = CONTENT[:1000]
+    with pytest.raises(ModelUnavailableError, match="hf:owner/repo"):
+        download(SOURCE, tmp_path, endpoint=hub.url)
+
+
+@pytest.mark.parametrize(
+    ("source", "advice"),
+    [
+        (HubSource("owner/missing", "model.gguf"), "no such repository"),
+        (HubSource("owner/repo", "other.gguf"), "no file 'other.gguf'"),
+        (HubSource("owner/repo", "model.gguf", "v9"), "no revision 'v9'"),
+        (HubSource("owner/gated", "model.gguf"), "accept its terms"),
+    ],
+)
+def test_what_to_do_about_it(hub: Hub, tmp_path: Path, source: HubSource, advice: str) -> None:
+    with pytest.raises(ModelUnavailableError, match=advice):
+        download(source, tmp_path, endpoint=hub.url)
+
+
+def test_no_server_and_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(ModelUnavailableError, match=r"cannot be reached.*check the network"):
+        download(SOURCE, tmp_path, endpoint="http://127.0.0.1:9")
+
+
+def test_a_server_that_is_no_hub(hub: Hub, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailableError, match="check the address of the mirror"):
+        download(HubSource("owner/repo", "plain/model.gguf"), tmp_path, endpoint=hub.url)
+
+
+def test_the_token_is_in_no_error(hub: Hub, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailableError) as told:
+        download(HubSource("owner/gated", "model.gguf"), tmp_path, endpoint=hub.url, token="hf_secret")
+    assert "secret" not in str(told.value)

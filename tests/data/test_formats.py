@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entsemble.cli.convert import convert
+from entsemble.data.formats import read, read_stream, write, write_stream
+from entsemble.data.options import ReadOptions
+from entsemble.errors import ConfigError, DataError, EntsembleError, UnknownNameError
+from entsemble.types import Document, Mention, Span, mention_at
+
+LABELS = st.one_of(st.sampled_from(["PER", "a b", "50%", "x-y_z.w"]), st.text(min_size=1).filter(lambda s: s.strip()))
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Document:
+    text = draw(st.text(min_size=1, max_size=40))
+    starts = draw(st.lists(st.tuples(st.integers(0, len(text) - 1), st.integers(1, 8), LABELS), max_size=4))
+    mentions = tuple(mention_at(text, s, min(len(text), s + n), label) for s, n, label in starts)
+    return Document(draw(st.text(min_size=1, max_size=12)), text, mentions)
+
+
+def by_id(found: list[Document]) -> list[Document]:
+    return sorted(found, key=lambda d: d.id)
+
+
+@given(st.lists(documents(), max_size=4, unique_by=lambda d: d.id))
+@settings(max_examples=60, deadline=None)
+def test_any_text_round_trips(made: list[Document]) -> None:
+    with TemporaryDirectory() as folder:
+        for name in ("x.jsonl", "x.json"):
+            write(made, Path(folder) / name)
+            assert list(read(Path(folder) / name)) == made
+        if made:
+            write(made, Path(folder) / "brat", "brat")
+            assert by_id(list(read(Path(folder) / "brat", "brat"))) == by_id(made)
+
+
+@given(documents())
+@settings(max_examples=60, deadline=None)
+def test_conll_loses_no_mention(made: Document) -> None:
+    clean = {
+        Mention(m.start, m.end, m.label, m.text)
+        for m in made.mentions
+        if m.text.strip() == m.text and not set(m.label) & set("\t\r\n") and m.label.strip() == m.label
+    }
+    document = Document(made.id, made.text, tuple(clean))
+    with TemporaryDirectory() as folder:
+        if not document.text.strip():
+            return
+        write([document], Path(folder) / "x.conll")
+        back = list(read(Path(folder) / "x.conll", "conll"))
+
+    assert sorted(("".join(m.text.split()), m.label) for d in back for m in d.mentions) == sorted(
+        ("".join(m.text.split()), m.label) for m in clean
+    )
+
+
+def test_everything_of_a_document_survives_jsonl(tmp_path: Path) -> None:
+    text = "Ada sang"
+    mention = Mention(0, 3, "PER", "Ada", 0.25, {"m": "PER", "n": "none"})
+    document = Document("é", text, (mention,), (Span(0, 3), Span(4, 8)), {"k": [1, None]})
+    write([document], tmp_path / "a.jsonl")
+    assert list(read(tmp_path / "a.jsonl")) == [document]
+
+
+def test_nested_and_crossing_mentions_survive_conll(tmp_path: Path) -> None:
+    text = "Bank of Kent-Sussex opened.\nAda left."
+    spans = [(0, 12, "ORG"), (8, 12, "LOC"), (8, 19, "LOC"), (8, 12, "X Y"), (28, 31, "PER")]
+    document = Document("a", text, tuple(mention_at(text, *s) for s in spans))
+    write([document], tmp_path / "a.conll")
+    back = list(read(tmp_path / "a.conll"))
+    assert sorted((m.text, m.label) for d in back for m in d.mentions) == sorted(
+        (text[s:e].replace("-", " - "), label) for s, e, label in spans
+    )
+    assert len(back) == 2
+
+
+@pytest.mark.parametrize("label", ["a\tb", "a\nb"])
+def test_labels_that_conll_cannot_hold(tmp_path: Path, label: str) -> None:
+    with pytest.raises(DataError, match="cannot hold the label"):
+        write([Document("a", "Ada", (mention_at("Ada", 0, 3, label),))], tmp_path / "a.conll")
+
+
+def failing() -> Iterator[Document]:
+    yield Document("a", "b")
+    raise ValueError("half way")
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.conll", "x.html", "folder"])
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path, name: str) -> None:
+    target = tmp_path / name
+    if target.suffix:
+        target.write_text("before")
+    with pytest.raises(ValueError, match="half way"):
+        write(failing(), target, None if target.suffix else "brat")
+    assert [p.read_text() for p in tmp_path.iterdir()] == (["before"] if target.suffix else [])
+
+
+def test_unknown_and_untold_formats(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown format 'xml'; known: brat, conll"):
+        read(tmp_path / "x", "xml")
+    with pytest.raises(UnknownNameError):
+        read(tmp_path / "x", "html")
+    with pytest.raises(UnknownNameError):
+        write([], tmp_path / "x.csv")
+    with pytest.raises(ConfigError, match="tells no format"):
+        write([], tmp_path / "x")
+    with pytest.raises(DataError, match="no such file"):
+        list(read(tmp_path / "x"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "identity"),
+    [
+        ("a.txt", "Hello there.\nYou.", "a.txt"),
+        ("a", "Hello there.\nYou.", "a"),
+        ("a.txt", "\ufeffHello there.\nYou.", "a.txt"),
+        ("a.csv", 'id,text,n\n7,"Hello there.\nYou.",1\n', "7"),
+        ("a.csv", 'n;text\n1;"Hello there.\nYou."\n', "a.csv:2"),
+        ("a.tsv", 'doc_id\tcontent\n7\t"Hello there.\nYou."\n', "7"),
+        ("a.json", '{"text": "Hello there.\\nYou."}', "a.json:1"),
+        ("a", '[\n{"text": "Hello there.\\nYou."}]', "a:1"),
+        ("a.dat", '{"text": "Hello there.\\nYou."}\n{"text": "x"}\n', "a.dat:1"),
+    ],
+)
+def test_recognition(tmp_path: Path, name: str, content: str, identity: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8", newline="")
+    first = next(read(tmp_path / name))
+    assert (first.id, first.text) == (identity, "Hello there.\nYou.")
+    first = next(
+        read_stream(io.StringIO(content), name, "tsv" if name == "a.tsv" else "csv" if "csv" in name else None)
+    )
+    assert first.text == "Hello there.\nYou."
+
+
+def test_tsv_by_content_is_conll(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("text\tO\nAda\tB-PER\n")
+    assert next(read(tmp_path / "a.tsv")).mentions[0].text == "Ada"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b\n1,2\n", "no column is called like a text"),
+        ("", "no header"),
+        ("text,b\n1\n", ":2: this row has 1 cells"),
+        ('text\nfine\n"open', ":3: no CSV"),
+    ],
+)
+def test_table_errors(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(DataError, match=message):
+        list(read(tmp_path / "a.csv"))
+
+
+def test_columns_of_a_table_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y,z\n1,2,3\n,,\n4,5,6\n")
+    found = list(read(tmp_path / "a.csv", options=ReadOptions(text_column="y", id_column="x")))
+    assert [(d.id, d.text, d.meta) for d in found] == [("1", "2", {"z": "3"}), ("4", "5", {"z": "6"})]
+
+
+def test_folders_and_equal_names(tmp_path: Path) -> None:
+    for part in ("b", "a"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "t.txt").write_text(part)
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\0\xff")
+    (tmp_path / ".hidden.txt").write_text("x")
+    assert [(d.id, d.text) for d in read(tmp_path)] == [("a/t.txt", "a"), ("b/t.txt", "b")]
+    assert len(list(read([tmp_path / "a" / "t.txt", tmp_path / "b" / "t.txt"]))) == 2
+    with pytest.raises(DataError, match="no text"):
+        list(read(tmp_path / "picture.png"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no file"):
+        list(read(tmp_path / "empty"))
+
+
+def test_html_is_escaped_and_loads_nothing() -> None:
+    text = "<b>Ada</b> & Bob Ray"
+    spans = [(0, 10, "x<y"), (3, 6, "PER"), (13, 16, "A"), (14, 20, "B")]
+    page = io.StringIO()
+    write_stream([Document("<id>", text, tuple(mention_at(text, *s) for s in spans))], page, "html")
+    html = page.getvalue()
+    assert "<b>" not in html
+    assert "<id>" not in html
+    assert "http" not in html.replace("http-equiv", "")
+    assert html.count("<mark") == html.count("</mark>")
+    body = html.split("<article>")[1].split("</article>")[0]
+    assert body.count("<small>") == 4
+
+
+def test_streams_know_no_brat() -> None:
+    with pytest.raises(ConfigError, match="give its folder"):
+        read_stream(io.StringIO(""), "x", "brat")
+    with pytest.raises(ConfigError, match="give a folder"):
+        write_stream([], io.StringIO(), "brat")
+
+
+def test_convert(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("X N O\nAda N B-PER\n")
+    result = CliRunner().invoke(convert, [str(tmp_path / "a.txt"), str(tmp_path / "a.jsonl"), "--columns", "1:3"])
+    assert (result.exit_code, result.stderr) == (0, "1 documents, 1 mentions\n")
+    result = CliRunner().invoke(convert, ["-", "-", "--from", "conll"], input="Hi\tO\nAda\tB-PER\n")
+    assert '"text": "Hi Ada"' in result.stdout
+    result = CliRunner().invoke(convert, [str(tmp_path / "none"), str(tmp_path / "b.jsonl")])
+    assert isinstance(result.exception, EntsembleError)
+    result = CliRunner().invoke(convert, [str(tmp_path / "a.txt"), "-", "--columns", "x"])
+    assert "names no columns" in result.stderr

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entsemble.data.formats import read
+from entsemble.errors import DataError
+from entsemble.types import Document
+
+TEXT = "Ada met 😀 Bob"
+
+
+def one(tmp_path: Path, record: dict[str, Any], name: str = "x.jsonl") -> Document:
+    path = tmp_path / name
+    path.write_text(json.dumps(record) + "\n", encoding="utf-8")
+    return next(iter(read(path)))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"text": TEXT, "mentions": [{"start": 0, "end": 3, "label": "PER"}, {"start": 10, "end": 13, "label": "PER"}]},
+        {"text": TEXT, "spans": [{"start": 0, "end": 3, "label": "PER"}, {"start": 10, "end": 13, "label": "PER"}]},
+        {"text": TEXT, "label": [[0, 3, "PER"], [10, 13, "PER"]]},
+        {"text": TEXT, "labels": [[0, 3, "PER"], [10, 13, "PER"]]},
+        {"text": TEXT, "entities": [[0, 3, "PER"], [10, 13, "PER"]]},
+        {
+            "text": TEXT,
+            "entities": [
+                {"id": 1, "start_offset": 10, "end_offset": 13, "label": "PER"},
+                {"id": 2, "start_offset": 0, "end_offset": 3, "label": "PER"},
+            ],
+        },
+        {
+            "full_text": TEXT,
+            "spans": [
+                {"entity_type": "PER", "entity_value": "Ada", "start_position": 0, "end_position": 3},
+                {"entity_type": "PER", "entity_value": "Bob", "start_position": 10, "end_position": 13},
+            ],
+        },
+    ],
+)
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json"])
+def test_shapes_of_other_tools(tmp_path: Path, record: dict[str, Any], name: str) -> None:
+    document = one(tmp_path, record, name)
+    assert document.id == f"{name}:1"
+    assert [(m.start, m.text, m.label) for m in document.mentions] == [(0, "Ada", "PER"), (10, "Bob", "PER")]
+
+
+def test_what_is_unknown_is_kept(tmp_path: Path) -> None:
+    document = one(tmp_path, {"id": 7, "text": "a", "meta": {"x": 1}, "template_id": 3, "label": "sport"})
+    assert document.id == "7"
+    assert document.meta == {"x": 1, "template_id": 3, "label": "sport"}
+
+
+def test_tokens_and_votes(tmp_path: Path) -> None:
+    mention = {"start": 0, "end": 1, "label": "L", "score": 0.5, "votes": {"m": "none"}}
+    document = one(tmp_path, {"text": "a b", "tokens": [[0, 1], {"start": 2, "end": 3}], "mentions": [mention]})
+    assert [t.of(document.text) for t in document.tokens] == ["a", "b"]
+    assert (document.mentions[0].score, document.mentions[0].votes) == (0.5, {"m": "none"})
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", r":2: no JSON"),
+        ("[1]", r":2: a document is a JSON object"),
+        ('{"x": 1}', r":2: there is no text"),
+        ('{"text": "ab", "mentions": [[0, 1, "X"], [0, 9, "X"]]}', r":2: mention 2: \[0, 9\) is no range"),
+        ('{"text": "ab", "mentions": [[1, 1, "X"]]}', r":2: mention 1: \[1, 1\)"),
+        ('{"text": "ab", "mentions": [["0", 1, "X"]]}', r":2: mention 1: start and end must be integers"),
+        ('{"text": "ab", "mentions": [[0, 1, ""]]}', r":2: mention 1: the label"),
+        ('{"text": "ab", "mentions": [{"start": 0, "end": 1, "label": "X", "text": "b"}]}', r":2: mention 1 says 'b'"),
+        ('{"text": "ab", "mentions": {}}', r":2: `mentions` must be a list"),
+        ('{"text": "ab", "id": [1]}', r":2: `id` must be"),
+        ('{"text": "\\ud83d"}', r":2: the text holds half of a surrogate"),
+        ('{"text": "ab", "tokens": [[0, 3]]}', r":2: token 1: \[0, 3\)"),
+    ],
+)
+def test_errors_name_line_and_mention(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "fine"}\n' + line + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        list(read(path))
+
+
+def test_an_id_given_twice_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"id": "a", "text": "1"}\n{"id": "a", "text": "2"}\n')
+    with pytest.raises(DataError, match="two documents have the id 'a'"):
+        list(read(tmp_path / "x.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[\n{"text": "a"},\n{"text": 1}\n]', r":3: document 2: there is no text"),
+        ('[\n{"text": "a"}\n', r":3: no JSON: a comma"),
+        ('[\n{"text": "a",\n]', r":3: no JSON"),
+        ('[{"text": "a"}] x', r"something follows"),
+    ],
+)
+def test_errors_in_arrays_name_the_line(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(DataError, match=message):
+        list(read(tmp_path / "x.json"))
+
+
+def test_an_empty_array_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(" [ ]\n")
+    assert list(read(tmp_path / "x.json")) == []

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entsemble.data.windows import sentences, whole_windows, window_documents, window_mentions, windows
+from entsemble.types import Document, Span, mention_at
+
+TEXTS = st.one_of(
+    st.text(max_size=200),
+    st.lists(
+        st.sampled_from(["Dr. ", "He left. ", "\r\n\r\n", "你好。", "😀! ", "\u200fשלום. ", "a" * 50, " "]), max_size=90
+    ).map("".join),
+)
+
+
+def visible(text: str) -> str:
+    return "".join(text.split())
+
+
+@given(TEXTS, st.integers(1, 60))
+@settings(deadline=None)
+def test_windows_cover_all_but_blanks(text: str, limit: int) -> None:
+    document = Document("d", text)
+    found = windows(document, limit)
+    assert "".join(visible(w.text) for w in found) == visible(text)
+    assert all(w.span.of(text) == w.text == w.text.strip() and 0 < len(w.text) <= limit for w in found)
+    assert all(a.span.end <= b.start for a, b in pairwise(found))
+
+
+@given(TEXTS.filter(str.strip), st.integers(1, 60), st.data())
+@settings(deadline=None)
+def test_no_mention_is_cut(text: str, limit: int, data: st.DataObject) -> None:
+    starts = data.draw(st.lists(st.integers(0, len(text) - 1), max_size=4))
+    mentions = [mention_at(text, s, min(len(text), s + data.draw(st.integers(1, 90))), "X") for s in starts]
+    document = Document("d", text, tuple(m for m in mentions if m.text.strip() == m.text))
+    parts = whole_windows(document, limit)
+    assert sum(len(window_mentions(document, w)) for w in parts) == len(document.mentions)
+    made = window_documents(document, limit)
+    assert [d.text for d in made] == [w.text for w in parts]
+    assert sum(len(d.mentions) for d in made) == len(document.mentions)
+
+
+def test_sentences_of_several_scripts() -> None:
+    text = "Dr. Smith left.\r\nWow 😀! 你好。我是。 שלום עולם. מה?"
+    assert [s.of(text) for s in sentences(text)] == [
+        "Dr. Smith left.",
+        "Wow 😀!",
+        "你好。",
+        "我是。",
+        "שלום עולם.",
+        "מה?",
+    ]
+
+
+def test_a_tokenised_document_is_one_window() -> None:
+    text = "He left. She came."
+    tokens = (Span(0, 2), Span(3, 8), Span(9, 12), Span(13, 18))
+    assert len(windows(Document("d", text, tokens=tokens))) == 1
+    assert len(windows(Document("d", text))) == 2
+    assert len(windows(Document("d", text, tokens=tokens), max_chars=10)) == 2
+    parts = window_documents(Document("d", text, tokens=tokens), max_chars=10)
+    assert [[t.of(p.text) for t in p.tokens] for p in parts] == [["He", "left."], ["She", "came."]]
+    assert [p.id for p in parts] == ["d#0", "d#9"]
+
+
+def test_long_sentences_are_split_at_blanks_and_not_inside_characters() -> None:
+    assert {len(w.text) for w in windows(Document("d", "word " * 100), 24)} == {24}
+    assert all(not w.text.startswith("\u0301") for w in windows(Document("d", "e\u0301" * 100), 7))
+
+
+def test_a_blank_text_has_no_window() -> None:
+    assert windows(Document("d", " \n\t ")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", ["a", "word ", "He went home. ", "你好。", "שלום עולם. "])
+def test_a_million_characters_take_seconds(unit: str) -> None:
+    text = (unit * 1_000_000)[:1_000_000]
+    begun = time.perf_counter()
+    found = windows(Document("d", text))
+    assert time.perf_counter() - begun < 30
+    assert sum(len(visible(w.text)) for w in found) == len(visible(text))

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from entsemble.errors import DataError
+from entsemble.evaluation.calibration import reliability, risk_coverage
+
+
+def test_ece_of_a_known_case() -> None:
+    # [0.9, 1.0]: two answers, mean score 0.95, one right, off by 0.45; [0.6, 0.7): three, 0.65, all right, off by 0.35
+    table = reliability([0.95, 0.95, 0.65, 0.65, 0.65], [True, False, True, True, True])
+    assert table.ece == pytest.approx((2 * 0.45 + 3 * 0.35) / 5)
+    assert table.brier == pytest.approx((0.05**2 + 0.95**2 + 3 * 0.35**2) / 5)
+    assert table.scored == 5
+    assert [(x.count, x.right) for x in table.bins if x.count] == [(3, 3), (2, 1)]
+
+
+def test_ece_does_not_cancel_between_bins_but_does_within_one() -> None:
+    assert reliability([0.25, 0.75], [True, False]).ece == pytest.approx(0.75)
+    assert reliability([0.25, 0.75], [True, False], bins=1).ece == pytest.approx(0.0)
+
+
+def test_bins_are_closed_below_and_the_last_one_above() -> None:
+    table = reliability([0.0, 0.5, 1.0, 0.49], [False, True, True, False], bins=2)
+    assert [(x.low, x.high, x.count) for x in table.bins] == [(0.0, 0.5, 2), (0.5, 1.0, 2)]
+    assert table.bins[1].confidence == 0.75
+    assert table.bins[0].accuracy == 0.0
+
+
+def test_honest_scores_have_a_small_error() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.random(20_000)
+    assert reliability(scores, rng.random(20_000) < scores).ece < 0.02
+    assert reliability(scores, rng.random(20_000) < scores**3).ece > 0.2
+
+
+def test_an_empty_bin_has_no_figures() -> None:
+    low, high = reliability([0.2], [True], bins=2).to_json()["bins"]
+    assert low == {"low": 0.0, "high": 0.5, "count": 1, "confidence": 0.2, "accuracy": 1.0}
+    assert high == {"low": 0.5, "high": 1.0, "count": 0, "confidence": None, "accuracy": None}
+
+
+def test_no_answers() -> None:
+    table = reliability([], [])
+    assert (table.ece, table.brier, table.scored, len(table.bins)) == (0.0, 0.0, 0, 10)
+    assert risk_coverage([], []) == ()
+
+
+def test_risk_coverage_takes_equal_scores_together() -> None:
+    points = risk_coverage([0.5, 0.9, 0.5, 0.7], [True, True, False, False])
+    assert [(x.score, x.accepted, x.wrong) for x in points] == [(0.9, 1, 0), (0.7, 2, 1), (0.5, 4, 2)]
+    assert [(x.coverage, x.risk) for x in points] == [(0.25, 0.0), (0.5, 0.5), (1.0, 0.5)]
+    assert points == risk_coverage([0.7, 0.5, 0.5, 0.9], [False, False, True, True])
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.01, float("nan")])
+def test_a_score_is_a_probability(bad: float) -> None:
+    with pytest.raises(DataError, match=r"\[0, 1\]"):
+        reliability([0.5, bad], [True, True])
+
+
+def test_wrong_shapes_and_no_bins() -> None:
+    with pytest.raises(ValueError, match="one truth a score"):
+        risk_coverage([0.5], [True, False])
+    with pytest.raises(ValueError, match="at least one bin"):
+        reliability([0.5], [True], bins=0)

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entsemble.errors import DataError
+from entsemble.evaluation.bootstrap import interval
+from entsemble.evaluation.counts import Counts
+from entsemble.evaluation.report import Report, Tally, build_report, tally
+from entsemble.evaluation.stages import Classified, StageCounts, Verified
+from entsemble.types import Document, Mention, mention_at
+
+TEXT = "Ann Lee met Bob in Bonn"
+
+ANSWERS: dict[str, dict[str, list[tuple[int, int, str]]]] = {
+    "gold": {
+        "a": [(0, 7, "PER"), (12, 15, "PER"), (19, 23, "LOC")],
+        "b": [(0, 7, "PER"), (19, 23, "LOC")],
+        "c": [(12, 15, "PER")],
+    },
+    # a: all three kinds of error; b: right; c: not answered
+    "found": {"a": [(0, 3, "PER"), (12, 15, "LOC"), (8, 11, "LOC")], "b": [(0, 7, "PER"), (19, 23, "LOC")]},
+    "nested": {"a": [(0, 7, "PER"), (0, 3, "PER")], "b": [(0, 7, "PER"), (19, 23, "LOC")]},
+}
+
+SCHEMA_KEYS = ["schema", "micro", "labels", "members", "stages", "calibration", "cost", "config", "seed"]
+EXTRA_KEYS = ["relaxed", "spans", "errors", "reliability", "stage_counts", "missing_documents"]
+COST = {
+    "documents", "sentences", "seconds", "prompt_tokens_submitted", "prompt_tokens_evaluated", "generated_tokens",
+    "parameters",
+}  # fmt: skip
+
+
+def documents(name: str, score: float | None = None) -> list[Document]:
+    return [
+        Document(x, TEXT, tuple(Mention(s, e, label, TEXT[s:e], score) for s, e, label in mentions))
+        for x, mentions in ANSWERS[name].items()
+    ]
+
+
+def report(**changes: Any) -> Report:
+    return build_report(documents("gold"), documents("found"), config={"vote": "soft"}, seed=3, **changes)
+
+
+def as_json(one: Report) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(json.dumps(one.to_json(), allow_nan=False))
+    return loaded
+
+
+def test_the_keys_are_the_schemas() -> None:
+    stages = StageCounts(Counts(3, 1, 1), Classified(2, 3), Verified(2, 1, 1, 1))
+    full = as_json(report(members={"tiny": documents("nested")}, stages=stages, cost={"seconds": 2.5, "sentences": 3}))
+    assert list(full) == SCHEMA_KEYS + EXTRA_KEYS
+    assert full["schema"] == "entsemble.report/1"
+    assert set(full["micro"]) == {"precision", "recall", "f1", "tp", "fp", "fn", "f1_ci95"}
+    assert all(set(x) == {"precision", "recall", "f1", "support"} for x in full["labels"].values())
+    assert {k: set(v) for k, v in full["members"].items()} == {"tiny": {"f1"}}
+    assert {k: set(v) for k, v in full["stages"].items()} == {
+        "extraction": {"precision", "recall"},
+        "classification": {"accuracy"},
+        "verification": {"precision", "recall"},
+    }
+    assert set(full["calibration"]) == {"ece"}
+    assert set(full["cost"]) == COST
+    assert full["config"] == {"vote": "soft"}
+    assert full["seed"] == 3
+
+
+def test_the_keys_are_there_when_nothing_was_measured_but_hold_no_zeros() -> None:
+    bare = as_json(build_report(documents("gold"), documents("found")))
+    assert list(bare) == SCHEMA_KEYS + EXTRA_KEYS
+    assert bare["members"] == {}
+    assert {v for stage in bare["stages"].values() for v in stage.values()} == {None}
+    assert bare["calibration"] == {"ece": None}
+    assert bare["reliability"] is bare["stage_counts"] is None
+    assert bare["cost"] == {**dict.fromkeys(COST), "documents": 3}
+
+
+def test_the_figures_by_hand() -> None:
+    full = as_json(report())
+    micro = full["micro"]
+    assert (micro["tp"], micro["fp"], micro["fn"]) == (2, 3, 4)
+    assert (micro["precision"], micro["recall"], micro["f1"]) == pytest.approx((2 / 5, 2 / 6, 4 / 11))
+    assert full["labels"] == {
+        "LOC": {"precision": pytest.approx(1 / 3), "recall": 0.5, "f1": pytest.approx(0.4), "support": 2},
+        "PER": {"precision": 0.5, "recall": 0.25, "f1": pytest.approx(1 / 3), "support": 4},
+    }
+    assert full["relaxed"]["tp"] == 3  # and "Ann" for "Ann Lee"
+    assert full["spans"]["tp"] == 3  # and "Bob" as a place
+    assert full["errors"] == {"missed": 2, "spurious": 1, "wrong_label": 1, "wrong_boundary": 1, "both": 0}
+    assert "nested" not in full
+
+
+def test_an_unanswered_document_is_missed_and_listed() -> None:
+    one = report()
+    assert one.missing == ("c",)
+    assert as_json(one)["missing_documents"] == ["c"]
+    assert one.documents == {"a": Counts(0, 3, 3), "b": Counts(2, 0, 0), "c": Counts(0, 0, 1)}
+
+
+def test_nothing_answered_is_nothing_found() -> None:
+    one = build_report(documents("gold"), [])
+    assert one.total.exact.micro == Counts(fn=6)
+    assert one.missing == ("a", "b", "c")
+
+
+def test_documents_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(DataError, match="'z' is not among"):
+        build_report(documents("gold"), [Document("z", TEXT)])
+    with pytest.raises(DataError, match=r"document 'b': .* offset 4 on"):
+        build_report(documents("gold"), [Document("b", "Ann met Bob")])
+    with pytest.raises(DataError, match="'z' is not among"):
+        report(members={"tiny": [Document("z", TEXT)]})
+
+
+def test_nested_is_there_where_either_side_is_nested() -> None:
+    found = as_json(build_report(documents("gold"), documents("nested")))["nested"]
+    assert found["inside"] == {
+        "precision": 0.0, "recall": 0.0, "f1": 0.0, "gold": 0, "found": 0, "predicted": 1, "right": 0
+    }  # fmt: skip
+    assert found["outermost"]["right"] == 3
+    assert "nested" in as_json(build_report(documents("nested"), documents("found")))
+
+
+def test_members_are_scored_alone() -> None:
+    # "nested" has three of six right and one too many
+    assert as_json(report(members={"tiny": documents("nested")}))["members"] == {"tiny": {"f1": pytest.approx(0.6)}}
+
+
+def test_calibration_comes_from_the_scores() -> None:
+    # five answers with 0.8, two of them right
+    full = as_json(build_report(documents("gold"), documents("found", score=0.8)))
+    assert full["calibration"]["ece"] == pytest.approx(0.4)
+    assert full["reliability"]["scored"] == 5
+    assert full["reliability"]["brier"] == pytest.approx((2 * 0.04 + 3 * 0.64) / 5)
+
+
+def test_a_repeated_answer_is_scored_once_with_its_best_score() -> None:
+    gold = Document("a", TEXT, (mention_at(TEXT, 0, 7, "PER"),))
+    twice = Document("a", TEXT, tuple(Mention(0, 7, "PER", "Ann Lee", score) for score in (0.9, 0.3)))
+    table = build_report([gold], [twice]).reliability
+    assert table is not None
+    assert [(x.low, x.right) for x in table.bins if x.count] == [(0.9, 1)]
+
+
+def test_a_score_out_of_range_is_named() -> None:
+    with pytest.raises(DataError, match="document 'a': the score of 'Ann' must lie"):
+        build_report(documents("gold"), documents("found", score=7.0))
+
+
+def test_the_interval_is_of_documents_and_seeded() -> None:
+    gold = [Document(str(i), TEXT, (mention_at(TEXT, 0, 7, "PER"),) * (i % 3 > 0)) for i in range(60)]
+    found = [Document(str(i), TEXT, (mention_at(TEXT, 0, 7, "PER"),) * (i % 5 > 0)) for i in range(60)]
+    one = build_report(gold, found, seed=3)
+    assert one.f1_ci95 == interval(list(one.documents.values()), seed=3)
+    assert one.f1_ci95[0] < one.total.exact.micro.f1 < one.f1_ci95[1]
+    assert build_report(gold, found, seed=3) == one
+    assert build_report(gold, found, seed=4).f1_ci95 != one.f1_ci95
+
+
+def test_unknown_costs_are_refused() -> None:
+    assert report(cost={"documents": 9, "seconds": 1.5}).cost["documents"] == 9
+    with pytest.raises(ValueError, match="no cost 'dollars'"):
+        report(cost={"dollars": 3})
+
+
+SIZE = 12
+MENTIONS = st.lists(
+    st.tuples(st.integers(0, SIZE - 5), st.integers(1, 5), st.sampled_from("AB")).map(
+        lambda x: Mention(x[0], x[0] + x[1], x[2], "x" * x[1])
+    ),
+    max_size=4,
+)
+
+
+@given(st.lists(st.tuples(MENTIONS, MENTIONS), min_size=1, max_size=4))
+def test_the_corpus_is_the_sum_of_its_documents(corpus: list[tuple[list[Mention], list[Mention]]]) -> None:
+    # laid end to end, with no overlap between documents, they are one document with the same counts
+    joined = [
+        [m.shifted(i * SIZE) for i, sides in enumerate(corpus) for m in sides[side]] for side in (0, 1)
+    ]  # fmt: skip
+    assert sum((tally(gold, found) for gold, found in corpus), Tally()) == tally(joined[0], joined[1])
+
+    text = "x" * SIZE
+    whole = build_report(
+        [Document(str(i), text, tuple(gold)) for i, (gold, _) in enumerate(corpus)],
+        [Document(str(i), text, tuple(found)) for i, (_, found) in enumerate(corpus)],
+    )
+    assert whole.total == tally(joined[0], joined[1])
+    assert sum(whole.documents.values(), Counts()) == whole.total.exact.micro

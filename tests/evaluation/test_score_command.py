@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from entsemble.cli.score import score
+from entsemble.errors import DataError
+
+TEXT = "Ann met Bob in Bonn"
+GOLD = [(0, 3, "PER"), (8, 11, "PER"), (15, 19, "[b]LOC")]
+FOUND = [(0, 3, "PER"), (8, 14, "PER"), (15, 19, "[b]LOC")]
+
+
+def jsonl(path: Path, document: str, mentions: list[tuple[int, int, str]], text: str = TEXT) -> str:
+    listed = [{"start": s, "end": e, "text": text[s:e], "label": label} for s, e, label in mentions]
+    path.write_text(json.dumps({"id": document, "text": text, "mentions": listed}) + "\n", encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    return [jsonl(tmp_path / "gold.jsonl", "a", GOLD), jsonl(tmp_path / "found.jsonl", "a", FOUND)]
+
+
+def cells(output: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("│┃").split("│")] for line in output.splitlines() if "│" in line]
+
+
+def test_the_table_has_labels_and_the_micro_average(files: list[str]) -> None:
+    result = CliRunner().invoke(score, files)
+    assert result.exit_code == 0
+    assert "Exact ranges" in result.stdout
+    assert ["[b]LOC", "1.000", "1.000", "1.000", "1"] in cells(result.stdout)
+    assert ["PER", "0.500", "0.500", "0.500", "2"] in cells(result.stdout)
+    assert ["micro", "0.667", "0.667", "0.667", "3"] in cells(result.stdout)
+    assert ["errors: wrong boundary", "1"] in cells(result.stdout)
+
+
+def test_relaxed_shows_the_other_table(files: list[str]) -> None:
+    result = CliRunner().invoke(score, [*files, "--relaxed"])
+    assert "Overlap is enough" in result.stdout
+    assert ["micro", "1.000", "1.000", "1.000", "3"] in cells(result.stdout)
+
+
+def test_json_on_stdout_is_json_alone(files: list[str]) -> None:
+    report = json.loads(CliRunner().invoke(score, [*files, "--json", "-"]).stdout)
+    assert (report["micro"]["tp"], report["micro"]["fp"], report["micro"]["fn"]) == (2, 1, 1)
+    assert report["config"] == {"gold": files[0], "predicted": files[1]}
+
+
+def test_json_in_a_file_leaves_the_table(files: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "report.json"
+    result = CliRunner().invoke(score, [*files, "--json", str(out)])
+    assert "micro" in result.stdout
+    assert json.loads(out.read_text(encoding="utf-8"))["schema"] == "entsemble.report/1"
+
+
+def test_files_without_common_ids_are_paired_by_position(files: list[str], tmp_path: Path) -> None:
+    other = jsonl(tmp_path / "other.jsonl", "b", FOUND)
+    result = CliRunner().invoke(score, [files[0], other, "--json", "-"])
+    assert json.loads(result.stdout)["micro"]["tp"] == 2
+    assert "paired by position" in result.stderr
+
+
+def test_other_texts_are_refused(files: list[str], tmp_path: Path) -> None:
+    other = jsonl(tmp_path / "other.jsonl", "b", [], text="Ann saw Bob")
+    result = CliRunner().invoke(score, [files[0], other])
+    assert isinstance(result.exception, DataError)
+    assert "offset 4" in str(result.exception)
