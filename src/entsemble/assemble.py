@@ -49,7 +49,7 @@ class Watch:
     """
 
     pull: OnProgress = silent
-    step: Callable[[str, int, int], None] = lambda what, done, total: None
+    step: Callable[[str, int, int], None] = lambda *_: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,15 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from entsemble.assemble import Watch
 from entsemble.backends.pull import Progress as Bytes
@@ -25,6 +28,17 @@ from entsemble.backends.pull import Progress as Bytes
 def stderr() -> Console:
     """The console for everything that is no result."""
     return Console(file=sys.stderr, highlight=False)
+
+
+class _Rate(ProgressColumn):
+    """How many a second, or, where that is less than one, seconds each."""
+
+    def render(self, task: Task) -> Text:
+        """The rate so far."""
+        speed = task.speed or task.finished_speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each")
 
 
 class Display:
@@ -57,7 +71,7 @@ def display(*, quiet: bool) -> Iterator[Display]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.speed:.2f}/s" if False else ""),
+        _Rate(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

@@ -97,7 +97,7 @@ def report_of(
 
 def _show(report: Report, summary: Summary) -> None:
     console = Console(highlight=False)
-    for header, rows in ((LABEL_HEADER, label_rows(report.labels)), (SUMMARY_HEADER, summary_rows(report))):
+    for header, rows in ((LABEL_HEADER, label_rows(report.total.exact)), (SUMMARY_HEADER, summary_rows(report))):
         table = Table(*header)
         for row in rows:
             table.add_row(*row)

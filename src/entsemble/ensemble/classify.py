@@ -50,5 +50,5 @@ def _ballots_of(
         so_far += answers[choice.best]
         cost += choice.usage
         beliefs = dict(zip(names, choice.log_probabilities, strict=True))
-        ballots.append(Ballot(member.name, beliefs, choice.exact, member.name in candidate.members))
+        ballots.append(Ballot(member.name, beliefs, choice.exact, member.name in candidate.members, member.weight))
     return ballots, cost

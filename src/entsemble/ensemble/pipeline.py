@@ -99,7 +99,6 @@ class Pipeline:
     def __init__(self, members: Sequence[Member], labels: LabelSet, pool: PoolIndex | None, rules: Rules) -> None:
         self.members, self.labels, self.pool, self.rules = tuple(members), labels, pool, rules
         self._verifier = next((m for m in self.members if m.name == rules.verifier), None)
-        self._weights = {m.name: m.weight for m in self.members}
 
     def run(self, text: str) -> Result:
         """All four stages on one sentence.
@@ -118,7 +117,7 @@ class Pipeline:
             typed = classify(extraction.candidates, self.labels, prompts)
             costs += [("classification", *c) for c in typed.usage]
             judged = [
-                _Judged(candidate, self.rules.vote(ballots, self._weights), None)
+                _Judged(candidate, self.rules.vote(ballots), None)
                 for candidate, ballots in zip(extraction.candidates, typed.ballots, strict=True)
             ]
             judged, cost = self._verify(judged, prompts)
@@ -216,7 +215,7 @@ class Pipeline:
             if member not in j.candidate.members:
                 continue
             ballots: list[Ballot] = [b for b in j.verdict.ballots if b.member == member]
-            verdict = self.rules.vote(ballots, {})
+            verdict = self.rules.vote(ballots)
             if verdict.label != NONE_LABEL and self._reaches(verdict):
                 mentions += [_mention(text, span, verdict) for span in _places(text, j.candidate)]
         return tuple(resolve(mentions, nested=self.labels.nested)[0])

@@ -23,12 +23,14 @@ class Ballot:
         log_probabilities: label name or `none` -> log-probability, normalised.
         exact: False where the member's backend names its choice only.
         proposed: whether this member proposed the candidate itself.
+        weight: what the member counts in a weighted vote.
     """
 
     member: str
     log_probabilities: Mapping[str, float]
     exact: bool
     proposed: bool
+    weight: float = 1.0
 
     @property
     def best(self) -> str:
@@ -57,56 +59,55 @@ class Verdict:
     ballots: tuple[Ballot, ...]
 
 
-Weights = Mapping[str, float]
-Vote = Callable[[Sequence[Ballot], Weights], Verdict]
+Vote = Callable[[Sequence[Ballot]], Verdict]
 
 
-def _mean(ballots: Sequence[Ballot], weights: Weights) -> dict[str, float]:
-    """Weighted mean probability of each label; members that are not weighted count 1."""
-    share = [weights.get(b.member, 1.0) for b in ballots]
-    return {
-        label: sum(w * b.probability(label) for w, b in zip(share, ballots, strict=True)) / sum(share)
-        for label in ballots[0].log_probabilities
-    }
-
-
-def _support(ballots: Sequence[Ballot], weights: Weights) -> float:
-    """Share of the members' weight that proposed the candidate."""
-    share = [weights.get(b.member, 1.0) for b in ballots]
-    return sum(w for w, b in zip(share, ballots, strict=True) if b.proposed) / sum(share)
-
-
-def _best_entity(mean: Mapping[str, float]) -> str:
-    return max((label for label in mean if label != NONE_LABEL), key=mean.__getitem__)
-
-
-def majority(ballots: Sequence[Ballot], weights: Weights) -> Verdict:
+def majority(ballots: Sequence[Ballot]) -> Verdict:
     """The label most members chose (the paper's rule); a tie goes to the higher mean probability.
 
     The score is the mean probability of the winner.
     """
-    mean = _mean(ballots, {})
+    mean = _mean(ballots, [1.0] * len(ballots))
     counts = {label: sum(b.best == label for b in ballots) for label in mean}
     label = max(mean, key=lambda x: (counts[x], mean[x]))
     best = label if label != NONE_LABEL else _best_entity(mean)
     return Verdict(label, mean[best], best, tuple(ballots))
 
 
-def soft(ballots: Sequence[Ballot], weights: Weights) -> Verdict:
-    """The label with the highest mean probability, its score halved where no member proposed the candidate itself.
+def soft(ballots: Sequence[Ballot]) -> Verdict:
+    """The entity label with the highest mean probability, scored by `_mean` and `_support`.
 
     `none` takes part through the score alone: the threshold decides, not a second vote.
     """
-    mean = _mean(ballots, {})
-    best = _best_entity(mean)
-    return Verdict(best, mean[best] * (0.5 + 0.5 * _support(ballots, {})), best, tuple(ballots))
+    return _averaged(ballots, [1.0] * len(ballots))
 
 
-def weighted(ballots: Sequence[Ballot], weights: Weights) -> Verdict:
-    """A soft vote in which each member counts by its configured weight."""
-    mean = _mean(ballots, weights)
+def weighted(ballots: Sequence[Ballot]) -> Verdict:
+    """A soft vote in which each member counts by its weight."""
+    return _averaged(ballots, [b.weight for b in ballots])
+
+
+def _averaged(ballots: Sequence[Ballot], share: Sequence[float]) -> Verdict:
+    mean = _mean(ballots, share)
     best = _best_entity(mean)
-    return Verdict(best, mean[best] * (0.5 + 0.5 * _support(ballots, weights)), best, tuple(ballots))
+    return Verdict(best, mean[best] * (0.5 + 0.5 * _support(ballots, share)), best, tuple(ballots))
+
+
+def _mean(ballots: Sequence[Ballot], share: Sequence[float]) -> dict[str, float]:
+    """Mean probability of each label, each member counting by its share."""
+    return {
+        label: sum(w * b.probability(label) for w, b in zip(share, ballots, strict=True)) / sum(share)
+        for label in ballots[0].log_probabilities
+    }
+
+
+def _support(ballots: Sequence[Ballot], share: Sequence[float]) -> float:
+    """The part of the members that proposed the candidate: who lists a span and types it says the same twice."""
+    return sum(w for w, b in zip(share, ballots, strict=True) if b.proposed) / sum(share)
+
+
+def _best_entity(mean: Mapping[str, float]) -> str:
+    return max((label for label in mean if label != NONE_LABEL), key=mean.__getitem__)
 
 
 VOTES: Mapping[str, Vote] = {"majority": majority, "soft": soft, "weighted": weighted}

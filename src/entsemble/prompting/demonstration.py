@@ -63,7 +63,7 @@ def _negatives(document: Document, count: int) -> list[tuple[int, str]]:
 
 
 def _checks(types: tuple[tuple[str, str], ...], labels: LabelSet) -> tuple[tuple[str, str, bool], ...]:
-    """One right claim and one wrong one. The wrong one is about a non-entity, or gives a mention its neighbour's type."""
+    """One right claim and one wrong one: about a word that is no entity, or with another type than a mention has."""
     right = [(surface, word, True) for surface, word in types if word != NONE_LABEL]
     words = [label.readable for label in labels]
     wrong = [(surface, words[len(surface) % len(words)], False) for surface, word in types if word == NONE_LABEL]
