@@ -151,7 +151,10 @@ class Assembly:
                 self.settings.pool.path,
             )
         nested = self.settings.nested
-        return label_set(asked, nested=any(map(_has_nested, pool)) if nested is None else nested)
+        try:
+            return label_set(asked, nested=any(map(_has_nested, pool)) if nested is None else nested)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
     def members(self) -> list[Member]:
         """The members, their models loaded; two members with one model share it."""

@@ -44,7 +44,7 @@ class LanguageModel(Protocol):
             prompts: raw text; no chat template is applied unless the backend is told to.
             max_tokens: upper bound on what is sampled.
             stop: strings that end the reply and are not part of it.
-            constraint: a GBNF grammar that the reply must match, where the backend has grammars.
+            constraint: a GBNF grammar that the reply must match; a backend without grammars goes on without it.
 
         Raises:
             PromptTooLongError: prompt and `max_tokens` do not fit the context.

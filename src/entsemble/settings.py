@@ -166,8 +166,9 @@ def _over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in values.items():
         if value is None:
             continue
-        both_tables = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key != "labels"
-        merged[key] = _over(merged[key], value) if both_tables else value
+        under = merged.get(key)
+        table = isinstance(value, Mapping) and key != "labels"  # labels are asked for as a whole
+        merged[key] = _over(under if isinstance(under, Mapping) else {}, value) if table else value
     return merged
 
 

@@ -19,7 +19,7 @@ GOLD = [
 def counts() -> StageCounts:
     # Dan is not proposed; Bonn is typed wrong, CERN as nothing; two spans are no mentions, one of which is denied
     typed = {ANN: "PER", BONN: "ORG", CERN: None, LONG: "PER", ODD: "LOC"}
-    return stage_counts(GOLD, [ANN, BONN, CERN, LONG, ODD, ANN], typed, [ANN, BONN, ODD])
+    return stage_counts(GOLD, [ANN, BONN, CERN, LONG, ODD, ANN], typed, {ANN: True, BONN: True, ODD: True, LONG: False})
 
 
 def test_each_stage_answers_for_its_own_losses() -> None:
@@ -30,7 +30,7 @@ def test_each_stage_answers_for_its_own_losses() -> None:
 
 
 def test_a_verifier_that_denies_what_is_right_loses_it() -> None:
-    result = stage_counts(GOLD, [ANN, BONN], {ANN: "PER", BONN: "LOC"}, [ANN]).verification
+    result = stage_counts(GOLD, [ANN, BONN], {ANN: "PER", BONN: "LOC"}, {ANN: True, BONN: False}).verification
     assert result == Verified(kept_right=1, dropped_right=1)
     assert (result.precision, result.recall) == (1.0, 0.5)
 
@@ -38,17 +38,17 @@ def test_a_verifier_that_denies_what_is_right_loses_it() -> None:
 def test_a_span_with_two_gold_labels_is_right_with_either() -> None:
     gold = [Mention(0, 3, "PER", "xxx"), Mention(0, 3, "ORG", "xxx")]
     for label in ("PER", "ORG"):
-        result = stage_counts(gold, [ANN], {ANN: label}, [ANN])
+        result = stage_counts(gold, [ANN], {ANN: label}, {ANN: True})
         assert result == StageCounts(Counts(tp=1), Classified(1, 1), Verified(kept_right=1))
 
 
 def test_a_span_without_an_answer_is_asked_and_not_right() -> None:
-    assert stage_counts(GOLD, [ANN], {}, []).classification == Classified(right=0, asked=1)
+    assert stage_counts(GOLD, [ANN], {}, {}).classification == Classified(right=0, asked=1)
 
 
 def test_what_has_no_label_cannot_be_kept() -> None:
     with pytest.raises(ValueError, match=r"never given a label: \[9, 13\)"):
-        stage_counts(GOLD, [CERN], {CERN: None}, [CERN])
+        stage_counts(GOLD, [CERN], {CERN: None}, {CERN: True})
 
 
 def test_stages_add_up_and_turn_into_json() -> None:

@@ -80,7 +80,11 @@ class OpenAIModel:
         self._client = httpx.Client(timeout=timeout, headers=headers)
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix=f"entsemble-{name}")
         self._timeout, self._choosing, self._top = timeout, choose, _TOP
-        self._able = {"logprobs": choose in ("auto", "logprobs"), "guided": choose in ("auto", "guided")}
+        self._able = {
+            "grammar": True,
+            "logprobs": choose in ("auto", "logprobs"),
+            "guided": choose in ("auto", "guided"),
+        }
 
     def __repr__(self) -> str:
         return f"OpenAIModel(name={self._name!r}, url={self._shown!r}, model={self._model!r})"
@@ -106,9 +110,7 @@ class OpenAIModel:
     ) -> list[Reply]:
         """Continue each prompt greedily; see `LanguageModel.generate`."""
         extra: dict[str, Any] = {"stop": list(stop)} if stop else {}
-        if constraint is not None:
-            extra |= {"grammar": constraint, "structured_outputs": {"grammar": constraint}}
-        return self._each(lambda prompt: self._reply(prompt, max_tokens, extra), prompts)
+        return self._each(lambda prompt: self._constrained(prompt, max_tokens, extra, constraint), prompts)
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
         """How likely each option is after each prompt; see `LanguageModel.choose` and this module's head."""
@@ -126,6 +128,16 @@ class OpenAIModel:
 
     def _each(self, function: Callable[[str], Result], prompts: Sequence[str]) -> list[Result]:
         return [function(prompts[0])] if len(prompts) == 1 else list(self._pool.map(function, prompts))
+
+    def _constrained(self, prompt: str, max_tokens: int, extra: Mapping[str, Any], constraint: str | None) -> Reply:
+        """A reply under the grammar, in llama.cpp's words and in vLLM's; without it where the server refuses both."""
+        if constraint is not None and self._able["grammar"]:
+            grammar = {"grammar": constraint, "structured_outputs": {"grammar": constraint}}
+            try:
+                return self._reply(prompt, max_tokens, {**extra, **grammar})
+            except _RefusedError:
+                self._able["grammar"] = False
+        return self._reply(prompt, max_tokens, extra)
 
     def _reply(self, prompt: str, max_tokens: int, extra: Mapping[str, Any]) -> Reply:
         choice, usage = self._ask(prompt, max_tokens, extra)

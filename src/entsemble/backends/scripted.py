@@ -77,7 +77,9 @@ class ScriptedModel:
 
     def _choice(self, prompt: str, options: Sequence[str]) -> Choice:
         question = _QUESTION.search(prompt)
-        surface, label = (question["surface"], question["label"]) if question else ("", None)
+        if question is None:
+            return Choice(tuple(math.log(1 / len(options)) for _ in options), self._cost(prompt, 1))
+        surface, label = question["surface"], question["label"]
         own = self._lexicon.get(surface, "none")
         answer = own if label is None else "yes" if label == own else "no"
         right = next((i for i, option in enumerate(options) if option.strip(" ;\n") == answer), None)

@@ -7,6 +7,7 @@ from itertools import cycle
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -55,5 +56,5 @@ def show(result: Extracted, console: Console) -> None:
     table = Table("mention", "at", "label", "score", *members)
     for m in document.mentions:
         votes = [m.votes.get(member, "") for member in members]
-        table.add_row(m.text, f"{m.start}-{m.end}", m.label, f"{m.score or 0:.2f}", *votes)
+        table.add_row(*map(escape, (m.text, f"{m.start}-{m.end}", m.label, f"{m.score or 0:.2f}", *votes)))
     console.print(table)

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from entsemble.assemble import Assembly, unannotated
@@ -83,7 +84,7 @@ def report_of(
     for document in gold:
         if document.id in done:
             r = done[document.id]
-            stages += stage_counts(document.mentions, r.proposed, r.typed, r.kept)
+            stages += stage_counts(document.mentions, r.proposed, r.typed, r.verified)
     return build_report(
         gold,
         [r.document for r in done.values()],
@@ -100,8 +101,6 @@ def _show(report: Report, summary: Summary) -> None:
     for header, rows in ((LABEL_HEADER, label_rows(report.total.exact)), (SUMMARY_HEADER, summary_rows(report))):
         table = Table(*header)
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         console.print(table)
-    for name, told in report.to_json()["members"].items():
-        console.print(f"{name} alone: F1 {told['f1']:.3f}")
     click.echo(summary.line(), err=True)

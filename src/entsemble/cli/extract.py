@@ -18,6 +18,7 @@ from entsemble.cli.options import Asked, shared_options
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import WRITABLE, read, read_stream, write, write_stream
 from entsemble.ensemble.document import Extracted, Failed
+from entsemble.errors import DataError
 from entsemble.settings import environment
 from entsemble.types import Document
 
@@ -46,7 +47,7 @@ def extract(
         assembly = Assembly(asked.settings(), environment(), shown.watch())
         with assembly:
             extractor = assembly.extractor()
-            documents = islice(_documents(inputs, asked.input_format), asked.limit)
+            documents = islice(_documents(inputs, asked.input_format, summary), asked.limit)
             results = extractor.extract(unannotated(d) for d in documents)
             found = _found(results, summary, shown, ledger=ledger)
             if output is None:
@@ -58,12 +59,18 @@ def extract(
         sys.exit(1)
 
 
-def _documents(inputs: tuple[str, ...], format: str | None) -> Iterator[Document]:
+def _documents(inputs: tuple[str, ...], format: str | None, summary: Summary) -> Iterator[Document]:
+    """A file that cannot be read is reported, and the others go on."""
+
+    def unreadable(error: DataError) -> None:
+        summary.failures.append((str(error.path), str(error)))
+        stderr().print(f"entsemble: {error}", style="red", markup=False)
+
     if "-" in inputs:
         if len(inputs) > 1:
             raise click.UsageError("standard input (-) cannot be mixed with files")
         return read_stream(sys.stdin.buffer, "stdin", format)
-    return read(inputs, format)
+    return read(inputs, format, on_error=unreadable)
 
 
 def _found(
@@ -89,4 +96,4 @@ def _report(summary: Summary, *, as_json: bool, quiet: bool) -> None:
     elif not quiet:
         click.echo(summary.line(), err=True)
     if summary.failures:
-        click.echo(f"{len(summary.failures)} of {summary.documents} documents failed", err=True)
+        click.echo(f"{len(summary.failures)} inputs failed; the messages above say which and why", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -33,6 +34,8 @@ class Format:
     writer: Writer | None = None
 
 
+OnError = Callable[[DataError], None]
+
 FORMATS: dict[str, Format] = {
     "brat": Format(),  # a folder, a pair of files or an archive: see _read_brat and _write_brat
     "conll": Format(conll.read, conll_writer.write),
@@ -52,6 +55,7 @@ def read(
     paths: str | Path | Iterable[str | Path],
     format: str | None = None,  # noqa: A002 the word users know
     options: ReadOptions | None = None,
+    on_error: OnError | None = None,
 ) -> Iterator[Document]:
     """The documents of files and folders, one at a time, in the order given.
 
@@ -62,6 +66,8 @@ def read(
         paths: one path or several.
         format: a name in `READABLE`; recognised file by file where not given.
         options: what the readers cannot know.
+        on_error: told of a file that cannot be read, from the place where it cannot; the next file goes on. Without
+            it, the error is raised.
 
     Raises:
         UnknownNameError: there is no such format. Raised at once, all others while reading.
@@ -70,7 +76,7 @@ def read(
     if format is not None:
         _known(format, READABLE)
     several = [paths] if isinstance(paths, (str, Path)) else list(paths)
-    return _unique(_read_all([Path(p) for p in several], format, options or ReadOptions()))
+    return _unique(_read_all([Path(p) for p in several], format, options or ReadOptions(), on_error))
 
 
 def read_stream(
@@ -147,19 +153,28 @@ def _unnamed(target: Path) -> str:
     raise ConfigError(f"{target.name!r} tells no format; name one of {', '.join(WRITABLE)}")
 
 
-def _read_all(paths: Sequence[Path], name: str | None, options: ReadOptions) -> Iterator[Document]:
+def _read_all(
+    paths: Sequence[Path], name: str | None, options: ReadOptions, on_error: OnError | None
+) -> Iterator[Document]:
     files = [p.name for p in paths]
     for path in paths:
         if path.is_dir():
-            yield from _read_folder(path, name, options)
-        elif not path.exists():
-            raise DataError("there is no such file; check the path", path)
+            yield from _tolerant(partial(_read_folder, path, name, options, on_error), on_error)
         else:
             shown = path.name if files.count(path.name) == 1 else path.as_posix()
-            yield from _read_file(path, shown, name, options)
+            yield from _tolerant(partial(_read_file, path, shown, name, options), on_error)
 
 
-def _read_folder(folder: Path, name: str | None, options: ReadOptions) -> Iterator[Document]:
+def _tolerant(reader: Callable[[], Iterator[Document]], on_error: OnError | None) -> Iterator[Document]:
+    try:
+        yield from reader()
+    except DataError as error:
+        if on_error is None:
+            raise
+        on_error(error)
+
+
+def _read_folder(folder: Path, name: str | None, options: ReadOptions, on_error: OnError | None) -> Iterator[Document]:
     if name == "brat" or (name is None and next(folder.rglob("*.ann"), None)):
         yield from brat.read_folder(folder, options)
         return
@@ -168,7 +183,8 @@ def _read_folder(folder: Path, name: str | None, options: ReadOptions) -> Iterat
     if not wanted:
         raise DataError("the folder holds no file of a known format; name the format, or give the files", folder)
     for path in wanted:
-        yield from _read_file(path, path.relative_to(folder).as_posix(), name, options)
+        shown = path.relative_to(folder).as_posix()
+        yield from _tolerant(partial(_read_file, path, shown, name, options), on_error)
 
 
 def _hidden(path: Path) -> bool:
@@ -187,6 +203,8 @@ def _recognised(path: Path) -> bool:
 
 
 def _read_file(path: Path, shown: str, name: str | None, options: ReadOptions) -> Iterator[Document]:
+    if not path.exists():
+        raise DataError("there is no such file; check the path", path)
     chosen = name or ("conll" if options.conll else recognise.of_file(path))
     if chosen == "brat":
         archive = path.name.lower().endswith(recognise.ARCHIVES)

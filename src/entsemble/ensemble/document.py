@@ -22,7 +22,7 @@ class Extracted:
     Attributes:
         document: the input with the mentions found in place of its own.
         alone: member name -> what it would have answered alone.
-        proposed, typed, kept: as in `Result`, for the report.
+        proposed, typed, verified: as in `Result`, for the report.
         ledger: what became of everything proposed.
         demonstrations: for each window, the ids of the pool sentences shown.
         costs: by stage and member.
@@ -33,7 +33,7 @@ class Extracted:
     alone: dict[str, tuple[Mention, ...]]
     proposed: tuple[Span, ...]
     typed: dict[Span, str | None]
-    kept: tuple[Span, ...]
+    verified: dict[Span, bool]
     ledger: tuple[Entry, ...]
     demonstrations: tuple[tuple[str, ...], ...]
     costs: Costs
@@ -100,7 +100,7 @@ def _joined(document: Document, pieces: Sequence[tuple[int, Result]]) -> Extract
         alone={name: tuple(m.shifted(at) for at, r in pieces for m in r.alone[name]) for name in members},
         proposed=tuple(span.shifted(at) for at, r in pieces for span in r.proposed),
         typed={span.shifted(at): label for at, r in pieces for span, label in r.typed.items()},
-        kept=tuple(span.shifted(at) for at, r in pieces for span in r.kept),
+        verified={span.shifted(at): kept for at, r in pieces for span, kept in r.verified.items()},
         ledger=tuple(
             replace(entry, span=entry.span.shifted(at) if entry.span else None)
             for at, r in pieces

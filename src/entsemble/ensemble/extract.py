@@ -9,6 +9,7 @@ from entsemble.ensemble.ledger import Entry, Fate
 from entsemble.ensemble.member import Candidate, Member
 from entsemble.prompting.align import occurrences
 from entsemble.prompting.demonstration import one_line
+from entsemble.prompting.grammar import listing_grammar
 from entsemble.prompting.parse import Unreadable, parse_surfaces
 from entsemble.prompting.template import Template
 from entsemble.types import Usage
@@ -32,6 +33,8 @@ class Extraction:
 def extract(text: str, prompts: Sequence[tuple[Member, Template, str]]) -> Extraction:
     """Ask each member for the spans of `text`.
 
+    Models whose engine has grammars can only list what stands in the text; what others make up ends in the ledger.
+
     Args:
         text: the sentence.
         prompts: each member with its template and the prompt that ends in the extraction question.
@@ -40,7 +43,8 @@ def extract(text: str, prompts: Sequence[tuple[Member, Template, str]]) -> Extra
     lost: list[Entry] = []
     usage: list[tuple[str, Usage]] = []
     for member, template, prompt in prompts:
-        [reply] = member.model.generate([prompt], max_tokens=reply_limit(text), stop=template.stop)
+        grammar = listing_grammar(template, text)
+        [reply] = member.model.generate([prompt], max_tokens=reply_limit(text), stop=template.stop, constraint=grammar)
         usage.append((member.name, reply.usage))
         listed = parse_surfaces(reply, template)
         if isinstance(listed, Unreadable):

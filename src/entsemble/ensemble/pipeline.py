@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from entsemble.ensemble.classify import classify
-from entsemble.ensemble.extract import Extraction, extract
+from entsemble.ensemble.extract import extract
 from entsemble.ensemble.ledger import Entry, Fate
 from entsemble.ensemble.member import Candidate, Member
 from entsemble.ensemble.overlap import resolve
@@ -28,6 +28,9 @@ from entsemble.prompting.render import extraction_prompt
 from entsemble.prompting.template import Template
 from entsemble.retrieval.index import PoolIndex
 from entsemble.types import NONE_LABEL, LabelSet, Mention, Span, Usage
+
+Asked = tuple[Member, Template, str]
+"""A member, its template, and its prompt up to the extraction question."""
 
 Costs = tuple[tuple[str, str, Usage], ...]
 """(stage, member, what it cost), as often as it was asked."""
@@ -61,7 +64,7 @@ class Result:
         alone: member name -> what that member would have answered alone, by the same rules, from the same prompts.
         proposed: the union's spans.
         typed: each span's voted label, `None` for no entity, before verification and overlap.
-        kept: the spans that verification kept.
+        verified: the spans that the verifier was asked about, and whether it let each through.
         demonstrations: ids of the pool sentences shown, the most similar last.
         ledger: what became of everything proposed.
         costs: by stage and member.
@@ -71,7 +74,7 @@ class Result:
     alone: Mapping[str, tuple[Mention, ...]]
     proposed: tuple[Span, ...]
     typed: Mapping[Span, str | None]
-    kept: tuple[Span, ...]
+    verified: Mapping[Span, bool]
     demonstrations: tuple[str, ...]
     ledger: tuple[Entry, ...]
     costs: Costs
@@ -103,75 +106,70 @@ class Pipeline:
     def run(self, text: str) -> Result:
         """All four stages on one sentence.
 
+        With as many of the demonstrations as fit every member's context: where a prompt is too long, the less similar
+        half is left out.
+
         Raises:
             ModelError: a member is gone, or answers nonsense, or the sentence alone does not fit its context.
         """
         found = Retrieval((), ())
         if self.pool is not None:
             found = retrieve(text, self.members, self.labels, self.pool, self.rules.shots)
-        costs: list[tuple[str, str, Usage]] = [("retrieval", *c) for c in found.usage]
-        shown, prompts, extraction = self._extract(text, found.demonstrations)
-        costs += [("extraction", *c) for c in extraction.usage]
-        judged: list[_Judged] = []
-        if extraction.candidates:
-            typed = classify(extraction.candidates, self.labels, prompts)
-            costs += [("classification", *c) for c in typed.usage]
-            judged = [
-                _Judged(candidate, self.rules.vote(ballots), None)
-                for candidate, ballots in zip(extraction.candidates, typed.ballots, strict=True)
-            ]
-            judged, cost = self._verify(judged, prompts)
-            costs += cost
+        costs = [("retrieval", *cost) for cost in found.usage]
+        return self._fitting(text, found.demonstrations, costs)
+
+    def _fitting(self, text: str, shown: Sequence[Demonstration], costs: list[tuple[str, str, Usage]]) -> Result:
+        try:
+            return self._answer(text, shown, costs)
+        except PromptTooLongError:
+            if not shown:
+                raise
+        return self._fitting(text, shown[(len(shown) + 1) // 2 :], costs)
+
+    def _answer(self, text: str, shown: Sequence[Demonstration], costs: list[tuple[str, str, Usage]]) -> Result:
+        """Stages 2 to 4, with these demonstrations."""
+        prompts = [(m, m.template, extraction_prompt(m.template, self.labels, shown, text)) for m in self.members]
+        extraction = extract(text, prompts)
+        costs += [("extraction", *cost) for cost in extraction.usage]
+        judged = self._judge(extraction.candidates, prompts, costs)
         mentions, ledger = self._decide(text, judged)
+        places = [(j, span) for j in judged for span in _places(text, j.candidate)]
         return Result(
             mentions=mentions,
             alone={m.name: self._alone(text, judged, m.name) for m in self.members},
-            proposed=tuple(span for j in judged for span in _places(text, j.candidate)),
-            typed={span: self._label(j) for j in judged for span in _places(text, j.candidate)},
-            kept=tuple(
-                s for j in judged if self._label(j) and self._denial(j) is None for s in _places(text, j.candidate)
-            ),
+            proposed=tuple(span for _, span in places),
+            typed={span: _label(j) for j, span in places},
+            verified={span: self._denial(j) is None for j, span in places if j.yes is not None},
             demonstrations=tuple(d.id for d in shown),
             ledger=(*extraction.lost, *ledger),
             costs=tuple(costs),
         )
 
-    def _extract(
-        self, text: str, shown: tuple[Demonstration, ...]
-    ) -> tuple[tuple[Demonstration, ...], list[tuple[Member, Template, str]], Extraction]:
-        """Stage 2, with as many of the demonstrations as fit every member's context, the most similar kept."""
-        while True:
-            prompts = [(m, m.template, extraction_prompt(m.template, self.labels, shown, text)) for m in self.members]
-            try:
-                return shown, prompts, extract(text, prompts)
-            except PromptTooLongError:
-                if not shown:
-                    raise
-                shown = shown[(len(shown) + 1) // 2 :]
-
-    def _verify(
-        self, judged: Sequence[_Judged], prompts: Sequence[tuple[Member, Template, str]]
-    ) -> tuple[list[_Judged], list[tuple[str, str, Usage]]]:
-        """Stage 4; candidates that were voted no entity, or stay below the threshold anyway, are not asked about."""
-        if self._verifier is None:
-            return list(judged), []
-        words = {x.name: x.readable for x in self.labels} | {NONE_LABEL: NONE_LABEL}
-        claims = [
-            Claim(j.candidate.surface, words[j.verdict.label], self._label(j) is not None and self._reaches(j.verdict))
-            for j in judged
-        ]
-        if not any(claim.asked for claim in claims):
-            return list(judged), []
-        template, prompt = next((t, p) for m, t, p in prompts if m is self._verifier)
-        told = verify(claims, self._verifier, template, prompt)
-        checked = [_Judged(j.candidate, j.verdict, yes) for j, yes in zip(judged, told.yes, strict=True)]
-        return checked, [("verification", self._verifier.name, told.usage)]
+    def _judge(
+        self, candidates: Sequence[Candidate], prompts: Sequence[Asked], costs: list[tuple[str, str, Usage]]
+    ) -> list[_Judged]:
+        """Stages 3 and 4. What is voted no entity, or stays below the threshold anyway, is not verified."""
+        if not candidates:
+            return []
+        typed = classify(candidates, self.labels, prompts)
+        costs += [("classification", *cost) for cost in typed.usage]
+        verdicts = [self.rules.vote(ballots) for ballots in typed.ballots]
+        yes: Sequence[float | None] = [None] * len(verdicts)
+        passing = [v.label != NONE_LABEL and self._reaches(v) for v in verdicts]
+        if self._verifier is not None and any(passing):
+            words = {x.name: x.readable for x in self.labels}
+            claims = [
+                Claim(c.surface, words[v.label] if asked else NONE_LABEL, asked)
+                for c, v, asked in zip(candidates, verdicts, passing, strict=True)
+            ]
+            template, prompt = next((t, p) for m, t, p in prompts if m is self._verifier)
+            told = verify(claims, self._verifier, template, prompt)
+            costs.append(("verification", self._verifier.name, told.usage))
+            yes = told.yes
+        return [_Judged(*parts) for parts in zip(candidates, verdicts, yes, strict=True)]
 
     def _reaches(self, verdict: Verdict) -> bool:
         return verdict.score >= self.rules.threshold
-
-    def _label(self, judged: _Judged) -> str | None:
-        return None if judged.verdict.label == NONE_LABEL else judged.verdict.label
 
     def _denial(self, judged: _Judged) -> float | None:
         """The verifier's probability of yes, where it denies."""
@@ -199,7 +197,7 @@ class Pipeline:
         return tuple(kept), ledger
 
     def _fate(self, judged: _Judged) -> tuple[Fate, str]:
-        if self._label(judged) is None:
+        if _label(judged) is None:
             return Fate.OUTVOTED, f"nearest label {judged.verdict.best_label}, {judged.verdict.score:.3f}"
         if not self._reaches(judged.verdict):
             return Fate.BELOW_THRESHOLD, f"score {judged.verdict.score:.3f}"
@@ -219,6 +217,10 @@ class Pipeline:
             if verdict.label != NONE_LABEL and self._reaches(verdict):
                 mentions += [_mention(text, span, verdict) for span in _places(text, j.candidate)]
         return tuple(resolve(mentions, nested=self.labels.nested)[0])
+
+
+def _label(judged: _Judged) -> str | None:
+    return None if judged.verdict.label == NONE_LABEL else judged.verdict.label
 
 
 def _places(text: str, candidate: Candidate) -> list[Span]:

@@ -34,8 +34,8 @@ class Ballot:
 
     @property
     def best(self) -> str:
-        """The label with the highest probability, the first of equals."""
-        return max(self.log_probabilities, key=self.log_probabilities.__getitem__)
+        """The label with the highest probability; `none` before equals, so that who cannot tell names no entity."""
+        return max(self.log_probabilities, key=lambda x: (self.log_probabilities[x], x == NONE_LABEL))
 
     def probability(self, label: str) -> float:
         """The probability given to `label`."""

@@ -72,7 +72,7 @@ class StageCounts:
     Attributes:
         extraction: spans that any member proposed, against gold spans.
         classification: of the proposed spans that are gold, how many got a gold label.
-        verification: of the spans with a label, which were kept.
+        verification: of the spans that the verifier was asked about, which it kept.
     """
 
     extraction: Counts = field(default_factory=Counts)
@@ -111,7 +111,7 @@ class StageCounts:
 
 
 def stage_counts(
-    gold: Sequence[Mention], proposed: Collection[Span], typed: Mapping[Span, str | None], kept: Collection[Span]
+    gold: Sequence[Mention], proposed: Collection[Span], typed: Mapping[Span, str | None], verified: Mapping[Span, bool]
 ) -> StageCounts:
     """The counts of one text.
 
@@ -119,28 +119,29 @@ def stage_counts(
         gold: gold mentions of the text.
         proposed: union of the spans that the members proposed.
         typed: the label that the vote gave each span; `None`, like a span left out, for no entity.
-        kept: spans with a label that the verifier let through.
+        verified: the spans that the verifier was asked about, and whether it let each through.
 
     Raises:
-        ValueError: `kept` holds a span that has no label, so it cannot have come to the verifier.
+        ValueError: `verified` holds a span that has no label, so it cannot have come to the verifier.
     """
     labelled = {span: label for span, label in typed.items() if label is not None}
-    unknown = sorted(set(kept) - labelled.keys())
+    unknown = sorted(verified.keys() - labelled.keys())
     if unknown:
-        raise ValueError(f"kept, but never given a label: [{unknown[0].start}, {unknown[0].end})")
+        raise ValueError(f"verified, but never given a label: [{unknown[0].start}, {unknown[0].end})")
     right = {(m.span, m.label) for m in gold} & labelled.items()
     gold_spans = {m.span for m in gold}
     asked = gold_spans & set(proposed)
     return StageCounts(
         extraction=count_sets(gold_spans, proposed),
         classification=Classified(right=len({span for span, _ in right} & asked), asked=len(asked)),
-        verification=_verified(labelled.keys(), {span for span, _ in right}, set(kept)),
+        verification=_verified(verified, {span for span, _ in right}),
     )
 
 
-def _verified(labelled: Collection[Span], right: set[Span], kept: set[Span]) -> Verified:
+def _verified(verified: Mapping[Span, bool], right: set[Span]) -> Verified:
     """Cross the verifier's answers with the truth."""
-    wrong, dropped = set(labelled) - right, set(labelled) - kept
+    kept = {span for span, passed in verified.items() if passed}
+    wrong, dropped = verified.keys() - right, verified.keys() - kept
     return Verified(
         kept_right=len(kept & right),
         kept_wrong=len(kept & wrong),

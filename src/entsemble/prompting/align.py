@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator
 
 from entsemble.types import Span
 
@@ -26,11 +27,25 @@ def occurrences(text: str, surface: str) -> list[Span]:
     words = [re.escape(word) for word in re.split(_APART, surface) if word]
     exact, loose = re.escape(surface), _APART.join(words)
     for pattern, flags in ((exact, 0), (loose, 0), (loose, re.IGNORECASE)):
-        found = [Span(*m.span()) for m in re.finditer(pattern, text, flags) if m.end() > m.start()]
-        found = [span for span in found if _stands_alone(text, span)]
+        found = _apart(s for s in _matches(pattern, text, flags) if _stands_alone(text, s))
         if found:
             return found
     return []
+
+
+def _matches(pattern: str, text: str, flags: int) -> Iterator[Span]:
+    """All matches, those that overlap included."""
+    for match in re.finditer(f"(?=({pattern}))", text, flags):
+        if match.end(1) > match.start(1):
+            yield Span(*match.span(1))
+
+
+def _apart(spans: Iterable[Span]) -> list[Span]:
+    kept: list[Span] = []
+    for span in spans:
+        if not kept or span.start >= kept[-1].end:
+            kept.append(span)
+    return kept
 
 
 def _stands_alone(text: str, span: Span) -> bool:

@@ -31,7 +31,9 @@ def parse_surfaces(reply: Reply, template: Template) -> Listed | Unreadable:
     separator = template.surface_separator.strip()
     parts = [part.strip() for part in reply.text.split(separator)]
     cut = "" if reply.finished else parts.pop()
-    surfaces = tuple(dict.fromkeys(part for part in parts if part and part.lower() != NONE_LABEL))
+    if [part.lower() for part in parts if part] == [NONE_LABEL]:  # beside others, `None` is a name
+        return Listed((), cut)
+    surfaces = tuple(dict.fromkeys(part for part in parts if part))
     if not surfaces and not cut and not any(parts):
         return Unreadable("the reply is empty")
     return Listed(surfaces, cut)

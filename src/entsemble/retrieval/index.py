@@ -109,7 +109,7 @@ class PoolIndex:
         if self.similarity == "random":
             return [Hit(self.documents[i], 0.0) for i in self._random(query, k, allowed)]
         by_sentence = sentence_similarity(self._encoder.encode([query.text])[0], self._vectors.sentences)
-        weighed = self._weigh(query) if self.similarity == "span" else []
+        weighed = self._weigh(query) if self.similarity == "span" and self._flat.size else []
         if not weighed:
             return [Hit(self.documents[i], float(by_sentence[i])) for i in top(by_sentence, by_sentence, k, allowed)]
         spans = self._encoder.encode([surface for surface, _ in weighed])
@@ -143,7 +143,7 @@ class PoolIndex:
 
 
 def same_text_key(text: str) -> str:
-    """What two texts share when they are the same sentence for our purposes: letters and digits, in lower case."""
+    """What two texts share when they are the same sentence for our purposes: all but blanks, in any case."""
     return re.sub(r"\s+", "", text).casefold()
 
 

@@ -1,0 +1,108 @@
+"""The quality of the embedded default on real corpora, measured with the command line that users have.
+
+    python benchmarks/quality/run.py [--only conll2003,wnut17] [--again]
+
+Needs the corpora: the folder that ENTSEMBLE_DATA names. Each corpus is one `entsemble evaluate` run; its report is
+written to `results/<name>.json` together with the command, the commit, the machine and the seed. What is there already
+is not run again, so a benchmark that was stopped goes on where it was; `--again` runs it anew. `table.py` turns the
+results into the tables of README.md and docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+RESULTS = HERE / "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """One measurement: where demonstrations come from, what is scored, how much of it."""
+
+    name: str
+    pool: str
+    gold: str
+    limit: int
+    options: tuple[str, ...] = ()
+
+
+CORPORA = (
+    Corpus("conll2003", "conll2003-4col/train.txt", "conll2003-4col/valid.txt", 200),
+    Corpus("wnut17", "wnut17/wnut17train.conll", "wnut17/emerging.dev.conll", 200),
+    Corpus("crossner-ai", "crossner/ai/train.txt", "crossner/ai/dev.txt", 200),
+    Corpus("genia", "genia/genia.train.reconstructed.iob2", "genia/genia.dev.iob2", 100),
+    Corpus("zh-weibo", "zh-weibo/weiboNER_2nd_conll.train", "zh-weibo/weiboNER_2nd_conll.dev", 50),
+    Corpus("masakhaner-swa", "masakhaner1/swa/train.txt", "masakhaner1/swa/dev.txt", 50),
+)
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--only", help="names, separated by commas")
+    parser.add_argument("--again", action="store_true", help="run again what is there already")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    data = Path(os.environ.get("ENTSEMBLE_DATA", ROOT.parent / "shared" / "data"))
+    if not data.is_dir():
+        sys.exit(f"no corpora at {data}; name their folder with ENTSEMBLE_DATA")
+    wanted = set(given.only.split(",")) if given.only else {c.name for c in CORPORA}
+    for corpus in CORPORA:
+        target = RESULTS / f"{corpus.name}.json"
+        if corpus.name in wanted and (given.again or not target.exists()):
+            print(corpus.name, flush=True)
+            target.write_text(json.dumps(measure(corpus, data, given.seed), ensure_ascii=False, indent=1) + "\n")
+
+
+def measure(corpus: Corpus, data: Path, seed: int) -> dict[str, object]:
+    """Prepare the pool, then run and time one evaluation."""
+    entsemble = str(Path(sys.executable).with_name("entsemble"))
+    subprocess.run([entsemble, "pool", "build", str(data / corpus.pool), *corpus.options, "--quiet"], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        told = ["--limit", str(corpus.limit), "--seed", str(seed), *corpus.options]
+        command = [entsemble, "evaluate", str(data / corpus.gold), "--pool", str(data / corpus.pool), *told]
+        subprocess.run([*command, "--json", str(report), "--quiet"], check=True)
+        return {
+            "corpus": corpus.name,
+            "command": f"entsemble evaluate {corpus.gold} --pool {corpus.pool} {' '.join(told)}",
+            "commit": _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "src") else ""),
+            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+            "machine": machine(),
+            "report": _without_paths(json.loads(report.read_text()), data),
+        }
+
+
+def machine() -> dict[str, object]:
+    """Where the figures were made."""
+    info = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _without_paths(report: dict[str, object], data: Path) -> dict[str, object]:
+    return dict(json.loads(json.dumps(report).replace(f"{data}/", "")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from entsemble.backends.scripted import ScriptedModel
+from entsemble.prompting.labels import label_set
+from entsemble.prompting.render import check_question, extraction_prompt, listing, type_answer, typing_question
+from entsemble.prompting.template import template
+from entsemble.types import Choice
+
+SHAPE = template("ner-1")
+LABELS = label_set({"PER": "", "LOC": ""})
+MODEL = {"New York": "location", "York": "person", "Ann": "person"}
+TYPES = [" person;", " location;", " none;"]
+
+
+def asked(text: str) -> str:
+    return extraction_prompt(SHAPE, LABELS, (), text)
+
+
+def shares(choice: Choice) -> list[float]:
+    return [math.exp(x) for x in choice.log_probabilities]
+
+
+def test_it_lists_what_it_knows_in_text_order() -> None:
+    [reply, nothing] = ScriptedModel("s", MODEL).generate([asked("Ann saw New York"), asked("Annan")], max_tokens=20)
+    assert reply.text == " Ann | New York | York"
+    assert reply.finished
+    assert nothing.text == " none"
+
+
+def test_it_is_cut_off_at_the_limit() -> None:
+    [reply] = ScriptedModel("s", MODEL).generate([asked("Ann saw New York")], max_tokens=3)
+    assert not reply.finished
+    assert reply.text == " Ann | New"
+
+
+def test_a_script_for_one_sentence() -> None:
+    model = ScriptedModel("s", MODEL, replies={"Ann": "gibberish"})
+    assert [r.text for r in model.generate([asked("Ann"), asked("Ann!")], max_tokens=9)] == [" gibberish", " Ann"]
+
+
+def test_types_and_checks() -> None:
+    model = ScriptedModel("s", MODEL, confidence=0.8)
+    so_far = asked("Ann saw New York") + listing(SHAPE, ["Ann", "New York"]) + SHAPE.types
+    [choice] = model.choose([so_far + typing_question(SHAPE, "Ann")], TYPES)
+    assert shares(choice) == pytest.approx([0.8, 0.1, 0.1])
+    so_far += typing_question(SHAPE, "Ann") + type_answer(SHAPE, "person")
+    [choice] = model.choose([so_far + typing_question(SHAPE, "New York")], TYPES)
+    assert choice.best == 1
+    [choice] = model.choose([so_far + typing_question(SHAPE, "Oslo")], TYPES)
+    assert choice.best == 2
+    for label, best in (("person", 0), ("location", 1)):
+        question = so_far + SHAPE.checks + check_question(SHAPE, "Ann", label)
+        assert model.choose([question], [SHAPE.yes, SHAPE.no])[0].best == best
+    assert shares(model.choose(["what?"], [" a;", " b;", " c;"])[0]) == pytest.approx([1 / 3] * 3)
+
+
+def test_a_different_script_is_a_different_model() -> None:
+    prints = {
+        ScriptedModel("s", MODEL).fingerprint,
+        ScriptedModel("s", {**MODEL, "Bo": "person"}).fingerprint,
+        ScriptedModel("s", MODEL, confidence=0.5).fingerprint,
+        ScriptedModel("s", MODEL, replies={"a": "b"}).fingerprint,
+    }
+    assert len(prints) == 4
+    assert ScriptedModel("other", MODEL).fingerprint in prints
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, -1.0])
+def test_confidence_is_a_probability(confidence: float) -> None:
+    with pytest.raises(ValueError, match="probability"):
+        ScriptedModel("s", MODEL, confidence=confidence)

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from entsemble import cli
+from entsemble.assemble import Assembly
+from entsemble.backends.catalogue import card
+from entsemble.backends.pull import pull
+from entsemble.backends.scripted import ScriptedModel
+from entsemble.ensemble.member import Member
+from entsemble.prompting.labels import label_set
+from entsemble.prompting.template import template
+from entsemble.protocols import Encoder, LanguageModel, Vectors
+from entsemble.settings import environment
+from entsemble.types import LabelSet
+
+
+@dataclass
+class TrigramEncoder:
+    """Texts that share letters are alike; remembers what it was asked."""
+
+    fingerprint: str = "trigrams-1"
+    asked: list[str] = field(default_factory=list)
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        self.asked += texts
+        rows = np.zeros((len(texts), 64), dtype=np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            padded = f"  {text.lower()} "
+            for i in range(len(padded) - 2):
+                row[zlib.crc32(padded[i : i + 3].encode()) % 64] += 1
+        return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), dtype=np.float32)
+
+
+@pytest.fixture
+def trigrams() -> TrigramEncoder:
+    return TrigramEncoder()
+
+
+@pytest.fixture(scope="session")
+def shared_trigrams() -> TrigramEncoder:
+    return TrigramEncoder()
+
+
+@pytest.fixture
+def places() -> LabelSet:
+    return label_set({"PER": "names of people", "LOC": ""})
+
+
+@pytest.fixture(scope="session")
+def member() -> Callable[..., Member]:
+    """A member around a model; a mapping makes a scripted model of surface -> readable label."""
+
+    def made(name: str, model: LanguageModel | Mapping[str, str], *, weight: float = 1.0, **scripted: Any) -> Member:
+        answering = ScriptedModel(name, model, **scripted) if isinstance(model, Mapping) else model
+        return Member(name, answering, template("ner-1"), template("zero-shot-1"), weight)
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def model_file() -> Callable[[str], Path]:
+    """The file of an embedded model, pulled where it is not there yet."""
+    pytest.importorskip("xllamacpp")
+    return lambda name: pull(card(name), environment().cache)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def told(self) -> str:
+        """Standard error with its line breaks as blanks, since it is wrapped for the screen."""
+        return " ".join(self.err.split())
+
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Command = Callable[..., Ran]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """`entsemble` with these arguments, in this process."""
+
+    def run(*arguments: str | Path, given: bytes = b"") -> Ran:
+        monkeypatch.setattr(sys, "argv", ["entsemble", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), encoding="utf-8"))
+        capsys.readouterr()
+        code: object = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code
+        shown = capsys.readouterr()
+        assert code is None or isinstance(code, int), f"a message in place of an exit code: {code}"
+        return Ran(code or 0, shown.out, shown.err)
+
+    return run
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Every model that a command loads is a scripted one that knows a few names, and nothing is kept for good."""
+
+    def model(_: Assembly, spec: Any, asked: Any) -> LanguageModel:
+        names = {"Oslo": "location", "Bergen": "location", "Ann": "person", "Bob Lee": "person"}
+        return ScriptedModel(asked.name or spec.name, names)
+
+    def encoder(_: Assembly) -> Encoder:
+        return TrigramEncoder()
+
+    monkeypatch.setattr(Assembly, "_model", model)
+    monkeypatch.setattr(Assembly, "_make_encoder", encoder)
+    monkeypatch.setenv("ENTSEMBLE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def pool_file(tmp_path: Path) -> Path:
+    """Ten annotated sentences as JSON Lines."""
+    sentences = [
+        ("Carla flew from Madrid to Rome.", {"Carla": "person", "Madrid": "location", "Rome": "location"}),
+        ("The mayor of Leeds met David Okoro.", {"Leeds": "location", "David Okoro": "person"}),
+        ("Snow fell on Turin all night.", {"Turin": "location"}),
+        ("Nobody asked Emma Brandt about the lease.", {"Emma Brandt": "person"}),
+        ("A ferry links Dover with Calais.", {"Dover": "location", "Calais": "location"}),
+        ("Felix and Greta run a bakery in Graz.", {"Felix": "person", "Greta": "person", "Graz": "location"}),
+        ("The report was late again.", {}),
+        ("Hiro Tanaka teaches in Kyoto.", {"Hiro Tanaka": "person", "Kyoto": "location"}),
+        ("Prices in Lagos rose by a tenth.", {"Lagos": "location"}),
+        ("Irene thanked Jonas for the map.", {"Irene": "person", "Jonas": "person"}),
+    ]
+    path = tmp_path / "pool.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for text, names in sentences:
+            mentions = [
+                {"start": text.index(name), "end": text.index(name) + len(name), "label": label}
+                for name, label in names.items()
+            ]
+            file.write(json.dumps({"text": text, "mentions": mentions}) + "\n")
+    return path

@@ -1,0 +1,77 @@
+"""What every `Encoder` promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from entsemble.backends.embedding import LlamaCppEncoder
+from entsemble.protocols import Encoder
+from entsemble.retrieval.store import Store, StoredEncoder
+
+TEXTS = ["Oslo is the capital of Norway.", "Norway's capital city is called Oslo.", "The cat ate my homework."]
+
+
+@pytest.fixture(
+    scope="module",
+    params=["trigrams", "stored", *(pytest.param(n, marks=pytest.mark.models) for n in ("minilm-l6",))],
+)
+def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encoder]:
+    if request.param == "minilm-l6":
+        path: Callable[[str], Path] = request.getfixturevalue("model_file")
+        made = LlamaCppEncoder(path("minilm-l6"), fingerprint="minilm-l6", threads=1, batch=4)
+        yield made
+        made.close()
+        return
+    trigrams: Any = request.getfixturevalue("shared_trigrams")
+    if request.param == "stored":
+        yield StoredEncoder(trigrams, Store(tmp_path_factory.mktemp("store") / "s.sqlite"))
+    else:
+        yield trigrams
+
+
+def test_rows_of_length_one(encoder: Encoder) -> None:
+    assert isinstance(encoder, Encoder)
+    assert encoder.fingerprint
+    rows = encoder.encode(TEXTS)
+    assert rows.dtype == np.float32
+    assert rows.shape[0] == len(TEXTS)
+    assert np.linalg.norm(rows, axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
+
+
+def test_alike_is_nearer(encoder: Encoder) -> None:
+    same, alike, other = encoder.encode(TEXTS)
+    assert same @ alike > same @ other + 0.1
+
+
+def test_nothing_and_blanks(encoder: Encoder) -> None:
+    assert len(encoder.encode([])) == 0
+    rows = encoder.encode(["", " ", "\n", "\u200b", "😀", "北京"])
+    assert np.isfinite(rows).all()
+
+
+def test_a_batch_is_its_parts(encoder: Encoder) -> None:
+    texts = [f"{text} {i}" for i in range(3) for text in TEXTS]
+    together = encoder.encode(texts)
+    alone = np.stack([encoder.encode([text])[0] for text in texts])
+    assert np.abs(together - alone).max() < 1e-3
+
+
+@pytest.mark.parametrize("text", ["word " * 3000, "a" * 5000, "😀" * 2000])
+def test_long_texts(encoder: Encoder, text: str) -> None:
+    assert np.linalg.norm(encoder.encode([text])[0]) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.models
+@pytest.mark.xfail(strict=True, reason="clipped at 1200 characters, which can be more than the encoder's 512 tokens")
+@pytest.mark.parametrize("text", ["北" * 600, "3.1 " * 200])
+def test_texts_of_many_tokens(model_file: Callable[[str], Path], text: str) -> None:
+    made = LlamaCppEncoder(model_file("minilm-l6"), fingerprint="minilm-l6", threads=1)
+    try:
+        assert np.linalg.norm(made.encode([text])[0]) == pytest.approx(1, abs=1e-5)
+    finally:
+        made.close()

@@ -1,0 +1,107 @@
+"""The documentation points to what exists, and says what is so."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import click
+import pytest
+from pydantic import BaseModel
+
+from entsemble import _toml
+from entsemble.cli import root
+from entsemble.data.formats import FORMATS
+from entsemble.ensemble.ledger import Fate
+from entsemble.settings import Settings
+
+from .markdown import DOCS, PAGES, ROOT, anchors, blocks, links, name_of
+
+REFERENCE = DOCS / "reference"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    for link in links(page):
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        file = (page.parent / unquote(target)).resolve() if target else page
+        assert file.exists(), f"{link} leads nowhere"
+        if anchor:
+            assert anchor in anchors(file), f"{link}: no heading makes this anchor"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_settings_shown_are_valid(page: Path) -> None:
+    for block in blocks(page):
+        if block.mark == "settings":
+            assert block.language == "toml"
+            Settings.model_validate(_toml.loads(block.body))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_json_shown_is_json(page: Path) -> None:
+    for block in blocks(page):
+        if block.language == "json":
+            document = json.loads(block.body)
+            for mention in document["mentions"]:
+                assert document["text"][mention["start"] : mention["end"]] == mention["text"]
+
+
+def _keys(model: type[BaseModel]) -> set[str]:
+    keys = set(model.model_fields)
+    for field in model.model_fields.values():
+        for inner in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                keys |= _keys(inner)
+    return keys
+
+
+def test_every_setting_is_described() -> None:
+    text = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
+    for key in _keys(Settings):
+        assert f"`{key}`" in text or f"[{key}]" in text, f"configuration.md says nothing of {key}"
+
+
+def _commands(group: click.Group, before: str = "") -> list[tuple[str, click.Command]]:
+    found: list[tuple[str, click.Command]] = []
+    for name, command in group.commands.items():
+        inner = _commands(command, f"{before}{name} ") if isinstance(command, click.Group) else []
+        found += inner or [(before + name, command)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), _commands(root), ids=lambda x: x if isinstance(x, str) else "")
+def test_every_command_and_option_is_described(name: str, command: click.Command) -> None:
+    text = (REFERENCE / "cli.md").read_text(encoding="utf-8")
+    assert f"entsemble {name}" in text
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert any(o in text for o in (*option.opts, *option.secondary_opts)), f"cli.md says nothing of {option}"
+
+
+def test_every_format_is_described() -> None:
+    text = (REFERENCE / "formats.md").read_text(encoding="utf-8")
+    assert [name for name in FORMATS if f"`{name}`" not in text] == []
+
+
+def test_every_fate_is_described() -> None:
+    text = (REFERENCE / "ledger.md").read_text(encoding="utf-8")
+    assert [fate.value for fate in Fate if f"`{fate.value}`" not in text] == []
+
+
+def test_the_module_map_is_the_tree() -> None:
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    listed: set[str] = set()
+    folder = ""
+    for line in text.split("src/entsemble/\n", 1)[1].split("```", 1)[0].splitlines():
+        indent, name = len(line) - len(line.lstrip()), line.split()[0]
+        folder = ("" if name.endswith(".py") else name) if indent == 2 else folder
+        listed |= {(folder if indent > 2 else "") + name}
+    package = ROOT / "src" / "entsemble"
+    there = {p.relative_to(package).as_posix() for p in package.rglob("*.py") if p.name != "__init__.py"}
+    assert {name for name in listed if name.endswith(".py")} == there
+    assert [name for name in listed if not (package / name).exists()] == []

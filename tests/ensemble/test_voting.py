@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entsemble.ensemble.voting import VOTES, Ballot, majority, soft, vote_named, weighted
+from entsemble.errors import UnknownNameError
+
+LABELS = ("PER", "LOC", "none")
+
+
+def ballot(member: str, *shares: float, proposed: bool = True, weight: float = 1.0) -> Ballot:
+    logs = [math.log(s) if s else -math.inf for s in shares]
+    exact = not any(s in (0, 1) for s in shares)
+    return Ballot(member, dict(zip(LABELS, logs, strict=True)), exact, proposed, weight)
+
+
+def test_a_majority_by_hand() -> None:
+    told = majority([ballot("a", 0.4, 0.35, 0.25), ballot("b", 0.5, 0.3, 0.2), ballot("c", 0.01, 0.98, 0.01)])
+    assert told.label == told.best_label == "PER"
+    assert told.score == pytest.approx((0.4 + 0.5 + 0.01) / 3)
+    assert [b.member for b in told.ballots] == ["a", "b", "c"]
+
+
+def test_a_tie_goes_to_the_higher_mean() -> None:
+    told = majority([ballot("a", 0.55, 0.4, 0.05), ballot("b", 0.1, 0.8, 0.1)])
+    assert told.label == "LOC"
+    assert told.score == pytest.approx(0.6)
+
+
+def test_a_majority_for_none_names_the_nearest_label() -> None:
+    told = majority([ballot("a", 0.1, 0.2, 0.7), ballot("b", 0.1, 0.3, 0.6), ballot("c", 0.9, 0.05, 0.05)])
+    assert (told.label, told.best_label) == ("none", "PER")
+    assert told.score == pytest.approx(1.1 / 3)
+
+
+def test_members_that_only_count() -> None:
+    told = majority([ballot("a", 0, 1, 0), ballot("b", 0, 1, 0), ballot("c", 1, 0, 0)])
+    assert told.label == "LOC"
+    assert told.score == pytest.approx(2 / 3)
+    mixed = majority([ballot("a", 1, 0, 0), ballot("b", 0.1, 0.8, 0.1)])
+    assert mixed.label == "PER"
+    assert mixed.score == pytest.approx(0.55)
+
+
+def test_a_soft_vote_by_hand() -> None:
+    told = soft([ballot("a", 0.6, 0.3, 0.1), ballot("b", 0.2, 0.7, 0.1, proposed=False)])
+    assert told.label == "LOC"
+    assert told.score == pytest.approx(0.5 * 0.75)
+    both = soft([ballot("a", 0.6, 0.3, 0.1), ballot("b", 0.2, 0.7, 0.1)])
+    assert both.score == pytest.approx(0.5)
+
+
+def test_who_is_sure_outweighs_two_who_are_not() -> None:
+    ballots = [
+        ballot("a", 0.51, 0.49 - 1e-9, 1e-9),
+        ballot("b", 0.51, 0.49 - 1e-9, 1e-9),
+        ballot("c", 0.02, 0.97, 0.01),
+    ]
+    assert majority(ballots).label == "PER"
+    assert soft(ballots).label == "LOC"
+
+
+def test_a_weighted_vote_by_hand() -> None:
+    ballots = [
+        ballot("a", 0.6, 0.3, 0.1, weight=3),
+        ballot("b", 0.1, 0.8, 0.1, proposed=False, weight=1),
+    ]
+    told = weighted(ballots)
+    assert told.label == "PER"
+    mean, support = (3 * 0.6 + 0.1) / 4, 3 / 4
+    assert told.score == pytest.approx(mean * (0.5 + 0.5 * support))
+    assert soft(ballots).label == "LOC"
+
+
+SHARES = st.lists(st.integers(1, 50), min_size=3, max_size=3).map(lambda x: [i / sum(x) for i in x])
+BALLOTS = st.lists(st.tuples(SHARES, st.booleans(), st.integers(1, 5)), min_size=1, max_size=4).map(
+    lambda each: [ballot(f"m{i}", *s, proposed=p, weight=w) for i, (s, p, w) in enumerate(each)]
+)
+
+
+@given(BALLOTS, st.sampled_from(sorted(VOTES)))
+def test_scores_are_confidences(ballots: list[Ballot], name: str) -> None:
+    told = VOTES[name](ballots)
+    assert 0 <= told.score <= 1 + 1e-9
+    assert told.best_label != "none"
+    assert told.label in ("none", told.best_label)
+    assert told.ballots == tuple(ballots)
+
+
+@given(BALLOTS)
+def test_equal_weights_are_a_soft_vote(ballots: list[Ballot]) -> None:
+    from dataclasses import replace
+
+    equal = [replace(b, weight=2.5) for b in ballots]
+    assert weighted(equal).label == soft(ballots).label
+    assert weighted(equal).score == pytest.approx(soft(ballots).score)
+
+
+@given(SHARES.filter(lambda s: len(set(s)) == 3), st.sampled_from(sorted(VOTES)))
+def test_one_member_is_obeyed(shares: Any, name: str) -> None:
+    told = VOTES[name]([ballot("a", *shares)])
+    best = LABELS[shares.index(max(shares))]
+    assert told.label == best or (name != "majority" and best == "none")
+    assert told.score == pytest.approx(shares[LABELS.index(told.best_label)])
+
+
+def test_an_unknown_rule_lists_the_known() -> None:
+    with pytest.raises(UnknownNameError, match=r"'loud'.*majority, soft, weighted"):
+        vote_named("loud")
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a reply that names no option arrives with equal shares: a vote for the first label"
+)
+def test_a_member_that_named_nothing_does_not_vote_for_the_first_label() -> None:
+    nothing = Ballot("c", dict.fromkeys(LABELS, -math.log(3)), exact=False, proposed=False)
+    told = majority(
+        [ballot("a", 0, 1, 0), nothing, Ballot("d", nothing.log_probabilities, exact=False, proposed=False)]
+    )
+    assert told.label == "LOC"

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entsemble.prompting.align import occurrences, unspaced
+from entsemble.types import Span
+
+BLANKS = re.compile(r"[\s\u200b\u200c\u200d\u2060\ufeff\u200e\u200f]+")
+ALPHABET = "aAbB1 \t\n.-é\u0301\u200b\u200dтТ中文คשא\u200fمد😀"
+
+
+def broken(*case: object, reason: str) -> object:
+    return pytest.param(*case, marks=pytest.mark.xfail(strict=True, reason=reason))
+
+
+GOLDEN = [
+    # as written, repeated, whole words
+    ("Ann met Ann", "Ann", [(0, 3), (8, 11)]),
+    ("MI in the family; MI again", "MI", [(0, 2), (18, 20)]),
+    ("family", "MI", []),
+    ("Annan and Ann's Ann-Marie", "Ann", [(10, 13), (16, 19)]),
+    ("route 66, not 660", "66", [(6, 8)]),
+    ("C++ and C++17", "C++", [(0, 3), (8, 11)]),
+    ("a (b) c", "(b)", [(2, 5)]),
+    ("what.ever", "what ever", []),
+    ("Oslo", "  Oslo ", [(0, 4)]),
+    ("Oslo", "", []),
+    ("Oslo", "   ", []),
+    ("Oslo", "Bergen", []),
+    ("xna na na", "na na", [(4, 9)]),
+    ("na na na", "na na", [(0, 5)]),
+    # blanks between words
+    ("New  York, New\nYork and New\u00a0York", "New York", [(0, 9), (11, 19), (24, 32)]),
+    ("New York and New  York", "New York", [(0, 8)]),
+    ("Newyork", "New York", []),
+    ("Ann\u200b Lee", "Ann Lee", [(0, 8)]),
+    ("به خانه\u200cها رفت", "خانه ها", [(3, 10)]),
+    # case as a last resort
+    ("OSLO and oslo", "Oslo", [(0, 4), (9, 13)]),
+    ("OSLO and Oslo", "Oslo", [(9, 13)]),
+    ("the ÉCOLE", "école", [(4, 9)]),
+    ("NEW\tYORK", "new york", [(0, 8)]),
+    # scripts without blanks
+    ("我在北京大学学习", "北京大学", [(2, 6)]),
+    ("北京和北京", "北京", [(0, 2), (3, 5)]),
+    ("私はIBMで働く", "IBM", [(2, 5)]),
+    ("ฉันอยู่กรุงเทพ", "กรุงเทพ", [(7, 14)]),
+    # right to left
+    ("זה ירושלים.", "ירושלים", [(3, 10)]),
+    ("في القاهرة وباريس", "القاهرة", [(3, 10)]),
+    ("في القاهرة وباريس", "باريس", []),
+    ("\u200fשלום\u200f", "שלום", [(1, 5)]),
+    # characters of several code points
+    ("😀 Oslo 😀", "Oslo", [(2, 6)]),
+    ("Oslo😀Bergen", "Bergen", [(5, 11)]),
+    ("👩\u200d🚀 Ann", "Ann", [(4, 7)]),
+    ("e\u0301 cole", "e", []),
+    ("Jose\u0301 and Jose", "Jose", [(10, 14)]),
+    ("Jose\u0301", "Jose\u0301", [(0, 5)]),
+    # known to be wrong
+    broken("Os\u200blo is far", "Oslo", [(0, 5)], reason="an invisible character between two letters hides the word"),
+    broken("Oslo is far", "Os\u200blo", [(0, 4)], reason="an invisible character that the model copied or made up"),
+    broken("रामायण", "रामा", [], reason="a word that ends in a vowel sign is looked for inside longer words"),
+    broken("Cafe\u0301s", "Cafe\u0301", [], reason="a combining mark before the edge hides that the word goes on"),
+]
+
+
+@pytest.mark.parametrize(("text", "surface", "places"), GOLDEN)
+def test_golden_offsets(text: str, surface: str, places: list[tuple[int, int]]) -> None:
+    assert occurrences(text, surface) == [Span(*place) for place in places]
+
+
+def plain(text: str) -> str:
+    return BLANKS.sub(" ", text).strip().casefold()
+
+
+@given(st.text(ALPHABET, max_size=30), st.data())
+def test_what_is_found_is_the_surface_and_never_overlaps(text: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(text)))
+    slices = st.integers(start, min(len(text), start + 6)).map(lambda end: text[start:end])
+    surface = data.draw(st.one_of(slices, slices.map(str.swapcase), st.text(ALPHABET, max_size=5)))
+    found = occurrences(text, surface)
+    assert all(plain(span.of(text)) == plain(surface) for span in found)
+    assert all(a.end <= b.start for a, b in pairwise(found))
+    exact = [span for span in found if span.of(text) == surface.strip()]
+    assert not exact or exact == found
+
+
+@given(st.lists(st.sampled_from(["Ann", "ann", "Lee", "of", "Üb", "д"]), min_size=1, max_size=8), st.data())
+def test_a_word_of_the_text_is_found_wherever_it_stands(words: list[str], data: st.DataObject) -> None:
+    text, wanted = " ".join(words), data.draw(st.sampled_from(words))
+    assert [s.of(text) for s in occurrences(text, wanted)] == [wanted] * words.count(wanted)
+
+
+@given(st.text(ALPHABET, max_size=20), st.text(ALPHABET, max_size=6))
+def test_a_surface_read_off_the_text_is_found_again(text: str, surface: str) -> None:
+    for span in occurrences(text, surface):
+        assert occurrences(text, span.of(text)), "the pipeline looks for what it found a second time"
+
+
+@pytest.mark.parametrize(
+    ("character", "told"), [("中", True), ("か", True), ("ไ", True), ("a", False), ("한", False), ("ع", False)]
+)
+def test_scripts_without_blanks(character: str, told: bool) -> None:
+    assert unspaced(character) is told

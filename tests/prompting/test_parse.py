@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entsemble.errors import UnknownNameError
+from entsemble.prompting.parse import Listed, Unreadable, parse_surfaces
+from entsemble.prompting.template import template
+from entsemble.types import Reply, Usage
+
+SHAPE = template("ner-1")
+
+
+def said(text: str, finished: bool = True) -> Listed | Unreadable:
+    return parse_surfaces(Reply(text, finished, Usage()), SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("text", "surfaces"),
+    [
+        (" Oslo | Ann Lee", ("Oslo", "Ann Lee")),
+        ("Oslo|Ann", ("Oslo", "Ann")),
+        (" Oslo | Oslo | oslo", ("Oslo", "oslo")),
+        (" | Oslo |  | ", ("Oslo",)),
+        (" none", ()),
+        (" None ", ()),
+        (" Oslo, Bergen", ("Oslo, Bergen",)),
+    ],
+)
+def test_lists(text: str, surfaces: tuple[str, ...]) -> None:
+    assert said(text) == Listed(surfaces)
+
+
+@pytest.mark.parametrize("text", ["", "  ", " | |", "\t|"])
+def test_an_empty_reply_is_no_empty_list(text: str) -> None:
+    told = said(text)
+    assert isinstance(told, Unreadable)
+    assert "empty" in told.reason
+    assert isinstance(said(text, finished=False), Unreadable)
+
+
+def test_what_the_limit_cuts_off_is_no_surface() -> None:
+    assert said(" Oslo | Ann | Ber", finished=False) == Listed(("Oslo", "Ann"), "Ber")
+    assert said(" Oslo |", finished=False) == Listed(("Oslo",), "")
+    assert said(" Osl", finished=False) == Listed((), "Osl")
+
+
+@given(st.text(), st.booleans())
+def test_any_reply_is_read_or_refused(text: str, finished: bool) -> None:
+    told = said(text, finished)
+    if isinstance(told, Listed):
+        assert all(s and s == s.strip() and s in text and "|" not in s for s in told.surfaces)
+        assert len(set(told.surfaces)) == len(told.surfaces)
+    else:
+        assert not text.replace("|", "").strip() or not finished
+
+
+def test_an_unknown_template_lists_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match=r"prompt template 'ner-0'.*ner-1.*zero-shot-1"):
+        template("ner-0")
+
+
+@pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
+def test_a_template_can_be_parsed_by_what_it_writes(name: str) -> None:
+    shape = template(name)
+    assert shape.name == name
+    assert shape.stop
+    listed = shape.surface_separator.join(shape.surface.format(surface=s) for s in ("Oslo", "Ann Lee"))
+    assert parse_surfaces(Reply(listed, True, Usage()), shape) == Listed(("Oslo", "Ann Lee"))
+    assert parse_surfaces(Reply(shape.nothing, True, Usage()), shape) == Listed(())

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from entsemble.prompting.demonstration import demonstrate
+from entsemble.prompting.labels import label_set
+from entsemble.prompting.render import check_question, extraction_prompt, header, listing, type_answer, typing_question
+from entsemble.prompting.template import template
+from entsemble.types import Document, LabelSet, mention_at
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+LABELS = label_set({"PER": "names of people, real or fictional", "LOC": ""})
+POOL = "Ann Lee left Oslo, and Oslo left her."
+SHOWN = demonstrate(
+    Document(
+        "p", POOL, (mention_at(POOL, 0, 7, "PER"), mention_at(POOL, 13, 17, "LOC"), mention_at(POOL, 23, 27, "LOC"))
+    ),
+    LABELS,
+)
+NOTHING = demonstrate(Document("q", "It rained again."), LABELS)
+TEXT = "Bob {flew}\nto Bergen."
+
+
+def whole(name: str, labels: LabelSet = LABELS) -> list[str]:
+    """The prompts of the three stages of one sentence, each a continuation of the one before."""
+    shape = template(name)
+    extraction = extraction_prompt(shape, labels, (NOTHING, SHOWN), TEXT)
+    typing = extraction + listing(shape, ["Bob", "Bergen"]) + shape.types + typing_question(shape, "Bob")
+    typed = typing + type_answer(shape, "person") + typing_question(shape, "Bergen") + type_answer(shape, "location")
+    return [extraction, typing, typed + shape.checks + check_question(shape, "Bob", "person")]
+
+
+@pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
+def test_golden_prompts(name: str) -> None:
+    """The whole prompt, letter by letter.
+
+    A template that was changed on purpose is a new file with a new number; for one that nobody has used yet, write
+    the golden file anew with `ENTSEMBLE_WRITE_GOLDEN=1 python -m pytest tests/prompting/test_render.py`.
+    """
+    path, prompt = GOLDEN / f"prompt-{name}.txt", whole(name)[-1]
+    if os.environ.get("ENTSEMBLE_WRITE_GOLDEN"):
+        path.write_text(prompt, encoding="utf-8")
+    assert prompt == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
+def test_every_stage_goes_on_from_the_one_before(name: str) -> None:
+    first, second, third = whole(name)
+    assert second.startswith(first)
+    assert third.startswith(second)
+    assert first.count(POOL) == 1
+    assert TEXT.replace("\n", " ") in first
+    assert TEXT not in first
+    assert first.index(NOTHING.text) < first.index(POOL) < first.index("Bob")
+
+
+def test_the_header_defines_the_labels_that_have_a_definition() -> None:
+    shown = header(template("ner-1"), LABELS)
+    assert "person (names of people, real or fictional)" in shown
+    assert "location" in shown
+    assert "PER" not in shown
+    assert "()" not in shown
+
+
+def test_no_surface_is_listed_as_nothing() -> None:
+    shape = template("ner-1")
+    assert listing(shape, []) == shape.nothing
+
+
+@pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
+def test_no_answer_is_the_beginning_of_another(name: str) -> None:
+    shape = template(name)
+    answers = [type_answer(shape, label) for label in ("person", "person name", "person name part", "none")]
+    assert not any(a != b and b.startswith(a) for a in answers for b in answers)
+    assert not shape.yes.startswith(shape.no)
+    assert not shape.no.startswith(shape.yes)

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entsemble.assemble import Assembly, Watch, select_members, unannotated
+from entsemble.ensemble.document import Extracted
+from entsemble.errors import ConfigError, DataError, EntsembleError, ModelUnavailableError, UnknownNameError
+from entsemble.settings import Environment, load
+from entsemble.types import Document, mention_at
+
+TWO = [{"model": "smollm2-135m"}, {"model": "gemma-3-270m"}]
+
+
+def assembly(tmp_path: Path, watch: Watch | None = None, **asked: Any) -> Assembly:
+    settings = load(overrides={"members": TWO, **asked})
+    return Assembly(settings, Environment(cache=tmp_path / "cache", keys={}), watch)
+
+
+@pytest.mark.usefixtures("scripted")
+def test_an_extractor_from_a_pool(tmp_path: Path, pool_file: Path) -> None:
+    steps: list[tuple[str, int, int]] = []
+    watch = Watch(step=lambda *told: steps.append(told))
+    with assembly(tmp_path, watch, pool={"path": pool_file, "shots": 2}) as made:
+        extractor = made.extractor()
+        [result] = extractor.extract([Document("d", "Ann left Oslo. Then it rained.")])
+    assert isinstance(result, Extracted)
+    assert [(m.text, m.label) for m in result.document.mentions] == [("Ann", "person"), ("Oslo", "location")]
+    assert set(result.alone) == {"smollm2-135m", "gemma-3-270m"}
+    assert [len(shown) for shown in result.demonstrations] == [2, 2]
+    assert steps[-1][0] == "encoding the pool"
+    assert steps[-1][1] == steps[-1][2] > 0
+
+
+@pytest.mark.usefixtures("scripted")
+def test_the_pool_s_spans_by_the_members_are_found_once(tmp_path: Path, pool_file: Path) -> None:
+    pool = {"path": pool_file, "spans": "members"}
+    counts = []
+    for _ in range(2):
+        steps: list[str] = []
+        with assembly(tmp_path, Watch(step=lambda what, done, total: steps.append(what)), pool=pool) as made:
+            made.extractor()
+        counts.append(sum(step.startswith("pre-extracting") for step in steps))
+    assert counts == [10, 0]
+
+
+@pytest.mark.usefixtures("scripted")
+@pytest.mark.parametrize("labels", [{"person": ""}, {"person": "", "place": ""}])
+def test_the_pool_holds_a_label_that_was_not_asked_for(tmp_path: Path, pool_file: Path, labels: Any) -> None:
+    with (
+        assembly(tmp_path, pool={"path": pool_file}, labels=labels) as made,
+        pytest.raises(DataError, match=r"pool\.jsonl: .*location \(\d+ mentions\); ask for them"),
+    ):
+        made.extractor()
+
+
+@pytest.mark.usefixtures("scripted")
+def test_labels_beyond_the_pool_s_are_asked_for_in_their_order(tmp_path: Path, pool_file: Path) -> None:
+    labels = {"ship": "vessels", "person": "", "location": ""}
+    with assembly(tmp_path, pool={"path": pool_file}, labels=labels) as made:
+        assert made.extractor().pipeline.labels.names == ("ship", "person", "location")
+    with assembly(tmp_path, pool={"path": pool_file}) as made:
+        assert made.extractor().pipeline.labels.names == ("location", "person")
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", json.dumps({"text": "Nobody here."}) + "\n"])
+def test_a_pool_without_a_mention(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "pool.jsonl"
+    path.write_text(text)
+    with assembly(tmp_path, pool={"path": path}) as made, pytest.raises(DataError, match=r"pool\.jsonl"):
+        made.extractor()
+
+
+def test_a_pool_that_is_not_there(tmp_path: Path) -> None:
+    with (
+        assembly(tmp_path, pool={"path": tmp_path / "absent.conll"}) as made,
+        pytest.raises(DataError, match=r"absent\.conll.*no such file"),
+    ):
+        made.extractor()
+
+
+def test_no_labels_and_no_pool(tmp_path: Path) -> None:
+    with assembly(tmp_path) as made, pytest.raises(ConfigError, match=r"--labels.*--pool"):
+        made.extractor()
+
+
+def test_a_label_called_none(tmp_path: Path) -> None:
+    with assembly(tmp_path, labels={"none": ""}) as made, pytest.raises(ConfigError, match="no entity"):
+        made.extractor()
+
+
+@pytest.mark.usefixtures("scripted")
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"members": []}, "no members"),
+        ({"members": [{"model": "gemma-3-270m"}, {"model": "gemma-3-270m"}]}, "two members are called 'gemma-3-270m'"),
+        ({"members": [{"model": "x.gguf", "name": "a"}, {"model": "y.gguf", "name": "a"}]}, "are called 'a'"),
+        ({"verification": {"member": "judge"}}, r"'judge' is no member; members: smollm2-135m, gemma-3-270m"),
+        ({"classification": {"vote": "loud"}}, r"'loud'; known: majority"),
+        ({"members": [{"model": "smollm2-135m", "template": "ner-0"}]}, r"'ner-0'; known: ner-1"),
+    ],
+)
+def test_members_and_rules_that_cannot_be_right(tmp_path: Path, asked: dict[str, Any], told: str) -> None:
+    with assembly(tmp_path, labels={"person": ""}, **asked) as made, pytest.raises(ConfigError, match=told):
+        made.extractor()
+
+
+@pytest.mark.parametrize(
+    ("member", "error", "told"),
+    [
+        (
+            {"model": "smollm3"},
+            UnknownNameError,
+            r"'smollm3'; known: .*smollm2-135m.*openai:MODEL|openai:MODEL.*smollm2",
+        ),
+        ({"model": "absent.gguf"}, EntsembleError, r"no model file at .*absent\.gguf"),
+        ({"model": "openai:big"}, ConfigError, r"openai:big: .*base_url"),
+        ({"model": "openai:"}, ConfigError, "openai: needs the model's name"),
+    ],
+)
+def test_models_that_are_not_there(tmp_path: Path, member: dict[str, Any], error: type[Exception], told: str) -> None:
+    with assembly(tmp_path, labels={"person": ""}, members=[member]) as made, pytest.raises(error, match=told):
+        made.extractor()
+
+
+def test_a_file_that_is_no_model(tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp")
+    path = tmp_path / "mine.gguf"
+    path.write_text("nothing of the kind")
+    asked = assembly(tmp_path, labels={"person": ""}, members=[{"model": str(path)}])
+    with asked as made, pytest.raises(ModelUnavailableError, match=r"mine\.gguf is not a GGUF file"):
+        made.extractor()
+
+
+@pytest.mark.usefixtures("scripted")
+def test_two_members_of_one_model_by_two_names(tmp_path: Path) -> None:
+    members = [{"model": "smollm2-135m", "name": "a"}, {"model": "smollm2-135m", "name": "b", "weight": 2}]
+    with assembly(tmp_path, labels={"person": ""}, members=members) as made:
+        assert [(m.name, m.weight) for m in made.extractor().pipeline.members] == [("a", 1.0), ("b", 2.0)]
+
+
+def test_the_encoder_must_be_one(tmp_path: Path, pool_file: Path) -> None:
+    with assembly(tmp_path, encoder={"model": "smollm2-135m"}) as made, pytest.raises(ConfigError, match="minilm-l6"):
+        made.encoder()
+
+
+@pytest.mark.usefixtures("scripted")
+def test_nested_is_told_by_the_pool_unless_asked(tmp_path: Path) -> None:
+    text = "Bank of Oslo"
+    record = {"text": text, "mentions": [{"start": 0, "end": 12, "label": "A"}, {"start": 8, "end": 12, "label": "B"}]}
+    path = tmp_path / "pool.jsonl"
+    path.write_text(json.dumps(record) + "\n")
+    for nested, expected in ((None, True), (False, False)):
+        with assembly(tmp_path, pool={"path": path}, nested=nested) as made:
+            assert made.extractor().pipeline.labels.nested is expected
+
+
+def test_models_by_name_replace_the_members() -> None:
+    settings = load(preset="paper")
+    alone = select_members(settings, ["gemma-3-270m"])
+    assert [m.model for m in alone.members] == ["gemma-3-270m"]
+    assert alone.verification.member == ""
+    assert alone.pool == settings.pool
+    with pytest.raises(UnknownNameError, match="'gemma'"):
+        select_members(settings, ["gemma"])
+
+
+def test_a_reader_without_the_answers() -> None:
+    assert unannotated(Document("d", "Ann", (mention_at("Ann", 0, 3, "X"),), meta={"a": 1})).mentions == ()

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entsemble.backends.registry import parse_model
+from entsemble.ensemble.voting import vote_named
+from entsemble.errors import ConfigError, UnknownNameError
+from entsemble.prompting.template import template
+from entsemble.settings import Settings, environment, load, preset_names
+
+
+def config(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_loads_and_names_what_there_is(name: str) -> None:
+    made = load(preset=name)
+    names = []
+    for member in made.members:
+        spec = parse_model(member.model)
+        names.append(member.name or spec.name)
+        assert template(member.template)
+        assert member.base_url is not None or not member.model.startswith("openai:")
+    assert len(names) == len(set(names)) > 1
+    assert made.verification.member in ("", *names)
+    assert vote_named(made.classification.vote)
+
+
+def test_the_command_line_wins_over_the_file_and_the_file_over_the_preset(tmp_path: Path) -> None:
+    path = config(
+        tmp_path, 'seed = 3\n[pool]\nshots = 2\nsimilarity = "sentence"\n[classification]\nvote = "majority"\n'
+    )
+    made = load(path, "paper", {"pool": {"shots": 5, "path": None}, "seed": None, "nested": False})
+    assert made.seed == 3
+    assert made.pool.shots == 5
+    assert made.pool.similarity == "sentence"
+    assert made.pool.spans == "members"
+    assert made.nested is False
+    assert made.workers == 16
+    assert len(made.members) == 3
+    assert load(path).workers is None
+
+
+def test_a_file_that_lists_members_or_labels_replaces_them(tmp_path: Path) -> None:
+    path = config(tmp_path, '[labels]\nperson = "people"\n[[members]]\nmodel = "smollm2-135m"\nweight = 2\n')
+    made = load(path)
+    assert [(m.model, m.weight) for m in made.members] == [("smollm2-135m", 2.0)]
+    assert made.labels == {"person": "people"}
+    assert load(path, overrides={"labels": {"place": ""}}).labels == {"place": ""}
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load().seed = 4  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("sed = 3", r"sed: is no setting"),
+        ("[pool]\nshot = 3", r"pool\.shot: is no setting"),
+        ('[[members]]\nmodel = "a"\n[[members]]\nmodel = "b"\nmodell = "c"', r"members\.1\.modell: is no setting"),
+        ("[[members]]\nweight = 1", r"members\.0\.model: "),
+        ('[[members]]\nmodel = "a"\nweight = 0', r"members\.0\.weight: .*greater than 0"),
+        ('[pool]\nshots = "many"', r"pool\.shots: "),
+        ("[pool]\nshots = -1", r"pool\.shots: "),
+        ('[pool]\nsimilarity = "magic"', r"pool\.similarity: .*'span'"),
+        ("[classification]\nthreshold = 1.5", r"classification\.threshold: "),
+        ("workers = 0", r"workers: "),
+        ('pool = "train.conll"', r"pool: "),
+        ('labels = ["person"]', r"labels: "),
+        ("a = 1\nb = 2", r"a: is no setting; b: is no setting"),
+        ("seed = 1\nseed = \n", r"no valid TOML.*line 2"),
+    ],
+)
+def test_what_is_wrong_with_a_file(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=rf"run\.toml: .*{told}") as caught:
+        load(config(tmp_path, text))
+    assert caught.value.exit_code == 64
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.toml: No such file"):
+        load(tmp_path / "absent.toml")
+    with pytest.raises(ConfigError, match="cannot read"):
+        load(tmp_path)
+    path = tmp_path / "latin.toml"
+    path.write_bytes(b"# caf\xe9\n")
+    with pytest.raises(ConfigError, match=r"latin\.toml: not UTF-8 at byte 5"):
+        load(path)
+
+
+def test_an_unknown_preset_lists_the_known() -> None:
+    with pytest.raises(UnknownNameError, match=r"'huge'.*embedded.*paper"):
+        load(preset="huge")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("train.conll", "here"), ("../train.conll", "up"), ("/data/train", "there")]
+)
+def test_a_pool_is_looked_for_beside_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, expected: str
+) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    path = config(folder, f'[pool]\npath = "{given}"')
+    wanted = {"here": folder / "train.conll", "up": folder / "../train.conll", "there": Path("/data/train")}[expected]
+    assert load(path.relative_to(tmp_path)).pool.path is not None
+    assert load(path).pool.path == wanted
+    assert (tmp_path / (load(path.relative_to(tmp_path)).pool.path or "")).resolve() == wanted.resolve()
+    assert load(path, overrides={"pool": {"path": Path("mine")}}).pool.path == Path("mine")
+
+
+def test_the_environment(tmp_path: Path) -> None:
+    secret: dict[str, Any] = {"MY_KEY": "sk-secret", "HF_TOKEN": "hf-secret", "HF_ENDPOINT": "http://hub"}
+    made = environment({**secret, "ENTSEMBLE_CACHE": str(tmp_path)})
+    assert made.cache == tmp_path
+    assert made.keys["MY_KEY"] == "sk-secret"
+    assert (made.hub_endpoint, made.hub_token) == ("http://hub", "hf-secret")
+    assert "secret" not in repr(made) + str(made)
+    bare = environment({"ENTSEMBLE_CACHE": "~/models", "HF_TOKEN": ""})
+    assert bare.cache == Path("~/models").expanduser()
+    assert bare.hub_token is None
+    assert "entsemble" in str(environment({}).cache)
+
+
+def test_no_settings_hold_a_key() -> None:
+    assert "key" not in "".join(Settings().model_dump())

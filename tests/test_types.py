@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import math
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entsemble.types import Choice, Document, Label, LabelSet, Mention, Span, Usage, mention_at, total
+
+SPANS = st.tuples(st.integers(0, 9), st.integers(1, 6)).map(lambda at: Span(at[0], at[0] + at[1]))
+
+
+def covered(span: Span) -> set[int]:
+    return set(range(span.start, span.end))
+
+
+@given(SPANS, SPANS)
+def test_spans_are_sets_of_places(a: Span, b: Span) -> None:
+    ours, theirs = covered(a), covered(b)
+    assert len(a) == len(ours)
+    assert a.overlaps(b) == bool(ours & theirs)
+    assert a.contains(b) == (ours >= theirs)
+    assert a.crosses(b) == (bool(ours & theirs) and bool(ours - theirs) and bool(theirs - ours))
+
+
+@given(SPANS, st.integers(0, 20), st.text(min_size=40, max_size=60))
+def test_a_shifted_span_covers_the_same_characters(span: Span, by: int, text: str) -> None:
+    assert span.shifted(by).of("x" * by + text) == span.of(text)
+    assert len(span.of(text)) == len(span)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 0), (3, 2), (-1, 2)])
+def test_what_is_no_span(start: int, end: int) -> None:
+    with pytest.raises(ValueError, match="0 <= start < end"):
+        Span(start, end)
+
+
+def test_spans_sort_by_their_start() -> None:
+    assert sorted([Span(3, 4), Span(0, 9), Span(0, 2)]) == [Span(0, 2), Span(0, 9), Span(3, 4)]
+
+
+def test_a_document_sorts_its_mentions_longest_first() -> None:
+    text = "Bank of Oslo"
+    document = Document(
+        "d", text, (mention_at(text, 8, 12, "LOC"), mention_at(text, 0, 4, "X"), mention_at(text, 0, 12, "ORG"))
+    )
+    assert [m.text for m in document.mentions] == ["Bank of Oslo", "Bank", "Oslo"]
+    with pytest.raises(FrozenInstanceError):
+        document.text = "other"  # type: ignore[misc]
+
+
+def test_a_document_refuses_a_mention_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match=r"'d'.*'Oslo'.*\[1, 5\)"):
+        Document("d", "Oslo!", (Mention(1, 5, "LOC", "Oslo"),))
+
+
+@pytest.mark.xfail(strict=True, reason="the surface is compared, the offsets are not checked against the text's ends")
+@pytest.mark.parametrize(("start", "end", "text"), [(0, 99, "Oslo"), (-4, 4, "Oslo"), (2, 2, "")])
+def test_a_document_refuses_offsets_outside_its_text(start: int, end: int, text: str) -> None:
+    with pytest.raises(ValueError, match="'d'"):
+        Document("d", "Oslo", (Mention(start, end, "LOC", text),))
+
+
+def test_offsets_are_code_points() -> None:
+    text = "😀👩‍🚀 in e\u0301 Zürich"
+    mention = mention_at(text, text.index("Z"), len(text), "LOC")
+    assert mention.text == "Zürich"
+    assert Document("d", text, (mention,)).mentions == (mention,)
+    assert mention.shifted(3).span == Span(mention.start + 3, mention.end + 3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([], "at least one"),
+        ([("PER", "person"), ("PER", "people")], "label may be given once.*PER"),
+        ([("PER", "person"), ("P", "person")], "readable label may be given once.*person"),
+        ([("O", "none")], "no entity"),
+        pytest.param(
+            [("none", "nothing")],
+            "no entity",
+            marks=pytest.mark.xfail(
+                strict=True, reason="only readable names are checked, and ballots are keyed by name"
+            ),
+        ),
+    ],
+)
+def test_what_is_no_label_set(labels: list[tuple[str, str]], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        LabelSet(tuple(Label(name, readable) for name, readable in labels))
+
+
+def test_a_label_set_keeps_its_order() -> None:
+    labels = LabelSet((Label("PER", "person"), Label("LOC", "location", "places")))
+    assert labels.names == ("PER", "LOC")
+    assert len(labels) == len(list(labels)) == 2
+    assert labels.by_name("LOC").definition == "places"
+    with pytest.raises(KeyError):
+        labels.by_name("ORG")
+
+
+def test_costs_add_up() -> None:
+    a, b = Usage(100, 60, 5, 0.5, 1), Usage(10, 0, 1, 0.25, 2)
+    assert a + b == total([b, a]) == Usage(110, 60, 6, 0.75, 3)
+    assert (a + b).evaluated_tokens == 50
+    assert total([]) == Usage()
+
+
+@pytest.mark.parametrize(("shares", "best"), [((0.2, 0.5, 0.3), 1), ((0.4, 0.4, 0.2), 0)])
+def test_the_best_of_a_choice_is_the_first_of_equals(shares: Any, best: int) -> None:
+    assert Choice(tuple(map(math.log, shares)), Usage()).best == best
