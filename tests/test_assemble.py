@@ -37,14 +37,13 @@ def test_an_extractor_from_a_pool(tmp_path: Path, pool_file: Path) -> None:
 
 @pytest.mark.usefixtures("scripted")
 def test_the_pool_s_spans_by_the_members_are_found_once(tmp_path: Path, pool_file: Path) -> None:
-    pool = {"path": pool_file, "spans": "members"}
-    counts = []
+    pool = {"path": pool_file, "similarity": "span", "spans": "members"}
+    steps: list[str] = []
+    watch = Watch(step=lambda what, done, total: steps.append(what))
     for _ in range(2):
-        steps: list[str] = []
-        with assembly(tmp_path, Watch(step=lambda what, done, total: steps.append(what)), pool=pool) as made:
+        with assembly(tmp_path, watch, pool=pool) as made:
             made.extractor()
-        counts.append(sum(step.startswith("pre-extracting") for step in steps))
-    assert counts == [10, 0]
+    assert sum(step.startswith("pre-extracting") for step in steps) == 10
 
 
 @pytest.mark.usefixtures("scripted")
@@ -167,6 +166,56 @@ def test_models_by_name_replace_the_members() -> None:
     assert alone.pool == settings.pool
     with pytest.raises(UnknownNameError, match="'gemma'"):
         select_members(settings, ["gemma"])
+
+
+def test_a_member_chosen_by_its_name_or_its_model_keeps_its_settings() -> None:
+    members = [
+        {"model": "smollm2-135m", "weight": 2.0},
+        {"model": "gemma-3-270m", "name": "judge", "context": 1024},
+        {"model": "openai:big", "base_url": "http://localhost:1/v1"},
+    ]
+    settings = load(overrides={"members": members, "verification": {"member": "judge"}})
+    for asked in (["judge", "smollm2-135m"], ["gemma-3-270m", "smollm2-135m"]):
+        made = select_members(settings, asked)
+        assert made.members == (settings.members[1], settings.members[0])
+        assert made.verification.member == "judge"
+    assert select_members(settings, ["openai:big"]).members == settings.members[2:]
+    assert select_members(settings, ["x.gguf"]).members[0].weight == 1.0
+
+
+@pytest.mark.parametrize("asked", [{"verification": {"member": "judge"}}, {"classification": {"vote": "loud"}}])
+def test_rules_are_looked_at_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any]
+) -> None:
+    def late(*_: Any) -> Any:
+        raise AssertionError("too late")
+
+    monkeypatch.setattr(Assembly, "_model", late)
+    monkeypatch.setattr(Assembly, "pool_documents", late)
+    with assembly(tmp_path, labels={"person": ""}, **asked) as made, pytest.raises(ConfigError):
+        made.extractor()
+
+
+@pytest.mark.usefixtures("scripted")
+@pytest.mark.parametrize(("asked", "expected"), [({}, 3), ({"members": TWO[:1]}, 2), ({"workers": 7}, 7)])
+def test_one_sentence_more_than_members_is_in_flight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], expected: int
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr("entsemble.assemble.LocalMapper", told.append)
+    with assembly(tmp_path, **{"labels": {"person": ""}, **asked}) as made:
+        made.extractor()
+    assert told == [expected]
+
+
+@pytest.mark.usefixtures("scripted")
+def test_the_pool_s_characters_reach_the_pipeline(tmp_path: Path, pool_file: Path) -> None:
+    with assembly(tmp_path, pool={"path": pool_file, "shots": 3, "characters": 40}) as made:
+        extractor = made.extractor()
+        assert extractor.pipeline.rules.characters == 40
+        [result] = extractor.extract([Document("d", "Ann left Oslo.")])
+    assert isinstance(result, Extracted)
+    assert [len(shown) for shown in result.demonstrations] == [1]
 
 
 def test_a_reader_without_the_answers() -> None:

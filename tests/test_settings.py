@@ -29,22 +29,24 @@ def test_every_preset_loads_and_names_what_there_is(name: str) -> None:
         assert member.base_url is not None or not member.model.startswith("openai:")
     assert len(names) == len(set(names)) > 1
     assert made.verification.member in ("", *names)
-    assert vote_named(made.classification.vote)
+    vote_named(made.classification.vote)
 
 
 def test_the_command_line_wins_over_the_file_and_the_file_over_the_preset(tmp_path: Path) -> None:
-    path = config(
-        tmp_path, 'seed = 3\n[pool]\nshots = 2\nsimilarity = "sentence"\n[classification]\nvote = "majority"\n'
-    )
+    path = config(tmp_path, 'seed = 3\n[pool]\nshots = 2\nsimilarity = "random"\n[classification]\nvote = "majority"\n')
     made = load(path, "paper", {"pool": {"shots": 5, "path": None}, "seed": None, "nested": False})
     assert made.seed == 3
     assert made.pool.shots == 5
-    assert made.pool.similarity == "sentence"
+    assert made.pool.similarity == "random"
     assert made.pool.spans == "members"
     assert made.nested is False
     assert made.workers == 16
     assert len(made.members) == 3
     assert load(path).workers is None
+
+
+def test_the_paper_s_preset_compares_spans() -> None:
+    assert load(preset="paper").pool.similarity == "span"
 
 
 def test_a_file_that_lists_members_or_labels_replaces_them(tmp_path: Path) -> None:
@@ -57,7 +59,7 @@ def test_a_file_that_lists_members_or_labels_replaces_them(tmp_path: Path) -> No
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load().seed = 4  # type: ignore[misc]
+        load().seed = 4
 
 
 @pytest.mark.parametrize(

@@ -106,13 +106,13 @@ class Assembly:
             DataError: the pool cannot be read, or names labels that were not asked for.
             ModelError: a model cannot be had.
         """
+        rules = self._rules()
         documents = self.pool_documents()
         labels = self.labels(documents)
         members = self.members()
         index = self.pool_index(documents, labels, members) if documents else None
-        return Extractor(
-            Pipeline(members, labels, index, self._rules(members)), LocalMapper(self._workers()), self.settings.language
-        )
+        pipeline = Pipeline(members, labels, index, rules)
+        return Extractor(pipeline, LocalMapper(self._workers()), self.settings.language)
 
     def pool_documents(self) -> list[Document]:
         """The pool in sentences; empty where there is no pool.
@@ -207,8 +207,9 @@ class Assembly:
         )
         return [known[d.text] for d in documents]
 
-    def _rules(self, members: Sequence[Member]) -> Rules:
-        verification, names = self.settings.verification, [m.name for m in members]
+    def _rules(self) -> Rules:
+        verification = self.settings.verification
+        names = [m.name or parse_model(m.model).name for m in self.settings.members]
         if verification.member and verification.member not in names:
             raise ConfigError(
                 f"[verification] member {verification.member!r} is no member; members: {', '.join(names)}"
@@ -219,14 +220,15 @@ class Assembly:
             verifier=verification.member or None,
             verifier_threshold=verification.threshold,
             shots=self.settings.pool.shots,
+            characters=self.settings.pool.characters,
         )
 
     def _workers(self) -> int:
-        """As many sentences in flight as members: while one member reads a sentence, the other reads another."""
-        return self.settings.workers or min(len(self.settings.members), _cores())
+        """One sentence in flight more than members: while each member reads one, another waits to be read."""
+        return self.settings.workers or len(self.settings.members) + 1
 
     def _threads(self) -> int:
-        return self.settings.threads or max(1, _cores() // self._workers())
+        return self.settings.threads or max(1, _cores() // len(self.settings.members))
 
     def _member(self, member: MemberSettings) -> Member:
         spec = parse_model(member.model)
@@ -297,8 +299,9 @@ class Assembly:
 
 def select_members(settings: Settings, models: Sequence[str]) -> Settings:
     """`settings` with exactly these models as members."""
-    members = tuple(MemberSettings(model=name) for name in models)
-    names = {parse_model(m.model).name for m in members}
+    known = {name: m for m in settings.members for name in (m.model, m.name)}
+    members = tuple(known.get(name) or MemberSettings(model=name) for name in models)
+    names = {m.name or parse_model(m.model).name for m in members}
     verification = settings.verification
     if verification.member not in names:
         verification = verification.model_copy(update={"member": ""})

@@ -42,7 +42,8 @@ class PoolSettings(_Frozen):
 
     path: Path | None = None
     shots: int = Field(default=8, ge=0)
-    similarity: Literal["span", "sentence", "random"] = "span"
+    characters: int = Field(default=800, ge=1)
+    similarity: Literal["span", "sentence", "random"] = "sentence"
     spans: Literal["gold", "members"] = "gold"
 
 

@@ -103,7 +103,8 @@ class Document:
     def __post_init__(self) -> None:
         object.__setattr__(self, "mentions", tuple(sorted(self.mentions, key=lambda m: (m.start, -m.end, m.label))))
         for mention in self.mentions:
-            if self.text[mention.start : mention.end] != mention.text:
+            inside = 0 <= mention.start < mention.end <= len(self.text)
+            if not inside or self.text[mention.start : mention.end] != mention.text:
                 raise ValueError(
                     f"document {self.id!r}: the mention {mention.text!r} is not at [{mention.start}, {mention.end})"
                 )
@@ -144,7 +145,7 @@ class LabelSet:
             twice = sorted({v for v in values if values.count(v) > 1})
             if twice:
                 raise ValueError(f"each {kind} may be given once; given twice: {', '.join(twice)}")
-        if NONE_LABEL in readable:
+        if NONE_LABEL in {*names, *readable}:
             raise ValueError(f"{NONE_LABEL!r} is what models answer for 'no entity', so no label can be called so")
 
     def __iter__(self) -> Iterator[Label]:

@@ -94,6 +94,7 @@ def test_what_is_there_is_not_made_again(tiny: ModelCard, shelf: Path, tmp_path:
     assert pull(tiny, tmp_path, verify=True).stat() == before
 
 
+@pytest.mark.slow
 def test_verify_finds_a_changed_byte_and_mends_it(tiny: ModelCard, tmp_path: Path) -> None:
     path = pull(tiny, tmp_path)
     good = path.read_bytes()
@@ -102,6 +103,7 @@ def test_verify_finds_a_changed_byte_and_mends_it(tiny: ModelCard, tmp_path: Pat
     assert pull(tiny, tmp_path, verify=True).read_bytes() == good
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["model.gguf", "manifest.json"])
 def test_a_damaged_model_is_made_again(tiny: ModelCard, tmp_path: Path, damage: str) -> None:
     path = pull(tiny, tmp_path)
@@ -110,6 +112,7 @@ def test_a_damaged_model_is_made_again(tiny: ModelCard, tmp_path: Path, damage: 
     assert pull(tiny, tmp_path).read_bytes() == good
 
 
+@pytest.mark.slow
 def test_another_quantisation_of_the_same_card(tiny: ModelCard, tmp_path: Path) -> None:
     pull(tiny, tmp_path)
     assert read_header(pull(replace(tiny, quantisation="f16"), tmp_path)).tensors[0].type == 1

@@ -120,7 +120,7 @@ def test_a_batch_is_answered_in_its_order(model: LanguageModel) -> None:
 )
 def test_a_choice_is_a_distribution(model: LanguageModel, options: Sequence[str]) -> None:
     [choice] = model.choose([typing("Dora", "Graz")], options)
-    assert choice.exact
+    assert choice.exact or isinstance(model, OpenAIModel)  # a server shows its twenty likeliest tokens only
     assert len(choice.log_probabilities) == len(options)
     assert sum(map(math.exp, choice.log_probabilities)) == pytest.approx(1, abs=1e-4)
     [turned] = model.choose([typing("Dora", "Graz")], options[::-1])
@@ -163,9 +163,6 @@ def test_a_prompt_that_does_not_fit(embedded: LlamaCppModel) -> None:
 
 
 @pytest.mark.models
-@pytest.mark.xfail(
-    strict=True, reason="the engine checks the prompt alone, and cuts the reply off at the context's end"
-)
 def test_a_prompt_whose_reply_does_not_fit(embedded: LlamaCppModel) -> None:
     with pytest.raises(PromptTooLongError):
         embedded.generate(["word " * (CONTEXT - 40)], max_tokens=100)
@@ -205,38 +202,59 @@ def sentence(model: LanguageModel, name: str, town: str) -> list[tuple[float, ..
     return told
 
 
-SENTENCES = [(name, town) for town in ("Graz", "Riga") for name in ("Dora", "Emil", "Fritz")]
+SENTENCES = [("Dora", "Graz"), ("Emil", "Graz"), ("Dora", "Riga"), ("Emil", "Riga")]
+Answers = dict[tuple[str, str], list[tuple[float, ...]]]
+
+
+@pytest.fixture(scope="module", params=EMBEDDED)
+def alone(request: pytest.FixtureRequest, model_file: Callable[[str], Path]) -> tuple[Callable[[], Any], Answers]:
+    """What makes a fresh engine, and what one told of the sentences, one after another."""
+
+    def fresh() -> LlamaCppModel:
+        return llama(model_file(request.param), request.param, slots=4)
+
+    made = fresh()
+    told = {s: sentence(made, *s) for s in SENTENCES}
+    made.close()
+    assert len({str(answers) for answers in told.values()}) == len(SENTENCES)
+    return fresh, told
 
 
 @pytest.mark.models
-def test_what_a_sentence_is_answered_does_not_depend_on_its_neighbours(embedded: LlamaCppModel) -> None:
-    first = {s: sentence(embedded, *s) for s in SENTENCES}
-    assert len({str(told) for told in first.values()}) == len(SENTENCES)
-    for s in SENTENCES[1::-1]:  # by now its slot went to another
-        assert sentence(embedded, *s) == first[s]
+def test_what_a_sentence_is_answered_does_not_depend_on_its_neighbours(alone: tuple[Any, Answers]) -> None:
+    made = alone[0]()
+    made.generate(["Something else entirely", question("Dora", "Nice"), "A named entity"], max_tokens=2)
+    made.choose([typing("Dora", "Gra")], TYPES)
+    assert {s: sentence(made, *s) for s in SENTENCES[::-1]} == alone[1]
+    made.close()
 
 
 @pytest.mark.models
-def test_two_threads_are_answered_as_one(embedded: LlamaCppModel) -> None:
+def test_two_threads_are_answered_as_one(alone: tuple[Any, Answers]) -> None:
     def asked(part: Sequence[tuple[str, str]]) -> None:
         for s in part:
-            together[s] = sentence(embedded, *s)
+            together[s] = sentence(made, *s)
 
-    together: dict[Any, list[tuple[float, ...]]] = {}
-    names = [(name, "Kyiv") for name in ("Gus", "Hana", "Ines", "Jan", "Kim", "Lars")]
-    threads = [threading.Thread(target=asked, args=(names[i::2],)) for i in (0, 1)]
+    made, together = alone[0](), Answers()
+    threads = [threading.Thread(target=asked, args=(SENTENCES[i::2],)) for i in (0, 1)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for s in names[:2]:
-        assert sentence(embedded, *s) == together[s]
+    made.close()
+    assert together == alone[1]
 
 
 @pytest.mark.models
-@pytest.mark.xfail(
-    strict=True, reason="a slot that holds the whole of the sentence's first prompt goes on from what came after it"
-)
 def test_the_same_sentence_again_is_answered_the_same(embedded: LlamaCppModel) -> None:
     first = sentence(embedded, "Mona", "Cork")
     assert sentence(embedded, "Mona", "Cork") == first
+
+
+@pytest.mark.models
+@pytest.mark.xfail(strict=True, reason="whatever begins with a prompt asked before goes on from it, in other pieces")
+def test_a_prompt_that_goes_on_from_an_unrelated_one(embedded: LlamaCppModel) -> None:
+    first = sentence(embedded, "Nora", "Cork")
+    embedded.generate([question("Otto", place) for place in ("Ulm", "Jena", "Kiel", "Bern")], max_tokens=1)
+    embedded.generate([HEADER], max_tokens=1)
+    assert sentence(embedded, "Nora", "Cork") == first

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -20,6 +22,7 @@ from entsemble.settings import Settings
 from .markdown import DOCS, PAGES, ROOT, anchors, blocks, links, name_of
 
 REFERENCE = DOCS / "reference"
+QUALITY = ROOT / "benchmarks" / "quality"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -91,6 +94,13 @@ def test_every_format_is_described() -> None:
 def test_every_fate_is_described() -> None:
     text = (REFERENCE / "ledger.md").read_text(encoding="utf-8")
     assert [fate.value for fate in Fate if f"`{fate.value}`" not in text] == []
+
+
+@pytest.mark.skipif(not any(QUALITY.glob("results/*.json")), reason="nothing was measured yet")
+def test_the_figures_shown_are_the_results() -> None:
+    command = [sys.executable, str(QUALITY / "table.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_module_map_is_the_tree() -> None:

@@ -25,6 +25,12 @@ def _pages(mark: str) -> list[Path]:
     return [page for page in PAGES if _runnable(page, [mark])]
 
 
+def _few_steps_or_slow(page: Path) -> object:
+    """Each step starts the command line anew, which takes most of a second."""
+    number = sum(len(steps(block)) for block in _runnable(page, [FAST]))
+    return pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] if number > 3 else [])
+
+
 def _run(found: Sequence[Block], folder: Path) -> None:
     """Run the blocks of one page one after another, in a copy of the tutorial's folder."""
     copy = folder / "letters"
@@ -42,7 +48,7 @@ def _run(found: Sequence[Block], folder: Path) -> None:
             assert appears(line, output), f"$ {step.command}\nlacks the line {line!r}:\n{output}"
 
 
-@pytest.mark.parametrize("page", _pages(FAST), ids=name_of)
+@pytest.mark.parametrize("page", [_few_steps_or_slow(page) for page in _pages(FAST)])
 def test_examples_without_models(page: Path, tmp_path: Path) -> None:
     _run(_runnable(page, [FAST]), tmp_path)
 

@@ -133,9 +133,9 @@ def test_documents_are_taken_in_as_they_are_needed(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     "unit",
     [
-        "Ann went to Oslo. " + "It rained there, " * 50 + "so Zoë left. ",
+        pytest.param("Ann went to Oslo. " + "It rained there, " * 50 + "so Zoë left. ", marks=pytest.mark.slow),
         "x" * 999 + " ",
-        "他在北京。" + "好" * 500 + "。",
+        pytest.param("他在北京。" + "好" * 500 + "。", marks=pytest.mark.slow),
     ],
 )
 def test_a_million_characters(pipeline: Pipeline, unit: str) -> None:

@@ -145,7 +145,7 @@ def test_an_empty_reply_is_unreadable(member: Made, places: LabelSet, reply: str
 
 def test_a_member_that_finds_nothing_says_so(member: Made, places: LabelSet) -> None:
     result = Pipeline([member("a", {})], places, None, rules()).run("Nothing here")
-    assert result.mentions == result.ledger == result.proposed == ()
+    assert [*result.mentions, *result.ledger, *result.proposed] == []
     assert result.alone == {"a": ()}
     assert [cost[0] for cost in result.costs] == ["extraction"]
 
@@ -288,6 +288,18 @@ def test_every_prompt_of_a_sentence_goes_on_from_the_first(member: Made, places:
     _, extraction, *later = model.asked
     assert len(later) == 4
     assert all(prompt.startswith(extraction) for prompt in later)
+
+
+def test_only_the_verifier_is_shown_checks(member: Made, places: LabelSet, trigrams: Any) -> None:
+    first, judge = (Narrow({"Oslo": "location"}, 10**6) for _ in range(2))
+    members = [member("first", first), member("judge", judge)]
+    Pipeline(members, places, pool(trigrams), rules("majority", verifier="judge")).run(TEXT)
+    shape = members[0].template
+    assert not [prompt for prompt in first.asked if shape.checks in prompt]
+    _, extraction, *later = judge.asked
+    assert extraction.count(shape.checks) == 3
+    assert all(prompt.startswith(extraction) for prompt in later)
+    assert later[-1].count(shape.checks) == 4
 
 
 def test_no_shots_and_no_pool_ask_the_same(member: Made, places: LabelSet, trigrams: Any) -> None:

@@ -114,12 +114,8 @@ def test_an_unknown_rule_lists_the_known() -> None:
         vote_named("loud")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a reply that names no option arrives with equal shares: a vote for the first label"
-)
-def test_a_member_that_named_nothing_does_not_vote_for_the_first_label() -> None:
-    nothing = Ballot("c", dict.fromkeys(LABELS, -math.log(3)), exact=False, proposed=False)
-    told = majority(
-        [ballot("a", 0, 1, 0), nothing, Ballot("d", nothing.log_probabilities, exact=False, proposed=False)]
-    )
-    assert told.label == "LOC"
+def test_a_member_that_named_nothing_names_no_entity() -> None:
+    nothing = Ballot("b", dict.fromkeys(LABELS, -math.log(3)), exact=False, proposed=False)
+    assert nothing.best == "none"
+    assert majority([nothing]).label == "none"
+    assert majority([ballot("a", 0, 1, 0), nothing]).label == "LOC"

@@ -25,9 +25,9 @@ TEXT = "Bob {flew}\nto Bergen."
 
 
 def whole(name: str, labels: LabelSet = LABELS) -> list[str]:
-    """The prompts of the three stages of one sentence, each a continuation of the one before."""
+    """The verifier's prompts of the three stages of one sentence, each a continuation of the one before."""
     shape = template(name)
-    extraction = extraction_prompt(shape, labels, (NOTHING, SHOWN), TEXT)
+    extraction = extraction_prompt(shape, labels, (NOTHING, SHOWN), TEXT, checks=True)
     typing = extraction + listing(shape, ["Bob", "Bergen"]) + shape.types + typing_question(shape, "Bob")
     typed = typing + type_answer(shape, "person") + typing_question(shape, "Bergen") + type_answer(shape, "location")
     return [extraction, typing, typed + shape.checks + check_question(shape, "Bob", "person")]
@@ -55,6 +55,22 @@ def test_every_stage_goes_on_from_the_one_before(name: str) -> None:
     assert TEXT.replace("\n", " ") in first
     assert TEXT not in first
     assert first.index(NOTHING.text) < first.index(POOL) < first.index("Bob")
+
+
+@pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
+def test_checks_are_all_that_the_verifier_s_prompt_has_more(name: str) -> None:
+    shape = template(name)
+    plain = extraction_prompt(shape, LABELS, (NOTHING, SHOWN), TEXT)
+    checked = extraction_prompt(shape, LABELS, (NOTHING, SHOWN), TEXT, checks=True)
+    assert shape.checks in checked
+    assert shape.checks not in plain
+    for shown in (NOTHING, SHOWN):
+        told = [
+            check_question(shape, s, label) + (shape.yes if right else shape.no) for s, label, right in shown.checks
+        ]
+        assert checked.count(shape.checks + "".join(told)) == 1
+        checked = checked.replace(shape.checks + "".join(told), "")
+    assert plain == checked
 
 
 def test_the_header_defines_the_labels_that_have_a_definition() -> None:

@@ -149,7 +149,7 @@ def test_a_pool_in_which_no_span_was_found(trigrams: Any) -> None:
             pass
 
     store: Any = Nothing()
-    pool = [(text, []) for text, _ in SENTENCES]
+    pool: list[tuple[str, list[str]]] = [(text, []) for text, _ in SENTENCES]
     vectors = vectors_of(documents(pool), [()] * len(pool), StoredEncoder(trigrams, store))
     found = PoolIndex(documents(pool), vectors, encoder=trigrams, tagger=SurfaceTagger())
     assert ids(found.search(query("Snow in Tokyo.", "Tokyo"), 1)) == ["p5"]

@@ -13,8 +13,8 @@ from entsemble.errors import BadReplyError, MissingExtraError
 from entsemble.protocols import Vectors
 
 _MAX_CHARACTERS = 1200
-"""Of a text that are encoded at the most: BERT encoders hold 512 tokens, and the beginning of a sentence says enough
-to find its like. Only retrieval sees the shortened text."""
+"""Of a text that are encoded at the most, and fewer where these are more tokens than the encoder holds (512 for BERT):
+the beginning of a sentence says enough to find its like. Only retrieval sees the shortened text."""
 
 
 class LlamaCppEncoder:
@@ -44,8 +44,12 @@ class LlamaCppEncoder:
         parts = [self._encode(texts[i : i + self._batch]) for i in range(0, len(texts), self._batch)]
         return np.concatenate(parts) if parts else np.zeros((0, 1), dtype=np.float32)
 
-    def _encode(self, texts: Sequence[str]) -> Vectors:
-        answer = self._server.handle_embeddings({"input": [_clip(text) for text in texts]})
+    def _encode(self, texts: Sequence[str], limit: int = _MAX_CHARACTERS) -> Vectors:
+        answer = self._server.handle_embeddings({"input": [text[:limit] if text.strip() else "." for text in texts]})
+        if "error" in answer and len(texts) > 1:  # only the text that is too long is to be shortened
+            return np.concatenate([self._encode([text], limit) for text in texts])
+        if "error" in answer and limit > 1 and "large" in str(answer["error"]):
+            return self._encode(texts, limit // 2)
         if "error" in answer:
             raise BadReplyError(f"the encoder refused a request: {answer['error'].get('message', answer['error'])}")
         rows = sorted(answer["data"], key=lambda row: row["index"])
@@ -78,7 +82,3 @@ def unit_rows(vectors: Vectors) -> Vectors:
     """`vectors` with each row at length 1; a row of zeros stays as it is."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
-
-
-def _clip(text: str) -> str:
-    return text[:_MAX_CHARACTERS] if text.strip() else "."

@@ -33,6 +33,8 @@ _BIAS = 100.0
 _FLOOR = 1e-30
 """Stands for a probability that the engine rounds to zero, so that its logarithm stays a number."""
 
+_TOO_LONG = "exceed_context_size_error"
+
 _ANCHOR = "="
 """Options are tokenised behind this, since some vocabularies treat the start of a text in a way of their own."""
 
@@ -43,11 +45,13 @@ class _Slot:
 
     Attributes:
         anchor: the prompt it was started with; whatever begins with it may continue here.
+        owner: the thread that started it: a sentence is one thread's, and its copy in another is read afresh.
         used: when, on a counter, so that the longest unused goes first.
     """
 
     number: int
     anchor: str | None = None
+    owner: int = 0
     used: int = 0
     busy: bool = False
 
@@ -66,9 +70,9 @@ class _Slots:
         with self._free:
             while (slot := self._pick(prompt)) is None:
                 self._free.wait()
-            holds = slot.anchor is not None and prompt.startswith(slot.anchor)
+            holds = slot in self._holding(prompt)
             if not holds:
-                slot.anchor = prompt
+                slot.anchor, slot.owner = prompt, threading.get_ident()
             self._clock += 1
             slot.used, slot.busy = self._clock, True
         try:
@@ -81,9 +85,13 @@ class _Slots:
                 slot.busy = False
                 self._free.notify_all()
 
+    def _holding(self, prompt: str) -> list[_Slot]:
+        """The slots of this thread that hold a beginning of `prompt`; the very same prompt begins anew."""
+        own = [s for s in self._slots if s.anchor is not None and s.owner == threading.get_ident()]
+        return [s for s in own if prompt.startswith(s.anchor or "") and prompt != s.anchor]
+
     def _pick(self, prompt: str) -> _Slot | None:
-        holding = [s for s in self._slots if s.anchor is not None and prompt.startswith(s.anchor)]
-        if holding:
+        if holding := self._holding(prompt):
             best = max(holding, key=lambda s: (len(s.anchor or ""), s.used))
             return None if best.busy else best
         return min((s for s in self._slots if not s.busy), key=lambda s: s.used, default=None)
@@ -148,6 +156,8 @@ class LlamaCppModel:
         for prompt in prompts:
             answer, usage = self._ask(prompt, prompt, body)
             choice = answer["choices"][0]
+            if choice["finish_reason"] != "stop" and usage.generated_tokens < max_tokens:
+                self._refuse({"type": _TOO_LONG, "n_prompt_tokens": f"{usage.prompt_tokens} + {max_tokens}"})
             replies.append(Reply(choice["text"], choice["finish_reason"] == "stop", usage))
         return replies
 
@@ -201,12 +211,12 @@ class LlamaCppModel:
             answer = self._server.handle_completions(
                 {**body, "prompt": content, "id_slot": slot, "cache_prompt": holds}
             )
-        if "error" in answer:
-            self._refuse(answer["error"])
+            if "error" in answer:
+                self._refuse(answer["error"])
         return answer, _usage(answer)
 
     def _refuse(self, error: Mapping[str, Any]) -> None:
-        if error.get("type") == "exceed_context_size_error":
+        if error.get("type") == _TOO_LONG:
             raise PromptTooLongError(
                 f"{self.name}: a prompt of {error.get('n_prompt_tokens')} tokens does not fit the context of "
                 f"{self._context}; use fewer shots, shorter sentences, or a larger `context`"

@@ -30,7 +30,12 @@ from entsemble.types import Document
 
 @click.command()
 @click.argument("gold", type=click.Path(path_type=Path))
-@click.option("--json", "report_path", type=click.Path(path_type=Path), help="Write the report here; - for stdout.")
+@click.option(
+    "--json",
+    "report_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the report here; - for stdout.",
+)
 @shared_options
 def evaluate(gold: Path, report_path: Path | None, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
     """Extract from the annotated documents of GOLD, and score against them.
@@ -42,6 +47,8 @@ def evaluate(gold: Path, report_path: Path | None, **shared: Any) -> None:  # no
     documents = sample(list(read(gold, asked.input_format)), asked.limit, settings.seed)
     if not documents:
         raise DataError("no document in it", gold)
+    if report_path is not None and str(report_path) != "-" and not report_path.parent.is_dir():
+        raise DataError("its folder does not exist; make it first", report_path)
     summary = Summary()
     with display(quiet=asked.quiet) as shown, Assembly(settings, environment(), shown.watch()) as assembly:
         extractor = assembly.extractor()
@@ -53,7 +60,8 @@ def evaluate(gold: Path, report_path: Path | None, **shared: Any) -> None:  # no
             shown.step("documents", summary.documents, len(documents))
             results.append(result)
     parameters = None if None in known else sum(p or 0 for p in known)
-    report = report_of(documents, results, summary.cost(parameters), settings.model_dump(mode="json"))
+    names = [m.name for m in extractor.pipeline.members]
+    report = report_of(documents, results, names, summary.cost(parameters), settings.model_dump(mode="json"))
     if report_path is not None and str(report_path) == "-":
         click.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=1))
     else:
@@ -75,11 +83,14 @@ def sample(documents: list[Document], limit: int | None, seed: int) -> list[Docu
 
 
 def report_of(
-    gold: list[Document], results: list[Extracted | Failed], cost: dict[str, Any], config: dict[str, Any]
+    gold: list[Document],
+    results: list[Extracted | Failed],
+    names: list[str],
+    cost: dict[str, Any],
+    config: dict[str, Any],
 ) -> Report:
     """The report of a run; a document that failed counts as one in which nothing was found."""
     done = {r.document.id: r for r in results if isinstance(r, Extracted)}
-    names = [name for r in list(done.values())[:1] for name in r.alone]
     stages = StageCounts()
     for document in gold:
         if document.id in done:

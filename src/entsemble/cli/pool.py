@@ -11,9 +11,7 @@ from rich.console import Console
 from entsemble.assemble import Assembly
 from entsemble.cli.display import display
 from entsemble.cli.options import Asked, shared_options
-from entsemble.ensemble.retrieve import pre_extract
-from entsemble.prompting.align import occurrences
-from entsemble.retrieval.index import Query
+from entsemble.ensemble.retrieve import retrieve
 from entsemble.settings import environment
 
 
@@ -50,15 +48,17 @@ def search(path: Path, text: str, **shared: Any) -> None:  # noqa: ANN401 - made
         documents = assembly.pool_documents()
         labels, members = assembly.labels(documents), assembly.members()
         index = assembly.pool_index(documents, labels, members)
-        surfaces = pre_extract(text, members, labels)[0] if index.similarity == "span" else ()
-        hits = index.search(Query(text, tuple(occurrences(text, s)[0] for s in surfaces)), assembly.settings.pool.shots)
+        asked_for = assembly.settings.pool
+        found = retrieve(text, members, labels, index, asked_for.shots, asked_for.characters)
     console = Console(highlight=False)
     if index.similarity == "span":
-        console.print(f"spans found without demonstrations: {' | '.join(surfaces) or 'none'}", markup=False)
-    for rank, hit in enumerate(hits, 1):
+        console.print(
+            f"spans found without demonstrations: {' | '.join(s.of(text) for s in found.spans) or 'none'}", markup=False
+        )
+    for rank, hit in enumerate(found.hits, 1):
         console.print(f"{rank}. {hit.score:.3f}  {hit.document.text}  [{hit.document.id}]", markup=False)
         for match in hit.matches:
             told = f"{match.query} (weight {match.weight:g}) ~ {match.nearest} {match.cosine:.3f}"
             console.print(f"     {told}", style="dim", markup=False)
-    if index.similarity == "span" and hits and not hits[0].matches:
+    if index.similarity == "span" and found.hits and not found.hits[0].matches:
         console.print("no span to compare, so sentence similarity decided", style="dim")

@@ -46,6 +46,7 @@ class Rules:
         verifier: the member that verifies; `None` leaves stage 4 out.
         verifier_threshold: the verifier denies what it finds less likely than this.
         shots: demonstrations a sentence.
+        characters: their texts together hold at most so many.
     """
 
     vote: Vote
@@ -53,6 +54,7 @@ class Rules:
     verifier: str | None
     verifier_threshold: float
     shots: int
+    characters: int = 800
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,9 @@ class Pipeline:
         Raises:
             ModelError: a member is gone, or answers nonsense, or the sentence alone does not fit its context.
         """
-        found = Retrieval((), ())
+        found = Retrieval()
         if self.pool is not None:
-            found = retrieve(text, self.members, self.labels, self.pool, self.rules.shots)
+            found = retrieve(text, self.members, self.labels, self.pool, self.rules.shots, self.rules.characters)
         costs = [("retrieval", *cost) for cost in found.usage]
         return self._fitting(text, found.demonstrations, costs)
 
@@ -128,7 +130,10 @@ class Pipeline:
 
     def _answer(self, text: str, shown: Sequence[Demonstration], costs: list[tuple[str, str, Usage]]) -> Result:
         """Stages 2 to 4, with these demonstrations."""
-        prompts = [(m, m.template, extraction_prompt(m.template, self.labels, shown, text)) for m in self.members]
+        prompts = [
+            (m, m.template, extraction_prompt(m.template, self.labels, shown, text, checks=m is self._verifier))
+            for m in self.members
+        ]
         extraction = extract(text, prompts)
         costs += [("extraction", *cost) for cost in extraction.usage]
         judged = self._judge(extraction.candidates, prompts, costs)

@@ -10,16 +10,25 @@ from entsemble.ensemble.member import Member
 from entsemble.prompting.align import occurrences
 from entsemble.prompting.demonstration import Demonstration, demonstrate, one_line
 from entsemble.prompting.render import extraction_prompt
-from entsemble.retrieval.index import PoolIndex, Query
+from entsemble.retrieval.index import Hit, PoolIndex, Query
 from entsemble.types import LabelSet, Span, Usage
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """The demonstrations for one sentence, the most similar last (nearest to the question), and what they cost."""
+    """The demonstrations for one sentence, the most similar last (nearest to the question), and what they cost.
 
-    demonstrations: tuple[Demonstration, ...]
-    usage: tuple[tuple[str, Usage], ...]
+    Attributes:
+        demonstrations: as the prompts show them.
+        usage: what pre-extraction cost each member.
+        spans: what pre-extraction found.
+        hits: the pool sentences behind the demonstrations, the most similar first, and why each was chosen.
+    """
+
+    demonstrations: tuple[Demonstration, ...] = ()
+    usage: tuple[tuple[str, Usage], ...] = ()
+    spans: tuple[Span, ...] = ()
+    hits: tuple[Hit, ...] = ()
 
 
 def pre_extract(
@@ -31,12 +40,44 @@ def pre_extract(
     return tuple(c.surface for c in found.candidates), found.usage
 
 
-def retrieve(text: str, members: Sequence[Member], labels: LabelSet, pool: PoolIndex, shots: int) -> Retrieval:
-    """Find demonstrations for `text`, pre-extracting its spans where the pool's similarity looks at spans."""
+_CHOICE = 4
+"""For each demonstration wanted, how many of the most similar are looked at to find short enough ones."""
+
+
+def retrieve(
+    text: str, members: Sequence[Member], labels: LabelSet, pool: PoolIndex, shots: int, characters: int
+) -> Retrieval:
+    """Find demonstrations for `text`, pre-extracting its spans where the pool's similarity looks at spans.
+
+    Args:
+        text: the sentence.
+        members: who pre-extracts.
+        labels: asked for.
+        pool: where demonstrations come from.
+        shots: how many.
+        characters: how long their texts may be together: what is read costs more than anything else, and a long
+            demonstration is passed over for the next similar that leaves room for the others.
+    """
     spans: tuple[Span, ...] = ()
     usage: tuple[tuple[str, Usage], ...] = ()
     if pool.similarity == "span" and shots > 0:
         surfaces, usage = pre_extract(text, members, labels)
         spans = tuple(occurrences(one_line(text), surface)[0] for surface in surfaces)
-    hits = pool.search(Query(text, spans), shots)
-    return Retrieval(tuple(demonstrate(hit.document, labels) for hit in reversed(hits)), usage)
+    hits = tuple(within(pool.search(Query(text, spans), _CHOICE * shots), shots, characters))
+    return Retrieval(tuple(demonstrate(hit.document, labels) for hit in reversed(hits)), usage, spans, hits)
+
+
+def within(hits: Sequence[Hit], shots: int, characters: int) -> list[Hit]:
+    """Of `hits`, best first, the best `shots` whose texts fit into `characters` together, in the same order.
+
+    A text longer than twice its equal share is passed over, so that the first does not leave the others no room; where
+    none fits, the most similar is shown alone.
+    """
+    chosen: list[Hit] = []
+    left = characters
+    for hit in hits:
+        size = len(hit.document.text)
+        if len(chosen) < shots and size <= min(left, 2 * characters // max(1, shots)):
+            chosen.append(hit)
+            left -= size
+    return chosen or list(hits[:1] if shots else [])

@@ -56,9 +56,13 @@ def _joined(text: str, edge: int) -> bool:
     """Whether the characters on both sides of `edge` belong to one word."""
     if not 0 < edge < len(text):
         return False
-    left, right = text[edge - 1], text[edge]
+    right = text[edge]
     if unicodedata.category(right)[0] == "M":  # a combining mark belongs to what it follows
         return True
+    before = edge - 1
+    while before > 0 and unicodedata.category(text[before])[0] == "M":
+        before -= 1
+    left = text[before]
     if not (left.isalnum() and right.isalnum()):
         return False
     return not (unspaced(left) or unspaced(right))

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from entsemble.prompting.align import unspaced
-from entsemble.types import NONE_LABEL, Document, LabelSet
+from entsemble.types import NONE_LABEL, Document, LabelSet, Span
 
 _WORD = re.compile(r"[^\W\d_]{4,}")
 
@@ -48,16 +48,17 @@ def demonstrate(document: Document, labels: LabelSet, *, negatives: int = 1) -> 
     gold: dict[str, tuple[int, str]] = {}
     for mention in document.mentions:
         gold.setdefault(one_line(mention.text).strip(), (mention.start, names[mention.label]))
-    typed = [(place, surface, word) for surface, (place, word) in gold.items()]
-    typed += [(place, surface, NONE_LABEL) for place, surface in _negatives(document, negatives)]
-    types = tuple((surface, word) for _, surface, word in sorted(typed))
+    typed = [(place, -len(surface), surface, word) for surface, (place, word) in gold.items()]
+    typed += [(place, -len(surface), surface, NONE_LABEL) for place, surface in _negatives(document, negatives)]
+    types = tuple((surface, word) for _, _, surface, word in sorted(typed))
     return Demonstration(document.id, text, tuple(gold), types, _checks(types, labels))
 
 
 def _negatives(document: Document, count: int) -> list[tuple[int, str]]:
     """Words outside every mention, capitalised ones first: they are what a model takes for names."""
-    inside = {word for mention in document.mentions for word in _WORD.findall(mention.text)}
-    found = {m.group(): m.start() for m in reversed(list(_WORD.finditer(document.text))) if m.group() not in inside}
+    spans = [(m.group(), Span(*m.span())) for m in _WORD.finditer(document.text)]
+    inside = {word for word, span in spans if any(span.overlaps(mention.span) for mention in document.mentions)}
+    found = {word: span.start for word, span in reversed(spans) if word not in inside}
     words = [(place, word) for word, place in found.items() if not any(map(unspaced, word))]
     return sorted(words, key=lambda w: (not w[1][0].isupper(), w[0]))[:count]
 

@@ -25,11 +25,21 @@ def header(template: Template, labels: LabelSet) -> str:
     return template.header.format(labels=template.label_separator.join(shown))
 
 
-def extraction_prompt(template: Template, labels: LabelSet, shown: Sequence[Demonstration], text: str) -> str:
-    """The prompt of stage 2, and the beginning of all later ones. `shown`: the most similar last."""
+def extraction_prompt(
+    template: Template, labels: LabelSet, shown: Sequence[Demonstration], text: str, *, checks: bool = False
+) -> str:
+    """The prompt of stage 2, and the beginning of all later ones.
+
+    Args:
+        template: the pieces.
+        labels: asked for.
+        shown: demonstrations, the most similar last.
+        text: the sentence.
+        checks: whether the demonstrations show checks; only who verifies needs to see them.
+    """
     parts = [header(template, labels)]
     for demonstration in shown:
-        parts += [_demonstration(template, demonstration), template.between_demonstrations]
+        parts += [_demonstration(template, demonstration, checks=checks), template.between_demonstrations]
     parts += [template.text.format(text=one_line(text)), template.entities]
     return "".join(parts)
 
@@ -54,9 +64,9 @@ def check_question(template: Template, surface: str, label: str) -> str:
     return template.check.format(surface=surface, label=label)
 
 
-def _demonstration(template: Template, shown: Demonstration) -> str:
+def _demonstration(template: Template, shown: Demonstration, *, checks: bool) -> str:
     types = "".join(typing_question(template, s) + type_answer(template, label) for s, label in shown.types)
-    checks = "".join(
+    checked = "".join(
         check_question(template, surface, label) + (template.yes if right else template.no)
         for surface, label, right in shown.checks
     )
@@ -67,7 +77,6 @@ def _demonstration(template: Template, shown: Demonstration) -> str:
             listing(template, shown.surfaces),
             template.types if types else "",
             types,
-            template.checks if checks else "",
-            checks,
+            template.checks + checked if checks and checked else "",
         ]
     )
