@@ -14,10 +14,6 @@ BLANKS = re.compile(r"[\s\u200b\u200c\u200d\u2060\ufeff\u200e\u200f]+")
 ALPHABET = "aAbB1 \t\n.-é\u0301\u200b\u200dтТ中文คשא\u200fمد😀"
 
 
-def broken(*case: object, reason: str) -> object:
-    return pytest.param(*case, marks=pytest.mark.xfail(strict=True, reason=reason))
-
-
 GOLDEN = [
     # as written, repeated, whole words
     ("Ann met Ann", "Ann", [(0, 3), (8, 11)]),
@@ -68,8 +64,8 @@ GOLDEN = [
     ("रामायण", "रामा", []),
     ("\u0301s", "\u0301", [(0, 1)]),
     # known to be wrong
-    broken("Os\u200blo is far", "Oslo", [(0, 5)], reason="an invisible character between two letters hides the word"),
-    broken("Oslo is far", "Os\u200blo", [(0, 4)], reason="an invisible character that the model copied or made up"),
+    ("Os\u200blo is far", "Oslo", [(0, 5)]),
+    ("Oslo is far", "Os\u200blo", [(0, 4)]),
 ]
 
 

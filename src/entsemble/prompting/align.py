@@ -8,13 +8,17 @@ from collections.abc import Iterable, Iterator
 
 from entsemble.types import Span
 
+_HIDDEN = frozenset("\u200b\u200c\u200d\u2060\ufeff\u200e\u200f")
+"""Characters of no width: joiners, marks of direction, byte order marks."""
+
 _APART = r"[\s\u200b\u200c\u200d\u2060\ufeff\u200e\u200f]+"
 
 
 def occurrences(text: str, surface: str) -> list[Span]:
     """Every place in `text` that `surface` names, in order, none overlapping another.
 
-    Tried in turn, until one finds something: as written; with any run of blanks between its words; in any case.
+    Tried in turn, until one finds something: as written; with any run of blanks between its words; in any case; without
+    the characters of no width on either side.
     A surface that begins or ends with a letter or digit is not looked for inside a longer word (`MI` is not in
     `family`), except where neighbouring characters belong to scripts that are written without blanks.
 
@@ -30,7 +34,16 @@ def occurrences(text: str, surface: str) -> list[Span]:
         found = _apart(s for s in _matches(pattern, text, flags) if _stands_alone(text, s))
         if found:
             return found
-    return []
+    seen, places = _visible(text)
+    if len(seen) == len(text) and _visible(surface)[0] == surface:
+        return []
+    return [Span(places[s.start], places[s.end - 1] + 1) for s in occurrences(seen, _visible(surface)[0])]
+
+
+def _visible(text: str) -> tuple[str, list[int]]:
+    """`text` without what has no width, and where each character left stood."""
+    places = [i for i, c in enumerate(text) if c not in _HIDDEN]
+    return "".join(text[i] for i in places), places
 
 
 def _matches(pattern: str, text: str, flags: int) -> Iterator[Span]:
