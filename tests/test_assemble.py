@@ -197,8 +197,8 @@ def test_rules_are_looked_at_before_anything_is_loaded(
 
 
 @pytest.mark.usefixtures("scripted")
-@pytest.mark.parametrize(("asked", "expected"), [({}, 3), ({"members": TWO[:1]}, 2), ({"workers": 7}, 7)])
-def test_one_sentence_more_than_members_is_in_flight(
+@pytest.mark.parametrize(("asked", "expected"), [({}, 5), ({"members": TWO[:1]}, 3), ({"workers": 7}, 7)])
+def test_while_members_read_as_many_sentences_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], expected: int
 ) -> None:
     told: list[int] = []

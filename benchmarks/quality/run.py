@@ -71,13 +71,13 @@ def measure(corpus: Corpus, data: Path, seed: int) -> dict[str, object]:
     subprocess.run([entsemble, "pool", "build", str(data / corpus.pool), *corpus.options, "--quiet"], check=True)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        told = ["--limit", str(corpus.limit), "--seed", str(seed), *corpus.options]
+        told = ["--limit", str(corpus.limit), "--seed", str(seed), *corpus.options, "--no-cache"]
         command = [entsemble, "evaluate", str(data / corpus.gold), "--pool", str(data / corpus.pool), *told]
         subprocess.run([*command, "--json", str(report), "--quiet"], check=True)
         return {
             "corpus": corpus.name,
             "command": f"entsemble evaluate {corpus.gold} --pool {corpus.pool} {' '.join(told)}",
-            "commit": _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "src") else ""),
+            "commit": revision(),
             "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
             "machine": machine(),
             "report": _without_paths(json.loads(report.read_text()), data),
@@ -94,6 +94,11 @@ def machine() -> dict[str, object]:
         "system": platform.platform(),
         "python": platform.python_version(),
     }
+
+
+def revision() -> str:
+    """The commit that is measured, with a plus where the sources differ from it."""
+    return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "src") else "")
 
 
 def _git(*words: str) -> str:

@@ -2,7 +2,8 @@
 
     python benchmarks/quality/table.py [--check]
 
-The tables stand between `<!-- quality:begin -->` and `<!-- quality:end -->`. `--check` changes nothing and fails where
+A table stands between `<!-- quality:begin -->` and `<!-- quality:end -->`, one of `compare.py`'s between
+`<!-- compare:retrieval:begin -->` and its end. `--check` changes nothing and fails where
 a page does not say what the results say; the tests run it.
 """
 
@@ -15,10 +16,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from compare import EXPERIMENTS
+
+from entsemble.evaluation.bootstrap import compare, interval
+from entsemble.evaluation.counts import Counts
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
-_BETWEEN = re.compile(r"(?<=<!-- quality:begin -->\n).*?(?=<!-- quality:end -->)", re.DOTALL)
+_BETWEEN = re.compile(r"(?<=<!-- )(?P<name>[\w:]+):begin -->\n.*?(?=<!-- (?P=name):end -->)", re.DOTALL)
 
 
 def main() -> None:
@@ -26,11 +32,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    results = [json.loads(path.read_text()) for path in sorted((HERE / "results").glob("*.json"))]
     stale = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        fresh = _BETWEEN.sub(lambda _: table(results), text)
+        fresh = _BETWEEN.sub(lambda m: f"{m['name']}:begin -->\n{_section(m['name'])}", text)
         if fresh != text:
             stale.append(page.name)
             if not check:
@@ -39,15 +44,46 @@ def main() -> None:
         sys.exit(f"not what the results say: {', '.join(stale)}; run: python benchmarks/quality/table.py")
 
 
-def table(results: list[dict[str, Any]]) -> str:
-    """A Markdown table, a row a corpus."""
-    if not results:
+def _section(name: str) -> str:
+    kind, _, experiment = name.partition(":")
+    folder = HERE / "results" / experiment
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/*.json" if experiment else "*.json"))]
+    if not found:
         return "\nNot measured yet.\n\n"
+    rows = quality(found) if kind == "quality" else comparison(found, experiment)
+    return "\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n\n"
+
+
+def comparison(results: list[dict[str, Any]], experiment: str) -> list[list[str]]:
+    """A row a corpus and variant: F1, and the difference to the first variant, paired."""
+    head = ["corpus", "variant", "F1", "95 % interval", "difference to the first", "95 % interval", "p"]
+    head += ["tokens evaluated a sentence"]
+    rows = [head, ["---"] * len(head)]
+    order = list(EXPERIMENTS[experiment].variants)
+    for corpus in EXPERIMENTS[experiment].corpora:
+        ran = sorted((r for r in results if r["corpus"] == corpus), key=lambda r: order.index(r["variant"]))
+        first = _counts(ran[0]) if ran else []
+        for result in ran:
+            counts = _counts(result)
+            low, high = interval(counts)
+            against = compare(counts, first)
+            row = [corpus, result["variant"], f"{sum(counts, Counts()).f1:.3f}", f"{low:.3f} to {high:.3f}"]
+            told = [f"{against.difference:+.3f}", "{:+.3f} to {:+.3f}".format(*against.ci95), f"{against.p_value:.3f}"]
+            row += told if result is not ran[0] else ["", "", ""]
+            rows.append([*row, f"{result['prompt_tokens_evaluated'] / len(counts):.0f}"])
+    return rows
+
+
+def _counts(result: dict[str, Any]) -> list[Counts]:
+    return [Counts(*one) for one in result["counts"]]
+
+
+def quality(results: list[dict[str, Any]]) -> list[list[str]]:
+    """A row a corpus."""
     members = sorted({name for r in results for name in r["report"]["members"]})
     head = ["corpus", "sentences", "F1", "95 % interval", *(f"{m} alone" for m in members)]
     head += ["s a sentence", "tokens evaluated / submitted a sentence"]
-    rows = [head, ["---"] * len(head), *(_row(r, members) for r in results)]
-    return "\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n\n"
+    return [head, ["---"] * len(head), *(_row(r, members) for r in results)]
 
 
 def _row(result: dict[str, Any], members: list[str]) -> list[str]:

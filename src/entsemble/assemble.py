@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
+from entsemble import __version__
 from entsemble.backends import hub
 from entsemble.backends.catalogue import ModelCard, card
 from entsemble.backends.embedding import LlamaCppEncoder, SentenceTransformerEncoder
+from entsemble.backends.http_client import Traffic
 from entsemble.backends.llamacpp import Engine, LlamaCppModel
 from entsemble.backends.openai_http import OpenAIModel
 from entsemble.backends.pull import OnProgress, pull, silent
@@ -20,23 +23,26 @@ from entsemble.backends.registry import ModelSpec, ServerModel, parse_model
 from entsemble.backends.tagging import best_tagger
 from entsemble.data.formats import read
 from entsemble.data.options import ReadOptions
-from entsemble.data.windows import window_documents, windows
-from entsemble.ensemble.document import Extracted, Failed, extract_documents
+from entsemble.data.windows import window_documents
 from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
 from entsemble.ensemble.retrieve import pre_extract
 from entsemble.ensemble.voting import vote_named
 from entsemble.errors import ConfigError, DataError, EntsembleError
+from entsemble.extractor import Extractor
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
 from entsemble.protocols import Encoder, LanguageModel
 from entsemble.retrieval.index import PoolIndex, vectors_of
 from entsemble.retrieval.store import Store, StoredEncoder, stored_spans
+from entsemble.running.cache import CachedModel, ReplyCache
 from entsemble.running.local import LocalMapper
 from entsemble.settings import Environment, MemberSettings, Settings
 from entsemble.types import Document, LabelSet
 
 ZERO_SHOT = "zero-shot-1"
+
+_SERVER_WORKERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +56,6 @@ class Watch:
 
     pull: OnProgress = silent
     step: Callable[[str, int, int], None] = lambda *_: None
-
-
-@dataclass(frozen=True, slots=True)
-class Extractor:
-    """A wired ensemble, ready for documents.
-
-    Attributes:
-        pipeline: the four stages.
-        mapper: where sentences run.
-        language: of the texts, for their sentence boundaries.
-    """
-
-    pipeline: Pipeline
-    mapper: LocalMapper
-    language: str
-
-    def extract(self, documents: Iterable[Document]) -> Iterator[Extracted | Failed]:
-        """Find the mentions of each document, in order."""
-
-        def split(document: Document) -> list[tuple[int, str]]:
-            return [(w.start, w.text) for w in windows(document, language=self.language)]
-
-        return extract_documents(documents, split, self.pipeline.run, self.mapper)
 
 
 class Assembly:
@@ -91,6 +74,7 @@ class Assembly:
         self._open = ExitStack()
         self._models: dict[tuple[object, ...], LanguageModel] = {}
         self._encoder: Encoder | None = None
+        self._cache: ReplyCache | None = None
 
     def __enter__(self) -> Assembly:
         return self
@@ -112,7 +96,8 @@ class Assembly:
         members = self.members()
         index = self.pool_index(documents, labels, members) if documents else None
         pipeline = Pipeline(members, labels, index, rules)
-        return Extractor(pipeline, LocalMapper(self._workers()), self.settings.language)
+        mapper = LocalMapper(self._workers())
+        return Extractor(pipeline, mapper, self.settings.language, self._configuration(pipeline))
 
     def pool_documents(self) -> list[Document]:
         """The pool in sentences; empty where there is no pool.
@@ -207,6 +192,20 @@ class Assembly:
         )
         return [known[d.text] for d in documents]
 
+    def _configuration(self, pipeline: Pipeline) -> dict[str, str]:
+        """All that shapes the results, by names that a user knows; how many workers there are does not."""
+        told = self.settings.model_dump(mode="json", exclude={"workers", "threads", "cache", "members", "pool"})
+        told["pool"] = self.settings.pool.model_dump(mode="json", exclude={"path"})
+        told["labels"] = [[x.name, x.readable, x.definition] for x in pipeline.labels] + [pipeline.labels.nested]
+        told["entsemble"] = __version__
+        if pipeline.pool is not None:
+            shown = ((d.text, [(m.start, m.end, m.label) for m in d.mentions]) for d in pipeline.pool.documents)
+            told["pool's sentences"] = list(shown)
+            told["encoder"] = self.encoder().fingerprint
+        for m in pipeline.members:
+            told[f"member {m.name}"] = [m.model.fingerprint, astuple(m.template), astuple(m.zero_shot), m.weight]
+        return {name: hashlib.sha256(json.dumps(value).encode()).hexdigest() for name, value in told.items()}
+
     def _rules(self) -> Rules:
         verification = self.settings.verification
         names = [m.name or parse_model(m.model).name for m in self.settings.members]
@@ -221,11 +220,16 @@ class Assembly:
             verifier_threshold=verification.threshold,
             shots=self.settings.pool.shots,
             characters=self.settings.pool.characters,
+            quorum=self.settings.quorum,
         )
 
     def _workers(self) -> int:
-        """One sentence in flight more than members: while each member reads one, another waits to be read."""
-        return self.settings.workers or len(self.settings.members) + 1
+        """Sentences in flight: while each member reads one, another waits for it, so that none is ever idle.
+
+        Servers read many at once.
+        """
+        remote = all(isinstance(parse_model(m.model).source, ServerModel) for m in self.settings.members)
+        return self.settings.workers or (_SERVER_WORKERS if remote else 2 * len(self.settings.members) + 1)
 
     def _threads(self) -> int:
         return self.settings.threads or max(1, _cores() // len(self.settings.members))
@@ -240,8 +244,14 @@ class Assembly:
         if key not in self._models:
             model = self._server(spec, member) if isinstance(spec.source, ServerModel) else self._local(spec, member)
             self._open.callback(model.close)
-            self._models[key] = model
+            self._models[key] = model if (replies := self._replies()) is None else CachedModel(model, replies)
         return self._models[key]
+
+    def _replies(self) -> ReplyCache | None:
+        if self.settings.cache.replies and self._cache is None:
+            self._cache = ReplyCache(self.environment.cache / "replies.sqlite", self.settings.cache.megabytes << 20)
+            self._open.callback(self._cache.close)
+        return self._cache
 
     def _server(self, spec: ModelSpec, member: MemberSettings) -> LanguageModel:
         if not isinstance(spec.source, ServerModel) or member.base_url is None:
@@ -253,13 +263,18 @@ class Assembly:
             self.environment.keys.get(member.api_key_env),
             api=member.api,
             choose=member.choose,
-            concurrency=self._workers(),
+            traffic=Traffic(
+                timeout=member.timeout,
+                retries=member.retries,
+                concurrency=member.concurrency or self._workers(),
+                requests_per_minute=member.requests_per_minute,
+            ),
         )
 
     def _local(self, spec: ModelSpec, member: MemberSettings) -> LanguageModel:
         path, fingerprint = self.local_file(spec)
         engine = Engine(
-            context=member.context, slots=2 * self._workers(), threads=self._threads(), gpu_layers=member.gpu_layers
+            context=member.context, slots=self._workers(), threads=self._threads(), gpu_layers=member.gpu_layers
         )
         known = spec.source.parameters if isinstance(spec.source, ModelCard) else None
         return LlamaCppModel(member.name or spec.name, path, fingerprint=fingerprint, parameters=known, engine=engine)

@@ -8,7 +8,8 @@ EntsembleError
 └── ModelError           a model or a server did not do its part
     ├── ModelUnavailableError    it cannot be loaded, pulled or reached
     ├── PromptTooLongError       the prompt does not fit the model's context
-    └── BadReplyError            it answered, but not with anything that can be used
+    ├── BadReplyError            it answered, but not with anything that can be used
+    └── MemberDownError          which member of the ensemble one of these happened to
 """
 
 from __future__ import annotations
@@ -78,3 +79,20 @@ class PromptTooLongError(ModelError):
 
 class BadReplyError(ModelError):
     """A reply that holds nothing usable."""
+
+
+class MemberDownError(ModelError):
+    """A member of the ensemble that did not do its part.
+
+    Args:
+        member: its name.
+        problem: what happened.
+    """
+
+    def __init__(self, member: str, problem: str) -> None:
+        self.member, self.problem = member, problem
+        super().__init__(problem)
+
+    def __reduce__(self) -> tuple[type[MemberDownError], tuple[str, str]]:
+        """Both arguments travel between processes."""
+        return type(self), (self.member, self.problem)

@@ -35,6 +35,10 @@ class MemberSettings(_Frozen):
     api_key_env: str = "ENTSEMBLE_API_KEY"
     api: Literal["completions", "chat"] = "completions"
     choose: Literal["auto", "logprobs", "guided", "text"] = "auto"
+    timeout: float = Field(default=300, gt=0)
+    retries: int = Field(default=5, ge=0)
+    concurrency: int | None = Field(default=None, ge=1)
+    requests_per_minute: float | None = Field(default=None, gt=0)
 
 
 class PoolSettings(_Frozen):
@@ -42,7 +46,7 @@ class PoolSettings(_Frozen):
 
     path: Path | None = None
     shots: int = Field(default=8, ge=0)
-    characters: int = Field(default=800, ge=1)
+    characters: int = Field(default=640, ge=1)
     similarity: Literal["span", "sentence", "random"] = "sentence"
     spans: Literal["gold", "members"] = "gold"
 
@@ -67,6 +71,13 @@ class EncoderSettings(_Frozen):
     model: str = "minilm-l6"
 
 
+class CacheSettings(_Frozen):
+    """The `[cache]` table: replies kept on disk."""
+
+    replies: bool = True
+    megabytes: int = Field(default=1024, ge=1)
+
+
 class Settings(_Frozen):
     """Everything that shapes a run.
 
@@ -74,6 +85,7 @@ class Settings(_Frozen):
         labels: name -> definition (may be empty); none at all takes the pool's labels.
         workers: sentences in flight; `None` chooses by the members and the cores.
         threads: CPU threads for each embedded model; `None` shares the cores out.
+        quorum: members that must answer; `None` needs all, and a document without one of them fails.
     """
 
     seed: int = 0
@@ -81,12 +93,14 @@ class Settings(_Frozen):
     nested: bool | None = None
     workers: int | None = Field(default=None, ge=1)
     threads: int | None = Field(default=None, ge=1)
+    quorum: int | None = Field(default=None, ge=1)
     labels: dict[str, str] = {}
     pool: PoolSettings = PoolSettings()
     members: tuple[MemberSettings, ...] = ()
     classification: ClassificationSettings = ClassificationSettings()
     verification: VerificationSettings = VerificationSettings()
     encoder: EncoderSettings = EncoderSettings()
+    cache: CacheSettings = CacheSettings()
 
 
 class Environment(_Frozen):

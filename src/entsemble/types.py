@@ -174,6 +174,7 @@ class Usage:
         generated_tokens: tokens sampled.
         seconds: time inside the engine; members that run side by side add up to more than the wall clock.
         calls: requests.
+        known: those of them that the reply cache answered; their tokens count as cached.
     """
 
     prompt_tokens: int = 0
@@ -181,6 +182,7 @@ class Usage:
     generated_tokens: int = 0
     seconds: float = 0.0
     calls: int = 0
+    known: int = 0
 
     @property
     def evaluated_tokens(self) -> int:
@@ -194,6 +196,7 @@ class Usage:
             self.generated_tokens + other.generated_tokens,
             self.seconds + other.seconds,
             self.calls + other.calls,
+            self.known + other.known,
         )
 
 

@@ -12,6 +12,7 @@ import platformdirs
 import pytest
 
 from entsemble.backends.catalogue import card
+from entsemble.backends.http_client import Traffic
 from entsemble.backends.openai_http import OpenAIModel, matched
 from entsemble.backends.pull import pull
 from entsemble.backends.trie import TokenTrie
@@ -22,6 +23,8 @@ from entsemble.types import Usage
 KEY = "sk-very-secret"
 OPTIONS = [" person;", " place;", " none;"]
 Answer = tuple[int, Any]
+
+QUICK = Traffic(retries=2, backoff=0.0)
 
 
 @contextmanager
@@ -45,7 +48,9 @@ def serving(answer: Callable[[str, dict[str, Any]], Answer], **settings: Any) ->
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        model = OpenAIModel("m", f"http://127.0.0.1:{server.server_port}/v1", "big", KEY, **settings)
+        model = OpenAIModel(
+            "m", f"http://127.0.0.1:{server.server_port}/v1", "big", KEY, **{"traffic": QUICK, **settings}
+        )
         try:
             yield model
         finally:
@@ -249,7 +254,7 @@ def test_matching_a_free_reply(reply: str, best: int | None) -> None:
         ((500, "Internal error"), ModelUnavailableError, "answered 500: Internal error"),
         ((404, {"error": "no such model"}), ModelUnavailableError, "a model called 'big'"),
         ((401, f"wrong key {KEY}"), ModelUnavailableError, r"check the API key: wrong key \[key\]"),
-        ((429, "slow down"), ModelUnavailableError, "lower the concurrency"),
+        ((429, "slow down"), ModelUnavailableError, "lower `concurrency`"),
         ((400, {"error": "bad"}), ModelUnavailableError, "answered 400"),
         ((400, "the request exceeds the available context size"), PromptTooLongError, "does not fit"),
         ((400, "This model's maximum context length is 10 tokens"), PromptTooLongError, "does not fit"),
@@ -263,18 +268,14 @@ def test_matching_a_free_reply(reply: str, best: int | None) -> None:
         ((200, {"choices": [{"text": "x" * 9999}, 1], "usage": {"prompt_tokens": "z"}}), BadReplyError, r"x\.\.\.$"),
     ],
 )
-def test_what_the_user_is_told(
-    answer: Answer, kind: type[Exception], told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("entsemble.backends.openai_http._PAUSE", 0.0)
+def test_what_the_user_is_told(answer: Answer, kind: type[Exception], told: str) -> None:
     with serving(lambda *_: answer) as model, pytest.raises(kind, match=told) as caught:
         model.generate(["a"], max_tokens=5)
     assert KEY not in str(caught.value)
     assert "http://127.0.0.1" in str(caught.value)
 
 
-def test_it_asks_again_while_the_server_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("entsemble.backends.openai_http._PAUSE", 0.0)
+def test_it_asks_again_while_the_server_is_busy() -> None:
     answers = iter([(503, "loading"), (429, "wait"), said("there")])
     with serving(lambda *_: next(answers)) as model:
         assert model.generate(["a"], max_tokens=5)[0].text == "there"
@@ -285,12 +286,15 @@ def test_a_server_that_hangs() -> None:
         time.sleep(0.5)
         return said("late")
 
-    with serving(answer, timeout=0.1) as model, pytest.raises(ModelUnavailableError, match=r"within 0\.1 s"):
+    with (
+        serving(answer, traffic=Traffic(timeout=0.1, retries=0)) as model,
+        pytest.raises(ModelUnavailableError, match=r"within 0\.1 s"),
+    ):
         model.generate(["a"], max_tokens=5)
 
 
 def test_no_server() -> None:
-    model = OpenAIModel("m", "http://user:pass@127.0.0.1:9/v1", "big", KEY)
+    model = OpenAIModel("m", "http://user:pass@127.0.0.1:9/v1", "big", KEY, traffic=QUICK)
     with pytest.raises(ModelUnavailableError, match=r"cannot reach http://127\.0\.0\.1:9/v1/completions.*running"):
         model.generate(["a", "b"], max_tokens=5)
     model.close()

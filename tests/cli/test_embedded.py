@@ -25,7 +25,7 @@ def pulled(model_file: Callable[[str], Path]) -> None:
 @pytest.fixture
 def config(tmp_path: Path, pool_file: Path) -> Path:
     path = tmp_path / "run.toml"
-    path.write_text(f'threads = 1\n[pool]\npath = "{pool_file.name}"\nshots = 3\n')
+    path.write_text(f'threads = 1\ncache.replies = false\n[pool]\npath = "{pool_file.name}"\nshots = 3\n')
     return path
 
 

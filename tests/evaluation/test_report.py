@@ -32,6 +32,8 @@ EXTRA_KEYS = ["relaxed", "spans", "errors", "reliability", "stage_counts", "miss
 COST = {
     "documents", "sentences", "seconds", "prompt_tokens_submitted", "prompt_tokens_evaluated", "generated_tokens",
     "parameters",
+    "model_calls",
+    "answered_by_cache",
 }  # fmt: skip
 
 

@@ -65,3 +65,8 @@ def test_stages_add_up_and_turn_into_json() -> None:
         "dropped_right": 0,
         "dropped_wrong": 2,
     }
+
+
+def test_a_stage_that_is_off_has_no_figures() -> None:
+    told = stage_counts(GOLD, [ANN], {ANN: "PER"}, {}).to_json()
+    assert told["verification"] == {"precision": None, "recall": None}

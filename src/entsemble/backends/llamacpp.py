@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +92,13 @@ class _Slots:
         return [s for s in own if prompt.startswith(s.anchor or "") and prompt != s.anchor]
 
     def _pick(self, prompt: str) -> _Slot | None:
+        """A thread starts afresh in a slot of its own, so that it never takes one that another goes on in."""
         if holding := self._holding(prompt):
             best = max(holding, key=lambda s: (len(s.anchor or ""), s.used))
             return None if best.busy else best
-        return min((s for s in self._slots if not s.busy), key=lambda s: s.used, default=None)
+        free = [s for s in self._slots if not s.busy]
+        own = [s for s in free if s.anchor is not None and s.owner == threading.get_ident()]
+        return min(own or free, key=lambda s: s.used, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,8 @@ class LlamaCppModel:
     ) -> None:
         engine = engine or Engine()
         self.name, self.parameters = name, parameters
-        self.fingerprint = f"llamacpp:{fingerprint}:{engine.context}:{engine.parallel}"
+        told = (fingerprint, engine.context, engine.parallel, engine.threads, engine.gpu_layers, _version())
+        self.fingerprint = "llamacpp:" + ":".join(map(str, told))
         self._context = engine.context
         self._server = _start(path, engine)
         self._slots = _Slots(engine.slots)
@@ -222,6 +227,14 @@ class LlamaCppModel:
                 f"{self._context}; use fewer shots, shorter sentences, or a larger `context`"
             )
         raise BadReplyError(f"{self.name}: the engine refused a request: {error.get('message', error)}")
+
+
+def _version() -> str:
+    """The engine's: another may answer otherwise in the second digit."""
+    try:
+        return metadata.version("xllamacpp")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def _usage(answer: Mapping[str, Any]) -> Usage:

@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 
 import httpx
 
+from entsemble.backends.http_client import Client, Traffic
 from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError, PromptTooLongError
 from entsemble.types import Choice, Reply, Usage, total
 
@@ -31,8 +32,6 @@ _TOP = 20
 """Tokens asked for at each branching: the most that vLLM and OpenAI's chat give by default."""
 _TOP_LEGACY = 5
 """The most that OpenAI's completions give."""
-_TRIES, _PAUSE = 3, 0.25
-_EXCERPT = 300
 _TOO_LONG = re.compile(
     r"context.{0,40}(length|size|window)|exceed.{0,40}context|too many tokens", re.IGNORECASE | re.DOTALL
 )
@@ -51,9 +50,8 @@ class OpenAIModel:
         model: its name at the server.
         api_key: sent as a bearer token; never shown.
         api: `completions` sends prompts as they are; `chat` sends each as one user message.
-        timeout: seconds to wait for one answer.
         choose: how `choose` asks; `auto` finds out what the server can do.
-        concurrency: requests at once.
+        traffic: limits and patience.
     """
 
     def __init__(
@@ -64,22 +62,21 @@ class OpenAIModel:
         api_key: str | None = None,
         *,
         api: Api = "completions",
-        timeout: float = 300.0,
         choose: Choosing = "auto",
-        concurrency: int = 4,
+        traffic: Traffic | None = None,
     ) -> None:
-        self._name, self._model, self._key, self._api = name, model, api_key, api
+        self._name, self._model, self._api = name, model, api
         try:
             url = httpx.URL(base_url.rstrip("/") + ("/completions" if api == "completions" else "/chat/completions"))
         except httpx.InvalidURL as error:
             raise ConfigError(f"{base_url!r} is no URL ({error}); a server is written http://HOST:PORT/v1") from None
         if url.scheme not in ("http", "https") or not url.host:
             raise ConfigError(f"{base_url!r} is no URL of a server; write http://HOST:PORT/v1")
-        self._url, self._shown = url, str(url.copy_with(userinfo=b"", query=None))
-        headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
-        self._client = httpx.Client(timeout=timeout, headers=headers)
-        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix=f"entsemble-{name}")
-        self._timeout, self._choosing, self._top = timeout, choose, _TOP
+        traffic = traffic or Traffic()
+        self._http = Client(url, api_key, traffic)
+        self._shown = self._http.shown
+        self._pool = ThreadPoolExecutor(traffic.concurrency, thread_name_prefix=f"entsemble-{name}")
+        self._choosing, self._top = choose, _TOP
         self._able = {
             "grammar": True,
             "logprobs": choose in ("auto", "logprobs"),
@@ -124,7 +121,7 @@ class OpenAIModel:
     def close(self) -> None:
         """Close the connections."""
         self._pool.shutdown(cancel_futures=True)
-        self._client.close()
+        self._http.close()
 
     def _each(self, function: Callable[[str], Result], prompts: Sequence[str]) -> list[Result]:
         return [function(prompts[0])] if len(prompts) == 1 else list(self._pool.map(function, prompts))
@@ -144,7 +141,7 @@ class OpenAIModel:
         message = choice.get("message")
         text = message.get("content") if isinstance(message, dict) else choice.get("text")
         if not isinstance(text, str):
-            raise BadReplyError(f"the reply of {self._shown} holds no text: {self._excerpt(json.dumps(choice))}")
+            raise BadReplyError(f"the reply of {self._shown} holds no text: {self._http.excerpt(json.dumps(choice))}")
         return Reply(text, choice.get("finish_reason") != "length", usage)
 
     def _choice(self, prompt: str, options: tuple[str, ...]) -> Choice:
@@ -232,8 +229,10 @@ class OpenAIModel:
             asked = {"messages": [{"role": "user", "content": prompt}]}
         body = {"model": self._model, **asked, "max_tokens": max_tokens, "temperature": 0, **extra}
         began = time.perf_counter()
-        response = self._post(body)
+        response = self._http.post(body)
         seconds = time.perf_counter() - began
+        if not response.is_success:
+            raise self._complaint(response)
         try:
             answer = response.json()
             choice = answer["choices"][0]
@@ -241,50 +240,20 @@ class OpenAIModel:
                 raise TypeError("a choice is an object")
             return choice, _usage(answer.get("usage"), seconds)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            raise BadReplyError(
-                f"{self._shown} did not answer as an OpenAI-compatible server does: {self._excerpt(response.text)}"
-            ) from error
-
-    def _post(self, body: Mapping[str, Any]) -> httpx.Response:
-        """The server's answer, once it is one; asks again a few times while the server says it is busy."""
-        for attempt in range(_TRIES):
-            try:
-                response = self._client.post(self._url, json=body)
-            except httpx.TimeoutException as error:
-                raise ModelUnavailableError(
-                    f"no answer from {self._shown} within {self._timeout:g} s; is the server overloaded, or the "
-                    f"timeout too short for this model?"
-                ) from error
-            except (httpx.TransportError, httpx.InvalidURL) as error:
-                raise ModelUnavailableError(
-                    f"cannot reach {self._shown} ({self._excerpt(str(error))}); is the server running there, and the "
-                    f"address right?"
-                ) from error
-            if response.status_code not in (429, 500, 502, 503, 504) or attempt == _TRIES - 1:
-                break
-            time.sleep(_PAUSE * 2**attempt)
-        if response.is_success:
-            return response
-        raise self._complaint(response)
+            told = f"{self._shown} did not answer as an OpenAI-compatible server does"
+            raise BadReplyError(f"{told}: {self._http.excerpt(response.text)}") from error
 
     def _complaint(self, response: httpx.Response) -> ModelUnavailableError | PromptTooLongError:
-        status, said = response.status_code, self._excerpt(response.text)
+        status, said = response.status_code, self._http.excerpt(response.text)
         if status < 500 and _TOO_LONG.search(response.text):
             return PromptTooLongError(f"the prompt does not fit the context of {self._model} at {self._shown}: {said}")
         advice = {
             401: "; check the API key",
             403: "; check what the API key may do",
             404: f"; check the address, and that the server has a model called {self._model!r}",
-            429: "; the server is asked too much: lower the concurrency or wait",
         }.get(status, "")
         kind = _RefusedError if status in (400, 422, 501) else ModelUnavailableError
         return kind(f"{self._shown} answered {status}{advice}: {said}")
-
-    def _excerpt(self, text: str) -> str:
-        """The beginning of `text` on one line, without the key in case the server repeats it."""
-        clean = text.replace(self._key, "[key]") if self._key else text
-        line = " ".join(clean.split())
-        return line if len(line) <= _EXCERPT else line[:_EXCERPT] + "..."
 
 
 def matched(reply: str, options: Sequence[str]) -> int | None:

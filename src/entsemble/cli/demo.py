@@ -30,7 +30,7 @@ def demo(quiet: bool) -> None:
     text = (_SAMPLES / "demo.txt").read_text(encoding="utf-8").strip()
     summary = Summary()
     with as_file(_SAMPLES / "demo-pool.jsonl") as pool, display(quiet=quiet) as shown:
-        asked = settings.load(overrides={"pool": {"path": pool}})
+        asked = settings.load(overrides={"pool": {"path": pool}, "cache": {"replies": False}})
         with Assembly(asked, environment(), shown.watch()) as assembly:
             extractor = assembly.extractor()
             summary = Summary()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,11 +16,13 @@ import click
 
 from entsemble.assemble import Assembly, unannotated
 from entsemble.cli.display import Display, display, stderr
+from entsemble.cli.interrupt import StoppedError, interruptible
 from entsemble.cli.options import Asked, shared_options
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import WRITABLE, read, read_stream, write, write_stream
 from entsemble.ensemble.document import Extracted, Failed
 from entsemble.errors import DataError
+from entsemble.running.journal import Journal
 from entsemble.settings import environment
 from entsemble.types import Document
 
@@ -43,20 +47,34 @@ def extract(
     """Find the mentions in each INPUT: files, folders, or - for standard input."""
     asked = Asked(**shared)
     summary = Summary()
-    with display(quiet=asked.quiet) as shown:
-        assembly = Assembly(asked.settings(), environment(), shown.watch())
-        with assembly:
-            extractor = assembly.extractor()
-            documents = islice(_documents(inputs, asked.input_format, summary), asked.limit)
-            results = extractor.extract(unannotated(d) for d in documents)
-            found = _found(results, summary, shown, ledger=ledger)
-            if output is None:
-                write_stream(found, sys.stdout, output_format or "jsonl")
-            else:
-                write(found, output, output_format)
+    with display(quiet=asked.quiet) as shown, ExitStack() as stack:
+        journal = stack.enter_context(closing(Journal(output))) if output else None
+        assembly = stack.enter_context(Assembly(asked.settings(), environment(), shown.watch()))
+        extractor = assembly.extractor()
+        if journal:
+            _say_what_is_done(*journal.begin(extractor.configuration), quiet=asked.quiet)
+        stopping = stack.enter_context(interruptible(extractor.stop))
+        documents = islice(_documents(inputs, asked.input_format, summary), asked.limit)
+        results = extractor.extract((unannotated(d) for d in documents), journal)
+        found = _found(results, summary, shown, stopping, ledger=ledger)
+        if output is None:
+            write_stream(found, sys.stdout, output_format or "jsonl")
+        else:
+            write(found, output, output_format)
+        if journal and not summary.failures:
+            journal.remove()
     _report(summary, as_json=as_json, quiet=asked.quiet)
     if summary.failures:
         sys.exit(1)
+
+
+def _say_what_is_done(held: int, changed: list[str], *, quiet: bool) -> None:
+    """What the journal of an earlier run means for this one."""
+    if held and changed:
+        told = f"{held} documents were done with another configuration ({', '.join(changed)})"
+        click.echo(f"{told}; all are done afresh", err=True)
+    elif held and not quiet:
+        click.echo(f"going on: {held} documents are done already", err=True)
 
 
 def _documents(inputs: tuple[str, ...], format: str | None, summary: Summary) -> Iterator[Document]:
@@ -74,7 +92,7 @@ def _documents(inputs: tuple[str, ...], format: str | None, summary: Summary) ->
 
 
 def _found(
-    results: Iterator[Extracted | Failed], summary: Summary, shown: Display, *, ledger: bool
+    results: Iterator[Extracted | Failed], summary: Summary, shown: Display, stopping: threading.Event, *, ledger: bool
 ) -> Iterator[Document]:
     for result in results:
         summary.add(result)
@@ -82,12 +100,20 @@ def _found(
         if isinstance(result, Failed):
             stderr().print(f"entsemble: {result.document.id}: {result.error}", style="red", markup=False)
         else:
-            yield _with_ledger(result) if ledger else result.document
+            yield _told(result, ledger=ledger)
+    if stopping.is_set():
+        raise StoppedError(summary.documents)
 
 
-def _with_ledger(result: Extracted) -> Document:
-    told = {"ledger": [e.to_json() for e in result.ledger], "demonstrations": [list(d) for d in result.demonstrations]}
-    return replace(result.document, meta={**result.document.meta, "entsemble": told})
+def _told(result: Extracted, *, ledger: bool) -> Document:
+    """The document with what else is to be said about it in its meta."""
+    told: dict[str, Any] = {}
+    if result.absent:
+        told["absent"] = dict(result.absent)
+    if ledger:
+        told["ledger"] = [e.to_json() for e in result.ledger]
+        told["demonstrations"] = [list(d) for d in result.demonstrations]
+    return replace(result.document, meta={**result.document.meta, "entsemble": told}) if told else result.document
 
 
 def _report(summary: Summary, *, as_json: bool, quiet: bool) -> None:

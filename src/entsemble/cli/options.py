@@ -32,6 +32,7 @@ _OPTIONS = [
     click.option("--from", "input_format", type=click.Choice(READABLE), help="Input format; recognised if not given."),
     click.option("--limit", type=click.IntRange(1), help="Only this many documents."),
     click.option("--seed", type=int, help="For everything that is drawn."),
+    click.option("--no-cache", is_flag=True, help="Ask the models again what they were asked before."),
     click.option("--quiet", is_flag=True, help="No progress and no summary."),
 ]
 
@@ -58,6 +59,7 @@ class Asked:
     input_format: str | None
     limit: int | None
     seed: int | None
+    no_cache: bool
     quiet: bool
 
     def settings(self) -> Settings:
@@ -70,6 +72,7 @@ class Asked:
                 "nested": self.nested,
                 "labels": None if self.labels is None else parse_labels(self.labels),
                 "pool": {"path": self.pool, "shots": self.shots, "similarity": self.similarity},
+                "cache": {"replies": False if self.no_cache else None},
             },
         )
         return select_members(made, self.models) if self.models else made

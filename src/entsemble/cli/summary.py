@@ -18,6 +18,7 @@ class Summary:
     sentences: int = 0
     mentions: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
+    absent: dict[str, int] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     started: float = field(default_factory=time.perf_counter)
 
@@ -27,6 +28,8 @@ class Summary:
         if isinstance(result, Failed):
             self.failures.append((result.document.id, str(result.error)))
             return
+        for member in result.absent:
+            self.absent[member] = self.absent.get(member, 0) + 1
         self.sentences += result.sentences
         self.mentions += len(result.document.mentions)
         self.usage += total(cost for _, _, cost in result.costs)
@@ -46,12 +49,14 @@ class Summary:
             "prompt_tokens_evaluated": self.usage.evaluated_tokens,
             "generated_tokens": self.usage.generated_tokens,
             "parameters": parameters,
+            "model_calls": self.usage.calls,
+            "answered_by_cache": self.usage.known,
         }
 
     def to_json(self) -> dict[str, Any]:
         """Everything, for `--json`."""
         failed = [{"id": name, "error": error} for name, error in self.failures]
-        return {**self.cost(), "mentions": self.mentions, "failed": failed}
+        return {**self.cost(), "mentions": self.mentions, "failed": failed, "absent": self.absent}
 
     def line(self) -> str:
         """One line for people."""
@@ -60,4 +65,6 @@ class Summary:
             f"{self.documents} documents, {self.sentences} sentences, {self.mentions} mentions in {self.seconds:.1f} s "
             f"({rate:.2f} s a sentence); prompt tokens evaluated {self.usage.evaluated_tokens:,} of "
             f"{self.usage.prompt_tokens:,} submitted, generated {self.usage.generated_tokens:,}"
+            + (f"; the reply cache answered {self.usage.known / self.usage.calls:.0%}" if self.usage.known else "")
+            + "".join(f"; {name} was down for {n} documents" for name, n in self.absent.items())
         )

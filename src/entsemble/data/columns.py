@@ -79,8 +79,10 @@ def recognise(lines: Sequence[str], strict: bool = True) -> ConllFormat | None:
         return None
     table = list(zip(*(r for r in rows if len(r) == width), strict=True))
     tag_columns = _tag_columns(table, share)
-    if not tag_columns or len(tag_columns) == width:
+    if not tag_columns:
         return None
+    if len(tag_columns) == width:  # every word looks like a tag: the letter O
+        tag_columns = tag_columns[1:]
     token = _token_column(table, tag_columns)
     return ConllFormat(token, tag_columns, None, separator, width)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import BinaryIO, TextIO
 
 from entsemble.data import brat, conll, conll_writer, html, jsonl, plain, recognise, table
 from entsemble.data.options import ReadOptions
+from entsemble.data.seen import Seen
 from entsemble.data.source import Source
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.types import Document
@@ -222,12 +223,11 @@ def _read_source(source: Source, name: str | None, options: ReadOptions) -> Iter
 
 def _unique(documents: Iterable[Document]) -> Iterator[Document]:
     """Documents as they come; ids name them in outputs, journals and errors, so a second one of a name is an error."""
-    seen: set[str] = set()
-    for document in documents:
-        if document.id in seen:
-            raise DataError(f"two documents have the id {document.id!r}; give each its own, or leave ids out")
-        seen.add(document.id)
-        yield document
+    with closing(Seen()) as seen:
+        for document in documents:
+            if not seen.add(document.id):
+                raise DataError(f"two documents have the id {document.id!r}; give each its own, or leave ids out")
+            yield document
 
 
 def _write_brat(documents: Iterable[Document], folder: Path) -> None:

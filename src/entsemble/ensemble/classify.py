@@ -46,7 +46,8 @@ def _ballots_of(
     ballots, cost = [], Usage()
     for candidate in candidates:
         so_far += typing_question(template, candidate.surface)
-        [choice] = member.model.choose([so_far], answers)
+        with member.asked() as model:
+            [choice] = model.choose([so_far], answers)
         so_far += answers[choice.best]
         cost += choice.usage
         beliefs = dict(zip(names, choice.log_probabilities, strict=True))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from entsemble.ensemble.ledger import Entry
 from entsemble.ensemble.pipeline import Costs, Result
@@ -27,6 +27,7 @@ class Extracted:
         demonstrations: for each window, the ids of the pool sentences shown.
         costs: by stage and member.
         sentences: windows run.
+        absent: member name -> why it did not answer every sentence, where the quorum allowed to go on without it.
     """
 
     document: Document
@@ -38,6 +39,7 @@ class Extracted:
     demonstrations: tuple[tuple[str, ...], ...]
     costs: Costs
     sentences: int
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +111,5 @@ def _joined(document: Document, pieces: Sequence[tuple[int, Result]]) -> Extract
         demonstrations=tuple(r.demonstrations for _, r in pieces),
         costs=tuple(cost for _, r in pieces for cost in r.costs),
         sentences=len(pieces),
+        absent={name: why for _, r in pieces for name, why in r.absent.items()},
     )

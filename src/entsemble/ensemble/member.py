@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from entsemble.errors import MemberDownError, ModelError, PromptTooLongError
 from entsemble.prompting.template import Template
 from entsemble.protocols import LanguageModel
 
@@ -25,6 +28,20 @@ class Member:
     template: Template
     zero_shot: Template
     weight: float = 1.0
+
+    @contextmanager
+    def asked(self) -> Iterator[LanguageModel]:
+        """The model; an error of its says whose it is. A prompt that is too long is nobody's fault and stays as it is.
+
+        Raises:
+            MemberDownError: the model is gone, or answers nonsense.
+        """
+        try:
+            yield self.model
+        except (PromptTooLongError, MemberDownError):
+            raise
+        except ModelError as error:
+            raise MemberDownError(self.name, str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ Xiao et al., 2025: EL4NER, arXiv 2505.23038.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from entsemble.ensemble.classify import classify
 from entsemble.ensemble.extract import extract
@@ -21,7 +21,7 @@ from entsemble.ensemble.overlap import resolve
 from entsemble.ensemble.retrieve import Retrieval, retrieve
 from entsemble.ensemble.verify import Claim, verify
 from entsemble.ensemble.voting import Ballot, Verdict, Vote
-from entsemble.errors import PromptTooLongError
+from entsemble.errors import MemberDownError, PromptTooLongError
 from entsemble.prompting.align import occurrences
 from entsemble.prompting.demonstration import Demonstration, one_line
 from entsemble.prompting.render import extraction_prompt
@@ -47,6 +47,7 @@ class Rules:
         verifier_threshold: the verifier denies what it finds less likely than this.
         shots: demonstrations a sentence.
         characters: their texts together hold at most so many.
+        quorum: members that must answer a sentence; `None` needs all.
     """
 
     vote: Vote
@@ -54,7 +55,8 @@ class Rules:
     verifier: str | None
     verifier_threshold: float
     shots: int
-    characters: int = 800
+    characters: int = 640
+    quorum: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Result:
         demonstrations: ids of the pool sentences shown, the most similar last.
         ledger: what became of everything proposed.
         costs: by stage and member.
+        absent: member name -> why it is not in this answer.
     """
 
     mentions: tuple[Mention, ...]
@@ -80,6 +83,7 @@ class Result:
     demonstrations: tuple[str, ...]
     ledger: tuple[Entry, ...]
     costs: Costs
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,37 +107,61 @@ class Pipeline:
 
     def __init__(self, members: Sequence[Member], labels: LabelSet, pool: PoolIndex | None, rules: Rules) -> None:
         self.members, self.labels, self.pool, self.rules = tuple(members), labels, pool, rules
-        self._verifier = next((m for m in self.members if m.name == rules.verifier), None)
 
     def run(self, text: str) -> Result:
         """All four stages on one sentence.
 
         With as many of the demonstrations as fit every member's context: where a prompt is too long, the less similar
-        half is left out.
+        half is left out. Where a member is down and the quorum allows it, the answer is what the others would have
+        given without it.
 
         Raises:
-            ModelError: a member is gone, or answers nonsense, or the sentence alone does not fit its context.
+            MemberDownError: a member is gone, or answers nonsense, and the quorum needs it.
+            PromptTooLongError: the sentence alone does not fit a member's context.
         """
+        absent: dict[str, str] = {}
+        while True:
+            members = [m for m in self.members if m.name not in absent]
+            try:
+                return replace(self._sentence(text, members), absent=absent)
+            except MemberDownError as error:
+                absent[error.member] = error.problem
+                if self.rules.quorum is None or len(members) <= self.rules.quorum:
+                    raise
+
+    def _sentence(self, text: str, members: Sequence[Member]) -> Result:
         found = Retrieval()
         if self.pool is not None:
-            found = retrieve(text, self.members, self.labels, self.pool, self.rules.shots, self.rules.characters)
+            found = retrieve(text, members, self.labels, self.pool, self.rules.shots, self.rules.characters)
         costs = [("retrieval", *cost) for cost in found.usage]
-        return self._fitting(text, found.demonstrations, costs)
+        return self._fitting(text, members, found.demonstrations, costs)
 
-    def _fitting(self, text: str, shown: Sequence[Demonstration], costs: list[tuple[str, str, Usage]]) -> Result:
+    def _fitting(
+        self,
+        text: str,
+        members: Sequence[Member],
+        shown: Sequence[Demonstration],
+        costs: list[tuple[str, str, Usage]],
+    ) -> Result:
+        prompts = [
+            (
+                m,
+                m.template,
+                extraction_prompt(m.template, self.labels, shown, text, checks=m.name == self.rules.verifier),
+            )
+            for m in members
+        ]
         try:
-            return self._answer(text, shown, costs)
+            return self._answer(text, prompts, tuple(d.id for d in shown), costs)
         except PromptTooLongError:
             if not shown:
                 raise
-        return self._fitting(text, shown[(len(shown) + 1) // 2 :], costs)
+        return self._fitting(text, members, shown[(len(shown) + 1) // 2 :], costs)
 
-    def _answer(self, text: str, shown: Sequence[Demonstration], costs: list[tuple[str, str, Usage]]) -> Result:
-        """Stages 2 to 4, with these demonstrations."""
-        prompts = [
-            (m, m.template, extraction_prompt(m.template, self.labels, shown, text, checks=m is self._verifier))
-            for m in self.members
-        ]
+    def _answer(
+        self, text: str, prompts: Sequence[Asked], shown: tuple[str, ...], costs: list[tuple[str, str, Usage]]
+    ) -> Result:
+        """Stages 2 to 4, with these prompts."""
         extraction = extract(text, prompts)
         costs += [("extraction", *cost) for cost in extraction.usage]
         judged = self._judge(extraction.candidates, prompts, costs)
@@ -141,11 +169,11 @@ class Pipeline:
         places = [(j, span) for j in judged for span in _places(text, j.candidate)]
         return Result(
             mentions=mentions,
-            alone={m.name: self._alone(text, judged, m.name) for m in self.members},
+            alone={m.name: self._alone(text, judged, m.name) for m, _, _ in prompts},
             proposed=tuple(span for _, span in places),
             typed={span: _label(j) for j, span in places},
             verified={span: self._denial(j) is None for j, span in places if j.yes is not None},
-            demonstrations=tuple(d.id for d in shown),
+            demonstrations=shown,
             ledger=(*extraction.lost, *ledger),
             costs=tuple(costs),
         )
@@ -161,15 +189,16 @@ class Pipeline:
         verdicts = [self.rules.vote(ballots) for ballots in typed.ballots]
         yes: Sequence[float | None] = [None] * len(verdicts)
         passing = [v.label != NONE_LABEL and self._reaches(v) for v in verdicts]
-        if self._verifier is not None and any(passing):
+        asked_last = [asked for asked in prompts if asked[0].name == self.rules.verifier]
+        if asked_last and any(passing):
             words = {x.name: x.readable for x in self.labels}
             claims = [
                 Claim(c.surface, words[v.label] if asked else NONE_LABEL, asked)
                 for c, v, asked in zip(candidates, verdicts, passing, strict=True)
             ]
-            template, prompt = next((t, p) for m, t, p in prompts if m is self._verifier)
-            told = verify(claims, self._verifier, template, prompt)
-            costs.append(("verification", self._verifier.name, told.usage))
+            [(verifier, template, prompt)] = asked_last
+            told = verify(claims, verifier, template, prompt)
+            costs.append(("verification", verifier.name, told.usage))
             yes = told.yes
         return [_Judged(*parts) for parts in zip(candidates, verdicts, yes, strict=True)]
 

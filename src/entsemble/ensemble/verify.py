@@ -44,7 +44,8 @@ def verify(claims: Sequence[Claim], member: Member, template: Template, prompt: 
             yes.append(None)
             continue
         question = so_far + check_question(template, claim.surface, claim.label)
-        [choice] = member.model.choose([question], [template.yes, template.no])
+        with member.asked() as model:
+            [choice] = model.choose([question], [template.yes, template.no])
         yes.append(math.exp(choice.log_probabilities[0]))
         cost += choice.usage
     return Verification(tuple(yes), cost)

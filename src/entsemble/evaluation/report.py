@@ -37,6 +37,8 @@ COST_KEYS = (
     "prompt_tokens_evaluated",
     "generated_tokens",
     "parameters",
+    "model_calls",
+    "answered_by_cache",
 )
 
 _UNWATCHED: Mapping[str, Mapping[str, None]] = {

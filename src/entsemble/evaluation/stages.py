@@ -55,6 +55,11 @@ class Verified:
         )
 
     @property
+    def asked(self) -> int:
+        """Spans that came to the verifier; none where the stage is off."""
+        return self.kept_right + self.kept_wrong + self.dropped_right + self.dropped_wrong
+
+    @property
     def precision(self) -> float:
         """Share of the kept that is gold; 0.0 where nothing was kept."""
         return ratio(self.kept_right, self.kept_right + self.kept_wrong)
@@ -63,6 +68,13 @@ class Verified:
     def recall(self) -> float:
         """Share of the gold that came to the verifier and was kept; 0.0 where none came."""
         return ratio(self.kept_right, self.kept_right + self.dropped_right)
+
+    def to_json(self) -> dict[str, float | None]:
+        """Precision and recall, `None` where the verifier was asked about nothing."""
+        return {
+            "precision": self.precision if self.asked else None,
+            "recall": self.recall if self.asked else None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +100,11 @@ class StageCounts:
 
     def to_json(self) -> dict[str, Any]:
         """The report's `stages`."""
-        found, kept = self.extraction, self.verification
+        found = self.extraction
         return {
             "extraction": {"precision": found.precision, "recall": found.recall},
             "classification": {"accuracy": self.classification.accuracy},
-            "verification": {"precision": kept.precision, "recall": kept.recall},
+            "verification": self.verification.to_json(),
         }
 
     def counts_to_json(self) -> dict[str, Any]:

@@ -1,0 +1,129 @@
+"""One setting against another, paired: what a default is chosen by.
+
+    python benchmarks/quality/compare.py retrieval [--only conll2003]
+
+Chosen on training data alone: the pool and the sentences that are scored are drawn apart from each other from the
+training file of a corpus, so nothing here has seen a sentence that `run.py` reports on. Each variant's counts go to
+`results/<experiment>/<corpus>/<variant>.json`; what is there already is not run again. `table.py` turns them into the
+tables of docs/benchmarks.md: F1 with its interval, and the difference to the first variant by paired bootstrap and
+approximate randomisation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from run import ROOT, machine, revision
+
+from entsemble.assemble import Assembly, unannotated
+from entsemble.data.formats import read, write
+from entsemble.ensemble.document import Extracted
+from entsemble.evaluation.matching import exact
+from entsemble.settings import environment, load
+from entsemble.types import Document, total
+
+RESULTS = Path(__file__).parent / "results"
+SEED = 1
+
+TRAIN = {
+    "conll2003": "conll2003-4col/train.txt",
+    "wnut17": "wnut17/wnut17train.conll",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Variants of the settings, the first the one that the others are compared with."""
+
+    pool: int
+    sentences: int
+    corpora: tuple[str, ...]
+    variants: Mapping[str, Mapping[str, Any]]
+
+
+EXPERIMENTS = {
+    "budget": Experiment(
+        pool=3000,
+        sentences=150,
+        corpora=("conll2003",),
+        variants={
+            "800 characters": {"pool": {"characters": 800}},
+            "640 characters": {"pool": {"characters": 640}},
+        },
+    ),
+    "retrieval": Experiment(
+        pool=200,
+        sentences=80,
+        corpora=("conll2003",),
+        variants={
+            "sentence": {"pool": {"similarity": "sentence"}},
+            "span, gold spans": {"pool": {"similarity": "span", "spans": "gold"}},
+            "span, pre-extracted spans": {"pool": {"similarity": "span", "spans": "members"}},
+            "random": {"pool": {"similarity": "random"}},
+        },
+    ),
+}
+
+
+def main() -> None:
+    """Run what is missing of one experiment."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("experiment", choices=EXPERIMENTS)
+    parser.add_argument("--only", help="corpora, separated by commas")
+    given = parser.parse_args()
+    data = Path(os.environ.get("ENTSEMBLE_DATA", ROOT.parent / "shared" / "data"))
+    if not data.is_dir():
+        sys.exit(f"no corpora at {data}; name their folder with ENTSEMBLE_DATA")
+    experiment = EXPERIMENTS[given.experiment]
+    for corpus in given.only.split(",") if given.only else experiment.corpora:
+        pool, scored = draw(list(read(data / TRAIN[corpus])), experiment.pool, experiment.sentences)
+        for name, settings in experiment.variants.items():
+            target = RESULTS / given.experiment / corpus / f"{name.replace(', ', '-').replace(' ', '-')}.json"
+            if not target.exists():
+                print(corpus, name, flush=True)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                found = {"corpus": corpus, "variant": name, "pool": len(pool), **measure(pool, scored, settings)}
+                target.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
+
+
+def draw(documents: Sequence[Document], pool: int, scored: int) -> tuple[list[Document], list[Document]]:
+    """Two samples of sentences that share none."""
+    drawn = random.Random(SEED).sample([d for d in documents if d.text.strip()], pool + scored)
+    return drawn[:pool], drawn[pool:]
+
+
+def measure(pool: Sequence[Document], scored: Sequence[Document], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Exact counts of every sentence, and what it cost."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pool.jsonl"
+        write(pool, path)
+        settings = load(overrides={**overrides, "pool": {**overrides.get("pool", {}), "path": path}})
+        with Assembly(settings, environment()) as assembly:
+            results = list(assembly.extractor().extract(map(unannotated, scored)))
+    done = [r for r in results if isinstance(r, Extracted)]
+    if len(done) < len(scored):
+        sys.exit(f"{len(scored) - len(done)} sentences failed")
+    usage = total(cost for r in done for _, _, cost in r.costs)
+    counts = [exact(d.mentions, r.document.mentions).micro for d, r in zip(scored, done, strict=True)]
+    return {
+        "settings": overrides,
+        "seed": SEED,
+        "commit": revision(),
+        "machine": machine(),
+        "prompt_tokens_submitted": usage.prompt_tokens,
+        "prompt_tokens_evaluated": usage.evaluated_tokens,
+        "counts": [[c.tp, c.fp, c.fn] for c in counts],
+    }
+
+
+if __name__ == "__main__":
+    main()

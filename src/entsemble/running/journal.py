@@ -1,0 +1,147 @@
+"""What makes a run resumable: an append-only record of finished inputs, and the way through it.
+
+One SQLite file beside the output. Each input is one transaction, so a process that is killed at any instant leaves
+whole records only; while a run is going on it holds the file alone, so two runs cannot write one output.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from entsemble.errors import DataError
+
+Input = TypeVar("Input")
+Output = TypeVar("Output")
+
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS run (part TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS done (input BLOB PRIMARY KEY, output BLOB) WITHOUT ROWID",
+)
+_AHEAD = 256
+"""Finished inputs that may wait for an unfinished one before them: a bound on memory, not on speed."""
+
+
+class Journal:
+    """The record of one output.
+
+    Args:
+        output: the file or folder that the run will write; the journal is `.<its name>.journal` beside it.
+
+    Raises:
+        DataError: another run is writing this output, or the journal cannot be written.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.path = output.with_name(f".{output.name}.journal")
+        self._removed = False
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self.path, timeout=1, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            for statement in _SCHEMA:
+                self._connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                told = "another run is writing this output; wait for it, or give another name"
+                raise DataError(told, output) from error
+            raise DataError(f"no journal can be kept beside it ({error}); check the folder", output) from error
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise DataError(f"this is no journal ({error}); delete it to begin afresh", self.path) from error
+
+    def begin(self, configuration: Mapping[str, str]) -> tuple[int, list[str]]:
+        """Go on with a run of this configuration, or begin one.
+
+        Args:
+            configuration: all that shapes the results, by name.
+
+        Returns:
+            How many inputs the record holds, and which parts of the configuration changed since; where any did, the
+            record was emptied.
+        """
+        before = dict(self._connection.execute("SELECT part, value FROM run"))
+        (held,) = self._connection.execute("SELECT count(*) FROM done").fetchone()
+        now = dict(configuration)
+        changed = sorted(k for k in before.keys() | now.keys() if before and before.get(k) != now.get(k))
+        self._connection.execute("BEGIN")
+        if changed:
+            self._connection.execute("DELETE FROM done")
+        self._connection.execute("DELETE FROM run")
+        self._connection.executemany("INSERT INTO run VALUES (?, ?)", now.items())
+        self._connection.execute("COMMIT")
+        return int(held), changed
+
+    def get(self, key: bytes) -> object | None:
+        """What was recorded for the input `key`."""
+        row = self._connection.execute("SELECT output FROM done WHERE input = ?", (key,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def append(self, key: bytes, output: object) -> None:
+        """Record the output of the input `key`, ready for JSON."""
+        written = json.dumps(output, ensure_ascii=True)
+        self._connection.execute("INSERT OR REPLACE INTO done VALUES (?, ?)", (key, written))
+
+    def close(self) -> None:
+        """Keep the record for a later run, where there is anything in it."""
+        if not self._removed and self._connection.execute("SELECT 1 FROM done LIMIT 1").fetchone() is None:
+            self.remove()
+        self._connection.close()
+
+    def remove(self) -> None:
+        """The output is whole: the record is not needed any more."""
+        self._removed = True
+        self.path.unlink(missing_ok=True)  # before the lock goes, so that nobody takes up a record that is done
+        self._connection.close()
+        for ending in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+
+
+def resumed(
+    inputs: Iterable[Input],
+    known: Callable[[Input], Output | None],
+    run: Callable[[Iterator[Input]], Iterator[Output]],
+) -> Iterator[Output]:
+    """Outputs of all inputs in order: known ones as they are, the others run.
+
+    Args:
+        inputs: taken in as they are needed.
+        known: what was recorded for an input, if anything.
+        run: makes an output for every input, in order; called again after long stretches of known inputs. Where it
+            ends before its inputs do, the outputs end too.
+    """
+    source = iter(inputs)
+    waiting: deque[Output | None] = deque()
+    ended = taken = False
+
+    def unknown() -> Iterator[Input]:
+        nonlocal ended, taken
+        for value in source:
+            taken = True
+            found = known(value)
+            waiting.append(found)
+            if found is None:
+                yield value
+            elif len(waiting) > _AHEAD:
+                return
+        ended = True
+
+    def ready() -> Iterator[Output]:
+        while waiting and (output := waiting[0]) is not None:
+            waiting.popleft()
+            yield output
+
+    while not ended:
+        taken = False
+        for output in run(unknown()):
+            yield from ready()
+            waiting.popleft()
+            yield output
+        yield from ready()
+        if waiting or not taken:  # the run was stopped
+            return

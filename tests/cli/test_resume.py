@@ -1,0 +1,199 @@
+"""Runs that are stopped, killed, repeated or reconfigured go on where they were."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entsemble.ensemble.pipeline import Pipeline, Result
+from entsemble.errors import ModelUnavailableError
+
+Command = Callable[..., Any]
+
+SCRIPTED = """
+import sys, time
+from pathlib import Path
+from entsemble.backends.scripted import ScriptedModel
+from entsemble.data.formats import read, write
+from entsemble.ensemble.member import Member
+from entsemble.ensemble.pipeline import Pipeline, Rules
+from entsemble.ensemble.voting import VOTES
+from entsemble.extractor import Extractor
+from entsemble.prompting.labels import label_set
+from entsemble.prompting.template import template
+from entsemble.running.journal import Journal
+from entsemble.running.local import LocalMapper
+
+source, output = Path(sys.argv[1]), Path(sys.argv[2])
+members = [
+    Member(n, ScriptedModel(n, {"Ann": "person", "Oslo": "location"}), template("ner-1"), template("zero-shot-1"))
+    for n in "ab"
+]
+pipeline = Pipeline(members, label_set({"person": "", "location": ""}), None, Rules(VOTES["soft"], 0.3, None, 0.5, 0))
+extractor = Extractor(pipeline, LocalMapper(3), "en", {"it": "1"})
+journal = Journal(output)
+print(journal.begin(extractor.configuration)[0], flush=True)
+write((r.document for r in extractor.extract(read(source), journal)), output)
+journal.remove()
+"""
+
+
+def lines(path: Path, count: int) -> Path:
+    texts = [f"Ann {i} left Oslo. Then Ann came back from Oslo {i}." for i in range(count)]
+    path.write_text("".join(json.dumps({"id": f"d{i}", "text": t}) + "\n" for i, t in enumerate(texts)))
+    return path
+
+
+def until_done(command: list[str], kills: int, longest: float, seed: int, **environment: str) -> int:
+    """Run, kill after a random while, run again, until a run ends by itself; how often it was killed."""
+    rng = random.Random(seed)
+    killed = 0
+    while True:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+        )
+        try:
+            _, err = process.communicate(timeout=rng.uniform(0, longest) if killed < kills else 240)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            killed += 1
+            continue
+        assert process.returncode == 0, err
+        return killed
+
+
+@pytest.mark.slow
+def test_two_hundred_kills_lose_nothing(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPTED)
+    source = lines(tmp_path / "in.jsonl", 400)
+    whole, output = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    until_done([sys.executable, str(script), str(source), str(whole)], 0, 0, 0)
+    killed = 0
+    for seed in range(100):
+        found = until_done([sys.executable, str(script), str(source), str(output)], 20, 0.75, seed)
+        assert output.read_bytes() == whole.read_bytes()
+        assert not list(tmp_path.glob(".out*"))
+        output.unlink()
+        killed += found
+        if killed >= 200:
+            return
+    pytest.fail(f"only {killed} kills came before the end")
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_twenty_kills_of_the_embedded_models_change_no_byte(
+    tmp_path: Path, pool_file: Path, model_file: Callable[[str], Path]
+) -> None:
+    for name in ("smollm2-135m", "gemma-3-270m", "minilm-l6"):
+        model_file(name)
+    source = lines(tmp_path / "in.jsonl", 12)
+    config = tmp_path / "run.toml"
+    config.write_text(f'threads = 1\n[pool]\npath = "{pool_file.name}"\nshots = 2\n[cache]\nreplies = false\n')
+    entsemble = [sys.executable, "-c", "from entsemble.cli import main; main()", "extract", str(source)]
+    whole, output = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    began = time.monotonic()
+    until_done([*entsemble, "--config", str(config), "-o", str(whole)], 0, 0, 0)
+    taken = time.monotonic() - began
+    config.write_text(config.read_text().replace("replies = false", "replies = true"))
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "models").symlink_to(model_file("smollm2-135m").parents[1])
+    killed = seed = 0
+    while killed < 20:
+        command = [*entsemble, "--config", str(config), "-o", str(output)]
+        killed += until_done(command, 20 - killed, taken, seed, ENTSEMBLE_CACHE=str(cache))
+        assert output.read_bytes() == whole.read_bytes()
+        output.unlink()
+        (cache / "replies.sqlite").unlink()
+        seed += 1
+
+
+@pytest.mark.usefixtures("scripted")
+class TestTheCommand:
+    ASKED = ("--labels", "person,location", "--quiet")
+
+    def test_a_run_with_failures_is_repeated_for_the_failed_alone(
+        self, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source, output = lines(tmp_path / "in.jsonl", 6), tmp_path / "out.jsonl"
+        ran: list[str] = []
+        run = Pipeline.run
+
+        def failing(self: Pipeline, text: str) -> Result:
+            ran.append(text)
+            if "Ann 3" in text and len(ran) < 10:
+                raise ModelUnavailableError("gone for a moment")
+            return run(self, text)
+
+        monkeypatch.setattr(Pipeline, "run", failing)
+        first = command("extract", source, "-o", output, *self.ASKED)
+        assert first.code == 1
+        assert "d3: gone for a moment" in first.err
+        assert [json.loads(x)["id"] for x in output.read_text().splitlines()] == ["d0", "d1", "d2", "d4", "d5"]
+        ran.clear()
+        ran += ["x"] * 10
+        again = command("extract", source, "-o", output, "--labels", "person,location")
+        assert again.code == 0
+        assert "going on: 5 documents are done already" in again.err
+        assert len(ran) == 10 + 2  # the two sentences of d3
+        assert [json.loads(x)["id"] for x in output.read_text().splitlines()] == [f"d{i}" for i in range(6)]
+        assert not list(tmp_path.glob(".out*"))
+
+    def test_another_configuration_is_said_and_done_afresh(
+        self, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source, output = lines(tmp_path / "in.jsonl", 3), tmp_path / "out.jsonl"
+        run = Pipeline.run
+
+        def failing(self: Pipeline, text: str) -> Result:
+            if "Ann 2" in text:
+                raise ModelUnavailableError("gone")
+            return run(self, text)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Pipeline, "run", failing)
+            assert command("extract", source, "-o", output, *self.ASKED).code == 1
+        ran = command("extract", source, "-o", output, "--labels", "person")
+        assert ran.code == 0
+        assert "2 documents were done with another configuration (labels); all are done afresh" in ran.err
+        assert '"location"' not in output.read_text()
+
+    def test_stopping_finishes_what_is_in_flight_and_says_how_to_go_on(
+        self, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source, output = lines(tmp_path / "in.jsonl", 50), tmp_path / "out.jsonl"
+        run = Pipeline.run
+        count = 0
+
+        def interrupting(self: Pipeline, text: str) -> Result:
+            nonlocal count
+            count += 1
+            if count == 20:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.05)
+            return run(self, text)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Pipeline, "run", interrupting)
+            stopped = command("extract", source, "-o", output, *self.ASKED)
+        assert stopped.code == 130
+        assert "finishing what is in flight" in stopped.err
+        assert "run the same command again" in stopped.err
+        assert not output.exists()
+        again = command("extract", source, "-o", output, "--labels", "person,location")
+        assert again.code == 0
+        assert "documents are done already" in again.err
+        assert len(output.read_text().splitlines()) == 50

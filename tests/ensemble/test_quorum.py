@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from entsemble.backends.scripted import ScriptedModel
+from entsemble.ensemble.document import Extracted, Failed
+from entsemble.ensemble.member import Member
+from entsemble.ensemble.pipeline import Pipeline, Rules
+from entsemble.ensemble.record import from_record, to_record
+from entsemble.ensemble.voting import VOTES
+from entsemble.errors import BadReplyError, MemberDownError, ModelUnavailableError
+from entsemble.extractor import Extractor
+from entsemble.prompting.template import template
+from entsemble.running.local import LocalMapper
+from entsemble.types import Choice, Document, LabelSet
+
+Made = Callable[..., Member]
+
+
+class Ill(ScriptedModel):
+    """Lists spans, and is gone when it should type them."""
+
+    def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
+        raise ModelUnavailableError("the server is gone")
+
+
+def ill(name: str) -> Member:
+    model = Ill(name, {"Ann": "person", "left": "location"})
+    return Member(name, model, template("ner-1"), template("zero-shot-1"))
+
+
+def rules(quorum: int | None, verifier: str | None = None) -> Rules:
+    return Rules(VOTES["soft"], 0.3, verifier, 0.5, 0, quorum=quorum)
+
+
+def test_without_a_quorum_the_sentence_fails_and_says_who(member: Made, places: LabelSet) -> None:
+    pipeline = Pipeline([member("a", {"Ann": "person"}), ill("b")], places, None, rules(None))
+    with pytest.raises(MemberDownError, match="gone") as caught:
+        pipeline.run("Ann left.")
+    assert caught.value.member == "b"
+    [result] = Extractor(pipeline, LocalMapper(1), "en", {}).extract([Document("d", "Ann left.")])
+    assert isinstance(result, Failed)
+
+
+def test_with_a_quorum_the_others_answer_as_if_alone(member: Made, places: LabelSet) -> None:
+    healthy = member("a", {"Ann": "person"})
+    result = Pipeline([healthy, ill("b")], places, None, rules(1)).run("Ann left.")
+    alone = Pipeline([healthy], places, None, rules(1)).run("Ann left.")
+    assert result.mentions == alone.mentions != ()
+    assert result.ledger == alone.ledger
+    assert result.absent == {"b": "the server is gone"}
+    assert set(result.alone) == {"a"}
+
+
+@pytest.mark.parametrize(("quorum", "ok"), [(1, True), (2, False), (3, False)])
+def test_the_quorum_is_kept(member: Made, places: LabelSet, quorum: int, ok: bool) -> None:
+    pipeline = Pipeline([member("a", {"Ann": "person"}), ill("b"), ill("c")], places, None, rules(quorum))
+    if ok:
+        assert set(pipeline.run("Ann left.").absent) == {"b", "c"}
+    else:
+        with pytest.raises(MemberDownError):
+            pipeline.run("Ann left.")
+
+
+def test_an_absent_verifier_verifies_nothing(member: Made, places: LabelSet) -> None:
+    class Mute(ScriptedModel):
+        def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
+            if len(options) == 2:
+                raise BadReplyError("hm")
+            return super().choose(prompts, options)
+
+    verifier = Member("b", Mute("b", {"Ann": "person"}), template("ner-1"), template("zero-shot-1"))
+    result = Pipeline([member("a", {"Ann": "person"}), verifier], places, None, rules(1, "b")).run("Ann left.")
+    assert [m.text for m in result.mentions] == ["Ann"]
+    assert result.verified == {}
+    assert result.absent == {"b": "hm"}
+
+
+def test_a_document_says_who_was_absent_and_its_record_is_the_same(member: Made, places: LabelSet) -> None:
+    pipeline = Pipeline([member("a", {"Ann": "person"}), ill("b")], places, None, rules(1))
+    document = Document("d", "Ann left. Then Ann came back.", meta={"x": 1})
+    [result] = Extractor(pipeline, LocalMapper(1), "en", {}).extract([document])
+    assert isinstance(result, Extracted)
+    assert result.absent == {"b": "the server is gone"}
+    assert from_record(document, to_record(result)) == result
