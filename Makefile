@@ -6,24 +6,30 @@ STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
 DOCS   := $(VENV)/.installed-docs
 
-.PHONY: demo test test-fast check format docs bench clean
+.PHONY: demo test test-fast soak lint check format docs bench clean
 
 demo: $(STAMP)          ## the main job, on the embedded models and a text that ships with the project
 	$(BIN)/entsemble demo
 
 test: $(DEV)            ## every test, the real embedded models included
 	$(BIN)/entsemble models pull smollm2-135m gemma-3-270m minilm-l6
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not soak"
 
 test-fast: $(DEV)       ## the tests that need no model
-	$(BIN)/python -m pytest -m "not models and not slow"
+	$(BIN)/python -m pytest -m "not models and not slow and not soak"
 
-check: $(DEV)           ## what every commit must pass
+soak: $(DEV)            ## the tests that take many minutes: hundreds of kills, a Ray cluster
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
+	$(BIN)/python -m pytest -m soak
+
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not models and not slow and not corpora"
+
+check: lint             ## what every commit must pass
+	$(BIN)/python -m pytest -m "not models and not slow and not soak and not corpora"
 
 format: $(DEV)
 	$(BIN)/ruff check --fix .

@@ -8,6 +8,7 @@ import pytest
 
 from entsemble.assemble import Assembly, Watch, select_members, unannotated
 from entsemble.ensemble.document import Extracted
+from entsemble.ensemble.retrieve import Shown
 from entsemble.errors import ConfigError, DataError, EntsembleError, ModelUnavailableError, UnknownNameError
 from entsemble.settings import Environment, load
 from entsemble.types import Document, mention_at
@@ -210,9 +211,9 @@ def test_while_members_read_as_many_sentences_wait(
 
 @pytest.mark.usefixtures("scripted")
 def test_the_pool_s_characters_reach_the_pipeline(tmp_path: Path, pool_file: Path) -> None:
-    with assembly(tmp_path, pool={"path": pool_file, "shots": 3, "characters": 40}) as made:
+    with assembly(tmp_path, pool={"path": pool_file, "shots": 3, "characters": 40, "empty": 0.5}) as made:
         extractor = made.extractor()
-        assert extractor.pipeline.rules.characters == 40
+        assert extractor.pipeline.rules.shown == Shown(3, 40, 0.5)
         [result] = extractor.extract([Document("d", "Ann left Oslo.")])
     assert isinstance(result, Extracted)
     assert [len(shown) for shown in result.demonstrations] == [1]

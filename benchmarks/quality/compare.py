@@ -60,6 +60,16 @@ EXPERIMENTS = {
             "640 characters": {"pool": {"characters": 640}},
         },
     ),
+    "empty": Experiment(
+        pool=2000,
+        sentences=120,
+        corpora=("wnut17",),
+        variants={
+            "at most a quarter": {"pool": {"empty": 0.25}},
+            "any": {"pool": {"empty": 1.0}},
+            "no empty ones": {"pool": {"empty": 0.0}},
+        },
+    ),
     "retrieval": Experiment(
         pool=200,
         sentences=80,

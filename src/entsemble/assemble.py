@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from entsemble import __version__
@@ -26,10 +27,10 @@ from entsemble.data.options import ReadOptions
 from entsemble.data.windows import window_documents
 from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
-from entsemble.ensemble.retrieve import pre_extract
+from entsemble.ensemble.retrieve import Shown, pre_extract
 from entsemble.ensemble.voting import vote_named
 from entsemble.errors import ConfigError, DataError, EntsembleError
-from entsemble.extractor import Extractor
+from entsemble.extractor import LocalExtractor, RayExtractor
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
 from entsemble.protocols import Encoder, LanguageModel
@@ -37,7 +38,8 @@ from entsemble.retrieval.index import PoolIndex, vectors_of
 from entsemble.retrieval.store import Store, StoredEncoder, stored_spans
 from entsemble.running.cache import CachedModel, ReplyCache
 from entsemble.running.local import LocalMapper
-from entsemble.settings import Environment, MemberSettings, Settings
+from entsemble.running.ray_data import RayCluster
+from entsemble.settings import Environment, MemberSettings, Settings, environment
 from entsemble.types import Document, LabelSet
 
 ZERO_SHOT = "zero-shot-1"
@@ -82,7 +84,7 @@ class Assembly:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def extractor(self) -> Extractor:
+    def extractor(self) -> LocalExtractor:
         """The ensemble as configured.
 
         Raises:
@@ -97,7 +99,17 @@ class Assembly:
         index = self.pool_index(documents, labels, members) if documents else None
         pipeline = Pipeline(members, labels, index, rules)
         mapper = LocalMapper(self._workers())
-        return Extractor(pipeline, mapper, self.settings.language, self._configuration(pipeline))
+        return LocalExtractor(pipeline, mapper, self.settings.language, self._configuration(pipeline))
+
+    def ray_extractor(self) -> RayExtractor:
+        """The same ensemble on a Ray cluster; see `extractor`. Pool and models are prepared here first."""
+        asked = self.settings.ray
+        threads = self.settings.threads or max(1, int(asked.cpus) // max(1, len(self.settings.members)))
+        settings = self.settings.model_copy(update={"threads": threads})
+        with Assembly(settings, self.environment, self.watch) as here:
+            configuration = here.extractor().configuration
+        cluster = RayCluster(asked.actors, asked.cpus, asked.gpus, asked.batch, asked.address)
+        return RayExtractor(partial(_on_actor, settings), cluster, configuration)
 
     def pool_documents(self) -> list[Document]:
         """The pool in sentences; empty where there is no pool.
@@ -192,9 +204,14 @@ class Assembly:
         )
         return [known[d.text] for d in documents]
 
+    def shown(self) -> Shown:
+        """How many demonstrations a sentence is shown."""
+        pool = self.settings.pool
+        return Shown(pool.shots, pool.characters, pool.empty)
+
     def _configuration(self, pipeline: Pipeline) -> dict[str, str]:
         """All that shapes the results, by names that a user knows; how many workers there are does not."""
-        told = self.settings.model_dump(mode="json", exclude={"workers", "threads", "cache", "members", "pool"})
+        told = self.settings.model_dump(mode="json", exclude={"workers", "threads", "cache", "ray", "members", "pool"})
         told["pool"] = self.settings.pool.model_dump(mode="json", exclude={"path"})
         told["labels"] = [[x.name, x.readable, x.definition] for x in pipeline.labels] + [pipeline.labels.nested]
         told["entsemble"] = __version__
@@ -218,8 +235,7 @@ class Assembly:
             threshold=self.settings.classification.threshold,
             verifier=verification.member or None,
             verifier_threshold=verification.threshold,
-            shots=self.settings.pool.shots,
-            characters=self.settings.pool.characters,
+            shown=self.shown(),
             quorum=self.settings.quorum,
         )
 
@@ -310,6 +326,11 @@ class Assembly:
         made = LlamaCppEncoder(path, fingerprint=fingerprint, threads=_cores())
         self._open.callback(made.close)
         return made
+
+
+def _on_actor(settings: Settings) -> LocalExtractor:
+    """An ensemble for as long as the process lives, kept in the places of the machine that it runs on."""
+    return Assembly(settings, environment()).extractor()
 
 
 def select_members(settings: Settings, models: Sequence[str]) -> Settings:

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
 
+from entsemble.data.jsonl import from_json, to_json
 from entsemble.data.windows import windows
 from entsemble.ensemble.document import Extracted, Failed, extract_documents
 from entsemble.ensemble.pipeline import Pipeline
 from entsemble.ensemble.record import from_record, key_of, to_record
+from entsemble.errors import ModelError
 from entsemble.running.journal import Journal, resumed
 from entsemble.running.local import LocalMapper
+from entsemble.running.ray_data import RayCluster, Work
 from entsemble.types import Document
 
+Results = Iterator[Extracted | Failed]
 
-@dataclass(frozen=True, slots=True)
-class Extractor:
-    """The pipeline, and where and how its sentences are run.
+
+class Extractor(Protocol):
+    """Finds the mentions of documents, here or elsewhere.
 
     Attributes:
-        pipeline: the four stages.
-        mapper: where sentences run.
-        language: of the texts, for their sentence boundaries.
         configuration: all that shapes the results, by name; what a journal is kept for.
     """
 
-    pipeline: Pipeline
-    mapper: LocalMapper
-    language: str
-    configuration: Mapping[str, str]
+    @property
+    def configuration(self) -> Mapping[str, str]:
+        """See the class."""
+        ...
 
-    def extract(self, documents: Iterable[Document], journal: Journal | None = None) -> Iterator[Extracted | Failed]:
+    def extract(self, documents: Iterable[Document], journal: Journal | None = None) -> Results:
         """Find the mentions of each document, in order.
 
         Args:
@@ -38,27 +42,114 @@ class Extractor:
             journal: begun with `configuration`; what it holds is not done again, and what is done is recorded, unless
                 a member was absent, so that a later run does it whole.
         """
-        if journal is None:
-            return self._run(documents)
-
-        def recorded(pending: Iterator[Document]) -> Iterator[Extracted | Failed]:
-            for result in self._run(pending):
-                if isinstance(result, Extracted) and not result.absent:
-                    journal.append(key_of(result.document), to_record(result))
-                yield result
-
-        def known(document: Document) -> Extracted | Failed | None:
-            record = journal.get(key_of(document))
-            return None if record is None else from_record(document, record)
-
-        return resumed(documents, known, recorded)
+        ...
 
     def stop(self) -> None:
         """Begin nothing more; what is being worked on is finished, and then the results end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalExtractor:
+    """The pipeline on this machine.
+
+    Attributes:
+        pipeline: the four stages.
+        mapper: where sentences run.
+        language: of the texts, for their sentence boundaries.
+        configuration: see `Extractor`.
+    """
+
+    pipeline: Pipeline
+    mapper: LocalMapper
+    language: str
+    configuration: Mapping[str, str]
+
+    def extract(self, documents: Iterable[Document], journal: Journal | None = None) -> Results:
+        """See `Extractor.extract`."""
+        return _through(journal, self._run, documents)
+
+    def stop(self) -> None:
+        """See `Extractor.stop`."""
         self.mapper.stop()
 
-    def _run(self, documents: Iterable[Document]) -> Iterator[Extracted | Failed]:
+    def _run(self, documents: Iterable[Document]) -> Results:
         def split(document: Document) -> list[tuple[int, str]]:
             return [(w.start, w.text) for w in windows(document, language=self.language)]
 
         return extract_documents(documents, split, self.pipeline.run, self.mapper)
+
+
+@dataclass(slots=True)
+class RayExtractor:
+    """The pipeline on the actors of a Ray cluster.
+
+    Attributes:
+        build: makes an actor's own local extractor.
+        cluster: where the actors run.
+        configuration: see `Extractor`.
+    """
+
+    build: Callable[[], LocalExtractor]
+    cluster: RayCluster
+    configuration: Mapping[str, str]
+    _stopping: bool = field(default=False, init=False)
+
+    def extract(self, documents: Iterable[Document], journal: Journal | None = None) -> Results:
+        """See `Extractor.extract`."""
+        return _through(journal, self._run, documents)
+
+    def stop(self) -> None:
+        """See `Extractor.stop`. What the actors were given and did not finish is left to a later run."""
+        self._stopping = True
+
+    def _run(self, documents: Iterable[Document]) -> Results:
+        waiting: deque[Document] = deque()
+
+        def written() -> Iterator[str]:
+            for document in documents:
+                waiting.append(document)
+                yield json.dumps(to_json(document))
+
+        build = self.build  # the actors are sent this alone
+        for told in self.cluster.map(lambda: _work(build()), written()):
+            document, value = waiting.popleft(), json.loads(told)
+            if "failed" in value:
+                yield Failed(document, ModelError(value["failed"]))
+            else:
+                yield from_record(document, value)
+            if self._stopping:
+                return
+
+
+def _work(extractor: LocalExtractor) -> Work:
+    """Documents as JSON -> records as JSON, on an actor."""
+
+    def work(batch: list[str]) -> list[str]:
+        documents = [from_json(json.loads(line), "") for line in batch]
+        return [
+            json.dumps({"failed": str(result.error)} if isinstance(result, Failed) else to_record(result))
+            for result in extractor.extract(documents)
+        ]
+
+    return work
+
+
+def _through(
+    journal: Journal | None, run: Callable[[Iterable[Document]], Results], documents: Iterable[Document]
+) -> Results:
+    """Run what the journal does not hold, and record it."""
+    if journal is None:
+        return run(documents)
+
+    def recorded(pending: Iterator[Document]) -> Results:
+        for result in run(pending):
+            if isinstance(result, Extracted) and not result.absent:
+                journal.append(key_of(result.document), to_record(result))
+            yield result
+
+    def known(document: Document) -> Extracted | Failed | None:
+        record = journal.get(key_of(document))
+        return None if record is None else from_record(document, record)
+
+    return resumed(documents, known, recorded)

@@ -47,6 +47,7 @@ class PoolSettings(_Frozen):
     path: Path | None = None
     shots: int = Field(default=8, ge=0)
     characters: int = Field(default=640, ge=1)
+    empty: float = Field(default=0.25, ge=0, le=1)
     similarity: Literal["span", "sentence", "random"] = "sentence"
     spans: Literal["gold", "members"] = "gold"
 
@@ -78,6 +79,16 @@ class CacheSettings(_Frozen):
     megabytes: int = Field(default=1024, ge=1)
 
 
+class RaySettings(_Frozen):
+    """The `[ray]` table: what each actor of `--runner ray` gets."""
+
+    actors: int | None = Field(default=None, ge=1)
+    cpus: float = Field(default=2, ge=0)
+    gpus: float = Field(default=0, ge=0)
+    batch: int = Field(default=8, ge=1)
+    address: str | None = None
+
+
 class Settings(_Frozen):
     """Everything that shapes a run.
 
@@ -101,6 +112,7 @@ class Settings(_Frozen):
     verification: VerificationSettings = VerificationSettings()
     encoder: EncoderSettings = EncoderSettings()
     cache: CacheSettings = CacheSettings()
+    ray: RaySettings = RaySettings()
 
 
 class Environment(_Frozen):

@@ -21,9 +21,10 @@ from entsemble.backends.scripted import ScriptedModel
 from entsemble.ensemble.document import Extracted, Failed
 from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
+from entsemble.ensemble.retrieve import Shown
 from entsemble.ensemble.voting import VOTES
 from entsemble.errors import BadReplyError, ModelUnavailableError
-from entsemble.extractor import Extractor
+from entsemble.extractor import LocalExtractor
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
 from entsemble.running.local import LocalMapper
@@ -217,12 +218,13 @@ def _answering(body: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("quorum", [None, 1])
-def test_every_document_is_accounted_for(quorum: int | None) -> None:
+def test_every_document_is_accounted_for(quorum: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("entsemble.backends.http_client._DOWN_SECONDS", 0.0)
     rng, lock = random.Random(0), threading.Lock()
 
     def answer(to: BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
         with lock:
-            fault = rng.choice(FAULTS) if rng.random() < 0.4 else None
+            fault = rng.choice(FAULTS) if rng.random() < 0.25 else None
         if fault is not None:
             fault(to)
         else:
@@ -230,12 +232,12 @@ def test_every_document_is_accounted_for(quorum: int | None) -> None:
 
     documents = [Document(f"d{i}", f"Ann left Oslo {i} times.") for i in range(40)]
     with server(answer) as url:
-        traffic = Traffic(timeout=0.2, retries=1, backoff=0.01, concurrency=8)
+        traffic = Traffic(timeout=0.4, retries=1, backoff=0.01, concurrency=8)
         models = [OpenAIModel(name, url, "big", choose="text", traffic=traffic) for name in "ab"]
         members = [Member(m.name, m, template("ner-1"), template("zero-shot-1")) for m in models]
-        rules = Rules(VOTES["majority"], 0.0, None, 0.5, 0, quorum=quorum)
+        rules = Rules(VOTES["majority"], 0.0, None, 0.5, Shown(0), quorum=quorum)
         pipeline = Pipeline(members, label_set({"location": "", "person": ""}), None, rules)
-        results = list(Extractor(pipeline, LocalMapper(8), "en", {}).extract(documents))
+        results = list(LocalExtractor(pipeline, LocalMapper(8), "en", {}).extract(documents))
         for model in models:
             model.close()
     assert [r.document.id for r in results] == [d.id for d in documents]

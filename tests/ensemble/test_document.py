@@ -12,6 +12,7 @@ from entsemble.data.windows import windows
 from entsemble.ensemble.document import Extracted, Failed, extract_documents
 from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Result, Rules
+from entsemble.ensemble.retrieve import Shown
 from entsemble.ensemble.voting import soft
 from entsemble.errors import PromptTooLongError
 from entsemble.prompting.labels import label_set
@@ -24,7 +25,7 @@ LEXICON = {"Oslo": "location", "Ann": "person", "他在北京": "location", "ש�
 
 @pytest.fixture(scope="module")
 def pipeline(member: Callable[..., Member]) -> Pipeline:
-    return Pipeline([member("a", LEXICON), member("b", LEXICON)], LABELS, None, Rules(soft, 0.3, None, 0.5, 0))
+    return Pipeline([member("a", LEXICON), member("b", LEXICON)], LABELS, None, Rules(soft, 0.3, None, 0.5, Shown(0)))
 
 
 def cut(document: Document) -> list[tuple[int, str]]:

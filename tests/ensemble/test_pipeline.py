@@ -13,6 +13,7 @@ from entsemble.backends.scripted import ScriptedModel
 from entsemble.ensemble.ledger import Fate
 from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Result, Rules
+from entsemble.ensemble.retrieve import Shown
 from entsemble.ensemble.voting import VOTES
 from entsemble.errors import PromptTooLongError
 from entsemble.prompting.labels import label_set
@@ -24,7 +25,7 @@ Made = Callable[..., Member]
 
 
 def rules(vote: str = "soft", threshold: float = 0.3, verifier: str | None = None, shots: int = 3) -> Rules:
-    return Rules(VOTES[vote], threshold, verifier, 0.5, shots)
+    return Rules(VOTES[vote], threshold, verifier, 0.5, Shown(shots, 800, 1.0))
 
 
 def found(result: Result) -> list[tuple[int, int, str]]:

@@ -9,9 +9,10 @@ from entsemble.ensemble.document import Extracted, Failed
 from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
 from entsemble.ensemble.record import from_record, to_record
+from entsemble.ensemble.retrieve import Shown
 from entsemble.ensemble.voting import VOTES
 from entsemble.errors import BadReplyError, MemberDownError, ModelUnavailableError
-from entsemble.extractor import Extractor
+from entsemble.extractor import LocalExtractor
 from entsemble.prompting.template import template
 from entsemble.running.local import LocalMapper
 from entsemble.types import Choice, Document, LabelSet
@@ -32,7 +33,7 @@ def ill(name: str) -> Member:
 
 
 def rules(quorum: int | None, verifier: str | None = None) -> Rules:
-    return Rules(VOTES["soft"], 0.3, verifier, 0.5, 0, quorum=quorum)
+    return Rules(VOTES["soft"], 0.3, verifier, 0.5, Shown(0), quorum=quorum)
 
 
 def test_without_a_quorum_the_sentence_fails_and_says_who(member: Made, places: LabelSet) -> None:
@@ -40,7 +41,7 @@ def test_without_a_quorum_the_sentence_fails_and_says_who(member: Made, places: 
     with pytest.raises(MemberDownError, match="gone") as caught:
         pipeline.run("Ann left.")
     assert caught.value.member == "b"
-    [result] = Extractor(pipeline, LocalMapper(1), "en", {}).extract([Document("d", "Ann left.")])
+    [result] = LocalExtractor(pipeline, LocalMapper(1), "en", {}).extract([Document("d", "Ann left.")])
     assert isinstance(result, Failed)
 
 
@@ -81,7 +82,7 @@ def test_an_absent_verifier_verifies_nothing(member: Made, places: LabelSet) -> 
 def test_a_document_says_who_was_absent_and_its_record_is_the_same(member: Made, places: LabelSet) -> None:
     pipeline = Pipeline([member("a", {"Ann": "person"}), ill("b")], places, None, rules(1))
     document = Document("d", "Ann left. Then Ann came back.", meta={"x": 1})
-    [result] = Extractor(pipeline, LocalMapper(1), "en", {}).extract([document])
+    [result] = LocalExtractor(pipeline, LocalMapper(1), "en", {}).extract([document])
     assert isinstance(result, Extracted)
     assert result.absent == {"b": "the server is gone"}
     assert from_record(document, to_record(result)) == result

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entsemble.ensemble.member import Member
-from entsemble.ensemble.retrieve import retrieve, within
+from entsemble.ensemble.retrieve import Shown, retrieve, within
 from entsemble.retrieval.index import Hit, PoolIndex, Similarity, vectors_of
 from entsemble.retrieval.tagging import SurfaceTagger
 from entsemble.types import Document, LabelSet, mention_at
@@ -39,18 +39,37 @@ def hits(*sizes: int) -> list[Hit]:
     ],
 )
 def test_demonstrations_within_their_characters(sizes: list[int], shots: int, characters: int, chosen: str) -> None:
-    assert "".join(hit.document.id for hit in within(hits(*sizes), shots, characters)) == chosen
+    assert "".join(hit.document.id for hit in within(hits(*sizes), Shown(shots, characters, 1.0))) == chosen
 
 
 @given(st.lists(st.integers(0, 300), max_size=12), st.integers(0, 9), st.integers(1, 900))
 def test_any_hits_within_their_characters(sizes: list[int], shots: int, characters: int) -> None:
     given_ = hits(*sizes)
-    chosen = within(given_, shots, characters)
+    chosen = within(given_, Shown(shots, characters, 1.0))
     assert chosen == [hit for hit in given_ if hit in chosen]
     assert len(chosen) <= shots
     assert bool(chosen) is bool(given_ and shots)
     total = sum(len(hit.document.text) for hit in chosen)
     assert total <= characters or chosen == given_[:1]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "shots", "empty", "chosen"),
+    [
+        ("eeemmm", 4, 0.25, "0345"),  # one of four
+        ("memem", 4, 0.5, "0123"),
+        ("eemm", 4, 0.0, "23"),
+        ("eem", 3, 1.0, "012"),
+        ("eee", 4, 0.0, "0"),  # a pool must show something
+        ("eem", 3, 0.25, "2"),  # a quarter of three is none
+    ],
+)
+def test_sentences_without_a_mention_are_few(kinds: str, shots: int, empty: float, chosen: str) -> None:
+    given_ = [
+        Hit(Document(str(i), "Ann", (mention_at("Ann", 0, 3, "PER"),) if kind == "m" else ()), 0.5)
+        for i, kind in enumerate(kinds)
+    ]
+    assert "".join(hit.document.id for hit in within(given_, Shown(shots, 100, empty))) == chosen
 
 
 # from a pool
@@ -68,11 +87,11 @@ def test_a_long_one_is_passed_over_for_the_next_similar(
     member: Callable[..., Member], places: LabelSet, trigrams: Any, similarity: Similarity
 ) -> None:
     members, index = [member("a", {"Ann": "person"})], pool(trigrams, similarity)
-    told = retrieve("Ann lives in Oslo", members, places, index, 4, 100)
+    told = retrieve("Ann lives in Oslo", members, places, index, Shown(4, 100))
     assert len(told.demonstrations) == 4
     assert all(len(shown.text) < 30 for shown in told.demonstrations)
     assert bool(told.usage) is (similarity == "span")
-    [alone] = retrieve("Ann lives in Oslo", members, places, index, 4, 5).demonstrations
-    wide = retrieve("Ann lives in Oslo", members, places, index, 4, 10_000).demonstrations
+    [alone] = retrieve("Ann lives in Oslo", members, places, index, Shown(4, 5)).demonstrations
+    wide = retrieve("Ann lives in Oslo", members, places, index, Shown(4, 10_000)).demonstrations
     assert alone == wide[-1], "the most similar stands last"
-    assert retrieve("Ann lives in Oslo", members, places, index, 0, 100).demonstrations == ()
+    assert retrieve("Ann lives in Oslo", members, places, index, Shown(0, 100)).demonstrations == ()

@@ -52,11 +52,11 @@ class Display:
         """What an assembly reports to."""
         return Watch(pull=self._pulled, step=self.step)
 
-    def step(self, what: str, done: int, total: int | None) -> None:
-        """Show `done` of `total` (`None` where it is not known) for the bar called `what`."""
+    def step(self, what: str, done: int, total: int | None, note: str = "") -> None:
+        """Show `done` of `total` (`None` where it is not known) for the bar called `what`, and a note behind it."""
         if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(what, total=total)
-        self._progress.update(self._tasks[what], completed=done, total=total)
+            self._tasks[what] = self._progress.add_task(what, total=total, note=note)
+        self._progress.update(self._tasks[what], completed=done, total=total, note=note)
 
     def _pulled(self, told: Bytes) -> None:
         mega = 1_000_000
@@ -75,6 +75,7 @@ def display(*, quiet: bool) -> Iterator[Display]:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="dim"),
     )
     with Progress(*columns, console=stderr(), disable=quiet, transient=False) as progress:
         yield Display(progress)

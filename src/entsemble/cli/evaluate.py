@@ -57,7 +57,7 @@ def evaluate(gold: Path, report_path: Path | None, **shared: Any) -> None:  # no
         results = []
         for result in extractor.extract(unannotated(d) for d in documents):
             summary.add(result)
-            shown.step("documents", summary.documents, len(documents))
+            shown.step("documents", summary.documents, len(documents), summary.rates())
             results.append(result)
     parameters = None if None in known else sum(p or 0 for p in known)
     names = [m.name for m in extractor.pipeline.members]

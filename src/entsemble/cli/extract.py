@@ -22,6 +22,7 @@ from entsemble.cli.summary import Summary
 from entsemble.data.formats import WRITABLE, read, read_stream, write, write_stream
 from entsemble.ensemble.document import Extracted, Failed
 from entsemble.errors import DataError
+from entsemble.extractor import Extractor
 from entsemble.running.journal import Journal
 from entsemble.settings import environment
 from entsemble.types import Document
@@ -33,6 +34,7 @@ from entsemble.types import Document
 @click.option(
     "--format", "output_format", type=click.Choice(WRITABLE), help="Output format; by OUT's ending, or jsonl."
 )
+@click.option("--runner", type=click.Choice(("local", "ray")), default="local", help="Where it runs.")
 @click.option("--ledger", is_flag=True, help="Keep in each document's meta what became of every span proposed.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON line.")
 @shared_options
@@ -40,6 +42,7 @@ def extract(
     inputs: tuple[str, ...],
     output: Path | None,
     output_format: str | None,
+    runner: str,
     ledger: bool,
     as_json: bool,
     **shared: Any,  # noqa: ANN401 - the shared options, made into Asked at once
@@ -50,20 +53,21 @@ def extract(
     with display(quiet=asked.quiet) as shown, ExitStack() as stack:
         journal = stack.enter_context(closing(Journal(output))) if output else None
         assembly = stack.enter_context(Assembly(asked.settings(), environment(), shown.watch()))
-        extractor = assembly.extractor()
+        extractor: Extractor = assembly.ray_extractor() if runner == "ray" else assembly.extractor()
         if journal:
             _say_what_is_done(*journal.begin(extractor.configuration), quiet=asked.quiet)
         stopping = stack.enter_context(interruptible(extractor.stop))
         documents = islice(_documents(inputs, asked.input_format, summary), asked.limit)
         results = extractor.extract((unannotated(d) for d in documents), journal)
-        found = _found(results, summary, shown, stopping, ledger=ledger)
+        number = _number(inputs, asked)
+        found = _found(results, summary, shown, stopping, number=number, ledger=ledger)
         if output is None:
             write_stream(found, sys.stdout, output_format or "jsonl")
         else:
             write(found, output, output_format)
         if journal and not summary.failures:
             journal.remove()
-    _report(summary, as_json=as_json, quiet=asked.quiet)
+    _report(summary, as_json=as_json, quiet=asked.quiet, resumable=output is not None)
     if summary.failures:
         sys.exit(1)
 
@@ -91,12 +95,32 @@ def _documents(inputs: tuple[str, ...], format: str | None, summary: Summary) ->
     return read(inputs, format, on_error=unreadable)
 
 
+def _number(inputs: tuple[str, ...], asked: Asked) -> int | None:
+    """How many documents there are, for the time left: reading them once more costs next to nothing beside the models.
+
+    `None` where they can be read only once.
+    """
+    if asked.quiet or not all(Path(p).is_file() or Path(p).is_dir() for p in inputs):
+        return None
+    try:
+        return sum(1 for _ in islice(read(inputs, asked.input_format, on_error=lambda _: None), asked.limit))
+    except DataError:
+        return None  # whoever reads in earnest says what is wrong
+
+
 def _found(
-    results: Iterator[Extracted | Failed], summary: Summary, shown: Display, stopping: threading.Event, *, ledger: bool
+    results: Iterator[Extracted | Failed],
+    summary: Summary,
+    shown: Display,
+    stopping: threading.Event,
+    *,
+    number: int | None,
+    ledger: bool,
 ) -> Iterator[Document]:
+    """The documents that were done; what failed is reported and counted."""
     for result in results:
         summary.add(result)
-        shown.step("documents", summary.documents, None)
+        shown.step("documents", summary.documents, number, summary.rates())
         if isinstance(result, Failed):
             stderr().print(f"entsemble: {result.document.id}: {result.error}", style="red", markup=False)
         else:
@@ -116,10 +140,11 @@ def _told(result: Extracted, *, ledger: bool) -> Document:
     return replace(result.document, meta={**result.document.meta, "entsemble": told}) if told else result.document
 
 
-def _report(summary: Summary, *, as_json: bool, quiet: bool) -> None:
+def _report(summary: Summary, *, as_json: bool, quiet: bool, resumable: bool) -> None:
     if as_json:
         click.echo(json.dumps(summary.to_json(), ensure_ascii=False), err=True)
     elif not quiet:
         click.echo(summary.line(), err=True)
     if summary.failures:
-        click.echo(f"{len(summary.failures)} inputs failed; the messages above say which and why", err=True)
+        again = "; the same command again tries these alone" if resumable else ""
+        click.echo(f"{len(summary.failures)} inputs failed; the messages above say which and why{again}", err=True)

@@ -48,8 +48,7 @@ def search(path: Path, text: str, **shared: Any) -> None:  # noqa: ANN401 - made
         documents = assembly.pool_documents()
         labels, members = assembly.labels(documents), assembly.members()
         index = assembly.pool_index(documents, labels, members)
-        asked_for = assembly.settings.pool
-        found = retrieve(text, members, labels, index, asked_for.shots, asked_for.characters)
+        found = retrieve(text, members, labels, index, assembly.shown())
     console = Console(highlight=False)
     if index.similarity == "span":
         console.print(

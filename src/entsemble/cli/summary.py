@@ -58,6 +58,13 @@ class Summary:
         failed = [{"id": name, "error": error} for name, error in self.failures]
         return {**self.cost(), "mentions": self.mentions, "failed": failed, "absent": self.absent}
 
+    def rates(self) -> str:
+        """How fast it goes, for the bar."""
+        seconds = max(self.seconds, 1e-9)
+        evaluated, reused = self.usage.evaluated_tokens / seconds, self.usage.cached_tokens / seconds
+        told = f"{self.sentences / seconds:.2f} sentences/s, tokens/s {evaluated:.0f} evaluated {reused:.0f} reused"
+        return told + (f", {len(self.failures)} failed" if self.failures else "")
+
     def line(self) -> str:
         """One line for people."""
         rate = self.seconds / self.sentences if self.sentences else 0.0

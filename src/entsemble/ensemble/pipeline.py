@@ -18,7 +18,7 @@ from entsemble.ensemble.extract import extract
 from entsemble.ensemble.ledger import Entry, Fate
 from entsemble.ensemble.member import Candidate, Member
 from entsemble.ensemble.overlap import resolve
-from entsemble.ensemble.retrieve import Retrieval, retrieve
+from entsemble.ensemble.retrieve import Retrieval, Shown, retrieve
 from entsemble.ensemble.verify import Claim, verify
 from entsemble.ensemble.voting import Ballot, Verdict, Vote
 from entsemble.errors import MemberDownError, PromptTooLongError
@@ -45,8 +45,7 @@ class Rules:
         threshold: a mention needs at least this score.
         verifier: the member that verifies; `None` leaves stage 4 out.
         verifier_threshold: the verifier denies what it finds less likely than this.
-        shots: demonstrations a sentence.
-        characters: their texts together hold at most so many.
+        shown: demonstrations a sentence.
         quorum: members that must answer a sentence; `None` needs all.
     """
 
@@ -54,8 +53,7 @@ class Rules:
     threshold: float
     verifier: str | None
     verifier_threshold: float
-    shots: int
-    characters: int = 640
+    shown: Shown
     quorum: int | None = None
 
 
@@ -132,7 +130,7 @@ class Pipeline:
     def _sentence(self, text: str, members: Sequence[Member]) -> Result:
         found = Retrieval()
         if self.pool is not None:
-            found = retrieve(text, members, self.labels, self.pool, self.rules.shots, self.rules.characters)
+            found = retrieve(text, members, self.labels, self.pool, self.rules.shown)
         costs = [("retrieval", *cost) for cost in found.usage]
         return self._fitting(text, members, found.demonstrations, costs)
 

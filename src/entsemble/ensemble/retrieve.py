@@ -40,13 +40,28 @@ def pre_extract(
     return tuple(c.surface for c in found.candidates), found.usage
 
 
-_CHOICE = 4
-"""For each demonstration wanted, how many of the most similar are looked at to find short enough ones."""
+_CHOICE = 8
+"""For each demonstration wanted, how many of the most similar are looked at to find fitting ones."""
 
 
-def retrieve(
-    text: str, members: Sequence[Member], labels: LabelSet, pool: PoolIndex, shots: int, characters: int
-) -> Retrieval:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How many demonstrations a sentence is shown.
+
+    Attributes:
+        shots: how many.
+        characters: how long their texts may be together: what is read costs more than anything else, and a long
+            demonstration is passed over for the next similar that leaves room for the others.
+        empty: the share of them that may show no mention. Where most sentences of a pool have none, as in tweets, the
+            most similar ones teach above all to say "none".
+    """
+
+    shots: int
+    characters: int = 640
+    empty: float = 0.25
+
+
+def retrieve(text: str, members: Sequence[Member], labels: LabelSet, pool: PoolIndex, shown: Shown) -> Retrieval:
     """Find demonstrations for `text`, pre-extracting its spans where the pool's similarity looks at spans.
 
     Args:
@@ -54,30 +69,30 @@ def retrieve(
         members: who pre-extracts.
         labels: asked for.
         pool: where demonstrations come from.
-        shots: how many.
-        characters: how long their texts may be together: what is read costs more than anything else, and a long
-            demonstration is passed over for the next similar that leaves room for the others.
+        shown: how many demonstrations, and which.
     """
     spans: tuple[Span, ...] = ()
     usage: tuple[tuple[str, Usage], ...] = ()
-    if pool.similarity == "span" and shots > 0:
+    if pool.similarity == "span" and shown.shots > 0:
         surfaces, usage = pre_extract(text, members, labels)
         spans = tuple(occurrences(one_line(text), surface)[0] for surface in surfaces)
-    hits = tuple(within(pool.search(Query(text, spans), _CHOICE * shots), shots, characters))
+    hits = tuple(within(pool.search(Query(text, spans), _CHOICE * shown.shots), shown))
     return Retrieval(tuple(demonstrate(hit.document, labels) for hit in reversed(hits)), usage, spans, hits)
 
 
-def within(hits: Sequence[Hit], shots: int, characters: int) -> list[Hit]:
-    """Of `hits`, best first, the best `shots` whose texts fit into `characters` together, in the same order.
+def within(hits: Sequence[Hit], shown: Shown) -> list[Hit]:
+    """Of `hits`, best first, the best that `shown` allows, in the same order.
 
     A text longer than twice its equal share is passed over, so that the first does not leave the others no room; where
     none fits, the most similar is shown alone.
     """
     chosen: list[Hit] = []
-    left = characters
+    left, empty = shown.characters, int(shown.empty * shown.shots)
     for hit in hits:
         size = len(hit.document.text)
-        if len(chosen) < shots and size <= min(left, 2 * characters // max(1, shots)):
+        fits = size <= min(left, 2 * shown.characters // max(1, shown.shots))
+        if len(chosen) < shown.shots and fits and (hit.document.mentions or empty):
             chosen.append(hit)
             left -= size
-    return chosen or list(hits[:1] if shots else [])
+            empty -= not hit.document.mentions
+    return chosen or list(hits[:1] if shown.shots else [])

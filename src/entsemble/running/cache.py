@@ -114,7 +114,7 @@ class ReplyCache:
             warnings.warn(f"{self._path}: replies are not kept any more: {error}", stacklevel=2)
 
 
-@dataclass(slots=True)
+@dataclass  # without slots: those of a `threading.local` are shared by all threads
 class _Chain(threading.local):
     """What this thread asked since a prompt that did not go on from the one before.
 
@@ -190,19 +190,19 @@ class CachedModel:
         of_json: Callable[[Any], Answer],
     ) -> list[Answer]:
         keys = {prompt: self._key(prompt, told) for prompt in prompts}
-        kept = {prompt: value for prompt, key in keys.items() if (value := self._cache.get(key)) is not None}
-        found = {prompt: of_json(json.loads(value)) for prompt, value in kept.items()}
+        kept = [self._cache.get(key) for key in keys.values()]
         chain = self._chain_of(prompts)
-        missing = [prompt for prompt in keys if prompt not in found]
-        if not missing:
+        known = [of_json(json.loads(value)) for value in kept if value is not None]
+        if len(known) == len(keys):
             chain.skipped.append(lambda: ask(list(keys)))
-            return [found[prompt] for prompt in prompts]
-        for again in chain.skipped:
-            again()
-        chain.skipped.clear()
-        for prompt, answer in zip(missing, ask(missing), strict=True):
-            found[prompt] = answer
-            self._cache.put(keys[prompt], json.dumps(to_json(answer)).encode())
+            found = dict(zip(keys, known, strict=True))
+        else:
+            for again in chain.skipped:
+                again()
+            chain.skipped.clear()
+            found = dict(zip(keys, ask(list(keys)), strict=True))
+            for prompt, answer in found.items():
+                self._cache.put(keys[prompt], json.dumps(to_json(answer)).encode())
         return [found[prompt] for prompt in prompts]
 
     def _chain_of(self, prompts: Sequence[str]) -> _Chain:
