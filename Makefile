@@ -38,8 +38,13 @@ format: $(DEV)
 docs: $(DOCS)           ## the documentation site, warnings are errors
 	$(BIN)/mkdocs build --strict
 
-bench: $(STAMP)         ## the committed measurements, made again (needs the corpora, takes an hour)
-	$(BIN)/python benchmarks/quality/run.py
+bench: $(STAMP)         ## the committed measurements, made again (needs the corpora, takes hours)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt matplotlib
+	$(BIN)/python -m benchmarks.quality.run
+	$(BIN)/python -m benchmarks.throughput.run
+	$(BIN)/python -m benchmarks.throughput.growth
+	$(BIN)/python -m benchmarks.quality.table
+	$(BIN)/python -m benchmarks.throughput.table
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -49,7 +54,7 @@ $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(DEV): $(STAMP) constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,hub]' \
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,hub,parquet]' \
 	  hypothesis import-linter mypy nervaluate pre-commit pytest pytest-xdist ruff seqeval
 	@touch $@
 

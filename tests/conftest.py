@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -23,6 +24,9 @@ from entsemble.prompting.template import template
 from entsemble.protocols import Encoder, LanguageModel, Vectors
 from entsemble.settings import environment
 from entsemble.types import LabelSet
+
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 @dataclass

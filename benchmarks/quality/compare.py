@@ -1,6 +1,6 @@
 """One setting against another, paired: what a default is chosen by.
 
-    python benchmarks/quality/compare.py retrieval [--only conll2003]
+    python -m benchmarks.quality.compare retrieval [--only conll2003]
 
 Chosen on training data alone: the pool and the sentences that are scored are drawn apart from each other from the
 training file of a corpus, so nothing here has seen a sentence that `run.py` reports on. Each variant's counts go to
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import sys
 import tempfile
@@ -22,8 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from run import ROOT, machine, revision
-
+from benchmarks.common import corpora, machine, revision
 from entsemble.assemble import Assembly, unannotated
 from entsemble.data.formats import read, write
 from entsemble.ensemble.document import Extracted
@@ -62,17 +60,26 @@ EXPERIMENTS = {
     ),
     "empty": Experiment(
         pool=2000,
-        sentences=120,
+        sentences=100,
         corpora=("wnut17",),
         variants={
             "at most a quarter": {"pool": {"empty": 0.25}},
             "any": {"pool": {"empty": 1.0}},
-            "no empty ones": {"pool": {"empty": 0.0}},
+        },
+    ),
+    "sure": Experiment(
+        pool=2000,
+        sentences=60,
+        corpora=("conll2003",),
+        variants={
+            "all are asked": {},
+            "0.9": {"classification": {"sure": 0.9}},
+            "0.6": {"classification": {"sure": 0.6}},
         },
     ),
     "retrieval": Experiment(
         pool=200,
-        sentences=80,
+        sentences=60,
         corpora=("conll2003",),
         variants={
             "sentence": {"pool": {"similarity": "sentence"}},
@@ -90,9 +97,7 @@ def main() -> None:
     parser.add_argument("experiment", choices=EXPERIMENTS)
     parser.add_argument("--only", help="corpora, separated by commas")
     given = parser.parse_args()
-    data = Path(os.environ.get("ENTSEMBLE_DATA", ROOT.parent / "shared" / "data"))
-    if not data.is_dir():
-        sys.exit(f"no corpora at {data}; name their folder with ENTSEMBLE_DATA")
+    data = corpora()
     experiment = EXPERIMENTS[given.experiment]
     for corpus in given.only.split(",") if given.only else experiment.corpora:
         pool, scored = draw(list(read(data / TRAIN[corpus])), experiment.pool, experiment.sentences)
@@ -116,7 +121,8 @@ def measure(pool: Sequence[Document], scored: Sequence[Document], overrides: Map
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
-        settings = load(overrides={**overrides, "pool": {**overrides.get("pool", {}), "path": path}})
+        own = {"pool": {**overrides.get("pool", {}), "path": path}, "cache": {"replies": False}}
+        settings = load(overrides={**overrides, **own})
         with Assembly(settings, environment()) as assembly:
             results = list(assembly.extractor().extract(map(unannotated, scored)))
     done = [r for r in results if isinstance(r, Extracted)]
@@ -131,6 +137,7 @@ def measure(pool: Sequence[Document], scored: Sequence[Document], overrides: Map
         "machine": machine(),
         "prompt_tokens_submitted": usage.prompt_tokens,
         "prompt_tokens_evaluated": usage.evaluated_tokens,
+        "model_calls": usage.calls,
         "counts": [[c.tp, c.fp, c.fn] for c in counts],
     }
 

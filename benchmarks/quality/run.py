@@ -1,6 +1,6 @@
 """The quality of the embedded default on real corpora, measured with the command line that users have.
 
-    python benchmarks/quality/run.py [--only conll2003,wnut17] [--again]
+    python -m benchmarks.quality.run [--only conll2003,wnut17] [--again]
 
 Needs the corpora: the folder that ENTSEMBLE_DATA names. Each corpus is one `entsemble evaluate` run; its report is
 written to `results/<name>.json` together with the command, the commit, the machine and the seed. What is there already
@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -21,9 +19,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-RESULTS = HERE / "results"
+from benchmarks.common import corpora, machine, revision
+
+RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +52,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="run again what is there already")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    data = Path(os.environ.get("ENTSEMBLE_DATA", ROOT.parent / "shared" / "data"))
-    if not data.is_dir():
-        sys.exit(f"no corpora at {data}; name their folder with ENTSEMBLE_DATA")
+    data = corpora()
     wanted = set(given.only.split(",")) if given.only else {c.name for c in CORPORA}
     for corpus in CORPORA:
         target = RESULTS / f"{corpus.name}.json"
@@ -82,27 +78,6 @@ def measure(corpus: Corpus, data: Path, seed: int) -> dict[str, object]:
             "machine": machine(),
             "report": _without_paths(json.loads(report.read_text()), data),
         }
-
-
-def machine() -> dict[str, object]:
-    """Where the figures were made."""
-    info = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-    return {
-        "cpu": names[0] if names else platform.processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
-
-
-def revision() -> str:
-    """The commit that is measured, with a plus where the sources differ from it."""
-    return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "src") else "")
-
-
-def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _without_paths(report: dict[str, object], data: Path) -> dict[str, object]:

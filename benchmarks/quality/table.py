@@ -1,6 +1,6 @@
 """Turns the committed results into the tables of README.md and docs/benchmarks.md.
 
-    python benchmarks/quality/table.py [--check]
+    python -m benchmarks.quality.table [--check]
 
 A table stands between `<!-- quality:begin -->` and `<!-- quality:end -->`, one of `compare.py`'s between
 `<!-- compare:retrieval:begin -->` and its end. `--check` changes nothing and fails where
@@ -11,50 +11,36 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import sys
 from pathlib import Path
 from typing import Any
 
-from compare import EXPERIMENTS
-
+from benchmarks.common import ROOT
+from benchmarks.pages import Table, filled
+from benchmarks.quality.compare import EXPERIMENTS
 from entsemble.evaluation.bootstrap import compare, interval
 from entsemble.evaluation.counts import Counts
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
-_BETWEEN = re.compile(r"(?<=<!-- )(?P<name>[\w:]+):begin -->\n.*?(?=<!-- (?P=name):end -->)", re.DOTALL)
 
 
 def main() -> None:
     """Write the tables, or check them."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    stale = []
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        fresh = _BETWEEN.sub(lambda m: f"{m['name']}:begin -->\n{_section(m['name'])}", text)
-        if fresh != text:
-            stale.append(page.name)
-            if not check:
-                page.write_text(fresh, encoding="utf-8")
-    if check and stale:
-        sys.exit(f"not what the results say: {', '.join(stale)}; run: python benchmarks/quality/table.py")
+    filled(PAGES, _section, "benchmarks.quality.table", parser.parse_args().check)
 
 
-def _section(name: str) -> str:
+def _section(name: str) -> Table | None:
     kind, _, experiment = name.partition(":")
     folder = HERE / "results" / experiment
     found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/*.json" if experiment else "*.json"))]
-    if not found:
-        return "\nNot measured yet.\n\n"
-    rows = quality(found) if kind == "quality" else comparison(found, experiment)
-    return "\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n\n"
+    if not found or kind not in {"quality", "compare"}:
+        return None
+    return quality(found) if kind == "quality" else comparison(found, experiment)
 
 
-def comparison(results: list[dict[str, Any]], experiment: str) -> list[list[str]]:
+def comparison(results: list[dict[str, Any]], experiment: str) -> Table:
     """A row a corpus and variant: F1, and the difference to the first variant, paired."""
     head = ["corpus", "variant", "F1", "95 % interval", "difference to the first", "95 % interval", "p"]
     head += ["tokens evaluated a sentence"]
@@ -78,7 +64,7 @@ def _counts(result: dict[str, Any]) -> list[Counts]:
     return [Counts(*one) for one in result["counts"]]
 
 
-def quality(results: list[dict[str, Any]]) -> list[list[str]]:
+def quality(results: list[dict[str, Any]]) -> Table:
     """A row a corpus."""
     members = sorted({name for r in results for name in r["report"]["members"]})
     head = ["corpus", "sentences", "F1", "95 % interval", *(f"{m} alone" for m in members)]

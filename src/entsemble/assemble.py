@@ -236,6 +236,8 @@ class Assembly:
             verifier=verification.member or None,
             verifier_threshold=verification.threshold,
             shown=self.shown(),
+            sure=self.settings.classification.sure,
+            verifier_sure=verification.sure,
             quorum=self.settings.quorum,
         )
 

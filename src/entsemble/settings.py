@@ -57,6 +57,7 @@ class ClassificationSettings(_Frozen):
 
     vote: str = "soft"
     threshold: float = Field(default=0.4, ge=0, le=1)
+    sure: float | None = Field(default=None, ge=0, le=1)
 
 
 class VerificationSettings(_Frozen):
@@ -64,6 +65,7 @@ class VerificationSettings(_Frozen):
 
     member: str = ""
     threshold: float = Field(default=0.5, ge=0, le=1)
+    sure: float | None = Field(default=None, ge=0, le=1)
 
 
 class EncoderSettings(_Frozen):

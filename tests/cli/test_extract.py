@@ -115,9 +115,9 @@ def test_limit_and_annotations_that_were_there(command: Command, pool_file: Path
         (["--config", "absent.toml"], 64, "cannot read the configuration absent.toml"),
         (["--preset", "huge", *ASKED], 64, "unknown preset 'huge'; known: embedded"),
         (["--pool", "absent.jsonl"], 65, "absent.jsonl: .*no such file"),
-        (["--format", "brat", *ASKED], 64, "brat is a pair of files"),
+        (["--format", "brat", *ASKED], 64, "brat cannot"),
         (["-o", "out.xyz", *ASKED], 64, "'out.xyz' tells no format"),
-        (["--from", "brat", *ASKED], 64, "brat is a pair of files"),
+        (["--from", "brat", *ASKED], 64, "brat cannot"),
     ],
 )
 def test_what_cannot_be_right(

@@ -32,7 +32,7 @@ def by_id(found: list[Document]) -> list[Document]:
 
 
 @given(st.lists(documents(), max_size=4, unique_by=lambda d: d.id))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_text_round_trips(made: list[Document]) -> None:
     with TemporaryDirectory() as folder:
         for name in ("x.jsonl", "x.json"):
@@ -44,7 +44,7 @@ def test_any_text_round_trips(made: list[Document]) -> None:
 
 
 @given(documents())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_conll_loses_no_mention(made: Document) -> None:
     clean = {
         Mention(m.start, m.end, m.label, m.text)
@@ -197,9 +197,9 @@ def test_html_is_escaped_and_loads_nothing() -> None:
 
 
 def test_streams_know_no_brat() -> None:
-    with pytest.raises(ConfigError, match="give its folder"):
+    with pytest.raises(ConfigError, match="give its path"):
         read_stream(io.StringIO(""), "x", "brat")
-    with pytest.raises(ConfigError, match="give a folder"):
+    with pytest.raises(ConfigError, match="give a path"):
         write_stream([], io.StringIO(), "brat")
 
 

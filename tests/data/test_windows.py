@@ -4,7 +4,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from entsemble.data.windows import sentences, whole_windows, window_documents, window_mentions, windows
@@ -23,7 +23,6 @@ def visible(text: str) -> str:
 
 
 @given(TEXTS, st.integers(1, 60))
-@settings(deadline=None)
 def test_windows_cover_all_but_blanks(text: str, limit: int) -> None:
     document = Document("d", text)
     found = windows(document, limit)
@@ -33,7 +32,6 @@ def test_windows_cover_all_but_blanks(text: str, limit: int) -> None:
 
 
 @given(TEXTS.filter(str.strip), st.integers(1, 60), st.data())
-@settings(deadline=None)
 def test_no_mention_is_cut(text: str, limit: int, data: st.DataObject) -> None:
     starts = data.draw(st.lists(st.integers(0, len(text) - 1), max_size=4))
     mentions = [mention_at(text, s, min(len(text), s + data.draw(st.integers(1, 90))), "X") for s in starts]

@@ -184,7 +184,7 @@ LEXICONS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(TEXTS, LEXICONS, st.sampled_from(sorted(VOTES)), st.sampled_from([0.0, 0.4, 0.7]), st.booleans(), st.data())
 def test_nothing_proposed_is_without_its_line(
     member: Made, text: str, lexicons: list[dict[str, str]], vote: str, threshold: float, nested: bool, data: Any

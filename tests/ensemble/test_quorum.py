@@ -86,3 +86,20 @@ def test_a_document_says_who_was_absent_and_its_record_is_the_same(member: Made,
     assert isinstance(result, Extracted)
     assert result.absent == {"b": "the server is gone"}
     assert from_record(document, to_record(result)) == result
+
+
+def test_a_member_that_is_absent_from_one_sentence_only(member: Made, places: LabelSet) -> None:
+    class Late(ScriptedModel):
+        def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
+            if "again" in prompts[0]:
+                raise ModelUnavailableError("gone")
+            return super().choose(prompts, options)
+
+    late = Member("b", Late("b", {"Ann": "person"}), template("ner-1"), template("zero-shot-1"))
+    pipeline = Pipeline([member("a", {"Ann": "person"}), late], places, None, rules(1))
+    for text in ("Ann left. Ann came again.", "Ann came again. Ann left."):
+        [result] = LocalExtractor(pipeline, LocalMapper(1), "en", {}).extract([Document("d", text)])
+        assert isinstance(result, Extracted)
+        assert [len(result.alone[name]) for name in "ab"] == [2, 1]
+        assert len(result.document.mentions) == 2
+        assert from_record(result.document, to_record(result)) == result

@@ -144,7 +144,7 @@ class LlamaCppModel:
         told = (fingerprint, engine.context, engine.parallel, engine.threads, engine.gpu_layers, _version())
         self.fingerprint = "llamacpp:" + ":".join(map(str, told))
         self._context = engine.context
-        self._server = _start(path, engine)
+        self._server = start(path, engine)
         self._slots = _Slots(engine.slots)
         self._turns = threading.Semaphore(engine.parallel)
         self._http = httpx.Client(base_url=self._server.listening_address, timeout=60, trust_env=False)
@@ -248,7 +248,9 @@ def _usage(answer: Mapping[str, Any]) -> Usage:
     )
 
 
-def _start(path: Path, engine: Engine) -> Any:  # noqa: ANN401 - untyped library
+def start(path: Path, engine: Engine) -> Any:  # noqa: ANN401 - untyped library
+    """A language model's engine, running as `engine` says; raises as `load_engine` does."""
+
     def configure(params: Any) -> None:  # noqa: ANN401 - untyped library
         params.n_ctx, params.n_parallel = engine.context * engine.slots, engine.slots
         params.kv_unified = False

@@ -60,7 +60,8 @@ def evaluate(gold: Path, report_path: Path | None, **shared: Any) -> None:  # no
             shown.step("documents", summary.documents, len(documents), summary.rates())
             results.append(result)
     parameters = None if None in known else sum(p or 0 for p in known)
-    names = [m.name for m in extractor.pipeline.members]
+    asked_all = settings.classification.sure is None  # else nobody knows what a member would have answered alone
+    names = [m.name for m in extractor.pipeline.members] if asked_all else []
     report = report_of(documents, results, names, summary.cost(parameters), settings.model_dump(mode="json"))
     if report_path is not None and str(report_path) == "-":
         click.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=1))

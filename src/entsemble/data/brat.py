@@ -21,6 +21,8 @@ from entsemble.data.source import Source
 from entsemble.errors import DataError
 from entsemble.types import Document, Mention
 
+ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
+
 _OTHER_LINES = "REAMN#*"
 _T_LINE = re.compile(r"(T[^\t]*)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?", re.DOTALL)
 _UNSAFE_IN_LABEL = re.compile(r"[\s%]")
@@ -41,6 +43,11 @@ def read_folder(folder: Path, options: ReadOptions) -> Iterator[Document]:
         ann = paths.get(stem + ".ann")
         text = Source.of_file(paths[stem + ".txt"]).text(keep_mark=True)
         yield _document(unquote(stem), text, Source.of_file(ann) if ann else None, options.discontinuous)
+
+
+def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # noqa: ARG001 - ids are names of files
+    """The documents of an archive, or the one whose `.txt` or `.ann` is at `path`."""
+    return read_archive(path, options) if path.name.lower().endswith(ARCHIVES) else read_pair(path, options)
 
 
 def read_pair(path: Path, options: ReadOptions) -> Iterator[Document]:
@@ -77,7 +84,7 @@ def read_archive(path: Path, options: ReadOptions) -> Iterator[Document]:
 
 
 def write_folder(documents: Iterable[Document], folder: Path) -> None:
-    """A pair a document in `folder`, which exists.
+    """A pair a document in `folder`, which is made.
 
     The file name is the id, percent-encoded so that it can be read back.
     Blanks and percent signs in labels are percent-encoded too, and line ends inside a mention become blanks in its
@@ -86,6 +93,7 @@ def write_folder(documents: Iterable[Document], folder: Path) -> None:
     Raises:
         DataError: two documents have one id, or an id is too long for a file name.
     """
+    folder.mkdir()
     for document in documents:
         name = _file_name(document.id)
         if (folder / f"{name}.txt").exists():

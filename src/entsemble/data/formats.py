@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
-from tempfile import mkdtemp
 from typing import BinaryIO, TextIO
 
-from entsemble.data import brat, conll, conll_writer, html, jsonl, plain, recognise, table
+from entsemble.data import brat, conll, conll_writer, html, jsonl, parquet, plain, recognise, table
 from entsemble.data.options import ReadOptions
 from entsemble.data.seen import Seen
 from entsemble.data.source import Source
@@ -24,32 +23,37 @@ Writer = Callable[[Iterable[Document], TextIO], None]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One way to store documents.
+    """One way to store documents: as text, which may come from a stream, or as what only a path can name.
 
     Attributes:
-        reader: documents of one file or stream; `None` where the format is only written or is no single file.
-        writer: documents into one text stream; `None` where the format is only read or is no single file.
+        reader: documents of one text file or stream.
+        writer: documents into one text stream.
+        path_reader: documents of a path, called by a name.
+        path_writer: documents to a path that does not exist.
     """
 
     reader: Reader | None = None
     writer: Writer | None = None
+    path_reader: Callable[[Path, ReadOptions, str], Iterator[Document]] | None = None
+    path_writer: Callable[[Iterable[Document], Path], None] | None = None
 
 
 OnError = Callable[[DataError], None]
 
 FORMATS: dict[str, Format] = {
-    "brat": Format(),  # a folder, a pair of files or an archive: see _read_brat and _write_brat
+    "brat": Format(path_reader=brat.read, path_writer=brat.write_folder),
     "conll": Format(conll.read, conll_writer.write),
     "csv": Format(table.read_csv),
     "html": Format(None, html.write),
     "json": Format(jsonl.read_array, jsonl.write_array),
     "jsonl": Format(jsonl.read_lines, jsonl.write_lines),
+    "parquet": Format(path_reader=parquet.read, path_writer=parquet.write),
     "text": Format(plain.read),
     "tsv": Format(table.read_tsv),
 }
 
-READABLE = tuple(n for n, f in FORMATS.items() if f.reader or n == "brat")
-WRITABLE = tuple(n for n, f in FORMATS.items() if f.writer or n == "brat")
+READABLE = tuple(n for n, f in FORMATS.items() if f.reader or f.path_reader)
+WRITABLE = tuple(n for n, f in FORMATS.items() if f.writer or f.path_writer)
 
 
 def read(
@@ -90,13 +94,13 @@ def read_stream(
 
     Raises:
         UnknownNameError: there is no such format.
-        ConfigError: brat, which is more than one file.
+        ConfigError: brat or Parquet, which are read where they lie.
         DataError: as for `read`.
     """
     source = Source.of_stream(stream, name)
     chosen = _known(format, READABLE) if format else None
     if chosen and chosen.reader is None:
-        raise ConfigError("brat is a pair of files a document and cannot come from a stream; give its folder")
+        raise ConfigError(f"{format} cannot come from a stream; give its path")
     return _unique(_read_source(source, format, options or ReadOptions()))
 
 
@@ -114,13 +118,16 @@ def write(documents: Iterable[Document], path: str | Path, format: str | None = 
     """
     target = Path(path)
     name = format or _named_by(target)
-    writer = _known(name, WRITABLE).writer
+    known = _known(name, WRITABLE)
+    if name == "brat" and target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise DataError("exists and is no empty folder; brat needs a new one", target)
     try:
-        if writer is None:
-            _write_brat(documents, target)
-        else:
-            with _replacing(target) as stream:
-                writer(documents, stream)
+        with _replacing(target) as temporary:
+            if known.path_writer:
+                known.path_writer(documents, temporary)
+            elif known.writer:
+                with temporary.open("w", encoding="utf-8", newline="\n") as stream:
+                    known.writer(documents, stream)
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror or error}; check the path", target) from error
 
@@ -130,11 +137,11 @@ def write_stream(documents: Iterable[Document], stream: TextIO, format: str) -> 
 
     Raises:
         UnknownNameError: there is no such format.
-        ConfigError: brat, which is more than one file.
+        ConfigError: brat or Parquet, which need a path.
     """
     writer = _known(format, WRITABLE).writer
     if writer is None:
-        raise ConfigError("brat is a pair of files a document and cannot go to a stream; give a folder")
+        raise ConfigError(f"{format} cannot go to a stream; give a path")
     writer(documents, stream)
 
 
@@ -207,9 +214,8 @@ def _read_file(path: Path, shown: str, name: str | None, options: ReadOptions) -
     if not path.exists():
         raise DataError("there is no such file; check the path", path)
     chosen = name or ("conll" if options.conll else recognise.of_file(path))
-    if chosen == "brat":
-        archive = path.name.lower().endswith(recognise.ARCHIVES)
-        return brat.read_archive(path, options) if archive else brat.read_pair(path, options)
+    if path_reader := FORMATS[chosen].path_reader:
+        return path_reader(path, options, shown)
     return _read_source(Source.of_file(path, shown), chosen, options)
 
 
@@ -230,31 +236,24 @@ def _unique(documents: Iterable[Document]) -> Iterator[Document]:
             yield document
 
 
-def _write_brat(documents: Iterable[Document], folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError("exists and is no empty folder; brat needs a new one", folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        brat.write_folder(documents, temporary)
-        temporary.chmod(0o755)
-        if folder.exists():
-            folder.rmdir()
-        temporary.rename(folder)
-    except BaseException:
-        rmtree(temporary, ignore_errors=True)
-        raise
-
-
 @contextmanager
-def _replacing(target: Path) -> Iterator[TextIO]:
-    """A text stream that becomes `target` when all went well, and vanishes otherwise."""
+def _replacing(target: Path) -> Iterator[Path]:
+    """A path for a file or folder that becomes `target` when all went well, and vanishes otherwise."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.part")
+    _remove(temporary)
     try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as stream:
-            yield stream
+        yield temporary
+        if temporary.is_dir() and target.exists():
+            target.rmdir()
         temporary.replace(target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

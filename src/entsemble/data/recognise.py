@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from entsemble.data import columns, table
+from entsemble.data import brat, columns, table
 from entsemble.data.source import HEAD_BYTES, Source
 from entsemble.errors import DataError
 
@@ -27,14 +27,13 @@ BY_ENDING = {
     ".md": "text",
     ".html": "html",
     ".htm": "html",
+    ".parquet": "parquet",
 }
-
-ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
 
 
 def by_ending(path: Path) -> str | None:
     """The format that a file's name tells, `None` where it tells nothing."""
-    if path.name.lower().endswith(ARCHIVES):
+    if path.name.lower().endswith(brat.ARCHIVES):
         return "brat"
     return BY_ENDING.get(path.suffix.lower())
 
@@ -48,7 +47,7 @@ def of_file(path: Path) -> str:
     named = by_ending(path)
     if named == "brat" or (named == "text" and path.with_suffix(".ann").exists()):
         return "brat"
-    if named in ("conll", "jsonl"):
+    if named in ("conll", "jsonl", "parquet"):
         return named
     return of_source(Source.of_file(path), named)
 

@@ -96,10 +96,10 @@ def _parts(documents: Iterable[Document], split: Split) -> Iterator[_Part]:
 
 
 def _joined(document: Document, pieces: Sequence[tuple[int, Result]]) -> Extracted:
-    members = [name for _, result in pieces[:1] for name in result.alone]
+    members = dict.fromkeys(name for _, result in pieces for name in result.alone)
     return Extracted(
         document=replace(document, mentions=tuple(m.shifted(at) for at, r in pieces for m in r.mentions)),
-        alone={name: tuple(m.shifted(at) for at, r in pieces for m in r.alone[name]) for name in members},
+        alone={name: tuple(m.shifted(at) for at, r in pieces for m in r.alone.get(name, ())) for name in members},
         proposed=tuple(span.shifted(at) for at, r in pieces for span in r.proposed),
         typed={span.shifted(at): label for at, r in pieces for span, label in r.typed.items()},
         verified={span.shifted(at): kept for at, r in pieces for span, kept in r.verified.items()},

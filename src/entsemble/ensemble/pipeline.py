@@ -46,6 +46,8 @@ class Rules:
         verifier: the member that verifies; `None` leaves stage 4 out.
         verifier_threshold: the verifier denies what it finds less likely than this.
         shown: demonstrations a sentence.
+        sure: a span that the smaller members type alike, each at least this probable, is not put to the larger ones.
+        verifier_sure: a span that all who were asked type alike, scored at least this, is not verified.
         quorum: members that must answer a sentence; `None` needs all.
     """
 
@@ -54,6 +56,8 @@ class Rules:
     verifier: str | None
     verifier_threshold: float
     shown: Shown
+    sure: float | None = None
+    verifier_sure: float | None = None
     quorum: int | None = None
 
 
@@ -182,18 +186,18 @@ class Pipeline:
         """Stages 3 and 4. What is voted no entity, or stays below the threshold anyway, is not verified."""
         if not candidates:
             return []
-        typed = classify(candidates, self.labels, prompts)
+        typed = classify(candidates, self.labels, prompts, self.rules.sure)
         costs += [("classification", *cost) for cost in typed.usage]
         verdicts = [self.rules.vote(ballots) for ballots in typed.ballots]
         yes: Sequence[float | None] = [None] * len(verdicts)
-        passing = [v.label != NONE_LABEL and self._reaches(v) for v in verdicts]
+        words = {x.name: x.readable for x in self.labels}
+        voted = [v.label != NONE_LABEL and self._reaches(v) for v in verdicts]
+        claims = [
+            Claim(c.surface, words[v.label] if entity else NONE_LABEL, entity and not self._unanimous(v))
+            for c, v, entity in zip(candidates, verdicts, voted, strict=True)
+        ]
         asked_last = [asked for asked in prompts if asked[0].name == self.rules.verifier]
-        if asked_last and any(passing):
-            words = {x.name: x.readable for x in self.labels}
-            claims = [
-                Claim(c.surface, words[v.label] if asked else NONE_LABEL, asked)
-                for c, v, asked in zip(candidates, verdicts, passing, strict=True)
-            ]
+        if asked_last and any(claim.asked for claim in claims):
             [(verifier, template, prompt)] = asked_last
             told = verify(claims, verifier, template, prompt)
             costs.append(("verification", verifier.name, told.usage))
@@ -202,6 +206,11 @@ class Pipeline:
 
     def _reaches(self, verdict: Verdict) -> bool:
         return verdict.score >= self.rules.threshold
+
+    def _unanimous(self, verdict: Verdict) -> bool:
+        """Whether all agree beyond what a verifier could add."""
+        sure = self.rules.verifier_sure
+        return sure is not None and verdict.score >= sure and all(b.best == verdict.label for b in verdict.ballots)
 
     def _denial(self, judged: _Judged) -> float | None:
         """The verifier's probability of yes, where it denies."""
@@ -239,12 +248,14 @@ class Pipeline:
         return Fate.KEPT, ""
 
     def _alone(self, text: str, judged: Sequence[_Judged], member: str) -> tuple[Mention, ...]:
-        """What `member` would answer with its own proposals and its own vote."""
+        """What `member` would answer with its own proposals and its own vote; nothing where it was not asked."""
         mentions = []
         for j in judged:
             if member not in j.candidate.members:
                 continue
             ballots: list[Ballot] = [b for b in j.verdict.ballots if b.member == member]
+            if not ballots:
+                continue
             verdict = self.rules.vote(ballots)
             if verdict.label != NONE_LABEL and self._reaches(verdict):
                 mentions += [_mention(text, span, verdict) for span in _places(text, j.candidate)]

@@ -1,0 +1,40 @@
+"""What every measurement says about itself, and where the corpora are."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def corpora() -> Path:
+    """The folder of the corpora, which ENTSEMBLE_DATA names."""
+    data = Path(os.environ.get("ENTSEMBLE_DATA", ROOT.parent / "shared" / "data"))
+    if not data.is_dir():
+        sys.exit(f"no corpora at {data}; name their folder with ENTSEMBLE_DATA")
+    return data
+
+
+def machine() -> dict[str, object]:
+    """Where the figures were made."""
+    info = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def revision() -> str:
+    """The commit that is measured, with a plus where the sources differ from it."""
+    return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "src") else "")
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()

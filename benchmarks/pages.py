@@ -1,0 +1,42 @@
+"""Tables of results within pages, between `<!-- name:begin -->` and `<!-- name:end -->`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+Table = list[list[str]]
+
+_BETWEEN = re.compile(r"(?<=<!-- )(?P<name>[\w:]+):begin -->\n.*?(?=<!-- (?P=name):end -->)", re.DOTALL)
+
+
+def rows(table: Table) -> str:
+    """The table as Markdown."""
+    return "".join("| " + " | ".join(row) + " |\n" for row in table)
+
+
+def filled(pages: Iterable[Path], section: Callable[[str], Table | None], module: str, check: bool) -> None:
+    """Write the sections that `section` knows, or, with `check`, exit with an error where a page says otherwise.
+
+    Args:
+        pages: Markdown files.
+        section: a section's name -> its table; `None` leaves the section as it is.
+        module: what makes the tables, for the error.
+        check: change nothing.
+    """
+
+    def fresh(match: re.Match[str]) -> str:
+        table = section(match["name"])
+        return match[0] if table is None else f"{match['name']}:begin -->\n\n{rows(table)}\n"
+
+    stale = []
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        if (now := _BETWEEN.sub(fresh, text)) != text:
+            stale.append(page.name)
+            if not check:
+                page.write_text(now, encoding="utf-8")
+    if check and stale:
+        sys.exit(f"not what the results say: {', '.join(stale)}; run: python -m {module}")

@@ -1,0 +1,157 @@
+"""Seconds a sentence: the pipeline, a plain EL4NER, and the engine alone.
+
+    python -m benchmarks.throughput.run [--sentences 100] [--parts 4]
+
+On sentences of CoNLL-2003's valid.txt, demonstrations from its train.txt, with the embedded default:
+
+- `ours`: the pipeline as users run it.
+- `plain`: the very requests that `ours` sent, one at a time, each prompt evaluated from its first token, both cores on
+  each. That is EL4NER as written down in the paper, on the same engine.
+- `ceiling`: the same requests with the same reuse, nothing done with the answers and nobody waiting for one.
+
+The sentences are cut into parts, and each part is measured in all three ways, one after the other, each in a process
+of its own: what slows the machine down for a while slows all three. Every part is kept in `results/parts/`, so a
+benchmark that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import corpora, machine, revision
+from benchmarks.throughput import engine
+from entsemble.assemble import Assembly, unannotated
+from entsemble.data.formats import read
+from entsemble.ensemble.document import Extracted
+from entsemble.settings import environment, load
+from entsemble.types import total
+
+RESULTS = Path(__file__).parent / "results"
+SEED = 0
+WAYS = ("ours", "plain", "ceiling")
+
+
+def main() -> None:
+    """Measure what is missing, then join the parts."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--sentences", type=int, default=100)
+    parser.add_argument("--parts", type=int, default=4)
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--part", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--requests", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.way:
+        print(json.dumps(measured(given.way, given.requests, given.sentences, given.parts, given.part)))
+        return
+    found = [part(i, given.sentences, given.parts) for i in range(given.parts)]
+    RESULTS.joinpath("ways.json").write_text(json.dumps(joined(found, given.sentences), indent=1) + "\n")
+
+
+def part(number: int, sentences: int, parts: int) -> dict[str, Any]:
+    """One part of the sentences in all ways."""
+    target = RESULTS / "parts" / f"{number}-of-{parts}.json"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        found: dict[str, Any] = {"commit": revision(), "machine": machine()}
+        with tempfile.TemporaryDirectory() as folder:
+            for way in WAYS:
+                print(f"part {number + 1} of {parts}: {way}", flush=True)
+                told = ["--sentences", sentences, "--parts", parts, "--part", number, "--way", way]
+                command = [sys.executable, "-m", "benchmarks.throughput.run", *told, "--requests", f"{folder}/requests"]
+                ran = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
+                found[way] = json.loads(ran.stdout.splitlines()[-1])
+        target.write_text(json.dumps(found, indent=1) + "\n")
+    return dict(json.loads(target.read_text()))
+
+
+def measured(way: str, kept: Path, sentences: int, parts: int, number: int) -> dict[str, Any]:
+    """One way, in this process."""
+    cores = len(os.sched_getaffinity(0))
+    if way == "ours":
+        seconds, evaluated, generated, submitted = ours(kept, sentences, parts, number)
+    else:
+        requests = engine.saved(kept)
+        members = len({r.model for r in requests})
+        run = engine.plainly if way == "plain" else engine.ceiling
+        seconds, evaluated, generated = run(requests, cores if way == "plain" else max(1, cores // members))
+        submitted = None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return {
+        "seconds": seconds,
+        "evaluated": evaluated,
+        "generated": generated,
+        "submitted": submitted,
+        "peak_mb": peak,
+    }
+
+
+def ours(kept: Path, sentences: int, parts: int, number: int) -> tuple[float, int, int, int]:
+    """The pipeline, its requests written down.
+
+    Returns:
+        Seconds, tokens evaluated, generated, submitted.
+    """
+    data = corpora()
+    gold = [d for d in read(data / "conll2003-4col/valid.txt") if d.text.strip()]
+    drawn = random.Random(SEED).sample(gold, sentences)[number::parts]
+    settings = load(
+        overrides={"pool": {"path": data / "conll2003-4col/train.txt"}, "cache": {"replies": False}},
+    )
+    with engine.recorded() as requests, Assembly(settings, environment()) as assembly:
+        extractor = assembly.extractor()
+        requests.clear()
+        began = time.perf_counter()
+        results = list(extractor.extract(map(unannotated, drawn)))
+        seconds = time.perf_counter() - began
+        engine.save(requests, kept)
+    usage = total(cost for r in results if isinstance(r, Extracted) for _, _, cost in r.costs)
+    return seconds, usage.evaluated_tokens, usage.generated_tokens, usage.prompt_tokens
+
+
+def joined(parts: list[dict[str, Any]], sentences: int) -> dict[str, Any]:
+    """The parts as one result.
+
+    The ceiling is the engine's rate applied to the tokens that `ours` evaluated: without the grammar its replies are
+    other tokens, and a few of them are not reused by the next prompt.
+    """
+    sums = {w: {k: sum(p[w][k] or 0 for p in parts) for k in ("seconds", "evaluated", "generated")} for w in WAYS}
+    a, b, c = (sums[w] for w in WAYS)
+    c["seconds"] *= (a["evaluated"] + a["generated"]) / (c["evaluated"] + c["generated"])
+    ratios = [_ratios(p) for p in parts]
+    return {
+        "command": f"python -m benchmarks.throughput.run --sentences {sentences} --parts {len(parts)}",
+        "commit": parts[-1]["commit"],
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        "machine": parts[-1]["machine"],
+        "seed": SEED,
+        "sentences": sentences,
+        "submitted": sum(p["ours"]["submitted"] for p in parts),
+        "ways": {w: {**sums[w], "peak_mb": max(p[w]["peak_mb"] for p in parts)} for w in WAYS},
+        "times_faster_than_plain": b["seconds"] / a["seconds"],
+        "share_of_ceiling": c["seconds"] / a["seconds"],
+        "by_part": ratios,
+    }
+
+
+def _ratios(part: dict[str, Any]) -> dict[str, float]:
+    a, b, c = (part[w] for w in WAYS)
+    rate = (a["evaluated"] + a["generated"]) / (c["evaluated"] + c["generated"])
+    return {
+        "times_faster_than_plain": b["seconds"] / a["seconds"],
+        "share_of_ceiling": c["seconds"] * rate / a["seconds"],
+    }
+
+
+if __name__ == "__main__":
+    main()

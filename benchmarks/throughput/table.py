@@ -1,0 +1,94 @@
+"""Turns the committed results into the tables and the plot of docs/benchmarks.md.
+
+    python -m benchmarks.throughput.table [--check]
+
+The plot needs matplotlib. `--check` changes nothing and fails where the page does not say what the results say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import ROOT
+from benchmarks.pages import Table, filled
+from benchmarks.throughput.growth import VALUES
+
+RESULTS = Path(__file__).parent / "results"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+PLOT = ROOT / "docs" / "images" / "growth.svg"
+
+
+def main() -> None:
+    """Write the tables and the plot, or check the tables."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    sections = {"throughput": ways, "growth": growth}
+    filled(PAGES, lambda name: sections[name]() if name in sections else None, "benchmarks.throughput.table", check)
+    if not check and (found := _grown()):
+        plot(found)
+
+
+def ways() -> Table | None:
+    """A row a way of evaluating the same requests."""
+    path = RESULTS / "ways.json"
+    if not path.exists():
+        return None
+    found = json.loads(path.read_text())
+    told = {
+        "ours": "entsemble",
+        "plain": "plain EL4NER: every prompt afresh, one at a time",
+        "ceiling": "the engine's ceiling",
+    }
+    head = ["way", "s a sentence", "tokens evaluated a sentence", "peak memory, MB", "time, entsemble = 1"]
+    table = [head, ["---"] * len(head)]
+    for way, figures in found["ways"].items():
+        n, ours = found["sentences"], found["ways"]["ours"]["seconds"]
+        row = [told[way], f"{figures['seconds'] / n:.2f}", f"{(figures['evaluated'] + figures['generated']) / n:.0f}"]
+        table.append([*row, str(figures["peak_mb"]), f"{figures['seconds'] / ours:.2f}"])
+    return table
+
+
+def growth() -> Table | None:
+    """A row a setting."""
+    found = _grown()
+    head = ["what varies", "", "sentences", "s a sentence", "tokens evaluated a sentence"]
+    table = [head, ["---"] * len(head)]
+    for r in found:
+        n = r["sentences"]
+        cost = [f"{r['seconds'] / n:.2f}", f"{r['prompt_tokens_evaluated'] / n:.0f}"]
+        table.append([r["what"], str(r["value"]), str(n), *cost])
+    return table if found else None
+
+
+def plot(found: Iterable[dict[str, Any]]) -> None:
+    """Seconds a sentence by each thing that varies."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "entsemble"
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, len(VALUES), figsize=(3 * len(VALUES), 2.6), sharey=True, layout="constrained")
+    for axis, what in zip(axes, VALUES, strict=True):
+        points = [(r["value"], r["seconds"] / r["sentences"]) for r in found if r["what"] == what]
+        axis.plot(*zip(*points, strict=True), marker="o", color="tab:blue")
+        axis.set_xlabel(what)
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("seconds a sentence")
+    PLOT.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PLOT, metadata={"Date": None})
+
+
+def _grown() -> list[dict[str, Any]]:
+    found = [json.loads(path.read_text()) for path in RESULTS.glob("growth/*.json")]
+    return sorted(found, key=lambda r: (list(VALUES).index(r["what"]), r["value"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Parquet: everything comes back, files from elsewhere are read, memory is bounded by groups of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from entsemble.data.formats import read, write, write_stream
+from entsemble.errors import ConfigError, DataError
+from entsemble.types import Document, Mention, Span
+
+arrow = pytest.importorskip("pyarrow")
+from pyarrow import parquet  # noqa: E402
+
+DOCUMENTS = [
+    Document(
+        "a",
+        "Ann left Oslo 👋.",
+        (Mention(0, 3, "person", "Ann", 0.75, {"m": "person", "n": "none"}), Mention(9, 13, "place", "Oslo")),
+        (Span(0, 3), Span(4, 8)),
+        {"page": 3, "tags": ["x"], "deep": {"a": None}},
+    ),
+    Document("b", ""),
+]
+
+
+def test_everything_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "out.parquet"
+    write(DOCUMENTS, path)
+    assert list(read(path)) == DOCUMENTS
+
+
+def test_many_rows_are_several_groups(tmp_path: Path) -> None:
+    path = tmp_path / "out.parquet"
+    many = [Document(str(i), f"Text {i}.") for i in range(2500)]
+    write(iter(many), path)
+    assert parquet.ParquetFile(path).num_row_groups == 3
+    assert list(read(path)) == many
+
+
+def test_a_file_from_elsewhere(tmp_path: Path) -> None:
+    path = tmp_path / "wild.parquet"
+    rows = [{"content": "Ann", "year": 1999, "meta": "no JSON"}, {"content": "Oslo", "year": None, "meta": None}]
+    parquet.write_table(arrow.Table.from_pylist(rows), path)
+    assert list(read(path)) == [
+        Document("wild.parquet:1", "Ann", meta={"year": 1999, "meta": "no JSON"}),
+        Document("wild.parquet:2", "Oslo"),
+    ]
+
+
+def test_a_row_without_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "wild.parquet"
+    parquet.write_table(arrow.Table.from_pylist([{"text": "Ann"}, {"text": None}]), path)
+    with pytest.raises(DataError, match=r"wild.parquet: row 2: there is no text"):
+        list(read(path))
+
+
+def test_what_is_no_parquet_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "broken.parquet"
+    path.write_text("PAR1 not really")
+    with pytest.raises(DataError, match=r"broken.parquet: no Parquet file"):
+        list(read(path))
+
+
+def test_a_writer_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "out.parquet"
+    write(DOCUMENTS, path)
+
+    def failing() -> Iterator[Document]:
+        yield from [Document(str(i), "x") for i in range(2000)]
+        raise DataError("in the middle")
+
+    with pytest.raises(DataError, match="in the middle"):
+        write(failing(), path)
+    assert list(read(path)) == DOCUMENTS
+    assert [p.name for p in tmp_path.iterdir()] == ["out.parquet"]
+
+
+def test_it_does_not_go_to_a_stream() -> None:
+    with pytest.raises(ConfigError, match="parquet cannot go to a stream; give a path"):
+        write_stream(DOCUMENTS, StringIO(), "parquet")
