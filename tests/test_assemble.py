@@ -219,5 +219,12 @@ def test_the_pool_s_characters_reach_the_pipeline(tmp_path: Path, pool_file: Pat
     assert [len(shown) for shown in result.demonstrations] == [1]
 
 
+@pytest.mark.parametrize(("length", "expected"), [(10, 240), (200, 600)])
+def test_the_characters_follow_the_pool(tmp_path: Path, length: int, expected: int) -> None:
+    documents = [Document("a", "x" * (length - 5)), Document("b", "x" * (length + 5))]
+    with assembly(tmp_path, pool={"shots": 3}) as made:
+        assert made.shown(documents) == Shown(3, expected, 0.25)
+
+
 def test_a_reader_without_the_answers() -> None:
     assert unannotated(Document("d", "Ann", (mention_at("Ann", 0, 3, "X"),), meta={"a": 1})).mentions == ()

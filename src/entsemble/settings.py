@@ -46,7 +46,7 @@ class PoolSettings(_Frozen):
 
     path: Path | None = None
     shots: int = Field(default=8, ge=0)
-    characters: int = Field(default=640, ge=1)
+    characters: int | None = Field(default=None, ge=1)
     empty: float = Field(default=0.25, ge=0, le=1)
     similarity: Literal["span", "sentence", "random"] = "sentence"
     spans: Literal["gold", "members"] = "gold"

@@ -48,7 +48,7 @@ def search(path: Path, text: str, **shared: Any) -> None:  # noqa: ANN401 - made
         documents = assembly.pool_documents()
         labels, members = assembly.labels(documents), assembly.members()
         index = assembly.pool_index(documents, labels, members)
-        found = retrieve(text, members, labels, index, assembly.shown())
+        found = retrieve(text, members, labels, index, assembly.shown(documents))
     console = Console(highlight=False)
     if index.similarity == "span":
         console.print(
