@@ -95,8 +95,9 @@ class Assembly:
             DataError: the pool cannot be read, or names labels that were not asked for.
             ModelError: a model cannot be had.
         """
+        rules = self._rules()
         documents = self.pool_documents()
-        rules = self._rules(documents)
+        rules = replace(rules, shown=self.shown(documents))
         labels = self.labels(documents)
         members = self.members()
         index = self.pool_index(documents, labels, members) if documents else None
@@ -232,7 +233,7 @@ class Assembly:
             told[f"member {m.name}"] = [m.model.fingerprint, astuple(m.template), astuple(m.zero_shot), m.weight]
         return {name: hashlib.sha256(json.dumps(value).encode()).hexdigest() for name, value in told.items()}
 
-    def _rules(self, pool: Sequence[Document]) -> Rules:
+    def _rules(self) -> Rules:
         verification = self.settings.verification
         names = [m.name or parse_model(m.model).name for m in self.settings.members]
         if verification.member and verification.member not in names:
@@ -244,7 +245,7 @@ class Assembly:
             threshold=self.settings.classification.threshold,
             verifier=verification.member or None,
             verifier_threshold=verification.threshold,
-            shown=self.shown(pool),
+            shown=self.shown(()),
             sure=self.settings.classification.sure,
             verifier_sure=verification.sure,
             quorum=self.settings.quorum,
