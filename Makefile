@@ -11,7 +11,7 @@ DOCS   := $(VENV)/.installed-docs
 demo: $(STAMP)          ## the main job, on the embedded models and a text that ships with the project
 	$(BIN)/entsemble demo
 
-test: $(DEV)            ## every test, the real embedded models included
+test: $(DEV)            ## the tests, the real embedded models included
 	$(BIN)/entsemble models pull smollm2-135m gemma-3-270m minilm-l6
 	$(BIN)/python -m pytest -m "not soak"
 
@@ -38,7 +38,7 @@ format: $(DEV)
 docs: $(DOCS)           ## the documentation site, warnings are errors
 	$(BIN)/mkdocs build --strict
 
-bench: $(STAMP)         ## the committed measurements, made again (needs the corpora, takes hours)
+bench: $(STAMP)         ## the measurements that are missing (needs the corpora, takes hours)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt matplotlib
 	$(BIN)/python -m benchmarks.quality.run
 	$(BIN)/python -m benchmarks.throughput.run

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from entsemble.assemble import Assembly, Watch, select_members, unannotated
+from entsemble.assemble import Assembly, Watch, select_members, unannotated, with_absolute_paths
 from entsemble.ensemble.document import Extracted
 from entsemble.ensemble.retrieve import Shown
 from entsemble.errors import ConfigError, DataError, EntsembleError, ModelUnavailableError, UnknownNameError
@@ -224,6 +224,14 @@ def test_the_characters_follow_the_pool(tmp_path: Path, length: int, expected: i
     documents = [Document("a", "x" * (length - 5)), Document("b", "x" * (length + 5))]
     with assembly(tmp_path, pool={"shots": 3}) as made:
         assert made.shown(documents) == Shown(3, expected, 0.25)
+
+
+def test_actors_are_given_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = load(overrides={"pool": {"path": "pool.jsonl"}, "members": [{"model": "own.gguf"}, {"model": "openai:x"}]})
+    told = with_absolute_paths(told)
+    assert told.pool.path == tmp_path.resolve() / "pool.jsonl"
+    assert [m.model for m in told.members] == [str(tmp_path.resolve() / "own.gguf"), "openai:x"]
 
 
 def test_a_reader_without_the_answers() -> None:

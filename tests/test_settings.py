@@ -135,3 +135,10 @@ def test_the_environment(tmp_path: Path) -> None:
 
 def test_no_settings_hold_a_key() -> None:
     assert "key" not in "".join(Settings().model_dump())
+
+
+def test_a_model_file_is_relative_to_the_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    names = ["own.gguf", "/abs/own.gguf", "hf:a/b:c.gguf", "smollm2-135m"]
+    path.write_text("".join(f'[[members]]\nmodel = "{name}"\n' for name in names))
+    assert [m.model for m in load(path).members] == [str(tmp_path / "own.gguf"), *names[1:]]

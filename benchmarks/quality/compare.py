@@ -35,6 +35,7 @@ SEED = 1
 TRAIN = {
     "conll2003": "conll2003-4col/train.txt",
     "wnut17": "wnut17/wnut17train.conll",
+    "crossner-ai": "crossner/ai/train.txt",
 }
 
 
@@ -78,14 +79,23 @@ EXPERIMENTS = {
         },
     ),
     "retrieval": Experiment(
-        pool=200,
-        sentences=60,
+        pool=100,
+        sentences=30,
         corpora=("conll2003",),
         variants={
             "sentence": {"pool": {"similarity": "sentence"}},
             "span, gold spans": {"pool": {"similarity": "span", "spans": "gold"}},
             "span, pre-extracted spans": {"pool": {"similarity": "span", "spans": "members"}},
             "random": {"pool": {"similarity": "random"}},
+        },
+    ),
+    "length": Experiment(
+        pool=70,
+        sentences=30,
+        corpora=("crossner-ai",),
+        variants={
+            "640 characters": {"pool": {"characters": 640}},
+            "as the pool": {},
         },
     ),
 }

@@ -39,9 +39,9 @@ CORPORA = (
     Corpus("conll2003", "conll2003-4col/train.txt", "conll2003-4col/valid.txt", 200),
     Corpus("wnut17", "wnut17/wnut17train.conll", "wnut17/emerging.dev.conll", 200),
     Corpus("crossner-ai", "crossner/ai/train.txt", "crossner/ai/dev.txt", 200),
-    Corpus("genia", "genia/genia.train.reconstructed.iob2", "genia/genia.dev.iob2", 100),
-    Corpus("zh-weibo", "zh-weibo/weiboNER_2nd_conll.train", "zh-weibo/weiboNER_2nd_conll.dev", 50),
-    Corpus("masakhaner-swa", "masakhaner1/swa/train.txt", "masakhaner1/swa/dev.txt", 50),
+    Corpus("genia", "genia/genia.train.reconstructed.iob2", "genia/genia.dev.iob2", 40),
+    Corpus("zh-weibo", "zh-weibo/weiboNER_2nd_conll.train", "zh-weibo/weiboNER_2nd_conll.dev", 40),
+    Corpus("masakhaner-swa", "masakhaner1/swa/train.txt", "masakhaner1/swa/dev.txt", 40),
 )
 
 

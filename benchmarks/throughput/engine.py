@@ -78,10 +78,10 @@ def plainly(requests: list[Request], threads: int) -> tuple[float, int, int]:
     Returns:
         Seconds, tokens evaluated, tokens generated.
     """
-    engines = _engines(requests, threads)
+    engines = _engines(requests, threads, slots=1)
     evaluated = generated = 0
     began = time.perf_counter()
-    for request in requests:
+    for request in _choices_together(requests):
         later = isinstance(request.body["prompt"], list)
         answer = engines[request.model].handle_completions({**request.body, "id_slot": 0, "cache_prompt": later})
         tokens = _tokens(answer)
@@ -95,7 +95,7 @@ def ceiling(requests: list[Request], threads: int) -> tuple[float, int, int]:
     Returns:
         Seconds, tokens evaluated, tokens generated.
     """
-    engines = _engines(requests, threads)
+    engines = _engines(requests, threads, slots=1 + max(r.body["id_slot"] for r in requests))
 
     def work(model: str) -> tuple[int, int]:
         evaluated = generated = 0
@@ -113,8 +113,19 @@ def ceiling(requests: list[Request], threads: int) -> tuple[float, int, int]:
     return time.perf_counter() - began, sum(c[0] for c in counts), sum(c[1] for c in counts)
 
 
-def _engines(requests: list[Request], threads: int) -> dict[str, Any]:
-    slots = 1 + max(r.body["id_slot"] for r in requests)
+def _choices_together(requests: list[Request]) -> list[Request]:
+    """In the recorded order, each question followed by its own branchings, whatever other threads asked in between."""
+    first: dict[tuple[str, str], int] = {}
+
+    def question(request: Request) -> int:
+        prompt = request.body["prompt"]
+        key = (request.model, prompt[0] if isinstance(prompt, list) else prompt)
+        return first.setdefault(key, len(first))
+
+    return sorted(requests, key=question)
+
+
+def _engines(requests: list[Request], threads: int, slots: int) -> dict[str, Any]:
     engine = llamacpp.Engine(slots=slots, threads=threads)
     return {model: llamacpp.start(Path(model), engine) for model in sorted({r.model for r in requests})}
 

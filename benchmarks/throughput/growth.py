@@ -1,4 +1,4 @@
-"""How the cost of a run grows: with documents, members, demonstrations, labels and the length of a sentence.
+"""How the cost of a run grows: with documents, sentences in flight, members, demonstrations, labels, and length.
 
     python -m benchmarks.throughput.growth [--sentences 12] [--only shots]
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from entsemble.types import Document, total
 
 RESULTS = Path(__file__).parent / "results" / "growth"
 SEED = 0
-SMALL, LARGE = {"model": "smollm2-135m"}, {"model": "gemma-3-270m"}
+MEMBERS = [{"model": "smollm2-135m"}, {"model": "gemma-3-270m"}]
 OWN = ("LOC", "MISC", "ORG", "PER")
 MORE = (
     *("animal", "award", "building", "chemical", "company", "crop", "currency", "disease", "drug", "event", "film"),
@@ -40,7 +41,9 @@ LENGTHS = {25: (15, 35), 75: (60, 90), 150: (135, 165), 300: (250, 350)}
 def settings(what: str, value: int) -> dict[str, Any]:
     """What is set other than by default."""
     if what == "members":
-        return {"members": [SMALL, LARGE, {**SMALL, "name": "third"}, {**LARGE, "name": "fourth"}][:value]}
+        return {"members": MEMBERS[:value]}
+    if what == "sentences in flight":
+        return {"workers": value}
     if what == "demonstrations":
         return {"pool": {"shots": value, "characters": 80 * value}}
     if what == "labels":
@@ -50,7 +53,8 @@ def settings(what: str, value: int) -> dict[str, Any]:
 
 VALUES: Mapping[str, Sequence[int]] = {
     "documents": (8, 16, 32),
-    "members": (1, 2, 3, 4),
+    "sentences in flight": (1, 2, 5, 8),
+    "members": (1, 2),
     "demonstrations": (0, 2, 4, 8, 16),
     "labels": (4, 8, 16, 32),
     "characters of a sentence": tuple(LENGTHS),
@@ -84,6 +88,8 @@ def measured(what: str, value: int, sentences: int) -> dict[str, Any]:
         results = [r for r in extractor.extract(map(unannotated, drawn)) if isinstance(r, Extracted)]
         seconds = time.perf_counter() - began
     usage = total(cost for r in results for _, _, cost in r.costs)
+    if len(results) < len(drawn):
+        sys.exit(f"{len(drawn) - len(results)} sentences failed")
     return {
         "what": what,
         "value": value,

@@ -60,8 +60,9 @@ def main() -> None:
 
 def part(number: int, sentences: int, parts: int) -> dict[str, Any]:
     """One part of the sentences in all ways."""
-    target = RESULTS / "parts" / f"{number}-of-{parts}.json"
-    if not target.exists():
+    target = RESULTS / "parts" / f"{sentences}-sentences-{number + 1}-of-{parts}.json"
+    told_before = json.loads(target.read_text()) if target.exists() else {}
+    if told_before.get("commit") != revision():
         target.parent.mkdir(parents=True, exist_ok=True)
         found: dict[str, Any] = {"commit": revision(), "machine": machine()}
         with tempfile.TemporaryDirectory() as folder:
@@ -112,10 +113,12 @@ def ours(kept: Path, sentences: int, parts: int, number: int) -> tuple[float, in
         extractor = assembly.extractor()
         requests.clear()
         began = time.perf_counter()
-        results = list(extractor.extract(map(unannotated, drawn)))
+        results = [r for r in extractor.extract(map(unannotated, drawn)) if isinstance(r, Extracted)]
         seconds = time.perf_counter() - began
         engine.save(requests, kept)
-    usage = total(cost for r in results if isinstance(r, Extracted) for _, _, cost in r.costs)
+    if len(results) < len(drawn):
+        sys.exit(f"{len(drawn) - len(results)} sentences failed")
+    usage = total(cost for r in results for _, _, cost in r.costs)
     return seconds, usage.evaluated_tokens, usage.generated_tokens, usage.prompt_tokens
 
 
@@ -128,6 +131,7 @@ def joined(parts: list[dict[str, Any]], sentences: int) -> dict[str, Any]:
     sums = {w: {k: sum(p[w][k] or 0 for p in parts) for k in ("seconds", "evaluated", "generated")} for w in WAYS}
     a, b, c = (sums[w] for w in WAYS)
     c["seconds"] *= (a["evaluated"] + a["generated"]) / (c["evaluated"] + c["generated"])
+    c |= {key: a[key] for key in ("evaluated", "generated")}
     ratios = [_ratios(p) for p in parts]
     return {
         "command": f"python -m benchmarks.throughput.run --sentences {sentences} --parts {len(parts)}",

@@ -109,10 +109,11 @@ class Assembly:
         """The same ensemble on a Ray cluster; see `extractor`. Pool and models are prepared here first."""
         asked = self.settings.ray
         threads = self.settings.threads or max(1, int(asked.cpus) // max(1, len(self.settings.members)))
-        settings = self.settings.model_copy(update={"threads": threads})
+        settings = with_absolute_paths(self.settings).model_copy(update={"threads": threads})
         with Assembly(settings, self.environment, self.watch) as here:
             configuration = here.extractor().configuration
         cluster = RayCluster(asked.actors, asked.cpus, asked.gpus, asked.batch, asked.address)
+        cluster.connected()  # before anybody else looks after signals
         return RayExtractor(partial(_on_actor, settings), cluster, configuration)
 
     def pool_documents(self) -> list[Document]:
@@ -224,11 +225,13 @@ class Assembly:
         told = self.settings.model_dump(mode="json", exclude={"workers", "threads", "cache", "ray", "members", "pool"})
         told["pool"] = self.settings.pool.model_dump(mode="json", exclude={"path"})
         told["labels"] = [[x.name, x.readable, x.definition] for x in pipeline.labels] + [pipeline.labels.nested]
+        told["members"] = [m.name for m in pipeline.members]
         told["entsemble"] = __version__
         if pipeline.pool is not None:
             shown = ((d.text, [(m.start, m.end, m.label) for m in d.mentions]) for d in pipeline.pool.documents)
             told["pool's sentences"] = list(shown)
             told["encoder"] = self.encoder().fingerprint
+            told["tagger"] = pipeline.pool.tagger.name if pipeline.pool.similarity == "span" else ""
         for m in pipeline.members:
             told[f"member {m.name}"] = [m.model.fingerprint, astuple(m.template), astuple(m.zero_shot), m.weight]
         return {name: hashlib.sha256(json.dumps(value).encode()).hexdigest() for name, value in told.items()}
@@ -343,6 +346,18 @@ class Assembly:
 def _on_actor(settings: Settings) -> LocalExtractor:
     """An ensemble for as long as the process lives, kept in the places of the machine that it runs on."""
     return Assembly(settings, environment()).extractor()
+
+
+def with_absolute_paths(settings: Settings) -> Settings:
+    """The same settings where the working folder is another."""
+    path = settings.pool.path and settings.pool.path.resolve()
+    sources = [parse_model(m.model).source for m in settings.members]
+    members = tuple(
+        m.model_copy(update={"model": str(source.resolve())}) if isinstance(source, Path) else m
+        for m, source in zip(settings.members, sources, strict=True)
+    )
+    pool = settings.pool.model_copy(update={"path": path})
+    return settings.model_copy(update={"pool": pool, "members": members})
 
 
 def select_members(settings: Settings, models: Sequence[str]) -> Settings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from entsemble.data.jsonl import from_json, to_json
@@ -16,7 +16,7 @@ from entsemble.ensemble.record import from_record, key_of, to_record
 from entsemble.errors import ModelError
 from entsemble.running.journal import Journal, resumed
 from entsemble.running.local import LocalMapper
-from entsemble.running.ray_data import RayCluster, Work
+from entsemble.running.ray_data import EXECUTION, RayCluster, Work
 from entsemble.types import Document
 
 Results = Iterator[Extracted | Failed]
@@ -97,7 +97,7 @@ class RayExtractor:
 
     def extract(self, documents: Iterable[Document], journal: Journal | None = None) -> Results:
         """See `Extractor.extract`."""
-        return _through(journal, self._run, documents)
+        return _through(journal, self._run, documents, EXECUTION)
 
     def stop(self) -> None:
         """See `Extractor.stop`. What the actors were given and did not finish is left to a later run."""
@@ -108,6 +108,8 @@ class RayExtractor:
 
         def written() -> Iterator[str]:
             for document in documents:
+                if self._stopping:
+                    return
                 waiting.append(document)
                 yield json.dumps(to_json(document))
 
@@ -136,7 +138,10 @@ def _work(extractor: LocalExtractor) -> Work:
 
 
 def _through(
-    journal: Journal | None, run: Callable[[Iterable[Document]], Results], documents: Iterable[Document]
+    journal: Journal | None,
+    run: Callable[[Iterable[Document]], Results],
+    documents: Iterable[Document],
+    ahead: int = 256,
 ) -> Results:
     """Run what the journal does not hold, and record it."""
     if journal is None:
@@ -150,6 +155,6 @@ def _through(
 
     def known(document: Document) -> Extracted | Failed | None:
         record = journal.get(key_of(document))
-        return None if record is None else from_record(document, record)
+        return None if record is None else replace(from_record(document, record), earlier=True)
 
-    return resumed(documents, known, recorded)
+    return resumed(documents, known, recorded, ahead)

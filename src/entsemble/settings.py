@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +17,7 @@ from entsemble.errors import ConfigError, UnknownNameError
 
 DEFAULT_PRESET = "embedded"
 _PRESETS = files("entsemble") / "presets"
+_REMOTE = re.compile("hf:|openai:")
 
 
 class _Frozen(BaseModel):
@@ -187,7 +189,17 @@ def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     pool = values.get("pool")
     if isinstance(pool, dict) and isinstance(pool.get("path"), str):
         values = values | {"pool": pool | {"path": folder / Path(pool["path"]).expanduser()}}
+    members = values.get("members")
+    if isinstance(members, list):
+        values = values | {"members": [_anchored_member(m, folder) for m in members]}
     return values
+
+
+def _anchored_member(member: object, folder: Path) -> object:
+    model = member.get("model") if isinstance(member, dict) else None
+    if isinstance(member, dict) and isinstance(model, str) and model.endswith(".gguf") and not _REMOTE.match(model):
+        return member | {"model": str(folder / Path(model).expanduser())}
+    return member
 
 
 def _over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

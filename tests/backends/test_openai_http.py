@@ -103,6 +103,34 @@ def test_generate() -> None:
     assert bodies[0]["grammar"] == bodies[0]["structured_outputs"]["grammar"] == 'root ::= "x"'
 
 
+def test_one_refused_grammar_does_not_change_how_the_others_are_asked() -> None:
+    asked: list[bool] = []
+
+    def answer(_: str, body: dict[str, Any]) -> Answer:
+        asked.append("grammar" in body)
+        if "grammar" in body and body["prompt"] == "odd":
+            return 400, {"error": {"message": "no such character"}}
+        return said("x")
+
+    with serving(answer) as model:
+        for prompt in ("a", "odd", "b"):
+            model.generate([prompt], max_tokens=9, constraint='root ::= "x"')
+    assert asked == [True, True, False, True]
+
+
+def test_a_server_without_grammars_is_asked_once() -> None:
+    asked: list[bool] = []
+
+    def answer(_: str, body: dict[str, Any]) -> Answer:
+        asked.append("grammar" in body)
+        return (400, {"error": {"message": "unknown argument"}}) if "grammar" in body else said("x")
+
+    with serving(answer) as model:
+        for prompt in ("a", "b"):
+            model.generate([prompt], max_tokens=9, constraint='root ::= "x"')
+    assert asked == [True, False, False]
+
+
 def test_generate_by_chat() -> None:
     def answer(path: str, body: dict[str, Any]) -> Answer:
         assert path == "/v1/chat/completions"

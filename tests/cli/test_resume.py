@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,58 @@ class TestTheCommand:
         assert "going on: 5 documents are done already" in again.err
         assert len(ran) == 10 + 2  # the two sentences of d3
         assert [json.loads(x)["id"] for x in output.read_text().splitlines()] == [f"d{i}" for i in range(6)]
+        assert not list(tmp_path.glob(".out*"))
+
+    def test_a_brat_folder_of_a_run_with_failures_is_replaced(
+        self, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source, output = lines(tmp_path / "in.jsonl", 3), tmp_path / "out"
+        run = Pipeline.run
+
+        def failing(self: Pipeline, text: str) -> Result:
+            if "Ann 1" in text:
+                raise ModelUnavailableError("gone")
+            return run(self, text)
+
+        asked = ("extract", source, "-o", output, "--format", "brat", "--labels", "person,location")
+        with monkeypatch.context() as patch:
+            patch.setattr(Pipeline, "run", failing)
+            assert command(*asked).code == 1
+        assert len(list(output.glob("*.txt"))) == 2
+        again = command(*asked)
+        assert again.code == 0, again.err
+        assert "3 documents (2 by an earlier run), 2 sentences" in again.told
+        assert len(list(output.glob("*.txt"))) == 3
+        assert "no empty folder" in command(*asked).told
+
+    def test_a_folder_where_a_file_shall_be_is_said_at_once(self, command: Command, tmp_path: Path) -> None:
+        source, output = lines(tmp_path / "in.jsonl", 3), tmp_path / "out.jsonl"
+        output.mkdir()
+        ran = command("extract", source, "-o", output, "--format", "jsonl", *self.ASKED)
+        assert (ran.code, "is a folder" in ran.told) == (65, True)
+
+    def test_documents_without_a_member_are_done_again_with_all(
+        self, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source, output = lines(tmp_path / "in.jsonl", 4), tmp_path / "out.jsonl"
+        config = tmp_path / "run.toml"
+        config.write_text("quorum = 1\n")
+        run = Pipeline.run
+
+        def absent(self: Pipeline, text: str) -> Result:
+            found = run(self, text)
+            return replace(found, absent={"gemma-3-270m": "gone"}) if "Ann 2" in text else found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Pipeline, "run", absent)
+            first = command("extract", source, "-o", output, *self.ASKED, "--config", config)
+        assert first.code == 0
+        assert "the same command again" in first.told
+        assert [json.loads(x).get("meta") for x in output.read_text().splitlines()].count(None) == 3
+        again = command("extract", source, "-o", output, "--labels", "person,location", "--config", config)
+        assert again.code == 0
+        assert "going on: 3 documents are done already" in again.err
+        assert "absent" not in output.read_text()
         assert not list(tmp_path.glob(".out*"))
 
     def test_another_configuration_is_said_and_done_afresh(

@@ -77,6 +77,8 @@ def test_tokens_and_votes(tmp_path: Path) -> None:
         ('{"text": "ab", "mentions": {}}', r":2: `mentions` must be a list"),
         ('{"text": "ab", "id": [1]}', r":2: `id` must be"),
         ('{"text": "\\ud83d"}', r":2: the text holds half of a surrogate"),
+        ('{"text": "a", "title": "\\ud83d"}', r":2: what stands beside the text holds half of a surrogate"),
+        ('{"text": "a", "id": "\\udc00"}', r":2: what stands beside the text holds half of a surrogate"),
         ('{"text": "ab", "tokens": [[0, 3]]}', r":2: token 1: \[0, 3\)"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from io import StringIO
 from pathlib import Path
 
@@ -43,12 +44,18 @@ def test_many_rows_are_several_groups(tmp_path: Path) -> None:
 
 def test_a_file_from_elsewhere(tmp_path: Path) -> None:
     path = tmp_path / "wild.parquet"
-    rows = [{"content": "Ann", "year": 1999, "meta": "no JSON"}, {"content": "Oslo", "year": None, "meta": None}]
+    rows = [
+        {"content": "Ann", "year": 1999, "meta": "no JSON", "on": date(2026, 1, 2), "raw": b"\x01\xff"},
+        {"content": "Oslo", "year": None, "meta": None, "on": None, "raw": None},
+    ]
     parquet.write_table(arrow.Table.from_pylist(rows), path)
-    assert list(read(path)) == [
-        Document("wild.parquet:1", "Ann", meta={"year": 1999, "meta": "no JSON"}),
+    found = list(read(path))
+    assert found == [
+        Document("wild.parquet:1", "Ann", meta={"year": 1999, "meta": "no JSON", "on": "2026-01-02", "raw": "01ff"}),
         Document("wild.parquet:2", "Oslo"),
     ]
+    write(found, tmp_path / "out.jsonl")
+    assert list(read(tmp_path / "out.jsonl")) == found
 
 
 def test_a_row_without_text_is_named(tmp_path: Path) -> None:

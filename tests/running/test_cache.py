@@ -135,6 +135,16 @@ def _hammer(path: Path, seed: int) -> None:
     cache.close()
 
 
+def test_many_short_runs_stay_within_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "replies.sqlite"
+    for run in range(20):
+        cache = ReplyCache(path, 1 << 20)
+        for i in range(30):
+            cache.put(f"{run} {i}".encode(), b"x" * 10_000)
+        assert cache._bytes() < 1.5 * (1 << 20)
+        cache.close()
+
+
 def test_two_processes_share_one_file(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     path = tmp_path / "replies.sqlite"

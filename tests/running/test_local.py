@@ -69,6 +69,21 @@ def test_an_error_among_the_inputs_comes_through() -> None:
         list(LocalMapper(2).map(lambda i: i, inputs()))
 
 
+def test_after_a_stop_nothing_more_begins() -> None:
+    mapper, begun = LocalMapper(2), []
+
+    def work(i: int) -> int:
+        begun.append(i)
+        if i == 1:
+            mapper.stop()
+        time.sleep(0.02)
+        return i
+
+    results = list(mapper.map(work, range(100)))
+    assert results == sorted(begun)
+    assert len(begun) <= 4
+
+
 def test_who_stops_early_leaves_no_thread_behind() -> None:
     results = LocalMapper(2).map(lambda i: i, range(1000))
     assert next(results) == 0

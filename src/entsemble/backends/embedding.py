@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from entsemble.backends.llamacpp import load_engine
+from entsemble.backends.llamacpp import engine_version, load_engine
 from entsemble.errors import BadReplyError, MissingExtraError
 from entsemble.protocols import Vectors
 
@@ -28,8 +29,9 @@ class LlamaCppEncoder:
     """
 
     def __init__(self, path: Path, *, fingerprint: str, threads: int = 2, batch: int = 64) -> None:
-        self.fingerprint = f"llamacpp-encoder:{fingerprint}"
+        self.fingerprint = f"llamacpp-encoder:{fingerprint}:{engine_version()}"
         self._batch = batch
+        self._turn = threading.Lock()
 
         def configure(params: Any) -> None:  # noqa: ANN401 - untyped library
             params.embedding = True
@@ -41,7 +43,8 @@ class LlamaCppEncoder:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode`."""
-        parts = [self._encode(texts[i : i + self._batch]) for i in range(0, len(texts), self._batch)]
+        with self._turn:  # texts that happen to come together would share a batch, and round otherwise
+            parts = [self._encode(texts[i : i + self._batch]) for i in range(0, len(texts), self._batch)]
         return np.concatenate(parts) if parts else np.zeros((0, 1), dtype=np.float32)
 
     def _encode(self, texts: Sequence[str], limit: int = _MAX_CHARACTERS) -> Vectors:

@@ -79,7 +79,7 @@ class _Slots:
         try:
             yield slot.number, holds
         except BaseException:
-            slot.anchor = None
+            slot.anchor, slot.used = None, 0  # so that this thread takes it again, and none that another goes on in
             raise
         finally:
             with self._free:
@@ -141,7 +141,7 @@ class LlamaCppModel:
     ) -> None:
         engine = engine or Engine()
         self.name, self.parameters = name, parameters
-        told = (fingerprint, engine.context, engine.parallel, engine.threads, engine.gpu_layers, _version())
+        told = (fingerprint, engine.context, engine.parallel, engine.threads, engine.gpu_layers, engine_version())
         self.fingerprint = "llamacpp:" + ":".join(map(str, told))
         self._context = engine.context
         self._server = start(path, engine)
@@ -229,7 +229,7 @@ class LlamaCppModel:
         raise BadReplyError(f"{self.name}: the engine refused a request: {error.get('message', error)}")
 
 
-def _version() -> str:
+def engine_version() -> str:
     """The engine's: another may answer otherwise in the second digit."""
     try:
         return metadata.version("xllamacpp")

@@ -77,6 +77,7 @@ class OpenAIModel:
         self._shown = self._http.shown
         self._pool = ThreadPoolExecutor(traffic.concurrency, thread_name_prefix=f"entsemble-{name}")
         self._choosing, self._top = choose, _TOP
+        self._known: set[str] = set()
         self._able = {
             "grammar": True,
             "logprobs": choose in ("auto", "logprobs"),
@@ -131,9 +132,9 @@ class OpenAIModel:
         if constraint is not None and self._able["grammar"]:
             grammar = {"grammar": constraint, "structured_outputs": {"grammar": constraint}}
             try:
-                return self._reply(prompt, max_tokens, {**extra, **grammar})
+                return self._worked("grammar", self._reply(prompt, max_tokens, {**extra, **grammar}))
             except _RefusedError:
-                self._able["grammar"] = False
+                self._failed("grammar")
         return self._reply(prompt, max_tokens, extra)
 
     def _reply(self, prompt: str, max_tokens: int, extra: Mapping[str, Any]) -> Reply:
@@ -190,15 +191,16 @@ class OpenAIModel:
                 return self._top_tokens(prompt, spent)
             if self._choosing == "logprobs":
                 raise
-            self._able["logprobs"] = False
+            self._failed("logprobs")
             return None
         spent.append(usage)
         top = _listed(choice.get("logprobs"))
         if not top:
             if self._choosing == "logprobs":
                 raise BadReplyError(f"{self._shown} gives no log-probabilities; choose with 'auto' or 'guided'")
-            self._able["logprobs"] = False
-        return top or None
+            self._failed("logprobs")
+            return None
+        return self._worked("logprobs", top)
 
     def _logprobs_arguments(self) -> dict[str, Any]:
         return {"logprobs": self._top} if self._api == "completions" else {"logprobs": True, "top_logprobs": self._top}
@@ -209,11 +211,11 @@ class OpenAIModel:
         reply = None
         if self._able["guided"]:
             try:
-                reply = self._reply(prompt, longest + 1, _only(options))
+                reply = self._worked("guided", self._reply(prompt, longest + 1, _only(options)))
             except _RefusedError:
                 if self._choosing == "guided":
                     raise
-                self._able["guided"] = False
+                self._failed("guided")
         if reply is None:
             reply = self._reply(prompt, longest // 2 + 4, {"stop": ["\n"]} if self._api == "completions" else {})
         spent.append(reply.usage)
@@ -221,6 +223,16 @@ class OpenAIModel:
         if said is None:
             return (-math.log(len(options)),) * len(options)
         return tuple(0.0 if i == said else -math.inf for i in range(len(options)))
+
+    def _worked(self, way: str, result: Result) -> Result:
+        """`result`, and that the server knows this way of asking."""
+        self._known.add(way)
+        return result
+
+    def _failed(self, way: str) -> None:
+        """The server refused this way: for good where it never took it, else for the one request."""
+        if way not in self._known:
+            self._able[way] = False
 
     def _ask(self, prompt: str, max_tokens: int, extra: Mapping[str, Any]) -> tuple[dict[str, Any], Usage]:
         """The first choice of the server's answer, and what it cost."""
@@ -316,7 +328,7 @@ def _listed(logprobs: object) -> dict[str, float]:
     if not isinstance(logprobs, dict):
         return top
     if isinstance(content := logprobs.get("content"), list) and content:
-        pairs = [(entry.get("token"), entry.get("logprob")) for entry in content[0].get("top_logprobs") or ()]
+        pairs = [(entry.get("token"), entry.get("logprob")) for entry in _top_of(content[0])]
     elif isinstance(legacy := logprobs.get("top_logprobs"), list) and legacy and isinstance(legacy[0], dict):
         pairs = list(legacy[0].items())
     else:
@@ -325,6 +337,11 @@ def _listed(logprobs: object) -> dict[str, float]:
         if isinstance(token, str) and isinstance(value, (int, float)) and math.isfinite(value):
             top[token] = max(float(value), top.get(token, -math.inf))
     return top
+
+
+def _top_of(position: object) -> list[dict[str, Any]]:
+    top = position.get("top_logprobs") if isinstance(position, dict) else None
+    return [entry for entry in top if isinstance(entry, dict)] if isinstance(top, list) else []
 
 
 def _only(options: Sequence[str]) -> dict[str, Any]:

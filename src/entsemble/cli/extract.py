@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,15 @@ from entsemble.extractor import Extractor
 from entsemble.running.journal import Journal
 from entsemble.settings import environment
 from entsemble.types import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What is told beside the mentions: of how many documents, with the ledger, and whether a later run may go on."""
+
+    number: int | None
+    ledger: bool
+    resumable: bool
 
 
 @click.command()
@@ -54,18 +64,20 @@ def extract(
         journal = stack.enter_context(closing(Journal(output))) if output else None
         assembly = stack.enter_context(Assembly(asked.settings(), environment(), shown.watch()))
         extractor: Extractor = assembly.ray_extractor() if runner == "ray" else assembly.extractor()
-        if journal:
-            _say_what_is_done(*journal.begin(extractor.configuration), quiet=asked.quiet)
+        held, changed = journal.begin(extractor.configuration) if journal else (0, [])
+        _say_what_is_done(held, changed, quiet=asked.quiet)
         stopping = stack.enter_context(interruptible(extractor.stop))
         documents = islice(_documents(inputs, asked.input_format, summary), asked.limit)
         results = extractor.extract((unannotated(d) for d in documents), journal)
         number = _number(inputs, asked)
-        found = _found(results, summary, shown, stopping, number=number, ledger=ledger)
+        summary.started = time.perf_counter()
+        told = Telling(number=number, ledger=ledger, resumable=journal is not None)
+        found = _found(results, summary, shown, stopping, told)
         if output is None:
             write_stream(found, sys.stdout, output_format or "jsonl")
         else:
-            write(found, output, output_format)
-        if journal and not summary.failures:
+            write(found, output, output_format, again=held > 0)
+        if journal and not summary.failures and not summary.absent:
             journal.remove()
     _report(summary, as_json=as_json, quiet=asked.quiet, resumable=output is not None)
     if summary.failures:
@@ -113,20 +125,18 @@ def _found(
     summary: Summary,
     shown: Display,
     stopping: threading.Event,
-    *,
-    number: int | None,
-    ledger: bool,
+    told: Telling,
 ) -> Iterator[Document]:
     """The documents that were done; what failed is reported and counted."""
     for result in results:
         summary.add(result)
-        shown.step("documents", summary.documents, number, summary.rates())
+        shown.step("documents", summary.documents, told.number, summary.rates())
         if isinstance(result, Failed):
             stderr().print(f"entsemble: {result.document.id}: {result.error}", style="red", markup=False)
         else:
-            yield _told(result, ledger=ledger)
+            yield _told(result, ledger=told.ledger)
     if stopping.is_set():
-        raise StoppedError(summary.documents)
+        raise StoppedError(summary.documents, resumable=told.resumable)
 
 
 def _told(result: Extracted, *, ledger: bool) -> Document:
@@ -145,6 +155,8 @@ def _report(summary: Summary, *, as_json: bool, quiet: bool, resumable: bool) ->
         click.echo(json.dumps(summary.to_json(), ensure_ascii=False), err=True)
     elif not quiet:
         click.echo(summary.line(), err=True)
+    if summary.absent and resumable:
+        click.echo("the same command again does the documents without a member with all of them", err=True)
     if summary.failures:
         again = "; the same command again tries these alone" if resumable else ""
         click.echo(f"{len(summary.failures)} inputs failed; the messages above say which and why{again}", err=True)

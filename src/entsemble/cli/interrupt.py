@@ -17,13 +17,14 @@ class StoppedError(EntsembleError):
 
     exit_code = 130
 
-    def __init__(self, documents: int) -> None:
-        super().__init__(f"stopped after {documents} documents; run the same command again to go on from there")
+    def __init__(self, documents: int, *, resumable: bool) -> None:
+        again = "; run the same command again to go on from there" if resumable else ""
+        super().__init__(f"stopped after {documents} documents{again}")
 
 
 @contextmanager
 def interruptible(stop: Callable[[], None]) -> Iterator[threading.Event]:
-    """Call `stop` at the first SIGINT or SIGTERM, and say so; the second has its usual effect.
+    """Call `stop` at the first SIGINT or SIGTERM, and say so; the second kills the process, which the journal survives.
 
     Yields:
         Set once a signal came.
@@ -35,18 +36,16 @@ def interruptible(stop: Callable[[], None]) -> Iterator[threading.Event]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def handle(_: int, __: FrameType | None) -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_DFL)
         stopping.set()
         stop()
         sys.stderr.write("\nfinishing what is in flight; press Ctrl-C again to end at once\n")
-        restore()
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
     for number in before:
         signal.signal(number, handle)
     try:
         yield stopping
     finally:
-        restore()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -12,9 +12,10 @@ from entsemble.types import Usage, total
 
 @dataclass(slots=True)
 class Summary:
-    """Adds up as documents come out."""
+    """Adds up as documents come out; sentences, tokens and seconds are this run's alone."""
 
     documents: int = 0
+    earlier: int = 0
     sentences: int = 0
     mentions: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
@@ -28,10 +29,13 @@ class Summary:
         if isinstance(result, Failed):
             self.failures.append((result.document.id, str(result.error)))
             return
+        self.mentions += len(result.document.mentions)
+        if result.earlier:
+            self.earlier += 1
+            return
         for member in result.absent:
             self.absent[member] = self.absent.get(member, 0) + 1
         self.sentences += result.sentences
-        self.mentions += len(result.document.mentions)
         self.usage += total(cost for _, _, cost in result.costs)
 
     @property
@@ -56,7 +60,8 @@ class Summary:
     def to_json(self) -> dict[str, Any]:
         """Everything, for `--json`."""
         failed = [{"id": name, "error": error} for name, error in self.failures]
-        return {**self.cost(), "mentions": self.mentions, "failed": failed, "absent": self.absent}
+        found = {"earlier": self.earlier, "mentions": self.mentions}
+        return {**self.cost(), **found, "failed": failed, "absent": self.absent}
 
     def rates(self) -> str:
         """How fast it goes, for the bar."""
@@ -68,10 +73,12 @@ class Summary:
     def line(self) -> str:
         """One line for people."""
         rate = self.seconds / self.sentences if self.sentences else 0.0
+        earlier = f" ({self.earlier} by an earlier run)" if self.earlier else ""
         return (
-            f"{self.documents} documents, {self.sentences} sentences, {self.mentions} mentions in {self.seconds:.1f} s "
-            f"({rate:.2f} s a sentence); prompt tokens evaluated {self.usage.evaluated_tokens:,} of "
-            f"{self.usage.prompt_tokens:,} submitted, generated {self.usage.generated_tokens:,}"
+            f"{self.documents} documents{earlier}, {self.sentences} sentences, {self.mentions} mentions "
+            f"in {self.seconds:.1f} s ({rate:.2f} s a sentence); "
+            f"prompt tokens evaluated {self.usage.evaluated_tokens:,} of {self.usage.prompt_tokens:,} submitted, "
+            f"generated {self.usage.generated_tokens:,}"
             + (f"; the reply cache answered {self.usage.known / self.usage.calls:.0%}" if self.usage.known else "")
             + "".join(f"; {name} was down for {n} documents" for name, n in self.absent.items())
         )

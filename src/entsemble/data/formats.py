@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -104,13 +105,20 @@ def read_stream(
     return _unique(_read_source(source, format, options or ReadOptions()))
 
 
-def write(documents: Iterable[Document], path: str | Path, format: str | None = None) -> None:  # noqa: A002
+def write(
+    documents: Iterable[Document],
+    path: str | Path,
+    format: str | None = None,  # noqa: A002
+    *,
+    again: bool = False,
+) -> None:
     """Write documents so that `path` holds either all of them or what it held before.
 
     Args:
         documents: taken in one at a time.
         path: a file; for brat a folder that does not exist or is empty.
         format: a name in `WRITABLE`; told from the ending of `path` where not given.
+        again: whether a folder that holds something may be replaced, since an earlier part of this run wrote it.
 
     Raises:
         UnknownNameError: there is no such format, or `path` does not tell one.
@@ -119,8 +127,10 @@ def write(documents: Iterable[Document], path: str | Path, format: str | None = 
     target = Path(path)
     name = format or _named_by(target)
     known = _known(name, WRITABLE)
-    if name == "brat" and target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if name == "brat" and target.exists() and not (target.is_dir() and (again or not any(target.iterdir()))):
         raise DataError("exists and is no empty folder; brat needs a new one", target)
+    if name != "brat" and target.is_dir():
+        raise DataError(f"is a folder, and {name} is a file; give the file's name", target)
     try:
         with _replacing(target) as temporary:
             if known.path_writer:
@@ -244,12 +254,26 @@ def _replacing(target: Path) -> Iterator[Path]:
     _remove(temporary)
     try:
         yield temporary
+        for path in (*temporary.rglob("*"), temporary) if temporary.is_dir() else (temporary,):
+            _sync(path)
         if temporary.is_dir() and target.exists():
-            target.rmdir()
+            rmtree(target)
         temporary.replace(target)
+        _sync(target.parent)
     except BaseException:
         _remove(temporary)
         raise
+
+
+def _sync(path: Path) -> None:
+    """On the disk, not only on the way there; folders cannot be opened on every system."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -86,6 +86,8 @@ def from_json(record: object, default_id: str) -> Document:
         rest |= meta
     elif meta is not None:
         rest["meta"] = meta
+    if given or rest:
+        _whole(json.dumps([given, rest], ensure_ascii=False), "what stands beside the text")
     return Document(default_id if given is None else str(given), text, mentions, tokens, rest)
 
 
@@ -150,12 +152,16 @@ def _text(rest: dict[str, Any]) -> str:
     if key is None:
         raise DataError(f"there is no text; a document has a string under one of {', '.join(_TEXT_KEYS)}")
     text: str = rest.pop(key)
+    _whole(text, "the text")
+    return text
+
+
+def _whole(text: str, what: str) -> None:
     if half := _HALF_PAIR.search(text):
         raise DataError(
-            f"the text holds half of a surrogate pair, \\u{ord(half[0]):04x}, at {half.start()}; "
+            f"{what} holds half of a surrogate pair, \\u{ord(half[0]):04x}, at {half.start()}; "
             "write whole characters, and offsets in code points"
         )
-    return text
 
 
 def _mention_list(rest: dict[str, Any]) -> list[Any]:

@@ -61,7 +61,7 @@ def write(documents: Iterable[Document], path: Path) -> None:
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:
     """A row as JSON would have it: no empty cells, `meta` unpacked where it is ours."""
-    record = {key: value for key, value in row.items() if value is not None}
+    record = {key: _plain(value) for key, value in row.items() if value is not None}
     meta = record.get("meta")
     if isinstance(meta, str):
         try:
@@ -69,6 +69,17 @@ def _record(row: dict[str, Any]) -> dict[str, Any]:
         except json.JSONDecodeError:
             record["meta"] = meta
     return record
+
+
+def _plain(value: object) -> object:
+    """What JSON can hold: times, decimals and the like as people write them, bytes in hexadecimal."""
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if value is None or isinstance(value, (str, bool, int, float)) else str(value)
 
 
 def _row(document: Document) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class Extracted:
         costs: by stage and member.
         sentences: windows run.
         absent: member name -> why it did not answer every sentence, where the quorum allowed to go on without it.
+        earlier: whether an earlier run found it, so that it cost this one nothing.
     """
 
     document: Document
@@ -40,6 +41,7 @@ class Extracted:
     costs: Costs
     sentences: int
     absent: Mapping[str, str] = field(default_factory=dict)
+    earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ class PoolIndex:
         if similarity not in SIMILARITIES:
             raise UnknownNameError("similarity", similarity, SIMILARITIES)
         self.documents, self._vectors = tuple(documents), vectors
-        self._encoder, self._tagger, self.similarity, self._seed = encoder, tagger, similarity, seed
+        self._encoder, self.tagger, self.similarity, self._seed = encoder, tagger, similarity, seed
         self._keys = np.array([same_text_key(d.text) for d in documents])
         counts = [len(spans) for spans in vectors.of_sentence]
         self._starts: npt.NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
@@ -120,7 +120,7 @@ class PoolIndex:
 
     def _weigh(self, query: Query) -> list[tuple[str, float]]:
         """Distinct surfaces of the query's spans with a positive weight."""
-        tags = self._tagger.tags(query.text, query.spans)
+        tags = self.tagger.tags(query.text, query.spans)
         weighed = {span.of(query.text): span_weight(tag) for span, tag in zip(query.spans, tags, strict=True)}
         return [(surface, weight) for surface, weight in weighed.items() if weight > 0]
 

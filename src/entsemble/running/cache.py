@@ -56,6 +56,7 @@ class ReplyCache:
             self._connection.execute("PRAGMA synchronous=NORMAL")
             for statement in _SCHEMA:
                 self._connection.execute(statement)
+            self._shrink()
         except (OSError, sqlite3.Error) as error:
             raise DataError(
                 f"cannot keep replies here ({error}); delete the file, choose another cache folder with "

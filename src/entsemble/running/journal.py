@@ -22,8 +22,6 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS run (part TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS done (input BLOB PRIMARY KEY, output BLOB) WITHOUT ROWID",
 )
-_AHEAD = 256
-"""Finished inputs that may wait for an unfinished one before them: a bound on memory, not on speed."""
 
 
 class Journal:
@@ -85,7 +83,10 @@ class Journal:
     def append(self, key: bytes, output: object) -> None:
         """Record the output of the input `key`, ready for JSON."""
         written = json.dumps(output, ensure_ascii=True)
-        self._connection.execute("INSERT OR REPLACE INTO done VALUES (?, ?)", (key, written))
+        try:
+            self._connection.execute("INSERT OR REPLACE INTO done VALUES (?, ?)", (key, written))
+        except sqlite3.Error as error:
+            raise DataError(f"the journal cannot be written ({error}); is the disk full?", self.path) from error
 
     def close(self) -> None:
         """Keep the record for a later run, where there is anything in it."""
@@ -106,6 +107,7 @@ def resumed(
     inputs: Iterable[Input],
     known: Callable[[Input], Output | None],
     run: Callable[[Iterator[Input]], Iterator[Output]],
+    ahead: int = 256,
 ) -> Iterator[Output]:
     """Outputs of all inputs in order: known ones as they are, the others run.
 
@@ -114,6 +116,8 @@ def resumed(
         known: what was recorded for an input, if anything.
         run: makes an output for every input, in order; called again after long stretches of known inputs. Where it
             ends before its inputs do, the outputs end too.
+        ahead: known outputs that may wait for an unknown one before them, until a run is ended for them: a bound on
+            memory, against what it costs to run again.
     """
     source = iter(inputs)
     waiting: deque[Output | None] = deque()
@@ -127,7 +131,7 @@ def resumed(
             waiting.append(found)
             if found is None:
                 yield value
-            elif len(waiting) > _AHEAD:
+            elif len(waiting) > ahead:
                 return
         ended = True
 

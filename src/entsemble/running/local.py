@@ -40,7 +40,7 @@ class LocalMapper:
                     waiting.append(pool.submit(function, cast("Input", value)))
                     if len(waiting) >= 2 * self.workers:
                         yield waiting.popleft().result()
-                while waiting:
+                while waiting and not (self._stopping.is_set() and waiting[0].cancel()):
                     yield waiting.popleft().result()
             finally:
                 for future in waiting:
