@@ -212,8 +212,7 @@ class Assembly:
     def shown(self, pool: Sequence[Document]) -> Shown:
         """How many demonstrations a sentence is shown: where nothing else is asked, `shots` of the pool's mean length.
 
-        Less leaves the most similar ones out, and on CrossNER AI (214 characters a sentence) 640 characters in place of
-        1,800 halved F1.
+        Less leaves out the most similar ones where the pool's sentences are long.
         """
         asked = self.settings.pool
         usual = sum(len(d.text) for d in pool) / len(pool) if pool else 0

@@ -103,7 +103,10 @@ def test_generate() -> None:
     assert bodies[0]["grammar"] == bodies[0]["structured_outputs"]["grammar"] == 'root ::= "x"'
 
 
-def test_one_refused_grammar_does_not_change_how_the_others_are_asked() -> None:
+@pytest.mark.parametrize(
+    ("prompts", "expected"), [(("a", "odd", "b"), [True, True, False, True]), (("odd", "b"), [True, False, False])]
+)
+def test_a_grammar_that_was_taken_once_is_offered_again(prompts: tuple[str, ...], expected: list[bool]) -> None:
     asked: list[bool] = []
 
     def answer(_: str, body: dict[str, Any]) -> Answer:
@@ -113,22 +116,9 @@ def test_one_refused_grammar_does_not_change_how_the_others_are_asked() -> None:
         return said("x")
 
     with serving(answer) as model:
-        for prompt in ("a", "odd", "b"):
+        for prompt in prompts:
             model.generate([prompt], max_tokens=9, constraint='root ::= "x"')
-    assert asked == [True, True, False, True]
-
-
-def test_a_server_without_grammars_is_asked_once() -> None:
-    asked: list[bool] = []
-
-    def answer(_: str, body: dict[str, Any]) -> Answer:
-        asked.append("grammar" in body)
-        return (400, {"error": {"message": "unknown argument"}}) if "grammar" in body else said("x")
-
-    with serving(answer) as model:
-        for prompt in ("a", "b"):
-            model.generate([prompt], max_tokens=9, constraint='root ::= "x"')
-    assert asked == [True, False, False]
+    assert asked == expected
 
 
 def test_generate_by_chat() -> None:
