@@ -21,33 +21,7 @@ from entsemble.errors import ModelUnavailableError
 
 Command = Callable[..., Any]
 
-SCRIPTED = """
-import sys, time
-from pathlib import Path
-from entsemble.backends.scripted import ScriptedModel
-from entsemble.data.formats import read, write
-from entsemble.ensemble.member import Member
-from entsemble.ensemble.pipeline import Pipeline, Rules
-from entsemble.ensemble.voting import VOTES
-from entsemble.extractor import LocalExtractor
-from entsemble.prompting.labels import label_set
-from entsemble.prompting.template import template
-from entsemble.running.journal import Journal
-from entsemble.running.local import LocalMapper
-
-source, output = Path(sys.argv[1]), Path(sys.argv[2])
-members = [
-    Member(n, ScriptedModel(n, {"Ann": "person", "Oslo": "location"}), template("ner-1"), template("zero-shot-1"))
-    for n in "ab"
-]
-rules = Rules(VOTES["soft"], 0.3, None, 0.5, Shown(0))
-pipeline = Pipeline(members, label_set({"person": "", "location": ""}), None, rules)
-extractor = LocalExtractor(pipeline, LocalMapper(3), "en", {"it": "1"})
-journal = Journal(output)
-print(journal.begin(extractor.configuration)[0], flush=True)
-write((r.document for r in extractor.extract(read(source), journal)), output)
-journal.remove()
-"""
+SCRIPTED = Path(__file__).with_name("scripted_run.py")
 
 
 def lines(path: Path, count: int) -> Path:
@@ -78,14 +52,12 @@ def until_done(command: list[str], kills: int, longest: float, seed: int, **envi
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.soak)])
 def test_a_run_killed_again_and_again_loses_nothing(tmp_path: Path, kills: int) -> None:
-    script = tmp_path / "run.py"
-    script.write_text(SCRIPTED)
     source = lines(tmp_path / "in.jsonl", 150)
     whole, output = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
-    until_done([sys.executable, str(script), str(source), str(whole)], 0, 0, 0)
+    until_done([sys.executable, str(SCRIPTED), str(source), str(whole)], 0, 0, 0)
     killed = 0
     for seed in range(100):
-        found = until_done([sys.executable, str(script), str(source), str(output)], 20, 1.3, seed)
+        found = until_done([sys.executable, str(SCRIPTED), str(source), str(output)], 20, 1.3, seed)
         assert output.read_bytes() == whole.read_bytes()
         assert not list(tmp_path.glob(".out*"))
         output.unlink()
@@ -98,12 +70,12 @@ def test_a_run_killed_again_and_again_loses_nothing(tmp_path: Path, kills: int) 
 @pytest.mark.slow
 def test_two_processes_and_one_output(tmp_path: Path) -> None:
     """Whoever comes second is told so; in one folder, each writes its own."""
-    script = tmp_path / "run.py"
-    script.write_text(SCRIPTED)
     source = lines(tmp_path / "in.jsonl", 300)
     outputs = [tmp_path / "out" / name for name in ("a.jsonl", "a.jsonl", "b.jsonl")]
     running = [
-        subprocess.Popen([sys.executable, script, source, o], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, SCRIPTED, source, o], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for o in outputs
     ]
     told = [process.communicate(timeout=120)[1] for process in running]
@@ -117,26 +89,15 @@ def test_two_processes_and_one_output(tmp_path: Path) -> None:
     assert len(outputs[0].read_text().splitlines()) == 300
 
 
-MEASURED = (
-    SCRIPTED
-    + """
-import resource
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, flush=True)
-"""
-)
-
-
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
     """Ids move to a file, documents stream, the journal is on disk: 1,000 lines or 20,000."""
-    script = tmp_path / "run.py"
-    script.write_text(MEASURED)
     peaks = []
     for count in (1_000, 20_000):
         source = tmp_path / f"{count}.jsonl"
         with source.open("w") as file:
             file.writelines(json.dumps({"id": f"d{i}", "text": "Nothing here."}) + "\n" for i in range(count))
-        command: list[str | Path] = [sys.executable, script, source, tmp_path / f"out{count}.jsonl"]
+        command: list[str | Path] = [sys.executable, SCRIPTED, source, tmp_path / f"out{count}.jsonl"]
         ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
         peaks.append(int(ran.stdout.split()[-1]))
     assert peaks[1] - peaks[0] < 50, peaks

@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -134,3 +135,17 @@ def test_a_record_is_whole_or_absent(tmp_path: Path) -> None:
     journal.remove()
     assert 0 < len(rows) < 100
     assert all(output == f'{{"i": {i}}}' for i, (_, output) in enumerate(rows))
+
+
+def test_whoever_waited_for_a_run_that_ended_gets_a_journal_of_its_own(tmp_path: Path) -> None:
+    def run(_: int) -> object:
+        journal = Journal(tmp_path / "out.jsonl")
+        held, _changed = journal.begin({})
+        journal.append(b"k", 1)
+        found = held, journal.get(b"k"), journal.path.exists()
+        journal.remove()
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(run, range(40))) == {(0, 1, True)}
+    assert list(tmp_path.iterdir()) == []

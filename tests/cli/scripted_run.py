@@ -1,0 +1,41 @@
+"""A whole run with scripted members, for tests that kill it: `python scripted_run.py INPUT OUTPUT`.
+
+It prints its peak memory in MiB.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+from entsemble.backends.scripted import ScriptedModel
+from entsemble.data.formats import read, write
+from entsemble.ensemble.member import Member
+from entsemble.ensemble.pipeline import Pipeline, Rules
+from entsemble.ensemble.retrieve import Shown
+from entsemble.ensemble.voting import VOTES
+from entsemble.extractor import LocalExtractor
+from entsemble.prompting.labels import label_set
+from entsemble.prompting.template import template
+from entsemble.running.journal import Journal
+from entsemble.running.local import LocalMapper
+
+
+def main(source: Path, output: Path) -> None:
+    members = [
+        Member(n, ScriptedModel(n, {"Ann": "person", "Oslo": "location"}), template("ner-1"), template("zero-shot-1"))
+        for n in "ab"
+    ]
+    rules = Rules(VOTES["soft"], 0.3, None, 0.5, Shown(0))
+    pipeline = Pipeline(members, label_set({"person": "", "location": ""}), None, rules)
+    extractor = LocalExtractor(pipeline, LocalMapper(3), "en", {"it": "1"})
+    journal = Journal(output)
+    journal.begin(extractor.configuration)
+    write((r.document for r in extractor.extract(read(source), journal)), output)
+    journal.remove()
+    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
