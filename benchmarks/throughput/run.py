@@ -1,8 +1,9 @@
 """Seconds a sentence: the pipeline, a plain EL4NER, and the engine alone.
 
-    python -m benchmarks.throughput.run [--sentences 100] [--parts 4]
+    python -m benchmarks.throughput.run [--sentences 100] [--parts 4] [--only "all four stages"]
 
-On sentences of CoNLL-2003's valid.txt, demonstrations from its train.txt, with the embedded default:
+On sentences of CoNLL-2003's valid.txt, demonstrations from its train.txt, with the embedded members, once with the
+default settings (extraction and classification) and once with all stages of the paper:
 
 - `ours`: the pipeline as users run it.
 - `plain`: the very requests that `ours` sent, one at a time, each prompt evaluated from its first token, both cores on
@@ -25,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,10 @@ from entsemble.types import total
 RESULTS = Path(__file__).parent / "results"
 SEED = 0
 WAYS = ("ours", "plain", "ceiling")
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "default": {},
+    "all four stages": {"pool": {"similarity": "span"}, "verification": {"member": "gemma-3-270m"}},
+}
 
 
 def main() -> None:
@@ -47,28 +53,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sentences", type=int, default=100)
     parser.add_argument("--parts", type=int, default=4)
+    parser.add_argument("--only", choices=SETTINGS)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--part", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--requests", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.way:
-        print(json.dumps(measured(given.way, given.requests, given.sentences, given.parts, given.part)))
+        print(json.dumps(measured(given)))
         return
-    found = [part(i, given.sentences, given.parts) for i in range(given.parts)]
-    RESULTS.joinpath("ways.json").write_text(json.dumps(joined(found, given.sentences), indent=1) + "\n")
+    for name in SETTINGS:
+        if given.only in {None, name}:
+            found = [part(name, i, given.sentences, given.parts) for i in range(given.parts)]
+            told = joined(name, found, given.sentences)
+            results(name).write_text(json.dumps(told, indent=1) + "\n")
 
 
-def part(number: int, sentences: int, parts: int) -> dict[str, Any]:
+def results(name: str) -> Path:
+    """The file of one of SETTINGS."""
+    return RESULTS / f"{_slug(name)}.json"
+
+
+def part(name: str, number: int, sentences: int, parts: int) -> dict[str, Any]:
     """One part of the sentences in all ways."""
-    target = RESULTS / "parts" / f"{sentences}-sentences-{number + 1}-of-{parts}.json"
+    target = RESULTS / "parts" / f"{_slug(name)}-{sentences}-sentences-{number + 1}-of-{parts}.json"
     told_before = json.loads(target.read_text()) if target.exists() else {}
     if told_before.get("commit") != revision():
         target.parent.mkdir(parents=True, exist_ok=True)
         found: dict[str, Any] = {"commit": revision(), "machine": machine()}
         with tempfile.TemporaryDirectory() as folder:
             for way in WAYS:
-                print(f"part {number + 1} of {parts}: {way}", flush=True)
-                told = ["--sentences", sentences, "--parts", parts, "--part", number, "--way", way]
+                print(f"{name}, part {number + 1} of {parts}: {way}", flush=True)
+                told = ["--only", name, "--sentences", sentences, "--parts", parts, "--part", number, "--way", way]
                 command = [sys.executable, "-m", "benchmarks.throughput.run", *told, "--requests", f"{folder}/requests"]
                 ran = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
                 found[way] = json.loads(ran.stdout.splitlines()[-1])
@@ -76,16 +91,16 @@ def part(number: int, sentences: int, parts: int) -> dict[str, Any]:
     return dict(json.loads(target.read_text()))
 
 
-def measured(way: str, kept: Path, sentences: int, parts: int, number: int) -> dict[str, Any]:
+def measured(given: argparse.Namespace) -> dict[str, Any]:
     """One way, in this process."""
     cores = len(os.sched_getaffinity(0))
-    if way == "ours":
-        seconds, evaluated, generated, submitted = ours(kept, sentences, parts, number)
+    if given.way == "ours":
+        seconds, evaluated, generated, submitted = ours(given)
     else:
-        requests = engine.saved(kept)
+        requests = engine.saved(given.requests)
         members = len({r.model for r in requests})
-        run = engine.plainly if way == "plain" else engine.ceiling
-        seconds, evaluated, generated = run(requests, cores if way == "plain" else max(1, cores // members))
+        run = engine.plainly if given.way == "plain" else engine.ceiling
+        seconds, evaluated, generated = run(requests, cores if given.way == "plain" else max(1, cores // members))
         submitted = None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return {
@@ -97,7 +112,7 @@ def measured(way: str, kept: Path, sentences: int, parts: int, number: int) -> d
     }
 
 
-def ours(kept: Path, sentences: int, parts: int, number: int) -> tuple[float, int, int, int]:
+def ours(given: argparse.Namespace) -> tuple[float, int, int, int]:
     """The pipeline, its requests written down.
 
     Returns:
@@ -105,24 +120,24 @@ def ours(kept: Path, sentences: int, parts: int, number: int) -> tuple[float, in
     """
     data = corpora()
     gold = [d for d in read(data / "conll2003-4col/valid.txt") if d.text.strip()]
-    drawn = random.Random(SEED).sample(gold, sentences)[number::parts]
-    settings = load(
-        overrides={"pool": {"path": data / "conll2003-4col/train.txt"}, "cache": {"replies": False}},
-    )
+    drawn = random.Random(SEED).sample(gold, given.sentences)[given.part :: given.parts]
+    asked = SETTINGS[given.only]
+    pool = {**asked.get("pool", {}), "path": data / "conll2003-4col/train.txt"}
+    settings = load(overrides={**asked, "pool": pool, "cache": {"replies": False}})
     with engine.recorded() as requests, Assembly(settings, environment()) as assembly:
         extractor = assembly.extractor()
         requests.clear()
         began = time.perf_counter()
         results = [r for r in extractor.extract(map(unannotated, drawn)) if isinstance(r, Extracted)]
         seconds = time.perf_counter() - began
-        engine.save(requests, kept)
+        engine.save(requests, given.requests)
     if len(results) < len(drawn):
         sys.exit(f"{len(drawn) - len(results)} sentences failed")
     usage = total(cost for r in results for _, _, cost in r.costs)
     return seconds, usage.evaluated_tokens, usage.generated_tokens, usage.prompt_tokens
 
 
-def joined(parts: list[dict[str, Any]], sentences: int) -> dict[str, Any]:
+def joined(name: str, parts: list[dict[str, Any]], sentences: int) -> dict[str, Any]:
     """The parts as one result.
 
     The ceiling is the engine's rate applied to the tokens that `ours` evaluated: without the grammar its replies are
@@ -134,7 +149,8 @@ def joined(parts: list[dict[str, Any]], sentences: int) -> dict[str, Any]:
     c |= {key: a[key] for key in ("evaluated", "generated")}
     ratios = [_ratios(p) for p in parts]
     return {
-        "command": f"python -m benchmarks.throughput.run --sentences {sentences} --parts {len(parts)}",
+        "settings": name,
+        "command": f'python -m benchmarks.throughput.run --sentences {sentences} --parts {len(parts)} --only "{name}"',
         "commit": parts[-1]["commit"],
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "machine": parts[-1]["machine"],
@@ -146,6 +162,10 @@ def joined(parts: list[dict[str, Any]], sentences: int) -> dict[str, Any]:
         "share_of_ceiling": c["seconds"] / a["seconds"],
         "by_part": ratios,
     }
+
+
+def _slug(name: str) -> str:
+    return name.replace(" ", "-")
 
 
 def _ratios(part: dict[str, Any]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.common import ROOT
 from benchmarks.pages import Table, filled
 from benchmarks.throughput.growth import VALUES
+from benchmarks.throughput.run import SETTINGS, results
 
 RESULTS = Path(__file__).parent / "results"
 PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
@@ -35,22 +36,21 @@ def main() -> None:
 
 def ways() -> Table | None:
     """A row a way of evaluating the same requests."""
-    path = RESULTS / "ways.json"
-    if not path.exists():
-        return None
-    found = json.loads(path.read_text())
     told = {
         "ours": "entsemble",
         "plain": "plain EL4NER: every prompt afresh, one at a time",
         "ceiling": "the engine's ceiling",
     }
-    head = ["way", "s a sentence", "tokens evaluated a sentence", "peak memory, MB", "time, entsemble = 1"]
+    found = [json.loads(path.read_text()) for name in SETTINGS if (path := results(name)).exists()]
+    head = ["settings", "way", "s a sentence", "tokens evaluated a sentence", "peak memory, MB", "time, entsemble = 1"]
     table = [head, ["---"] * len(head)]
-    for way, figures in found["ways"].items():
-        n, ours = found["sentences"], found["ways"]["ours"]["seconds"]
-        row = [told[way], f"{figures['seconds'] / n:.2f}", f"{(figures['evaluated'] + figures['generated']) / n:.0f}"]
-        table.append([*row, str(figures["peak_mb"]), f"{figures['seconds'] / ours:.2f}"])
-    return table
+    for one in found:
+        n, ours = one["sentences"], one["ways"]["ours"]["seconds"]
+        for way, figures in one["ways"].items():
+            row = [one["settings"], told[way], f"{figures['seconds'] / n:.2f}"]
+            row.append(f"{(figures['evaluated'] + figures['generated']) / n:.0f}")
+            table.append([*row, str(figures["peak_mb"]), f"{figures['seconds'] / ours:.2f}"])
+    return table if found else None
 
 
 def growth() -> Table | None:
