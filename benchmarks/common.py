@@ -32,8 +32,8 @@ def machine() -> dict[str, object]:
 
 
 def revision() -> str:
-    """The commit that is measured, with a plus where the sources differ from it."""
-    return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "src") else "")
+    """The commit that last changed the sources, with a plus where they differ from it now."""
+    return _git("log", "-1", "--format=%H", "--", "src") + ("+" if _git("status", "--porcelain", "src") else "")
 
 
 def _git(*words: str) -> str:

@@ -39,12 +39,25 @@ class Recording:
         self._server, self._model, self._requests = server, model, requests
         self.listening_address = server.listening_address
 
-    def handle_completions(self, body: dict[str, Any]) -> Any:  # noqa: ANN401 - untyped library
+    def handle_completions(self, body: dict[str, Any], take: Callable[[dict[str, Any]], bool] | None = None) -> Any:  # noqa: ANN401 - untyped library
         """As the engine's own."""
-        answer = self._server.handle_completions(body)
-        if "error" not in answer:
-            self._requests.append(Request(str(self._model), body, *_tokens(answer)))
-        return answer
+        if take is None:
+            answer = self._server.handle_completions(body)
+            if "error" not in answer:
+                self._requests.append(Request(str(self._model), body, *_tokens(answer)))
+            return answer
+        last: dict[str, Any] = {}
+
+        def seen(piece: dict[str, Any]) -> bool:
+            last.update(piece)
+            return take(piece)
+
+        self._server.handle_completions(body, seen)
+        if "error" not in last:
+            told = {key: value for key, value in body.items() if key not in {"stream", "timings_per_token"}}
+            evaluated, generated = last["timings"]["prompt_n"], last["timings"]["predicted_n"]
+            self._requests.append(Request(str(self._model), {**told, "max_tokens": generated}, evaluated, generated))
+        return None
 
 
 @contextmanager

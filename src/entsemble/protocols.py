@@ -36,7 +36,13 @@ class LanguageModel(Protocol):
         ...
 
     def generate(
-        self, prompts: Sequence[str], *, max_tokens: int, stop: Sequence[str] = (), constraint: str | None = None
+        self,
+        prompts: Sequence[str],
+        *,
+        max_tokens: int,
+        stop: Sequence[str] = (),
+        constraint: str | None = None,
+        separator: str | None = None,
     ) -> list[Reply]:
         """Continue each prompt greedily, until a stop string or `max_tokens`.
 
@@ -45,6 +51,8 @@ class LanguageModel(Protocol):
             max_tokens: upper bound on what is sampled.
             stop: strings that end the reply and are not part of it.
             constraint: a GBNF grammar that the reply must match; a backend without grammars goes on without it.
+            separator: the reply is a list with this between its items. Small models repeat items up to the limit: a
+                backend that can stop a reply ends it, as finished, where two items have come again.
 
         Raises:
             PromptTooLongError: prompt and `max_tokens` do not fit the context.

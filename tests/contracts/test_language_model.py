@@ -101,6 +101,21 @@ def test_it_writes_no_more_than_asked(model: LanguageModel) -> None:
     assert 0 < len(reply.text) < 25
 
 
+def test_a_list_ends_where_it_begins_to_repeat_itself(embedded: LlamaCppModel) -> None:
+    """Small models do so up to the limit; what comes after is answered as if they had not."""
+    loop = 'root ::= (" Dora |")+'
+    [reply] = embedded.generate([question("Dora", "Graz")], max_tokens=40, constraint=loop, separator="|")
+    [whole] = embedded.generate([question("Dora", "Graz")], max_tokens=40, constraint=loop)
+    assert (reply.text, reply.finished) == (" Dora | Dora ", True)
+    assert whole.text.startswith(reply.text)
+    assert (whole.finished, whole.usage.generated_tokens) == (False, 40)
+    assert reply.usage.generated_tokens < 12
+    assert reply.usage.prompt_tokens == whole.usage.prompt_tokens
+    [next_] = embedded.generate([question("Emil", "Riga")], max_tokens=12, stop=["\n"], separator="|")
+    [alone] = embedded.generate([question("Emil", "Riga")], max_tokens=12, stop=["\n"])
+    assert next_.text == alone.text
+
+
 def test_a_batch_is_answered_in_its_order(model: LanguageModel) -> None:
     prompts = [question("Dora", "Graz"), question("Emil", "Riga"), question("Dora", "Riga")]
     replies = [r.text for r in model.generate(prompts, max_tokens=12, stop=["\n"])]

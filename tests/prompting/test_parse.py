@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entsemble.errors import UnknownNameError
-from entsemble.prompting.parse import Listed, Unreadable, parse_surfaces
+from entsemble.prompting.parse import Listed, Unreadable, before_loop, parse_surfaces
 from entsemble.prompting.template import template
 from entsemble.types import Reply, Usage
 
@@ -69,3 +69,19 @@ def test_a_template_can_be_parsed_by_what_it_writes(name: str) -> None:
     listed = shape.surface_separator.join(shape.surface.format(surface=s) for s in ("Oslo", "Ann Lee"))
     assert parse_surfaces(Reply(listed, True, Usage()), shape) == Listed(("Oslo", "Ann Lee"))
     assert parse_surfaces(Reply(shape.nothing, True, Usage()), shape) == Listed(())
+
+
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        (" Ann | Oslo", None),
+        (" Ann | Ann | Oslo | Bergen |", None),
+        (" Ann | Ann | Ann", None),  # the last may go on: `Anna`
+        (" Ann | Ann | Ann |", " Ann | Ann "),
+        (" Ann | Oslo | Ann | Oslo | Rome", " Ann | Oslo | Ann "),
+        (" |  |  |", " |  "),
+        ("", None),
+    ],
+)
+def test_a_list_that_repeats_itself_ends(text: str, before: str | None) -> None:
+    assert before_loop(text, "|") == before

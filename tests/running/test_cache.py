@@ -25,10 +25,18 @@ class Counting:
         self.asked: list[str] = []
 
     def generate(
-        self, prompts: Sequence[str], *, max_tokens: int, stop: Sequence[str] = (), constraint: str | None = None
+        self,
+        prompts: Sequence[str],
+        *,
+        max_tokens: int,
+        stop: Sequence[str] = (),
+        constraint: str | None = None,
+        separator: str | None = None,
     ) -> list[Reply]:
         self.asked += prompts
-        return [Reply(f"{p}!{max_tokens}{constraint}", True, Usage(len(p), 1, 2, 0.5, 1)) for p in prompts]
+        return [
+            Reply(f"{p}!{max_tokens}{constraint}{separator or ''}", True, Usage(len(p), 1, 2, 0.5, 1)) for p in prompts
+        ]
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
         self.asked += prompts
@@ -65,9 +73,10 @@ def test_whatever_shapes_the_answer_is_in_the_key(cache: ReplyCache) -> None:
         model.generate(["a"], max_tokens=6),
         model.generate(["a"], max_tokens=5, stop=["\n"]),
         model.generate(["a"], max_tokens=5, constraint="root ::= x"),
+        model.generate(["a"], max_tokens=5, separator="|"),
         CachedModel(Counting(fingerprint="m-2"), cache).generate(["a"], max_tokens=5),
     ]
-    assert [r[0].usage.known for r in told] == [0] * 5
+    assert [r[0].usage.known for r in told] == [0] * 6
     model.choose(["a"], ["x", "y"])
     assert model.choose(["a"], ["y", "x"])[0].usage.known == 0
 

@@ -26,6 +26,7 @@ import httpx
 
 from entsemble.backends.trie import TokenTrie
 from entsemble.errors import BadReplyError, MissingExtraError, ModelUnavailableError, PromptTooLongError
+from entsemble.prompting.parse import before_loop
 from entsemble.types import Choice, Reply, Usage
 
 _BIAS = 100.0
@@ -151,7 +152,13 @@ class LlamaCppModel:
         self._tries: dict[tuple[str, ...], TokenTrie] = {}
 
     def generate(
-        self, prompts: Sequence[str], *, max_tokens: int, stop: Sequence[str] = (), constraint: str | None = None
+        self,
+        prompts: Sequence[str],
+        *,
+        max_tokens: int,
+        stop: Sequence[str] = (),
+        constraint: str | None = None,
+        separator: str | None = None,
     ) -> list[Reply]:
         """See `LanguageModel.generate`."""
         body: dict[str, Any] = {"max_tokens": max_tokens, "temperature": 0.0, "stop": list(stop)}
@@ -159,7 +166,7 @@ class LlamaCppModel:
             body["grammar"] = constraint
         replies = []
         for prompt in prompts:
-            answer, usage = self._ask(prompt, prompt, body)
+            answer, usage = self._ask(prompt, prompt, body, separator)
             choice = answer["choices"][0]
             if choice["finish_reason"] != "stop" and usage.generated_tokens < max_tokens:
                 self._refuse({"type": _TOO_LONG, "n_prompt_tokens": f"{usage.prompt_tokens} + {max_tokens}"})
@@ -211,11 +218,15 @@ class LlamaCppModel:
         scores = trie.log_probabilities(siblings, floor=math.log(_FLOOR))
         return Choice(scores, sum(usages, Usage()))
 
-    def _ask(self, prompt: str, content: str | list[Any], body: Mapping[str, Any]) -> tuple[dict[str, Any], Usage]:
+    def _ask(
+        self, prompt: str, content: str | list[Any], body: Mapping[str, Any], separator: str | None = None
+    ) -> tuple[dict[str, Any], Usage]:
         with self._turns, self._slots.taken_for(prompt) as (slot, holds):
-            answer = self._server.handle_completions(
-                {**body, "prompt": content, "id_slot": slot, "cache_prompt": holds}
-            )
+            told = {**body, "prompt": content, "id_slot": slot, "cache_prompt": holds}
+            if separator is None:
+                answer = self._server.handle_completions(told)
+            else:
+                answer = _listed(self._server, told, separator)
             if "error" in answer:
                 self._refuse(answer["error"])
         return answer, _usage(answer)
@@ -227,6 +238,34 @@ class LlamaCppModel:
                 f"{self._context}; use fewer shots, shorter sentences, or a larger `context`"
             )
         raise BadReplyError(f"{self.name}: the engine refused a request: {error.get('message', error)}")
+
+
+def _listed(server: Any, body: Mapping[str, Any], separator: str) -> dict[str, Any]:  # noqa: ANN401 - untyped library
+    """The reply, ended where the list begins to repeat itself; in the form that a whole reply has."""
+    text, last = "", {}
+
+    def take(piece: dict[str, Any]) -> bool:
+        nonlocal text, last
+        last = piece
+        text += "" if "error" in piece else piece["choices"][0]["text"]
+        return before_loop(text, separator) is not None
+
+    server.handle_completions({**body, "stream": True, "timings_per_token": True}, take)
+    if "error" in last:
+        return last
+    ended = before_loop(text, separator)
+    timings = last["timings"]
+    usage = {
+        "prompt_tokens": timings["cache_n"] + timings["prompt_n"],
+        "completion_tokens": timings["predicted_n"],
+        "prompt_tokens_details": {"cached_tokens": timings["cache_n"]},
+    }
+    reason = last["choices"][0]["finish_reason"] if ended is None else "stop"
+    return {
+        "choices": [{"text": text if ended is None else ended, "finish_reason": reason}],
+        "usage": usage,
+        "timings": timings,
+    }
 
 
 def engine_version() -> str:

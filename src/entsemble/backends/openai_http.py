@@ -104,7 +104,13 @@ class OpenAIModel:
         return None
 
     def generate(
-        self, prompts: Sequence[str], *, max_tokens: int, stop: Sequence[str] = (), constraint: str | None = None
+        self,
+        prompts: Sequence[str],
+        *,
+        max_tokens: int,
+        stop: Sequence[str] = (),
+        constraint: str | None = None,
+        separator: str | None = None,  # noqa: ARG002 - what a server has begun it ends
     ) -> list[Reply]:
         """Continue each prompt greedily; see `LanguageModel.generate`."""
         extra: dict[str, Any] = {"stop": list(stop)} if stop else {}

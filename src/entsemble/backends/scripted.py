@@ -57,6 +57,7 @@ class ScriptedModel:
         max_tokens: int,
         stop: Sequence[str] = (),  # noqa: ARG002 - scripted replies are one line
         constraint: str | None = None,  # noqa: ARG002 - and need no grammar
+        separator: str | None = None,  # noqa: ARG002 - nor repeat themselves
     ) -> list[Reply]:
         """See `LanguageModel.generate`."""
         return [self._reply(prompt, max_tokens) for prompt in prompts]

@@ -44,9 +44,14 @@ def extract(text: str, prompts: Sequence[tuple[Member, Template, str]]) -> Extra
     usage: list[tuple[str, Usage]] = []
     for member, template, prompt in prompts:
         grammar = listing_grammar(template, text)
-        limit = reply_limit(text)
         with member.asked() as model:
-            [reply] = model.generate([prompt], max_tokens=limit, stop=template.stop, constraint=grammar)
+            [reply] = model.generate(
+                [prompt],
+                max_tokens=reply_limit(text),
+                stop=template.stop,
+                constraint=grammar,
+                separator=template.surface_separator.strip(),
+            )
         usage.append((member.name, reply.usage))
         listed = parse_surfaces(reply, template)
         if isinstance(listed, Unreadable):

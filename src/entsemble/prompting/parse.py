@@ -23,6 +23,27 @@ class Unreadable:
     reason: str
 
 
+def before_loop(text: str, separator: str) -> str | None:
+    """What a list that began to repeat itself holds up to there; `None` where it did not.
+
+    Models may say one name twice; with the second item that comes again, no list we looked at brought another name.
+    The last item counts once a separator follows it.
+    """
+    items = text.split(separator)[:-1]
+    seen: set[str] = set()
+    again = 0
+    for count, item in enumerate(map(str.strip, items)):
+        again += item in seen
+        seen.add(item)
+        if again == _LOOP:
+            return separator.join(items[:count])
+    return None
+
+
+_LOOP = 2
+"""Items that come again before a list counts as looping."""
+
+
 def parse_surfaces(reply: Reply, template: Template) -> Listed | Unreadable:
     """Read an extraction reply.
 

@@ -160,14 +160,22 @@ class CachedModel:
         return self._model.parameters
 
     def generate(
-        self, prompts: Sequence[str], *, max_tokens: int, stop: Sequence[str] = (), constraint: str | None = None
+        self,
+        prompts: Sequence[str],
+        *,
+        max_tokens: int,
+        stop: Sequence[str] = (),
+        constraint: str | None = None,
+        separator: str | None = None,
     ) -> list[Reply]:
         """See `LanguageModel.generate`."""
 
         def ask(missing: Sequence[str]) -> list[Reply]:
-            return self._model.generate(missing, max_tokens=max_tokens, stop=stop, constraint=constraint)
+            return self._model.generate(
+                missing, max_tokens=max_tokens, stop=stop, constraint=constraint, separator=separator
+            )
 
-        told = ["generate", max_tokens, list(stop), constraint]
+        told = ["generate", max_tokens, list(stop), constraint, separator]
         return self._answers(prompts, told, ask, _reply_to_json, _reply)
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
