@@ -148,7 +148,7 @@ def _tensors(path: Path) -> dict[str, Any]:
     except ImportError as error:
         raise MissingExtraError("safetensors", "embedded", "reading an adapter") from error
     try:
-        found = deserialize(path.read_bytes())
+        found = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     except FileNotFoundError as error:
         raise DataError(f"no adapter: it has no {WEIGHTS}", path.parent) from error
     except (OSError, SafetensorError) as error:
@@ -166,7 +166,7 @@ def _float32(name: str, told: Mapping[str, Any], path: Path) -> npt.NDArray[np.f
         raise DataError(f"{name} is {told['dtype']}, not a floating point tensor", path)
     if not np.isfinite(values).all():
         raise DataError(f"{name} holds values that are no numbers; the training went wrong, or the file", path)
-    return values.reshape(shape)
+    return np.asarray(values.reshape(shape))
 
 
 def _pairs(tensors: Mapping[str, npt.NDArray[np.float32]], folder: Path) -> dict[str, dict[str, Any]]:

@@ -22,13 +22,13 @@ def trimmed(change: Matrix, density: float) -> Matrix:
         return np.zeros_like(change)
     size = np.abs(change).ravel()
     bar = np.partition(size, change.size - keep)[change.size - keep]
-    return np.where(np.abs(change) >= bar, change, change.dtype.type(0))
+    return np.asarray(np.where(np.abs(change) >= bar, change, change.dtype.type(0)))
 
 
 def dropped(change: Matrix, density: float, random: np.random.Generator) -> Matrix:
     """Keep each entry with probability `density`, and divide it by that (DARE, arXiv 2311.03099, section 3)."""
     kept = random.random(change.shape, dtype=np.float32) < density
-    return np.where(kept, change / change.dtype.type(density), change.dtype.type(0))
+    return np.asarray(np.where(kept, change / change.dtype.type(density), change.dtype.type(0)))
 
 
 def elected(changes: Sequence[Matrix], weights: Sequence[float]) -> Matrix:
@@ -47,7 +47,7 @@ def elected(changes: Sequence[Matrix], weights: Sequence[float]) -> Matrix:
         summed += np.where(agrees, change.dtype.type(weight) * change, 0)
         counted += np.where(agrees & (sign != 0), change.dtype.type(weight), 0)
     mean = np.divide(summed, counted, out=np.zeros_like(total), where=counted > 0)
-    return mean * total.dtype.type(sum(weights))
+    return np.asarray(mean * total.dtype.type(sum(weights)))
 
 
 def ties(changes: Sequence[Matrix], weights: Sequence[float], density: float, _: np.random.Generator) -> Matrix:
