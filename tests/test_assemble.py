@@ -18,7 +18,7 @@ TWO = [{"model": "smollm2-135m"}, {"model": "gemma-3-270m"}]
 
 def assembly(tmp_path: Path, watch: Watch | None = None, **asked: Any) -> Assembly:
     settings = load(overrides={"members": TWO, **asked})
-    return Assembly(settings, Environment(cache=tmp_path / "cache", keys={}), watch)
+    return Assembly(settings, Environment(cache=tmp_path / "cache", experts=tmp_path / "experts", keys={}), watch)
 
 
 @pytest.mark.usefixtures("scripted")
