@@ -203,7 +203,7 @@ def test_while_members_read_as_many_sentences_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], expected: int
 ) -> None:
     told: list[int] = []
-    monkeypatch.setattr("entsemble.assemble.LocalMapper", told.append)
+    monkeypatch.setattr("entsemble.assemble.ensemble.LocalMapper", told.append)
     with assembly(tmp_path, **{"labels": {"person": ""}, **asked}) as made:
         made.extractor()
     assert told == [expected]

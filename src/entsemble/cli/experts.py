@@ -1,15 +1,17 @@
-"""`entsemble experts`: which experts there are, and how they come and go."""
+"""`entsemble experts`: train experts; which there are, and how they come and go."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from entsemble.assemble import TEMPLATE, base_sha256, expert_store
+from entsemble.assemble import TEMPLATE, Brief, base_sha256, expert_store, train_expert
 from entsemble.backends.catalogue import card as model_card
+from entsemble.cli.display import display
 from entsemble.errors import ConfigError
 from entsemble.experts import card
 from entsemble.experts.card import Card
@@ -17,6 +19,7 @@ from entsemble.experts.merged import keep_merged, weights_of
 from entsemble.experts.merging.merge import WEIGHTED_SUM, Merging
 from entsemble.experts.merging.methods import METHODS
 from entsemble.experts.store import Expert
+from entsemble.experts.training import Progress, Training
 from entsemble.settings import environment
 
 
@@ -161,3 +164,48 @@ def _card(name: str, base: str, domain: str, labels: tuple[str, ...], licence: s
         )
     except ValueError as error:
         raise ConfigError(f"{name!r}: a name has up to 64 lower case letters, digits, '.', '_' and '-'") from error
+
+
+@experts.command()
+@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DATA...")
+@click.option("--name", required=True, help="How to call the expert.")
+@click.option("--base", default="smollm2-135m", show_default=True, help="A model of the catalogue, or a .gguf file.")
+@click.option("--domain", default="", help="What the texts are about.")
+@click.option("--licence", default="unknown", help="Of the data, and so of the expert.")
+@click.option("--attribution", default="", help="Whom the licence asks to name.")
+@click.option(
+    "--dev", type=click.Path(path_type=Path), help="Choose the best epoch by this; a part of DATA if not given."
+)
+@click.option("--limit", type=click.IntRange(1), help="Only this many sentences, drawn with the seed.")
+@click.option("--epochs", type=click.IntRange(1), default=1, show_default=True, help="Times that a sentence is seen.")
+@click.option("--rank", type=click.IntRange(1), default=8, show_default=True, help="Of the adapter.")
+@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="At its highest.")
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Sentences a step.")
+@click.option("--seed", type=int, default=0, show_default=True, help="For everything that is drawn.")
+@click.option("--replace", is_flag=True, help="Take the place of an expert of that name.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def train(**given: Any) -> None:  # noqa: ANN401 - made into a Brief at once
+    """Train an expert on annotated DATA and keep it. Said again, a training that was stopped goes on."""
+    how = Training(
+        rank=given["rank"],
+        alpha=2 * given["rank"],
+        epochs=given["epochs"],
+        learning_rate=given["learning_rate"],
+        batch=given["batch"],
+        seed=given["seed"],
+    )
+    asked = {key: given[key] for key in ("name", "data", "base", "domain", "licence", "attribution", "dev", "limit")}
+    with display(quiet=given["quiet"]) as shown:
+
+        def told(progress: Progress) -> None:
+            shown.step("training", progress.step, progress.steps, f"loss {progress.loss:.3f}")
+
+        made = train_expert(Brief(**asked, how=how, replace=given["replace"]), environment(), shown.watch(), told)
+    _said(made)
+    for measured in made.card.scores:
+        low, high = measured.f1_ci95
+        click.echo(
+            f"F1 {measured.f1:.3f} ({low:.3f} to {high:.3f}), spans {measured.spans_f1:.3f}, "
+            f"on {measured.sentences} sentences held back",
+            err=True,
+        )

@@ -134,7 +134,7 @@ def _labels(names: Sequence[str], asking: Asking, draw: random.Random) -> LabelS
         usual = readable(name)
         known = wordings().get(usual, {})
         choice = draw.choice(known.get("words", [usual])) if draw.random() < asking.reworded else usual
-        word = choice if choice not in found and choice != NONE_LABEL else name
+        word = next((w for w in (choice, usual, name) if w not in {*found, NONE_LABEL}), f"other {name}")
         definitions = known.get("definitions", [])
         definition = draw.choice(definitions) if definitions and draw.random() < asking.defined else ""
         found[word] = Label(name, word, definition)

