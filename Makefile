@@ -54,7 +54,7 @@ $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(DEV): $(STAMP) constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,hub,parquet]' \
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,experts,hub,parquet]' \
 	  hypothesis import-linter mypy nervaluate pre-commit pytest pytest-xdist ruff seqeval
 	@touch $@
 

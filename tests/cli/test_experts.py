@@ -101,10 +101,32 @@ class TestBadInput:
         command("experts", "add", adapter_folder(0), "--name", "one", "--base", "smollm2-135m")
         command("experts", "add", adapter_folder(1), "--name", "two", "--base", "gemma-3-270m")
         ran = command("experts", "merge", "one", "two", "--into", "both")
-        assert (ran.code, "their base differs (smollm2-135m, gemma-3-270m)" in ran.err) == (64, True)
+        assert (ran.code, "they differ in base (smollm2-135m, gemma-3-270m)" in ran.err) == (64, True)
 
     def test_too_few_weights(self, command: Command, adapter_folder: Folder) -> None:
         command("experts", "add", adapter_folder(0), "--name", "one", *TOLD)
         for weights in ("0.5,0.5", "much"):
             ran = command("experts", "merge", "one", "--into", "x", "--weights", weights)
             assert (ran.code, "one number an expert" in ran.err) == (64, True)
+
+    def test_an_expert_that_is_named_twice(self, command: Command, adapter_folder: Folder) -> None:
+        command("experts", "add", adapter_folder(0), "--name", "one", *TOLD)
+        ran = command("experts", "merge", "one", "one", "--into", "x", "--weights", "0.3,0.7")
+        assert (ran.code, "named twice" in ran.err) == (64, True)
+
+    def test_a_name_with_a_card(self, command: Command, adapter_folder: Folder, tmp_path: Path) -> None:
+        command("experts", "add", adapter_folder(0), "--name", "one", *TOLD)
+        command("experts", "export", "one", tmp_path / "out")
+        ran = command("experts", "add", tmp_path / "out", "--name", "../x", "--replace")
+        assert (ran.code, "no name for an expert" in ran.err) == (64, True)
+
+    def test_a_broken_expert_hides_no_other(self, command: Command, adapter_folder: Folder, place: Path) -> None:
+        for i, name in enumerate(("one", "two")):
+            command("experts", "add", adapter_folder(i), "--name", name, *TOLD)
+        (place / "one" / adapter.WEIGHTS).write_bytes(b"")
+        (place / "notes").mkdir()
+        ran = command("experts", "list", "--json")
+        assert ran.code == 65
+        assert [json.loads(line)["name"] for line in ran.out.splitlines() if '"two"' in line] == ["two"]
+        assert "one: " in ran.err
+        assert "notes: " in ran.err

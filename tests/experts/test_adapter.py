@@ -77,6 +77,13 @@ def test_half_precision_is_read(adapter_folder: Folder, tiny_adapter: Tiny) -> N
         ({"r": 0}, "r must be"),
         ({"r": 3}, "the configuration says 3"),
         ({"lora_alpha": "many"}, "lora_alpha must be"),
+        ({"lora_alpha": float("nan")}, "lora_alpha must be"),
+        ({"use_qalora": True}, "groups of inputs"),
+        ({"something_new": {"x": 1}}, "something_new is set: we do not know"),
+        ({"rank_pattern": {"(": 4}}, "no expression"),
+        ({"rank_pattern": ["x"]}, "must map"),
+        ({"alpha_pattern": {"q_proj": "8"}}, "must map"),
+        ({"init_lora_weights": []}, "changes the base"),
     ],
 )
 def test_what_cannot_be_right_is_refused(adapter_folder: Folder, values: dict[str, Any], told: str) -> None:

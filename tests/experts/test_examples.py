@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.experts.examples import Asking, Piece, example, negatives, wordings
+from entsemble.experts.examples import Asking, Piece, example, negatives, vocabulary, wordings
 from entsemble.prompting.template import template
 from entsemble.types import NONE_LABEL, Document, mention_at
 
@@ -101,7 +101,16 @@ def test_a_text_without_words_has_none() -> None:
 @pytest.mark.parametrize("usual", sorted(wordings()))
 def test_wordings_are_words_and_definitions(usual: str) -> None:
     known = wordings()[usual]
-    assert known.keys() == {"words", "definitions"}
+    assert known.keys() - {"within"} == {"words", "definitions"}
     assert usual in known["words"]
     assert len(set(known["words"])) == len(known["words"])
     assert all(known["definitions"])
+
+
+def test_absent_labels_are_absent() -> None:
+    assert vocabulary(["PER", "LOC", "ORG", "MISC"]) == ["PER", "LOC", "ORG", "MISC"]
+    few = vocabulary(["PER", "ORG"])
+    assert few[:2] == ["PER", "ORG"]
+    assert not {"person", "organisation", "politician", "university", "other"} & set(few)
+    assert {"disease", "award", "city"} <= set(few)
+    assert "cancer" not in vocabulary(["Disease"])

@@ -95,7 +95,7 @@ class TestBadInput:
     ) -> None:
         place = store.add(adapter_folder(), expert_card("one")).folder / adapter.CONFIG
         place.write_text(place.read_text().replace('"r": 2', '"r": 4'))
-        with pytest.raises(DataError, match="not the file that was added"):
+        with pytest.raises(DataError, match="not the file that its card promises"):
             store.get("one")
         store.add(adapter_folder(1), expert_card("two"))
         store.remove("one")
@@ -193,3 +193,59 @@ def test_what_a_killed_change_left_is_cleared(store: ExpertStore, adapter_folder
     assert store.names() == ("one",)
     store.add(adapter_folder(1), expert_card("two"))
     assert left(store) == ["one", "two"]
+
+
+@pytest.mark.parametrize("name", ["../other", "My Expert", ".hidden", ""])
+def test_no_name_leads_out_of_the_store(
+    store: ExpertStore, adapter_folder: Folder, expert_card: Told, name: str
+) -> None:
+    other = store.root.parent / "other"
+    other.mkdir(parents=True)
+    wrong = expert_card("one").model_copy(update={"name": name})
+    with pytest.raises(ConfigError, match="no name for an expert"):
+        store.add(adapter_folder(), wrong, replace=True)
+    assert other.is_dir()
+    assert store.names() == ()
+
+
+def test_an_expert_that_was_being_replaced_comes_back(
+    store: ExpertStore, adapter_folder: Folder, expert_card: Told
+) -> None:
+    """A kill between the two renames leaves the old one aside and the new one unnamed."""
+    before = store.add(adapter_folder(0), expert_card("one")).card
+    aside = store.root / ".replacing-x"
+    aside.mkdir()
+    (store.root / "one").rename(aside / "one")
+    store.add(adapter_folder(1), expert_card("two"))
+    assert store.get("one").card == before
+    assert left(store) == ["one", "two"]
+
+
+def test_a_replacement_that_cannot_be_named_changes_nothing(
+    store: ExpertStore, adapter_folder: Folder, expert_card: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = store.add(adapter_folder(0), expert_card("one")).card
+    rename = Path.rename
+
+    def fails(self: Path, target: Path) -> Path:
+        if self.name.startswith(".adding-"):
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", fails)
+        with pytest.raises(DataError, match="nothing was changed"):
+            store.add(adapter_folder(1), expert_card("one"), replace=True)
+    assert store.get("one").card == before
+    store.add(adapter_folder(1), expert_card("two"))
+    assert left(store) == ["one", "two"]
+
+
+def test_a_file_that_changed_on_the_way_is_not_taken_over(
+    store: ExpertStore, adapter_folder: Folder, expert_card: Told, tmp_path: Path
+) -> None:
+    store.add(adapter_folder(0), expert_card("one"))
+    out = store.export("one", tmp_path / "out")
+    (out / adapter.WEIGHTS).write_bytes((adapter_folder(1) / adapter.WEIGHTS).read_bytes())
+    with pytest.raises(DataError, match=r"out/adapter_model\.safetensors: it is not the file that its card promises"):
+        ExpertStore(tmp_path / "other").add(out, card.load(out))

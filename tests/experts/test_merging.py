@@ -134,11 +134,22 @@ class TestRefusals:
         with pytest.raises(ConfigError, match="rsLoRA"):
             merge([Adapter(part), Adapter(part, root_scaled=True)], (0.5, 0.5), Merging())
 
+    @pytest.mark.parametrize("weights", [(float("nan"), 1.0), (float("inf"), 1.0)])
+    def test_weights_that_are_no_numbers(self, weights: tuple[float, float]) -> None:
+        part = {"m": factors(0, (4, 6), 2)}
+        with pytest.raises(ConfigError, match="weights must be numbers"):
+            merge([Adapter(part), Adapter(part)], weights, Merging())
+
+    def test_an_election_against_an_expert(self) -> None:
+        part = {"m": factors(0, (4, 6), 2)}
+        with pytest.raises(ConfigError, match="elects signs"):
+            merge([Adapter(part), Adapter(part)], (1.0, -0.5), Merging("ties"))
+
     def test_nothing(self) -> None:
         with pytest.raises(ConfigError, match="one weight an adapter"):
             merge([], (), Merging())
 
-    @pytest.mark.parametrize("wrong", [{"rank": 0}, {"density": 0.0}, {"density": 1.5}])
+    @pytest.mark.parametrize("wrong", [{"rank": 0}, {"density": 0.0}, {"density": 1.5}, {"seed": -1}])
     def test_settings_out_of_range(self, wrong: dict[str, float]) -> None:
         with pytest.raises(ConfigError):
             Merging(**wrong)  # type: ignore[arg-type]
@@ -175,3 +186,9 @@ def test_stacked_then_cut_needs_no_dense_matrix() -> None:
     parts = [factors(i, (2000, 3000), 4) for i in range(2)]
     kept, lost = cut(stacked(parts, (0.5, 0.5)), 8)
     assert (kept.rank, lost) == (8, 0.0)
+
+
+def test_an_adapter_that_changes_nothing_can_be_cut() -> None:
+    part = Factors(np.zeros((4, 6), np.float32), np.ones((5, 4), np.float32))
+    kept, lost = cut(part, 2)
+    assert (kept.rank, lost, kept.dense().any()) == (2, 0.0, np.False_)

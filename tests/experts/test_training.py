@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from entsemble.errors import ConfigError
+from entsemble.errors import ConfigError, DataError
 from entsemble.experts import adapter
 from entsemble.experts.examples import Piece
-from entsemble.experts.training import Progress, Trained, Training, train
+from entsemble.experts.training import STATE, Progress, Trained, Training, _tokens, train
 
 torch = pytest.importorskip("torch", reason="needs the extra 'experts'")
 transformers = pytest.importorskip("transformers", reason="needs the extra 'experts'")
@@ -32,8 +32,8 @@ def model() -> Any:
     return transformers.LlamaForCausalLM(config)
 
 
-def tokenize(text: str) -> list[int]:
-    return list(text.encode("ascii"))
+def tokenize(text: str) -> tuple[list[int], list[int]]:
+    return list(text.encode("ascii")), list(range(len(text)))
 
 
 def examples(epoch: int) -> Sequence[Sequence[Piece]]:
@@ -43,7 +43,7 @@ def examples(epoch: int) -> Sequence[Sequence[Piece]]:
 
 
 def trained(folder: Path, how: Training = HOW, **more: Any) -> Trained:
-    return train(model(), tokenize, examples, how, folder, **more)
+    return train(model(), tokenize, examples, how, folder, base="tiny", **more)
 
 
 def test_it_learns_and_keeps_a_peft_adapter(tmp_path: Path) -> None:
@@ -116,3 +116,33 @@ def test_a_seed_gives_the_same_bytes_and_another_others(tmp_path: Path) -> None:
 
     assert weights("a", 1) == weights("b", 1)
     assert weights("c", 2) != weights("a", 1)
+
+
+def test_a_token_is_learnt_where_it_begins() -> None:
+    """The whole is tokenised at once, a token in front included, as the engine does."""
+
+    def pairs(text: str) -> tuple[list[int], list[int]]:
+        return [1, *(ord(c) for c in text[::2])], [0, *range(0, len(text), 2)]
+
+    pieces = [Piece("abc", learnt=False), Piece("def", learnt=True), Piece("gh", learnt=False)]
+    ids, targets = _tokens(pieces, pairs)
+    assert ids == [1, *map(ord, "aceg")]
+    assert targets == [-100, -100, -100, ord("e"), -100]
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
+    def second(_: Progress) -> None:
+        with pytest.raises(ConfigError, match="another process is training"):
+            trained(tmp_path / "t")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "t", told=second)
+
+
+def test_a_damaged_checkpoint_is_said(tmp_path: Path) -> None:
+    trained(tmp_path / "t", Training(rank=2, epochs=1, batch=4))
+    state = tmp_path / "t" / STATE
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(DataError, match="delete the folder"):
+        trained(tmp_path / "t", Training(rank=2, epochs=1, batch=4))

@@ -17,7 +17,7 @@ from typing import Any
 import entsemble
 from entsemble.assemble.ensemble import Assembly, Watch, unannotated
 from entsemble.backends.catalogue import ModelCard, PypiSource
-from entsemble.backends.gguf_lora import write_lora
+from entsemble.backends.gguf_lora import convertible, write_lora
 from entsemble.backends.llamacpp import Engine, LlamaCppModel
 from entsemble.backends.registry import parse_model
 from entsemble.backends.transformers_base import load_base
@@ -34,13 +34,13 @@ from entsemble.evaluation.bootstrap import interval
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.matching import exact, spans_only
 from entsemble.experts import adapter
-from entsemble.experts.card import Card, DomainVectors, Score, Source
-from entsemble.experts.examples import Asking, Piece, example, wordings
+from entsemble.experts.card import NAME, NAME_RULE, Card, DomainVectors, Score, Source
+from entsemble.experts.examples import WORDINGS, Asking, Piece, example, vocabulary
 from entsemble.experts.selection import centres
 from entsemble.experts.store import Expert, ExpertStore
-from entsemble.experts.training import Progress, Training, train
+from entsemble.experts.training import Progress, Training, adapter_of, train
 from entsemble.extractor import LocalExtractor
-from entsemble.prompting.labels import label_set, readable
+from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
 from entsemble.running.local import LocalMapper
 from entsemble.settings import Environment, Settings
@@ -53,9 +53,6 @@ _SHIPPED = Path(entsemble.__file__).parent / "experts" / "pack"
 
 _DEV_SHARE, _DEV_MOST = 0.1, 100
 """Of the sentences, what is held back to choose the best epoch by."""
-
-_FEW = 4
-"""Labels; an expert of fewer would learn them by heart."""
 
 _ENCODED = 1000
 """Training sentences at most that say where a domain lies."""
@@ -119,30 +116,30 @@ def train_expert(
         ModelError: the base cannot be had.
     """
     store = expert_store(environment)
-    if brief.name in store.names() and not brief.replace:
-        raise ConfigError(f"there is an expert {brief.name!r} already; choose another name, or replace it")
+    _check(brief, store)
     parts = [_sentences(path) for path in brief.data]
-    learnt, dev = _split([d for part in parts for d in part], brief)
-    labels = tuple(sorted({m.label for d in learnt for m in d.mentions}))
+    learnt, dev = _split(parts, brief)
     with Assembly(Settings(), environment, watch) as assembly:
         source = parse_model(brief.base).source
         path, fingerprint = assembly.local_file(parse_model(brief.base))
+        convertible(path)
+        encoder = assembly.encoder()  # what can go wrong goes wrong before hours of training
         published = base_sha256(source) if isinstance(source, ModelCard) else fingerprint
-        folder = environment.cache / "training" / _key(brief, published, learnt)
+        folder = environment.cache / "training" / _key(brief, published, learnt, dev)
         model, tokenize = load_base(path)
         made = train(
             model,
             tokenize,
-            lambda epoch: _examples(learnt, labels, brief, epoch),
+            lambda epoch: _examples(learnt, brief, epoch),
             brief.how,
             folder,
+            base=brief.base,
             evaluate=lambda tuned: score(tuned, dev, path).f1,
             told=told,
         )
         measured = score(made.folder, dev, path)
-        encoder = assembly.encoder()
         drawn = random.Random(brief.how.seed).sample(learnt, min(len(learnt), _ENCODED))
-        rows, counts = centres(encoder.encode([d.text for d in drawn]), seed=brief.how.seed)
+        rows, counts = centres(encoder.encode([d.text for d, _ in drawn]), seed=brief.how.seed)
         vectors = DomainVectors(
             encoder=encoder.fingerprint,
             rows=tuple(tuple(round(float(x), 5) for x in row) for row in rows),
@@ -154,7 +151,7 @@ def train_expert(
         base=brief.base,
         base_sha256=published,
         template=TEMPLATE,
-        labels=labels,
+        labels=tuple(sorted({m.label for d, _ in learnt for m in d.mentions})),
         sources=tuple(_source(path, part, brief) for path, part in zip(brief.data, parts, strict=True)),
         licence=brief.licence,
         vectors=vectors,
@@ -178,11 +175,8 @@ def score(adapted: Any, dev: Sequence[Document], base: Path) -> Score:  # noqa: 
     """
     labels = label_set(dict.fromkeys(sorted({m.label for d in dev for m in d.mentions}), ""))
     with tempfile.TemporaryDirectory() as place:
-        folder = adapted if isinstance(adapted, Path) else Path(place)
-        if folder is not adapted:
-            adapted.save_pretrained(folder)
-            (folder / "README.md").unlink(missing_ok=True)
-        changes = {module: (f.a, f.b) for module, f in adapter.load(folder).factors.items()}
+        made = adapter.load(adapted) if isinstance(adapted, Path) else adapter_of(adapted, "")
+        changes = {module: (f.a, f.b) for module, f in made.factors.items()}
         write_lora(changes, base, Path(place) / "adapter.gguf")
         engine = Engine(adapters=(Path(place) / "adapter.gguf",))
         plain = LlamaCppModel("expert", base, fingerprint="", engine=engine)
@@ -212,44 +206,55 @@ def _sentences(path: Path) -> list[Document]:
     return found
 
 
-def _split(documents: Sequence[Document], brief: Brief) -> tuple[list[Document], list[Document]]:
+Learnt = tuple[Document, tuple[str, ...]]
+"""A sentence, and the labels of the file that it is from."""
+
+
+def _check(brief: Brief, store: ExpertStore) -> None:
+    """What can be known before anything is loaded."""
+    if not NAME.fullmatch(brief.name):
+        raise ConfigError(f"{brief.name!r} is no name for an expert: {NAME_RULE}")
+    if brief.name in store.names() and not brief.replace:
+        raise ConfigError(f"there is an expert {brief.name!r} already; choose another name, or replace it")
+    if brief.how.seed < 0 or not 0 < brief.how.learning_rate < 1:
+        raise ConfigError("a seed is at least 0, and a learning rate between 0 and 1")
+
+
+def _split(parts: Sequence[Sequence[Document]], brief: Brief) -> tuple[list[Learnt], list[Document]]:
     """What is learnt from, and what is held back; sentences with the same text are on one side."""
     draw = random.Random(brief.how.seed)
-    shuffled = draw.sample(list(documents), len(documents))
+    labels = [tuple(sorted({m.label for d in part for m in d.mentions})) for part in parts]
+    every = [(d, own) for part, own in zip(parts, labels, strict=True) for d in part]
+    rest = draw.sample(every, len(every))
     if brief.dev is not None:
-        dev = draw.sample(held := _sentences(brief.dev), min(len(held), _DEV_MOST))
-        rest = shuffled
+        held = _sentences(brief.dev)
+        dev = draw.sample(held, min(len(held), _DEV_MOST))
     else:
-        count = min(_DEV_MOST, max(1, round(_DEV_SHARE * len(shuffled))))
-        dev, rest = shuffled[:count], shuffled[count:]
+        count = min(_DEV_MOST, max(1, round(_DEV_SHARE * len(rest))))
+        dev, rest = [d for d, _ in rest[:count]], rest[count:]
     texts = {d.text for d in dev}
-    learnt = [d for d in rest if d.text not in texts][: brief.limit]
-    if not any(d.mentions for d in learnt) or not any(d.mentions for d in dev):
+    learnt = [(d, own) for d, own in rest if d.text not in texts][: brief.limit]
+    if not any(d.mentions for d, _ in learnt) or not any(d.mentions for d in dev):
         raise DataError("too few annotated sentences to learn from and to hold some back; give more", brief.data[0])
     return learnt, dev
 
 
-def _examples(
-    documents: Sequence[Document], labels: Sequence[str], brief: Brief, epoch: int
-) -> list[tuple[Piece, ...]]:
-    """Every sentence once, each drawn from the seed, the epoch and its place.
-
-    Labels that a sentence has none of come from the same data: of others nobody knows whether it has any. Only where
-    there are few are they drawn from all that we have words for.
-    """
-    own = {readable(label) for label in labels}
-    others = [word for word in wordings() if word not in own] if len(labels) < _FEW else []
-    vocabulary = [*labels, *others]
+def _examples(learnt: Sequence[Learnt], brief: Brief, epoch: int) -> list[tuple[Piece, ...]]:
+    """Every sentence once, each drawn from the seed, the epoch and its place."""
     shape = template(TEMPLATE)
+    vocabularies = {own: vocabulary(own) for _, own in learnt}
     return [
-        example(d, vocabulary, shape, brief.asking, random.Random(f"{brief.how.seed}:{epoch}:{i}"))
-        for i, d in enumerate(documents)
+        example(d, vocabularies[own], shape, brief.asking, random.Random(f"{brief.how.seed}:{epoch}:{i}"))
+        for i, (d, own) in enumerate(learnt)
     ]
 
 
-def _key(brief: Brief, base: str, documents: Sequence[Document]) -> str:
-    told = [base, asdict(brief.how), asdict(brief.asking), _content(documents)]
-    return f"{brief.name}-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]}"
+def _key(brief: Brief, base: str, learnt: Sequence[Learnt], dev: Sequence[Document]) -> str:
+    """All that shapes a training but its name."""
+    shape, words = asdict(template(TEMPLATE)), WORDINGS.read_text("utf-8")
+    data = _content([d for d, _ in learnt]), [own for _, own in learnt], _content(dev)
+    told = [base, asdict(brief.how), asdict(brief.asking), shape, words, data]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
 
 
 def _content(documents: Sequence[Document]) -> str:

@@ -38,10 +38,7 @@ def write_lora(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path, target:
     except ImportError as error:
         raise MissingExtraError("gguf", "embedded", "converting an adapter") from error
     header = read_header(base)
-    name = _text(header.metadata["general.architecture"][1])
-    if name not in _AS_THEY_ARE | _ROTATED:
-        known = ", ".join(sorted(_AS_THEY_ARE | _ROTATED))
-        raise ModelUnavailableError(f"adapters for {name!r} models cannot be converted; those for {known} can")
+    name = convertible(base)
     number = {v: k for k, v in gguf.MODEL_ARCH_NAMES.items()}[name]
     layers = _number(header.metadata[f"{name}.block_count"][1])
     names = gguf.get_tensor_name_map(number, layers)
@@ -68,6 +65,19 @@ def write_lora(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path, target:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def convertible(base: Path) -> str:
+    """The architecture of the model in `base`.
+
+    Raises:
+        ModelUnavailableError: one whose adapters we cannot convert.
+    """
+    name = _text(read_header(base).metadata["general.architecture"][1])
+    if name not in _AS_THEY_ARE | _ROTATED:
+        known = ", ".join(sorted(_AS_THEY_ARE | _ROTATED))
+        raise ModelUnavailableError(f"adapters for {name!r} models cannot be converted; those for {known} can")
+    return name
 
 
 def _rotated(b: Matrix, heads: int) -> Matrix:

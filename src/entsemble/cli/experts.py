@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,13 @@ from rich.table import Table
 from entsemble.assemble import TEMPLATE, Brief, base_sha256, expert_store, train_expert
 from entsemble.backends.catalogue import card as model_card
 from entsemble.cli.display import display
-from entsemble.errors import ConfigError
+from entsemble.errors import ConfigError, DataError, EntsembleError
 from entsemble.experts import card
 from entsemble.experts.card import Card
 from entsemble.experts.merged import keep_merged, weights_of
 from entsemble.experts.merging.merge import WEIGHTED_SUM, Merging
 from entsemble.experts.merging.methods import METHODS
-from entsemble.experts.store import Expert
+from entsemble.experts.store import Expert, ExpertStore
 from entsemble.experts.training import Progress, Training
 from entsemble.settings import environment
 
@@ -33,18 +35,36 @@ def experts() -> None:
 def list_experts(as_json: bool) -> None:
     """The experts of this machine."""
     store = expert_store(environment())
-    found = [store.get(name) for name in store.names()]
+    read = [_read(store, name) for name in store.names()]
+    found = [e for e in read if isinstance(e, Expert)]
+    broken = [told for told in read if isinstance(told, str)]
     if as_json:
         for expert in found:
             click.echo(expert.card.model_dump_json())
-        return
+    else:
+        Console(highlight=False).print(_table(found))
+    for told in broken:
+        click.echo(told, err=True)
+    if broken:
+        sys.exit(DataError.exit_code)
+
+
+def _read(store: ExpertStore, name: str) -> Expert | str:
+    """An expert, or what is wrong with it: one that is broken hides no other."""
+    try:
+        return store.get(name)
+    except EntsembleError as error:
+        return f"entsemble: {name}: {error}"
+
+
+def _table(found: Sequence[Expert]) -> Table:
     table = Table("name", "domain", "base", "labels", "sentences", "licence", "came with entsemble")
     for expert in found:
         c = expert.card
         sentences = sum(s.sentences for s in c.sources)
         shipped = "yes" if expert.shipped else ""
         table.add_row(c.name, c.domain, c.base, str(len(c.labels)), f"{sentences:,}", c.licence, shipped)
-    Console(highlight=False).print(table)
+    return table
 
 
 @experts.command()
@@ -92,7 +112,7 @@ def add(
     """Take over FOLDER, an adapter as PEFT or `experts export` writes it."""
     if (folder / card.CARD).exists():
         told = card.load(folder)
-        told = told.model_copy(update={"name": name}) if name else told
+        told = told.model_copy(update={"name": name}) if name else told  # the store looks at the name
     elif base is None:
         raise ConfigError(f"{folder} has no {card.CARD}; say which model it changes, with --base")
     else:
@@ -126,7 +146,7 @@ def export(name: str, target: Path) -> None:
 @click.option("--method", type=click.Choice([WEIGHTED_SUM, *METHODS]), default=WEIGHTED_SUM, show_default=True)
 @click.option("--rank", type=click.IntRange(1), help="Of the merged expert, at most; the sum of theirs if not given.")
 @click.option("--density", type=float, default=0.3, show_default=True, help="Share of entries that TIES and DARE keep.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of what DARE drops.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what DARE drops.")
 def merge(  # each option is a part of the recipe
     names: tuple[str, ...],
     target: str,
@@ -139,8 +159,7 @@ def merge(  # each option is a part of the recipe
     """Merge experts of one base into a new one."""
     store = expert_store(environment())
     found = [store.get(name) for name in names]
-    shares = weights_of(weights, names)
-    made, error = keep_merged(store, target, found, [shares[n] for n in names], Merging(method, rank, density, seed))
+    made, error = keep_merged(store, target, found, weights_of(weights, names), Merging(method, rank, density, seed))
     _said(made)
     if error > 0:
         click.echo(f"the rank budget cost {error:.1%} of the merged change", err=True)
@@ -151,19 +170,17 @@ def _said(expert: Expert) -> None:
 
 
 def _card(name: str, base: str, domain: str, labels: tuple[str, ...], licence: str) -> Card:
-    published = base_sha256(model_card(base))
-    try:
-        return Card(
-            name=name,
-            domain=domain,
-            base=base,
-            base_sha256=published,
-            template=TEMPLATE,
-            labels=labels,
-            licence=licence,
-        )
-    except ValueError as error:
-        raise ConfigError(f"{name!r}: a name has up to 64 lower case letters, digits, '.', '_' and '-'") from error
+    if not card.NAME.fullmatch(name):
+        raise ConfigError(f"{name!r} is no name for an expert: {card.NAME_RULE}")
+    return Card(
+        name=name,
+        domain=domain,
+        base=base,
+        base_sha256=base_sha256(model_card(base)),
+        template=TEMPLATE,
+        labels=labels,
+        licence=licence,
+    )
 
 
 @experts.command()
@@ -181,7 +198,7 @@ def _card(name: str, base: str, domain: str, labels: tuple[str, ...], licence: s
 @click.option("--rank", type=click.IntRange(1), default=8, show_default=True, help="Of the adapter.")
 @click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="At its highest.")
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Sentences a step.")
-@click.option("--seed", type=int, default=0, show_default=True, help="For everything that is drawn.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="For everything that is drawn.")
 @click.option("--replace", is_flag=True, help="Take the place of an expert of that name.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def train(**given: Any) -> None:  # noqa: ANN401 - made into a Brief at once

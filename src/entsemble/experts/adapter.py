@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 _RUNS = {".bin", ".pickle", ".pkl", ".pt", ".pth", ".py", ".so"}
 _PREFIX = "base_model.model."
-_UNSUPPORTED = {
+_REASONS = {
     "use_dora": "DoRA also changes the size of the base's weights, which no sum of changes says",
     "lora_bias": "it has biases in its factors",
     "modules_to_save": "it replaces whole modules of its base",
@@ -27,11 +28,27 @@ _UNSUPPORTED = {
     "target_parameters": "it changes parameters that are no linear layer",
     "trainable_token_indices": "it changes single rows of the embedding",
     "fan_in_fan_out": "its weights are transposed",
-    "megatron_config": "it is split for Megatron",
     "alora_invocation_tokens": "it is active in a part of the prompt only",
-    "corda_config": "its base was changed before training",
-    "eva_config": "its base was changed before training",
+    "use_qalora": "its factors are of groups of inputs",
+    "use_bdlora": "its factors are of blocks",
 }
+_HARMLESS = {
+    *(
+        "peft_type",
+        "task_type",
+        "base_model_name_or_path",
+        "revision",
+        "inference_mode",
+        "peft_version",
+        "auto_mapping",
+    ),
+    *("r", "lora_alpha", "lora_dropout", "bias", "use_rslora", "init_lora_weights", "rank_pattern", "alpha_pattern"),
+    *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "ensure_weight_tying"),
+    *("megatron_core", "loftq_config", "eva_config", "qalora_group_size", "runtime_config"),
+}
+"""Settings that leave an adapter a pair of factors a module, or do nothing by themselves. Whatever else is set is
+refused: a change that is read wrongly is worse than one that is not read."""
+
 _PLAIN_STARTS = {True, False, "gaussian", "orthogonal", "eva"}
 """Ways to begin a LoRA that leave the base as it is; PiSSA, OLoRA, CorDA and LoftQ do not."""
 
@@ -51,21 +68,26 @@ class Adapter:
     base: str = ""
 
 
-def load(folder: Path) -> Adapter:
+def load(folder: Path, shown: Path | None = None) -> Adapter:
     """The adapter in a PEFT folder.
+
+    Args:
+        folder: where it lies.
+        shown: what errors call that place, where it is not `folder`.
 
     Raises:
         DataError: it is incomplete, broken or of a kind that cannot be merged; says which and why.
         MissingExtraError: safetensors is not installed.
     """
+    shown = shown or folder
     config = configuration(folder)
-    tensors = _tensors(folder / WEIGHTS)
+    tensors = _tensors(folder / WEIGHTS, shown / WEIGHTS)
     factors = {}
-    for module, pair in sorted(_pairs(tensors, folder).items()):
+    for module, pair in sorted(_pairs(tensors, shown).items()):
         rank = int(pair["A"].shape[0])
         named = _of_module(config.get("rank_pattern"), module, config["r"])
         if rank != named or pair["B"].shape[1] != rank:
-            raise DataError(f"{module} has rank {rank}, the configuration says {named}; the adapter is broken", folder)
+            raise DataError(f"{module} has rank {rank}, the configuration says {named}; the adapter is broken", shown)
         alpha = _of_module(config.get("alpha_pattern"), module, config["lora_alpha"])
         scale = alpha / np.sqrt(rank) if config.get("use_rslora") else alpha / rank
         factors[module] = Factors(a=pair["A"], b=pair["B"] * np.float32(scale))
@@ -120,19 +142,34 @@ def configuration(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         raise DataError("no LoRA adapter; only LoRA can be an expert", path)
     _refuse_code(folder, config)
-    for key, reason in _UNSUPPORTED.items():
-        if config.get(key):
-            raise DataError(f"{key} is set: {reason}; train it as plain LoRA", path)
+    for key in sorted(key for key, value in config.items() if value and key not in _HARMLESS):
+        reason = _REASONS.get(key, "we do not know what it does to the adapter")
+        raise DataError(f"{key} is set: {reason}; train it as plain LoRA", path)
     if config.get("bias", "none") != "none":
         raise DataError("it trains biases of its base; train it with bias 'none'", path)
-    if (start := config.get("init_lora_weights", True)) not in _PLAIN_STARTS:
+    if (start := config.get("init_lora_weights", True)) not in list(_PLAIN_STARTS):
         raise DataError(
             f"init_lora_weights is {start!r}, which changes the base itself; convert it to plain LoRA", path
         )
     for key in ("r", "lora_alpha"):
-        if not isinstance(config.get(key), (int, float)) or isinstance(config[key], bool) or config[key] <= 0:
+        if not _positive(config.get(key)):
             raise DataError(f"{key} must be a number above 0", path)
+    for key in ("rank_pattern", "alpha_pattern"):
+        _check_pattern(key, config.get(key) or {}, path)
     return config
+
+
+def _check_pattern(key: str, pattern: object, path: Path) -> None:
+    try:
+        if isinstance(pattern, dict) and all(_positive(v) and re.compile(str(k)) for k, v in pattern.items()):
+            return
+    except re.error as error:
+        raise DataError(f"{key} holds what is no expression ({error})", path) from error
+    raise DataError(f"{key} must map names of modules to numbers above 0", path)
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _refuse_code(folder: Path, config: Mapping[str, Any]) -> None:
@@ -142,7 +179,7 @@ def _refuse_code(folder: Path, config: Mapping[str, Any]) -> None:
         raise DataError(f"it holds {named}, which can run code; give the safetensors and the configuration", folder)
 
 
-def _tensors(path: Path) -> dict[str, Any]:
+def _tensors(path: Path, shown: Path) -> dict[str, Any]:
     try:
         from safetensors import SafetensorError, deserialize
     except ImportError as error:
@@ -150,10 +187,10 @@ def _tensors(path: Path) -> dict[str, Any]:
     try:
         found = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     except FileNotFoundError as error:
-        raise DataError(f"no adapter: it has no {WEIGHTS}", path.parent) from error
+        raise DataError(f"no adapter: it has no {WEIGHTS}", shown.parent) from error
     except (OSError, SafetensorError) as error:
-        raise DataError(f"cannot be read as safetensors ({error}); get it again", path) from error
-    return {name: _float32(name, told, path) for name, told in found}
+        raise DataError(f"cannot be read as safetensors ({error}); get it again", shown) from error
+    return {name: _float32(name, told, shown) for name, told in found}
 
 
 def _float32(name: str, told: Mapping[str, Any], path: Path) -> npt.NDArray[np.float32]:

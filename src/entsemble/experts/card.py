@@ -13,6 +13,7 @@ from entsemble.errors import DataError
 
 CARD = "card.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+NAME_RULE = "a name has up to 64 lower case letters, digits, '.', '_' and '-', a letter or digit first"
 
 
 class _Frozen(BaseModel):
@@ -93,7 +94,8 @@ class Card(_Frozen):
         name: unique in a store; lower case letters, digits, `.`, `_` and `-`.
         domain: what its texts are about, in words.
         base: the model that it changes, as the catalogue or the hub calls it.
-        base_sha256: of that model's weights as published, before any conversion.
+        base_sha256: of that model's weights as published, before any conversion; of its address, where only that is
+            known.
         template: the prompt shape that it was trained on.
         labels: that it was trained on.
         sources: its data; empty for an expert that somebody brought without saying.
@@ -128,9 +130,7 @@ class Card(_Frozen):
     @classmethod
     def _named(cls, value: str) -> str:
         if not NAME.fullmatch(value):
-            raise ValueError(
-                "a name has up to 64 lower case letters, digits, '.', '_' and '-', a letter or digit first"
-            )
+            raise ValueError(NAME_RULE)
         return value
 
 

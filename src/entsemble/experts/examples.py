@@ -21,7 +21,10 @@ from entsemble.prompting.render import extraction_prompt, listing, type_answer, 
 from entsemble.prompting.template import Template
 from entsemble.types import NONE_LABEL, Document, Label, LabelSet, Span
 
-_WORDINGS = files("entsemble.experts") / "wordings.toml"
+WORDINGS = files("entsemble.experts") / "wordings.toml"
+_FEW = 4
+"""Labels; an expert of fewer would learn them by heart."""
+
 _WORD = re.compile(r"\w+(?:[-'.&]\w+)*")
 
 
@@ -90,6 +93,19 @@ def example(
     return tuple(pieces)
 
 
+def vocabulary(own: Sequence[str]) -> list[str]:
+    """What absent labels are drawn from: the labels of the same data, since of others nobody knows whether it has any.
+
+    Where these are so few that an expert would learn them by heart, also those of our wordings that mean something
+    else: none that one of the data's labels covers, as person covers politician.
+    """
+    known = {readable(name) for name in own}
+    if len(own) >= _FEW:
+        return list(own)
+    others = [word for word, told in wordings().items() if not known & {word, *told.get("within", ())}]
+    return [*own, *others]
+
+
 def negatives(document: Document, count: int, draw: random.Random) -> list[tuple[int, str]]:
     """Up to `count` spans that are no mention: half of a name, a name and its neighbour, words that look like one.
 
@@ -143,5 +159,5 @@ def _labels(names: Sequence[str], asking: Asking, draw: random.Random) -> LabelS
 
 @cache
 def wordings() -> Mapping[str, Mapping[str, Sequence[str]]]:
-    """Readable label -> other `words` for it and `definitions` of it."""
-    return _toml.loads(_WORDINGS.read_text(encoding="utf-8"))
+    """Readable label -> other `words` for it, `definitions` of it, and labels that it lies `within`, if any."""
+    return _toml.loads(WORDINGS.read_text(encoding="utf-8"))

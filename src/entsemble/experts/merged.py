@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,15 +25,14 @@ def recipe_of(experts: Sequence[Expert], weights: Sequence[float], how: Merging)
     if not experts:
         raise ConfigError("nothing to merge: name the experts")
     first = experts[0].card
-    for expert in experts[1:]:
-        for what, one, other in (
-            ("base", (first.base, first.base_sha256), (expert.card.base, expert.card.base_sha256)),
-            ("prompt shape", (first.template, ""), (expert.card.template, "")),
-        ):
-            if one != other:
-                raise ConfigError(
-                    f"{first.name} and {expert.card.name} cannot be merged: their {what} differs ({one[0]}, {other[0]})"
-                )
+    for other in (e.card for e in experts[1:]):
+        if first.base_sha256 != other.base_sha256:
+            differs = f"base ({first.base}, {other.base})"
+        elif first.template != other.template:
+            differs = f"prompt shape ({first.template}, {other.template})"
+        else:
+            continue
+        raise ConfigError(f"{first.name} and {other.name} cannot be merged: they differ in {differs}")
     parts = tuple(
         Part(expert=e.card.name, sha256=e.card.files[adapter.WEIGHTS], weight=w)
         for e, w in zip(experts, weights, strict=True)
@@ -57,6 +56,8 @@ def keep_merged(
     if name in store.names() and (there := store.get(name)).card.recipe == recipe:
         return there, there.card.training.get("rank budget error", 0.0)
     made = merge([adapter.load(e.folder) for e in experts], weights, how)
+    if recipe_of([store.get(e.card.name) for e in experts], weights, how) != recipe:
+        raise ConfigError("an expert was replaced while it was merged; say the same again")
     cards = [e.card for e in experts]
     told = Card(
         name=name,
@@ -76,21 +77,23 @@ def keep_merged(
         return store.add(Path(folder), told), made.error
 
 
-def weights_of(text: str | None, names: Sequence[str]) -> Mapping[str, float]:
+def weights_of(text: str | None, names: Sequence[str]) -> list[float]:
     """Weights as a command is given them, `0.5,0.25,0.25`; without them, all alike.
 
     Raises:
-        ConfigError: not one number an expert.
+        ConfigError: not one number an expert, or an expert twice.
     """
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"{twice[0]} is named twice; give it the sum of the weights")
     if text is None:
-        return dict.fromkeys(names, 1 / len(names)) if names else {}
+        return [1 / len(names)] * len(names)
     try:
         given = [float(part) for part in text.split(",")]
     except ValueError:
         given = []
     if len(given) != len(names):
         raise ConfigError(f"weights need one number an expert, as 0.5,0.5; got {text!r} for {', '.join(names)}")
-    return dict(zip(names, given, strict=True))
+    return given
 
 
 def _together(lists: Sequence[tuple[Item, ...]]) -> tuple[Item, ...]:

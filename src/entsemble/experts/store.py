@@ -23,6 +23,8 @@ FILES = (adapter.CONFIG, adapter.WEIGHTS)
 _AT_WORK = "."
 """First character of folders that are being made or removed; no expert is called so."""
 
+_REPLACING = f"{_AT_WORK}replacing-"
+
 
 @dataclass(frozen=True, slots=True)
 class Expert:
@@ -55,15 +57,19 @@ class ExpertStore:
             UnknownNameError: there is none of that name.
             DataError: its folder is incomplete, or a file is not the one that was added.
         """
-        folders = self._folders()
-        if name not in folders:
-            raise UnknownNameError("expert", name, folders)
-        folder = folders[name]
-        known = card.load(folder)
-        for file, promised in known.files.items():
-            if _sha256(folder / file) != promised:
-                raise DataError("it is not the file that was added; remove the expert and add it again", folder / file)
-        return Expert(known, folder, folder.parent == self._shipped)
+        while True:
+            folders = self._folders()
+            if name not in folders:
+                raise UnknownNameError("expert", name, folders)
+            folder = folders[name]
+            known = card.load(folder)
+            try:
+                _check(folder, known)
+            except DataError:
+                if name in self._folders() and card.load(folder) != known:
+                    continue  # it was replaced while we looked
+                raise
+            return Expert(known, folder, folder.parent == self._shipped)
 
     def add(self, folder: Path, told: Card, *, replace: bool = False) -> Expert:
         """Take over a PEFT adapter folder.
@@ -76,17 +82,20 @@ class ExpertStore:
             replace: put it in the place of one of that name.
 
         Raises:
-            ConfigError: there is one of that name already.
-            DataError: the folder is no adapter that can be an expert, or cannot be kept here.
+            ConfigError: there is one of that name already, or the name cannot be one.
+            DataError: the folder is no adapter that can be an expert, or not what its card says, or cannot be kept.
         """
-        adapter.load(folder)
+        adapter.configuration(folder)
         with self._changing():
             self._check_name(told.name, replace)
             work = Path(tempfile.mkdtemp(prefix=f"{_AT_WORK}adding-", dir=self.root))
             try:
                 for file in FILES:
-                    shutil.copyfile(folder / file, work / file)
-                card.save(told.model_copy(update={"files": {f: _sha256(work / f) for f in FILES}}), work)
+                    _copied(folder / file, work / file)
+                _check(work, told, shown=folder)
+                adapter.load(work, shown=folder)
+                kept = told.model_copy(update={"files": {f: _sha256(work / f) for f in FILES}})
+                card.save(kept, work)
                 for path in (*work.iterdir(), work):
                     _sync(path)
                 self._into_place(work, self.root / told.name)
@@ -96,7 +105,7 @@ class ExpertStore:
                 ) from error
             finally:
                 shutil.rmtree(work, ignore_errors=True)
-        return self.get(told.name)
+            return Expert(kept, self.root / told.name)
 
     def remove(self, name: str) -> None:
         """Take an expert away; no other is touched.
@@ -147,15 +156,21 @@ class ExpertStore:
         return found
 
     def _check_name(self, name: str, replace: bool) -> None:
+        if not card.NAME.fullmatch(name):
+            raise ConfigError(f"{name!r} is no name for an expert: {card.NAME_RULE}")
         if (self.root / name).exists() and not replace:
             raise ConfigError(f"there is an expert {name!r} already; remove it first, or replace it")
 
     def _into_place(self, work: Path, place: Path) -> None:
         work.chmod(0o755)
         if place.exists():
-            old = Path(tempfile.mkdtemp(prefix=f"{_AT_WORK}removing-", dir=self.root))
-            place.rename(old / place.name)
-            work.rename(place)
+            old = Path(tempfile.mkdtemp(prefix=_REPLACING, dir=self.root))
+            place.rename(old / place.name)  # until the next line is done, `_changing` puts it back after a kill
+            try:
+                work.rename(place)
+            except OSError:
+                (old / place.name).rename(place)
+                raise
             shutil.rmtree(old, ignore_errors=True)
         else:
             work.rename(place)
@@ -167,6 +182,9 @@ class ExpertStore:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with FileLock(self.root / f"{_AT_WORK}lock"):
+                for old in self.root.glob(f"{_REPLACING}*/*"):
+                    if not (self.root / old.name).exists():
+                        old.rename(self.root / old.name)
                 for left_over in self.root.glob(f"{_AT_WORK}[ar]*-*"):
                     shutil.rmtree(left_over, ignore_errors=True)
                 yield
@@ -176,6 +194,25 @@ class ExpertStore:
             raise DataError(
                 f"experts cannot be kept here ({error.strerror}); name another folder", self.root
             ) from error
+
+
+def _check(folder: Path, told: Card, shown: Path | None = None) -> None:
+    """Whether the files are those of the card.
+
+    Raises:
+        DataError: one is not; says so of the one in `shown`.
+    """
+    for file, promised in told.files.items():
+        if _sha256(folder / file) != promised:
+            place = (shown or folder) / file
+            raise DataError("it is not the file that its card promises; get the expert again", place)
+
+
+def _copied(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError as error:
+        raise DataError(f"no adapter: it has no {source.name}", source.parent) from error
 
 
 def _sha256(path: Path) -> str:
@@ -191,6 +228,8 @@ def _sha256(path: Path) -> str:
 
 def _sync(path: Path) -> None:
     """Until it is on the disk, so that a name never stands for a file that is not."""
+    if os.name == "nt":
+        return  # has no such thing for folders
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -72,6 +72,8 @@ def cut(factors: Factors, rank: int) -> tuple[Factors, float]:
         return factors, 0.0
     a, b = factors.a.astype(np.float64), factors.b.astype(np.float64)
     inner = a @ a.T
+    if not inner.any():
+        return Factors(a=factors.a[:rank], b=factors.b[:, :rank]), 0.0
     inner[np.diag_indices_from(inner)] += _JITTER * np.trace(inner)
     # b @ root has the left singular vectors and the singular values of b @ a, and is as thin as b
     thin = b @ np.linalg.cholesky(inner)

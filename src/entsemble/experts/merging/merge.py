@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import isfinite, sqrt
 from zlib import crc32
 
 import numpy as np
@@ -39,6 +39,8 @@ class Merging:
             raise UnknownNameError("merge method", self.method, {WEIGHTED_SUM, *METHODS})
         if self.rank is not None and self.rank < 1:
             raise ConfigError(f"a merged adapter's rank must be at least 1, got {self.rank}")
+        if self.seed < 0:
+            raise ConfigError(f"a seed must be at least 0, got {self.seed}")
         if not 0 < self.density <= 1:
             raise ConfigError(f"the density must be above 0 and at most 1, got {self.density:g}")
 
@@ -73,6 +75,10 @@ def merge(adapters: Sequence[Adapter], weights: Sequence[float], how: Merging) -
         raise ConfigError(f"a merge needs one weight an adapter: {len(adapters)} adapters, {len(weights)} weights")
     if len({a.root_scaled for a in adapters}) > 1:
         raise ConfigError("some adapters were trained with rsLoRA, some without: their changes have different scales")
+    if not all(map(isfinite, weights)):
+        raise ConfigError(f"weights must be numbers, got {', '.join(map(str, weights))}")
+    if how.method != WEIGHTED_SUM and min(weights) < 0:
+        raise ConfigError(f"{how.method} elects signs, so no expert can count against another; use {WEIGHTED_SUM}")
     changes: dict[str, Factors] = {}
     lost = whole = 0.0
     for module in sorted({m for adapter in adapters for m in adapter.factors}):
