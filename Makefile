@@ -13,13 +13,12 @@ demo: $(STAMP)          ## the main job, on the embedded models and a text that 
 
 test: $(DEV)            ## the tests, the real embedded models included
 	$(BIN)/entsemble models pull smollm2-135m gemma-3-270m minilm-l6
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist loadgroup
 
 test-fast: $(DEV)       ## the tests that need no model
 	$(BIN)/python -m pytest -m "not models and not slow and not soak"
 
 soak: $(DEV)            ## the tests that take many minutes: hundreds of kills, a Ray cluster
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/python -m pytest -m soak
 
 lint: $(DEV)
@@ -54,7 +53,7 @@ $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(DEV): $(STAMP) constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,hub,parquet]' \
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,experts,hub,parquet,ray]' \
 	  hypothesis import-linter mypy nervaluate pre-commit pytest pytest-xdist ruff seqeval
 	@touch $@
 

@@ -19,6 +19,10 @@ from entsemble.backends.catalogue import card
 from entsemble.backends.pull import pull
 from entsemble.backends.scripted import ScriptedModel
 from entsemble.ensemble.member import Member
+from entsemble.experts import adapter
+from entsemble.experts.adapter import Adapter
+from entsemble.experts.card import Card
+from entsemble.experts.merging.factors import Factors
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
 from entsemble.protocols import Encoder, LanguageModel, Vectors
@@ -160,3 +164,46 @@ def pool_file(tmp_path: Path) -> Path:
             ]
             file.write(json.dumps({"text": text, "mentions": mentions}) + "\n")
     return path
+
+
+MODULES = {"model.layers.0.self_attn.q_proj": (8, 6), "model.layers.1.mlp.down_proj": (6, 10)}
+
+
+def _tiny(seed: int, rank: int = 2) -> Adapter:
+    random = np.random.default_rng(seed)
+    made = {
+        module: Factors(
+            random.normal(size=(rank, shape[1])).astype(np.float32),
+            random.normal(size=(shape[0], rank)).astype(np.float32),
+        )
+        for module, shape in MODULES.items()
+    }
+    return Adapter(made, base="tiny")
+
+
+def _told(name: str) -> Card:
+    return Card(name=name, base="tiny", base_sha256="0" * 64, template="ner-1", labels=("person",))
+
+
+@pytest.fixture
+def tiny_adapter() -> Callable[..., Adapter]:
+    """Makes adapters, each seed another."""
+    return _tiny
+
+
+@pytest.fixture
+def expert_card() -> Callable[[str], Card]:
+    """Makes cards."""
+    return _told
+
+
+@pytest.fixture
+def adapter_folder(tmp_path: Path) -> Callable[[int], Path]:
+    """Makes PEFT folders, each of another expert."""
+
+    def make(seed: int = 0) -> Path:
+        made = tmp_path / f"adapter-{seed}"
+        adapter.save(_tiny(seed), made)
+        return made
+
+    return make

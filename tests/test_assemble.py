@@ -18,7 +18,7 @@ TWO = [{"model": "smollm2-135m"}, {"model": "gemma-3-270m"}]
 
 def assembly(tmp_path: Path, watch: Watch | None = None, **asked: Any) -> Assembly:
     settings = load(overrides={"members": TWO, **asked})
-    return Assembly(settings, Environment(cache=tmp_path / "cache", keys={}), watch)
+    return Assembly(settings, Environment(cache=tmp_path / "cache", experts=tmp_path / "experts", keys={}), watch)
 
 
 @pytest.mark.usefixtures("scripted")
@@ -203,7 +203,7 @@ def test_while_members_read_as_many_sentences_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], expected: int
 ) -> None:
     told: list[int] = []
-    monkeypatch.setattr("entsemble.assemble.LocalMapper", told.append)
+    monkeypatch.setattr("entsemble.assemble.ensemble.LocalMapper", told.append)
     with assembly(tmp_path, **{"labels": {"person": ""}, **asked}) as made:
         made.extractor()
     assert told == [expected]

@@ -111,7 +111,7 @@ def test_kills_of_the_embedded_models_change_no_byte(
 ) -> None:
     for name in ("smollm2-135m", "gemma-3-270m", "minilm-l6"):
         model_file(name)
-    source = lines(tmp_path / "in.jsonl", 6)
+    source = lines(tmp_path / "in.jsonl", 4)
     config = tmp_path / "run.toml"
     config.write_text(f'threads = 1\n[pool]\npath = "{pool_file.name}"\nshots = 2\n[cache]\nreplies = false\n')
     entsemble = [sys.executable, "-c", "from entsemble.cli import main; main()", "extract", str(source)]

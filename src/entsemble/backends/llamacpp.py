@@ -17,6 +17,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -113,6 +114,7 @@ class Engine:
             differ in the second digit from run to run, since the engine's batches do.
         threads: CPU threads.
         gpu_layers: layers put on a GPU, where the installed engine has one.
+        adapters: GGUF LoRA files loaded beside the model; no effect until a model asks for them, see `adapted`.
     """
 
     context: int = 4096
@@ -120,6 +122,7 @@ class Engine:
     parallel: int = 1
     threads: int = 2
     gpu_layers: int = 0
+    adapters: tuple[Path, ...] = ()
 
 
 class LlamaCppModel:
@@ -150,6 +153,26 @@ class LlamaCppModel:
         self._turns = threading.Semaphore(engine.parallel)
         self._http = httpx.Client(base_url=self._server.listening_address, timeout=60, trust_env=False)
         self._tries: dict[tuple[str, ...], TokenTrie] = {}
+        self._adapters = len(engine.adapters)
+        self._scales: tuple[float, ...] = (0.0,) * self._adapters
+        self._owner = True
+
+    def adapted(self, name: str, fingerprint: str, scales: Sequence[float]) -> LlamaCppModel:
+        """The same engine with its adapters applied, as a model of its own: nothing is loaded twice.
+
+        The weighted sum of the adapters is exact, and there is no merged file.
+
+        Args:
+            name: of the new model.
+            fingerprint: of the adapters' contents; scales and base are added here.
+            scales: one an adapter of the engine.
+        """
+        if len(scales) != self._adapters:
+            raise ValueError(f"{len(scales)} scales for {self._adapters} adapters")
+        made = copy(self)
+        made.name, made._scales, made._owner = name, tuple(scales), False
+        made.fingerprint = f"{self.fingerprint}:{fingerprint}:{','.join(f'{s:.9g}' for s in scales)}"
+        return made
 
     def generate(
         self,
@@ -181,8 +204,9 @@ class LlamaCppModel:
         return [self._choose_one(prompt, self._tries[key]) for prompt in prompts]
 
     def close(self) -> None:
-        """Stop the engine and free its memory."""
-        self._http.close()
+        """Stop the engine and free its memory, unless another model's engine it is."""
+        if self._owner:
+            self._http.close()
         del self._server
 
     def tokenize(self, text: str) -> list[int]:
@@ -221,8 +245,11 @@ class LlamaCppModel:
     def _ask(
         self, prompt: str, content: str | list[Any], body: Mapping[str, Any], separator: str | None = None
     ) -> tuple[dict[str, Any], Usage]:
-        with self._turns, self._slots.taken_for(prompt) as (slot, holds):
+        anchor = f"{self._scales}\n{prompt}" if self._adapters else prompt  # a cache is of one adapter's making
+        with self._turns, self._slots.taken_for(anchor) as (slot, holds):
             told = {**body, "prompt": content, "id_slot": slot, "cache_prompt": holds}
+            if self._adapters:
+                told["lora"] = [{"id": i, "scale": scale} for i, scale in enumerate(self._scales)]
             if separator is None:
                 answer = self._server.handle_completions(told)
             else:
@@ -297,8 +324,20 @@ def start(path: Path, engine: Engine) -> Any:  # noqa: ANN401 - untyped library
         params.cache_ram_mib = 0  # the engine's own prefix store would make answers depend on history
         params.n_gpu_layers = engine.gpu_layers
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = engine.threads
+        params.lora_adapters = [_adapter(path) for path in engine.adapters]
+        params.lora_init_without_apply = True
 
     return load_engine(path, configure)
+
+
+def _adapter(path: Path) -> Any:  # noqa: ANN401 - untyped library
+    import xllamacpp
+
+    if not path.is_file():
+        raise ModelUnavailableError(f"no adapter file at {path}")
+    told = xllamacpp.CommonAdapterLoraInfo()
+    told.path, told.scale = str(path), 1.0
+    return told
 
 
 def load_engine(path: Path, configure: Callable[[Any], None]) -> Any:  # noqa: ANN401 - untyped library

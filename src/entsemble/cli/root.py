@@ -9,6 +9,7 @@ from entsemble.cli.completion import completion
 from entsemble.cli.convert import convert
 from entsemble.cli.demo import demo
 from entsemble.cli.evaluate import evaluate
+from entsemble.cli.experts import experts
 from entsemble.cli.extract import extract
 from entsemble.cli.models import models
 from entsemble.cli.pool import pool
@@ -21,5 +22,5 @@ def root() -> None:
     """Named entities with your own labels, found by several small language models on your own machine."""
 
 
-for _command in (demo, extract, evaluate, score, convert, models, pool, completion):
+for _command in (demo, extract, evaluate, score, convert, models, pool, experts, completion):
     root.add_command(_command)

@@ -1,4 +1,4 @@
-"""Configuration -> wired objects. The only place that joins the parts; nothing here finds an entity."""
+"""Settings into an ensemble: members, encoder, pool and pipeline."""
 
 from __future__ import annotations
 

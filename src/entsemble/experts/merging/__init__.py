@@ -1,0 +1,1 @@
+"""Merging adapters: pure functions over the changes that they make."""

@@ -1,0 +1,100 @@
+"""Several adapters into one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite, sqrt
+from zlib import crc32
+
+import numpy as np
+
+from entsemble.errors import ConfigError, UnknownNameError
+from entsemble.experts.adapter import Adapter
+from entsemble.experts.merging.factors import Factors, cut, factored, squared_norm, stacked
+from entsemble.experts.merging.methods import METHODS
+
+WEIGHTED_SUM = "weighted-sum"
+
+
+@dataclass(frozen=True, slots=True)
+class Merging:
+    """How adapters are merged.
+
+    Attributes:
+        method: `weighted-sum`, `ties`, `dare` or `dare-ties`.
+        rank: the merged adapter's rank at most; `None` keeps a weighted sum exact, and gives the other methods, whose
+            changes have full rank, the sum of the experts' ranks.
+        density: share of the entries that TIES keeps, and that DARE keeps on average.
+        seed: of what DARE drops.
+    """
+
+    method: str = WEIGHTED_SUM
+    rank: int | None = None
+    density: float = 0.3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in {WEIGHTED_SUM, *METHODS}:
+            raise UnknownNameError("merge method", self.method, {WEIGHTED_SUM, *METHODS})
+        if self.rank is not None and self.rank < 1:
+            raise ConfigError(f"a merged adapter's rank must be at least 1, got {self.rank}")
+        if self.seed < 0:
+            raise ConfigError(f"a seed must be at least 0, got {self.seed}")
+        if not 0 < self.density <= 1:
+            raise ConfigError(f"the density must be above 0 and at most 1, got {self.density:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A merged adapter.
+
+    Attributes:
+        adapter: it.
+        error: what the rank budget cost: the Frobenius norm of what was cut off, over that of the whole merged change.
+    """
+
+    adapter: Adapter
+    error: float
+
+
+def merge(adapters: Sequence[Adapter], weights: Sequence[float], how: Merging) -> Merged:
+    """Merge the true changes of adapters of one base.
+
+    A module that an adapter leaves alone is a change of 0 there.
+
+    Args:
+        adapters: at least one.
+        weights: one an adapter. Those of a mean add up to 1.
+        how: method, rank and the like.
+
+    Raises:
+        ConfigError: nothing to merge, or changes that do not fit together.
+    """
+    if not adapters or len(adapters) != len(weights):
+        raise ConfigError(f"a merge needs one weight an adapter: {len(adapters)} adapters, {len(weights)} weights")
+    if len({a.root_scaled for a in adapters}) > 1:
+        raise ConfigError("some adapters were trained with rsLoRA, some without: their changes have different scales")
+    if not all(map(isfinite, weights)):
+        raise ConfigError(f"weights must be numbers, got {', '.join(map(str, weights))}")
+    if how.method != WEIGHTED_SUM and min(weights) < 0:
+        raise ConfigError(f"{how.method} elects signs, so no expert can count against another; use {WEIGHTED_SUM}")
+    changes: dict[str, Factors] = {}
+    lost = whole = 0.0
+    for module in sorted({m for adapter in adapters for m in adapter.factors}):
+        held = [(a.factors[module], w) for a, w in zip(adapters, weights, strict=True) if module in a.factors]
+        if len({part.shape for part, _ in held}) > 1:
+            raise ConfigError(f"{module} has different sizes in these adapters: they are not of one base")
+        changes[module], left_out = _module(module, [part for part, _ in held], [w for _, w in held], how)
+        lost += left_out
+        whole += left_out + squared_norm(changes[module])
+    return Merged(Adapter(changes, base=adapters[0].base), sqrt(lost / whole) if whole else 0.0)
+
+
+def _module(name: str, parts: Sequence[Factors], weights: Sequence[float], how: Merging) -> tuple[Factors, float]:
+    ranks = sum(part.rank for part in parts)
+    most = min(*parts[0].shape, how.rank or ranks)
+    if how.method == WEIGHTED_SUM:
+        return cut(stacked(parts, weights), most)
+    random = np.random.default_rng([how.seed, crc32(name.encode())])  # so that a module's draw is its own
+    return factored(METHODS[how.method]([part.dense() for part in parts], weights, how.density, random), most)

@@ -1,0 +1,237 @@
+"""A folder of experts: each a PEFT adapter folder with a card. They come and go without touching one another."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from entsemble.errors import ConfigError, DataError, EntsembleError, UnknownNameError
+from entsemble.experts import adapter, card
+from entsemble.experts.card import Card
+
+FILES = (adapter.CONFIG, adapter.WEIGHTS)
+"""What an expert's folder holds beside its card; whatever else a given folder holds is not taken over."""
+
+_AT_WORK = "."
+"""First character of folders that are being made or removed; no expert is called so."""
+
+_REPLACING = f"{_AT_WORK}replacing-"
+
+
+@dataclass(frozen=True, slots=True)
+class Expert:
+    """An expert that is kept: its card, and the folder that PEFT loads."""
+
+    card: Card
+    folder: Path
+    shipped: bool = False
+
+
+class ExpertStore:
+    """The experts of a machine.
+
+    Args:
+        root: where they are kept; made when the first comes.
+        shipped: folder of the experts that came with entsemble, which is only read.
+    """
+
+    def __init__(self, root: Path, shipped: Path | None = None) -> None:
+        self.root, self._shipped = root, shipped
+
+    def names(self) -> tuple[str, ...]:
+        """All experts, in order."""
+        return tuple(sorted(self._folders()))
+
+    def get(self, name: str) -> Expert:
+        """An expert, its files checked against its card.
+
+        Raises:
+            UnknownNameError: there is none of that name.
+            DataError: its folder is incomplete, or a file is not the one that was added.
+        """
+        while True:
+            folders = self._folders()
+            if name not in folders:
+                raise UnknownNameError("expert", name, folders)
+            folder = folders[name]
+            known = card.load(folder)
+            try:
+                _check(folder, known)
+            except DataError:
+                if name in self._folders() and card.load(folder) != known:
+                    continue  # it was replaced while we looked
+                raise
+            return Expert(known, folder, folder.parent == self._shipped)
+
+    def add(self, folder: Path, told: Card, *, replace: bool = False) -> Expert:
+        """Take over a PEFT adapter folder.
+
+        Either the whole expert is there afterwards, or nothing of it.
+
+        Args:
+            folder: as PEFT writes it.
+            told: its card; the checksums in it are made here.
+            replace: put it in the place of one of that name.
+
+        Raises:
+            ConfigError: there is one of that name already, or the name cannot be one.
+            DataError: the folder is no adapter that can be an expert, or not what its card says, or cannot be kept.
+        """
+        adapter.configuration(folder)
+        with self._changing():
+            self._check_name(told.name, replace)
+            work = Path(tempfile.mkdtemp(prefix=f"{_AT_WORK}adding-", dir=self.root))
+            try:
+                for file in FILES:
+                    _copied(folder / file, work / file)
+                _check(work, told, shown=folder)
+                adapter.load(work, shown=folder)
+                kept = told.model_copy(update={"files": {f: _sha256(work / f) for f in FILES}})
+                card.save(kept, work)
+                for path in (*work.iterdir(), work):
+                    _sync(path)
+                self._into_place(work, self.root / told.name)
+            except OSError as error:
+                raise DataError(
+                    f"{told.name} cannot be kept ({error.strerror}); nothing was changed", self.root
+                ) from error
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+            return Expert(kept, self.root / told.name)
+
+    def remove(self, name: str) -> None:
+        """Take an expert away; no other is touched.
+
+        Raises:
+            UnknownNameError: there is none of that name.
+            ConfigError: it came with entsemble.
+        """
+        with self._changing():
+            folders = self._folders()
+            if name not in folders:
+                raise UnknownNameError("expert", name, folders)
+            if folders[name].parent == self._shipped:
+                raise ConfigError(f"{name} came with entsemble and stays; leave it out by naming those to use")
+            gone = Path(tempfile.mkdtemp(prefix=f"{_AT_WORK}removing-", dir=self.root))
+            folders[name].rename(gone / name)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def export(self, name: str, target: Path) -> Path:
+        """Copy an expert to `target`, a folder that is not there yet, for PEFT, vLLM or another store.
+
+        Raises:
+            DataError: it is there already, or cannot be written.
+        """
+        expert = self.get(name)
+        if target.exists():
+            raise DataError("it is there already; name a folder that is not", target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(prefix=f"{_AT_WORK}{target.name}-", dir=target.parent))
+            try:
+                for file in (*FILES, card.CARD):
+                    shutil.copyfile(expert.folder / file, work / file)
+                work.chmod(0o755)
+                work.rename(target)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+        except OSError as error:
+            raise DataError(f"cannot be written ({error.strerror}); nothing was kept", target) from error
+        return target
+
+    def _folders(self) -> Mapping[str, Path]:
+        """Name -> folder; an own expert stands before one of the same name that was shipped."""
+        found: dict[str, Path] = {}
+        for root in filter(None, (self._shipped, self.root)):
+            if root.is_dir():
+                found |= {p.name: p for p in sorted(root.iterdir()) if card.NAME.fullmatch(p.name) and p.is_dir()}
+        return found
+
+    def _check_name(self, name: str, replace: bool) -> None:
+        if not card.NAME.fullmatch(name):
+            raise ConfigError(f"{name!r} is no name for an expert: {card.NAME_RULE}")
+        if (self.root / name).exists() and not replace:
+            raise ConfigError(f"there is an expert {name!r} already; remove it first, or replace it")
+
+    def _into_place(self, work: Path, place: Path) -> None:
+        work.chmod(0o755)
+        if place.exists():
+            old = Path(tempfile.mkdtemp(prefix=_REPLACING, dir=self.root))
+            place.rename(old / place.name)  # until the next line is done, `_changing` puts it back after a kill
+            try:
+                work.rename(place)
+            except OSError:
+                (old / place.name).rename(place)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            work.rename(place)
+        _sync(self.root)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """One change at a time; what a killed one left half done is cleared away."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.root / f"{_AT_WORK}lock"):
+                for old in self.root.glob(f"{_REPLACING}*/*"):
+                    if not (self.root / old.name).exists():
+                        old.rename(self.root / old.name)
+                for left_over in self.root.glob(f"{_AT_WORK}[ar]*-*"):
+                    shutil.rmtree(left_over, ignore_errors=True)
+                yield
+        except EntsembleError:
+            raise
+        except OSError as error:
+            raise DataError(
+                f"experts cannot be kept here ({error.strerror}); name another folder", self.root
+            ) from error
+
+
+def _check(folder: Path, told: Card, shown: Path | None = None) -> None:
+    """Whether the files are those of the card.
+
+    Raises:
+        DataError: one is not; says so of the one in `shown`.
+    """
+    for file, promised in told.files.items():
+        if _sha256(folder / file) != promised:
+            place = (shown or folder) / file
+            raise DataError("it is not the file that its card promises; get the expert again", place)
+
+
+def _copied(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError as error:
+        raise DataError(f"no adapter: it has no {source.name}", source.parent) from error
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.sha256()
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror}); remove the expert and add it again", path) from error
+    return digest.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Until it is on the disk, so that a name never stands for a file that is not."""
+    if os.name == "nt":
+        return  # has no such thing for folders
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from entsemble.backends.gguf_lora import Matrix, write_lora
+from entsemble.backends.llamacpp import Engine, LlamaCppModel
+from entsemble.backends.quantise import requantise
+from entsemble.errors import DataError, ModelUnavailableError
+
+pytestmark = pytest.mark.models
+
+LAYERS, SIZES = 30, {"q_proj": 576, "k_proj": 192, "v_proj": 192}
+PROMPT = (
+    "Named entity recognition. Entity types: person, location.\n\nText: Ann Lee met Bob in Oslo.\nEntities: Ann Lee |"
+)
+OPTIONS = [" Bob", " Person", " Oslo", " Al"]
+
+Factors = dict[str, tuple[Matrix, Matrix]]
+
+
+def factors(seed: int, rank: int = 4, size: float = 0.07) -> Factors:
+    random = np.random.default_rng(seed)
+    return {
+        f"model.layers.{layer}.self_attn.{kind}": (
+            random.normal(scale=size, size=(rank, 576)).astype(np.float32),
+            random.normal(scale=size, size=(outputs, rank)).astype(np.float32),
+        )
+        for layer in range(LAYERS)
+        for kind, outputs in SIZES.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def base(model_file: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In full precision: quantised activations would hide small mistakes."""
+    made = tmp_path_factory.mktemp("f32") / "model.gguf"
+    requantise(model_file("smollm2-135m"), made, "f32")
+    return made
+
+
+@pytest.fixture(scope="module")
+def files(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    folder = tmp_path_factory.mktemp("lora")
+    one, two = factors(1), factors(2, rank=2)
+    both = {  # the weighted sum, ranks side by side
+        module: (
+            np.concatenate([one[module][0], two[module][0]]),
+            np.concatenate([0.5 * one[module][1], 0.25 * two[module][1]], axis=1),
+        )
+        for module in one
+    }
+    for name, adapter in (("one", one), ("two", two), ("both", both)):
+        write_lora(adapter, base, folder / f"{name}.gguf")
+    return tuple(folder / f"{name}.gguf" for name in ("one", "two", "both"))
+
+
+@pytest.fixture(scope="module")
+def model(base: Path, files: tuple[Path, ...]) -> Iterator[LlamaCppModel]:
+    engine = Engine(context=512, slots=4, threads=1, adapters=files)
+    made = LlamaCppModel("base", base, fingerprint="b", engine=engine)
+    yield made
+    made.close()
+
+
+def scored(model: LlamaCppModel) -> np.ndarray[Any, Any]:
+    return np.array(model.choose([PROMPT], OPTIONS)[0].log_probabilities)
+
+
+def test_without_scales_the_base_answers(model: LlamaCppModel, base: Path) -> None:
+    alone = LlamaCppModel("alone", base, fingerprint="b", engine=Engine(context=512, slots=1, threads=1))
+    assert scored(model) == pytest.approx(scored(alone), abs=1e-5)
+    alone.close()
+
+
+def test_a_weighted_sum_of_scales_is_the_merged_adapter(model: LlamaCppModel) -> None:
+    by_scales = model.adapted("sum", "x", (0.5, 0.25, 0.0))
+    merged = model.adapted("merged", "x", (0.0, 0.0, 1.0))
+    assert scored(by_scales) == pytest.approx(scored(merged), abs=0.01)
+    assert np.abs(scored(by_scales) - scored(model)).max() > 0.1
+    assert len({m.fingerprint for m in (model, by_scales, merged)}) == 3
+
+
+def test_models_of_one_engine_do_not_disturb_each_other(model: LlamaCppModel) -> None:
+    one, two = model.adapted("1", "x", (1.0, 0.0, 0.0)), model.adapted("2", "x", (0.0, 1.0, 0.0))
+    first = scored(one), scored(two), scored(model)
+    again = scored(one), scored(two), scored(model)
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert (first[0] != first[1]).all()
+    longer = one.choose([PROMPT + " Bob\nTypes: Bob ="], [" person;", " location;"])[0]
+    assert math.exp(longer.log_probabilities[0]) + math.exp(longer.log_probabilities[1]) == pytest.approx(1)
+
+
+def test_peft_and_llama_cpp_agree(base: Path, tmp_path: Path, files: tuple[Path, ...], model: LlamaCppModel) -> None:
+    torch = pytest.importorskip("torch", reason="needs the extra 'experts'")
+    transformers = pytest.importorskip("transformers", reason="needs the extra 'experts'")
+    peft = pytest.importorskip("peft", reason="needs the extra 'experts'")
+    from entsemble.experts import adapter
+    from entsemble.experts.adapter import Adapter
+    from entsemble.experts.merging.factors import Factors as Change
+
+    adapter.save(Adapter({m: Change(a, b) for m, (a, b) in factors(1).items()}), tmp_path / "one")
+    plain = transformers.AutoModelForCausalLM.from_pretrained(base.parent, gguf_file=base.name, dtype=torch.float32)
+    tuned = peft.PeftModel.from_pretrained(plain, tmp_path / "one")
+    ids = {"input_ids": torch.tensor([model.tokenize(PROMPT)])}
+    wanted = [model.tokenize(option)[0] for option in OPTIONS]
+    with torch.no_grad():
+        changed = tuned(**ids).logits[0, -1, wanted].log_softmax(-1).numpy()
+        with tuned.disable_adapter():
+            unchanged = tuned(**ids).logits[0, -1, wanted].log_softmax(-1).numpy()
+    assert scored(model) == pytest.approx(unchanged, abs=0.03)
+    assert scored(model.adapted("1", "x", (1.0, 0.0, 0.0))) == pytest.approx(changed, abs=0.03)
+    assert np.abs(changed - unchanged).max() > 0.3
+
+
+def test_an_adapter_for_another_base(base: Path, tmp_path: Path) -> None:
+    wrong = {"model.layers.0.self_attn.q_proj": (np.ones((2, 640), np.float32), np.ones((640, 2), np.float32))}
+    with pytest.raises(DataError, match="for another base"):
+        write_lora(wrong, base, tmp_path / "x.gguf")
+    with pytest.raises(DataError, match="for another base"):
+        write_lora({"model.layers.99.self_attn.q_proj": factors(0).popitem()[1]}, base, tmp_path / "x.gguf")
+
+
+def test_no_such_adapter_file(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailableError, match="no adapter file"):
+        LlamaCppModel("m", base, fingerprint="b", engine=Engine(adapters=(tmp_path / "none.gguf",)))

@@ -1,0 +1,98 @@
+"""What we write and merge is what PEFT loads and merges, where PEFT is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from entsemble.experts import adapter
+from entsemble.experts.adapter import Adapter
+from entsemble.experts.merging.factors import Factors
+from entsemble.experts.merging.merge import Merging, merge
+
+torch = pytest.importorskip("torch", reason="needs the extra 'experts'")
+transformers = pytest.importorskip("transformers", reason="needs the extra 'experts'")
+peft = pytest.importorskip("peft", reason="needs the extra 'experts'")
+
+SIZES = {"self_attn.q_proj": (32, 32), "self_attn.k_proj": (16, 32), "mlp.down_proj": (32, 48)}
+IDS = torch.arange(12)[None]
+
+
+def base() -> Any:
+    transformers.set_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    return transformers.LlamaForCausalLM(config).eval()
+
+
+def expert(seed: int, rank: int) -> Adapter:
+    random = np.random.default_rng(seed)
+    return Adapter(
+        {
+            f"model.layers.{layer}.{kind}": Factors(
+                random.normal(scale=0.3, size=(rank, shape[1])).astype(np.float32),
+                random.normal(scale=0.3, size=(shape[0], rank)).astype(np.float32),
+            )
+            for layer in range(2)
+            for kind, shape in SIZES.items()
+        }
+    )
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[Path]:
+    found = []
+    for i, rank in enumerate((2, 5)):
+        adapter.save(expert(i, rank), tmp_path / str(i))
+        found.append(tmp_path / str(i))
+    return found
+
+
+def logits(model: Any) -> Any:
+    with torch.no_grad():
+        return model(IDS).logits.numpy()
+
+
+def test_our_weighted_sum_is_pefts_cat(folders: list[Path], tmp_path: Path) -> None:
+    theirs = peft.PeftModel.from_pretrained(base(), folders[0], adapter_name="0")
+    theirs.load_adapter(folders[1], adapter_name="1")
+    theirs.add_weighted_adapter(["0", "1"], [0.7, 0.3], "sum", combination_type="cat")
+    theirs.set_adapter("sum")
+    merged = merge([adapter.load(f) for f in folders], (0.7, 0.3), Merging())
+    adapter.save(merged.adapter, tmp_path / "ours")
+    ours = peft.PeftModel.from_pretrained(base(), tmp_path / "ours")
+    assert logits(ours) == pytest.approx(logits(theirs), abs=1e-4)
+    assert np.abs(logits(ours) - logits(base())).max() > 0.1
+
+
+def test_an_adapter_of_mixed_ranks_loads_in_peft(folders: list[Path], tmp_path: Path) -> None:
+    one, two = (adapter.load(f) for f in folders)
+    mixed = {m: (one if "layers.0" in m else two).factors[m] for m in one.factors}
+    adapter.save(Adapter(mixed), tmp_path / "mixed")
+    tuned = peft.PeftModel.from_pretrained(base(), tmp_path / "mixed")
+    by_hand = base()
+    with torch.no_grad():
+        for module, factors in mixed.items():
+            by_hand.get_submodule(module).weight += torch.from_numpy(factors.dense())
+    assert logits(tuned) == pytest.approx(logits(by_hand), abs=1e-4)
+
+
+def test_rslora_is_scaled_as_peft_does(folders: list[Path]) -> None:
+    path = folders[1] / adapter.CONFIG
+    path.write_text(path.read_text().replace('"lora_alpha": 5', '"lora_alpha": 7, "use_rslora": true'))
+    assert '"use_rslora": true' in path.read_text()
+    tuned = peft.PeftModel.from_pretrained(base(), folders[1]).merge_and_unload()
+    by_hand = base()
+    with torch.no_grad():
+        for module, factors in adapter.load(folders[1]).factors.items():
+            by_hand.get_submodule(module).weight += torch.from_numpy(factors.dense())
+    assert logits(tuned) == pytest.approx(logits(by_hand), abs=1e-4)

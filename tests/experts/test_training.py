@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entsemble.errors import ConfigError, DataError
+from entsemble.experts import adapter
+from entsemble.experts.examples import Piece
+from entsemble.experts.training import STATE, Progress, Trained, Training, _tokens, train
+
+torch = pytest.importorskip("torch", reason="needs the extra 'experts'")
+transformers = pytest.importorskip("transformers", reason="needs the extra 'experts'")
+pytest.importorskip("peft", reason="needs the extra 'experts'")
+
+HOW = Training(rank=2, alpha=4, epochs=3, learning_rate=3e-2, batch=4, save_seconds=0)
+
+
+def model() -> Any:
+    transformers.set_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=128,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    return transformers.LlamaForCausalLM(config)
+
+
+def tokenize(text: str) -> tuple[list[int], list[int]]:
+    return list(text.encode("ascii")), list(range(len(text)))
+
+
+def examples(epoch: int) -> Sequence[Sequence[Piece]]:
+    draw = random.Random(epoch)
+    letters = [draw.choice("abcdef") * draw.randint(1, 4) for _ in range(18)]
+    return [(Piece(f"{x} is ", learnt=False), Piece(f"{x[0]};", learnt=True)) for x in letters]
+
+
+def trained(folder: Path, how: Training = HOW, **more: Any) -> Trained:
+    return train(model(), tokenize, examples, how, folder, base="tiny", **more)
+
+
+def test_it_learns_and_keeps_a_peft_adapter(tmp_path: Path) -> None:
+    losses: list[float] = []
+
+    def told(progress: Progress) -> None:
+        losses.append(progress.loss)
+        assert progress.steps == 15
+        assert progress.seconds_left >= 0
+
+    found = trained(tmp_path / "t", told=told)
+    assert len(losses) == 15
+    assert found.loss < losses[0]
+    kept = adapter.load(found.folder)
+    assert len(kept.factors) == 2 * 7
+    assert "model.layers.0.self_attn.q_proj" in kept.factors
+    assert sorted(p.name for p in found.folder.iterdir()) == [adapter.CONFIG, adapter.WEIGHTS]
+
+
+@pytest.mark.parametrize("at", [1, 4, 5, 6, 12])
+def test_a_training_that_was_killed_ends_with_the_same_bytes(tmp_path: Path, at: int) -> None:
+    whole = trained(tmp_path / "whole")
+
+    def dies(progress: Progress) -> None:
+        if progress.step == at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "again", told=dies)
+    steps: list[int] = []
+    found = trained(tmp_path / "again", told=lambda p: steps.append(p.step))
+    assert steps[0] == at  # the step that was done when it died had not been saved yet
+    assert (found.folder / adapter.WEIGHTS).read_bytes() == (whole.folder / adapter.WEIGHTS).read_bytes()
+    assert not list(tmp_path.rglob("*.new"))
+
+
+def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
+    scores = [0.5, 0.9, 0.7]
+    kept: list[bytes] = []
+
+    def evaluate(tuned: Any) -> float:
+        kept.append(
+            tuned.get_base_model().model.layers[0].mlp.up_proj.lora_B["default"].weight.detach().numpy().tobytes()
+        )
+        return scores[len(kept) - 1]
+
+    found = trained(tmp_path / "t", evaluate=evaluate)
+    assert (found.score, found.epoch) == (0.9, 1)
+    factors = adapter.load(found.folder).factors["model.layers.0.mlp.up_proj"]
+    assert (factors.b / 2).astype("float32").tobytes() == kept[1]  # alpha / rank = 2
+
+
+def test_other_settings_are_refused(tmp_path: Path) -> None:
+    trained(tmp_path / "t", Training(rank=2, epochs=1, batch=4))
+    with pytest.raises(ConfigError, match="another learning_rate"):
+        trained(tmp_path / "t", Training(rank=2, epochs=1, batch=4, learning_rate=0.1))
+
+
+def test_done_is_done(tmp_path: Path) -> None:
+    first = trained(tmp_path / "t")
+    told: list[Progress] = []
+    assert trained(tmp_path / "t", told=told.append) == first
+    assert told == []
+
+
+def test_a_seed_gives_the_same_bytes_and_another_others(tmp_path: Path) -> None:
+    def weights(folder: str, seed: int) -> bytes:
+        found = trained(tmp_path / folder, Training(rank=2, epochs=1, batch=4, seed=seed))
+        return (found.folder / adapter.WEIGHTS).read_bytes()
+
+    assert weights("a", 1) == weights("b", 1)
+    assert weights("c", 2) != weights("a", 1)
+
+
+def test_a_token_is_learnt_where_it_begins() -> None:
+    """The whole is tokenised at once, a token in front included, as the engine does."""
+
+    def pairs(text: str) -> tuple[list[int], list[int]]:
+        return [1, *(ord(c) for c in text[::2])], [0, *range(0, len(text), 2)]
+
+    pieces = [Piece("abc", learnt=False), Piece("def", learnt=True), Piece("gh", learnt=False)]
+    ids, targets = _tokens(pieces, pairs)
+    assert ids == [1, *map(ord, "aceg")]
+    assert targets == [-100, -100, -100, ord("e"), -100]
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
+    def second(_: Progress) -> None:
+        with pytest.raises(ConfigError, match="another process is training"):
+            trained(tmp_path / "t")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "t", told=second)
+
+
+def test_a_damaged_checkpoint_is_said(tmp_path: Path) -> None:
+    trained(tmp_path / "t", Training(rank=2, epochs=1, batch=4))
+    state = tmp_path / "t" / STATE
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(DataError, match="delete the folder"):
+        trained(tmp_path / "t", Training(rank=2, epochs=1, batch=4))
