@@ -128,7 +128,8 @@ def test_a_pool_that_is_not_there(command: Command, tmp_path: Path) -> None:
 
 def test_a_server_that_is_down(command: Command, tmp_path: Path) -> None:
     config = tmp_path / "down.toml"
-    config.write_text('[[members]]\nmodel = "openai:big"\nbase_url = "http://127.0.0.1:1/v1"\nretries = 1\n[labels]\nperson = ""\n')
+    member = '[[members]]\nmodel = "openai:big"\nbase_url = "http://127.0.0.1:1/v1"\nretries = 1\n'
+    config.write_text(member + '[labels]\nperson = ""\n')
     for i in range(2):
         (tmp_path / f"{i}.txt").write_text("Ann left.")
     ran = command("extract", tmp_path / "0.txt", tmp_path / "1.txt", "--config", config, "--quiet")
