@@ -169,7 +169,7 @@ def test_a_module_that_one_expert_leaves_alone_is_a_change_of_nothing() -> None:
     assert merged.adapter.factors["n"].dense() == pytest.approx(two.dense() / 2, abs=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_fifty_experts_of_the_embedded_size_take_seconds() -> None:
     sizes = [(576, 576), (192, 576), (192, 576), (576, 576), (1536, 576), (1536, 576), (576, 1536)]
     pair = [
@@ -178,7 +178,7 @@ def test_fifty_experts_of_the_embedded_size_take_seconds() -> None:
     ]
     began = time.perf_counter()
     merged = merge(pair * 25, [1 / 50] * 50, Merging(rank=16))
-    assert time.perf_counter() - began < 30  # 8 on two quiet cores
+    assert time.perf_counter() - began < 20  # 9.5 on two quiet cores
     assert merged.error < 1e-4  # two experts of rank 8, 25 times each
 
 
