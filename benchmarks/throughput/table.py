@@ -72,15 +72,17 @@ def plot(found: Iterable[dict[str, Any]]) -> None:
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "entsemble"
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import MaxNLocator
 
     figure, axes = plt.subplots(1, len(VALUES), figsize=(3 * len(VALUES), 2.6), sharey=True, layout="constrained")
     for axis, what in zip(axes, VALUES, strict=True):
         points = [(r["value"], r["seconds"] / r["sentences"]) for r in found if r["what"] == what]
         axis.plot(*zip(*points, strict=True), marker="o", color="tab:blue")
         axis.set_xlabel(what)
-        axis.set_ylim(bottom=0)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("seconds a sentence")
+    axes[0].set_ylim(bottom=0)  # of all, once all have drawn
     PLOT.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(PLOT, metadata={"Date": None})
 

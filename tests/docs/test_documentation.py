@@ -22,7 +22,6 @@ from entsemble.settings import Settings
 from .markdown import DOCS, PAGES, ROOT, anchors, blocks, links, name_of
 
 REFERENCE = DOCS / "reference"
-QUALITY = ROOT / "benchmarks" / "quality"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -96,9 +95,9 @@ def test_every_fate_is_described() -> None:
     assert [fate.value for fate in Fate if f"`{fate.value}`" not in text] == []
 
 
-@pytest.mark.skipif(not any(QUALITY.glob("results/*.json")), reason="nothing was measured yet")
-def test_the_figures_shown_are_the_results() -> None:
-    command = [sys.executable, "-m", "benchmarks.quality.table", "--check"]
+@pytest.mark.parametrize("what", ["quality", "throughput"])
+def test_the_figures_shown_are_the_results(what: str) -> None:
+    command = [sys.executable, "-m", f"benchmarks.{what}.table", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
 
