@@ -207,3 +207,23 @@ def adapter_folder(tmp_path: Path) -> Callable[[int], Path]:
         return made
 
     return make
+
+
+@pytest.fixture
+def tiny_llama() -> Callable[[], Any]:
+    """Makes a random Llama of two layers, the same each time."""
+    transformers = pytest.importorskip("transformers", reason="needs the extra 'experts'")
+
+    def make() -> Any:
+        transformers.set_seed(0)
+        config = transformers.LlamaConfig(
+            vocab_size=128,
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+        )
+        return transformers.LlamaForCausalLM(config)
+
+    return make

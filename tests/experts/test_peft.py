@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,16 @@ from entsemble.experts.merging.factors import Factors
 from entsemble.experts.merging.merge import Merging, merge
 
 torch = pytest.importorskip("torch", reason="needs the extra 'experts'")
-transformers = pytest.importorskip("transformers", reason="needs the extra 'experts'")
 peft = pytest.importorskip("peft", reason="needs the extra 'experts'")
 
 SIZES = {"self_attn.q_proj": (32, 32), "self_attn.k_proj": (16, 32), "mlp.down_proj": (32, 48)}
+Base = Callable[[], Any]
 IDS = torch.arange(12)[None]
 
 
-def base() -> Any:
-    transformers.set_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-    )
-    return transformers.LlamaForCausalLM(config).eval()
+@pytest.fixture
+def base(tiny_llama: Callable[[], Any]) -> Base:
+    return lambda: tiny_llama().eval()
 
 
 def expert(seed: int, rank: int) -> Adapter:
@@ -62,7 +55,7 @@ def logits(model: Any) -> Any:
         return model(IDS).logits.numpy()
 
 
-def test_our_weighted_sum_is_pefts_cat(folders: list[Path], tmp_path: Path) -> None:
+def test_our_weighted_sum_is_pefts_cat(folders: list[Path], tmp_path: Path, base: Base) -> None:
     theirs = peft.PeftModel.from_pretrained(base(), folders[0], adapter_name="0")
     theirs.load_adapter(folders[1], adapter_name="1")
     theirs.add_weighted_adapter(["0", "1"], [0.7, 0.3], "sum", combination_type="cat")
@@ -74,7 +67,7 @@ def test_our_weighted_sum_is_pefts_cat(folders: list[Path], tmp_path: Path) -> N
     assert np.abs(logits(ours) - logits(base())).max() > 0.1
 
 
-def test_an_adapter_of_mixed_ranks_loads_in_peft(folders: list[Path], tmp_path: Path) -> None:
+def test_an_adapter_of_mixed_ranks_loads_in_peft(folders: list[Path], tmp_path: Path, base: Base) -> None:
     one, two = (adapter.load(f) for f in folders)
     mixed = {m: (one if "layers.0" in m else two).factors[m] for m in one.factors}
     adapter.save(Adapter(mixed), tmp_path / "mixed")
@@ -86,7 +79,7 @@ def test_an_adapter_of_mixed_ranks_loads_in_peft(folders: list[Path], tmp_path: 
     assert logits(tuned) == pytest.approx(logits(by_hand), abs=1e-4)
 
 
-def test_rslora_is_scaled_as_peft_does(folders: list[Path]) -> None:
+def test_rslora_is_scaled_as_peft_does(folders: list[Path], base: Base) -> None:
     path = folders[1] / adapter.CONFIG
     path.write_text(path.read_text().replace('"lora_alpha": 5', '"lora_alpha": 7, "use_rslora": true'))
     assert '"use_rslora": true' in path.read_text()

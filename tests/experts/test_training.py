@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,11 @@ from entsemble.experts import adapter
 from entsemble.experts.examples import Piece
 from entsemble.experts.training import STATE, Progress, Trained, Training, _tokens, train
 
-torch = pytest.importorskip("torch", reason="needs the extra 'experts'")
-transformers = pytest.importorskip("transformers", reason="needs the extra 'experts'")
+pytest.importorskip("torch", reason="needs the extra 'experts'")
 pytest.importorskip("peft", reason="needs the extra 'experts'")
 
+Train = Callable[..., Trained]
 HOW = Training(rank=2, alpha=4, epochs=3, learning_rate=3e-2, batch=4, save_seconds=0)
-
-
-def model() -> Any:
-    transformers.set_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=128,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-    )
-    return transformers.LlamaForCausalLM(config)
 
 
 def tokenize(text: str) -> tuple[list[int], list[int]]:
@@ -42,11 +29,15 @@ def examples(epoch: int) -> Sequence[Sequence[Piece]]:
     return [(Piece(f"{x} is ", learnt=False), Piece(f"{x[0]};", learnt=True)) for x in letters]
 
 
-def trained(folder: Path, how: Training = HOW, **more: Any) -> Trained:
-    return train(model(), tokenize, examples, how, folder, base="tiny", **more)
+@pytest.fixture
+def trained(tiny_llama: Callable[[], Any]) -> Train:
+    def run(folder: Path, how: Training = HOW, **more: Any) -> Trained:
+        return train(tiny_llama(), tokenize, examples, how, folder, base="tiny", **more)
+
+    return run
 
 
-def test_it_learns_and_keeps_a_peft_adapter(tmp_path: Path) -> None:
+def test_it_learns_and_keeps_a_peft_adapter(tmp_path: Path, trained: Train) -> None:
     losses: list[float] = []
 
     def told(progress: Progress) -> None:
@@ -64,7 +55,7 @@ def test_it_learns_and_keeps_a_peft_adapter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("at", [1, 4, 5, 6, 12])
-def test_a_training_that_was_killed_ends_with_the_same_bytes(tmp_path: Path, at: int) -> None:
+def test_a_training_that_was_killed_ends_with_the_same_bytes(tmp_path: Path, at: int, trained: Train) -> None:
     whole = trained(tmp_path / "whole")
 
     def dies(progress: Progress) -> None:
@@ -80,7 +71,7 @@ def test_a_training_that_was_killed_ends_with_the_same_bytes(tmp_path: Path, at:
     assert not list(tmp_path.rglob("*.new"))
 
 
-def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
+def test_the_best_epoch_is_kept(tmp_path: Path, trained: Train) -> None:
     scores = [0.5, 0.9, 0.7]
     kept: list[bytes] = []
 
@@ -96,20 +87,20 @@ def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
     assert (factors.b / 2).astype("float32").tobytes() == kept[1]  # alpha / rank = 2
 
 
-def test_other_settings_are_refused(tmp_path: Path) -> None:
+def test_other_settings_are_refused(tmp_path: Path, trained: Train) -> None:
     trained(tmp_path / "t", Training(rank=2, epochs=1, batch=4))
     with pytest.raises(ConfigError, match="another learning_rate"):
         trained(tmp_path / "t", Training(rank=2, epochs=1, batch=4, learning_rate=0.1))
 
 
-def test_done_is_done(tmp_path: Path) -> None:
+def test_done_is_done(tmp_path: Path, trained: Train) -> None:
     first = trained(tmp_path / "t")
     told: list[Progress] = []
     assert trained(tmp_path / "t", told=told.append) == first
     assert told == []
 
 
-def test_a_seed_gives_the_same_bytes_and_another_others(tmp_path: Path) -> None:
+def test_a_seed_gives_the_same_bytes_and_another_others(tmp_path: Path, trained: Train) -> None:
     def weights(folder: str, seed: int) -> bytes:
         found = trained(tmp_path / folder, Training(rank=2, epochs=1, batch=4, seed=seed))
         return (found.folder / adapter.WEIGHTS).read_bytes()
@@ -130,7 +121,7 @@ def test_a_token_is_learnt_where_it_begins() -> None:
     assert targets == [-100, -100, -100, ord("e"), -100]
 
 
-def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
+def test_two_trainings_do_not_share_a_folder(tmp_path: Path, trained: Train) -> None:
     def second(_: Progress) -> None:
         with pytest.raises(ConfigError, match="another process is training"):
             trained(tmp_path / "t")
@@ -140,7 +131,7 @@ def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
         trained(tmp_path / "t", told=second)
 
 
-def test_a_damaged_checkpoint_is_said(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_said(tmp_path: Path, trained: Train) -> None:
     trained(tmp_path / "t", Training(rank=2, epochs=1, batch=4))
     state = tmp_path / "t" / STATE
     state.write_bytes(state.read_bytes()[:-100])

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from entsemble import __version__
+from entsemble._files import sha256
 from entsemble.backends import hub
 from entsemble.backends.catalogue import ModelCard, card
 from entsemble.backends.embedding import LlamaCppEncoder, SentenceTransformerEncoder
@@ -125,12 +126,7 @@ class Assembly:
         path = self.settings.pool.path
         if path is None:
             return []
-        language = self.settings.language
-        whole = read(path, options=ReadOptions(discontinuous="hull"))
-        parts = [part for document in whole for part in window_documents(document, language=language)]
-        if not any(part.mentions for part in parts):
-            raise DataError("no annotated mention in it; a pool needs sentences with mentions to show", path)
-        return parts
+        return annotated(path, self.settings.language, "a pool needs sentences with mentions to show")
 
     def labels(self, pool: Sequence[Document]) -> LabelSet:
         """The label set asked for, or, where none was, the pool's own.
@@ -320,13 +316,13 @@ class Assembly:
         if isinstance(source, Path):
             if not source.is_file():
                 raise ConfigError(f"no model file at {source}")
-            return source, hub.sha256(source)
+            return source, sha256(source)
         if isinstance(source, ServerModel):
             raise ConfigError(f"openai:{source.model} is behind a server and has no file")
         path = hub.download(
             source, where.cache, progress=self.watch.pull, endpoint=where.hub_endpoint, token=where.hub_token
         )
-        return path, hub.sha256(path)
+        return path, sha256(path)
 
     def _make_encoder(self) -> Encoder:
         name = self.settings.encoder.model
@@ -368,6 +364,24 @@ def select_members(settings: Settings, models: Sequence[str]) -> Settings:
     if verification.member not in names:
         verification = verification.model_copy(update={"member": ""})
     return settings.model_copy(update={"members": members, "verification": verification})
+
+
+def annotated(path: Path, language: str, purpose: str) -> list[Document]:
+    """The annotated sentences of a file; a mention in parts counts from its first to its last.
+
+    Args:
+        path: the file.
+        language: of its texts.
+        purpose: what the sentences are for, for the error.
+
+    Raises:
+        DataError: it cannot be read, or holds no mention.
+    """
+    whole = read(path, options=ReadOptions(discontinuous="hull"))
+    parts = [part for document in whole for part in window_documents(document, language=language)]
+    if not any(part.mentions for part in parts):
+        raise DataError(f"no annotated mention in it; {purpose}", path)
+    return parts
 
 
 def unannotated(document: Document) -> Document:

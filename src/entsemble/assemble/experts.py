@@ -9,21 +9,19 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import entsemble
-from entsemble.assemble.ensemble import Assembly, Watch, unannotated
+from entsemble.assemble.ensemble import Assembly, Watch, annotated, unannotated
 from entsemble.backends.catalogue import ModelCard, PypiSource
 from entsemble.backends.gguf_lora import convertible, write_lora
 from entsemble.backends.llamacpp import Engine, LlamaCppModel
 from entsemble.backends.registry import parse_model
 from entsemble.backends.transformers_base import load_base
-from entsemble.data.formats import read
-from entsemble.data.options import ReadOptions
-from entsemble.data.windows import window_documents
 from entsemble.ensemble.document import Extracted
 from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
@@ -34,6 +32,7 @@ from entsemble.evaluation.bootstrap import interval
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.matching import exact, spans_only
 from entsemble.experts import adapter
+from entsemble.experts.adapter import Adapter
 from entsemble.experts.card import NAME, NAME_RULE, Card, DomainVectors, Score, Source
 from entsemble.experts.examples import WORDINGS, Asking, Piece, example, vocabulary
 from entsemble.experts.selection import centres
@@ -56,6 +55,8 @@ _DEV_SHARE, _DEV_MOST = 0.1, 100
 
 _ENCODED = 1000
 """Training sentences at most that say where a domain lies."""
+
+_LANGUAGE = Settings().language
 
 _VERSIONS = ("torch", "transformers", "peft")
 
@@ -134,10 +135,10 @@ def train_expert(
             brief.how,
             folder,
             base=brief.base,
-            evaluate=lambda tuned: score(tuned, dev, path).f1,
+            evaluate=lambda tuned: score(adapter_of(tuned, brief.base), dev, path).f1,
             told=told,
         )
-        measured = score(made.folder, dev, path)
+        measured = score(adapter.load(made.folder), dev, path)
         drawn = random.Random(brief.how.seed).sample(learnt, min(len(learnt), _ENCODED))
         rows, counts = centres(encoder.encode([d.text for d, _ in drawn]), seed=brief.how.seed)
         vectors = DomainVectors(
@@ -165,26 +166,23 @@ def train_expert(
     return kept
 
 
-def score(adapted: Any, dev: Sequence[Document], base: Path) -> Score:  # noqa: ANN401 - a PEFT model, or its folder
+def score(adapted: Adapter, dev: Sequence[Document], base: Path) -> Score:
     """How well an expert does on annotated sentences, asked for their labels, through the engine that users have.
 
     Args:
-        adapted: a PEFT model as it is being trained, or the folder of one.
+        adapted: the expert.
         dev: annotated sentences.
         base: the GGUF file that it changes.
     """
     labels = label_set(dict.fromkeys(sorted({m.label for d in dev for m in d.mentions}), ""))
     with tempfile.TemporaryDirectory() as place:
-        made = adapter.load(adapted) if isinstance(adapted, Path) else adapter_of(adapted, "")
-        changes = {module: (f.a, f.b) for module, f in made.factors.items()}
-        write_lora(changes, base, Path(place) / "adapter.gguf")
-        engine = Engine(adapters=(Path(place) / "adapter.gguf",))
-        plain = LlamaCppModel("expert", base, fingerprint="", engine=engine)
-        member = Member("expert", plain.adapted("expert", "", (1.0,)), template(TEMPLATE), template(TEMPLATE))
-        pipeline = Pipeline([member], labels, None, Rules(VOTES["soft"], 0.5, None, 0.5, Shown(0)))
-        found = LocalExtractor(pipeline, LocalMapper(2), "en", {}).extract(map(unannotated, dev))
-        answers = [r.document.mentions if isinstance(r, Extracted) else () for r in found]
-        plain.close()
+        file = Path(place) / "adapter.gguf"
+        write_lora({module: (f.a, f.b) for module, f in adapted.factors.items()}, base, file)
+        with closing(LlamaCppModel("base", base, fingerprint="", engine=Engine(adapters=(file,)))) as plain:
+            member = Member("expert", plain.adapted("expert", "", (1.0,)), template(TEMPLATE), template(TEMPLATE))
+            pipeline = Pipeline([member], labels, None, Rules(VOTES["soft"], 0.5, None, 0.5, Shown(0)))
+            found = LocalExtractor(pipeline, LocalMapper(2), _LANGUAGE, {}).extract(map(unannotated, dev))
+            answers = [r.document.mentions if isinstance(r, Extracted) else () for r in found]
     typed = [exact(d.mentions, said).micro for d, said in zip(dev, answers, strict=True)]
     spans = [spans_only(d.mentions, said) for d, said in zip(dev, answers, strict=True)]
     low, high = interval(typed)
@@ -198,12 +196,8 @@ def score(adapted: Any, dev: Sequence[Document], base: Path) -> Score:  # noqa: 
 
 
 def _sentences(path: Path) -> list[Document]:
-    documents = read(path, options=ReadOptions(discontinuous="hull"))
-    found = [part for document in documents for part in window_documents(document, language="en")]
-    found = [d for d in found if d.text.strip()]
-    if not any(d.mentions for d in found):
-        raise DataError("no annotated mention in it; an expert learns from annotated sentences", path)
-    return found
+    found = annotated(path, _LANGUAGE, "an expert learns from annotated sentences")
+    return [d for d in found if d.text.strip()]
 
 
 Learnt = tuple[Document, tuple[str, ...]]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from entsemble.backends.quantise import read_header
+from entsemble.backends.quantise import Header, read_header
 from entsemble.errors import DataError, MissingExtraError, ModelUnavailableError
 
 Matrix = npt.NDArray[np.float32]
@@ -38,7 +38,7 @@ def write_lora(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path, target:
     except ImportError as error:
         raise MissingExtraError("gguf", "embedded", "converting an adapter") from error
     header = read_header(base)
-    name = convertible(base)
+    name = _architecture(header)
     number = {v: k for k, v in gguf.MODEL_ARCH_NAMES.items()}[name]
     layers = _number(header.metadata[f"{name}.block_count"][1])
     names = gguf.get_tensor_name_map(number, layers)
@@ -73,7 +73,11 @@ def convertible(base: Path) -> str:
     Raises:
         ModelUnavailableError: one whose adapters we cannot convert.
     """
-    name = _text(read_header(base).metadata["general.architecture"][1])
+    return _architecture(read_header(base))
+
+
+def _architecture(header: Header) -> str:
+    name = _text(header.metadata["general.architecture"][1])
     if name not in _AS_THEY_ARE | _ROTATED:
         known = ", ".join(sorted(_AS_THEY_ARE | _ROTATED))
         raise ModelUnavailableError(f"adapters for {name!r} models cannot be converted; those for {known} can")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from entsemble._files import sha256
 from entsemble.backends.catalogue import HubSource
 from entsemble.errors import ConfigError, MissingExtraError, ModelUnavailableError
 
@@ -88,18 +88,6 @@ def download(
     if not isinstance(known, str):
         _check(path, source, lambda done: progress(Progress(name or str(source), "check", done, path.stat().st_size)))
     return path
-
-
-def sha256(path: Path, done: Callable[[int], None] | None = None) -> str:
-    """The SHA-256 of a file, in hexadecimal; `done` is told about the bytes read."""
-    digest, read = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-            read += len(block)
-            if done is not None:
-                done(read)
-    return digest.hexdigest()
 
 
 def _check(path: Path, source: HubSource, done: Callable[[int], None]) -> None:

@@ -23,9 +23,10 @@ from typing import IO, Any
 
 from filelock import FileLock
 
+from entsemble._files import sha256
 from entsemble.backends import hub
 from entsemble.backends.catalogue import ModelCard, PypiSource, Wheel
-from entsemble.backends.hub import OnProgress, Progress, sha256, silent
+from entsemble.backends.hub import OnProgress, Progress, silent
 from entsemble.backends.quantise import bert_gguf, requantise
 from entsemble.errors import MissingExtraError, ModelUnavailableError
 

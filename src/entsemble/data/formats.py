@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import BinaryIO, TextIO
 
+from entsemble._files import sync
 from entsemble.data import brat, conll, conll_writer, html, jsonl, parquet, plain, recognise, table
 from entsemble.data.options import ReadOptions
 from entsemble.data.seen import Seen
@@ -255,25 +255,14 @@ def _replacing(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         for path in (*temporary.rglob("*"), temporary) if temporary.is_dir() else (temporary,):
-            _sync(path)
+            sync(path)
         if temporary.is_dir() and target.exists():
             rmtree(target)
         temporary.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
     except BaseException:
         _remove(temporary)
         raise
-
-
-def _sync(path: Path) -> None:
-    """On the disk, not only on the way there; folders cannot be opened on every system."""
-    if path.is_dir() and os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -13,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from entsemble._files import sha256, sync
 from entsemble.errors import ConfigError, DataError, EntsembleError, UnknownNameError
 from entsemble.experts import adapter, card
 from entsemble.experts.card import Card
@@ -97,7 +96,7 @@ class ExpertStore:
                 kept = told.model_copy(update={"files": {f: _sha256(work / f) for f in FILES}})
                 card.save(kept, work)
                 for path in (*work.iterdir(), work):
-                    _sync(path)
+                    sync(path)
                 self._into_place(work, self.root / told.name)
             except OSError as error:
                 raise DataError(
@@ -174,7 +173,7 @@ class ExpertStore:
             shutil.rmtree(old, ignore_errors=True)
         else:
             work.rename(place)
-        _sync(self.root)
+        sync(self.root)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -217,21 +216,6 @@ def _copied(source: Path, target: Path) -> None:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            digest = hashlib.sha256()
-            while block := file.read(1 << 20):
-                digest.update(block)
+        return sha256(path)
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror}); remove the expert and add it again", path) from error
-    return digest.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Until it is on the disk, so that a name never stands for a file that is not."""
-    if os.name == "nt":
-        return  # has no such thing for folders
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,7 +7,6 @@ training that was interrupted ends with the same weights as one that was not.
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import time
@@ -22,13 +21,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from entsemble._files import sync
 from entsemble.errors import ConfigError, DataError, MissingExtraError
 from entsemble.experts import adapter
 from entsemble.experts.adapter import Adapter
 from entsemble.experts.examples import Piece
 from entsemble.experts.merging.factors import Factors
 
-STATE, PROGRESS = "state.safetensors", "progress.json"
+STATE = "state.safetensors"
 
 _SORTED_TOGETHER = 16
 """Batches whose sentences are sorted by length together: less padding, and still another order each epoch."""
@@ -241,8 +241,7 @@ class _State:
         told["losses"] = self.losses[-50:]
         new = self.folder / f"{STATE}.new"
         save_file(tensors, new, metadata={"training": json.dumps(told)})
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(new)
         new.replace(self.folder / STATE)
         self._saved = time.monotonic()
 
