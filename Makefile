@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
 DOCS   := $(VENV)/.installed-docs
 
-.PHONY: demo test test-fast soak lint check format docs bench clean
+.PHONY: demo test test-fast soak lint check format docs experts bench clean
 
 demo: $(STAMP)          ## the main job, on the embedded models and a text that ships with the project
 	$(BIN)/entsemble demo
@@ -36,6 +36,9 @@ format: $(DEV)
 
 docs: $(DOCS)           ## the documentation site, warnings are errors
 	$(BIN)/mkdocs build --strict
+
+experts: $(DEV)          ## train the experts that ship with entsemble (needs the corpora, takes an hour)
+	$(BIN)/python -m pack.build --again
 
 bench: $(STAMP)         ## the measurements that are missing (needs the corpora, takes hours)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt matplotlib

@@ -13,8 +13,8 @@ import hypothesis
 import numpy as np
 import pytest
 
-from entsemble import cli
-from entsemble.assemble import Assembly
+from entsemble import cli, settings
+from entsemble.assemble.models import Models
 from entsemble.backends.catalogue import card
 from entsemble.backends.pull import pull
 from entsemble.backends.scripted import ScriptedModel
@@ -23,10 +23,11 @@ from entsemble.experts import adapter
 from entsemble.experts.adapter import Adapter
 from entsemble.experts.card import Card
 from entsemble.experts.merging.factors import Factors
+from entsemble.experts.store import Expert
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
 from entsemble.protocols import Encoder, LanguageModel, Vectors
-from entsemble.settings import environment
+from entsemble.settings import MemberSettings, environment
 from entsemble.types import LabelSet
 
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -38,6 +39,7 @@ class TrigramEncoder:
     """Texts that share letters are alike; remembers what it was asked."""
 
     fingerprint: str = "trigrams-1"
+    weights: str = "trigrams"
     asked: list[str] = field(default_factory=list)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -128,16 +130,28 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Every model that a command loads is a scripted one that knows a few names, and nothing is kept for good."""
 
-    def model(_: Assembly, spec: Any, asked: Any) -> LanguageModel:
-        names = {"Oslo": "location", "Bergen": "location", "Ann": "person", "Bob Lee": "person"}
-        return ScriptedModel(asked.name or spec.name, names)
+    names = {"Oslo": "location", "Bergen": "location", "Ann": "person", "Bob Lee": "person"}
 
-    def encoder(_: Assembly) -> Encoder:
+    def model(_: Models, asked: MemberSettings) -> LanguageModel:
+        return ScriptedModel(asked.name or asked.model, names)
+
+    def one_by_one(_: Models, asked: MemberSettings, experts: Sequence[Expert]) -> dict[str, LanguageModel]:
+        known = {e.card.name: {n: x for n, x in names.items() if x in e.card.labels} for e in experts}
+        return {name: ScriptedModel(name, told) for name, told in {"": {}, **known}.items()}
+
+    def encoder(_: Models) -> Encoder:
         return TrigramEncoder()
 
-    monkeypatch.setattr(Assembly, "_model", model)
-    monkeypatch.setattr(Assembly, "_make_encoder", encoder)
+    monkeypatch.setattr(Models, "language_model", model)
+    monkeypatch.setattr(Models, "one_by_one", one_by_one)
+    monkeypatch.setattr(Models, "_make_encoder", encoder)
     monkeypatch.setenv("ENTSEMBLE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def plain_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two plain members answer, with a pool or without, for tests of what has nothing to do with experts."""
+    monkeypatch.setattr(settings, "WITHOUT_POOL", settings.DEFAULT_PRESET)
 
 
 @pytest.fixture

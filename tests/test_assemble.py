@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from entsemble.assemble import Assembly, Watch, select_members, unannotated, with_absolute_paths
+from entsemble.assemble.models import Models
 from entsemble.ensemble.document import Extracted
 from entsemble.ensemble.retrieve import Shown
 from entsemble.errors import ConfigError, DataError, EntsembleError, ModelUnavailableError, UnknownNameError
@@ -191,7 +192,7 @@ def test_rules_are_looked_at_before_anything_is_loaded(
     def late(*_: Any) -> Any:
         raise AssertionError("too late")
 
-    monkeypatch.setattr(Assembly, "_model", late)
+    monkeypatch.setattr(Models, "language_model", late)
     monkeypatch.setattr(Assembly, "pool_documents", late)
     with assembly(tmp_path, labels={"person": ""}, **asked) as made, pytest.raises(ConfigError):
         made.extractor()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from entsemble.assemble import Brief, expert_store, train_expert
+from entsemble.assemble import Brief, TrainingData, expert_store, train_expert
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts import adapter
 from entsemble.experts.training import Progress, Training
@@ -46,19 +46,19 @@ class TestBadInput:
     ) -> None:
         expert_store(place).add(adapter_folder(), expert_card("one"))
         with pytest.raises(ConfigError, match="already"):
-            train_expert(Brief("one", (data,)), place)
+            train_expert(Brief("one", (TrainingData(data),)), place)
 
     def test_no_mention(self, tmp_path: Path, place: Environment) -> None:
         path = tmp_path / "plain.txt"
         path.write_text("Nothing is annotated here.")
         with pytest.raises(DataError, match="no annotated mention"):
-            train_expert(Brief("one", (path,)), place)
+            train_expert(Brief("one", (TrainingData(path),)), place)
 
     def test_too_few_sentences(self, tmp_path: Path, place: Environment) -> None:
         path = tmp_path / "one.jsonl"
         path.write_text('{"id": "1", "text": "Ann", "mentions": [{"start": 0, "end": 3, "label": "person"}]}\n')
         with pytest.raises(DataError, match="too few"):
-            train_expert(Brief("one", (path,)), place)
+            train_expert(Brief("one", (TrainingData(path),)), place)
 
 
 @pytest.mark.models
@@ -79,7 +79,11 @@ def test_an_expert_is_trained_and_answers(
             raise KeyboardInterrupt
 
     brief = Brief(
-        "towns", (data,), domain="departures", licence="CC0", how=Training(rank=4, epochs=2, batch=8, save_seconds=0)
+        "towns",
+        (TrainingData(data),),
+        domain="departures",
+        licence="CC0",
+        how=Training(rank=4, epochs=2, batch=8, save_seconds=0),
     )
     with pytest.raises(KeyboardInterrupt):
         train_expert(brief, place, told=dies)

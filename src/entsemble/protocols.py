@@ -83,6 +83,11 @@ class Encoder(Protocol):
         """Changes whenever the vectors could."""
         ...
 
+    @property
+    def weights(self) -> str:
+        """Identifies the weights: whatever runs them, their vectors may be compared."""
+        ...
+
     def encode(self, texts: Sequence[str]) -> Vectors:
         """`texts` as float32 [n, d] with unit rows."""
         ...

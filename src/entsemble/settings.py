@@ -16,6 +16,8 @@ from entsemble import _toml
 from entsemble.errors import ConfigError, UnknownNameError
 
 DEFAULT_PRESET = "embedded"
+WITHOUT_POOL = "experts"
+"""The preset where there is nothing to show the models, and nobody said which models."""
 _PRESETS = files("entsemble") / "presets"
 _REMOTE = re.compile("hf:|openai:")
 
@@ -31,6 +33,7 @@ class MemberSettings(_Frozen):
     name: str | None = None
     weight: float = Field(default=1.0, gt=0)
     template: str = "ner-1"
+    experts: dict[str, float] | Literal["domain", "sampled"] = {}
     context: int = Field(default=4096, ge=256)
     gpu_layers: int = 0
     base_url: str | None = None
@@ -76,6 +79,22 @@ class EncoderSettings(_Frozen):
     model: str = "minilm-l6"
 
 
+class ExpertsSettings(_Frozen):
+    """The `[experts]` table: how experts are chosen for members that leave it to the texts.
+
+    Attributes:
+        names: that take part; all of the member's base where none is named.
+        most: experts that are merged for a member.
+        texts: sentences, from the first ones, that say where the target lies.
+        sample: of these, those that the experts are tried on.
+    """
+
+    names: tuple[str, ...] = ()
+    most: int = Field(default=3, ge=1)
+    texts: int = Field(default=64, ge=1)
+    sample: int = Field(default=8, ge=1)
+
+
 class CacheSettings(_Frozen):
     """The `[cache]` table: replies kept on disk."""
 
@@ -115,6 +134,7 @@ class Settings(_Frozen):
     classification: ClassificationSettings = ClassificationSettings()
     verification: VerificationSettings = VerificationSettings()
     encoder: EncoderSettings = EncoderSettings()
+    experts: ExpertsSettings = ExpertsSettings()
     cache: CacheSettings = CacheSettings()
     ray: RaySettings = RaySettings()
 
@@ -160,23 +180,28 @@ def load(path: Path | None = None, preset: str | None = None, overrides: Mapping
 
     Args:
         path: a TOML file; relative paths in it are relative to it.
-        preset: by default `embedded`. A file that lists members replaces the preset's.
+        preset: by default `embedded`, or `experts` where there is no pool and `path` lists no members. A file that
+            lists members replaces the preset's.
         overrides: nested values, as in TOML; `None` values are no override.
 
     Raises:
         ConfigError: a file that is absent, no TOML, or holds what cannot be right: says where.
     """
-    name = preset or DEFAULT_PRESET
+    given = _over({} if path is None else _anchored(_read(path), path.parent), overrides or {})
+    name = preset or _usual_preset(given)
     if name not in preset_names():
         raise UnknownNameError("preset", name, preset_names())
-    values = _toml.loads((_PRESETS / f"{name}.toml").read_text(encoding="utf-8"))
-    if path is not None:
-        values = _over(values, _anchored(_read(path), path.parent))
-    values = _over(values, overrides or {})
+    values = _over(_toml.loads((_PRESETS / f"{name}.toml").read_text(encoding="utf-8")), given)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{path or 'settings'}: {_explained(error)}") from error
+
+
+def _usual_preset(given: Mapping[str, Any]) -> str:
+    pool = given.get("pool")
+    shown = isinstance(pool, Mapping) and pool.get("path") is not None
+    return DEFAULT_PRESET if shown or "members" in given else WITHOUT_POOL
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -80,14 +80,14 @@ def test_without_scales_the_base_answers(model: LlamaCppModel, base: Path) -> No
 
 def test_a_weighted_sum_of_scales_is_the_merged_adapter(model: LlamaCppModel) -> None:
     by_scales = model.adapted("sum", "x", (0.5, 0.25, 0.0))
-    merged = model.adapted("merged", "x", (0.0, 0.0, 1.0))
+    merged = model.adapted("merged", "z", (0.0, 0.0, 1.0))
     assert scored(by_scales) == pytest.approx(scored(merged), abs=0.01)
     assert np.abs(scored(by_scales) - scored(model)).max() > 0.1
     assert len({m.fingerprint for m in (model, by_scales, merged)}) == 3
 
 
 def test_models_of_one_engine_do_not_disturb_each_other(model: LlamaCppModel) -> None:
-    one, two = model.adapted("1", "x", (1.0, 0.0, 0.0)), model.adapted("2", "x", (0.0, 1.0, 0.0))
+    one, two = model.adapted("1", "x", (1.0, 0.0, 0.0)), model.adapted("2", "y", (0.0, 1.0, 0.0))
     first = scored(one), scored(two), scored(model)
     again = scored(one), scored(two), scored(model)
     assert all((a == b).all() for a, b in zip(first, again, strict=True))

@@ -16,7 +16,7 @@ from entsemble.errors import PromptTooLongError
 Command = Callable[..., Any]
 ASKED = ["--labels", "person,location"]
 
-pytestmark = pytest.mark.usefixtures("scripted")
+pytestmark = pytest.mark.usefixtures("scripted", "plain_members")
 
 
 def files(tmp_path: Path, **texts: str | bytes) -> Path:

@@ -133,7 +133,7 @@ def test_kills_of_the_embedded_models_change_no_byte(
         seed += 1
 
 
-@pytest.mark.usefixtures("scripted")
+@pytest.mark.usefixtures("scripted", "plain_members")
 class TestTheCommand:
     ASKED = ("--labels", "person,location", "--quiet")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.ensemble.voting import VOTES, Ballot, majority, soft, vote_named, weighted
+from entsemble.ensemble.voting import VOTES, Ballot, majority, soft, union, vote_named, weighted
 from entsemble.errors import UnknownNameError
 
 LABELS = ("PER", "LOC", "none")
@@ -53,6 +53,16 @@ def test_a_soft_vote_by_hand() -> None:
     assert told.score == pytest.approx(0.5 * 0.75)
     both = soft([ballot("a", 0.6, 0.3, 0.1), ballot("b", 0.2, 0.7, 0.1)])
     assert both.score == pytest.approx(0.5)
+
+
+def test_a_union_believes_the_surest_of_those_that_proposed() -> None:
+    told = union(
+        [ballot("a", 0.6, 0.3, 0.1), ballot("b", 0.1, 0.2, 0.7), ballot("c", 0.01, 0.98, 0.01, proposed=False)]
+    )
+    assert (told.label, told.best_label, len(told.ballots)) == ("PER", "PER", 3)
+    assert told.score == pytest.approx(0.6)
+    unclaimed = union([ballot("a", 0.6, 0.3, 0.1, proposed=False)])
+    assert unclaimed.score == pytest.approx(0.6)
 
 
 def test_who_is_sure_outweighs_two_who_are_not() -> None:
@@ -110,7 +120,7 @@ def test_one_member_is_obeyed(shares: Any, name: str) -> None:
 
 
 def test_an_unknown_rule_lists_the_known() -> None:
-    with pytest.raises(UnknownNameError, match=r"'loud'.*majority, soft, weighted"):
+    with pytest.raises(UnknownNameError, match=r"'loud'.*majority, soft, union, weighted"):
         vote_named("loud")
 
 

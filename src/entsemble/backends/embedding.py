@@ -29,6 +29,7 @@ class LlamaCppEncoder:
     """
 
     def __init__(self, path: Path, *, fingerprint: str, threads: int = 2, batch: int = 64) -> None:
+        self.weights = fingerprint
         self.fingerprint = f"llamacpp-encoder:{fingerprint}:{engine_version()}"
         self._batch = batch
         self._turn = threading.Lock()
@@ -73,7 +74,7 @@ class SentenceTransformerEncoder:
             raise MissingExtraError(
                 "sentence-transformers", "sentence-transformers", f"the encoder {name!r}"
             ) from error
-        self.fingerprint = f"sentence-transformers:{name}"
+        self.weights = self.fingerprint = f"sentence-transformers:{name}"
         self._model = SentenceTransformer(name)
 
     def encode(self, texts: Sequence[str]) -> Vectors:

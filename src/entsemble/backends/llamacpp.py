@@ -164,14 +164,14 @@ class LlamaCppModel:
 
         Args:
             name: of the new model.
-            fingerprint: of the adapters' contents; scales and base are added here.
+            fingerprint: of the adapters' contents and scales; the base's is put before it.
             scales: one an adapter of the engine.
         """
         if len(scales) != self._adapters:
             raise ValueError(f"{len(scales)} scales for {self._adapters} adapters")
         made = copy(self)
         made.name, made._scales, made._owner = name, tuple(scales), False
-        made.fingerprint = f"{self.fingerprint}:{fingerprint}:{','.join(f'{s:.9g}' for s in scales)}"
+        made.fingerprint = f"{self.fingerprint}:{fingerprint}"
         return made
 
     def generate(

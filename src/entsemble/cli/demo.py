@@ -12,11 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from entsemble import settings
-from entsemble.assemble import Assembly
-from entsemble.cli.display import display
+from entsemble.assemble import Assembly, adapt
+from entsemble.cli.display import Display, display
 from entsemble.cli.summary import Summary
+from entsemble.data.formats import read
 from entsemble.ensemble.document import Extracted, Failed
-from entsemble.settings import environment
+from entsemble.settings import Settings, environment
 from entsemble.types import Document
 
 _COLOURS = ("bold black on bright_cyan", "bold black on bright_yellow", "bold black on bright_green")
@@ -28,17 +29,26 @@ _SAMPLES = files("entsemble") / "samples"
 def demo(quiet: bool) -> None:
     """Find the entities of a text that ships with entsemble, with two embedded models and a pool of 48 sentences."""
     text = (_SAMPLES / "demo.txt").read_text(encoding="utf-8").strip()
-    summary = Summary()
     with as_file(_SAMPLES / "demo-pool.jsonl") as pool, display(quiet=quiet) as shown:
         asked = settings.load(overrides={"pool": {"path": pool}, "cache": {"replies": False}})
-        with Assembly(asked, environment(), shown.watch()) as assembly:
-            extractor = assembly.extractor()
-            summary = Summary()
-            [result] = extractor.extract([Document("demo", text)])
-            summary.add(result)
+        _shown(text, asked, shown)
+        labels = dict.fromkeys(sorted({m.label for d in read(pool) for m in d.mentions}), "")
+        bare = settings.load(overrides={"labels": labels, "cache": {"replies": False}})
+        _shown(text, bare, shown, "\nThe same without a single example, by the experts that suit the text:\n")
+
+
+def _shown(text: str, asked: Settings, shown: Display, heading: str = "") -> None:
+    asked, documents, _ = adapt(asked, environment(), [Document("demo", text)], shown.watch())
+    with Assembly(asked, environment(), shown.watch()) as assembly:
+        extractor = assembly.extractor()
+        summary = Summary()
+        [result] = extractor.extract(documents)
+        summary.add(result)
     if isinstance(result, Failed):
         raise result.error
-    show(result, Console(highlight=False))
+    console = Console(highlight=False)
+    console.print(heading)
+    show(result, console)
     click.echo(summary.line(), err=True)
 
 

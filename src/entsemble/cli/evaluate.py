@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from entsemble.assemble import Assembly, unannotated
+from entsemble.assemble import Assembly, adapt, unannotated
 from entsemble.cli.display import display
 from entsemble.cli.options import Asked, shared_options
+from entsemble.cli.selection import say_chosen
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import read
 from entsemble.ensemble.document import Extracted, Failed
@@ -50,7 +52,10 @@ def evaluate(gold: Path, report_path: Path | None, **shared: Any) -> None:  # no
     if report_path is not None and str(report_path) != "-" and not report_path.parent.is_dir():
         raise DataError("its folder does not exist; make it first", report_path)
     summary = Summary()
-    with display(quiet=asked.quiet) as shown, Assembly(settings, environment(), shown.watch()) as assembly:
+    with display(quiet=asked.quiet) as shown, ExitStack() as stack:
+        settings, _, chosen = adapt(settings, environment(), documents, shown.watch())
+        say_chosen(chosen, quiet=asked.quiet)
+        assembly = stack.enter_context(Assembly(settings, environment(), shown.watch()))
         extractor = assembly.extractor()
         known = [m.model.parameters for m in extractor.pipeline.members]
         summary = Summary()

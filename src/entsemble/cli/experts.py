@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,22 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from entsemble.assemble import TEMPLATE, Brief, base_sha256, expert_store, train_expert
+from entsemble.assemble import (
+    TEMPLATE,
+    Brief,
+    TrainingData,
+    base_sha256,
+    evaluate_experts,
+    expert_store,
+    select_experts,
+    train_expert,
+)
 from entsemble.backends.catalogue import card as model_card
 from entsemble.cli.display import display
+from entsemble.cli.evaluate import sample
+from entsemble.cli.options import Asked, shared_options
+from entsemble.cli.selection import say_chosen, selection_json, selection_table
+from entsemble.data.formats import read
 from entsemble.errors import ConfigError, DataError, EntsembleError
 from entsemble.experts import card
 from entsemble.experts.card import Card
@@ -22,6 +37,7 @@ from entsemble.experts.merging.merge import WEIGHTED_SUM, Merging
 from entsemble.experts.merging.methods import METHODS
 from entsemble.experts.store import Expert, ExpertStore
 from entsemble.experts.training import Progress, Training
+from entsemble.prompting.labels import label_set
 from entsemble.settings import environment
 
 
@@ -184,6 +200,52 @@ def _card(name: str, base: str, domain: str, labels: tuple[str, ...], licence: s
 
 
 @experts.command()
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@shared_options
+def select(target: Path, as_json: bool, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
+    """Which experts suit the texts of TARGET, and why: what `extract` would choose for them."""
+    asked = Asked(**shared)
+    documents = list(islice(read(target, asked.input_format), asked.limit))
+    with display(quiet=asked.quiet) as shown:
+        found = select_experts(asked.settings(), environment(), documents, shown.watch())
+    if as_json:
+        click.echo(json.dumps(selection_json(found)))
+        return
+    Console(highlight=False).print(selection_table(found))
+    for name, why in found.far.items():
+        click.echo(f"{name}: {why}", err=True)
+    say_chosen(found, quiet=asked.quiet)
+
+
+@experts.command("evaluate")
+@click.argument("gold", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@shared_options
+def evaluate_each(gold: Path, as_json: bool, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
+    """Score each expert by itself, and their base, on the annotated documents of GOLD, without demonstrations.
+
+    With --limit, the documents are drawn at random with --seed.
+    """
+    asked = Asked(**shared)
+    settings = asked.settings()
+    documents = sample(list(read(gold, asked.input_format)), asked.limit, settings.seed)
+    names = settings.labels or dict.fromkeys(sorted({m.label for d in documents for m in d.mentions}), "")
+    if not names:
+        raise DataError("no annotated mention in it, and no --labels", gold)
+    table = Table("expert", "F1", "95 % interval", "spans alone", "sentences")
+    with display(quiet=asked.quiet) as shown:
+        for name, score in evaluate_experts(settings, environment(), documents, label_set(names), shown.watch()):
+            if as_json:
+                click.echo(json.dumps({"expert": name, **score.model_dump(mode="json", exclude={"data"})}))
+            low, high = score.f1_ci95
+            told = (f"{score.f1:.3f}", f"{low:.3f} to {high:.3f}", f"{score.spans_f1:.3f}", str(score.sentences))
+            table.add_row(name or "none, the base as it is", *told)
+    if not as_json:
+        Console(highlight=False).print(table)
+
+
+@experts.command()
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DATA...")
 @click.option("--name", required=True, help="How to call the expert.")
 @click.option("--base", default="smollm2-135m", show_default=True, help="A model of the catalogue, or a .gguf file.")
@@ -196,8 +258,8 @@ def _card(name: str, base: str, domain: str, labels: tuple[str, ...], licence: s
 @click.option("--limit", type=click.IntRange(1), help="Only this many sentences, drawn with the seed.")
 @click.option("--epochs", type=click.IntRange(1), default=1, show_default=True, help="Times that a sentence is seen.")
 @click.option("--rank", type=click.IntRange(1), default=8, show_default=True, help="Of the adapter.")
-@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="At its highest.")
-@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Sentences a step.")
+@click.option("--learning-rate", type=float, default=3e-3, show_default=True, help="At its highest.")
+@click.option("--batch", type=click.IntRange(1), default=4, show_default=True, help="Sentences a step.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="For everything that is drawn.")
 @click.option("--replace", is_flag=True, help="Take the place of an expert of that name.")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -211,13 +273,16 @@ def train(**given: Any) -> None:  # noqa: ANN401 - made into a Brief at once
         batch=given["batch"],
         seed=given["seed"],
     )
-    asked = {key: given[key] for key in ("name", "data", "base", "domain", "licence", "attribution", "dev", "limit")}
+    data = tuple(TrainingData(path, given["licence"], given["attribution"]) for path in given["data"])
+    asked = {key: given[key] for key in ("name", "base", "domain", "licence", "dev", "limit")}
     with display(quiet=given["quiet"]) as shown:
 
         def told(progress: Progress) -> None:
             shown.step("training", progress.step, progress.steps, f"loss {progress.loss:.3f}")
 
-        made = train_expert(Brief(**asked, how=how, replace=given["replace"]), environment(), shown.watch(), told)
+        made = train_expert(
+            Brief(**asked, data=data, how=how, replace=given["replace"]), environment(), shown.watch(), told
+        )
     _said(made)
     for measured in made.card.scores:
         low, high = measured.f1_ci95

@@ -15,10 +15,11 @@ from typing import Any
 
 import click
 
-from entsemble.assemble import Assembly, unannotated
+from entsemble.assemble import Assembly, adapt, unannotated
 from entsemble.cli.display import Display, display, stderr
 from entsemble.cli.interrupt import StoppedError, interruptible
 from entsemble.cli.options import Asked, shared_options
+from entsemble.cli.selection import say_chosen
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import WRITABLE, read, read_stream, write, write_stream
 from entsemble.ensemble.document import Extracted, Failed
@@ -62,12 +63,14 @@ def extract(
     summary = Summary()
     with display(quiet=asked.quiet) as shown, ExitStack() as stack:
         journal = stack.enter_context(closing(Journal(output))) if output else None
-        assembly = stack.enter_context(Assembly(asked.settings(), environment(), shown.watch()))
+        read_ones = islice(_documents(inputs, asked.input_format, summary), asked.limit)
+        settings, documents, chosen = adapt(asked.settings(), environment(), read_ones, shown.watch())
+        say_chosen(chosen, quiet=asked.quiet)
+        assembly = stack.enter_context(Assembly(settings, environment(), shown.watch()))
         extractor: Extractor = assembly.ray_extractor() if runner == "ray" else assembly.extractor()
         held, changed = journal.begin(extractor.configuration) if journal else (0, [])
         _say_what_is_done(held, changed, quiet=asked.quiet)
         stopping = stack.enter_context(interruptible(extractor.stop))
-        documents = islice(_documents(inputs, asked.input_format, summary), asked.limit)
         results = extractor.extract((unannotated(d) for d in documents), journal)
         number = _number(inputs, asked)
         summary.started = time.perf_counter()

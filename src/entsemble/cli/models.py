@@ -64,7 +64,7 @@ def pull_models(names: tuple[str, ...], quiet: bool) -> None:
     specs = [parse_model(name) for name in names]
     with display(quiet=quiet) as shown:
         assembly = Assembly(Settings(), environment(), Watch(pull=shown.watch().pull))
-        paths = [(spec.name, assembly.local_file(spec)[0]) for spec in specs]
+        paths = [(spec.name, assembly.models.local_file(spec)[0]) for spec in specs]
     for name, path in paths:
         click.echo(f"{name}: {path}")
 

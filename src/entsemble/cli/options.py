@@ -24,7 +24,7 @@ _OPTIONS = [
     ),
     click.option("--pool", type=click.Path(path_type=Path), help="Annotated sentences to draw demonstrations from."),
     click.option("--config", type=click.Path(path_type=Path), help="Configuration file (TOML)."),
-    click.option("--preset", help="Configuration that ships with entsemble: embedded, paper, small-gpu."),
+    click.option("--preset", help="Configuration that ships with entsemble: embedded, experts, paper, small-gpu."),
     click.option("--model", "models", multiple=True, metavar="NAME", help="A member's model; repeat for more members."),
     click.option("--shots", type=click.IntRange(0), help="Demonstrations a sentence."),
     click.option("--similarity", type=click.Choice(SIMILARITIES), help="How demonstrations are chosen."),
@@ -64,9 +64,10 @@ class Asked:
 
     def settings(self) -> Settings:
         """A preset, the configuration file over it, the command line over both."""
+        preset = self.preset or (settings.DEFAULT_PRESET if self.models else None)
         made = settings.load(
             self.config,
-            self.preset,
+            preset,
             {
                 "seed": self.seed,
                 "nested": self.nested,

@@ -87,6 +87,17 @@ def weighted(ballots: Sequence[Ballot]) -> Verdict:
     return _averaged(ballots, [b.weight for b in ballots])
 
 
+def union(ballots: Sequence[Ballot]) -> Verdict:
+    """What any member that proposed the candidate says it is, the surest of them (SaM, arXiv 2506.22813).
+
+    The results of two models are put together: each answers for what it found itself. The score is that probability.
+    """
+    own = [b for b in ballots if b.proposed] or list(ballots)
+    best = [_best_entity({label: b.probability(label) for label in b.log_probabilities}) for b in own]
+    label, sure = max(zip(best, own, strict=True), key=lambda x: x[1].probability(x[0]))
+    return Verdict(label, sure.probability(label), label, tuple(ballots))
+
+
 def _averaged(ballots: Sequence[Ballot], share: Sequence[float]) -> Verdict:
     mean = _mean(ballots, share)
     best = _best_entity(mean)
@@ -110,7 +121,7 @@ def _best_entity(mean: Mapping[str, float]) -> str:
     return max((label for label in mean if label != NONE_LABEL), key=mean.__getitem__)
 
 
-VOTES: Mapping[str, Vote] = {"majority": majority, "soft": soft, "weighted": weighted}
+VOTES: Mapping[str, Vote] = {"majority": majority, "soft": soft, "union": union, "weighted": weighted}
 
 
 def vote_named(name: str) -> Vote:

@@ -94,10 +94,15 @@ def load(folder: Path, shown: Path | None = None) -> Adapter:
     return Adapter(factors, bool(config.get("use_rslora")), str(config.get("base_model_name_or_path") or ""))
 
 
-def save(adapter: Adapter, folder: Path) -> None:
+def save(adapter: Adapter, folder: Path, *, half: bool = False) -> None:
     """Write a PEFT adapter folder; alpha equals the rank, so that the factors are the change as it is.
 
     Modules of other ranks than the most frequent are named in `rank_pattern`.
+
+    Args:
+        adapter: what is written.
+        folder: made where it is not there.
+        half: in half precision, which engines compute adapters in, at half the size.
     """
     from safetensors.numpy import save_file
 
@@ -119,9 +124,10 @@ def save(adapter: Adapter, folder: Path) -> None:
         "inference_mode": True,
     }
     tensors = {}
+    precision = np.float16 if half else np.float32
     for module, f in adapter.factors.items():
-        tensors[f"{_PREFIX}{module}.lora_A.weight"] = np.ascontiguousarray(f.a, dtype=np.float32)
-        tensors[f"{_PREFIX}{module}.lora_B.weight"] = np.ascontiguousarray(f.b, dtype=np.float32)
+        tensors[f"{_PREFIX}{module}.lora_A.weight"] = np.ascontiguousarray(f.a, dtype=precision)
+        tensors[f"{_PREFIX}{module}.lora_B.weight"] = np.ascontiguousarray(f.b, dtype=precision)
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -59,7 +59,7 @@ class DomainVectors(_Frozen):
     """Where an expert's domain lies.
 
     Attributes:
-        encoder: fingerprint of what made them.
+        encoder: `weights` of what made them.
         rows: unit vectors of the training sentences' centres.
         sentences: how many training sentences each centre stands for.
     """

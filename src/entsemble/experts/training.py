@@ -61,8 +61,8 @@ class Training:
     rank: int = 8
     alpha: int = 16
     epochs: int = 1
-    learning_rate: float = 1e-3
-    batch: int = 16
+    learning_rate: float = 3e-3
+    batch: int = 4
     warmup: float = 0.05
     seed: int = 0
     save_seconds: float = 60
@@ -165,7 +165,7 @@ def _run(
             if state.step < steps_an_epoch * (epoch + 1):
                 state.save_now_and_then()
         tuned.eval()
-        score = evaluate(tuned) if evaluate else None
+        score = evaluate(tuned) if evaluate and how.epochs > 1 else None  # one alone is the best
         tuned.train()
         state.epoch_done(epoch, score)
     return Trained(state.folder / "best", state.loss, state.score, state.epoch)
@@ -222,7 +222,7 @@ class _State:
         """Keep the adapter where it is the best so far."""
         if score is None or self.score is None or score > self.score:
             new = self.folder / "best.new"
-            adapter.save(adapter_of(self.model, self._base), new)
+            adapter.save(adapter_of(self.model, self._base), new, half=True)
             shutil.rmtree(self.folder / "best", ignore_errors=True)
             new.rename(self.folder / "best")
             self.score, self.epoch = score, epoch

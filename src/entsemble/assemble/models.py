@@ -1,0 +1,256 @@
+"""What answers and what encodes: each model loaded once, with its experts, and closed at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from entsemble._files import sha256
+from entsemble.assemble.expert_files import adapter_file, base_sha256, expert_store
+from entsemble.backends import hub
+from entsemble.backends.catalogue import ModelCard, card
+from entsemble.backends.embedding import LlamaCppEncoder, SentenceTransformerEncoder
+from entsemble.backends.http_client import Traffic
+from entsemble.backends.llamacpp import Engine, LlamaCppModel
+from entsemble.backends.openai_http import OpenAIModel
+from entsemble.backends.pull import OnProgress, pull, silent
+from entsemble.backends.registry import ModelSpec, ServerModel, parse_model
+from entsemble.errors import ConfigError, EntsembleError
+from entsemble.experts import adapter
+from entsemble.experts.store import Expert
+from entsemble.protocols import Encoder, LanguageModel
+from entsemble.running.cache import CachedModel, ReplyCache
+from entsemble.settings import Environment, MemberSettings, Settings
+
+_SERVER_WORKERS = 16
+
+
+class _Closed(Protocol):
+    def close(self) -> None: ...
+
+
+Closed = TypeVar("Closed", bound=_Closed)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told how far things are.
+
+    Attributes:
+        pull: bytes of a model being downloaded or converted.
+        step: (what, done, total) of a preparation: of a pool, of a selection of experts.
+    """
+
+    pull: OnProgress = silent
+    step: Callable[[str, int, int], None] = lambda *_: None
+
+
+class Models:
+    """The models of a run. Use it in a `with` statement.
+
+    Args:
+        settings: what the user asked for.
+        environment: where things are kept.
+        watch: told about downloads and preparations.
+    """
+
+    def __init__(self, settings: Settings, environment: Environment, watch: Watch) -> None:
+        self.settings, self.environment, self.watch = settings, environment, watch
+        self._open = ExitStack()
+        self._loaded: dict[tuple[object, ...], LanguageModel] = {}
+        self._encoder: Encoder | None = None
+        self._cache: ReplyCache | None = None
+
+    def close(self) -> None:
+        """Give back the memory of all of them."""
+        self._open.close()
+
+    def language_model(self, member: MemberSettings) -> LanguageModel:
+        """What a member asks; members of one model share it, each with its own experts applied.
+
+        Raises:
+            ConfigError: experts for a model that is not in this process, or of another base.
+            ModelError: it cannot be had.
+            UnknownNameError: there is no such expert.
+        """
+        spec, key = parse_model(member.model), _key(member)
+        if isinstance(spec.source, ServerModel):
+            if member.experts:
+                raise ConfigError(
+                    f"{member.model}: experts change a model in this process; give a server's model its adapter "
+                    f"there (vLLM: --lora-modules) and name that as the model"
+                )
+            if key not in self._loaded:
+                self._loaded[key] = self._closing(self._server(spec.source, spec.name, member))
+            return self._cached(self._loaded[key])
+        experts = self._experts(key)
+        if key not in self._loaded:
+            views = sum(_key(m) == key for m in self.settings.members) if experts else 1
+            self._loaded[key] = self._closing(self._local(spec, member, experts, max(1, views) * self.workers()))
+        model = self._loaded[key]
+        if experts and isinstance(model, LlamaCppModel):
+            model = _view(model, member.name or spec.name, experts, _weights(member))
+        return self._cached(model)
+
+    def one_by_one(self, member: MemberSettings, experts: Sequence[Expert]) -> dict[str, LanguageModel]:
+        """The member's model as it is, called `""`, and with each expert by itself; to be asked one after another."""
+        model = self._closing(self._local(parse_model(member.model), member, experts, slots=2))
+        weights = {"": {}, **{e.card.name: {e.card.name: 1.0} for e in experts}}
+        return {name: self._cached(_view(model, name, experts, given)) for name, given in weights.items()}
+
+    def base(self, member: MemberSettings) -> str:
+        """The checksum by which experts know the member's model; see `base_sha256`.
+
+        Raises:
+            ConfigError: a server's model, whose weights nobody knows here.
+        """
+        source = parse_model(member.model).source
+        if isinstance(source, ServerModel):
+            raise ConfigError(f"{member.model} is behind a server: its experts are kept there")
+        return base_sha256(source) if isinstance(source, ModelCard) else self.local_file(parse_model(member.model))[1]
+
+    def workers(self) -> int:
+        """Sentences in flight: while each member reads one, another waits for it, so that none is ever idle.
+
+        Servers read many at once.
+        """
+        remote = all(isinstance(parse_model(m.model).source, ServerModel) for m in self.settings.members)
+        return self.settings.workers or (_SERVER_WORKERS if remote else 2 * len(self.settings.members) + 1)
+
+    def encoder(self) -> Encoder:
+        """The encoder of retrieval and of domains."""
+        if self._encoder is None:
+            self._encoder = self._make_encoder()
+        return self._encoder
+
+    def local_file(self, spec: ModelSpec) -> tuple[Path, str]:
+        """The model's file, pulled where it is not there yet, and what identifies its content."""
+        source, where = spec.source, self.environment
+        if isinstance(source, ModelCard):
+            path = pull(
+                source, where.cache, progress=self.watch.pull, endpoint=where.hub_endpoint, token=where.hub_token
+            )
+            return path, f"{source.name}:{source.quantisation}:{path.stat().st_size}"
+        if isinstance(source, Path):
+            if not source.is_file():
+                raise ConfigError(f"no model file at {source}")
+            return source, sha256(source)
+        if isinstance(source, ServerModel):
+            raise ConfigError(f"openai:{source.model} is behind a server and has no file")
+        path = hub.download(
+            source, where.cache, progress=self.watch.pull, endpoint=where.hub_endpoint, token=where.hub_token
+        )
+        return path, sha256(path)
+
+    def _experts(self, key: tuple[object, ...]) -> list[Expert]:
+        """All that members of one loaded model ask for, in order."""
+        names = sorted({name for m in self.settings.members if _key(m) == key for name in _weights(m)})
+        store = expert_store(self.environment)
+        return [store.get(name) for name in names]
+
+    def _local(self, spec: ModelSpec, member: MemberSettings, experts: Sequence[Expert], slots: int) -> LlamaCppModel:
+        path, fingerprint = self.local_file(spec)
+        for expert in experts:
+            if expert.card.base_sha256 != self.base(member):
+                raise ConfigError(
+                    f"the expert {expert.card.name} changes {expert.card.base}, not {member.model}; "
+                    f"name a member's model that it was trained on"
+                )
+            if expert.card.template != member.template:
+                raise ConfigError(
+                    f"the expert {expert.card.name} was trained on the prompt shape {expert.card.template}, "
+                    f"and the member has {member.template}"
+                )
+        adapters = tuple(adapter_file(expert, path, fingerprint, self.environment) for expert in experts)
+        engine = Engine(
+            context=member.context,
+            slots=slots,
+            threads=self._threads(),
+            gpu_layers=member.gpu_layers,
+            adapters=adapters,
+        )
+        known = spec.source.parameters if isinstance(spec.source, ModelCard) else None
+        return LlamaCppModel(member.name or spec.name, path, fingerprint=fingerprint, parameters=known, engine=engine)
+
+    def _server(self, source: ServerModel, name: str, member: MemberSettings) -> LanguageModel:
+        if member.base_url is None:
+            raise ConfigError(f'{member.model}: a server\'s model needs a base_url, such as "http://localhost:8000/v1"')
+        return OpenAIModel(
+            member.name or name,
+            member.base_url,
+            source.model,
+            self.environment.keys.get(member.api_key_env),
+            api=member.api,
+            choose=member.choose,
+            traffic=Traffic(
+                timeout=member.timeout,
+                retries=member.retries,
+                concurrency=member.concurrency or self.workers(),
+                requests_per_minute=member.requests_per_minute,
+            ),
+        )
+
+    def _threads(self) -> int:
+        loaded = len({_key(m) for m in self.settings.members})
+        return self.settings.threads or max(1, _cores() // max(1, loaded))
+
+    def _closing(self, model: Closed) -> Closed:
+        self._open.callback(model.close)
+        return model
+
+    def _cached(self, model: LanguageModel) -> LanguageModel:
+        if not self.settings.cache.replies:
+            return model
+        if self._cache is None:
+            self._cache = ReplyCache(self.environment.cache / "replies.sqlite", self.settings.cache.megabytes << 20)
+            self._open.callback(self._cache.close)
+        return CachedModel(model, self._cache)
+
+    def _make_encoder(self) -> Encoder:
+        name = self.settings.encoder.model
+        try:
+            known = card(name)
+        except EntsembleError:
+            return SentenceTransformerEncoder(name)
+        if known.kind != "encoder":
+            raise ConfigError(f"{name} writes text and makes no vectors; an encoder that does is minilm-l6")
+        path, fingerprint = self.local_file(ModelSpec(name, known))
+        return self._closing(LlamaCppEncoder(path, fingerprint=fingerprint, threads=_cores()))
+
+
+def _key(member: MemberSettings) -> tuple[object, ...]:
+    """What two members must have in common to share a loaded model."""
+    source = parse_model(member.model).source
+    return source, member.base_url, member.api, member.choose, member.context, member.gpu_layers
+
+
+def _weights(member: MemberSettings) -> dict[str, float]:
+    """The member's experts and their weights.
+
+    Raises:
+        ConfigError: they are to be chosen by the texts, and nobody did.
+    """
+    if isinstance(member.experts, str):
+        raise ConfigError(
+            f'{member.model}: experts = "{member.experts}" are chosen by the texts, which are not known here; '
+            f"`entsemble experts select` says which they are"
+        )
+    return dict(member.experts)
+
+
+def _view(model: LlamaCppModel, name: str, experts: Sequence[Expert], weights: dict[str, float]) -> LlamaCppModel:
+    """The model with these of its experts applied; the others are as if they were not there."""
+    applied = [(e.card.files[adapter.WEIGHTS], weights.get(e.card.name, 0.0)) for e in experts]
+    fingerprint = ",".join(f"{sha}*{weight:.9g}" for sha, weight in applied if weight)
+    return model.adapted(name, fingerprint, [weight for _, weight in applied])
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1

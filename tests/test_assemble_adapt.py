@@ -1,0 +1,184 @@
+"""Experts chosen by the texts: settings in, settings with experts by name out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entsemble.assemble import adapt, base_sha256, expert_files, select_experts
+from entsemble.backends.catalogue import card as model_card
+from entsemble.errors import ConfigError, DataError
+from entsemble.experts.card import Card, DomainVectors
+from entsemble.experts.store import ExpertStore
+from entsemble.settings import Environment, Settings, environment, load
+from entsemble.types import Document
+
+pytestmark = pytest.mark.usefixtures("scripted")
+
+LABELS = {"person": "", "location": ""}
+TEXTS = [Document("1", "Ann flew to Oslo."), Document("2", "Bob Lee stayed in Bergen. Nobody else did.")]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
+    monkeypatch.setattr(expert_files, "_SHIPPED", tmp_path / "none")
+    monkeypatch.setenv("ENTSEMBLE_EXPERTS", str(tmp_path / "experts"))
+    return environment()
+
+
+@pytest.fixture
+def keep(place: Environment, adapter_folder: Callable[[int], Path], trigrams: Any) -> Callable[..., None]:
+    """Keeps an expert that knows `labels` and was trained on `texts`; see `scripted` for what it answers."""
+
+    def made(name: str, *labels: str, texts: tuple[str, ...] = (), **more: Any) -> None:
+        rows = tuple(tuple(float(x) for x in row) for row in trigrams.encode(texts))
+        vectors = DomainVectors(encoder="trigrams", rows=rows, sentences=(1,) * len(rows)) if texts else None
+        base = base_sha256(model_card("smollm2-135m"))
+        told = {"base": "smollm2-135m", "base_sha256": base, "template": "ner-1", **more}
+        store = ExpertStore(place.experts)
+        store.add(adapter_folder(len(store.names())), Card(name=name, labels=labels, vectors=vectors, **told))
+
+    return made
+
+
+def asked(**more: Any) -> Settings:
+    return load(overrides={"labels": LABELS, "cache": {"replies": False}, **more})
+
+
+def test_without_a_pool_experts_answer_that_the_others_agree_with(place: Environment, keep: Any) -> None:
+    keep("people", "person")
+    keep("towns", "location")
+    keep("both", "person", "location")
+    keep("also", "person", "location")
+    keep("lost", "disease")
+    found = select_experts(asked(experts={"most": 2}), place, TEXTS)
+    assert not found.labelled
+    assert list(found.sampled.scores)[-1] == "lost"
+    assert found.sampled.weights == {"also": 0.5, "both": 0.5}
+    assert found.unknown == ()
+    assert (found.texts, found.sample) == (3, 3)
+
+
+def test_with_a_pool_its_mentions_decide(place: Environment, keep: Any, pool_file: Path, tmp_path: Path) -> None:
+    keep("people", "person")
+    keep("towns", "location")
+    pool = tmp_path / "known.jsonl"
+    pool.write_text(
+        json.dumps({"text": "Oslo is far.", "mentions": [{"start": 0, "end": 4, "label": "location"}]}) + "\n"
+    )
+    found = select_experts(asked(pool={"path": pool}, experts={"most": 1}), place, TEXTS)
+    assert found.labelled
+    assert found.sampled.scores == {"towns": 1.0, "people": 0.0}
+    assert found.sampled.weights == {"towns": 1.0}
+    same = select_experts(asked(pool={"path": pool}), place, [Document("x", "Oslo is far.")])
+    assert not same.labelled, "a sentence of the target is never its own gold"
+
+
+def test_texts_that_are_alike_choose_by_domain(place: Environment, keep: Any) -> None:
+    keep("travel", "person", texts=("Carla flew to Oslo.",))
+    keep("biology", "protein", texts=("phosphorylation of kinases",))
+    keep("unplaced", "person")
+    found = select_experts(asked(experts={"most": 1}), place, TEXTS)
+    assert found.domain.weights == {"travel": 1.0}
+    assert found.domain.scores["travel"] > found.domain.scores["biology"]
+    assert found.far == {"unplaced": "its card does not say where its texts lie"}
+
+
+def test_labels_that_no_expert_was_trained_on_are_named(place: Environment, keep: Any) -> None:
+    keep("people", "person")
+    assert select_experts(asked(), place, TEXTS).unknown == ("location",)
+
+
+def test_members_are_given_their_experts_and_no_document_is_lost(place: Environment, keep: Any) -> None:
+    keep("people", "person", texts=("Ann flew to Oslo.",))
+    keep("both", "person", "location", texts=("phosphorylation of kinases",))
+    keep("fond", "person", "location", texts=("phosphorylation of kinases",))
+    settings, documents, found = adapt(asked(experts={"most": 1, "texts": 1}), place, iter(TEXTS))
+    assert found is not None
+    assert [(m.name, m.experts) for m in settings.members] == [("domain", {"people": 1.0}), ("sampled", {"both": 1.0})]
+    assert [d.id for d in documents] == ["1", "2"]
+
+
+def test_two_views_of_one_mind_are_one_member(place: Environment, keep: Any) -> None:
+    keep("people", "person", texts=("Ann flew to Oslo.",))
+    settings, _, _ = adapt(asked(), place, TEXTS)
+    assert [(m.name, m.experts) for m in settings.members] == [("domain", {"people": 1.0})]
+
+
+def test_members_with_experts_by_name_stay_as_they_are(place: Environment) -> None:
+    given = Settings.model_validate({"members": [{"model": "smollm2-135m", "experts": {"one": 0.5}}]})
+    settings, documents, found = adapt(given, place, iter(TEXTS))
+    assert (settings, found) == (given, None)
+    assert list(documents) == TEXTS
+
+
+def test_nothing_to_do_needs_no_experts(place: Environment) -> None:
+    settings, documents, found = adapt(asked(), place, iter([Document("1", " ")]))
+    assert found is None
+    assert all(m.experts == {} for m in settings.members)
+    assert [d.id for d in documents] == ["1"]
+
+
+class TestBadInput:
+    def test_a_target_without_text(self, place: Environment, keep: Any) -> None:
+        keep("people", "person")
+        with pytest.raises(DataError, match="there is no text in the target"):
+            select_experts(asked(), place, [Document("1", "\n")])
+
+    def test_no_expert_of_the_base(self, place: Environment, keep: Any) -> None:
+        keep("other", "person", base="gemma-3-270m", base_sha256="1" * 64)
+        with pytest.raises(ConfigError, match="no experts of smollm2-135m: train one"):
+            adapt(asked(), place, TEXTS)
+        with pytest.raises(ConfigError, match="other is no expert for smollm2-135m"):
+            adapt(asked(experts={"names": ["other"]}), place, TEXTS)
+
+    def test_members_that_differ(self, place: Environment) -> None:
+        members = [{"model": m, "experts": "domain"} for m in ("smollm2-135m", "gemma-3-270m")]
+        with pytest.raises(ConfigError, match="must have one model"):
+            adapt(asked(members=members), place, TEXTS)
+
+    def test_a_server_keeps_its_own_experts(self, place: Environment) -> None:
+        members = [{"model": "openai:m", "base_url": "http://x/v1", "experts": "domain"}]
+        with pytest.raises(ConfigError, match="behind a server"):
+            adapt(asked(members=members), place, TEXTS)
+
+
+class TestCommands:
+    def test_select_says_who_and_why(self, command: Callable[..., Any], keep: Any, tmp_path: Path) -> None:
+        keep("people", "person")
+        keep("both", "person", "location")
+        target = tmp_path / "t.txt"
+        target.write_text("Ann flew to Oslo.")
+        ran = command("experts", "select", target, "--labels", "person,planet", "--no-cache")
+        assert ran.code == 0, ran.err
+        assert "agreement, 1" in " ".join(ran.out.split())
+        assert "no expert was trained on planet" in ran.told
+        assert "its card does not say where its texts lie" in ran.told
+        told = json.loads(command("experts", "select", target, "--labels", "person", "--json", "--no-cache").out)
+        assert told["sampled"]["scores"].keys() == {"people", "both"}
+
+    def test_extract_without_a_pool_asks_the_experts(
+        self, command: Callable[..., Any], keep: Any, tmp_path: Path
+    ) -> None:
+        keep("both", "person", "location")
+        ran = command("extract", "-", "--labels", "person,location", "--no-cache", given=b"Ann flew to Oslo.")
+        assert ran.code == 0, ran.err
+        assert [m["text"] for m in ran.documents[0]["mentions"]] == ["Ann", "Oslo"]
+        assert "experts: both x 1.00; both x 1.00" in ran.told
+
+    def test_evaluate_scores_each_and_their_base(self, command: Callable[..., Any], keep: Any, pool_file: Path) -> None:
+        keep("both", "person", "location")
+        gold = pool_file.with_name("gold.jsonl")
+        gold.write_text(
+            json.dumps({"text": "Ann flew to Oslo.", "mentions": [{"start": 0, "end": 3, "label": "person"}]}) + "\n"
+        )
+        ran = command("experts", "evaluate", gold, "--labels", "person,location", "--json", "--no-cache")
+        assert ran.code == 0, ran.err
+        told = {line["expert"]: line for line in map(json.loads, ran.out.splitlines())}
+        assert told[""]["f1"] == 0
+        assert told["both"]["f1"] == pytest.approx(2 / 3)
+        assert "none, the base" in " ".join(command("experts", "evaluate", gold, "--no-cache").out.split())
