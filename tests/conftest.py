@@ -135,15 +135,18 @@ def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
     def model(_: Models, asked: MemberSettings) -> LanguageModel:
         return ScriptedModel(asked.name or asked.model, names)
 
-    def one_by_one(_: Models, asked: MemberSettings, experts: Sequence[Expert]) -> dict[str, LanguageModel]:
-        known = {e.card.name: {n: x for n, x in names.items() if x in e.card.labels} for e in experts}
-        return {name: ScriptedModel(name, told) for name, told in {"": {}, **known}.items()}
+    def sums(
+        _: Models, asked: MemberSettings, experts: Sequence[Expert], wanted: Mapping[str, Mapping[str, float]]
+    ) -> dict[str, LanguageModel]:
+        labels = {e.card.name: e.card.labels for e in experts}
+        known = {of: {n: x for n, x in names.items() if any(x in labels[e] for e in wanted[of])} for of in wanted}
+        return {of: ScriptedModel(of, known[of]) for of in wanted}
 
     def encoder(_: Models) -> Encoder:
         return TrigramEncoder()
 
     monkeypatch.setattr(Models, "language_model", model)
-    monkeypatch.setattr(Models, "one_by_one", one_by_one)
+    monkeypatch.setattr(Models, "sums", sums)
     monkeypatch.setattr(Models, "_make_encoder", encoder)
     monkeypatch.setenv("ENTSEMBLE_CACHE", str(tmp_path_factory.mktemp("cache")))
 

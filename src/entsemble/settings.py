@@ -228,9 +228,10 @@ def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _anchored_member(member: object, folder: Path) -> object:
     model = member.get("model") if isinstance(member, dict) else None
-    if isinstance(member, dict) and isinstance(model, str) and model.endswith(".gguf") and not _REMOTE.match(model):
-        return member | {"model": str(folder / Path(model).expanduser())}
-    return member
+    if not isinstance(member, dict) or not isinstance(model, str) or _REMOTE.match(model):
+        return member
+    path = folder / Path(model).expanduser()
+    return member | {"model": str(path)} if model.endswith(".gguf") or path.is_dir() else member
 
 
 def _over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

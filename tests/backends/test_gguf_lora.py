@@ -45,7 +45,7 @@ def base(model_file: Callable[[str], Path], tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="module")
-def files(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+def files(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("lora")
     one, two = factors(1), factors(2, rank=2)
     both = {  # the weighted sum, ranks side by side
@@ -57,11 +57,11 @@ def files(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, .
     }
     for name, adapter in (("one", one), ("two", two), ("both", both)):
         write_lora(adapter, base, folder / f"{name}.gguf")
-    return tuple(folder / f"{name}.gguf" for name in ("one", "two", "both"))
+    return {name: folder / f"{name}.gguf" for name in ("one", "two", "both")}
 
 
 @pytest.fixture(scope="module")
-def model(base: Path, files: tuple[Path, ...]) -> Iterator[LlamaCppModel]:
+def model(base: Path, files: dict[str, Path]) -> Iterator[LlamaCppModel]:
     engine = Engine(context=512, slots=4, threads=1, adapters=files)
     made = LlamaCppModel("base", base, fingerprint="b", engine=engine)
     yield made
@@ -79,15 +79,15 @@ def test_without_scales_the_base_answers(model: LlamaCppModel, base: Path) -> No
 
 
 def test_a_weighted_sum_of_scales_is_the_merged_adapter(model: LlamaCppModel) -> None:
-    by_scales = model.adapted("sum", "x", (0.5, 0.25, 0.0))
-    merged = model.adapted("merged", "z", (0.0, 0.0, 1.0))
+    by_scales = model.adapted("sum", "x", {"one": 0.5, "two": 0.25})
+    merged = model.adapted("merged", "z", {"both": 1.0})
     assert scored(by_scales) == pytest.approx(scored(merged), abs=0.01)
     assert np.abs(scored(by_scales) - scored(model)).max() > 0.1
     assert len({m.fingerprint for m in (model, by_scales, merged)}) == 3
 
 
 def test_models_of_one_engine_do_not_disturb_each_other(model: LlamaCppModel) -> None:
-    one, two = model.adapted("1", "x", (1.0, 0.0, 0.0)), model.adapted("2", "y", (0.0, 1.0, 0.0))
+    one, two = model.adapted("1", "x", {"one": 1.0}), model.adapted("2", "y", {"two": 1.0})
     first = scored(one), scored(two), scored(model)
     again = scored(one), scored(two), scored(model)
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
@@ -96,7 +96,7 @@ def test_models_of_one_engine_do_not_disturb_each_other(model: LlamaCppModel) ->
     assert math.exp(longer.log_probabilities[0]) + math.exp(longer.log_probabilities[1]) == pytest.approx(1)
 
 
-def test_peft_and_llama_cpp_agree(base: Path, tmp_path: Path, files: tuple[Path, ...], model: LlamaCppModel) -> None:
+def test_peft_and_llama_cpp_agree(base: Path, tmp_path: Path, files: dict[str, Path], model: LlamaCppModel) -> None:
     torch = pytest.importorskip("torch", reason="needs the extra 'experts'")
     transformers = pytest.importorskip("transformers", reason="needs the extra 'experts'")
     peft = pytest.importorskip("peft", reason="needs the extra 'experts'")
@@ -114,7 +114,7 @@ def test_peft_and_llama_cpp_agree(base: Path, tmp_path: Path, files: tuple[Path,
         with tuned.disable_adapter():
             unchanged = tuned(**ids).logits[0, -1, wanted].log_softmax(-1).numpy()
     assert scored(model) == pytest.approx(unchanged, abs=0.03)
-    assert scored(model.adapted("1", "x", (1.0, 0.0, 0.0))) == pytest.approx(changed, abs=0.03)
+    assert scored(model.adapted("1", "x", {"one": 1.0})) == pytest.approx(changed, abs=0.03)
     assert np.abs(changed - unchanged).max() > 0.3
 
 
@@ -128,4 +128,4 @@ def test_an_adapter_for_another_base(base: Path, tmp_path: Path) -> None:
 
 def test_no_such_adapter_file(base: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailableError, match="no adapter file"):
-        LlamaCppModel("m", base, fingerprint="b", engine=Engine(adapters=(tmp_path / "none.gguf",)))
+        LlamaCppModel("m", base, fingerprint="b", engine=Engine(adapters={"none": tmp_path / "none.gguf"}))

@@ -60,7 +60,10 @@ def served(path: Path) -> Iterator[LanguageModel]:
 EMBEDDED = [pytest.param(name, marks=pytest.mark.models) for name in ("smollm2-135m", "gemma-3-270m")]
 
 
-@pytest.fixture(scope="module", params=["scripted", *EMBEDDED, pytest.param("openai", marks=pytest.mark.models)])
+MORE = [pytest.param(name, marks=pytest.mark.models) for name in ("openai", "transformers")]
+
+
+@pytest.fixture(scope="module", params=["scripted", *EMBEDDED, *MORE])
 def model(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
     if request.param == "scripted":
         yield ScriptedModel("scripted", {"Dora": "person", "Graz": "place", "Emil": "person", "Riga": "place"})
@@ -68,6 +71,12 @@ def model(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
     path: Callable[[str], Path] = request.getfixturevalue("model_file")
     if request.param == "openai":
         yield from served(path("smollm2-135m"))
+        return
+    if request.param == "transformers":
+        pytest.importorskip("peft", reason="needs the extra 'experts'")
+        from entsemble.backends.transformers_peft import TransformersModel
+
+        yield TransformersModel("transformers", path("smollm2-135m"), fingerprint="f", context=CONTEXT)
         return
     made = llama(path(request.param), request.param)
     yield made
@@ -85,7 +94,7 @@ def test_it_says_who_it_is(model: LanguageModel) -> None:
     assert isinstance(model, LanguageModel)
     assert model.name
     assert model.fingerprint
-    assert model.name in ("served", "scripted") or model.parameters == 1
+    assert model.name in ("served", "scripted") or model.parameters
 
 
 def test_it_stops_where_it_is_told(model: LanguageModel) -> None:

@@ -180,7 +180,8 @@ def evaluate_experts(
     sentences = [part for part in parts if part.text.strip()]
     with closing(Models(settings, environment, watch or Watch())) as models:
         experts = candidates(models, member)
-        for name, model in models.one_by_one(member, experts).items():
+        wanted: dict[str, dict[str, float]] = {"": {}, **_each(experts)}
+        for name, model in models.sums(member, experts, wanted).items():
             extractor = expert_alone(model, labels, member.template, settings.language)
             yield name, score_of(extractor, sentences, "given")
 
@@ -267,7 +268,7 @@ def _answers(
     sample: Sequence[Document],
     watch: Watch,
 ) -> dict[str, list[Answer]]:
-    asked = models.one_by_one(member, experts)
+    asked = models.sums(member, experts, _each(experts))
     found: dict[str, list[Answer]] = {}
     for i, expert in enumerate(experts):
         watch.step("trying the experts", i, len(experts))
@@ -279,6 +280,10 @@ def _answers(
             found[expert.card.name].append(_answer(result.document))
     watch.step("trying the experts", len(experts), len(experts))
     return found
+
+
+def _each(experts: Sequence[Expert]) -> dict[str, dict[str, float]]:
+    return {e.card.name: {e.card.name: 1.0} for e in experts}
 
 
 def _answer(document: Document) -> Answer:

@@ -24,6 +24,7 @@ from entsemble.backends.gguf_lora import convertible, write_lora
 from entsemble.backends.llamacpp import Engine, LlamaCppModel
 from entsemble.backends.registry import parse_model
 from entsemble.backends.transformers_base import load_base
+from entsemble.backends.transformers_peft import TransformersModel
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts import adapter
 from entsemble.experts.adapter import Adapter
@@ -67,7 +68,7 @@ class Brief:
     Attributes:
         name: in the store.
         data: what is learnt.
-        base: a model of the catalogue, or a `.gguf` file.
+        base: a model of the catalogue, a `.gguf` file, or a folder as transformers writes it.
         domain: what the texts are about.
         licence: of the expert.
         dev: annotated file to choose the best epoch by; a part of the data if not given.
@@ -110,7 +111,8 @@ def train_expert(
     with Assembly(Settings(), environment, watch) as assembly:
         source = parse_model(brief.base).source
         path, fingerprint = assembly.models.local_file(parse_model(brief.base))
-        convertible(path)
+        if path.is_file():
+            convertible(path)
         encoder = assembly.encoder()  # what can go wrong goes wrong before hours of training
         published = base_sha256(source) if isinstance(source, ModelCard) else fingerprint
         folder = environment.cache / "training" / _key(brief, published, learnt, dev)
@@ -159,15 +161,22 @@ def score(adapted: Adapter, dev: Sequence[Document], base: Path) -> Score:
     Args:
         adapted: the expert.
         dev: annotated sentences.
-        base: the GGUF file that it changes.
+        base: the GGUF file, or the folder of a model of transformers, that it changes.
     """
     labels = label_set(dict.fromkeys(sorted({m.label for d in dev for m in d.mentions}), ""))
-    with tempfile.TemporaryDirectory() as place:
-        file = Path(place) / "adapter.gguf"
-        write_lora({module: (f.a, f.b) for module, f in adapted.factors.items()}, base, file)
-        with closing(LlamaCppModel("base", base, fingerprint="", engine=Engine(adapters=(file,)))) as plain:
-            model = plain.adapted("expert", "", (1.0,))
-            return score_of(expert_alone(model, labels, TEMPLATE, _LANGUAGE), dev, "held back")
+    with tempfile.TemporaryDirectory() as place, closing(_engine(adapted, base, Path(place))) as plain:
+        model = plain.adapted("expert", "expert", {"expert": 1.0})
+        return score_of(expert_alone(model, labels, TEMPLATE, _LANGUAGE), dev, "held back")
+
+
+def _engine(adapted: Adapter, base: Path, place: Path) -> LlamaCppModel | TransformersModel:
+    """The base as users have it, and the adapter beside it, which `place` is for."""
+    if base.is_dir():
+        adapter.save(adapted, place)
+        return TransformersModel("base", base, fingerprint="", adapters={"expert": place})
+    file = place / "adapter.gguf"
+    write_lora({module: (f.a, f.b) for module, f in adapted.factors.items()}, base, file)
+    return LlamaCppModel("base", base, fingerprint="", engine=Engine(adapters={"expert": file}))
 
 
 def _sentences(path: Path) -> list[Document]:

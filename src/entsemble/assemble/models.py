@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from entsemble.backends.llamacpp import Engine, LlamaCppModel
 from entsemble.backends.openai_http import OpenAIModel
 from entsemble.backends.pull import OnProgress, pull, silent
 from entsemble.backends.registry import ModelSpec, ServerModel, parse_model
+from entsemble.backends.transformers_peft import TransformersModel
 from entsemble.errors import ConfigError, EntsembleError
 from entsemble.experts import adapter
 from entsemble.experts.store import Expert
@@ -27,6 +29,9 @@ from entsemble.running.cache import CachedModel, ReplyCache
 from entsemble.settings import Environment, MemberSettings, Settings
 
 _SERVER_WORKERS = 16
+
+InProcess = LlamaCppModel | TransformersModel
+"""What experts can be applied to."""
 
 
 class _Closed(Protocol):
@@ -92,15 +97,22 @@ class Models:
             views = sum(_key(m) == key for m in self.settings.members) if experts else 1
             self._loaded[key] = self._closing(self._local(spec, member, experts, max(1, views) * self.workers()))
         model = self._loaded[key]
-        if experts and isinstance(model, LlamaCppModel):
+        if experts and isinstance(model, (LlamaCppModel, TransformersModel)):
             model = _view(model, member.name or spec.name, experts, _weights(member))
         return self._cached(model)
 
-    def one_by_one(self, member: MemberSettings, experts: Sequence[Expert]) -> dict[str, LanguageModel]:
-        """The member's model as it is, called `""`, and with each expert by itself; to be asked one after another."""
+    def sums(
+        self, member: MemberSettings, experts: Sequence[Expert], wanted: Mapping[str, Mapping[str, float]]
+    ) -> dict[str, LanguageModel]:
+        """The member's model, loaded once, with each of these sums of experts applied; to be asked one after another.
+
+        Args:
+            member: whose model it is.
+            experts: that stand in the sums.
+            wanted: name of a sum -> expert -> weight; of no expert, the model as it is.
+        """
         model = self._closing(self._local(parse_model(member.model), member, experts, slots=2))
-        weights = {"": {}, **{e.card.name: {e.card.name: 1.0} for e in experts}}
-        return {name: self._cached(_view(model, name, experts, given)) for name, given in weights.items()}
+        return {name: self._cached(_view(model, name, experts, given)) for name, given in wanted.items()}
 
     def base(self, member: MemberSettings) -> str:
         """The checksum by which experts know the member's model; see `base_sha256`.
@@ -136,6 +148,8 @@ class Models:
             )
             return path, f"{source.name}:{source.quantisation}:{path.stat().st_size}"
         if isinstance(source, Path):
+            if source.is_dir():
+                return source, _folder_sha256(source)
             if not source.is_file():
                 raise ConfigError(f"no model file at {source}")
             return source, sha256(source)
@@ -152,7 +166,7 @@ class Models:
         store = expert_store(self.environment)
         return [store.get(name) for name in names]
 
-    def _local(self, spec: ModelSpec, member: MemberSettings, experts: Sequence[Expert], slots: int) -> LlamaCppModel:
+    def _local(self, spec: ModelSpec, member: MemberSettings, experts: Sequence[Expert], slots: int) -> InProcess:
         path, fingerprint = self.local_file(spec)
         for expert in experts:
             if expert.card.base_sha256 != self.base(member):
@@ -165,7 +179,13 @@ class Models:
                     f"the expert {expert.card.name} was trained on the prompt shape {expert.card.template}, "
                     f"and the member has {member.template}"
                 )
-        adapters = tuple(adapter_file(expert, path, fingerprint, self.environment) for expert in experts)
+        name = member.name or spec.name
+        if path.is_dir():
+            folders = {e.card.name: e.folder for e in experts}
+            return TransformersModel(
+                name, path, fingerprint=fingerprint, context=member.context, slots=slots, adapters=folders
+            )
+        adapters = {e.card.name: adapter_file(e, path, fingerprint, self.environment) for e in experts}
         engine = Engine(
             context=member.context,
             slots=slots,
@@ -174,7 +194,7 @@ class Models:
             adapters=adapters,
         )
         known = spec.source.parameters if isinstance(spec.source, ModelCard) else None
-        return LlamaCppModel(member.name or spec.name, path, fingerprint=fingerprint, parameters=known, engine=engine)
+        return LlamaCppModel(name, path, fingerprint=fingerprint, parameters=known, engine=engine)
 
     def _server(self, source: ServerModel, name: str, member: MemberSettings) -> LanguageModel:
         if member.base_url is None:
@@ -242,11 +262,20 @@ def _weights(member: MemberSettings) -> dict[str, float]:
     return dict(member.experts)
 
 
-def _view(model: LlamaCppModel, name: str, experts: Sequence[Expert], weights: dict[str, float]) -> LlamaCppModel:
+def _view(model: InProcess, name: str, experts: Sequence[Expert], weights: Mapping[str, float]) -> InProcess:
     """The model with these of its experts applied; the others are as if they were not there."""
     applied = [(e.card.files[adapter.WEIGHTS], weights.get(e.card.name, 0.0)) for e in experts]
     fingerprint = ",".join(f"{sha}*{weight:.9g}" for sha, weight in applied if weight)
-    return model.adapted(name, fingerprint, [weight for _, weight in applied])
+    return model.adapted(name, fingerprint, weights)
+
+
+def _folder_sha256(folder: Path) -> str:
+    """Of a folder as transformers writes it: its weights, its configuration and its tokenizer."""
+    files = sorted(p for p in folder.iterdir() if p.suffix in {".safetensors", ".json", ".txt", ".model"})
+    if not any(p.suffix == ".safetensors" for p in files):
+        raise ConfigError(f"no model in {folder}: it holds no safetensors")
+    told = "\n".join(f"{p.name} {sha256(p)}" for p in files)
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _cores() -> int:

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ class Engine:
             differ in the second digit from run to run, since the engine's batches do.
         threads: CPU threads.
         gpu_layers: layers put on a GPU, where the installed engine has one.
-        adapters: GGUF LoRA files loaded beside the model; no effect until a model asks for them, see `adapted`.
+        adapters: name -> GGUF LoRA file loaded beside the model; no effect until a view asks for it, see `adapted`.
     """
 
     context: int = 4096
@@ -122,7 +122,7 @@ class Engine:
     parallel: int = 1
     threads: int = 2
     gpu_layers: int = 0
-    adapters: tuple[Path, ...] = ()
+    adapters: Mapping[str, Path] = field(default_factory=dict)
 
 
 class LlamaCppModel:
@@ -153,24 +153,24 @@ class LlamaCppModel:
         self._turns = threading.Semaphore(engine.parallel)
         self._http = httpx.Client(base_url=self._server.listening_address, timeout=60, trust_env=False)
         self._tries: dict[tuple[str, ...], TokenTrie] = {}
-        self._adapters = len(engine.adapters)
-        self._scales: tuple[float, ...] = (0.0,) * self._adapters
+        self._scales = dict.fromkeys(engine.adapters, 0.0)
         self._owner = True
 
-    def adapted(self, name: str, fingerprint: str, scales: Sequence[float]) -> LlamaCppModel:
-        """The same engine with its adapters applied, as a model of its own: nothing is loaded twice.
+    def adapted(self, name: str, fingerprint: str, weights: Mapping[str, float]) -> LlamaCppModel:
+        """The same engine with a weighted sum of its adapters applied, as a model of its own: nothing is loaded twice.
 
-        The weighted sum of the adapters is exact, and there is no merged file.
+        The sum is exact, and there is no merged file.
 
         Args:
             name: of the new model.
-            fingerprint: of the adapters' contents and scales; the base's is put before it.
-            scales: one an adapter of the engine.
+            fingerprint: of the adapters' contents and weights; the base's is put before it.
+            weights: adapter -> weight; those that are not named are as if they were not there.
         """
-        if len(scales) != self._adapters:
-            raise ValueError(f"{len(scales)} scales for {self._adapters} adapters")
+        if strange := weights.keys() - self._scales.keys():
+            raise ValueError(f"no adapters {', '.join(sorted(strange))} beside the model")
         made = copy(self)
-        made.name, made._scales, made._owner = name, tuple(scales), False
+        made.name, made._owner = name, False
+        made._scales = {adapter: weights.get(adapter, 0.0) for adapter in self._scales}
         made.fingerprint = f"{self.fingerprint}:{fingerprint}"
         return made
 
@@ -245,11 +245,11 @@ class LlamaCppModel:
     def _ask(
         self, prompt: str, content: str | list[Any], body: Mapping[str, Any], separator: str | None = None
     ) -> tuple[dict[str, Any], Usage]:
-        anchor = f"{self._scales}\n{prompt}" if self._adapters else prompt  # a cache is of one adapter's making
+        anchor = f"{self._scales}\n{prompt}" if self._scales else prompt  # a cache is of one adapter's making
         with self._turns, self._slots.taken_for(anchor) as (slot, holds):
             told = {**body, "prompt": content, "id_slot": slot, "cache_prompt": holds}
-            if self._adapters:
-                told["lora"] = [{"id": i, "scale": scale} for i, scale in enumerate(self._scales)]
+            if self._scales:
+                told["lora"] = [{"id": i, "scale": scale} for i, scale in enumerate(self._scales.values())]
             if separator is None:
                 answer = self._server.handle_completions(told)
             else:
@@ -324,7 +324,7 @@ def start(path: Path, engine: Engine) -> Any:  # noqa: ANN401 - untyped library
         params.cache_ram_mib = 0  # the engine's own prefix store would make answers depend on history
         params.n_gpu_layers = engine.gpu_layers
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = engine.threads
-        params.lora_adapters = [_adapter(path) for path in engine.adapters]
+        params.lora_adapters = [_adapter(path) for path in engine.adapters.values()]
         params.lora_init_without_apply = True
 
     return load_engine(path, configure)

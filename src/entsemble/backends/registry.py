@@ -9,7 +9,7 @@ from entsemble.backends.catalogue import HubSource, ModelCard, catalogue
 from entsemble.backends.hub import parse_hub
 from entsemble.errors import ConfigError, UnknownNameError
 
-FORMS = ("PATH/TO/MODEL.gguf", "hf:OWNER/REPO:FILE[@revision]", "openai:MODEL")
+FORMS = ("PATH/TO/MODEL.gguf", "PATH/TO/FOLDER (of transformers)", "hf:OWNER/REPO:FILE[@revision]", "openai:MODEL")
 """How to name a model that the catalogue does not hold."""
 
 
@@ -26,7 +26,8 @@ class ModelSpec:
 
     Attributes:
         name: short, for reports; two models of an ensemble may need telling apart.
-        source: a card of the catalogue, a file on the hub, a local GGUF file, or a server's model.
+        source: a card of the catalogue, a file on the hub, a local GGUF file or folder of transformers, or a server's
+            model.
     """
 
     name: str
@@ -34,7 +35,7 @@ class ModelSpec:
 
 
 def parse_model(text: str) -> ModelSpec:
-    """What `text` names: an entry of the catalogue, a GGUF file, a file on the hub, or a server's model.
+    """What `text` names: an entry of the catalogue, a GGUF file or a folder, a file on the hub, or a server's model.
 
     >>> parse_model("openai:Qwen/Qwen2.5-7B-Instruct").source
     ServerModel(model='Qwen/Qwen2.5-7B-Instruct')
@@ -53,7 +54,9 @@ def parse_model(text: str) -> ModelSpec:
         return ModelSpec(model, ServerModel(model))
     if text in catalogue():
         return ModelSpec(text, catalogue()[text])
+    path = Path(text).expanduser()
     if text.endswith(".gguf"):
-        path = Path(text).expanduser()
         return ModelSpec(path.stem, path)
+    if path.is_dir():
+        return ModelSpec(path.name, path)
     raise UnknownNameError("model", text, (*catalogue(), *FORMS))

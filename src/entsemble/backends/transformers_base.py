@@ -1,9 +1,10 @@
-"""A model as Hugging Face's transformers loads it, to train on."""
+"""A model as Hugging Face's transformers loads it, to train on and to ask."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,41 @@ Tokens = tuple[list[int], list[int]]
 """Token ids, and where in the text each begins."""
 
 
-def load_base(path: Path) -> tuple[Any, Callable[[str], Tokens]]:
+class Tokenizer:
+    """A tokenizer of transformers, as llama.cpp cuts a prompt. Threads may share it.
+
+    Attributes:
+        ends: tokens that end a text.
+    """
+
+    def __init__(self, tokenizer: Any, ends: Iterable[int]) -> None:  # noqa: ANN401 - untyped library
+        self._tokenizer, self._turn = tokenizer, threading.Lock()  # the library's own fails under two threads
+        self._begin = tokenizer.bos_token_id if tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id] else None
+        self.ends = frozenset(ends)
+
+    def __call__(self, text: str) -> Tokens:
+        """Token ids, a first one for the beginning where the model wants it, and where each begins."""
+        with self._turn:
+            found = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        ids, starts = list(found["input_ids"]), [start for start, _ in found["offset_mapping"]]
+        return (ids, starts) if self._begin is None else ([self._begin, *ids], [0, *starts])
+
+    def text(self, before: Sequence[int], ids: Sequence[int]) -> str:
+        """What `ids` say behind `before`, blanks at their beginning included."""
+        last = list(before[-1:])
+        with self._turn:
+            whole, start = (
+                self._tokenizer.decode(t, clean_up_tokenization_spaces=False) for t in ([*last, *ids], last)
+            )
+        return str(whole[len(start) :])
+
+
+def load_base(path: Path) -> tuple[Any, Tokenizer]:
     """The model in full precision, and what makes tokens of a text, as llama.cpp makes them.
 
     Args:
-        path: a GGUF file, whose weights are taken out of their quantisation.
+        path: a GGUF file, whose weights are taken out of their quantisation, or a folder as transformers writes it,
+            of which only safetensors are read.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
@@ -28,22 +59,23 @@ def load_base(path: Path) -> tuple[Any, Callable[[str], Tokens]]:
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
     except ImportError as error:
-        raise MissingExtraError(error.name or "transformers", "experts", "training an expert") from error
+        raise MissingExtraError(error.name or "transformers", "experts", f"the model {path}") from error
     logging.disable_progress_bar()
-    with tempfile.TemporaryDirectory() as folder:  # nothing but the model, so that nothing beside it is taken for code
-        (Path(folder) / "model.gguf").symlink_to(path.resolve())
-        told = {"gguf_file": "model.gguf", "local_files_only": True, "trust_remote_code": False}
+    with tempfile.TemporaryDirectory() as place:
+        told: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        if path.is_dir():
+            folder = path
+        else:  # alone in a folder, so that nothing beside it is taken for code
+            folder = Path(place)
+            (folder / "model.gguf").symlink_to(path.resolve())
+            told["gguf_file"] = "model.gguf"
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, **told)
+            told |= {"use_safetensors": True} if path.is_dir() else {}
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **told)
         except (OSError, ValueError, KeyError) as error:
             raise ModelUnavailableError(f"transformers cannot load {path}: {error}") from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    begins = tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]  # as llama.cpp begins a prompt
-
-    def tokenize(text: str) -> Tokens:
-        found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        ids, starts = list(found["input_ids"]), [start for start, _ in found["offset_mapping"]]
-        return ([tokenizer.bos_token_id, *ids], [0, *starts]) if begins else (ids, starts)
-
-    return model.to(device), tokenize
+    ends = model.generation_config.eos_token_id
+    ended_by = ends if isinstance(ends, list) else [ends, tokenizer.eos_token_id]
+    return model.to(device), Tokenizer(tokenizer, [t for t in ended_by if t is not None])

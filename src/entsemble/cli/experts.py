@@ -248,7 +248,7 @@ def evaluate_each(gold: Path, as_json: bool, **shared: Any) -> None:  # noqa: AN
 @experts.command()
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DATA...")
 @click.option("--name", required=True, help="How to call the expert.")
-@click.option("--base", default="smollm2-135m", show_default=True, help="A model of the catalogue, or a .gguf file.")
+@click.option("--base", default="smollm2-135m", show_default=True, help="A model of the catalogue, a .gguf file, or a folder.")
 @click.option("--domain", default="", help="What the texts are about.")
 @click.option("--licence", default="unknown", help="Of the data, and so of the expert.")
 @click.option("--attribution", default="", help="Whom the licence asks to name.")

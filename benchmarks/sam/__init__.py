@@ -1,0 +1,1 @@
+"""SaM: experts chosen and merged for domains that none of them was trained on."""

@@ -1,0 +1,169 @@
+"""SaM on domains that no expert was trained on, against its base, its parts and one unified model.
+
+    python -m benchmarks.sam.run [--only crossner-music,mit-movie] [--sentences 200] [--again]
+
+Needs the corpora, and what `benchmarks.sam.unified` trains. For a target of CrossNER no expert, and no sentence of the
+unified model, is of CrossNER. Experts are chosen by the first 64 of the very sentences that are scored, without their
+mentions, as `extract` would. One result a target and system, with the counts of each sentence; what is there already
+is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from benchmarks.common import corpora, machine, revision
+from benchmarks.sam.unified import CROSSNER, place
+from entsemble.assemble import Selection, expert_store, select_experts
+from entsemble.assemble.adapt import expert_alone
+from entsemble.assemble.ensemble import annotated, unannotated
+from entsemble.assemble.models import Models, Watch
+from entsemble.ensemble.document import Extracted
+from entsemble.ensemble.member import Member
+from entsemble.ensemble.pipeline import Pipeline, Rules
+from entsemble.ensemble.retrieve import Shown
+from entsemble.ensemble.voting import VOTES
+from entsemble.evaluation.matching import exact, spans_only
+from entsemble.experts.store import Expert
+from entsemble.extractor import LocalExtractor
+from entsemble.prompting.labels import label_set
+from entsemble.prompting.template import template
+from entsemble.protocols import LanguageModel
+from entsemble.running.local import LocalMapper
+from entsemble.settings import Settings, load
+from entsemble.types import Document, LabelSet
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A domain to adapt to: its annotated sentences, and the experts that know too much about it."""
+
+    name: str
+    gold: str
+    left_out: tuple[str, ...] = CROSSNER
+
+    @property
+    def unified(self) -> str:
+        """The unified model that knows as little."""
+        return "unified-without-crossner" if self.left_out else "unified"
+
+
+TARGETS = (
+    Target("crossner-literature", "crossner/literature/dev.txt"),
+    Target("crossner-music", "crossner/music/dev.txt"),
+    Target("crossner-politics", "crossner/politics/test.txt"),
+    Target("crossner-science", "crossner/science/test.txt"),
+    Target("crossner-ai", "crossner/ai/test.txt"),
+    Target("mit-movie", "mit-movie/engtest.bio"),
+    Target("mit-restaurant", "mit-restaurant/restauranttrain.bio"),
+)
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--only", help="targets, separated by commas")
+    parser.add_argument("--systems", help="systems, separated by commas")
+    parser.add_argument("--sentences", type=int, default=200)
+    parser.add_argument("--again", action="store_true", help="run again what is there already")
+    given = parser.parse_args()
+    wanted = given.only.split(",") if given.only else [t.name for t in TARGETS]
+    systems = given.systems.split(",") if given.systems else None
+    for target in TARGETS:
+        if target.name in wanted:
+            measure(target, given.sentences, systems, again=given.again)
+
+
+def measure(
+    target: Target, count: int, only: Sequence[str] | None = None, *, again: bool = False, seed: int = 0
+) -> None:
+    """Run every system on a target, and write one result for each."""
+    every = [d for d in annotated(corpora() / target.gold, "en", "it is scored") if d.text.strip()]
+    labels = label_set(dict.fromkeys(sorted({m.label for d in every for m in d.mentions}), ""))
+    gold = random.Random(seed).sample(every, count)
+    store = expert_store(place())
+    shipped = [store.get(n) for n in store.names() if store.get(n).shipped and n not in target.left_out]
+    names = tuple(e.card.name for e in shipped)
+    settings = load(preset="experts", overrides={"labels": {x.name: "" for x in labels}, "experts": {"names": names}})
+    chosen = select_experts(settings, place(), [unannotated(d) for d in gold])
+    folder = RESULTS / target.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for system, weights, extractor in _systems(target, settings, shipped, chosen, labels):
+        file = folder / f"{system}.json"
+        if (only and system not in only) or (file.exists() and not again):
+            continue
+        result = {
+            "target": target.name,
+            "system": system,
+            "command": f"python -m benchmarks.sam.run --only {target.name} --sentences {count}",
+            "commit": revision(),
+            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+            "machine": machine(),
+            "seed": seed,
+            "experts": weights,
+            **_scored(extractor, gold),
+        }
+        file.write_text(json.dumps(result) + "\n", encoding="utf-8")
+        print(target.name, system, f"{result['f1']:.3f} {result['spans_f1']:.3f}", flush=True)
+
+
+def _systems(
+    target: Target, settings: Settings, shipped: Sequence[Expert], chosen: Selection, labels: LabelSet
+) -> Iterator[tuple[str, dict[str, dict[str, float]], LocalExtractor]]:
+    """Name, the sums of experts in it, and what extracts. Sums that others need come first, for the reply cache."""
+    even = 1 / len(shipped)
+    sums: dict[str, dict[str, float]] = {
+        "domain": dict(chosen.domain.weights),
+        "sampled": dict(chosen.sampled.weights),
+        "merge of all": {e.card.name: even for e in shipped},
+        target.unified: {target.unified: 1.0},
+        "base": {},
+        **{f"expert {e.card.name}": {e.card.name: 1.0} for e in shipped},
+    }
+    [member, *_] = settings.members
+    store = expert_store(place())
+    with closing(Models(settings, place(), Watch())) as models:
+        views = models.sums(member, [*shipped, store.get(target.unified)], sums)
+        for name in ("domain", "sampled"):
+            yield name, {name: sums[name]}, expert_alone(views[name], labels, member.template, "en")
+        for name, vote in (("sam", "union"), ("sam by vote", "soft")):
+            both = {n: sums[n] for n in ("domain", "sampled")}
+            yield name, both, _together({n: views[n] for n in both}, labels, vote, settings)
+        for name in list(sums)[2:]:
+            said = "unified" if name == target.unified else name
+            yield said, {said: sums[name]}, expert_alone(views[name], labels, member.template, "en")
+
+
+def _together(models: Mapping[str, LanguageModel], labels: LabelSet, vote: str, settings: Settings) -> LocalExtractor:
+    shape = template("ner-1")
+    members = [Member(name, model, shape, shape) for name, model in models.items()]
+    rules = Rules(VOTES[vote], settings.classification.threshold, None, 0.5, Shown(0))
+    return LocalExtractor(Pipeline(members, labels, None, rules), LocalMapper(1), "en", {})
+
+
+def _scored(extractor: LocalExtractor, gold: Sequence[Document]) -> dict[str, object]:
+    answers = [
+        r.document.mentions if isinstance(r, Extracted) else () for r in extractor.extract(map(unannotated, gold))
+    ]
+    typed = [exact(d.mentions, said).micro for d, said in zip(gold, answers, strict=True)]
+    spans = [spans_only(d.mentions, said) for d, said in zip(gold, answers, strict=True)]
+    return {
+        "sentences": len(gold),
+        "f1": sum(typed[1:], typed[0]).f1,
+        "spans_f1": sum(spans[1:], spans[0]).f1,
+        "counts": [list(asdict(c).values()) for c in typed],
+        "spans": [list(asdict(c).values()) for c in spans],
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""transformers with PEFT adapters, on a tiny random Llama."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from entsemble.assemble.models import Models, Watch
+from entsemble.backends.transformers_peft import TransformersModel
+from entsemble.errors import ConfigError, ModelUnavailableError, PromptTooLongError
+from entsemble.experts import adapter
+from entsemble.experts.adapter import Adapter
+from entsemble.experts.card import Card
+from entsemble.experts.merging.factors import Factors
+from entsemble.experts.merging.merge import Merging, merge
+from entsemble.experts.store import ExpertStore
+from entsemble.settings import MemberSettings, Settings, environment
+
+pytest.importorskip("peft", reason="needs the extra 'experts'")
+
+PROMPT = "Text: Ann left Oslo.\nEntities:"
+OPTIONS = [" a;", " b c;", " b d;"]
+
+
+def change(seed: int) -> Adapter:
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    return Adapter(
+        {
+            f"model.layers.{i}.mlp.down_proj": Factors(
+                random.normal(scale=0.5, size=(2, 48)).astype(np.float32),
+                random.normal(scale=0.5, size=(32, 2)).astype(np.float32),
+            )
+            for i in (0, 1)
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with a tokenizer of single bytes."""
+    import tokenizers
+    import transformers
+
+    place = tmp_path_factory.mktemp("tiny")
+    letters = {chr(i): i for i in range(128)} | {"<s>": 128, "</s>": 129}
+    raw = tokenizers.Tokenizer(tokenizers.models.BPE(letters, []))
+    raw.decoder = tokenizers.decoders.Fuse()
+    transformers.PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>").save_pretrained(place)
+    transformers.set_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=130,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        bos_token_id=128,
+        eos_token_id=129,
+    )
+    transformers.LlamaForCausalLM(config).save_pretrained(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    place = tmp_path_factory.mktemp("adapters")
+    one, two = change(1), change(2)
+    both = merge([one, two], [0.5, 0.25], Merging()).adapter
+    for name, made in (("v1.0", one), ("two", two), ("both", both)):
+        adapter.save(made, place / name)
+    return {name: place / name for name in ("v1.0", "two", "both")}
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path, adapters: dict[str, Path]) -> TransformersModel:
+    return TransformersModel("tiny", folder, fingerprint="f", context=256, adapters=adapters)
+
+
+def scored(model: TransformersModel) -> tuple[float, ...]:
+    return model.choose([PROMPT], OPTIONS)[0].log_probabilities
+
+
+def test_a_weighted_sum_is_the_merged_adapter(model: TransformersModel) -> None:
+    summed = model.adapted("sum", "x", {"v1.0": 0.5, "two": 0.25})
+    merged = model.adapted("merged", "y", {"both": 1.0})
+    assert scored(summed) == pytest.approx(scored(merged), abs=1e-4)
+    assert max(abs(a - b) for a, b in zip(scored(summed), scored(model), strict=True)) > 0.01
+    assert len({m.fingerprint for m in (model, summed, merged)}) == 3
+
+
+def test_views_do_not_disturb_each_other_and_the_base_stays(model: TransformersModel, folder: Path) -> None:
+    alone = TransformersModel("alone", folder, fingerprint="f", context=256)
+    one, two = model.adapted("1", "p", {"v1.0": 1.0}), model.adapted("2", "q", {"two": 1.0})
+    first = [scored(m) for m in (one, two, model)]
+    assert [scored(m) for m in (model, two, one)] == [pytest.approx(x, abs=1e-4) for x in first[::-1]]
+    assert scored(model) == pytest.approx(scored(alone), abs=1e-4)
+    assert scored(model.adapted("none", "", {"v1.0": 0.0})) == pytest.approx(scored(alone), abs=1e-4)
+
+
+def test_a_choice_is_what_the_whole_continuations_say(model: TransformersModel) -> None:
+    """Against the product over tokens, normalised over siblings, without any kept state."""
+    found = model.choose([PROMPT], OPTIONS)[0].log_probabilities
+    assert sum(map(math.exp, found)) == pytest.approx(1)
+    [first] = model.choose([PROMPT], [" a", " b"])
+    assert found[0] == pytest.approx(first.log_probabilities[0], abs=1e-4)
+    [later] = model.choose([PROMPT + " b"], [" c", " d"])
+    assert found[1] == pytest.approx(first.log_probabilities[1] + later.log_probabilities[0], abs=1e-4)
+
+
+def test_what_was_read_is_not_read_again(model: TransformersModel) -> None:
+    [reply] = model.generate([PROMPT], max_tokens=4)
+    [choice] = model.choose([PROMPT + " x"], [" a", " b"])
+    assert (reply.usage.generated_tokens, reply.finished) == (4, False)
+    assert choice.usage.cached_tokens >= len(PROMPT)
+
+
+def test_too_long(model: TransformersModel) -> None:
+    with pytest.raises(PromptTooLongError, match=r"tiny.*256"):
+        model.generate(["x" * 250], max_tokens=20)
+
+
+def test_a_folder_is_a_member_and_takes_its_experts(
+    folder: Path, adapters: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENTSEMBLE_EXPERTS", str(tmp_path / "experts"))
+    plain, with_expert = MemberSettings(model=str(folder)), MemberSettings(model=str(folder), experts={"one": 1.0})
+    settings = Settings(members=(plain, with_expert), cache={"replies": False})  # type: ignore[arg-type]
+    models = Models(settings, environment(), Watch())
+    told = Card(name="one", base=str(folder), base_sha256=models.base(plain), template="ner-1", labels=("x",))
+    ExpertStore(environment().experts).add(adapters["two"], told)
+    asked = [models.language_model(m) for m in settings.members]
+    assert asked[0].choose([PROMPT], OPTIONS) != asked[1].choose([PROMPT], OPTIONS)
+    models.close()
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no model in .*no safetensors"):
+        Models(Settings(), environment(), Watch()).base(MemberSettings(model=str(tmp_path)))
+    with pytest.raises(ModelUnavailableError, match="cannot load"):
+        TransformersModel("x", tmp_path, fingerprint="")
