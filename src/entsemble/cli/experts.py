@@ -18,6 +18,7 @@ from entsemble.assemble import (
     Brief,
     TrainingData,
     base_sha256,
+    check_base,
     evaluate_experts,
     expert_store,
     select_experts,
@@ -134,6 +135,7 @@ def add(
     else:
         words = tuple(label.strip() for label in labels.split(",") if label.strip())
         told = _card(name or folder.resolve().name, base, domain, words, licence)
+    check_base(folder, told.base, environment())
     added = expert_store(environment()).add(folder, told, replace=replace)
     _said(added)
 
@@ -248,7 +250,9 @@ def evaluate_each(gold: Path, as_json: bool, **shared: Any) -> None:  # noqa: AN
 @experts.command()
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DATA...")
 @click.option("--name", required=True, help="How to call the expert.")
-@click.option("--base", default="smollm2-135m", show_default=True, help="A model of the catalogue, a .gguf file, or a folder.")
+@click.option(
+    "--base", default="smollm2-135m", show_default=True, help="A model of the catalogue, a .gguf file, or a folder."
+)
 @click.option("--domain", default="", help="What the texts are about.")
 @click.option("--licence", default="unknown", help="Of the data, and so of the expert.")
 @click.option("--attribution", default="", help="Whom the licence asks to name.")
