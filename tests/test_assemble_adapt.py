@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from entsemble.assemble import adapt, base_sha256, expert_files, select_experts
-from entsemble.backends.catalogue import card as model_card
+from entsemble.assemble import adapt, base_checksum, expert_files, select_experts
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts.card import Card, DomainVectors
 from entsemble.experts.store import ExpertStore
@@ -37,7 +36,7 @@ def keep(place: Environment, adapter_folder: Callable[[int], Path], trigrams: An
     def made(name: str, *labels: str, texts: tuple[str, ...] = (), **more: Any) -> None:
         rows = tuple(tuple(float(x) for x in row) for row in trigrams.encode(texts))
         vectors = DomainVectors(encoder="trigrams", rows=rows, sentences=(1,) * len(rows)) if texts else None
-        base = base_sha256(model_card("smollm2-135m"))
+        base = base_checksum("smollm2-135m", place)
         told = {"base": "smollm2-135m", "base_sha256": base, "template": "ner-1", **more}
         store = ExpertStore(place.experts)
         store.add(adapter_folder(len(store.names())), Card(name=name, labels=labels, vectors=vectors, **told))

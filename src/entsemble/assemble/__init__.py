@@ -2,9 +2,9 @@
 
 from entsemble.assemble.adapt import Selection, adapt, evaluate_experts, select_experts
 from entsemble.assemble.ensemble import Assembly, select_members, unannotated, with_absolute_paths
-from entsemble.assemble.expert_files import base_sha256, check_base, expert_store
+from entsemble.assemble.expert_files import check_base, expert_store
 from entsemble.assemble.experts import TEMPLATE, Brief, TrainingData, train_expert
-from entsemble.assemble.models import Watch
+from entsemble.assemble.models import Watch, base_checksum
 
 __all__ = [
     "TEMPLATE",
@@ -14,7 +14,7 @@ __all__ = [
     "TrainingData",
     "Watch",
     "adapt",
-    "base_sha256",
+    "base_checksum",
     "check_base",
     "evaluate_experts",
     "expert_store",

@@ -17,9 +17,8 @@ from typing import Any
 
 from entsemble.assemble.adapt import expert_alone, score_of
 from entsemble.assemble.ensemble import Assembly, annotated
-from entsemble.assemble.expert_files import base_sha256, expert_store
+from entsemble.assemble.expert_files import expert_store
 from entsemble.assemble.models import Watch
-from entsemble.backends.catalogue import ModelCard
 from entsemble.backends.gguf_lora import convertible, write_lora
 from entsemble.backends.llamacpp import Engine, LlamaCppModel
 from entsemble.backends.registry import parse_model
@@ -35,7 +34,7 @@ from entsemble.experts.store import Expert, ExpertStore
 from entsemble.experts.training import Progress, Training, adapter_of, train
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
-from entsemble.settings import Environment, Settings
+from entsemble.settings import Environment, MemberSettings, Settings
 from entsemble.types import Document
 
 TEMPLATE = "ner-1"
@@ -109,12 +108,11 @@ def train_expert(
     parts = [_sentences(d.path) for d in brief.data]
     learnt, dev = _split(parts, brief)
     with Assembly(Settings(), environment, watch) as assembly:
-        source = parse_model(brief.base).source
-        path, fingerprint = assembly.models.local_file(parse_model(brief.base))
+        path, _ = assembly.models.local_file(parse_model(brief.base))
         if path.is_file():
             convertible(path)
         encoder = assembly.encoder()  # what can go wrong goes wrong before hours of training
-        published = base_sha256(source) if isinstance(source, ModelCard) else fingerprint
+        published = assembly.models.base(MemberSettings(model=brief.base))
         folder = environment.cache / "training" / _key(brief, published, learnt, dev)
         model, tokenize = load_base(path)
         made = train(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -240,6 +240,12 @@ class Models:
             raise ConfigError(f"{name} writes text and makes no vectors; an encoder that does is minilm-l6")
         path, fingerprint = self.local_file(ModelSpec(name, known))
         return self._closing(LlamaCppEncoder(path, fingerprint=fingerprint, threads=_cores()))
+
+
+def base_checksum(model: str, environment: Environment) -> str:
+    """The checksum by which experts know a model, as `--base` names it."""
+    with closing(Models(Settings(), environment, Watch())) as models:
+        return models.base(MemberSettings(model=model))
 
 
 def _key(member: MemberSettings) -> tuple[object, ...]:

@@ -17,14 +17,13 @@ from entsemble.assemble import (
     TEMPLATE,
     Brief,
     TrainingData,
-    base_sha256,
+    base_checksum,
     check_base,
     evaluate_experts,
     expert_store,
     select_experts,
     train_expert,
 )
-from entsemble.backends.catalogue import card as model_card
 from entsemble.cli.display import display
 from entsemble.cli.evaluate import sample
 from entsemble.cli.options import Asked, shared_options
@@ -194,7 +193,7 @@ def _card(name: str, base: str, domain: str, labels: tuple[str, ...], licence: s
         name=name,
         domain=domain,
         base=base,
-        base_sha256=base_sha256(model_card(base)),
+        base_sha256=base_checksum(base, environment()),
         template=TEMPLATE,
         labels=labels,
         licence=licence,
