@@ -74,26 +74,28 @@ def main() -> None:
     parser.add_argument("--only", help="targets, separated by commas")
     parser.add_argument("--systems", help="systems, separated by commas")
     parser.add_argument("--sentences", type=int, default=200)
+    parser.add_argument("--threads", type=int, help="of the engine; all cores if not given")
     parser.add_argument("--again", action="store_true", help="run again what is there already")
     given = parser.parse_args()
     wanted = given.only.split(",") if given.only else [t.name for t in TARGETS]
     systems = given.systems.split(",") if given.systems else None
     for target in TARGETS:
         if target.name in wanted:
-            measure(target, given.sentences, systems, again=given.again)
+            measure(target, given.sentences, systems, threads=given.threads, again=given.again)
 
 
 def measure(
-    target: Target, count: int, only: Sequence[str] | None = None, *, again: bool = False, seed: int = 0
+    target: Target, count: int, only: Sequence[str] | None, *, threads: int | None, again: bool, seed: int = 0
 ) -> None:
     """Run every system on a target, and write one result for each."""
     every = [d for d in annotated(corpora() / target.gold, "en", "it is scored") if d.text.strip()]
     labels = label_set(dict.fromkeys(sorted({m.label for d in every for m in d.mentions}), ""))
-    gold = random.Random(seed).sample(every, count)
+    gold = random.Random(seed).sample(every, len(every))[:count]  # more sentences are these and others
     store = expert_store(place())
     shipped = [store.get(n) for n in store.names() if store.get(n).shipped and n not in target.left_out]
     names = tuple(e.card.name for e in shipped)
-    settings = load(preset="experts", overrides={"labels": {x.name: "" for x in labels}, "experts": {"names": names}})
+    asked = {"labels": {x.name: "" for x in labels}, "experts": {"names": names}, "threads": threads}
+    settings = load(preset="experts", overrides=asked)
     chosen = select_experts(settings, place(), [unannotated(d) for d in gold])
     folder = RESULTS / target.name
     folder.mkdir(parents=True, exist_ok=True)

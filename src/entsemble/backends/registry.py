@@ -57,6 +57,6 @@ def parse_model(text: str) -> ModelSpec:
     path = Path(text).expanduser()
     if text.endswith(".gguf"):
         return ModelSpec(path.stem, path)
-    if path.is_dir():
+    if text and path.is_dir():
         return ModelSpec(path.name, path)
     raise UnknownNameError("model", text, (*catalogue(), *FORMS))

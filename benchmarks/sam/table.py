@@ -1,0 +1,87 @@
+"""Turns the committed results into the tables of docs/benchmarks.md.
+
+    python -m benchmarks.sam.table [--check]
+
+Two tables, between `<!-- sam:systems:begin -->` and its end, and between `<!-- sam:unified:begin -->` and its end.
+`--check` changes nothing and fails where the page does not say what the results say; the tests run it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from benchmarks.common import ROOT
+from benchmarks.pages import Table, filled
+from benchmarks.sam.run import RESULTS, TARGETS
+from entsemble.evaluation.bootstrap import compare, interval
+from entsemble.evaluation.counts import Counts
+
+SYSTEMS = ("base", "unified", "merge of all", "domain", "sampled", "sam", "sam by vote")
+TOLD = {"domain": "(i) domain", "sampled": "(ii) sampled", "sam": "SaM", "sam by vote": "SaM by vote"}
+
+
+def main() -> None:
+    """Write the tables, or check them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--check", action="store_true")
+    filled([ROOT / "docs" / "benchmarks.md"], _section, "benchmarks.sam.table", parser.parse_args().check)
+
+
+def _section(name: str) -> Table | None:
+    tables = {"sam:systems": systems, "sam:unified": against_unified}
+    found = {t.name: _results(t.name) for t in TARGETS}
+    whole = {name: ran for name, ran in found.items() if ran.keys() >= set(SYSTEMS)}
+    return tables[name](whole) if name in tables and whole else None
+
+
+def _results(target: str) -> dict[str, dict[str, Any]]:
+    read = (json.loads(path.read_text(encoding="utf-8")) for path in sorted((RESULTS / target).glob("*.json")))
+    return {told["system"]: told for told in read}
+
+
+def systems(found: dict[str, dict[str, dict[str, Any]]]) -> Table:
+    """A row a target: typed F1 and that of the spans alone, for each system."""
+    head = ["target", "sentences", *(TOLD.get(s, s) for s in SYSTEMS), "best single expert"]
+    rows = [head, ["---"] * len(head)]
+    for target, ran in found.items():
+        single = [told for name, told in ran.items() if name.startswith("expert ")]
+        best = max(single, key=lambda told: float(told["f1"]), default=None)
+        last = "" if best is None else f"{_cell(best)} {best['system'].removeprefix('expert ')}"
+        rows.append([target, str(ran["sam"]["sentences"]), *(_cell(ran[s]) for s in SYSTEMS), last])
+    means = [
+        " / ".join(f"{sum(ran[s][key] for ran in found.values()) / len(found):.3f}" for key in ("f1", "spans_f1"))
+        for s in SYSTEMS
+    ]
+    return [*rows, ["mean", "", *means, ""]]
+
+
+def against_unified(found: dict[str, dict[str, dict[str, Any]]]) -> Table:
+    """A row a target: SaM's F1 and the unified model's, and their difference, paired."""
+    head = ["target", "SaM", "95 % interval", "unified", "95 % interval", "difference", "95 % interval", "p"]
+    rows = [head, ["---"] * len(head)]
+    for target, ran in found.items():
+        one, two = _counts(ran["sam"]), _counts(ran["unified"])
+        told = compare(one, two)
+        ends = "{:+.3f} to {:+.3f}".format(*told.ci95)
+        rows.append([target, *_with_interval(one), *_with_interval(two), f"{told.difference:+.3f}", ends])
+        rows[-1].append(f"{told.p_value:.3f}")
+    return rows
+
+
+def _counts(told: dict[str, Any]) -> list[Counts]:
+    return [Counts(*one) for one in told["counts"]]
+
+
+def _with_interval(counts: list[Counts]) -> list[str]:
+    low, high = interval(counts)
+    return [f"{sum(counts, Counts()).f1:.3f}", f"{low:.3f} to {high:.3f}"]
+
+
+def _cell(told: dict[str, Any]) -> str:
+    return f"{told['f1']:.3f} / {told['spans_f1']:.3f}"
+
+
+if __name__ == "__main__":
+    main()
