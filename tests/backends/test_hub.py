@@ -1,4 +1,5 @@
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,10 @@ from entsemble.errors import ModelUnavailableError
 CONTENT = bytes(range(256)) * 90_000  # 23 MB: the hub library reads 10 MB at a time
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+MODEL = ("config.json", "model.safetensors")
+LISTED = [*MODEL, "modeling.py", "pytorch_model.bin", "deep/model.safetensors"]
 
 
 @dataclass
@@ -41,7 +46,7 @@ def refusal(path: str, has_token: bool) -> tuple[int, str] | None:
         return 401, "RepoNotFound"
     if "/main/" not in path and f"/{COMMIT}/" not in path:
         return 404, "RevisionNotFound"
-    return None if path.endswith("/model.gguf") else (404, "EntryNotFound")
+    return None if path.endswith(("/model.gguf", *(f"/{name}" for name in MODEL))) else (404, "EntryNotFound")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -61,6 +66,11 @@ class Handler(BaseHTTPRequestHandler):
         no = refusal(self.path, "Authorization" in self.headers)
         if self.path.startswith("/cdn/"):
             self.cdn()
+        elif self.path.startswith("/api/models/owner/repo/tree/"):
+            told = [{"type": "file", "path": name, "size": 1, "oid": "0" * 40} for name in LISTED]
+            body = json.dumps(told).encode()
+            self.head(200, {"Content-Type": "application/json", "Content-Length": str(len(body))})
+            self.wfile.write(body)
         elif "/plain/" in self.path:
             self.head(200)
         elif no is not None:
@@ -116,6 +126,18 @@ def test_download_with_progress_then_from_the_cache(hub: Hub, tmp_path: Path) ->
 def test_a_card_whose_source_is_a_hub_is_pulled_from_there(hub: Hub, tmp_path: Path) -> None:
     card = ModelCard("tiny", "llm", 1, len(CONTENT), "MIT", "https://example.org", SOURCE)
     assert pull(card, tmp_path, endpoint=hub.url).read_bytes() == CONTENT
+
+
+def test_a_whole_model_is_what_runs_no_code(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = download(parse_hub("hf:owner/repo"), tmp_path, endpoint=hub.url)
+    assert sorted(p.name for p in folder.iterdir()) == sorted(MODEL)
+    assert all(p.read_bytes() == CONTENT for p in folder.iterdir())
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    assert download(parse_hub("hf:owner/repo"), tmp_path, endpoint="http://127.0.0.1:9") == folder
+    with pytest.raises(ModelUnavailableError, match="no such repository"):
+        download(parse_hub("hf:owner/missing"), tmp_path, endpoint=hub.url)
+    with pytest.raises(ModelUnavailableError, match="check the network"):
+        download(parse_hub("hf:owner/repo"), tmp_path / "other", endpoint="http://127.0.0.1:9")
 
 
 def test_without_the_server_the_cached_file_is_taken(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

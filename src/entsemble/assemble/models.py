@@ -158,7 +158,7 @@ class Models:
         path = hub.download(
             source, where.cache, progress=self.watch.pull, endpoint=where.hub_endpoint, token=where.hub_token
         )
-        return path, sha256(path)
+        return path, _folder_sha256(path) if path.is_dir() else sha256(path)
 
     def _experts(self, key: tuple[object, ...]) -> list[Expert]:
         """All that members of one loaded model ask for, in order."""

@@ -66,6 +66,8 @@ class PypiSource:
 class HubSource:
     """A file of a repository on the Hugging Face hub, or on a server that speaks its protocol.
 
+    Without a file it is the repository, a model for transformers.
+
     >>> str(HubSource("owner/name", "model.gguf"))
     'hf:owner/name:model.gguf'
     """
@@ -75,7 +77,11 @@ class HubSource:
     revision: str = "main"
 
     def __str__(self) -> str:
-        return f"hf:{self.repo}:{self.file}" + ("" if self.revision == "main" else f"@{self.revision}")
+        return (
+            f"hf:{self.repo}"
+            + (f":{self.file}" if self.file else "")
+            + ("" if self.revision == "main" else f"@{self.revision}")
+        )
 
 
 @dataclass(frozen=True, slots=True)

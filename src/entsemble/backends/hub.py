@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,7 +32,10 @@ class Progress:
 
 OnProgress = Callable[[Progress], None]
 
-_FORM = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+):(?P<file>[^@:]+)(?:@(?P<revision>[^@:]+))?")
+_FORM = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?::(?P<file>[^@:]+))?(?:@(?P<revision>[^@:]+))?")
+
+_OF_A_MODEL = (".safetensors", ".json", ".txt", ".model")
+"""What a whole repository is downloaded of: weights that run no code, configuration and tokenizer."""
 
 
 def silent(_: Progress) -> None:
@@ -40,7 +43,7 @@ def silent(_: Progress) -> None:
 
 
 def parse_hub(text: str) -> HubSource:
-    """What `hf:OWNER/REPO:FILE[@revision]` means.
+    """What `hf:OWNER/REPO[:FILE][@revision]` means; without a file it is the whole repository, for transformers.
 
     >>> parse_hub("hf:owner/repo-GGUF:model-Q4_K_M.gguf@v1").revision
     'v1'
@@ -48,7 +51,7 @@ def parse_hub(text: str) -> HubSource:
     match = _FORM.fullmatch(text)
     if match is None:
         raise ConfigError(f"cannot read {text!r}; a file on the hub is written hf:OWNER/REPO:FILE[@revision]")
-    return HubSource(match["repo"], match["file"], match["revision"] or "main")
+    return HubSource(match["repo"], match["file"] or "", match["revision"] or "main")
 
 
 def download(
@@ -60,7 +63,7 @@ def download(
     token: str | None = None,
     name: str | None = None,
 ) -> Path:
-    """The local copy of a file on the hub, downloaded where it is not there yet.
+    """The local copy of a file on the hub, or of the folder of a whole model, downloaded where it is not there yet.
 
     huggingface_hub takes a broken connection up again where it broke, a few times within a call; it keeps nothing of
     a download that failed. What arrives is checked against the SHA-256 that the hub states.
@@ -78,6 +81,8 @@ def download(
         ModelUnavailableError: the file cannot be had; says what to do.
     """
     hub = _import()
+    if not source.file:
+        return _folder(hub, source, cache, progress=progress, endpoint=endpoint, token=token)
     arguments = {"revision": source.revision, "cache_dir": cache / "hub", "endpoint": endpoint, "token": token}
     try:
         known = hub.try_to_load_from_cache(source.repo, source.file, revision=source.revision, cache_dir=cache / "hub")
@@ -88,6 +93,28 @@ def download(
     if not isinstance(known, str):
         _check(path, source, lambda done: progress(Progress(name or str(source), "check", done, path.stat().st_size)))
     return path
+
+
+def _folder(
+    hub: ModuleType, source: HubSource, cache: Path, *, progress: OnProgress, endpoint: str | None, token: str | None
+) -> Path:
+    """Every file of a model, each as `download` gets it; without the hub, what is here."""
+    place = {"revision": source.revision, "cache_dir": cache / "hub"}
+    try:
+        listed = hub.HfApi(endpoint=endpoint, token=token).list_repo_files(source.repo, revision=source.revision)
+    except Exception as error:
+        try:
+            return Path(hub.snapshot_download(source.repo, local_files_only=True, **place))
+        except (hub.errors.LocalEntryNotFoundError, hub.errors.HFValidationError):
+            raise _explained(hub, error, source, endpoint) from error
+    wanted = sorted(name for name in listed if "/" not in name and name.endswith(_OF_A_MODEL))
+    if not any(name.endswith(".safetensors") for name in wanted):
+        raise ModelUnavailableError(f"{source} holds no safetensors; name a file of it, as hf:OWNER/REPO:FILE")
+    paths = [
+        download(replace(source, file=name), cache, progress=progress, endpoint=endpoint, token=token)
+        for name in wanted
+    ]
+    return paths[0].parent
 
 
 def _check(path: Path, source: HubSource, done: Callable[[int], None]) -> None:

@@ -9,7 +9,7 @@ from entsemble.backends.catalogue import HubSource, ModelCard, catalogue
 from entsemble.backends.hub import parse_hub
 from entsemble.errors import ConfigError, UnknownNameError
 
-FORMS = ("PATH/TO/MODEL.gguf", "PATH/TO/FOLDER (of transformers)", "hf:OWNER/REPO:FILE[@revision]", "openai:MODEL")
+FORMS = ("PATH/TO/MODEL.gguf", "PATH/TO/FOLDER (of transformers)", "hf:OWNER/REPO[:FILE][@revision]", "openai:MODEL")
 """How to name a model that the catalogue does not hold."""
 
 
@@ -46,7 +46,7 @@ def parse_model(text: str) -> ModelSpec:
     """
     if text.startswith("hf:"):
         hub = parse_hub(text)
-        return ModelSpec(Path(hub.file).stem, hub)
+        return ModelSpec(Path(hub.file).stem if hub.file else hub.repo.rpartition("/")[2], hub)
     if text.startswith("openai:"):
         model = text.removeprefix("openai:").strip()
         if not model:
