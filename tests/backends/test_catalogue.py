@@ -53,7 +53,7 @@ def test_names_of_models() -> None:
     assert parse_model("openai:org/model:free").source == ServerModel("org/model:free")
 
 
-@pytest.mark.parametrize("text", ["hf:", "hf:owner:file", "hf:owner/repo", "hf:a/b/c:d.gguf", "openai:", "openai:  "])
+@pytest.mark.parametrize("text", ["hf:", "hf:owner:file", "hf:owner/repo:", "hf:a/b/c:d.gguf", "openai:", "openai:  "])
 def test_forms_that_are_not_well_formed(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_model(text)
