@@ -61,5 +61,5 @@ def test_forms_that_are_not_well_formed(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "smollm", "model.bin", "gguf"])
 def test_an_unknown_name_says_what_can_be_named(text: str) -> None:
-    with pytest.raises(UnknownNameError, match=r"(?s)gemma-3-270m.*hf:OWNER/REPO:FILE.*openai:MODEL"):
+    with pytest.raises(UnknownNameError, match=r"(?s)gemma-3-270m.*hf:OWNER/REPO\[:FILE\].*openai:MODEL"):
         parse_model(text)
