@@ -114,15 +114,15 @@ def _part(source: Mapping[str, object], data: Path, learnt: int, held_back: int,
         corpus,
         str(source["licence"]),
         str(source["attribution"]),
-        tuple(map(_readable, chosen)),
-        tuple(map(_readable, dev[:held_back])),
+        tuple(_readable(d, corpus) for d in chosen),
+        tuple(_readable(d, corpus) for d in dev[:held_back]),
     )
 
 
-def _readable(document: Document) -> Document:
-    """With labels as people write them, so that the cards say what an expert knows."""
+def _readable(document: Document, corpus: str) -> Document:
+    """With labels as people write them, so that the cards say what an expert knows, and an id unlike any other's."""
     mentions = tuple(replace(m, label=readable(m.label)) for m in document.mentions)
-    return replace(document, mentions=mentions, tokens=(), meta={})
+    return replace(document, id=f"{corpus}:{document.id}", mentions=mentions, tokens=(), meta={})
 
 
 if __name__ == "__main__":

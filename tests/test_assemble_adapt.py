@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from entsemble.assemble import adapt, base_checksum, expert_files, select_experts
+from entsemble.data.formats import read
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts.card import Card, DomainVectors
 from entsemble.experts.store import ExpertStore
@@ -122,7 +124,45 @@ def test_nothing_to_do_needs_no_experts(place: Environment) -> None:
     assert [d.id for d in documents] == ["1"]
 
 
+def test_mentions_that_will_be_scored_choose_nothing(place: Environment, keep: Any, pool_file: Path) -> None:
+    """Not even with a pool that is the gold itself, of more sentences than are looked at."""
+    keep("people", "person")
+    keep("towns", "location")
+    gold = list(read(pool_file))
+    told = {"labels": LABELS, "cache": {"replies": False}, "pool": {"path": pool_file}, "experts": {"texts": 2}}
+    asked_for = load(preset="experts", overrides=told)
+    _, _, found = adapt(asked_for, place, gold, scored=gold)
+    assert found is not None
+    assert not found.labelled
+    shouted = [replace(d, text=d.text.upper(), mentions=()) for d in gold]
+    assert not select_experts(asked_for, place, shouted[:2], scored=shouted).labelled
+    assert select_experts(asked_for, place, gold[:2]).labelled
+
+
+def test_what_tells_nothing_chooses_all_alike(place: Environment, keep: Any) -> None:
+    for name in ("a", "b", "c", "d"):
+        keep(name, "disease")
+    found = select_experts(asked(experts={"most": 2}), place, TEXTS)
+    assert found.domain.weights == found.sampled.weights == dict.fromkeys("abcd", 0.25)
+
+
+def test_a_verifier_that_is_one_with_another_member_still_verifies(place: Environment, keep: Any) -> None:
+    keep("people", "person", texts=("Ann flew to Oslo.",))
+    settings, _, _ = adapt(asked(verification={"member": "sampled"}), place, TEXTS)
+    assert [m.name for m in settings.members] == [settings.verification.member] == ["domain"]
+
+
 class TestBadInput:
+    def test_a_broken_expert_is_named_and_stops_no_other(self, place: Environment, keep: Any) -> None:
+        keep("people", "person")
+        keep("torn", "person")
+        (place.experts / "torn" / "adapter_model.safetensors").write_bytes(b"")
+        found = select_experts(asked(), place, TEXTS)
+        assert [e.card.name for e in found.experts] == ["people"]
+        assert "not the file that its card promises" in found.broken["torn"]
+        with pytest.raises(DataError, match="not the file that its card promises"):
+            select_experts(asked(experts={"names": ["torn"]}), place, TEXTS)
+
     def test_a_target_without_text(self, place: Environment, keep: Any) -> None:
         keep("people", "person")
         with pytest.raises(DataError, match="there is no text in the target"):

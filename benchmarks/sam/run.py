@@ -2,10 +2,10 @@
 
     python -m benchmarks.sam.run [--only crossner-music,mit-movie] [--sentences 200] [--again]
 
-Needs the corpora, and what `benchmarks.sam.unified` trains. For a target of CrossNER no expert, and no sentence of the
-unified model, is of CrossNER. Experts are chosen by the first 64 of the very sentences that are scored, without their
-mentions, as `extract` would. One result a target and system, with the counts of each sentence; what is there already
-is not run again.
+Needs the corpora, and what `benchmarks.sam.unified` trains. No expert that takes part, and no sentence of the unified
+model, is of CrossNER, whose parts are five of the targets. Experts are chosen by the first 64 of the very sentences
+that are scored, without their mentions, as `extract` would. One result a target and system, with the counts of each
+sentence; what is there already is not run again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from benchmarks.common import corpora, machine, revision
-from benchmarks.sam.unified import CROSSNER, place
+from benchmarks.sam.unified import CROSSNER, UNIFIED, place
 from entsemble.assemble import Selection, expert_store, select_experts
 from entsemble.assemble.adapt import expert_alone
 from entsemble.assemble.ensemble import annotated, unannotated
@@ -45,16 +45,10 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A domain to adapt to: its annotated sentences, and the experts that know too much about it."""
+    """A domain to adapt to, and its annotated sentences."""
 
     name: str
     gold: str
-    left_out: tuple[str, ...] = CROSSNER
-
-    @property
-    def unified(self) -> str:
-        """The unified model that knows as little."""
-        return "unified-without-crossner" if self.left_out else "unified"
 
 
 TARGETS = (
@@ -92,14 +86,14 @@ def measure(
     labels = label_set(dict.fromkeys(sorted({m.label for d in every for m in d.mentions}), ""))
     gold = random.Random(seed).sample(every, len(every))[:count]  # more sentences are these and others
     store = expert_store(place())
-    shipped = [store.get(n) for n in store.names() if store.get(n).shipped and n not in target.left_out]
+    shipped = [store.get(n) for n in store.names() if store.get(n).shipped and n not in CROSSNER]
     names = tuple(e.card.name for e in shipped)
     asked = {"labels": {x.name: "" for x in labels}, "experts": {"names": names}, "threads": threads}
     settings = load(preset="experts", overrides=asked)
     chosen = select_experts(settings, place(), [unannotated(d) for d in gold])
     folder = RESULTS / target.name
     folder.mkdir(parents=True, exist_ok=True)
-    for system, weights, extractor in _systems(target, settings, shipped, chosen, labels):
+    for system, weights, extractor in _systems(settings, shipped, chosen, labels):
         file = folder / f"{system}.json"
         if (only and system not in only) or (file.exists() and not again):
             continue
@@ -119,7 +113,7 @@ def measure(
 
 
 def _systems(
-    target: Target, settings: Settings, shipped: Sequence[Expert], chosen: Selection, labels: LabelSet
+    settings: Settings, shipped: Sequence[Expert], chosen: Selection, labels: LabelSet
 ) -> Iterator[tuple[str, dict[str, dict[str, float]], LocalExtractor]]:
     """Name, the sums of experts in it, and what extracts. Sums that others need come first, for the reply cache."""
     even = 1 / len(shipped)
@@ -127,28 +121,29 @@ def _systems(
         "domain": dict(chosen.domain.weights),
         "sampled": dict(chosen.sampled.weights),
         "merge of all": {e.card.name: even for e in shipped},
-        target.unified: {target.unified: 1.0},
+        UNIFIED: {UNIFIED: 1.0},
         "base": {},
         **{f"expert {e.card.name}": {e.card.name: 1.0} for e in shipped},
     }
     [member, *_] = settings.members
     store = expert_store(place())
     with closing(Models(settings, place(), Watch())) as models:
-        views = models.sums(member, [*shipped, store.get(target.unified)], sums)
+        views = models.sums(member, [*shipped, store.get(UNIFIED)], sums)
         for name in ("domain", "sampled"):
             yield name, {name: sums[name]}, expert_alone(views[name], labels, member.template, "en")
         for name, vote in (("sam", "union"), ("sam by vote", "soft")):
             both = {n: sums[n] for n in ("domain", "sampled")}
             yield name, both, _together({n: views[n] for n in both}, labels, vote, settings)
         for name in list(sums)[2:]:
-            said = "unified" if name == target.unified else name
+            said = "unified" if name == UNIFIED else name
             yield said, {said: sums[name]}, expert_alone(views[name], labels, member.template, "en")
 
 
 def _together(models: Mapping[str, LanguageModel], labels: LabelSet, vote: str, settings: Settings) -> LocalExtractor:
     shape = template("ner-1")
     members = [Member(name, model, shape, shape) for name, model in models.items()]
-    rules = Rules(VOTES[vote], settings.classification.threshold, None, 0.5, Shown(0))
+    threshold = settings.classification.threshold if vote == "union" else Settings().classification.threshold
+    rules = Rules(VOTES[vote], threshold, None, 0.5, Shown(0))
     return LocalExtractor(Pipeline(members, labels, None, rules), LocalMapper(1), "en", {})
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from entsemble import _toml
 from entsemble.errors import ConfigError, UnknownNameError
@@ -33,7 +33,7 @@ class MemberSettings(_Frozen):
     name: str | None = None
     weight: float = Field(default=1.0, gt=0)
     template: str = "ner-1"
-    experts: dict[str, float] | Literal["domain", "sampled"] = {}
+    experts: dict[str, FiniteFloat] | Literal["domain", "sampled"] = {}
     context: int = Field(default=4096, ge=256)
     gpu_layers: int = 0
     base_url: str | None = None
@@ -231,7 +231,8 @@ def _anchored_member(member: object, folder: Path) -> object:
     if not isinstance(member, dict) or not isinstance(model, str) or _REMOTE.match(model):
         return member
     path = folder / Path(model).expanduser()
-    return member | {"model": str(path)} if model.endswith(".gguf") or path.is_dir() else member
+    is_path = model.endswith(".gguf") or ("/" in model and path.is_dir())
+    return member | {"model": str(path)} if is_path else member
 
 
 def _over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

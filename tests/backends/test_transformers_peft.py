@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from entsemble.assemble.models import Models, Watch
+from entsemble.assemble.models import Models, Watch, base_checksum
 from entsemble.backends.transformers_peft import TransformersModel
-from entsemble.errors import ConfigError, ModelUnavailableError, PromptTooLongError
+from entsemble.errors import ConfigError, DataError, ModelUnavailableError, PromptTooLongError
 from entsemble.experts import adapter
 from entsemble.experts.adapter import Adapter
 from entsemble.experts.card import Card
 from entsemble.experts.merging.factors import Factors
 from entsemble.experts.merging.merge import Merging, merge
 from entsemble.experts.store import ExpertStore
-from entsemble.settings import MemberSettings, Settings, environment
+from entsemble.settings import CacheSettings, MemberSettings, Settings, environment
 
 pytest.importorskip("peft", reason="needs the extra 'experts'")
 
@@ -25,8 +28,6 @@ OPTIONS = [" a;", " b c;", " b d;"]
 
 
 def change(seed: int) -> Adapter:
-    import numpy as np
-
     random = np.random.default_rng(seed)
     return Adapter(
         {
@@ -128,13 +129,41 @@ def test_a_folder_is_a_member_and_takes_its_experts(
 ) -> None:
     monkeypatch.setenv("ENTSEMBLE_EXPERTS", str(tmp_path / "experts"))
     plain, with_expert = MemberSettings(model=str(folder)), MemberSettings(model=str(folder), experts={"one": 1.0})
-    settings = Settings(members=(plain, with_expert), cache={"replies": False})  # type: ignore[arg-type]
+    settings = Settings(members=(plain, with_expert), cache=CacheSettings(replies=False))
     models = Models(settings, environment(), Watch())
     told = Card(name="one", base=str(folder), base_sha256=models.base(plain), template="ner-1", labels=("x",))
     ExpertStore(environment().experts).add(adapters["two"], told)
     asked = [models.language_model(m) for m in settings.members]
     assert asked[0].choose([PROMPT], OPTIONS) != asked[1].choose([PROMPT], OPTIONS)
     models.close()
+
+
+def test_an_expert_with_rslora_is_as_strong_as_it_was_trained(
+    folder: Path, adapters: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PEFT's sums scale it by the root of its rank once too often; on llama.cpp it was right all along."""
+    monkeypatch.setenv("ENTSEMBLE_EXPERTS", str(tmp_path / "experts"))
+    rooted = tmp_path / "rooted"
+    shutil.copytree(adapters["two"], rooted)
+    told = json.loads((rooted / adapter.CONFIG).read_text())
+    told |= {"use_rslora": True, "lora_alpha": math.sqrt(2), "r": 2}  # alpha / root of rank = 1, as in plain LoRA
+    (rooted / adapter.CONFIG).write_text(json.dumps(told))
+    store, place = ExpertStore(environment().experts), environment()
+    base = base_checksum(str(folder), place)
+    for name, given in (("plain", adapters["two"]), ("rooted", rooted)):
+        store.add(given, Card(name=name, base=str(folder), base_sha256=base, template="ner-1"))
+    members = tuple(MemberSettings(model=str(folder), experts={name: 0.5}) for name in ("plain", "rooted"))
+    models = Models(Settings(members=members, cache=CacheSettings(replies=False)), place, Watch())
+    one, two = (models.language_model(m).choose([PROMPT], OPTIONS)[0].log_probabilities for m in members)
+    assert one == pytest.approx(two, abs=1e-4)
+    models.close()
+
+
+def test_an_adapter_of_another_model(folder: Path, tmp_path: Path) -> None:
+    wide = Factors(np.ones((2, 99), np.float32), np.ones((32, 2), np.float32))
+    adapter.save(Adapter({"model.layers.0.mlp.down_proj": wide}), tmp_path / "wide")
+    with pytest.raises(DataError, match="does not fit its base"):
+        TransformersModel("x", folder, fingerprint="", adapters={"wide": tmp_path / "wide"})
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
 from entsemble.ensemble.retrieve import Shown
 from entsemble.ensemble.voting import VOTES
-from entsemble.errors import ConfigError, DataError
+from entsemble.errors import ConfigError, DataError, PromptTooLongError
 from entsemble.evaluation.bootstrap import interval
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.matching import exact, spans_only
@@ -36,10 +36,11 @@ from entsemble.experts.selection import (
     choose,
     domain_similarity,
 )
-from entsemble.experts.store import Expert
+from entsemble.experts.store import Expert, ExpertStore
 from entsemble.extractor import LocalExtractor
 from entsemble.prompting.template import template
 from entsemble.protocols import Encoder, LanguageModel
+from entsemble.retrieval.index import same_text_key
 from entsemble.running.local import LocalMapper
 from entsemble.settings import Environment, MemberSettings, Settings
 from entsemble.types import Document, LabelSet
@@ -59,6 +60,7 @@ class Selection:
         labelled: whether the sample had gold mentions, or the experts were held against one another.
         texts, sample: sentences of the target that were compared, and tried on.
         far: expert -> why its training texts could not be compared.
+        broken: expert -> why it could not take part at all.
         unknown: labels asked for that none of them was trained on.
     """
 
@@ -69,11 +71,16 @@ class Selection:
     texts: int
     sample: int
     far: Mapping[str, str]
+    broken: Mapping[str, str]
     unknown: tuple[str, ...]
 
 
 def adapt(
-    settings: Settings, environment: Environment, target: Iterable[Document], watch: Watch | None = None
+    settings: Settings,
+    environment: Environment,
+    target: Iterable[Document],
+    watch: Watch | None = None,
+    scored: Iterable[Document] = (),
 ) -> tuple[Settings, Iterator[Document], Selection | None]:
     """Give every member its experts, where it leaves them to the texts.
 
@@ -82,6 +89,7 @@ def adapt(
         environment: where experts and models are.
         target: the documents to be done; only the first of them are looked at.
         watch: told about downloads and how far it is.
+        scored: documents whose mentions will be scored, which are never looked up in the pool.
 
     Returns:
         The settings with experts by name, all documents of `target`, and what was found.
@@ -103,21 +111,30 @@ def adapt(
     if not sentences:
         members = tuple(m.model_copy(update={"experts": {}}) if m in open_ones else m for m in settings.members)
         return settings.model_copy(update={"members": members}), every, None
-    found = select_experts(settings, environment, sentences, watch)
+    found = select_experts(settings, environment, sentences, watch, scored)
     weights = {"domain": dict(found.domain.weights), "sampled": dict(found.sampled.weights)}
     resolved: list[MemberSettings] = []
+    verifier = settings.verification.member
     for member in settings.members:
         if not isinstance(member.experts, str):
             resolved.append(member)
             continue
         given = member.model_copy(update={"experts": weights[member.experts]})
-        if not any(_alike(given, other) for other in resolved):  # both views chose the same: one voice, not two
+        twin = next((other for other in resolved if _alike(given, other)), None)
+        if twin is None:
             resolved.append(given)
-    return settings.model_copy(update={"members": tuple(resolved)}), every, found
+        elif verifier and verifier == given.name:  # both views chose the same: one voice, not two
+            verifier = twin.name or ""
+    verification = settings.verification.model_copy(update={"member": verifier})
+    return settings.model_copy(update={"members": tuple(resolved), "verification": verification}), every, found
 
 
 def select_experts(
-    settings: Settings, environment: Environment, target: Sequence[Document], watch: Watch | None = None
+    settings: Settings,
+    environment: Environment,
+    target: Iterable[Document],
+    watch: Watch | None = None,
+    scored: Iterable[Document] = (),
 ) -> Selection:
     """SaM's two views of which experts suit a target.
 
@@ -125,40 +142,42 @@ def select_experts(
         settings: labels, pool, and the member that experts are for: the first that leaves them to the texts, or the
             first of all. Where there is a pool, its sentences are the sample, and its mentions what is right.
         environment: where experts and models are.
-        target: its texts; at least one that is not empty.
+        target: its texts; at least one that is not empty. Their mentions are not looked at.
         watch: told about downloads and how far it is.
+        scored: as for `adapt`.
 
     Raises:
         ConfigError: there are no experts of that member's model.
         DataError: no text; an expert or the pool cannot be read.
     """
     watch, asked = watch or Watch(), settings.experts
-    sentences = _sentences(target, settings)[: asked.texts]
+    sentences = _sentences(target, settings)
     if not sentences:
         raise DataError("there is no text in the target that experts could be chosen for")
     member = _chosen_for(settings)
     with Assembly(settings, environment, watch) as assembly:
         pool = assembly.pool_documents()
         labels = assembly.labels(pool)
-        experts = candidates(assembly.models, member)
+        experts, broken = candidates(assembly.models, member)
         domain, far = _domain(sentences, experts, assembly.encoder())
         draw = random.Random(settings.seed)
-        drawn_from = [d for d in pool if d.text not in {s.text for s in sentences}] or sentences
+        own = {same_text_key(d.text) for d in sentences} | _texts(scored, settings)
+        known = [d for d in pool if same_text_key(d.text) not in own]
+        drawn_from = known or sentences
         sample = draw.sample(drawn_from, min(asked.sample, len(drawn_from)))
         answers = _answers(assembly.models, member, experts, labels, sample, watch)
-    gold = [_answer(d) for d in sample]
-    labelled = bool(pool) and drawn_from is not sentences
-    scores = agreement_with_gold(answers, gold) if labelled else agreement_with_others(answers)
-    known = {label for e in experts for label in e.card.labels}
+    scores = agreement_with_gold(answers, [_answer(d) for d in sample]) if known else agreement_with_others(answers)
+    trained_on = {label for e in experts for label in e.card.labels}
     return Selection(
         experts=tuple(experts),
-        domain=choose(domain, asked.most) if domain else choose(dict.fromkeys(answers, 0.0), asked.most),
-        sampled=choose(scores, asked.most),
-        labelled=labelled,
+        domain=_chosen(domain, answers, asked.most),
+        sampled=_chosen(scores, answers, asked.most),
+        labelled=bool(known),
         texts=len(sentences),
         sample=len(sample),
         far=far,
-        unknown=tuple(x.name for x in labels if not {x.name, x.readable} & known),
+        broken=broken,
+        unknown=tuple(x.name for x in labels if not {x.name, x.readable} & trained_on),
     )
 
 
@@ -178,26 +197,39 @@ def evaluate_experts(
     member = _chosen_for(settings)
     parts = (part for d in gold for part in window_documents(d, language=settings.language))
     sentences = [part for part in parts if part.text.strip()]
-    with closing(Models(settings, environment, watch or Watch())) as models:
-        experts = candidates(models, member)
+    watch = watch or Watch()
+    with closing(Models(settings, environment, watch)) as models:
+        experts, broken = candidates(models, member)
+        if broken:
+            name, why = next(iter(broken.items()))
+            raise DataError(f"the expert {name}: {why}")
         wanted: dict[str, dict[str, float]] = {"": {}, **_each(experts)}
-        for name, model in models.sums(member, experts, wanted).items():
+        for i, (name, model) in enumerate(models.sums(member, experts, wanted).items()):
+            watch.step("scoring the experts", i, len(wanted))
             extractor = expert_alone(model, labels, member.template, settings.language)
             yield name, score_of(extractor, sentences, "given")
 
 
-def candidates(models: Models, member: MemberSettings) -> list[Expert]:
+def candidates(models: Models, member: MemberSettings) -> tuple[list[Expert], dict[str, str]]:
     """The experts that a member may choose from: those of its model and prompt shape.
 
     Those that were merged from others stand back, unless they are named.
 
+    Returns:
+        The experts, and why others, which nobody named, cannot take part.
+
     Raises:
         ConfigError: there are none, or one that is named is for another model.
+        DataError: one that is named is broken.
         UnknownNameError: one that is named is not there.
     """
     store, base = expert_store(models.environment), models.base(member)
     named = models.settings.experts.names
-    found = [store.get(name) for name in (named or store.names())]
+    kept = {name: _kept(store, name) for name in named or store.names()}
+    found = [e for e in kept.values() if isinstance(e, Expert)]
+    broken = {name: str(e) for name, e in kept.items() if isinstance(e, DataError)}
+    if named and broken:
+        raise next(e for e in kept.values() if isinstance(e, DataError))
     fitting = [e for e in found if e.card.base_sha256 == base and e.card.template == member.template]
     if strange := [e.card.name for e in found if e not in fitting and named]:
         raise ConfigError(f"{strange[0]} is no expert for {member.model} with the prompt shape {member.template}")
@@ -207,7 +239,14 @@ def candidates(models: Models, member: MemberSettings) -> list[Expert]:
             f"no experts of {member.model}: train one with `entsemble experts train`, or give a --pool of annotated "
             f"sentences and let the models learn from those"
         )
-    return chosen
+    return chosen, broken
+
+
+def _kept(store: ExpertStore, name: str) -> Expert | DataError:
+    try:
+        return store.get(name)
+    except DataError as error:
+        return error
 
 
 def expert_alone(model: LanguageModel, labels: LabelSet, shape: str, language: str) -> LocalExtractor:
@@ -218,10 +257,16 @@ def expert_alone(model: LanguageModel, labels: LabelSet, shape: str, language: s
 
 
 def score_of(extractor: LocalExtractor, gold: Sequence[Document], named: str) -> Score:
-    """How well an ensemble does on annotated sentences; one that it could not do counts as nothing found."""
-    answers = [
-        r.document.mentions if isinstance(r, Extracted) else () for r in extractor.extract(map(unannotated, gold))
-    ]
+    """How well an ensemble does on annotated sentences; one that is too long for it counts as nothing found.
+
+    Raises:
+        ModelError: it does not answer.
+    """
+    answers = []
+    for result in extractor.extract(map(unannotated, gold)):
+        if isinstance(result, Failed) and not isinstance(result.error, PromptTooLongError):
+            raise result.error
+        answers.append(result.document.mentions if isinstance(result, Extracted) else ())
     typed = [exact(d.mentions, said).micro for d, said in zip(gold, answers, strict=True)]
     spans = [spans_only(d.mentions, said) for d, said in zip(gold, answers, strict=True)]
     low, high = interval(typed)
@@ -290,9 +335,23 @@ def _answer(document: Document) -> Answer:
     return frozenset((m.start, m.end, m.label) for m in document.mentions)
 
 
+def _chosen(scores: Mapping[str, float], experts: Iterable[str], most: int) -> Choice:
+    """The best; where the scores tell nothing, all alike."""
+    if any(scores.values()):
+        return choose(scores, most)
+    every = list(experts)
+    return Choice(dict(scores), dict.fromkeys(every, 1 / len(every)))
+
+
 def _sentences(documents: Iterable[Document], settings: Settings) -> list[Document]:
+    """The first that say something, cut where the text says so: not even mentions that are there have a say in it."""
+    parts = (part for d in documents for part in window_documents(unannotated(d), language=settings.language))
+    return list(islice((part for part in parts if part.text.strip()), settings.experts.texts))
+
+
+def _texts(documents: Iterable[Document], settings: Settings) -> set[str]:
     parts = (part for d in documents for part in window_documents(d, language=settings.language))
-    return [part for part in islice(parts, settings.experts.texts) if part.text.strip()]
+    return {same_text_key(part.text) for part in parts}
 
 
 def _alike(one: MemberSettings, other: MemberSettings) -> bool:

@@ -11,7 +11,7 @@ from entsemble.backends.catalogue import ModelCard, PypiSource
 from entsemble.backends.gguf_lora import fitting, write_lora
 from entsemble.backends.pull import local_path
 from entsemble.backends.registry import parse_model
-from entsemble.errors import DataError
+from entsemble.errors import ConfigError, DataError
 from entsemble.experts import adapter
 from entsemble.experts.store import Expert, ExpertStore
 from entsemble.settings import Environment
@@ -36,7 +36,10 @@ def check_base(folder: Path, base: str, environment: Environment) -> None:
     Raises:
         DataError: the folder is no adapter that can be an expert, or the model has other modules.
     """
-    source = parse_model(base).source
+    try:
+        source = parse_model(base).source
+    except ConfigError:
+        return  # a folder or a file of another machine
     file = local_path(source, environment.cache) if isinstance(source, ModelCard) else source
     if isinstance(file, Path) and file.is_file():
         fitting({module: (f.a, f.b) for module, f in adapter.load(folder).factors.items()}, file)

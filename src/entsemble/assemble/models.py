@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol, TypeVar
 
 from entsemble._files import sha256
@@ -93,6 +94,12 @@ class Models:
                 self._loaded[key] = self._closing(self._server(spec.source, spec.name, member))
             return self._cached(self._loaded[key])
         experts = self._experts(key)
+        for expert in experts:
+            if expert.card.name in _weights(member) and expert.card.template != member.template:
+                raise ConfigError(
+                    f"the expert {expert.card.name} was trained on the prompt shape {expert.card.template}, "
+                    f"and the member has {member.template}"
+                )
         if key not in self._loaded:
             views = sum(_key(m) == key for m in self.settings.members) if experts else 1
             self._loaded[key] = self._closing(self._local(spec, member, experts, max(1, views) * self.workers()))
@@ -168,20 +175,19 @@ class Models:
 
     def _local(self, spec: ModelSpec, member: MemberSettings, experts: Sequence[Expert], slots: int) -> InProcess:
         path, fingerprint = self.local_file(spec)
+        base = base_sha256(spec.source) if isinstance(spec.source, ModelCard) else fingerprint
         for expert in experts:
-            if expert.card.base_sha256 != self.base(member):
+            if expert.card.base_sha256 != base:
                 raise ConfigError(
                     f"the expert {expert.card.name} changes {expert.card.base}, not {member.model}; "
                     f"name a member's model that it was trained on"
                 )
-            if expert.card.template != member.template:
-                raise ConfigError(
-                    f"the expert {expert.card.name} was trained on the prompt shape {expert.card.template}, "
-                    f"and the member has {member.template}"
-                )
         name = member.name or spec.name
         if path.is_dir():
-            folders = {e.card.name: e.folder for e in experts}
+            place = Path(self._open.enter_context(TemporaryDirectory()))
+            folders = {e.card.name: place / e.card.name for e in experts}
+            for expert in experts:
+                adapter.save(adapter.load(expert.folder), folders[expert.card.name])
             return TransformersModel(
                 name, path, fingerprint=fingerprint, context=member.context, slots=slots, adapters=folders
             )

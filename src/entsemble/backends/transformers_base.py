@@ -56,6 +56,7 @@ def load_base(path: Path) -> tuple[Any, Tokenizer]:
     """
     try:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
     except ImportError as error:
@@ -73,7 +74,7 @@ def load_base(path: Path) -> tuple[Any, Tokenizer]:
             tokenizer = AutoTokenizer.from_pretrained(folder, **told)
             told |= {"use_safetensors": True} if path.is_dir() else {}
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **told)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             raise ModelUnavailableError(f"transformers cannot load {path}: {error}") from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
     ends = model.generation_config.eos_token_id

@@ -19,7 +19,7 @@ from typing import Any
 
 from entsemble.backends.transformers_base import load_base
 from entsemble.backends.trie import TokenTrie
-from entsemble.errors import MissingExtraError, PromptTooLongError
+from entsemble.errors import DataError, MissingExtraError, ModelUnavailableError, PromptTooLongError
 from entsemble.prompting.parse import before_loop
 from entsemble.types import Choice, Reply, Usage
 
@@ -57,7 +57,8 @@ class TransformersModel:
         fingerprint: identifies the weights.
         context: tokens that a prompt and its reply may fill.
         slots: prompts whose states are kept.
-        adapters: name -> PEFT folder; no effect until a view asks for them, see `adapted`.
+        adapters: name -> PEFT folder of plain LoRA, as `experts.adapter.save` writes it, since PEFT's sums get the
+            scale of rsLoRA wrong; no effect until a view asks for them, see `adapted`.
 
     Raises:
         MissingExtraError: torch, transformers or PEFT is not installed.
@@ -75,12 +76,14 @@ class TransformersModel:
         adapters: Mapping[str, Path] | None = None,
     ) -> None:
         model, self._tokenize = load_base(path)
-        self.name, self._context, self._slots = name, context, slots
+        longest = getattr(model.config, "max_position_embeddings", None) or context
+        self.name, self._context, self._slots = name, min(context, longest), slots
         self.parameters: int | None = sum(p.numel() for p in model.parameters())
         import torch
         import transformers
 
-        self.fingerprint = f"transformers:{fingerprint}:{context}:{transformers.__version__}:{torch.__version__}"
+        versions = f"{transformers.__version__}:{torch.__version__}"
+        self.fingerprint = f"transformers:{fingerprint}:{context}:{model.device.type}:{versions}"
         self._shared = _Shared(_with_adapters(model, adapters or {}).eval())
         self._adapter = ""
         self._tries: dict[tuple[str, ...], TokenTrie] = {}
@@ -206,23 +209,35 @@ class TransformersModel:
                 shared.model.set_adapter(self._adapter)
                 shared.active = self._adapter
             plain = not self._adapter and hasattr(shared.model, "disable_adapter")
-            with shared.model.disable_adapter() if plain else nullcontext():
-                yield
+            try:
+                with shared.model.disable_adapter() if plain else nullcontext():
+                    yield
+            except RuntimeError as error:  # such as a GPU whose memory is full
+                shared.kept.clear()
+                raise ModelUnavailableError(f"{self.name}: {error}") from error
 
     def _logits(self, ids: list[int]) -> tuple[Any, int]:
         """Of the token that follows `ids` [vocabulary], and how many of them were known already."""
         import torch
         from transformers import DynamicCache
+        from transformers.cache_utils import DynamicLayer
 
         shared = self._shared
-        own = [kept for kept in shared.kept if kept.adapter == self._adapter]
+        # what slides a window or folds the past into one state cannot be cut back: it may only be gone on with
+        own = [
+            kept
+            for kept in shared.kept
+            if kept.adapter == self._adapter
+            and (all(type(layer) is DynamicLayer for layer in kept.states.layers) or _begins(ids, kept.ids))
+        ]
         best = max(own, key=lambda kept: _common(kept.ids, ids), default=None)
         known = 0 if best is None else min(_common(best.ids, ids), len(ids) - 1)
         if best is None or known == 0:
             best = _Kept(self._adapter, [], DynamicCache(config=shared.model.config))
         else:
             shared.kept.remove(best)
-            best.states.crop(known - len(best.ids))
+            if known < len(best.ids):
+                best.states.crop(known - len(best.ids))
         device = shared.model.device
         answer = shared.model(
             input_ids=torch.tensor([ids[known:]], device=device), past_key_values=best.states, use_cache=True
@@ -239,18 +254,23 @@ def _with_adapters(model: Any, adapters: Mapping[str, Path]) -> Any:  # noqa: AN
         from peft import PeftModel
     except ImportError as error:
         raise MissingExtraError("peft", "experts", "experts of a model of transformers") from error
-    made = None
-    for name, folder in adapters.items():
-        if made is None:
-            made = PeftModel.from_pretrained(model, folder, adapter_name=_module_name(name), use_safetensors=True)
-        else:
-            made.load_adapter(folder, adapter_name=_module_name(name), use_safetensors=True)
+    (first, folder), *others = adapters.items()
+    try:
+        made = PeftModel.from_pretrained(model, folder, adapter_name=_module_name(first))
+        for name, folder in others:
+            made.load_adapter(folder, adapter_name=_module_name(name))
+    except (ValueError, RuntimeError) as error:
+        raise DataError(f"it does not fit its base ({str(error).splitlines()[0]})", folder) from error
     return made
 
 
 def _module_name(text: str) -> str:
     """A name that PyTorch takes for a module, which may hold no dot."""
     return "a" + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _begins(ids: Sequence[int], kept: Sequence[int]) -> bool:
+    return len(kept) < len(ids) and list(ids[: len(kept)]) == list(kept)
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -53,7 +53,7 @@ def evaluate(gold: Path, report_path: Path | None, **shared: Any) -> None:  # no
         raise DataError("its folder does not exist; make it first", report_path)
     summary = Summary()
     with display(quiet=asked.quiet) as shown, ExitStack() as stack:
-        settings, _, chosen = adapt(settings, environment(), documents, shown.watch())
+        settings, _, chosen = adapt(settings, environment(), documents, shown.watch(), scored=documents)
         say_chosen(chosen, quiet=asked.quiet)
         assembly = stack.enter_context(Assembly(settings, environment(), shown.watch()))
         extractor = assembly.extractor()

@@ -214,8 +214,6 @@ def select(target: Path, as_json: bool, **shared: Any) -> None:  # noqa: ANN401 
         click.echo(json.dumps(selection_json(found)))
         return
     Console(highlight=False).print(selection_table(found))
-    for name, why in found.far.items():
-        click.echo(f"{name}: {why}", err=True)
     say_chosen(found, quiet=asked.quiet)
 
 
@@ -234,9 +232,13 @@ def evaluate_each(gold: Path, as_json: bool, **shared: Any) -> None:  # noqa: AN
     names = settings.labels or dict.fromkeys(sorted({m.label for d in documents for m in d.mentions}), "")
     if not names:
         raise DataError("no annotated mention in it, and no --labels", gold)
+    try:
+        labels = label_set(names)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     table = Table("expert", "F1", "95 % interval", "spans alone", "sentences")
     with display(quiet=asked.quiet) as shown:
-        for name, score in evaluate_experts(settings, environment(), documents, label_set(names), shown.watch()):
+        for name, score in evaluate_experts(settings, environment(), documents, labels, shown.watch()):
             if as_json:
                 click.echo(json.dumps({"expert": name, **score.model_dump(mode="json", exclude={"data"})}))
             low, high = score.f1_ci95

@@ -16,6 +16,8 @@ def say_chosen(selection: Selection | None, *, quiet: bool) -> None:
     if selection is None or quiet:
         return
     click.echo(f"experts: {_parts(selection.domain.weights)}; {_parts(selection.sampled.weights)}", err=True)
+    for name, why in {**selection.far, **selection.broken}.items():
+        click.echo(f"{name}: {why}", err=True)
     if selection.unknown:
         told = ", ".join(selection.unknown)
         click.echo(f"no expert was trained on {told}; a definition in a labels file may help them", err=True)
@@ -46,6 +48,7 @@ def selection_json(selection: Selection) -> dict[str, Any]:
         "texts": selection.texts,
         "sample": selection.sample,
         "far": dict(selection.far),
+        "broken": dict(selection.broken),
         "unknown": list(selection.unknown),
     }
 

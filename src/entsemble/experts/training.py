@@ -36,6 +36,9 @@ _SORTED_TOGETHER = 16
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 """What AdamW remembers of each parameter, in PyTorch's words."""
 
+_MORE_ON_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
+"""Settings of models that do more to their logits than the output layer."""
+
 _IGNORED = -100
 """A target that the loss passes over, in PyTorch's words."""
 
@@ -342,7 +345,7 @@ def _logits(model: Any, ids: Any, seen: Any, learnt: Any) -> Any:  # noqa: ANN40
     does more to its logits than that layer.
     """
     told = model.config
-    if getattr(told, "final_logit_softcapping", None) or getattr(told, "logit_scale", None):
+    if any(getattr(told, name, None) for name in _MORE_ON_LOGITS):
         return model(input_ids=ids, attention_mask=seen).logits[:, :-1][learnt]
     states = model.base_model(input_ids=ids, attention_mask=seen).last_hidden_state[:, :-1]
     return model.get_output_embeddings()(states[learnt])

@@ -1,0 +1,82 @@
+"""The experts that come with entsemble: what they say about themselves, and what they were kept from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benchmarks.common import ROOT
+from pack.build import PLAN, parts
+
+from entsemble import _toml
+from entsemble.assemble import base_checksum
+from entsemble.assemble.expert_files import _SHIPPED
+from entsemble.experts import adapter
+from entsemble.experts.store import ExpertStore
+from entsemble.settings import environment
+
+PLANNED = _toml.loads(PLAN.read_text(encoding="utf-8"))
+OPEN = ("CC-BY-", "CC-BY-SA-", "MIT")
+CORPORA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ExpertStore:
+    return ExpertStore(tmp_path, _SHIPPED)
+
+
+def test_every_expert_of_the_plan_is_there_and_whole(store: ExpertStore) -> None:
+    assert len(PLANNED) >= 6
+    assert set(store.names()) == set(PLANNED)
+    for name in store.names():
+        expert = store.get(name)
+        assert expert.shipped
+        assert len(adapter.load(expert.folder).factors) == 210, "all linear layers of 30"
+
+
+def test_the_pack_is_small() -> None:
+    assert sum(p.stat().st_size for p in _SHIPPED.rglob("*") if p.is_file()) <= 25_000_000
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_a_card_says_what_a_user_must_know(name: str, store: ExpertStore) -> None:
+    card = store.get(name).card
+    assert card.base_sha256 == base_checksum("smollm2-135m", environment())
+    assert card.licence.startswith(OPEN)
+    assert [s.name.removesuffix(".jsonl") for s in card.sources] == [s["name"] for s in PLANNED[name]["sources"]]
+    assert all(s.licence.startswith(OPEN) and s.attribution for s in card.sources)
+    assert card.labels
+    assert card.vectors is not None
+    assert card.vectors.encoder.startswith("minilm-l6")
+    assert card.scores[0].f1 > 0.3, "it learnt something"
+    assert card.versions["torch"]
+
+
+def test_a_fresh_install_shows_them(command: Callable[..., Any], tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("ENTSEMBLE_EXPERTS", str(tmp_path / "none"))
+    shown = command("experts", "list").out
+    assert all(name in shown for name in PLANNED)
+
+
+@pytest.mark.corpora
+@pytest.mark.skipif(not CORPORA.is_dir(), reason="needs the corpora")
+@pytest.mark.parametrize("name", PLANNED)
+def test_what_is_held_back_is_not_learnt(name: str) -> None:
+    found = parts(name, CORPORA)
+    learnt, held = ({d.text for p in found for d in getattr(p, side)} for side in ("learnt", "held_back"))
+    assert not learnt & held
+    assert sum(len(p.learnt) for p in found) >= 250
+    assert [p.corpus for p in found] == [s["name"] for s in PLANNED[name]["sources"]]
+
+
+@pytest.mark.corpora
+@pytest.mark.skipif(not CORPORA.is_dir(), reason="needs the corpora")
+def test_personal_data_is_split_by_its_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pack import build
+
+    monkeypatch.setattr(build, "_readable", lambda d: d)
+    [part] = parts("privacy", CORPORA)
+    learnt, held = ({d.meta["template_id"] for d in side} for side in (part.learnt, part.held_back))
+    assert not learnt & held
