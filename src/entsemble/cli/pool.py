@@ -46,7 +46,8 @@ def search(path: Path, text: str, **shared: Any) -> None:  # noqa: ANN401 - made
     asked = Asked(**{**shared, "pool": path})
     with display(quiet=asked.quiet) as shown, Assembly(asked.settings(), environment(), shown.watch()) as assembly:
         documents = assembly.pool_documents()
-        labels, members = assembly.labels(documents), assembly.members()
+        labels = assembly.labels(documents)
+        members = assembly.members() if assembly.settings.pool.similarity == "span" else []
         index = assembly.pool_index(documents, labels, members)
         found = retrieve(text, members, labels, index, assembly.shown(documents))
     console = Console(highlight=False)
