@@ -18,6 +18,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from benchmarks.common import corpora, machine, revision
 from benchmarks.sam.unified import CROSSNER, UNIFIED, place
@@ -106,7 +107,7 @@ def measure(
             "machine": machine(),
             "seed": seed,
             "experts": weights,
-            **_scored(extractor, gold),
+            **scored(extractor, gold),
         }
         file.write_text(json.dumps(result) + "\n", encoding="utf-8")
         print(target.name, system, f"{result['f1']:.3f} {result['spans_f1']:.3f}", flush=True)
@@ -147,7 +148,8 @@ def _together(models: Mapping[str, LanguageModel], labels: LabelSet, vote: str, 
     return LocalExtractor(Pipeline(members, labels, None, rules), LocalMapper(1), "en", {})
 
 
-def _scored(extractor: LocalExtractor, gold: Sequence[Document]) -> dict[str, object]:
+def scored(extractor: LocalExtractor, gold: Sequence[Document]) -> dict[str, Any]:
+    """Scores with the counts of each sentence; one that could not be done counts as nothing found."""
     answers = [
         r.document.mentions if isinstance(r, Extracted) else () for r in extractor.extract(map(unannotated, gold))
     ]

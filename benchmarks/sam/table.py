@@ -2,7 +2,8 @@
 
     python -m benchmarks.sam.table [--check]
 
-Two tables, between `<!-- sam:systems:begin -->` and its end, and between `<!-- sam:unified:begin -->` and its end.
+Three tables, between `<!-- sam:systems:begin -->` and its end, `<!-- sam:unified:begin -->` and its end, and
+`<!-- sam:sanity:begin -->` and its end.
 `--check` changes nothing and fails where the page does not say what the results say; the tests run it.
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 from benchmarks.common import ROOT
 from benchmarks.pages import Table, filled
 from benchmarks.sam.run import RESULTS, TARGETS
+from benchmarks.sam.sanity import RESULTS as HOME
 from entsemble.evaluation.bootstrap import compare, interval
 from entsemble.evaluation.counts import Counts
 
@@ -30,6 +32,8 @@ def main() -> None:
 
 
 def _section(name: str) -> Table | None:
+    if name == "sam:sanity":
+        return sanity()
     tables = {"sam:systems": systems, "sam:unified": against_unified}
     found = {t.name: _results(t.name) for t in TARGETS}
     whole = {name: ran for name, ran in found.items() if ran.keys() >= set(SYSTEMS)}
@@ -67,6 +71,20 @@ def against_unified(found: dict[str, dict[str, dict[str, Any]]]) -> Table:
         ends = "{:+.3f} to {:+.3f}".format(*told.ci95)
         rows.append([target, *_with_interval(one), *_with_interval(two), f"{told.difference:+.3f}", ends])
         rows[-1].append(f"{told.p_value:.3f}")
+    return rows
+
+
+def sanity() -> Table | None:
+    """A row a domain, a column an expert: typed F1 on what the domain's own expert never learnt."""
+    told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(HOME.glob("*.json"))]
+    if not told:
+        return None
+    names = list(told[0]["experts"])
+    rows = [["domain", "sentences", *names], ["---"] * (len(names) + 2)]
+    for domain in told:
+        ran = domain["experts"]
+        own = {n: f"**{ran[n]['f1']:.3f}**" if n == domain["domain"] else f"{ran[n]['f1']:.3f}" for n in names}
+        rows.append([domain["domain"], str(ran["base"]["sentences"]), *own.values()])
     return rows
 
 

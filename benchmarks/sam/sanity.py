@@ -1,0 +1,69 @@
+"""Each expert of the pack on the domain of every other: is it the best at home?
+
+    python -m benchmarks.sam.sanity [--sentences 40] [--only politics,finance]
+
+Sentences that the domain's own expert never learnt (held back by `pack.build`), asked for the labels of those sentences. One
+result a domain, with the counts of each expert on each sentence; what is there already is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import closing
+from pathlib import Path
+
+from pack.build import PLAN, parts
+
+from benchmarks.common import corpora, machine, revision
+from benchmarks.sam.run import scored
+from benchmarks.sam.unified import place
+from entsemble import _toml
+from entsemble.assemble import expert_store
+from entsemble.assemble.adapt import expert_alone
+from entsemble.assemble.models import Models, Watch
+from entsemble.prompting.labels import label_set
+from entsemble.settings import load
+
+RESULTS = Path(__file__).parent / "results" / "sanity"
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--only", help="domains, separated by commas")
+    parser.add_argument("--sentences", type=int, default=40)
+    given = parser.parse_args()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for domain in given.only.split(",") if given.only else _toml.loads(PLAN.read_text(encoding="utf-8")):
+        file = RESULTS / f"{domain}.json"
+        if not file.exists():
+            file.write_text(json.dumps(measure(domain, given.sentences)) + "\n", encoding="utf-8")
+
+
+def measure(domain: str, count: int) -> dict[str, object]:
+    """Every expert, and the base, on the sentences held back of a domain."""
+    shares = [part.held_back for part in parts(domain, corpora())]
+    gold = [d for share in shares for d in share[: count // len(shares)]]
+    labels = label_set(dict.fromkeys(sorted({m.label for d in gold for m in d.mentions}), ""))
+    store = expert_store(place())
+    experts = [e for e in map(store.get, store.names()) if e.shipped]
+    settings = load(preset="experts")
+    [member, *_] = settings.members
+    wanted: dict[str, dict[str, float]] = {"base": {}, **{e.card.name: {e.card.name: 1.0} for e in experts}}
+    found = {}
+    with closing(Models(settings, place(), Watch())) as models:
+        for name, model in models.sums(member, experts, wanted).items():
+            found[name] = scored(expert_alone(model, labels, member.template, "en"), gold)
+            print(domain, name, f"{found[name]['f1']:.3f} {found[name]['spans_f1']:.3f}", flush=True)
+    return {
+        "domain": domain,
+        "command": f"python -m benchmarks.sam.sanity --only {domain} --sentences {count}",
+        "commit": revision(),
+        "machine": machine(),
+        "experts": found,
+    }
+
+
+if __name__ == "__main__":
+    main()
