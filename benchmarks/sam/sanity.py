@@ -2,8 +2,8 @@
 
     python -m benchmarks.sam.sanity [--sentences 40] [--only politics,finance]
 
-Sentences that the domain's own expert never learnt (held back by `pack.build`), asked for the labels of those sentences. One
-result a domain, with the counts of each expert on each sentence; what is there already is not run again.
+Sentences that the domain's own expert never learnt (held back by `pack.build`), asked for the labels of those
+sentences. One result a domain, with the counts of each expert on each sentence; what is there already is not run again.
 """
 
 from __future__ import annotations
