@@ -118,18 +118,19 @@ def _systems(
 ) -> Iterator[tuple[str, dict[str, dict[str, float]], LocalExtractor]]:
     """Name, the sums of experts in it, and what extracts. Sums that others need come first, for the reply cache."""
     even = 1 / len(shipped)
+    store = expert_store(place())
+    unified = [store.get(UNIFIED)] if UNIFIED in store.names() else []  # the others need not wait for it
     sums: dict[str, dict[str, float]] = {
         "domain": dict(chosen.domain.weights),
         "sampled": dict(chosen.sampled.weights),
         "merge of all": {e.card.name: even for e in shipped},
-        UNIFIED: {UNIFIED: 1.0},
         "base": {},
+        **{e.card.name: {e.card.name: 1.0} for e in unified},
         **{f"expert {e.card.name}": {e.card.name: 1.0} for e in shipped},
     }
     [member, *_] = settings.members
-    store = expert_store(place())
     with closing(Models(settings, place(), Watch())) as models:
-        views = models.sums(member, [*shipped, store.get(UNIFIED)], sums)
+        views = models.sums(member, [*shipped, *unified], sums)
         for name in ("domain", "sampled"):
             yield name, {name: sums[name]}, expert_alone(views[name], labels, member.template, "en")
         for name, vote in (("sam", "union"), ("sam by vote", "soft")):
