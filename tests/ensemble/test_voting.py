@@ -60,9 +60,13 @@ def test_a_union_believes_the_surest_of_those_that_proposed() -> None:
         [ballot("a", 0.6, 0.3, 0.1), ballot("b", 0.1, 0.2, 0.7), ballot("c", 0.01, 0.98, 0.01, proposed=False)]
     )
     assert (told.label, told.best_label, len(told.ballots)) == ("PER", "PER", 3)
-    assert told.score == pytest.approx(0.6)
+    assert told.score == pytest.approx(0.6 / 0.9)
     unclaimed = union([ballot("a", 0.6, 0.3, 0.1, proposed=False)])
-    assert unclaimed.score == pytest.approx(0.6)
+    assert unclaimed.score == pytest.approx(0.6 / 0.9)
+    doubtful = union([ballot("a", 0.03, 0.01, 0.96)])
+    assert (doubtful.label, doubtful.score) == ("PER", pytest.approx(0.75)), "it listed it, so an entity it is"
+    certain = union([ballot("a", 0, 0, 1)])
+    assert certain.score == 0
 
 
 def test_who_is_sure_outweighs_two_who_are_not() -> None:

@@ -50,7 +50,7 @@ def test_a_card_says_what_a_user_must_know(name: str, store: ExpertStore) -> Non
     assert card.labels
     assert card.vectors is not None
     assert card.vectors.encoder.startswith("minilm-l6")
-    assert card.scores[0].f1 > 0.3, "it learnt something"
+    assert card.scores[0].f1 > 0.2, "it learnt something"
     assert card.versions["torch"]
 
 
@@ -76,7 +76,7 @@ def test_what_is_held_back_is_not_learnt(name: str) -> None:
 def test_personal_data_is_split_by_its_templates(monkeypatch: pytest.MonkeyPatch) -> None:
     from pack import build
 
-    monkeypatch.setattr(build, "_readable", lambda d: d)
+    monkeypatch.setattr(build, "_readable", lambda d, _: d)
     [part] = parts("privacy", CORPORA)
     learnt, held = ({d.meta["template_id"] for d in side} for side in (part.learnt, part.held_back))
     assert not learnt & held

@@ -46,7 +46,7 @@ from entsemble.settings import Environment, MemberSettings, Settings
 from entsemble.types import Document, LabelSet
 
 _SURE = 0.5
-"""What an expert by itself must give a mention."""
+"""How much of its belief in an entity an expert by itself must give the label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ def _kept(store: ExpertStore, name: str) -> Expert | DataError:
 def expert_alone(model: LanguageModel, labels: LabelSet, shape: str, language: str) -> LocalExtractor:
     """One model, asked without demonstrations, as experts are trained to be."""
     member = Member("expert", model, template(shape), template(ZERO_SHOT))
-    pipeline = Pipeline([member], labels, None, Rules(VOTES["soft"], _SURE, None, 0.5, Shown(0)))
+    pipeline = Pipeline([member], labels, None, Rules(VOTES["union"], _SURE, None, 0.5, Shown(0)))
     return LocalExtractor(pipeline, LocalMapper(1), language, {})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from entsemble.assemble import (
     TEMPLATE,
@@ -74,7 +74,9 @@ def _read(store: ExpertStore, name: str) -> Expert | str:
 
 
 def _table(found: Sequence[Expert]) -> Table:
-    table = Table("name", "domain", "base", "labels", "sentences", "licence", "came with entsemble")
+    table = Table(
+        Column("name", no_wrap=True), "domain", "base", "labels", "sentences", "licence", "came with entsemble"
+    )
     for expert in found:
         c = expert.card
         sentences = sum(s.sentences for s in c.sources)

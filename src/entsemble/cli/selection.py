@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from entsemble.assemble import Selection
 
@@ -26,7 +26,13 @@ def say_chosen(selection: Selection | None, *, quiet: bool) -> None:
 def selection_table(selection: Selection) -> Table:
     """Every expert with both scores, and what it weighs in each merged member."""
     basis = "F1 on the pool" if selection.labelled else "agreement"
-    table = Table("expert", "likeness of texts", "weight", f"{basis}, {selection.sample} sentences", "weight")
+    table = Table(
+        Column("expert", no_wrap=True),
+        "likeness of texts",
+        "weight",
+        f"{basis}, {selection.sample} sentences",
+        "weight",
+    )
     order = sorted(selection.experts, key=lambda e: -selection.sampled.scores[e.card.name])
     for name in (e.card.name for e in order):
         cells = (

@@ -90,12 +90,26 @@ def weighted(ballots: Sequence[Ballot]) -> Verdict:
 def union(ballots: Sequence[Ballot]) -> Verdict:
     """What any member that proposed the candidate says it is, the surest of them (SaM, arXiv 2506.22813).
 
-    The results of two models are put together: each answers for what it found itself. The score is that probability.
+    The results of two models are put together: each answers for what it found itself. Who proposed a candidate has said
+    that it is an entity, so `none` takes no part: experts say it of labels that they never saw. The score is the share
+    of the winner among the labels.
     """
     own = [b for b in ballots if b.proposed] or list(ballots)
-    best = [_best_entity({label: b.probability(label) for label in b.log_probabilities}) for b in own]
-    label, sure = max(zip(best, own, strict=True), key=lambda x: x[1].probability(x[0]))
-    return Verdict(label, sure.probability(label), label, tuple(ballots))
+    shares = [_among_entities(b) for b in own]
+    best = max(shares, key=lambda share: max(share.values()))
+    label = max(best, key=best.__getitem__)
+    return Verdict(label, best[label], label, tuple(ballots))
+
+
+def _among_entities(ballot: Ballot) -> dict[str, float]:
+    """How a member's belief is shared out among the labels, were it sure of an entity."""
+    logs = {label: value for label, value in ballot.log_probabilities.items() if label != NONE_LABEL}
+    top = max(logs.values())
+    if top == -math.inf:  # it names its choice only, and that is none
+        return dict.fromkeys(logs, 0.0)
+    weights = {label: math.exp(value - top) for label, value in logs.items()}
+    whole = sum(weights.values())
+    return {label: weight / whole for label, weight in weights.items()}
 
 
 def _averaged(ballots: Sequence[Ballot], share: Sequence[float]) -> Verdict:
