@@ -115,7 +115,7 @@ def test_equal_weights_are_a_soft_vote(ballots: list[Ballot]) -> None:
     assert weighted(equal).score == pytest.approx(soft(ballots).score)
 
 
-@given(SHARES.filter(lambda s: len(set(s)) == 3), st.sampled_from(sorted(VOTES)))
+@given(SHARES.filter(lambda s: len(set(s)) == 3), st.sampled_from(sorted(VOTES.keys() - {"union"})))
 def test_one_member_is_obeyed(shares: Any, name: str) -> None:
     told = VOTES[name]([ballot("a", *shares)])
     best = LABELS[shares.index(max(shares))]

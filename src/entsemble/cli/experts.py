@@ -74,14 +74,11 @@ def _read(store: ExpertStore, name: str) -> Expert | str:
 
 
 def _table(found: Sequence[Expert]) -> Table:
-    table = Table(
-        Column("name", no_wrap=True), "domain", "base", "labels", "sentences", "licence", "came with entsemble"
-    )
+    narrow = [Column(head, no_wrap=True) for head in ("base", "labels", "licence", "yours")]
+    table = Table(Column("name", no_wrap=True), "domain", *narrow)
     for expert in found:
         c = expert.card
-        sentences = sum(s.sentences for s in c.sources)
-        shipped = "yes" if expert.shipped else ""
-        table.add_row(c.name, c.domain, c.base, str(len(c.labels)), f"{sentences:,}", c.licence, shipped)
+        table.add_row(c.name, c.domain, c.base, str(len(c.labels)), c.licence, "" if expert.shipped else "yes")
     return table
 
 
