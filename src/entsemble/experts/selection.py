@@ -7,7 +7,6 @@ where there are any, and otherwise with what the other experts say.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -81,15 +80,16 @@ def agreement_with_gold(answers: Mapping[str, Sequence[Answer]], gold: Sequence[
 
 
 def agreement_with_others(answers: Mapping[str, Sequence[Answer]]) -> dict[str, float]:
-    """Micro F1 of each expert against what most of the others say: what there is to go by without gold mentions.
+    """Micro F1 of each expert against what the others say: what there is to go by without gold mentions.
 
-    A mention is expected where more than half of the other experts that found anything in the sentence name it. No
-    expert is compared with itself, so one that says much, or nothing, gains nothing by it.
+    A mention is expected where any other expert names it: away from home experts of this size say too little, and
+    against what most of them say the most silent ones look best. No expert is compared with itself, so one that says
+    much that no other says, or nothing, gains nothing by it.
     """
     scores = {}
     for name, said in answers.items():
         others = [a for other, a in answers.items() if other != name]
-        scores[name] = _f1(said, [_majority([a[i] for a in others]) for i in range(len(said))])
+        scores[name] = _f1(said, [frozenset().union(*(a[i] for a in others)) for i in range(len(said))])
     return scores
 
 
@@ -111,13 +111,6 @@ def choose(scores: Mapping[str, float], most: int) -> Choice:
     whole = sum(above.values())
     share = {name: value / whole if whole > 0 else 1 / len(best) for name, value in above.items()}
     return Choice(ranked, {name: weight for name, weight in share.items() if weight > 0})
-
-
-def _majority(answers: Sequence[Answer]) -> Answer:
-    """What more than half of those say that say anything."""
-    speaking = [a for a in answers if a]
-    counts = Counter(mention for answer in speaking for mention in answer)
-    return frozenset(mention for mention, count in counts.items() if 2 * count > len(speaking))
 
 
 def _f1(said: Sequence[Answer], gold: Sequence[Answer]) -> float:
