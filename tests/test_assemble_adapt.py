@@ -104,6 +104,15 @@ def test_members_are_given_their_experts_and_no_document_is_lost(place: Environm
     assert [d.id for d in documents] == ["1", "2"]
 
 
+def test_what_experts_say_too_often_is_taken_back(place: Environment, keep: Any) -> None:
+    keep("people", "person", texts=("Ann flew to Oslo.",))
+    settings, _, found = adapt(asked(), place, TEXTS)
+    assert found is not None
+    [member] = settings.members
+    assert member.bias == found.bias["domain"]
+    assert member.bias["location"] > member.bias["person"], "this one says person of anything"
+
+
 def test_two_views_of_one_mind_are_one_member(place: Environment, keep: Any) -> None:
     keep("people", "person", texts=("Ann flew to Oslo.",))
     settings, _, _ = adapt(asked(), place, TEXTS)

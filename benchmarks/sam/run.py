@@ -132,18 +132,21 @@ def _systems(
     with closing(Models(settings, place(), Watch())) as models:
         views = models.sums(member, [*shipped, *unified], sums)
         for name in ("domain", "sampled"):
-            yield name, {name: sums[name]}, expert_alone(views[name], labels, member.template, "en")
+            alone = expert_alone(views[name], labels, member.template, "en", bias=chosen.bias[name])
+            yield name, {name: sums[name]}, alone
         for name, vote in (("sam", "union"), ("sam by vote", "soft")):
             both = {n: sums[n] for n in ("domain", "sampled")}
-            yield name, both, _together({n: views[n] for n in both}, labels, vote, settings)
+            yield name, both, _together({n: views[n] for n in both}, labels, vote, settings, chosen)
         for name in list(sums)[2:]:
             said = "unified" if name == UNIFIED else name
             yield said, {said: sums[name]}, expert_alone(views[name], labels, member.template, "en")
 
 
-def _together(models: Mapping[str, LanguageModel], labels: LabelSet, vote: str, settings: Settings) -> LocalExtractor:
+def _together(
+    models: Mapping[str, LanguageModel], labels: LabelSet, vote: str, settings: Settings, chosen: Selection
+) -> LocalExtractor:
     shape = template("ner-1")
-    members = [Member(name, model, shape, shape) for name, model in models.items()]
+    members = [Member(name, model, shape, shape, bias=chosen.bias[name]) for name, model in models.items()]
     threshold = settings.classification.threshold if vote == "union" else Settings().classification.threshold
     rules = Rules(VOTES[vote], threshold, None, 0.5, Shown(0))
     return LocalExtractor(Pipeline(members, labels, None, rules), LocalMapper(1), "en", {})

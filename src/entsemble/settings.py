@@ -34,6 +34,7 @@ class MemberSettings(_Frozen):
     weight: float = Field(default=1.0, gt=0)
     template: str = "ner-1"
     experts: dict[str, FiniteFloat] | Literal["domain", "sampled"] = {}
+    bias: dict[str, FiniteFloat] = {}
     context: int = Field(default=4096, ge=256)
     gpu_layers: int = 0
     base_url: str | None = None

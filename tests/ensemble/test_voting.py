@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.ensemble.voting import VOTES, Ballot, majority, soft, union, vote_named, weighted
+from entsemble.ensemble.voting import VOTES, Ballot, corrected, habit, majority, soft, union, vote_named, weighted
 from entsemble.errors import UnknownNameError
 
 LABELS = ("PER", "LOC", "none")
@@ -70,6 +70,28 @@ def test_a_union_believes_the_surest_of_those_that_proposed() -> None:
     assert certain.score == 0
 
 
+def logs(*shares: float) -> dict[str, float]:
+    return {x: math.log(s) if s else -math.inf for x, s in zip(LABELS, shares, strict=True)}
+
+
+def test_a_bias_moves_labels_and_leaves_none_alone() -> None:
+    found = corrected(logs(0.6, 0.2, 0.2), {"LOC": math.log(6)})
+    assert {x: math.exp(v) for x, v in found.items()} == pytest.approx({"PER": 0.8 / 3, "LOC": 1.6 / 3, "none": 0.2})
+    assert corrected(logs(0.6, 0.2, 0.2), {}) == pytest.approx(logs(0.6, 0.2, 0.2))
+    assert corrected(logs(0, 0, 1), {"PER": 1.0})["none"] == 0.0
+    assert corrected(logs(1, 0, 0), {"LOC": 1.0})["PER"] == pytest.approx(0.0)
+
+
+def test_a_habit_is_undone() -> None:
+    """Always twice as much for PER, whatever it is: then the one about which it is less so is LOC."""
+    beliefs = [logs(0.6, 0.3, 0.1)] * 19 + [logs(0.45, 0.45, 0.1)]
+    bias = habit(beliefs)
+    assert bias["LOC"] > bias["PER"]
+    assert max(corrected(beliefs[-1], bias).items(), key=lambda x: x[1])[0] == "LOC"
+    assert habit(beliefs[:1])["LOC"] < bias["LOC"], "few beliefs correct little"
+    assert habit([]) == {}
+
+
 def test_who_is_sure_outweighs_two_who_are_not() -> None:
     ballots = [
         ballot("a", 0.51, 0.49 - 1e-9, 1e-9),
@@ -96,6 +118,12 @@ SHARES = st.lists(st.integers(1, 50), min_size=3, max_size=3).map(lambda x: [i /
 BALLOTS = st.lists(st.tuples(SHARES, st.booleans(), st.integers(1, 5)), min_size=1, max_size=4).map(
     lambda each: [ballot(f"m{i}", *s, proposed=p, weight=w) for i, (s, p, w) in enumerate(each)]
 )
+
+
+@given(st.lists(SHARES, min_size=1, max_size=5), SHARES)
+def test_a_corrected_belief_is_a_distribution(seen: Any, asked: Any) -> None:
+    found = corrected(logs(*asked), habit([logs(*s) for s in seen]))
+    assert sum(map(math.exp, found.values())) == pytest.approx(1, abs=1e-6)
 
 
 @given(BALLOTS, st.sampled_from(sorted(VOTES)))

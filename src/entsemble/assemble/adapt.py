@@ -22,7 +22,7 @@ from entsemble.ensemble.document import Extracted, Failed
 from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
 from entsemble.ensemble.retrieve import Shown
-from entsemble.ensemble.voting import VOTES
+from entsemble.ensemble.voting import VOTES, Ballot, Verdict, Vote, habit
 from entsemble.errors import ConfigError, DataError, PromptTooLongError
 from entsemble.evaluation.bootstrap import interval
 from entsemble.evaluation.counts import Counts
@@ -61,6 +61,7 @@ class Selection:
         texts, sample: sentences of the target that were compared, and tried on.
         far: expert -> why its training texts could not be compared.
         broken: expert -> why it could not take part at all.
+        bias: `domain` and `sampled` -> what corrects the labels of that sum of experts; see `voting.habit`.
         unknown: labels asked for that none of them was trained on.
     """
 
@@ -72,6 +73,7 @@ class Selection:
     sample: int
     far: Mapping[str, str]
     broken: Mapping[str, str]
+    bias: Mapping[str, Mapping[str, float]]
     unknown: tuple[str, ...]
 
 
@@ -119,7 +121,8 @@ def adapt(
         if not isinstance(member.experts, str):
             resolved.append(member)
             continue
-        given = member.model_copy(update={"experts": weights[member.experts]})
+        told = {"experts": weights[member.experts], "bias": member.bias or dict(found.bias[member.experts])}
+        given = member.model_copy(update=told)
         twin = next((other for other in resolved if _alike(given, other)), None)
         if twin is None:
             resolved.append(given)
@@ -166,17 +169,21 @@ def select_experts(
         drawn_from = known or sentences
         sample = draw.sample(drawn_from, min(asked.sample, len(drawn_from)))
         answers = _answers(assembly.models, member, experts, labels, sample, watch)
-    scores = agreement_with_gold(answers, [_answer(d) for d in sample]) if known else agreement_with_others(answers)
+        gold = [_answer(d) for d in sample]
+        scores = agreement_with_gold(answers, gold) if known else agreement_with_others(answers)
+        chosen = {view: _chosen(of, answers, asked.most) for view, of in (("domain", domain), ("sampled", scores))}
+        bias = _habits(assembly.models, member, experts, labels, sample, chosen)
     trained_on = {label for e in experts for label in e.card.labels}
     return Selection(
         experts=tuple(experts),
-        domain=_chosen(domain, answers, asked.most),
-        sampled=_chosen(scores, answers, asked.most),
+        domain=chosen["domain"],
+        sampled=chosen["sampled"],
         labelled=bool(known),
         texts=len(sentences),
         sample=len(sample),
         far=far,
         broken=broken,
+        bias=bias,
         unknown=tuple(x.name for x in labels if not {x.name, x.readable} & trained_on),
     )
 
@@ -249,10 +256,18 @@ def _kept(store: ExpertStore, name: str) -> Expert | DataError:
         return error
 
 
-def expert_alone(model: LanguageModel, labels: LabelSet, shape: str, language: str) -> LocalExtractor:
+def expert_alone(
+    model: LanguageModel,
+    labels: LabelSet,
+    shape: str,
+    language: str,
+    *,
+    bias: Mapping[str, float] | None = None,
+    vote: Vote = VOTES["union"],
+) -> LocalExtractor:
     """One model, asked without demonstrations, as experts are trained to be."""
-    member = Member("expert", model, template(shape), template(ZERO_SHOT))
-    pipeline = Pipeline([member], labels, None, Rules(VOTES["union"], _SURE, None, 0.5, Shown(0)))
+    member = Member("expert", model, template(shape), template(ZERO_SHOT), bias=bias or {})
+    pipeline = Pipeline([member], labels, None, Rules(vote, _SURE, None, 0.5, Shown(0)))
     return LocalExtractor(pipeline, LocalMapper(1), language, {})
 
 
@@ -329,6 +344,29 @@ def _answers(
 
 def _each(experts: Sequence[Expert]) -> dict[str, dict[str, float]]:
     return {e.card.name: {e.card.name: 1.0} for e in experts}
+
+
+def _habits(
+    models: Models,
+    member: MemberSettings,
+    experts: Sequence[Expert],
+    labels: LabelSet,
+    sample: Sequence[Document],
+    chosen: Mapping[str, Choice],
+) -> dict[str, dict[str, float]]:
+    """What each sum of experts says too often, seen on what it finds in the sample."""
+    found = {}
+    for view, model in models.sums(member, experts, {view: choice.weights for view, choice in chosen.items()}).items():
+        beliefs: list[Mapping[str, float]] = []
+
+        def watched(ballots: Sequence[Ballot], beliefs: list[Mapping[str, float]] = beliefs) -> Verdict:
+            beliefs.extend(b.log_probabilities for b in ballots if b.exact)
+            return VOTES["union"](ballots)
+
+        extractor = expert_alone(model, labels, member.template, models.settings.language, vote=watched)
+        list(extractor.extract(map(unannotated, sample)))
+        found[view] = habit(beliefs)
+    return found
 
 
 def _answer(document: Document) -> Answer:

@@ -198,7 +198,8 @@ class Assembly:
             told["encoder"] = self.encoder().fingerprint
             told["tagger"] = pipeline.pool.tagger.name if pipeline.pool.similarity == "span" else ""
         for m in pipeline.members:
-            told[f"member {m.name}"] = [m.model.fingerprint, astuple(m.template), astuple(m.zero_shot), m.weight]
+            shape = [astuple(m.template), astuple(m.zero_shot), m.weight, sorted(m.bias.items())]
+            told[f"member {m.name}"] = [m.model.fingerprint, *shape]
         return {name: hashlib.sha256(json.dumps(value).encode()).hexdigest() for name, value in told.items()}
 
     def _rules(self) -> Rules:
@@ -222,7 +223,7 @@ class Assembly:
     def _member(self, member: MemberSettings) -> Member:
         name = member.name or parse_model(member.model).name
         model = self.models.language_model(member)
-        return Member(name, model, template(member.template), template(ZERO_SHOT), member.weight)
+        return Member(name, model, template(member.template), template(ZERO_SHOT), member.weight, member.bias)
 
 
 def _on_actor(settings: Settings) -> LocalExtractor:

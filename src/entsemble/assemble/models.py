@@ -118,7 +118,12 @@ class Models:
             experts: that stand in the sums.
             wanted: name of a sum -> expert -> weight; of no expert, the model as it is.
         """
-        model = self._closing(self._local(parse_model(member.model), member, experts, slots=2))
+        key = ("sums", _key(member), *(e.card.name for e in experts))
+        if key not in self._loaded:
+            self._loaded[key] = self._closing(self._local(parse_model(member.model), member, experts, slots=2))
+        model = self._loaded[key]
+        if not isinstance(model, (LlamaCppModel, TransformersModel)):
+            raise TypeError(f"{member.model} takes no experts")
         return {name: self._cached(_view(model, name, experts, given)) for name, given in wanted.items()}
 
     def base(self, member: MemberSettings) -> str:

@@ -50,6 +50,7 @@ def selection_json(selection: Selection) -> dict[str, Any]:
     return {
         "domain": {"scores": dict(selection.domain.scores), "weights": dict(selection.domain.weights)},
         "sampled": {"scores": dict(selection.sampled.scores), "weights": dict(selection.sampled.weights)},
+        "bias": {view: dict(bias) for view, bias in selection.bias.items()},
         "labelled": selection.labelled,
         "texts": selection.texts,
         "sample": selection.sample,

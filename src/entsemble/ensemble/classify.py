@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from entsemble.ensemble.member import Candidate, Member
-from entsemble.ensemble.voting import Ballot
+from entsemble.ensemble.voting import Ballot, corrected
 from entsemble.prompting.render import listing, type_answer, typing_question
 from entsemble.prompting.template import Template
 from entsemble.types import NONE_LABEL, LabelSet, Usage
@@ -88,8 +88,12 @@ def _ballots_of(
             continue
         with member.asked() as model:
             [choice] = model.choose([so_far], answers)
-        so_far += answers[choice.best]
         cost += choice.usage
         beliefs = dict(zip(names, choice.log_probabilities, strict=True))
+        best = choice.best
+        if member.bias:
+            beliefs = corrected(beliefs, member.bias)
+            best = max(range(len(names)), key=lambda i: beliefs[names[i]])
+        so_far += answers[best]
         ballots.append(Ballot(member.name, beliefs, choice.exact, member.name in candidate.members, member.weight))
     return ballots, cost

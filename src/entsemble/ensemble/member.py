@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from entsemble.errors import MemberDownError, ModelError, PromptTooLongError
 from entsemble.prompting.template import Template
@@ -21,6 +21,7 @@ class Member:
         template: the prompt shape of stages 2 to 4.
         zero_shot: the prompt shape of pre-extraction.
         weight: what its vote counts in a weighted vote.
+        bias: label -> what is added to its log-probability, before the labels are compared; see `voting.corrected`.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Member:
     template: Template
     zero_shot: Template
     weight: float = 1.0
+    bias: Mapping[str, float] = field(default_factory=dict)
 
     @contextmanager
     def asked(self) -> Iterator[LanguageModel]:

@@ -13,6 +13,12 @@ from dataclasses import dataclass
 from entsemble.errors import UnknownNameError
 from entsemble.types import NONE_LABEL
 
+_FEW = 8
+"""Candidates that count half against what is seen in more."""
+
+_LEAST = 1e-4
+"""A share below this says no more than this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
@@ -95,21 +101,46 @@ def union(ballots: Sequence[Ballot]) -> Verdict:
     of the winner among the labels.
     """
     own = [b for b in ballots if b.proposed] or list(ballots)
-    shares = [_among_entities(b) for b in own]
+    shares = [among_labels(b.log_probabilities) for b in own]
     best = max(shares, key=lambda share: max(share.values()))
     label = max(best, key=best.__getitem__)
     return Verdict(label, best[label], label, tuple(ballots))
 
 
-def _among_entities(ballot: Ballot) -> dict[str, float]:
-    """How a member's belief is shared out among the labels, were it sure of an entity."""
-    logs = {label: value for label, value in ballot.log_probabilities.items() if label != NONE_LABEL}
+def among_labels(log_probabilities: Mapping[str, float]) -> dict[str, float]:
+    """How a belief is shared out among the labels, were it sure of an entity."""
+    logs = {label: value for label, value in log_probabilities.items() if label != NONE_LABEL}
     top = max(logs.values())
     if top == -math.inf:  # it names its choice only, and that is none
         return dict.fromkeys(logs, 0.0)
     weights = {label: math.exp(value - top) for label, value in logs.items()}
     whole = sum(weights.values())
     return {label: weight / whole for label, weight in weights.items()}
+
+
+def corrected(log_probabilities: Mapping[str, float], bias: Mapping[str, float]) -> dict[str, float]:
+    """A belief with a bias added to its labels; how likely it finds `none` stays as it is."""
+    none = math.exp(log_probabilities[NONE_LABEL])
+    shares = among_labels({x: v + bias.get(x, 0.0) for x, v in log_probabilities.items()})
+    logs = {x: math.log(share * (1 - none)) if share * (1 - none) > 0 else -math.inf for x, share in shares.items()}
+    return {x: logs.get(x, v) for x, v in log_probabilities.items()}
+
+
+def habit(beliefs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The bias that undoes what a member says of anything, whatever it is asked about.
+
+    The mean logarithm of each label's share, taken back (batch calibration, Zhou et al., 2023, arXiv 2309.17249): an
+    expert says the labels that it was trained on too often. Few beliefs correct little.
+
+    Args:
+        beliefs: log-probabilities, each about another candidate.
+    """
+    if not beliefs:
+        return {}
+    shares = [among_labels(belief) for belief in beliefs]
+    trust = len(shares) / (len(shares) + _FEW)
+    mean = {x: sum(math.log(max(s[x], _LEAST)) for s in shares) / len(shares) for x in shares[0]}
+    return {x: round(-trust * value, 4) for x, value in mean.items()}
 
 
 def _averaged(ballots: Sequence[Ballot], share: Sequence[float]) -> Verdict:

@@ -1,0 +1,62 @@
+"""How fast one expert answers by itself, without demonstrations.
+
+    python -m benchmarks.throughput.expert [--sentences 200] [--expert encyclopedia]
+
+On sentences of CoNLL-2003 (valid.txt, drawn with seed 0), through the ensemble that users have. The model is loaded and
+one sentence is answered before the clock starts. The result is written to `results/expert.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from pathlib import Path
+
+from benchmarks.common import corpora, machine, revision
+from entsemble.assemble import Assembly, unannotated
+from entsemble.assemble.ensemble import annotated
+from entsemble.ensemble.document import Extracted
+from entsemble.settings import CacheSettings, MemberSettings, Settings, environment
+from entsemble.types import total
+
+RESULT = Path(__file__).parent / "results" / "expert.json"
+
+
+def main() -> None:
+    """Measure, and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--sentences", type=int, default=200)
+    parser.add_argument("--expert", default="encyclopedia")
+    given = parser.parse_args()
+    found = [d for d in annotated(corpora() / "conll2003-4col/valid.txt", "en", "it is timed") if d.text.strip()]
+    first, *sentences = map(unannotated, random.Random(0).sample(found, given.sentences + 1))
+    settings = Settings(
+        labels={"person": "", "organisation": "", "location": "", "miscellaneous": ""},
+        members=(MemberSettings(model="smollm2-135m", experts={given.expert: 1.0}),),
+        cache=CacheSettings(replies=False),
+    )
+    with Assembly(settings, environment()) as assembly:
+        extractor = assembly.extractor()
+        list(extractor.extract([first]))
+        began = time.perf_counter()
+        results = [r for r in extractor.extract(sentences) if isinstance(r, Extracted)]
+        seconds = time.perf_counter() - began
+    usage = total(u for r in results for *_, u in r.costs)
+    result = {
+        "command": f"python -m benchmarks.throughput.expert --sentences {given.sentences} --expert {given.expert}",
+        "commit": revision(),
+        "machine": machine(),
+        "sentences": len(results),
+        "words": sum(len(d.text.split()) for d in sentences) / len(sentences),
+        "seconds_a_sentence": seconds / len(results),
+        "prompt_tokens_evaluated_a_sentence": usage.evaluated_tokens / len(results),
+        "generated_tokens_a_sentence": usage.generated_tokens / len(results),
+    }
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
