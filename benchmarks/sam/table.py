@@ -36,7 +36,8 @@ def _section(name: str) -> Table | None:
         return sanity()
     tables = {"sam:systems": systems, "sam:unified": against_unified}
     found = {t.name: _results(t.name) for t in TARGETS}
-    whole = {name: ran for name, ran in found.items() if ran.keys() >= set(SYSTEMS)}
+    needed = set(SYSTEMS) if name == "sam:unified" else set(SYSTEMS) - {"unified"}
+    whole = {target: ran for target, ran in found.items() if ran.keys() >= needed}
     return tables[name](whole) if name in tables and whole else None
 
 
@@ -47,18 +48,16 @@ def _results(target: str) -> dict[str, dict[str, Any]]:
 
 def systems(found: dict[str, dict[str, dict[str, Any]]]) -> Table:
     """A row a target: typed F1 and that of the spans alone, for each system."""
-    head = ["target", "sentences", *(TOLD.get(s, s) for s in SYSTEMS), "best single expert"]
+    ran_everywhere = [s for s in SYSTEMS if all(s in ran for ran in found.values())]
+    head = ["target", "sentences", *(TOLD.get(s, s) for s in ran_everywhere)]
     rows = [head, ["---"] * len(head)]
     for target, ran in found.items():
-        single = [told for name, told in ran.items() if name.startswith("expert ")]
-        best = max(single, key=lambda told: float(told["f1"]), default=None)
-        last = "" if best is None else f"{_cell(best)} {best['system'].removeprefix('expert ')}"
-        rows.append([target, str(ran["sam"]["sentences"]), *(_cell(ran[s]) for s in SYSTEMS), last])
+        rows.append([target, str(ran["sam"]["sentences"]), *(_cell(ran[s]) for s in ran_everywhere)])
     means = [
         " / ".join(f"{sum(ran[s][key] for ran in found.values()) / len(found):.3f}" for key in ("f1", "spans_f1"))
-        for s in SYSTEMS
+        for s in ran_everywhere
     ]
-    return [*rows, ["mean", "", *means, ""]]
+    return [*rows, ["mean", "", *means]]
 
 
 def against_unified(found: dict[str, dict[str, dict[str, Any]]]) -> Table:
