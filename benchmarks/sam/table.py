@@ -1,10 +1,10 @@
-"""Turns the committed results into the tables of docs/benchmarks.md.
+"""Turns the committed results into the tables of README.md and docs/benchmarks.md.
 
     python -m benchmarks.sam.table [--check]
 
 Three tables, between `<!-- sam:systems:begin -->` and its end, `<!-- sam:unified:begin -->` and its end, and
 `<!-- sam:sanity:begin -->` and its end.
-`--check` changes nothing and fails where the page does not say what the results say; the tests run it.
+`--check` changes nothing and fails where a page does not say what the results say; the tests run it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ def main() -> None:
     """Write the tables, or check them."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
-    filled([ROOT / "docs" / "benchmarks.md"], _section, "benchmarks.sam.table", parser.parse_args().check)
+    filled(
+        [ROOT / "README.md", ROOT / "docs" / "benchmarks.md"],
+        _section,
+        "benchmarks.sam.table",
+        parser.parse_args().check,
+    )
 
 
 def _section(name: str) -> Table | None:
@@ -49,15 +54,16 @@ def _results(target: str) -> dict[str, dict[str, Any]]:
 def systems(found: dict[str, dict[str, dict[str, Any]]]) -> Table:
     """A row a target: typed F1 and that of the spans alone, for each system."""
     ran_everywhere = [s for s in SYSTEMS if all(s in ran for ran in found.values())]
-    head = ["target", "sentences", *(TOLD.get(s, s) for s in ran_everywhere)]
+    head = ["target", "sentences", *(TOLD.get(s, s) for s in ran_everywhere), "SaM's F1, 95 % interval"]
     rows = [head, ["---"] * len(head)]
     for target, ran in found.items():
-        rows.append([target, str(ran["sam"]["sentences"]), *(_cell(ran[s]) for s in ran_everywhere)])
+        ends = _with_interval(_counts(ran["sam"]))[1]
+        rows.append([target, str(ran["sam"]["sentences"]), *(_cell(ran[s]) for s in ran_everywhere), ends])
     means = [
         " / ".join(f"{sum(ran[s][key] for ran in found.values()) / len(found):.3f}" for key in ("f1", "spans_f1"))
         for s in ran_everywhere
     ]
-    return [*rows, ["mean", "", *means]]
+    return [*rows, ["mean", "", *means, ""]]
 
 
 def against_unified(found: dict[str, dict[str, dict[str, Any]]]) -> Table:

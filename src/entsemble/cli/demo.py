@@ -47,7 +47,8 @@ def _shown(text: str, asked: Settings, shown: Display, heading: str = "") -> Non
     if isinstance(result, Failed):
         raise result.error
     console = Console(highlight=False)
-    console.print(heading)
+    if heading:
+        console.print(heading)
     show(result, console)
     click.echo(summary.line(), err=True)
 
