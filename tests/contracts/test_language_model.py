@@ -60,7 +60,10 @@ def served(path: Path) -> Iterator[LanguageModel]:
 EMBEDDED = [pytest.param(name, marks=pytest.mark.models) for name in ("smollm2-135m", "gemma-3-270m")]
 
 
-MORE = [pytest.param(name, marks=pytest.mark.models) for name in ("openai", "transformers")]
+MORE = [
+    pytest.param("openai", marks=pytest.mark.models),
+    pytest.param("transformers", marks=[pytest.mark.models, pytest.mark.soak]),  # a tiny one has tests of its own
+]
 
 
 @pytest.fixture(scope="module", params=["scripted", *EMBEDDED, *MORE])
