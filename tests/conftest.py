@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -214,6 +215,21 @@ def expert_card() -> Callable[[str], Card]:
     return _told
 
 
+@pytest.fixture(scope="session")
+def corpus() -> Callable[[str], Path]:
+    """Finds a file of the development corpora, or `.`, their folder; skips the test where there is none."""
+    place = Path(os.environ.get("ENTSEMBLE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+    def find(path: str) -> Path:
+        if not place.is_dir():
+            pytest.skip("no corpora: set ENTSEMBLE_DATA to their folder")
+        if not (place / path).exists():
+            pytest.skip(f"the corpora hold no {path}")
+        return place / path
+
+    return find
+
+
 @pytest.fixture
 def adapter_folder(tmp_path: Path) -> Callable[[int], Path]:
     """Makes PEFT folders, each of another expert."""
@@ -226,21 +242,21 @@ def adapter_folder(tmp_path: Path) -> Callable[[int], Path]:
     return make
 
 
-@pytest.fixture
-def tiny_llama() -> Callable[[], Any]:
-    """Makes a random Llama of two layers, the same each time."""
+@pytest.fixture(scope="session")
+def tiny_llama() -> Callable[..., Any]:
+    """Makes a random Llama of two layers, the same each time, but for what its configuration is told."""
     transformers = pytest.importorskip("transformers", reason="needs the extra 'experts'")
 
-    def make() -> Any:
+    def make(**told: Any) -> Any:
         transformers.set_seed(0)
-        config = transformers.LlamaConfig(
-            vocab_size=128,
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-        )
-        return transformers.LlamaForCausalLM(config)
+        usual = {
+            "vocab_size": 128,
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+        }
+        return transformers.LlamaForCausalLM(transformers.LlamaConfig(**{**usual, **told}))
 
     return make

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -23,21 +23,13 @@ from typing import Any
 from benchmarks.common import corpora, machine, revision
 from benchmarks.sam.unified import CROSSNER, UNIFIED, place
 from entsemble.assemble import Selection, expert_store, select_experts
-from entsemble.assemble.adapt import expert_alone
+from entsemble.assemble.adapt import counts_of, expert_alone, experts_together
 from entsemble.assemble.ensemble import annotated, unannotated
 from entsemble.assemble.models import Models, Watch
-from entsemble.ensemble.document import Extracted
-from entsemble.ensemble.member import Member
-from entsemble.ensemble.pipeline import Pipeline, Rules
-from entsemble.ensemble.retrieve import Shown
 from entsemble.ensemble.voting import VOTES
-from entsemble.evaluation.matching import exact, spans_only
 from entsemble.experts.store import Expert
 from entsemble.extractor import LocalExtractor
 from entsemble.prompting.labels import label_set
-from entsemble.prompting.template import template
-from entsemble.protocols import LanguageModel
-from entsemble.running.local import LocalMapper
 from entsemble.settings import Settings, load
 from entsemble.types import Document, LabelSet
 
@@ -136,29 +128,24 @@ def _systems(
             yield name, {name: sums[name]}, alone
         for name, vote in (("sam", "union"), ("sam by vote", "soft")):
             both = {n: sums[n] for n in ("domain", "sampled")}
-            yield name, both, _together({n: views[n] for n in both}, labels, vote, settings, chosen)
+            threshold = settings.classification.threshold if vote == "union" else Settings().classification.threshold
+            together = experts_together(
+                {n: (views[n], chosen.bias[n]) for n in both},
+                labels,
+                member.template,
+                "en",
+                vote=VOTES[vote],
+                threshold=threshold,
+            )
+            yield name, both, together
         for name in list(sums)[2:]:
             said = "unified" if name == UNIFIED else name
             yield said, {said: sums[name]}, expert_alone(views[name], labels, member.template, "en")
 
 
-def _together(
-    models: Mapping[str, LanguageModel], labels: LabelSet, vote: str, settings: Settings, chosen: Selection
-) -> LocalExtractor:
-    shape = template("ner-1")
-    members = [Member(name, model, shape, shape, bias=chosen.bias[name]) for name, model in models.items()]
-    threshold = settings.classification.threshold if vote == "union" else Settings().classification.threshold
-    rules = Rules(VOTES[vote], threshold, None, 0.5, Shown(0))
-    return LocalExtractor(Pipeline(members, labels, None, rules), LocalMapper(1), "en", {})
-
-
 def scored(extractor: LocalExtractor, gold: Sequence[Document]) -> dict[str, Any]:
     """Scores with the counts of each sentence; one that could not be done counts as nothing found."""
-    answers = [
-        r.document.mentions if isinstance(r, Extracted) else () for r in extractor.extract(map(unannotated, gold))
-    ]
-    typed = [exact(d.mentions, said).micro for d, said in zip(gold, answers, strict=True)]
-    spans = [spans_only(d.mentions, said) for d, said in zip(gold, answers, strict=True)]
+    typed, spans = counts_of(extractor, gold)
     return {
         "sentences": len(gold),
         "f1": sum(typed[1:], typed[0]).f1,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +43,7 @@ def change(seed: int) -> Adapter:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., Any]) -> Path:
     """A model folder with a tokenizer of single bytes."""
     import tokenizers
     import transformers
@@ -51,18 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     raw = tokenizers.Tokenizer(tokenizers.models.BPE(letters, []))
     raw.decoder = tokenizers.decoders.Fuse()
     transformers.PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>").save_pretrained(place)
-    transformers.set_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=130,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        bos_token_id=128,
-        eos_token_id=129,
-    )
-    transformers.LlamaForCausalLM(config).save_pretrained(place)
+    tiny_llama(vocab_size=130, bos_token_id=128, eos_token_id=129).save_pretrained(place)
     return place
 
 

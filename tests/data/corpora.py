@@ -1,31 +1,6 @@
-"""Where the development corpora lie, and what each file holds. Figures only: no sentence is ever copied here."""
+"""What each file of the development corpora holds. Figures only: no sentence is ever copied here."""
 
 from __future__ import annotations
-
-import os
-from pathlib import Path
-
-import pytest
-
-_BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-
-
-def folder() -> Path | None:
-    """The folder of corpora: `ENTSEMBLE_DATA`, or the one beside the project, if there is any."""
-    named = os.environ.get("ENTSEMBLE_DATA")
-    place = Path(named) if named else _BESIDE
-    return place if place.is_dir() else None
-
-
-def corpus(path: str) -> Path:
-    """The corpus file at `path`; skips the test where there is none."""
-    place = folder()
-    if place is None:
-        pytest.skip("no corpora: set ENTSEMBLE_DATA to their folder")
-    if not (place / path).exists():
-        pytest.skip(f"the corpora hold no {path}")
-    return place / path
-
 
 COUNTS = {
     "crossner/ai/train.txt": (100, 532),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from entsemble.data.formats import read, write
 from entsemble.data.windows import window_documents
 from entsemble.errors import DataError
 
-from .corpora import COUNTS, corpus, folder
+from .corpora import COUNTS
+
+Corpus = Callable[[str], Path]
 
 pytestmark = pytest.mark.corpora
 
@@ -21,7 +24,7 @@ _SAMPLE = 300
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_counts_and_round_trip(path: str, tmp_path: Path) -> None:
+def test_counts_and_round_trip(path: str, tmp_path: Path, corpus: Corpus) -> None:
     documents = list(read(corpus(path)))
     assert (len(documents), sum(len(d.mentions) for d in documents)) == COUNTS[path]
     write(documents, tmp_path / "all.jsonl")
@@ -37,16 +40,14 @@ def test_counts_and_round_trip(path: str, tmp_path: Path) -> None:
     assert sum(len(p.mentions) for p in parts) == sum(len(d.mentions) for d in documents[:_SAMPLE])
 
 
-def test_every_data_file_is_counted() -> None:
-    place = folder()
-    if place is None:
-        pytest.skip("no corpora: set ENTSEMBLE_DATA to their folder")
+def test_every_data_file_is_counted(corpus: Corpus) -> None:
+    place = corpus(".")
     words = ("README", "LICENSE", "NOTE", "hand-damaged")
     files = {p.relative_to(place).as_posix() for p in place.rglob("*") if p.is_file()}
     assert {f for f in files if not any(w in f for w in words)} <= set(COUNTS)
 
 
-def test_the_damaged_line_is_named() -> None:
+def test_the_damaged_line_is_named(corpus: Corpus) -> None:
     with pytest.raises(DataError, match=r"hand-damaged\.bio:7: this line has 1 column where 2"):
         list(read(corpus("mit-movie/variants/trivia10k13test.hand-damaged.bio")))
 
@@ -58,24 +59,24 @@ def test_the_damaged_line_is_named() -> None:
         ("mit-movie/engtest.bio", "mit-movie/variants/engtest.token-first-tab.txt"),
     ],
 )
-def test_twins_read_the_same(one: str, other: str) -> None:
+def test_twins_read_the_same(one: str, other: str, corpus: Corpus) -> None:
     first, second = ([(d.text, d.mentions) for d in read(corpus(path))] for path in (one, other))
     assert first == second
 
 
-def test_meddocan_parts_and_byte_order_marks() -> None:
+def test_meddocan_parts_and_byte_order_marks(corpus: Corpus) -> None:
     documents = list(read(corpus("es-meddocan-deid/meddocan-brat.tar.gz")))
     parts = [d.id.split("/")[1] for d in documents]
     assert {p: parts.count(p) for p in parts} == {"train": 500, "dev": 250, "test": 250}
     assert sum(d.text.startswith("\ufeff") for d in documents) == 32
 
 
-def test_presidio_keeps_its_templates() -> None:
+def test_presidio_keeps_its_templates(corpus: Corpus) -> None:
     assert all("template_id" in d.meta for d in read(corpus("pii-presidio-synth/synth_dataset_v2.json")))
 
 
 @pytest.mark.parametrize("path", ["scierc-flat/dev.txt", "wikigold/wikigold.conll.txt"])
-def test_document_marks_before_and_after_are_numbered_from_one(path: str) -> None:
+def test_document_marks_before_and_after_are_numbered_from_one(path: str, corpus: Corpus) -> None:
     numbers = [d.meta["document"] for d in read(corpus(path))]
     assert numbers[0] == 1
     assert sorted(set(numbers)) == list(range(1, numbers[-1] + 1))

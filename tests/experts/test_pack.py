@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.common import ROOT
 from pack.build import PLAN, parts
 
 from entsemble import _toml
@@ -19,7 +18,6 @@ from entsemble.settings import environment
 
 PLANNED = _toml.loads(PLAN.read_text(encoding="utf-8"))
 OPEN = ("CC-BY-", "CC-BY-SA-", "MIT")
-CORPORA = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture
@@ -61,10 +59,9 @@ def test_a_fresh_install_shows_them(command: Callable[..., Any], tmp_path: Path,
 
 
 @pytest.mark.corpora
-@pytest.mark.skipif(not CORPORA.is_dir(), reason="needs the corpora")
 @pytest.mark.parametrize("name", PLANNED)
-def test_what_is_held_back_is_not_learnt(name: str) -> None:
-    found = parts(name, CORPORA)
+def test_what_is_held_back_is_not_learnt(name: str, corpus: Callable[[str], Path]) -> None:
+    found = parts(name, corpus("."))
     learnt, held = ({d.text for p in found for d in getattr(p, side)} for side in ("learnt", "held_back"))
     assert not learnt & held
     assert sum(len(p.learnt) for p in found) >= 250
@@ -72,11 +69,12 @@ def test_what_is_held_back_is_not_learnt(name: str) -> None:
 
 
 @pytest.mark.corpora
-@pytest.mark.skipif(not CORPORA.is_dir(), reason="needs the corpora")
-def test_personal_data_is_split_by_its_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_personal_data_is_split_by_its_templates(
+    monkeypatch: pytest.MonkeyPatch, corpus: Callable[[str], Path]
+) -> None:
     from pack import build
 
     monkeypatch.setattr(build, "_readable", lambda d, _: d)
-    [part] = parts("privacy", CORPORA)
+    [part] = parts("privacy", corpus("."))
     learnt, held = ({d.meta["template_id"] for d in side} for side in (part.learnt, part.held_back))
     assert not learnt & held

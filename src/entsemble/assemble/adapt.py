@@ -266,16 +266,30 @@ def expert_alone(
     vote: Vote = VOTES["union"],
 ) -> LocalExtractor:
     """One model, asked without demonstrations, as experts are trained to be."""
-    member = Member("expert", model, template(shape), template(ZERO_SHOT), bias=bias or {})
-    pipeline = Pipeline([member], labels, None, Rules(vote, _SURE, None, 0.5, Shown(0)))
+    return experts_together({"expert": (model, bias or {})}, labels, shape, language, vote=vote)
+
+
+def experts_together(
+    models: Mapping[str, tuple[LanguageModel, Mapping[str, float]]],
+    labels: LabelSet,
+    shape: str,
+    language: str,
+    *,
+    vote: Vote = VOTES["union"],
+    threshold: float = _SURE,
+) -> LocalExtractor:
+    """Several models and what corrects the labels of each, asked without demonstrations."""
+    asked, first = template(shape), template(ZERO_SHOT)
+    members = [Member(name, model, asked, first, bias=bias) for name, (model, bias) in models.items()]
+    pipeline = Pipeline(members, labels, None, Rules(vote, threshold, None, 0.5, Shown(0)))
     return LocalExtractor(pipeline, LocalMapper(1), language, {})
 
 
-def score_of(extractor: LocalExtractor, gold: Sequence[Document], named: str) -> Score:
-    """How well an ensemble does on annotated sentences; one that is too long for it counts as nothing found.
+def counts_of(extractor: LocalExtractor, gold: Sequence[Document]) -> tuple[list[Counts], list[Counts]]:
+    """What is right of each annotated sentence, with labels and without; one that is too long: nothing is found.
 
     Raises:
-        ModelError: it does not answer.
+        ModelError: a model does not answer.
     """
     answers = []
     for result in extractor.extract(map(unannotated, gold)):
@@ -283,7 +297,12 @@ def score_of(extractor: LocalExtractor, gold: Sequence[Document], named: str) ->
             raise result.error
         answers.append(result.document.mentions if isinstance(result, Extracted) else ())
     typed = [exact(d.mentions, said).micro for d, said in zip(gold, answers, strict=True)]
-    spans = [spans_only(d.mentions, said) for d, said in zip(gold, answers, strict=True)]
+    return typed, [spans_only(d.mentions, said) for d, said in zip(gold, answers, strict=True)]
+
+
+def score_of(extractor: LocalExtractor, gold: Sequence[Document], named: str) -> Score:
+    """How well an ensemble does on annotated sentences; see `counts_of`."""
+    typed, spans = counts_of(extractor, gold)
     low, high = interval(typed)
     return Score(
         data=named,

@@ -42,7 +42,7 @@ def check_base(folder: Path, base: str, environment: Environment) -> None:
         return  # a folder or a file of another machine
     file = local_path(source, environment.cache) if isinstance(source, ModelCard) else source
     if isinstance(file, Path) and file.is_file():
-        fitting({module: (f.a, f.b) for module, f in adapter.load(folder).factors.items()}, file)
+        fitting(adapter.load(folder).pairs, file)
 
 
 def adapter_file(expert: Expert, base: Path, fingerprint: str, environment: Environment) -> Path:
@@ -63,12 +63,12 @@ def adapter_file(expert: Expert, base: Path, fingerprint: str, environment: Envi
     file = folder / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.gguf"
     if file.exists():
         return file
-    factors = adapter.load(expert.folder).factors
+    pairs = adapter.load(expert.folder).pairs
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as work:
             made = Path(work) / "adapter.gguf"
-            write_lora({module: (f.a, f.b) for module, f in factors.items()}, base, made)
+            write_lora(pairs, base, made)
             made.replace(file)
     except OSError as error:
         raise DataError(f"{expert.card.name} cannot be converted here ({error.strerror})", folder) from error

@@ -1,4 +1,4 @@
-"""Experts: where they are kept, and how one is trained."""
+"""How an expert is trained: from annotated files to a card in the store."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def _engine(adapted: Adapter, base: Path, place: Path) -> LlamaCppModel | Transf
         adapter.save(adapted, place)
         return TransformersModel("base", base, fingerprint="", adapters={"expert": place})
     file = place / "adapter.gguf"
-    write_lora({module: (f.a, f.b) for module, f in adapted.factors.items()}, base, file)
+    write_lora(adapted.pairs, base, file)
     return LlamaCppModel("base", base, fingerprint="", engine=Engine(adapters={"expert": file}))
 
 

@@ -20,7 +20,7 @@ from entsemble.backends.http_client import Traffic
 from entsemble.backends.llamacpp import Engine, LlamaCppModel
 from entsemble.backends.openai_http import OpenAIModel
 from entsemble.backends.pull import OnProgress, pull, silent
-from entsemble.backends.registry import ModelSpec, ServerModel, parse_model
+from entsemble.backends.registry import ModelSource, ModelSpec, ServerModel, parse_model
 from entsemble.backends.transformers_peft import TransformersModel
 from entsemble.errors import ConfigError, EntsembleError
 from entsemble.experts import adapter
@@ -56,7 +56,7 @@ class Watch:
 
 
 class Models:
-    """The models of a run. Use it in a `with` statement.
+    """The models of a run, until it is closed: `contextlib.closing` sees to that.
 
     Args:
         settings: what the user asked for.
@@ -68,6 +68,7 @@ class Models:
         self.settings, self.environment, self.watch = settings, environment, watch
         self._open = ExitStack()
         self._loaded: dict[tuple[object, ...], LanguageModel] = {}
+        self._files: dict[object, tuple[Path, str]] = {}
         self._encoder: Encoder | None = None
         self._cache: ReplyCache | None = None
 
@@ -152,8 +153,13 @@ class Models:
         return self._encoder
 
     def local_file(self, spec: ModelSpec) -> tuple[Path, str]:
-        """The model's file, pulled where it is not there yet, and what identifies its content."""
-        source, where = spec.source, self.environment
+        """The model's file, pulled where it is not there yet, and what identifies its content, which is read once."""
+        if spec.source not in self._files:
+            self._files[spec.source] = self._found(spec.source)
+        return self._files[spec.source]
+
+    def _found(self, source: ModelSource) -> tuple[Path, str]:
+        where = self.environment
         if isinstance(source, ModelCard):
             path = pull(
                 source, where.cache, progress=self.watch.pull, endpoint=where.hub_endpoint, token=where.hub_token
@@ -180,7 +186,7 @@ class Models:
 
     def _local(self, spec: ModelSpec, member: MemberSettings, experts: Sequence[Expert], slots: int) -> InProcess:
         path, fingerprint = self.local_file(spec)
-        base = base_sha256(spec.source) if isinstance(spec.source, ModelCard) else fingerprint
+        base = self.base(member)
         for expert in experts:
             if expert.card.base_sha256 != base:
                 raise ConfigError(

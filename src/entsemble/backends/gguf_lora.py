@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,13 +34,9 @@ def write_lora(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path, target:
         ModelUnavailableError: an architecture whose adapters we cannot convert.
         MissingExtraError: the package `gguf` is not installed.
     """
-    try:
-        import gguf
-    except ImportError as error:
-        raise MissingExtraError("gguf", "embedded", "converting an adapter") from error
-    header = read_header(base)
+    gguf, header = _gguf(), read_header(base)
     name = _architecture(header)
-    tensors = fitting(factors, base)
+    tensors = _fitting(factors, base, header)
     heads = {
         "q_proj": _number(header.metadata[f"{name}.attention.head_count"][1]),
         "k_proj": _number(header.metadata[f"{name}.attention.head_count_kv"][1]),
@@ -67,12 +64,20 @@ def fitting(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path) -> dict[st
         ModelUnavailableError: an architecture whose adapters we cannot convert.
         MissingExtraError: the package `gguf` is not installed.
     """
-    try:
-        import gguf
-    except ImportError as error:
-        raise MissingExtraError("gguf", "embedded", "converting an adapter") from error
-    header = read_header(base)
-    name = _architecture(header)
+    return _fitting(factors, base, read_header(base))
+
+
+def convertible(base: Path) -> str:
+    """The architecture of the model in `base`.
+
+    Raises:
+        ModelUnavailableError: one whose adapters we cannot convert.
+    """
+    return _architecture(read_header(base))
+
+
+def _fitting(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path, header: Header) -> dict[str, str]:
+    gguf, name = _gguf(), _architecture(header)
     number = {v: k for k, v in gguf.MODEL_ARCH_NAMES.items()}[name]
     names = gguf.get_tensor_name_map(number, _number(header.metadata[f"{name}.block_count"][1]))
     shapes = {t.name: t.shape for t in header.tensors}
@@ -86,13 +91,12 @@ def fitting(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path) -> dict[st
     return found
 
 
-def convertible(base: Path) -> str:
-    """The architecture of the model in `base`.
-
-    Raises:
-        ModelUnavailableError: one whose adapters we cannot convert.
-    """
-    return _architecture(read_header(base))
+def _gguf() -> Any:  # noqa: ANN401 - untyped library
+    try:
+        import gguf
+    except ImportError as error:
+        raise MissingExtraError("gguf", "embedded", "converting an adapter") from error
+    return gguf
 
 
 def _architecture(header: Header) -> str:

@@ -25,7 +25,7 @@ from typing import Any
 
 import httpx
 
-from entsemble.backends.trie import TokenTrie
+from entsemble.backends.trie import TokenTrie, Tries
 from entsemble.errors import BadReplyError, MissingExtraError, ModelUnavailableError, PromptTooLongError
 from entsemble.prompting.parse import before_loop
 from entsemble.types import Choice, Reply, Usage
@@ -37,9 +37,6 @@ _FLOOR = 1e-30
 """Stands for a probability that the engine rounds to zero, so that its logarithm stays a number."""
 
 _TOO_LONG = "exceed_context_size_error"
-
-_ANCHOR = "="
-"""Options are tokenised behind this, since some vocabularies treat the start of a text in a way of their own."""
 
 
 @dataclass(slots=True)
@@ -152,7 +149,7 @@ class LlamaCppModel:
         self._slots = _Slots(engine.slots)
         self._turns = threading.Semaphore(engine.parallel)
         self._http = httpx.Client(base_url=self._server.listening_address, timeout=60, trust_env=False)
-        self._tries: dict[tuple[str, ...], TokenTrie] = {}
+        self._tries = Tries(self.tokenize)
         self._scales = dict.fromkeys(engine.adapters, 0.0)
         self._owner = True
 
@@ -198,10 +195,8 @@ class LlamaCppModel:
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
         """See `LanguageModel.choose`. One evaluation for each branching of the options' token trie."""
-        key = tuple(options)
-        if key not in self._tries:
-            self._tries[key] = TokenTrie([self._option_tokens(option) for option in options])
-        return [self._choose_one(prompt, self._tries[key]) for prompt in prompts]
+        trie = self._tries.of(options)
+        return [self._choose_one(prompt, trie) for prompt in prompts]
 
     def close(self) -> None:
         """Stop the engine and free its memory, unless another model's engine it is."""
@@ -213,12 +208,6 @@ class LlamaCppModel:
         """Token ids of `text`, nothing added in front."""
         answer = self._http.post("/tokenize", json={"content": text, "add_special": False}).json()
         return [int(t) for t in answer["tokens"]]
-
-    def _option_tokens(self, option: str) -> tuple[int, ...]:
-        anchor, whole = self.tokenize(_ANCHOR), self.tokenize(_ANCHOR + option)
-        if whole[: len(anchor)] != anchor:
-            return tuple(self.tokenize(option))
-        return tuple(whole[len(anchor) :])
 
     def _choose_one(self, prompt: str, trie: TokenTrie) -> Choice:
         usages: list[Usage] = []

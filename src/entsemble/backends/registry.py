@@ -20,18 +20,21 @@ class ServerModel:
     model: str
 
 
+ModelSource = ModelCard | HubSource | Path | ServerModel
+"""A card of the catalogue, a file on the hub, a local GGUF file or folder of transformers, or a server's model."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model as the user named it.
 
     Attributes:
         name: short, for reports; two models of an ensemble may need telling apart.
-        source: a card of the catalogue, a file on the hub, a local GGUF file or folder of transformers, or a server's
-            model.
+        source: where it comes from.
     """
 
     name: str
-    source: ModelCard | HubSource | Path | ServerModel
+    source: ModelSource
 
 
 def parse_model(text: str) -> ModelSpec:

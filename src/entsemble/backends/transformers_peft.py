@@ -18,15 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from entsemble.backends.transformers_base import load_base
-from entsemble.backends.trie import TokenTrie
+from entsemble.backends.trie import TokenTrie, Tries
 from entsemble.errors import DataError, MissingExtraError, ModelUnavailableError, PromptTooLongError
 from entsemble.prompting.parse import before_loop
 from entsemble.types import Choice, Reply, Usage
 
 _FLOOR = math.log(1e-30)
-
-_ANCHOR = "="
-"""Options are tokenised behind this, since some vocabularies treat the start of a text in a way of their own."""
 
 
 @dataclass(slots=True)
@@ -86,7 +83,7 @@ class TransformersModel:
         self.fingerprint = f"transformers:{fingerprint}:{context}:{model.device.type}:{versions}"
         self._shared = _Shared(_with_adapters(model, adapters or {}).eval())
         self._adapter = ""
-        self._tries: dict[tuple[str, ...], TokenTrie] = {}
+        self._tries = Tries(lambda text: self._tokenize(text)[0])
 
     def adapted(self, name: str, fingerprint: str, weights: Mapping[str, float]) -> TransformersModel:
         """The same model with a weighted sum of its adapters applied; the weights are loaded once.
@@ -122,10 +119,8 @@ class TransformersModel:
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
         """See `LanguageModel.choose`. One evaluation for each branching of the options' token trie."""
-        key = tuple(options)
-        if key not in self._tries:
-            self._tries[key] = TokenTrie([self._option_tokens(option) for option in options])
-        return [self._choose_one(prompt, self._tries[key]) for prompt in prompts]
+        trie = self._tries.of(options)
+        return [self._choose_one(prompt, trie) for prompt in prompts]
 
     def close(self) -> None:
         """Forget the model; its memory goes with the last view of it."""
@@ -193,10 +188,6 @@ class TransformersModel:
                 f"use fewer shots, shorter sentences, or a larger `context`"
             )
         return ids
-
-    def _option_tokens(self, option: str) -> tuple[int, ...]:
-        anchor, whole = self._tokenize(_ANCHOR)[0], self._tokenize(_ANCHOR + option)[0]
-        return tuple(whole[len(anchor) :] if whole[: len(anchor)] == anchor else self._tokenize(option)[0])
 
     @contextmanager
     def _working(self) -> Iterator[None]:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+Tokenize = Callable[[str], Sequence[int]]
+"""Text -> its token ids, nothing added in front."""
+
 Siblings = Callable[[tuple[int, ...], tuple[int, ...]], Mapping[int, float]]
 """(tokens so far, tokens that may follow) -> log-probability of each, normalised among them."""
+
+_ANCHOR = "="
+"""Options are tokenised behind this, since some vocabularies treat the start of a text in a way of their own."""
 
 
 class TokenTrie:
@@ -48,3 +54,22 @@ class TokenTrie:
                     scores[member] += told.get(token, floor)
                 branches.append(((*path, token), group))
         return tuple(scores)
+
+
+class Tries:
+    """The trie of each set of options that was asked for, made once."""
+
+    def __init__(self, tokenize: Tokenize) -> None:
+        self._tokenize = tokenize
+        self._made: dict[tuple[str, ...], TokenTrie] = {}
+
+    def of(self, options: Sequence[str]) -> TokenTrie:
+        """The options as they follow a prompt."""
+        key = tuple(options)
+        if key not in self._made:
+            self._made[key] = TokenTrie([self._tokens(option) for option in key])
+        return self._made[key]
+
+    def _tokens(self, option: str) -> tuple[int, ...]:
+        anchor, whole = tuple(self._tokenize(_ANCHOR)), tuple(self._tokenize(_ANCHOR + option))
+        return whole[len(anchor) :] if whole[: len(anchor)] == anchor else tuple(self._tokenize(option))

@@ -67,6 +67,11 @@ class Adapter:
     root_scaled: bool = False
     base: str = ""
 
+    @property
+    def pairs(self) -> dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+        """The factors as a backend takes them: module -> (a [rank, inputs], b [outputs, rank])."""
+        return {module: (f.a, f.b) for module, f in self.factors.items()}
+
 
 def load(folder: Path, shown: Path | None = None) -> Adapter:
     """The adapter in a PEFT folder.
