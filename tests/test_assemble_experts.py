@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from entsemble.assemble import Brief, TrainingData, expert_store, train_expert
-from entsemble.errors import ConfigError, DataError
+from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.experts import adapter
 from entsemble.experts.training import Progress, Training
 from entsemble.settings import Environment, environment
@@ -47,6 +47,10 @@ class TestBadInput:
         expert_store(place).add(adapter_folder(), expert_card("one"))
         with pytest.raises(ConfigError, match="already"):
             train_expert(Brief("one", (TrainingData(data),)), place)
+
+    def test_a_start_that_is_not_there(self, data: Path, place: Environment) -> None:
+        with pytest.raises(UnknownNameError, match="none"):
+            train_expert(Brief("one", (TrainingData(data),), start="none"), place)
 
     def test_no_mention(self, tmp_path: Path, place: Environment) -> None:
         path = tmp_path / "plain.txt"

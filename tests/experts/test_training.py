@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ import pytest
 
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts import adapter
+from entsemble.experts.adapter import Adapter
 from entsemble.experts.examples import Piece
-from entsemble.experts.training import STATE, Progress, Trained, Training, _tokens, train
+from entsemble.experts.training import STATE, Progress, Trained, Training, _tokens, adapter_of, train, tunable
 
 pytest.importorskip("torch", reason="needs the extra 'experts'")
 pytest.importorskip("peft", reason="needs the extra 'experts'")
 
 Train = Callable[..., Trained]
+Base = Callable[[], Any]
 HOW = Training(rank=2, alpha=4, epochs=3, learning_rate=3e-2, batch=4, save_seconds=0)
 
 
@@ -32,8 +35,8 @@ def examples(epoch: int) -> Sequence[Sequence[Piece]]:
 
 @pytest.fixture
 def trained(tiny_llama: Callable[[], Any]) -> Train:
-    def run(folder: Path, how: Training = HOW, **more: Any) -> Trained:
-        return train(tiny_llama(), tokenize, examples, how, folder, base="tiny", **more)
+    def run(folder: Path, how: Training = HOW, start: Adapter | None = None, **more: Any) -> Trained:
+        return train(tunable(tiny_llama(), how, start), tokenize, examples, how, folder, base="tiny", **more)
 
     return run
 
@@ -139,3 +142,27 @@ def test_a_damaged_checkpoint_is_said(tmp_path: Path, trained: Train) -> None:
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(DataError, match="delete the folder"):
         trained(tmp_path / "t", Training(rank=2, epochs=1, batch=4))
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_it_begins_with_what_another_learnt(rank: int, tmp_path: Path, trained: Train, tiny_llama: Base) -> None:
+    start = adapter.load(trained(tmp_path / "first").folder)
+    how = replace(HOW, rank=rank, alpha=5, epochs=1)
+    begun = adapter_of(tunable(tiny_llama(), how, start), "tiny").factors
+    for module, f in start.factors.items():
+        assert begun[module].b @ begun[module].a == pytest.approx(f.b @ f.a, abs=1e-6)
+    losses: list[float] = []
+    for begin in (start, None):
+        told: list[Progress] = []
+        trained(tmp_path / str(begin is None), how, begin, told=told.append)
+        losses.append(told[0].loss)
+    assert losses[0] < losses[1], "before it learnt anything of its own"
+
+
+def test_a_start_that_does_not_fit(tmp_path: Path, trained: Train, tiny_llama: Base) -> None:
+    start = adapter.load(trained(tmp_path / "first").folder)
+    with pytest.raises(ConfigError, match="rank of at least 2"):
+        tunable(tiny_llama(), replace(HOW, rank=1), start)
+    part = Adapter(dict(list(start.factors.items())[1:]))
+    with pytest.raises(ConfigError, match="on 14 modules cannot start from an expert of rank 2 on 13"):
+        tunable(tiny_llama(), HOW, part)

@@ -172,7 +172,8 @@ def select_experts(
         gold = [_answer(d) for d in sample]
         scores = agreement_with_gold(answers, gold) if known else agreement_with_others(answers)
         chosen = {view: _chosen(of, answers, asked.most) for view, of in (("domain", domain), ("sampled", scores))}
-        bias = _habits(assembly.models, member, experts, labels, sample, chosen)
+        sums = {view: choice.weights for view, choice in chosen.items()}
+        bias = habits(assembly.models, member, experts, labels, sample, sums)
     trained_on = {label for e in experts for label in e.card.labels}
     return Selection(
         experts=tuple(experts),
@@ -220,7 +221,7 @@ def evaluate_experts(
 def candidates(models: Models, member: MemberSettings) -> tuple[list[Expert], dict[str, str]]:
     """The experts that a member may choose from: those of its model and prompt shape.
 
-    Those that were merged from others stand back, unless they are named.
+    Those that were merged from others, and those that others started from, stand back, unless they are named.
 
     Returns:
         The experts, and why others, which nobody named, cannot take part.
@@ -240,7 +241,8 @@ def candidates(models: Models, member: MemberSettings) -> tuple[list[Expert], di
     fitting = [e for e in found if e.card.base_sha256 == base and e.card.template == member.template]
     if strange := [e.card.name for e in found if e not in fitting and named]:
         raise ConfigError(f"{strange[0]} is no expert for {member.model} with the prompt shape {member.template}")
-    chosen = [e for e in fitting if named or e.card.recipe is None]
+    begun = {e.card.start.expert for e in fitting if e.card.start}
+    chosen = [e for e in fitting if named or (e.card.recipe is None and e.card.name not in begun)]
     if not chosen:
         raise ConfigError(
             f"no experts of {member.model}: train one with `entsemble experts train`, or give a --pool of annotated "
@@ -365,17 +367,26 @@ def _each(experts: Sequence[Expert]) -> dict[str, dict[str, float]]:
     return {e.card.name: {e.card.name: 1.0} for e in experts}
 
 
-def _habits(
+def habits(
     models: Models,
     member: MemberSettings,
     experts: Sequence[Expert],
     labels: LabelSet,
     sample: Sequence[Document],
-    chosen: Mapping[str, Choice],
+    sums: Mapping[str, Mapping[str, float]],
 ) -> dict[str, dict[str, float]]:
-    """What each sum of experts says too often, seen on what it finds in the sample."""
+    """What corrects the labels of each sum of experts, seen on what it finds in the sample; see `voting.habit`.
+
+    Args:
+        models: of the run.
+        member: whose model it is.
+        experts: that stand in the sums.
+        labels: asked for.
+        sample: sentences, whose mentions are not looked at.
+        sums: name of a sum -> expert -> weight.
+    """
     found = {}
-    for view, model in models.sums(member, experts, {view: choice.weights for view, choice in chosen.items()}).items():
+    for view, model in models.sums(member, experts, sums).items():
         beliefs: list[Mapping[str, float]] = []
 
         def watched(ballots: Sequence[Ballot], beliefs: list[Mapping[str, float]] = beliefs) -> Verdict:

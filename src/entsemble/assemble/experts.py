@@ -27,11 +27,11 @@ from entsemble.backends.transformers_peft import TransformersModel
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts import adapter
 from entsemble.experts.adapter import Adapter
-from entsemble.experts.card import NAME, NAME_RULE, Card, DomainVectors, Score, Source
+from entsemble.experts.card import NAME, NAME_RULE, Card, DomainVectors, Score, Source, Start
 from entsemble.experts.examples import WORDINGS, Asking, Piece, example, vocabulary
 from entsemble.experts.selection import centres
 from entsemble.experts.store import Expert, ExpertStore
-from entsemble.experts.training import Progress, Training, adapter_of, train
+from entsemble.experts.training import Progress, Training, adapter_of, train, tunable
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
 from entsemble.settings import Environment, MemberSettings, Settings
@@ -74,6 +74,7 @@ class Brief:
         limit: training sentences at most, drawn with the seed.
         how: settings of the training.
         asking: how sentences are asked.
+        start: the name of an expert of the same base whose training this one goes on from.
         replace: take the place of an expert of that name.
     """
 
@@ -86,6 +87,7 @@ class Brief:
     limit: int | None = None
     how: Training = field(default_factory=Training)
     asking: Asking = field(default_factory=Asking)
+    start: str | None = None
     replace: bool = False
 
 
@@ -98,13 +100,15 @@ def train_expert(
     """Train an expert and keep it. The same brief again goes on with a training that was stopped.
 
     Raises:
-        ConfigError: a name that is taken, or a base that cannot be trained.
+        ConfigError: a name that is taken, a base that cannot be trained, or a start that does not fit.
         DataError: the data cannot be read, or holds no mention.
         MissingExtraError: the extra `experts` is not installed.
         ModelError: the base cannot be had.
+        UnknownNameError: there is no such expert to start from.
     """
     store = expert_store(environment)
     _check(brief, store)
+    start = store.get(brief.start) if brief.start is not None else None
     parts = [_sentences(d.path) for d in brief.data]
     learnt, dev = _split(parts, brief)
     with Assembly(Settings(), environment, watch) as assembly:
@@ -113,10 +117,14 @@ def train_expert(
             convertible(path)
         encoder = assembly.encoder()  # what can go wrong goes wrong before hours of training
         published = assembly.models.base(MemberSettings(model=brief.base))
-        folder = environment.cache / "training" / _key(brief, published, learnt, dev)
+        if start is not None and (start.card.base_sha256, start.card.template) != (published, TEMPLATE):
+            raise ConfigError(
+                f"{start.card.name} cannot be started from: it changes {start.card.base}, not {brief.base}"
+            )
+        folder = environment.cache / "training" / _key(brief, published, learnt, dev, start)
         model, tokenize = load_base(path)
         made = train(
-            model,
+            tunable(model, brief.how, None if start is None else adapter.load(start.folder)),
             tokenize,
             lambda epoch: _examples(learnt, brief, epoch),
             brief.how,
@@ -133,20 +141,23 @@ def train_expert(
             rows=tuple(tuple(round(float(x), 5) for x in row) for row in rows),
             sentences=counts,
         )
+    known = set(start.card.labels) if start else set()
+    own = [_source(d, part) for d, part in zip(brief.data, parts, strict=True)]
     card = Card(
         name=brief.name,
         domain=brief.domain,
         base=brief.base,
         base_sha256=published,
         template=TEMPLATE,
-        labels=tuple(sorted({m.label for d, _ in learnt for m in d.mentions})),
-        sources=tuple(_source(d, part) for d, part in zip(brief.data, parts, strict=True)),
+        labels=tuple(sorted({m.label for d, _ in learnt for m in d.mentions} | known)),
+        sources=_sources(own, start),
         licence=brief.licence,
         vectors=vectors,
         scores=(measured,),
         seed=brief.how.seed,
         training={**_numbers(asdict(brief.how)), "best epoch": made.epoch + 1, "loss": made.loss},
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
+        start=None if start is None else Start(expert=start.card.name, sha256=start.card.files[adapter.WEIGHTS]),
     )
     kept = store.add(made.folder, card, replace=brief.replace)
     shutil.rmtree(folder, ignore_errors=True)
@@ -227,11 +238,12 @@ def _examples(learnt: Sequence[Learnt], brief: Brief, epoch: int) -> list[tuple[
     ]
 
 
-def _key(brief: Brief, base: str, learnt: Sequence[Learnt], dev: Sequence[Document]) -> str:
+def _key(brief: Brief, base: str, learnt: Sequence[Learnt], dev: Sequence[Document], start: Expert | None) -> str:
     """All that shapes a training but its name."""
     shape, words = asdict(template(TEMPLATE)), WORDINGS.read_text("utf-8")
     data = _content([d for d, _ in learnt]), [own for _, own in learnt], _content(dev)
-    told = [base, asdict(brief.how), asdict(brief.asking), shape, words, data]
+    begun = [] if start is None else [start.card.files[adapter.WEIGHTS]]
+    told = [base, asdict(brief.how), asdict(brief.asking), shape, words, data, *begun]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
 
 
@@ -249,6 +261,12 @@ def _source(data: TrainingData, documents: Sequence[Document]) -> Source:
         attribution=data.attribution,
         sha256=_content(documents),
     )
+
+
+def _sources(own: Sequence[Source], start: Expert | None) -> tuple[Source, ...]:
+    """All data that is in an expert: its own, and what it did not read again of that it started from."""
+    read = {source.sha256 for source in own}
+    return (*own, *(source for source in (start.card.sources if start else ()) if source.sha256 not in read))
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, float]:

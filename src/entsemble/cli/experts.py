@@ -103,6 +103,7 @@ def show(name: str) -> None:
             ("F1", f"{s.f1:.3f} ({s.f1_ci95[0]:.3f} to {s.f1_ci95[1]:.3f}) on {s.data}, {s.sentences:,}")
             for s in c.scores
         ),
+        ("started from", c.start.expert if c.start else ""),
         *(("merged from", f"{p.expert} x {p.weight:.3f}") for p in (c.recipe.parts if c.recipe else ())),
         ("seed", str(c.seed)),
         *((key, value) for key, value in sorted(c.versions.items())),
@@ -260,6 +261,7 @@ def evaluate_each(gold: Path, as_json: bool, **shared: Any) -> None:  # noqa: AN
     "--dev", type=click.Path(path_type=Path), help="Choose the best epoch by this; a part of DATA if not given."
 )
 @click.option("--limit", type=click.IntRange(1), help="Only this many sentences, drawn with the seed.")
+@click.option("--start", metavar="NAME", help="An expert of that base to go on from, of no higher rank.")
 @click.option("--epochs", type=click.IntRange(1), default=1, show_default=True, help="Times that a sentence is seen.")
 @click.option("--rank", type=click.IntRange(1), default=8, show_default=True, help="Of the adapter.")
 @click.option("--learning-rate", type=float, default=3e-3, show_default=True, help="At its highest.")
@@ -278,7 +280,7 @@ def train(**given: Any) -> None:  # noqa: ANN401 - made into a Brief at once
         seed=given["seed"],
     )
     data = tuple(TrainingData(path, given["licence"], given["attribution"]) for path in given["data"])
-    asked = {key: given[key] for key in ("name", "base", "domain", "licence", "dev", "limit")}
+    asked = {key: given[key] for key in ("name", "base", "domain", "licence", "dev", "limit", "start")}
     with display(quiet=given["quiet"]) as shown:
 
         def told(progress: Progress) -> None:

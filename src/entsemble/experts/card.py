@@ -69,6 +69,13 @@ class DomainVectors(_Frozen):
     sentences: tuple[int, ...]
 
 
+class Start(_Frozen):
+    """The expert whose training another went on from; `sha256` is of its weights."""
+
+    expert: str
+    sha256: str
+
+
 class Part(_Frozen):
     """An expert within a recipe; `sha256` is of its weights, so that a recipe names one content."""
 
@@ -97,14 +104,15 @@ class Card(_Frozen):
         base_sha256: of that model's weights as published, before any conversion; of its address, where only that is
             known.
         template: the prompt shape that it was trained on.
-        labels: that it was trained on.
-        sources: its data; empty for an expert that somebody brought without saying.
+        labels: that it was trained on, or the one that it started from.
+        sources: its data, and that of the expert it started from; empty for one that somebody brought without saying.
         licence: its own.
         vectors: of its domain.
         scores: what it was measured at.
         seed: of its training.
         training: settings of the training, as numbers.
         versions: of what trained it.
+        start: what its training went on from, if not from the base as it is.
         recipe: of a merged expert.
         files: name -> SHA-256, of the files beside the card.
     """
@@ -123,6 +131,7 @@ class Card(_Frozen):
     seed: int = 0
     training: dict[str, float] = {}
     versions: dict[str, str] = {}
+    start: Start | None = None
     recipe: Recipe | None = None
     files: dict[str, str] = {}
 

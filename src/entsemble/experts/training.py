@@ -104,32 +104,16 @@ class Trained:
     epoch: int
 
 
-def train(
-    model: Any,  # noqa: ANN401 - a transformers model
-    tokenize: Tokenize,
-    examples: Callable[[int], Sequence[Sequence[Piece]]],
-    how: Training,
-    folder: Path,
-    *,
-    base: str,
-    evaluate: Callable[[Any], float] | None = None,
-    told: Callable[[Progress], None] = lambda _: None,
-) -> Trained:
-    """Train, or go on with a training of the same settings that was stopped.
+def tunable(model: Any, how: Training, start: Adapter | None = None) -> Any:  # noqa: ANN401 - untyped libraries
+    """A model with an adapter to be trained.
 
     Args:
         model: a causal language model of transformers, as loaded; it is changed.
-        tokenize: see `Tokenize`.
-        examples: epoch -> all sentences as pieces, in any order; asked again for the same epoch, the same.
         how: settings.
-        folder: kept between runs: checkpoints, and the adapter in `best`.
-        base: what the adapter's configuration calls its base.
-        evaluate: scores the model as it is, after each epoch; the best is kept. Without it, the last.
-        told: about each step.
+        start: the change to begin with, instead of none, of the same modules and no higher rank.
 
     Raises:
-        ConfigError: `folder` holds a training with other settings, or another process is training there.
-        DataError: what `folder` holds cannot be read, or no more can be written there.
+        ConfigError: `start` does not fit.
         MissingExtraError: torch or PEFT is not installed.
     """
     try:
@@ -142,6 +126,38 @@ def train(
         r=how.rank, lora_alpha=how.alpha, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM"
     )
     tuned = get_peft_model(model, lora)
+    if start is not None:
+        _begin_with(tuned, start)
+    return tuned
+
+
+def train(
+    tuned: Any,  # noqa: ANN401 - a PEFT model
+    tokenize: Tokenize,
+    examples: Callable[[int], Sequence[Sequence[Piece]]],
+    how: Training,
+    folder: Path,
+    *,
+    base: str,
+    evaluate: Callable[[Any], float] | None = None,
+    told: Callable[[Progress], None] = lambda _: None,
+) -> Trained:
+    """Train, or go on with a training of the same settings that was stopped.
+
+    Args:
+        tuned: of `tunable`; it is changed.
+        tokenize: see `Tokenize`.
+        examples: epoch -> all sentences as pieces, in any order; asked again for the same epoch, the same.
+        how: settings.
+        folder: kept between runs: checkpoints, and the adapter in `best`.
+        base: what the adapter's configuration calls its base.
+        evaluate: scores the model as it is, after each epoch; the best is kept. Without it, the last.
+        told: about each step.
+
+    Raises:
+        ConfigError: `folder` holds a training with other settings, or another process is training there.
+        DataError: what `folder` holds cannot be read, or no more can be written there.
+    """
     with _alone(folder):
         return _run(_State(tuned, how, folder, base), tokenize, examples, evaluate, told)
 
@@ -270,6 +286,34 @@ class _State:
         self.step, self.epoch, self.score, self.losses = told["step"], told["epoch"], told["score"], told["losses"]
 
 
+def _begin_with(model: Any, start: Adapter) -> None:  # noqa: ANN401 - untyped libraries
+    """Write a change into a PEFT model's one adapter; ranks that it does not need stay as they are, without effect."""
+    import torch
+
+    (config,) = model.peft_config.values()
+    scale = config.lora_alpha / config.r
+    learnt = {_module(name): p for name, p in model.named_parameters() if ".lora_A." in name}
+    if learnt.keys() != start.factors.keys() or max(f.rank for f in start.factors.values()) > config.r:
+        rank = max((f.rank for f in start.factors.values()), default=0)
+        raise ConfigError(
+            f"a training of rank {config.r} on {len(learnt)} modules cannot start from an expert of rank {rank} on "
+            f"{len(start.factors)}; give a rank of at least {rank}, and an expert that changes all linear layers"
+        )
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if ".lora_A." in name:
+                a = start.factors[_module(name)].a
+                parameter[: len(a)] = torch.from_numpy(a)
+            elif ".lora_B." in name:
+                b = start.factors[_module(name)].b
+                parameter[:, : b.shape[1]] = torch.from_numpy(b / scale)
+
+
+def _module(parameter: str) -> str:
+    """The module of the base that a factor of PEFT's belongs to."""
+    return parameter.removeprefix("base_model.model.").partition(".lora_")[0]
+
+
 def adapter_of(model: Any, base: str) -> Adapter:  # noqa: ANN401 - untyped library
     """What a PEFT model with one adapter changes, on the CPU."""
     from peft import get_peft_model_state_dict
@@ -281,8 +325,9 @@ def adapter_of(model: Any, base: str) -> Adapter:  # noqa: ANN401 - untyped libr
     for name, a in tensors.items():
         if ".lora_A." in name:
             b = tensors[name.replace(".lora_A.", ".lora_B.")]
-            module = name.removeprefix("base_model.model.").partition(".lora_A.")[0]
-            factors[module] = Factors(a=a.detach().float().cpu().numpy(), b=b.detach().float().cpu().numpy() * scale)
+            factors[_module(name)] = Factors(
+                a=a.detach().float().cpu().numpy(), b=b.detach().float().cpu().numpy() * scale
+            )
     return Adapter(factors, base=base)
 
 
