@@ -56,8 +56,8 @@ $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(DEV): $(STAMP) constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,experts,hub,parquet,ray]' \
-	  hypothesis import-linter mypy nervaluate pre-commit pytest pytest-xdist ruff seqeval
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,experts,hub,parquet,ray,serve]' \
+	  axe-playwright-python hypothesis import-linter mypy nervaluate playwright pre-commit pytest pytest-xdist ruff seqeval
 	@touch $@
 
 $(DOCS): $(DEV)

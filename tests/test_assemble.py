@@ -11,7 +11,7 @@ from entsemble.assemble.models import Models
 from entsemble.ensemble.document import Extracted
 from entsemble.ensemble.retrieve import Shown
 from entsemble.errors import ConfigError, DataError, EntsembleError, ModelUnavailableError, UnknownNameError
-from entsemble.settings import Environment, load
+from entsemble.settings import environment, load
 from entsemble.types import Document, mention_at
 
 TWO = [{"model": "smollm2-135m"}, {"model": "gemma-3-270m"}]
@@ -19,7 +19,8 @@ TWO = [{"model": "smollm2-135m"}, {"model": "gemma-3-270m"}]
 
 def assembly(tmp_path: Path, watch: Watch | None = None, **asked: Any) -> Assembly:
     settings = load(overrides={"members": TWO, **asked})
-    return Assembly(settings, Environment(cache=tmp_path / "cache", experts=tmp_path / "experts", keys={}), watch)
+    folders = {"ENTSEMBLE_CACHE": str(tmp_path / "cache"), "ENTSEMBLE_EXPERTS": str(tmp_path / "experts")}
+    return Assembly(settings, environment(folders), watch)
 
 
 @pytest.mark.usefixtures("scripted")

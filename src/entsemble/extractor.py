@@ -11,7 +11,7 @@ from typing import Protocol
 from entsemble.data.jsonl import from_json, to_json
 from entsemble.data.windows import windows
 from entsemble.ensemble.document import Extracted, Failed, extract_documents
-from entsemble.ensemble.pipeline import Pipeline
+from entsemble.ensemble.pipeline import Pipeline, Result
 from entsemble.ensemble.record import from_record, key_of, to_record
 from entsemble.errors import ModelError
 from entsemble.running.journal import Journal, resumed
@@ -58,12 +58,14 @@ class LocalExtractor:
         mapper: where sentences run.
         language: of the texts, for their sentence boundaries.
         configuration: see `Extractor`.
+        told: called after each sentence, on the thread that did it.
     """
 
     pipeline: Pipeline
     mapper: LocalMapper
     language: str
     configuration: Mapping[str, str]
+    told: Callable[[], None] = lambda: None
 
     def extract(self, documents: Iterable[Document], journal: Journal | None = None) -> Results:
         """See `Extractor.extract`."""
@@ -77,7 +79,13 @@ class LocalExtractor:
         def split(document: Document) -> list[tuple[int, str]]:
             return [(w.start, w.text) for w in windows(document, language=self.language)]
 
-        return extract_documents(documents, split, self.pipeline.run, self.mapper)
+        def run(text: str) -> Result:
+            try:
+                return self.pipeline.run(text)
+            finally:
+                self.told()
+
+        return extract_documents(documents, split, run, self.mapper)
 
 
 @dataclass(slots=True)

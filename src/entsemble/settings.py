@@ -141,10 +141,11 @@ class Settings(_Frozen):
 
 
 class Environment(_Frozen):
-    """What the environment says: where models, indexes and experts are kept, and the keys of servers."""
+    """What the environment says: where models, indexes, experts and a server's pool are kept, and keys."""
 
     cache: Path
     experts: Path
+    pool: Path
     keys: Mapping[str, str] = Field(repr=False)
     hub_endpoint: str | None = None
     hub_token: str | None = Field(default=None, repr=False)
@@ -153,18 +154,17 @@ class Environment(_Frozen):
 def environment(variables: Mapping[str, str] | None = None) -> Environment:
     """Read the environment.
 
-    `ENTSEMBLE_CACHE` is the cache folder, `ENTSEMBLE_EXPERTS` where the user's experts are. Keys are looked up by the
-    names that members give (`api_key_env`).
+    `ENTSEMBLE_CACHE` is the cache folder, `ENTSEMBLE_EXPERTS` where the user's experts are, `ENTSEMBLE_POOL` the file
+    that a server keeps its pool in. Keys are looked up by the names that members give (`api_key_env`).
     `HF_ENDPOINT` and `HF_TOKEN` mean what they mean to the hub's own tools.
     """
     given = os.environ if variables is None else variables
     cache = given.get("ENTSEMBLE_CACHE") or platformdirs.user_cache_dir("entsemble", appauthor=False)
-    experts = given.get("ENTSEMBLE_EXPERTS") or Path(
-        platformdirs.user_data_dir("entsemble", appauthor=False), "experts"
-    )
+    data = Path(platformdirs.user_data_dir("entsemble", appauthor=False))
     return Environment(
         cache=Path(cache).expanduser(),
-        experts=Path(experts).expanduser(),
+        experts=Path(given.get("ENTSEMBLE_EXPERTS") or data / "experts").expanduser(),
+        pool=Path(given.get("ENTSEMBLE_POOL") or data / "pool.jsonl").expanduser(),
         keys=dict(given),
         hub_endpoint=given.get("HF_ENDPOINT") or None,
         hub_token=given.get("HF_TOKEN") or None,

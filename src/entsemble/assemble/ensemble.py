@@ -48,17 +48,29 @@ class Assembly:
         settings: what the user asked for.
         environment: where things are kept.
         watch: told about downloads and preparations.
+        models: loaded already, for the same members; closed by whoever loaded them.
+        pool: in the place of the file that the settings name.
     """
 
-    def __init__(self, settings: Settings, environment: Environment, watch: Watch | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environment: Environment,
+        watch: Watch | None = None,
+        *,
+        models: Models | None = None,
+        pool: Sequence[Document] | None = None,
+    ) -> None:
         self.settings, self.environment, self.watch = settings, environment, watch or Watch()
-        self.models = Models(settings, environment, self.watch)
+        self.models = models or Models(settings, environment, self.watch)
+        self._own_models, self._pool = models is None, pool
 
     def __enter__(self) -> Assembly:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.models.close()
+        if self._own_models:
+            self.models.close()
 
     def extractor(self) -> LocalExtractor:
         """The ensemble as configured.
@@ -96,6 +108,8 @@ class Assembly:
             DataError: it cannot be read, or is empty.
         """
         path = self.settings.pool.path
+        if self._pool is not None:
+            return [part for d in self._pool for part in window_documents(d, language=self.settings.language)]
         if path is None:
             return []
         return annotated(path, self.settings.language, "a pool needs sentences with mentions to show")

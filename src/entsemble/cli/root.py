@@ -14,6 +14,7 @@ from entsemble.cli.extract import extract
 from entsemble.cli.models import models
 from entsemble.cli.pool import pool
 from entsemble.cli.score import score
+from entsemble.cli.serve import serve
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,5 +23,5 @@ def root() -> None:
     """Named entities with your own labels, found by several small language models on your own machine."""
 
 
-for _command in (demo, extract, evaluate, score, convert, models, pool, experts, completion):
+for _command in (demo, extract, evaluate, score, convert, models, pool, experts, serve, completion):
     root.add_command(_command)

@@ -1,0 +1,164 @@
+"""What a server works with: models, loaded once, and the pool as it is now; an ensemble for each request."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from entsemble.assemble import Assembly, Watch, adapt, expert_store
+from entsemble.assemble.models import Models
+from entsemble.data.windows import windows
+from entsemble.ensemble.document import Extracted, Failed
+from entsemble.experts.store import Expert
+from entsemble.extractor import LocalExtractor
+from entsemble.running.local import LocalMapper
+from entsemble.server.pool_file import PoolFile
+from entsemble.settings import Environment, Settings
+from entsemble.types import Document
+
+MakeSettings = Callable[[Mapping[str, Any]], Settings]
+"""What a request and the pool say, as in TOML -> settings, over those that the server was started with."""
+
+_LOADED = 2
+"""Sets of models that stay loaded: those of the pool, and those of the last choice of experts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of some documents.
+
+    Attributes:
+        documents: whose mentions are wanted; their own are not looked at.
+        labels: name -> definition; none takes the server's.
+        threshold, nested: as in the settings; `None` leaves them.
+    """
+
+    documents: tuple[Document, ...]
+    labels: Mapping[str, str]
+    threshold: float | None = None
+    nested: bool | None = None
+
+
+@dataclass(slots=True)
+class _Loaded:
+    models: Models
+    building: threading.Lock = field(default_factory=threading.Lock)
+    users: int = 0
+    used: int = 0
+
+
+class Workbench:
+    """Answers requests; any number of threads may ask.
+
+    Args:
+        settings: makes a request's settings.
+        environment: where models and experts are.
+        pool: what demonstrations come from, as soon as it holds a mention of a label that is asked for.
+    """
+
+    def __init__(self, settings: MakeSettings, environment: Environment, pool: PoolFile) -> None:
+        self._settings, self._environment, self.pool = settings, environment, pool
+        self._turn = threading.Lock()
+        self._loaded: dict[str, _Loaded] = {}
+        self._clock = 0
+
+    def close(self) -> None:
+        """Give back the models' memory."""
+        with self._turn:
+            for loaded in self._loaded.values():
+                loaded.models.close()
+            self._loaded.clear()
+
+    def labels(self) -> dict[str, str]:
+        """Those that the server was started with, then those of the pool; name -> definition."""
+        _, documents = self.pool.texts()
+        found = dict.fromkeys(sorted({m.label for d in documents for m in d.mentions}), "")
+        return found | self._settings({}).labels
+
+    def experts(self) -> list[Expert]:
+        """All that are whole."""
+        store = expert_store(self._environment)
+        return [store.get(name) for name in store.names()]
+
+    def sentences(self, document: Document) -> list[tuple[int, int]]:
+        """Start and end of each sentence, as the ensemble is shown them."""
+        return [(w.start, w.start + len(w.text)) for w in windows(document, language=self._settings({}).language)]
+
+    def warm(self) -> None:
+        """Load the models that the pool as it is now needs, so that the first request need not wait for them.
+
+        Raises:
+            EntsembleError: they cannot be had.
+        """
+        shown = self._shown(self.labels())
+        settings = self._asked(Request((), self.labels() or {"name": ""}), shown)
+        if any(isinstance(m.experts, str) for m in settings.members):
+            return  # which experts, and so which models, is the texts' to say
+        with self._ensemble(settings, shown):
+            return
+
+    @contextmanager
+    def answering(
+        self, request: Request, told: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[LocalExtractor, Iterator[Extracted | Failed]]]:
+        """What answers a request, whose `stop` ends it early, and its answers as they come.
+
+        Args:
+            request: at least one document.
+            told: called after each sentence.
+
+        Raises:
+            ConfigError: labels that cannot be asked for, or none at all.
+            EntsembleError: models that cannot be had.
+        """
+        labels = dict(request.labels) or self.labels()
+        shown = self._shown(labels)
+        settings = self._asked(replace(request, labels=labels), shown)
+        settings, documents, _ = adapt(settings, self._environment, request.documents)
+        with self._ensemble(settings, shown) as made:
+            extractor = replace(made, mapper=LocalMapper(made.mapper.workers), told=told)
+            yield extractor, extractor.extract(documents)
+
+    def _asked(self, request: Request, shown: Sequence[Document]) -> Settings:
+        return self._settings(
+            {
+                "labels": dict(request.labels),
+                "nested": request.nested,
+                "classification": {"threshold": request.threshold},
+                "pool": {"path": self.pool.path if shown else None},
+            }
+        )
+
+    def _shown(self, labels: Mapping[str, str]) -> tuple[Document, ...]:
+        """The pool with the mentions of these labels alone; empty where it has none of them."""
+        _, documents = self.pool.texts()
+        shown = tuple(replace(d, mentions=tuple(m for m in d.mentions if m.label in labels)) for d in documents)
+        return shown if any(d.mentions for d in shown) else ()
+
+    @contextmanager
+    def _ensemble(self, settings: Settings, shown: Sequence[Document]) -> Iterator[LocalExtractor]:
+        with self._models(settings) as loaded:
+            with loaded.building:  # one loads, the others find it loaded
+                made = Assembly(settings, self._environment, models=loaded.models, pool=shown).extractor()
+            yield made
+
+    @contextmanager
+    def _models(self, settings: Settings) -> Iterator[_Loaded]:
+        """The models of these members, loaded once; the longest unused are closed when nobody works with them."""
+        key = settings.model_dump_json(include={"members", "encoder", "cache", "threads", "workers"})
+        with self._turn:
+            loaded = self._loaded.setdefault(key, _Loaded(Models(settings, self._environment, Watch())))
+            loaded.users += 1
+            self._clock += 1
+            loaded.used = self._clock
+        try:
+            yield loaded
+        finally:
+            with self._turn, ExitStack() as closing:
+                loaded.users -= 1
+                idle = sorted((o.used, name) for name, o in self._loaded.items() if o.users == 0)
+                for _, name in idle[: max(0, len(self._loaded) - _LOADED)]:
+                    closing.callback(self._loaded.pop(name).models.close)

@@ -1,0 +1,315 @@
+"""The page in a real Chromium, against a server in this process."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entsemble.data.formats import read
+from entsemble.settings import environment, load
+
+pytest.importorskip("fastapi", reason="needs the extra 'serve'")
+pytest.importorskip("playwright", reason="needs playwright")
+import uvicorn
+from playwright import sync_api as playwright
+
+from entsemble.server.app import create_app
+from entsemble.server.pool_file import PoolFile
+from entsemble.server.workbench import Workbench
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
+
+TEXT = "Ann flew to Oslo. <b>Nobody</b> met Bob Lee & Ann in Bergen.\nThe rest is silence 🛶."
+WIDTHS = {"narrow": (360, 740), "wide": (1440, 900)}
+
+
+@contextmanager
+def served(folder: Path, key: str | None = None) -> Iterator[tuple[str, PoolFile]]:
+    pool = PoolFile(folder / "pool.jsonl")
+    app = create_app(Workbench(lambda said: load(overrides=dict(said)), environment(), pool), key=key)
+    place = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{place.getsockname()[1]}/", pool
+    finally:
+        server.should_exit = True
+        thread.join()
+        pool.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Opens the page of a server; fails where it says anything in the console or asks another host."""
+    contexts, said = [], []
+
+    def open_at(address: str, size: str = "wide", **more: Any) -> Any:
+        width, height = WIDTHS[size]
+        context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True, **more)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda told: said.append(told.text) if told.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda r: said.append(r.url) if not r.url.startswith((address, "data:", "blob:")) else None)
+        page.goto(address)
+        playwright.expect(page.locator("#state")).to_have_text("ready", timeout=60_000)
+        return page
+
+    yield open_at
+    for context in contexts:
+        context.close()
+    assert [text for text in said if "401" not in text] == []
+
+
+def extract(page: Any, text: str, seconds: float = 20) -> None:
+    page.fill("#text", text)
+    page.click("#extract")
+    playwright.expect(page.locator("#cancel")).to_be_hidden(timeout=seconds * 1000)
+
+
+def marks(page: Any) -> list[tuple[str, str]]:
+    return [(m.inner_text(), m.get_attribute("data-label")) for m in page.locator("#result mark").all()]
+
+
+def violations(page: Any) -> list[str]:
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in {"serious", "critical"}]
+
+
+@pytest.mark.usefixtures("scripted", "plain_members")
+class TestPage:
+    def test_mentions_are_shown_as_text_and_explained(self, opened: Any, tmp_path: Path) -> None:
+        with served(tmp_path) as (address, _):
+            page = opened(address)
+            extract(page, TEXT)
+            assert marks(page) == [
+                ("Ann", "person"),
+                ("Oslo", "location"),
+                ("Bob Lee", "person"),
+                ("Ann", "person"),
+                ("Bergen", "location"),
+            ]
+            assert page.locator("#result b").count() == 0, "HTML in a text is text"
+            assert page.locator("#result").inner_text().replace("\xa0", " ").strip() == TEXT
+            page.locator("#result mark", has_text="Oslo").click()
+            told = page.locator("#detail").inner_text()
+            assert re.search(r"proposed by\s+smollm2-135m, gemma-3-270m", told)
+            assert re.search(r"vote of smollm2-135m\s+location", told)
+
+    def test_corrections_with_the_mouse_go_to_the_pool(self, opened: Any, tmp_path: Path) -> None:
+        with served(tmp_path) as (address, pool):
+            page = opened(address)
+            extract(page, TEXT)
+            page.locator("#result mark", has_text="Oslo").click()
+            page.locator("#detail").get_by_role("combobox", name="Label").select_option("organisation")
+            page.locator("#result mark", has_text="Bergen").click()
+            page.locator("#detail").get_by_role("button", name="Reject").click()
+            page.evaluate(
+                """() => {
+                  const text = [...document.querySelectorAll('.sentence')].at(-1).firstChild;
+                  const at = text.data.indexOf('silence');
+                  getSelection().setBaseAndExtent(text, at, text, at + 'silence 🛶'.length);
+                  document.querySelector('#result').dispatchEvent(new MouseEvent('mouseup', { bubbles: true }));
+                }"""
+            )
+            page.click("#save")
+            playwright.expect(page.locator("#summary")).to_contain_text("3 sentences saved")
+            playwright.expect(page.locator("#pool-count")).to_have_text("(3)")
+            kept = {d.text.strip(): [(m.text, m.label) for m in d.mentions] for d in read(pool.path)}
+            assert kept == {
+                "Ann flew to Oslo.": [("Ann", "person"), ("Oslo", "organisation")],
+                "<b>Nobody</b> met Bob Lee & Ann in Bergen.": [("Bob Lee", "person"), ("Ann", "person")],
+                "The rest is silence 🛶.": [("silence 🛶", "person")],
+            }
+            extract(page, "Ann went to Oslo again.")
+            page.locator("#result mark").first.click()
+            page.locator("#detail summary").click()
+            playwright.expect(page.locator("#detail")).to_contain_text("Ann flew to Oslo.")
+
+    def test_the_whole_loop_with_the_keyboard_alone(self, opened: Any, tmp_path: Path) -> None:
+        with served(tmp_path) as (address, pool):
+            page = opened(address)
+            keys = page.keyboard
+
+            def tab_to(target: str) -> None:
+                for _ in range(60):
+                    if page.evaluate("() => document.activeElement?.id") == target:
+                        return
+                    keys.press("Tab")
+                raise AssertionError(f"no way to #{target} by Tab")
+
+            tab_to("text")
+            keys.type("Ann flew to Oslo. Bob Lee slept.")
+            tab_to("extract")
+            keys.press("Enter")
+            playwright.expect(page.locator("#result mark")).to_have_count(3, timeout=20_000)
+            tab_to("result")
+            for key in ("ArrowRight", "ArrowRight", "2", "}", "{", "ArrowRight", "x", "n", "3", "s"):
+                keys.press(key)
+            playwright.expect(page.locator("#pool-count")).to_have_text("(2)")
+            kept = {d.text.strip(): [(m.text, m.label) for m in d.mentions] for d in read(pool.path)}
+            assert kept["Ann flew to Oslo."] == [("Ann", "person"), ("Oslo", "organisation")]
+            assert ("Bob Lee", "person") not in kept["Bob Lee slept."]
+
+    @pytest.mark.parametrize("size", WIDTHS)
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_axe_finds_nothing_serious(self, opened: Any, tmp_path: Path, size: str, scheme: str) -> None:
+        with served(tmp_path) as (address, _):
+            page = opened(address, size, color_scheme=scheme)
+            assert violations(page) == []
+            extract(page, TEXT)
+            page.locator("#result mark").first.click()
+            assert violations(page) == []
+            assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "nothing is cut off"
+
+    def test_filters_queue_and_export(self, opened: Any, tmp_path: Path) -> None:
+        with served(tmp_path) as (address, _):
+            page = opened(address)
+            extract(page, TEXT)
+            page.locator("#filters button", has_text="location").click()
+            assert {label for _, label in marks(page)} == {"person"}
+            assert page.locator("#queue li").count() == 3
+            page.locator("#queue button").first.click()
+            assert page.locator("mark.current").count() == 1
+            with page.expect_download() as loading:
+                page.click("#export")
+            loading.value.save_as(tmp_path / "out.jsonl")
+            [back] = read(tmp_path / "out.jsonl")
+            assert (back.text, len(back.mentions)) == (TEXT, 5)
+
+    def test_a_key_is_asked_for(self, browser: Any, tmp_path: Path) -> None:
+        with served(tmp_path, key="s3cret") as (address, _):
+            page = browser.new_context().new_page()
+            page.goto(address)
+            page.fill("#key", "s3cret")
+            page.keyboard.press("Enter")
+            playwright.expect(page.locator("#state")).to_have_text("ready")
+            extract(page, TEXT)
+            assert len(marks(page)) == 5
+            page.context.close()
+
+    def test_a_thousand_mentions_in_a_long_text(self, opened: Any, tmp_path: Path) -> None:
+        with served(tmp_path) as (address, _):
+            page = opened(address)
+            line = "In Oslo and in Bergen there was a good deal of talk about ships, the weather and the price of fish."
+            extract(page, "\n".join([line] * 900), seconds=120)
+            assert page.locator("#result mark").count() == 1800
+            began = time.monotonic()
+            page.locator("#result").focus()
+            for _ in range(10):
+                page.keyboard.press("ArrowRight")
+                page.keyboard.press("a")
+            page.locator("#queue button").first.wait_for()
+            assert (time.monotonic() - began) / 20 < 0.5, "seconds a key"
+
+    def test_what_is_cancelled_stops(self, opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from entsemble.ensemble.pipeline import Pipeline
+
+        run, begun = Pipeline.run, []
+
+        def slow(self: Pipeline, text: str) -> Any:
+            begun.append(text)
+            time.sleep(0.2)
+            return run(self, text)
+
+        monkeypatch.setattr(Pipeline, "run", slow)
+        with served(tmp_path) as (address, _):
+            page = opened(address)
+            page.fill("#text", "\n".join(f"Line {i} is here." for i in range(300)))
+            page.click("#extract")
+            page.wait_for_timeout(500)
+            page.click("#cancel")
+            playwright.expect(page.locator("#message")).to_have_text("Cancelled.")
+            page.wait_for_timeout(1000)
+            done = len(begun)
+            page.wait_for_timeout(1000)
+            assert len(begun) == done < 300
+
+
+@pytest.mark.models
+@pytest.mark.soak
+def test_a_correction_makes_the_next_answer_better(
+    opened: Any, tmp_path: Path, model_file: Callable[[str], Path]
+) -> None:
+    """The whole loop with the embedded models. In the folder ENTSEMBLE_IMAGES it makes the documentation's pictures."""
+    for name in ("smollm2-135m", "gemma-3-270m", "minilm-l6"):
+        model_file(name)
+    images = os.environ.get("ENTSEMBLE_IMAGES")
+
+    def picture(page: Any, name: str) -> None:
+        if images:
+            page.screenshot(path=Path(images) / f"{name}.png", full_page=True)
+
+    with served(tmp_path) as (address, pool):
+        page = opened(address)
+        names = page.locator("#labels li input:first-child")
+        for number, label in enumerate(("ship", "town", "captain")):
+            names.nth(number).fill(label)
+        extract(page, "The Aurelia left Hull on Friday. Her captain is Tomasz Wilk.", seconds=240)
+        before = set(marks(page))
+        for surface, label in (("Aurelia", "ship"), ("Hull", "town"), ("Tomasz Wilk", "captain")):
+            corrected(page, surface, label)
+        page.click("#save")
+        playwright.expect(page.locator("#pool-count")).to_have_text("(2)")
+        kept = {m.text: m.label for d in read(pool.path) for m in d.mentions}
+        assert {"Aurelia": "ship", "Hull": "town", "Tomasz Wilk": "captain"}.items() <= kept.items()
+        extract(page, "The Borealis left Bremen on Monday. Her captain is Ida Lund.", seconds=240)
+        found = set(marks(page))
+        assert {("Bremen", "town"), ("Ida Lund", "captain")} <= found, f"before: {before}"
+        page.locator("#result mark", has_text="Bremen").click()
+        playwright.expect(page.locator("#detail")).to_contain_text("vote of gemma-3-270m")
+        page.locator("#detail summary").click()
+        playwright.expect(page.locator("#detail")).to_contain_text("The Aurelia left Hull on Friday.")
+        picture(page, "page-wide")
+        width, height = WIDTHS["narrow"]
+        page.set_viewport_size({"width": width, "height": height})
+        assert violations(page) == []
+        picture(page, "page-narrow")
+
+
+def corrected(page: Any, surface: str, label: str) -> None:
+    """Make `surface` a mention with `label`, whatever it is now."""
+    page.evaluate(
+        """(surface) => {
+          const result = document.querySelector('#result');
+          const walker = document.createTreeWalker(result, NodeFilter.SHOW_TEXT);
+          const nodes = [];
+          while (walker.nextNode()) nodes.push(walker.currentNode);
+          const at = nodes.map((n) => n.data).join('').indexOf(surface);
+          const place = (offset) => {
+            for (const node of nodes) {
+              if (offset < node.data.length) return [node, offset];
+              offset -= node.data.length;
+            }
+          };
+          const [from, start] = place(at);
+          const [to, end] = place(at + surface.length - 1);
+          getSelection().setBaseAndExtent(from, start, to, end + 1);
+          result.dispatchEvent(new MouseEvent('mouseup', { bubbles: true }));
+        }""",
+        surface,
+    )
+    page.locator("#detail").get_by_role("combobox", name="Label").select_option(label)
