@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -313,3 +315,15 @@ def corrected(page: Any, surface: str, label: str) -> None:
         surface,
     )
     page.locator("#detail").get_by_role("combobox", name="Label").select_option(label)
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("scripted", "plain_members")
+def test_the_server_is_as_its_description_says(tmp_path: Path) -> None:
+    pytest.importorskip("schemathesis", reason="needs schemathesis")
+    with served(tmp_path) as (address, _):
+        told = [f"{address}openapi.json", "--max-examples", "30", "--seed", "0"]
+        command = [str(Path(sys.executable).with_name("schemathesis")), "run", *told]
+        ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert ran.returncode == 0, ran.stdout
+    assert " passed" in ran.stdout

@@ -21,6 +21,7 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sse_starlette import EventSourceResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 import entsemble
 from entsemble.data.formats import write
@@ -44,8 +45,9 @@ def _refusals(**told: str) -> Refusals:
     return {int(status[1:]): {"model": schemas.Problem, "description": why} for status, why in told.items()}
 
 
+_CLASH = "Its parts cannot all be right: a mention that is not in its text, labels that cannot stand together."
 _EVERYWHERE = _refusals(_401="A key is needed.", _403="Asked from another site's page.", _421="Another host's name.")
-_WITH_BODY = _refusals(_400="No JSON.", _413="Too much at once.", _422="It cannot be right; says where.")
+_WITH_BODY = _refusals(_400="No JSON.", _413="Too much at once.", _422="It cannot be right; says where.", _409=_CLASH)
 _CHANGES = _refusals(_503="The pool cannot be written.")
 
 
@@ -121,8 +123,9 @@ def _handle_errors(app: FastAPI) -> None:
         return JSONResponse({"error": f"{place}: {first['msg']}" if place else first["msg"]}, status)
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> Response:
-        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        told = {"Allow": _allowed(app, request)} if error.status_code == 405 else error.headers
+        return JSONResponse({"error": str(error.detail)}, error.status_code, told)
 
     @app.exception_handler(FullError)
     async def full(_: Request, error: FullError) -> Response:
@@ -133,6 +136,12 @@ def _handle_errors(app: FastAPI) -> None:
     async def failed(_: Request, error: EntsembleError) -> Response:
         _LOG.error("%s", error)
         return JSONResponse({"error": NOT_DONE}, 503, {"Retry-After": "30"})
+
+
+def _allowed(app: FastAPI, request: Request) -> str:
+    """The methods of all routes with this path; Starlette itself names those of the first."""
+    there = (route for route in app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return ", ".join(sorted({method for route in there for method in getattr(route, "methods", None) or ()}))
 
 
 def _add_extraction(app: FastAPI, extraction: Extraction) -> None:
@@ -177,7 +186,7 @@ def _add_export(app: FastAPI) -> None:
         try:
             content, ending = await asyncio.get_running_loop().run_in_executor(None, _exported, documents, format)
         except DataError as error:
-            return JSONResponse({"error": error.problem}, 422)
+            return JSONResponse({"error": error.problem}, 409)
         told = {"Content-Disposition": f'attachment; filename="entities.{ending}"'}
         return Response(content, media_type="application/octet-stream", headers=told)
 
@@ -280,7 +289,7 @@ def _checked(make: Callable[[], Document]) -> Document:
     try:
         return make()
     except ValueError as error:
-        raise HTTPException(422, str(error)) from error
+        raise HTTPException(409, str(error)) from error
 
 
 def _exported(documents: list[Document], format: str) -> tuple[bytes, str]:  # noqa: A002

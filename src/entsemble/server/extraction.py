@@ -62,11 +62,11 @@ class Extraction:
             raise HTTPException(413, f"at most {most} documents at once, and these are {given}")
         labels = body.labels or self.workbench.labels()
         if not labels:
-            raise HTTPException(422, "labels: none are given, and the server has none of its own")
+            raise HTTPException(409, "labels: none are given, and the server has none of its own")
         try:
             label_set(labels)
         except ValueError as error:
-            raise HTTPException(422, f"labels: {error}") from error
+            raise HTTPException(409, f"labels: {error}") from error
         self.turnstile.check()
         documents = tuple(Document(told.id or str(i), told.text) for i, told in enumerate(body.documents, 1))
         return Wanted(documents, labels, body.threshold, body.nested)

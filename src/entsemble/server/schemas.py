@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from entsemble.ensemble.document import Extracted
@@ -26,6 +26,11 @@ def _whole(text: str) -> str:
     return text
 
 
+def _integer(value: object) -> object:
+    """JSON knows one kind of number, and 3.0 is an integer there."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Text = Annotated[str, AfterValidator(_whole)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_whole)]
 
@@ -40,8 +45,8 @@ class _Body(BaseModel):
 class MentionIn(_Body):
     """A mention that somebody says is there; offsets are in code points."""
 
-    start: int = Field(ge=0)
-    end: int = Field(ge=1)
+    start: Annotated[int, Field(ge=0), BeforeValidator(_integer)]
+    end: Annotated[int, Field(ge=1), BeforeValidator(_integer)]
     label: Name
 
 
