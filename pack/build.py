@@ -30,6 +30,9 @@ PACK = ROOT / "src" / "entsemble" / "experts" / "pack"
 PLAN = Path(__file__).with_name("experts.toml")
 
 HOW = Training(rank=4, alpha=8, batch=4, learning_rate=3e-3)
+GOING_ON = replace(HOW, learning_rate=1e-3)
+"""Of those that start from another: slower, so that what it knows is not lost."""
+
 HELD_BACK = 100
 """Sentences of each expert's data that it never learns."""
 
@@ -59,17 +62,21 @@ def main() -> None:
     for name in given.only.split(",") if given.only else plan:
         if given.again or not (PACK / name).exists():
             told = plan[name]
-            build(name, told["domain"], told["licence"], parts(name, corpora()), place)
+            build(name, told["domain"], told["licence"], parts(name, corpora()), place, told.get("start"))
 
 
 def parts(name: str, data: Path, seed: int = 0) -> list[Part]:
     """What the expert called `name` learns, and what is held back, from each of its corpora."""
     plan = _toml.loads(PLAN.read_text(encoding="utf-8"))[name]
+    if "of" in plan:
+        return [part for other in plan["of"] for part in parts(other, data, seed)]
     count = len(plan["sources"])
     return [_part(source, data, plan["sentences"] // count, HELD_BACK // count, seed) for source in plan["sources"]]
 
 
-def build(name: str, domain: str, licence: str, learnt: Sequence[Part], place: Environment) -> None:
+def build(
+    name: str, domain: str, licence: str, learnt: Sequence[Part], place: Environment, start: str | None = None
+) -> None:
     """Train one expert and keep it in `place`, saying how far it is."""
 
     def told(progress: Progress) -> None:
@@ -85,7 +92,16 @@ def build(name: str, domain: str, licence: str, learnt: Sequence[Part], place: E
             files.append(TrainingData(path, part.licence, part.attribution))
         dev = Path(folder) / "held-back.jsonl"
         write([d for part in learnt for d in part.held_back], dev)
-        brief = Brief(name, tuple(files), domain=domain, licence=licence, dev=dev, how=HOW, replace=True)
+        brief = Brief(
+            name,
+            tuple(files),
+            domain=domain,
+            licence=licence,
+            dev=dev,
+            how=GOING_ON if start else HOW,
+            start=start,
+            replace=True,
+        )
         made = train_expert(brief, place, told=told)
     measured = made.card.scores[0]
     print(f"{name}: F1 {measured.f1:.3f}, spans {measured.spans_f1:.3f} on {measured.sentences} held back", flush=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import corpora, machine, revision
-from benchmarks.sam.unified import CROSSNER, UNIFIED, place
+from benchmarks.sam.unified import COMMON, UNIFIED, place, taking_part
 from entsemble.assemble import Selection, expert_store, select_experts
 from entsemble.assemble.adapt import counts_of, expert_alone, experts_together
 from entsemble.assemble.ensemble import annotated, unannotated
@@ -79,8 +79,8 @@ def measure(
     labels = label_set(dict.fromkeys(sorted({m.label for d in every for m in d.mentions}), ""))
     gold = random.Random(seed).sample(every, len(every))[:count]  # more sentences are these and others
     store = expert_store(place())
-    shipped = [store.get(n) for n in store.names() if store.get(n).shipped and n not in CROSSNER]
-    names = tuple(e.card.name for e in shipped)
+    shipped = [store.get(name) for name in taking_part()]
+    names = taking_part()
     asked = {"labels": {x.name: "" for x in labels}, "experts": {"names": names}, "threads": threads}
     settings = load(preset="experts", overrides=asked)
     chosen = select_experts(settings, place(), [unannotated(d) for d in gold])
@@ -111,7 +111,7 @@ def _systems(
     """Name, the sums of experts in it, and what extracts. Sums that others need come first, for the reply cache."""
     even = 1 / len(shipped)
     store = expert_store(place())
-    unified = [store.get(UNIFIED)] if UNIFIED in store.names() else []  # the others need not wait for it
+    unified = [store.get(name) for name in (COMMON, UNIFIED) if name in store.names()]  # the others need not wait
     sums: dict[str, dict[str, float]] = {
         "domain": dict(chosen.domain.weights),
         "sampled": dict(chosen.sampled.weights),
@@ -139,8 +139,7 @@ def _systems(
             )
             yield name, both, together
         for name in list(sums)[2:]:
-            said = "unified" if name == UNIFIED else name
-            yield said, {said: sums[name]}, expert_alone(views[name], labels, member.template, "en")
+            yield name, {name: sums[name]}, expert_alone(views[name], labels, member.template, "en")
 
 
 def scored(extractor: LocalExtractor, gold: Sequence[Document]) -> dict[str, Any]:

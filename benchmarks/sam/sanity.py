@@ -35,7 +35,8 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=40)
     given = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
-    for domain in given.only.split(",") if given.only else _toml.loads(PLAN.read_text(encoding="utf-8")):
+    plan = _toml.loads(PLAN.read_text(encoding="utf-8"))
+    for domain in given.only.split(",") if given.only else (name for name in plan if "sources" in plan[name]):
         file = RESULTS / f"{domain}.json"
         if not file.exists():
             file.write_text(json.dumps(measure(domain, given.sentences)) + "\n", encoding="utf-8")

@@ -2,8 +2,7 @@
 
     python -m benchmarks.sam.table [--check]
 
-Three tables, between `<!-- sam:systems:begin -->` and its end, `<!-- sam:unified:begin -->` and its end, and
-`<!-- sam:sanity:begin -->` and its end.
+Four tables, each between `<!-- sam:systems:begin -->` and its end, and likewise `unified`, `ablation` and `sanity`.
 `--check` changes nothing and fails where a page does not say what the results say; the tests run it.
 """
 
@@ -15,6 +14,7 @@ from typing import Any
 
 from benchmarks.common import ROOT
 from benchmarks.pages import Table, filled
+from benchmarks.sam.ablation import RESULTS as VARIED
 from benchmarks.sam.run import RESULTS, TARGETS
 from benchmarks.sam.sanity import RESULTS as HOME
 from entsemble.evaluation.bootstrap import compare, interval
@@ -37,8 +37,8 @@ def main() -> None:
 
 
 def _section(name: str) -> Table | None:
-    if name == "sam:sanity":
-        return sanity()
+    if name in {"sam:sanity", "sam:ablation"}:
+        return sanity() if name == "sam:sanity" else ablation()
     tables = {"sam:systems": systems, "sam:unified": against_unified}
     found = {t.name: _results(t.name) for t in TARGETS}
     needed = set(SYSTEMS) if name == "sam:unified" else set(SYSTEMS) - {"unified"}
@@ -76,6 +76,26 @@ def against_unified(found: dict[str, dict[str, dict[str, Any]]]) -> Table:
         ends = "{:+.3f} to {:+.3f}".format(*told.ci95)
         rows.append([target, *_with_interval(one), *_with_interval(two), f"{told.difference:+.3f}", ends])
         rows[-1].append(f"{told.p_value:.3f}")
+    return rows
+
+
+def ablation() -> Table | None:
+    """A row a variant: typed F1 and that of the spans on each target, and the difference to the first over all."""
+    told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(VARIED.glob("*.json"))]
+    if not told:
+        return None
+    head = ["SaM", *(t["target"] for t in told), "all", "difference", "95 % interval", "p"]
+    rows = [head, ["---"] * len(head)]
+    first, *_ = told[0]["variants"]
+    usual = [c for t in told for c in _counts(t["variants"][first])]
+    for name in told[0]["variants"]:
+        counts = [c for t in told for c in _counts(t["variants"][name])]
+        row = [name, *(_cell(t["variants"][name]) for t in told), f"{sum(counts, Counts()).f1:.3f}"]
+        found = compare(counts, usual)
+        ends = "{:+.3f} to {:+.3f}".format(*found.ci95)
+        rows.append(
+            [*row, *(["", "", ""] if name == first else [f"{found.difference:+.3f}", ends, f"{found.p_value:.3f}"])]
+        )
     return rows
 
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.sam.unified
 
-It learns from the sentences of every expert of the pack but those that were trained on CrossNER, parts of which are
-targets. It sees each sentence once, as the experts do, so its budget is that of the experts together. It is kept in
-`cache`, beside this file, which is not committed.
+It starts where the experts start, from the pack's `common`, and learns from the sentences of all of them but those that
+were trained on CrossNER, parts of which are targets. It sees each sentence once more, as its expert does, so its budget
+is that of the experts together. It is kept in `cache`, beside this file, which is not committed.
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ from entsemble.settings import Environment, environment
 
 KEPT = Path(__file__).parent / "cache"
 
-CROSSNER = ("politics", "science")
-"""Experts that know too much about the targets."""
-
-UNIFIED = "unified-without-crossner"
+COMMON = "common"
+UNIFIED = "unified"
 
 
 def main() -> None:
     """Train it, where it is not there yet."""
     if not (KEPT / UNIFIED).exists():
-        plan = _toml.loads(PLAN.read_text(encoding="utf-8"))
-        learnt = [part for expert in plan if expert not in CROSSNER for part in parts(expert, corpora())]
-        build(UNIFIED, "all domains of the pack but those of CrossNER", "several", learnt, place())
+        plan = _toml.loads(PLAN.read_text(encoding="utf-8"))[COMMON]
+        build(UNIFIED, "all that the experts learn", plan["licence"], parts(COMMON, corpora()), place(), COMMON)
+
+
+def taking_part() -> tuple[str, ...]:
+    """The experts that know nothing of CrossNER."""
+    found: list[str] = _toml.loads(PLAN.read_text(encoding="utf-8"))[COMMON]["of"]
+    return tuple(found)
 
 
 def place() -> Environment:

@@ -1,0 +1,155 @@
+"""What SaM's choices are worth: how many experts, how they are weighed and merged, what is taken back.
+
+    python -m benchmarks.sam.ablation [--sentences 40] [--only crossner-music]
+
+On development data of the targets, none of which `benchmarks.sam.run` scores; experts that know nothing of CrossNER.
+One thing is changed at a time. One result a target, with the counts of each variant on each sentence; what is there
+already is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.common import corpora, machine, revision
+from benchmarks.sam.run import scored
+from benchmarks.sam.unified import taking_part
+from entsemble.assemble import expert_store, select_experts
+from entsemble.assemble.adapt import experts_together, habits
+from entsemble.assemble.ensemble import annotated, unannotated
+from entsemble.assemble.models import Models, Watch
+from entsemble.experts.merged import keep_merged
+from entsemble.experts.merging.merge import Merging
+from entsemble.experts.selection import Choice, choose
+from entsemble.experts.store import Expert, ExpertStore
+from entsemble.prompting.labels import label_set
+from entsemble.settings import Settings, environment, load
+from entsemble.types import Document, LabelSet
+
+RESULTS = Path(__file__).parent / "results" / "ablation"
+
+TARGETS = {
+    "crossner-literature": "crossner/literature/train.txt",
+    "crossner-music": "crossner/music/train.txt",
+    "crossner-ai": "crossner/ai/train.txt",
+    "mit-movie": "mit-movie/engtrain.bio",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """SaM with one thing changed.
+
+    Attributes:
+        most: experts in each of the two sums.
+        even: whether they weigh alike.
+        method: how they are merged.
+        corrected: whether what they say too often is taken back.
+    """
+
+    name: str
+    most: int = Settings().experts.most
+    even: bool = False
+    method: str = "weighted-sum"
+    corrected: bool = True
+
+
+VARIANTS = (
+    Variant("as it is"),
+    Variant("1 expert", most=1),
+    Variant("2 experts", most=2),
+    Variant("all experts", most=6),
+    Variant("all weigh alike", even=True),
+    Variant("TIES", method="ties"),
+    Variant("DARE", method="dare"),
+    Variant("DARE-TIES", method="dare-ties"),
+    Variant("not corrected", corrected=False),
+)
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--only", help="targets, separated by commas")
+    parser.add_argument("--sentences", type=int, default=40)
+    given = parser.parse_args()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for target in given.only.split(",") if given.only else TARGETS:
+        file = RESULTS / f"{target}.json"
+        if not file.exists():
+            file.write_text(json.dumps(measure(target, given.sentences)) + "\n", encoding="utf-8")
+
+
+def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
+    """Every variant on a target."""
+    every = [d for d in annotated(corpora() / TARGETS[target], "en", "it is scored") if d.text.strip()]
+    labels = label_set(dict.fromkeys(sorted({m.label for d in every for m in d.mentions}), ""))
+    gold = random.Random(seed).sample(every, len(every))[:count]
+    asked = {"labels": {x.name: "" for x in labels}, "experts": {"names": taking_part()}}
+    settings = load(preset="experts", overrides=asked)
+    chosen = select_experts(settings, environment(), [unannotated(d) for d in gold])
+    found = {}
+    with TemporaryDirectory() as folder:
+        place = environment().model_copy(update={"experts": Path(folder)})
+        store = expert_store(place)
+        sums: dict[str, dict[str, Mapping[str, float]]] = {}
+        for variant in VARIANTS:
+            views = {"domain": chosen.domain, "sampled": chosen.sampled}
+            sums[variant.name] = {view: _merged(store, variant, view, choice) for view, choice in views.items()}
+        parts = {name for views in sums.values() for weights in views.values() for name in weights}
+        with closing(Models(settings, place, Watch())) as models:
+            for variant in VARIANTS:
+                told = _scored(
+                    models, [store.get(name) for name in sorted(parts)], sums[variant.name], labels, gold, variant
+                )
+                found[variant.name] = told
+                print(target, variant.name, f"{told['f1']:.3f} {told['spans_f1']:.3f}", flush=True)
+    return {
+        "target": target,
+        "command": f"python -m benchmarks.sam.ablation --only {target} --sentences {count}",
+        "commit": revision(),
+        "machine": machine(),
+        "seed": seed,
+        "variants": found,
+    }
+
+
+def _merged(store: ExpertStore, variant: Variant, view: str, choice: Choice) -> Mapping[str, float]:
+    """The variant's sum of experts; of one, where they were merged into one."""
+    weights = choose(choice.scores, variant.most).weights
+    if variant.even:
+        weights = dict.fromkeys(weights, 1 / len(weights))
+    if variant.method == "weighted-sum":
+        return weights
+    name = f"{view}-{variant.method}"
+    keep_merged(store, name, [store.get(n) for n in weights], list(weights.values()), Merging(variant.method))
+    return {name: 1.0}
+
+
+def _scored(
+    models: Models,
+    experts: Sequence[Expert],
+    sums: Mapping[str, Mapping[str, float]],
+    labels: LabelSet,
+    gold: Sequence[Document],
+    variant: Variant,
+) -> dict[str, object]:
+    settings = models.settings
+    [member, *_] = settings.members
+    sample = random.Random(settings.seed).sample(list(gold), settings.experts.sample)
+    bias = habits(models, member, experts, labels, sample, sums) if variant.corrected else {view: {} for view in sums}
+    views = models.sums(member, experts, sums)
+    together = {view: (model, bias[view]) for view, model in views.items()}
+    threshold = settings.classification.threshold
+    return scored(experts_together(together, labels, member.template, "en", threshold=threshold), gold)
+
+
+if __name__ == "__main__":
+    main()
