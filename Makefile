@@ -57,7 +57,7 @@ $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(DEV): $(STAMP) constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,experts,hub,parquet,ray,serve]' \
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[datasets,embedded,experts,hub,pandas,parquet,ray,serve,spacy]' \
 	  axe-playwright-python hypothesis import-linter mypy nervaluate playwright pre-commit pytest pytest-xdist ruff seqeval
 	@touch $@
 

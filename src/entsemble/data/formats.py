@@ -11,7 +11,19 @@ from shutil import rmtree
 from typing import BinaryIO, TextIO
 
 from entsemble._files import sync
-from entsemble.data import brat, conll, conll_writer, html, jsonl, parquet, plain, recognise, table
+from entsemble.data import (
+    annotation_tools,
+    brat,
+    conll,
+    conll_writer,
+    docbin,
+    html,
+    jsonl,
+    parquet,
+    plain,
+    recognise,
+    table,
+)
 from entsemble.data.options import ReadOptions
 from entsemble.data.seen import Seen
 from entsemble.data.source import Source
@@ -45,10 +57,14 @@ FORMATS: dict[str, Format] = {
     "brat": Format(path_reader=brat.read, path_writer=brat.write_folder),
     "conll": Format(conll.read, conll_writer.write),
     "csv": Format(table.read_csv),
+    "doccano": Format(jsonl.read_lines, annotation_tools.write_doccano),
     "html": Format(None, html.write),
     "json": Format(jsonl.read_array, jsonl.write_array),
     "jsonl": Format(jsonl.read_lines, jsonl.write_lines),
+    "label-studio": Format(annotation_tools.read_label_studio, annotation_tools.write_label_studio),
     "parquet": Format(path_reader=parquet.read, path_writer=parquet.write),
+    "prodigy": Format(annotation_tools.read_prodigy, annotation_tools.write_prodigy),
+    "spacy": Format(path_reader=docbin.read, path_writer=docbin.write),
     "text": Format(plain.read),
     "tsv": Format(table.read_tsv),
 }

@@ -54,7 +54,7 @@ def read_array(source: Source, options: ReadOptions) -> Iterator[Document]:  # n
         DataError: as for `read_lines`.
     """
     text, line, seen = source.text(), 1, 0
-    for number, (start, item) in enumerate(_items(text, source), 1):
+    for number, (start, item) in enumerate(items(text, source), 1):
         line, seen = line + text.count("\n", seen, start), start
         try:
             yield from_json(item, f"{source.name}:{number}")
@@ -117,7 +117,7 @@ def write_array(documents: Iterable[Document], stream: TextIO) -> None:
     stream.write("\n]\n" if before == ",\n" else "[]\n")
 
 
-def _items(text: str, source: Source) -> Iterator[tuple[int, object]]:
+def items(text: str, source: Source) -> Iterator[tuple[int, object]]:
     """The members of a JSON array with the place where each begins, parsed one at a time."""
     decoder, blank = json.JSONDecoder(), re.compile(r"[ \t\r\n]*")
     position = _skip(text, 0, blank)
@@ -150,7 +150,8 @@ def _skip(text: str, position: int, blank: re.Pattern[str]) -> int:
 def _text(rest: dict[str, Any]) -> str:
     key = next((k for k in _TEXT_KEYS if isinstance(rest.get(k), str)), None)
     if key is None:
-        raise DataError(f"there is no text; a document has a string under one of {', '.join(_TEXT_KEYS)}")
+        tool = "; is this of Label Studio? name the format label-studio" if isinstance(rest.get("data"), dict) else ""
+        raise DataError(f"there is no text; a document has a string under one of {', '.join(_TEXT_KEYS)}{tool}")
     text: str = rest.pop(key)
     _whole(text, "the text")
     return text

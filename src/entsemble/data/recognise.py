@@ -28,6 +28,7 @@ BY_ENDING = {
     ".html": "html",
     ".htm": "html",
     ".parquet": "parquet",
+    ".spacy": "spacy",
 }
 
 
@@ -47,7 +48,7 @@ def of_file(path: Path) -> str:
     named = by_ending(path)
     if named == "brat" or (named == "text" and path.with_suffix(".ann").exists()):
         return "brat"
-    if named in ("conll", "jsonl", "parquet"):
+    if named in ("conll", "jsonl", "parquet", "spacy"):
         return named
     return of_source(Source.of_file(path), named)
 

@@ -35,7 +35,9 @@ Text = Annotated[str, AfterValidator(_whole)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_whole)]
 
 
-ExportFormat = Literal["brat", "conll", "html", "json", "jsonl", "parquet"]
+ExportFormat = Literal[
+    "brat", "conll", "doccano", "html", "json", "jsonl", "label-studio", "parquet", "prodigy", "spacy"
+]
 
 
 class _Body(BaseModel):

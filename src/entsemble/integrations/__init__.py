@@ -1,0 +1,1 @@
+"""entsemble within other libraries: spaCy, Hugging Face datasets, pandas."""

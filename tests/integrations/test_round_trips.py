@@ -1,0 +1,211 @@
+"""What other tools hold, with the real libraries where they can be installed: every offset comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entsemble.assemble import Assembly
+from entsemble.data.formats import read, write
+from entsemble.errors import DataError
+from entsemble.settings import environment, load
+from entsemble.types import Document, Mention
+
+TEXT = "🛶 Ann Lee of the New York Times\tsaid e\u0301tude  no. 5."
+
+
+def at(surface: str, label: str, score: float | None = None, text: str = TEXT) -> Mention:
+    start = text.index(surface)
+    return Mention(start, start + len(surface), label, surface, score, {"a": label, "b": "none"} if score else {})
+
+
+NESTED = Document(
+    "n",
+    TEXT,
+    (
+        at("Ann Lee", "person", 0.5),
+        at("New York Times", "organisation", 0.25),
+        at("New York", "place", 0.75),
+        at("York Times\tsaid", "odd", 0.5),  # crosses the one before
+        at("im", "inside a word", 1.0),
+    ),
+    meta={"source": "test"},
+)
+GOLD = Document("g", TEXT, tuple(Mention(m.start, m.end, m.label, m.text) for m in NESTED.mentions))
+PLAIN = Document("p", "Nothing here.")
+
+
+def shown(documents: Any) -> list[tuple[str, str, list[tuple[int, int, str, float | None]]]]:
+    return [(d.id, d.text, [(m.start, m.end, m.label, m.score) for m in d.mentions]) for d in documents]
+
+
+@pytest.mark.parametrize("format_", ["label-studio", "prodigy", "spacy", "jsonl"])
+def test_files_keep_every_offset_and_score(format_: str, tmp_path: Path) -> None:
+    if format_ == "spacy":
+        pytest.importorskip("spacy")
+    path = tmp_path / ("some.spacy" if format_ == "spacy" else "some.json")
+    write([NESTED, GOLD, PLAIN], path, format_)
+    assert shown(read(path, format_)) == shown([NESTED, GOLD, PLAIN])
+    assert [d.meta.get("source") for d in read(path, format_)] == ["test", None, None]
+
+
+def test_doccano_keeps_every_offset(tmp_path: Path) -> None:
+    write([GOLD, PLAIN], tmp_path / "some.jsonl", "doccano")
+    assert shown(read(tmp_path / "some.jsonl", "doccano")) == shown([GOLD, PLAIN])
+
+
+class TestLabelStudio:
+    def test_it_counts_utf_16_code_units(self, tmp_path: Path) -> None:
+        write([NESTED], tmp_path / "tasks.json", "label-studio")
+        [task] = json.loads((tmp_path / "tasks.json").read_text(encoding="utf-8"))
+        first = task["predictions"][0]["result"][0]
+        assert first["value"] == {"start": 3, "end": 10, "text": "Ann Lee", "labels": ["person"]}
+        assert (first["from_name"], first["to_name"], first["type"], first["score"]) == ("label", "text", "labels", 0.5)
+        units = TEXT.encode("utf-16-le")
+        assert units[2 * 3 : 2 * 10].decode("utf-16-le") == "Ann Lee"
+
+    def test_an_export(self, tmp_path: Path) -> None:
+        def label(start: int, end: int, *labels: str) -> dict[str, Any]:
+            value = {"start": start, "end": end, "labels": list(labels), "text": TEXT[start - 1 : end - 1]}
+            return {"from_name": "label", "to_name": "text", "type": "labels", "value": value}
+
+        choice = {"from_name": "c", "to_name": "text", "type": "choices", "value": {"choices": ["good"]}}
+        task = {
+            "id": 7,
+            "data": {"text": TEXT, "source": "wire"},
+            "annotations": [
+                {"result": [label(3, 6, "person")]},
+                {"result": [label(3, 10, "person", "author"), choice]},
+                {"result": [], "was_cancelled": True},
+            ],
+            "predictions": [{"result": [label(3, 6, "place")]}],
+        }
+        path = tmp_path / "export.json"
+        path.write_text(json.dumps([task]))
+        [found] = read(path, "label-studio")
+        assert (found.id, [(m.text, m.label) for m in found.mentions]) == (
+            "7",
+            [("Ann Lee", "author"), ("Ann Lee", "person")],
+        )
+        assert found.meta == {"source": "wire", "label studio": [choice]}
+
+    @pytest.mark.parametrize(
+        ("task", "why"),
+        [
+            ({"text": "x"}, "a task of Label Studio"),
+            (
+                {
+                    "data": {"text": "Ann"},
+                    "annotations": [{"result": [{"value": {"start": 0, "end": 9, "labels": ["x"]}}]}],
+                },
+                "no range",
+            ),
+            (
+                {
+                    "data": {"text": "Ann"},
+                    "annotations": [{"result": [{"value": {"start": 0, "end": 2, "labels": ["x"], "text": "nn"}}]}],
+                },
+                "'nn' is at 'An'",
+            ),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, task: Any, why: str, tmp_path: Path) -> None:
+        path = tmp_path / "export.json"
+        path.write_text(json.dumps([{"data": {"text": "fine"}}, task], indent=1))
+        with pytest.raises(DataError, match=rf"export\.json:\d+: task 2: .*{why}"):
+            list(read(path, "label-studio"))
+
+
+def test_what_was_rejected_in_prodigy_is_left_out_and_said(tmp_path: Path) -> None:
+    lines = [
+        {"text": "Ann", "spans": [{"start": 0, "end": 3, "label": "person"}], "answer": a} for a in ("accept", "reject")
+    ]
+    path = tmp_path / "out.jsonl"
+    path.write_text("\n".join(json.dumps({**line, "_input_hash": i}) for i, line in enumerate(lines)))
+    with pytest.warns(UserWarning, match="1 examples that were rejected"):
+        [found] = read(path, "prodigy")
+    assert (found.meta, found.mentions[0].label) == ({}, "person")
+
+
+class TestSpacy:
+    @pytest.fixture
+    def spacy(self) -> Any:
+        return pytest.importorskip("spacy")
+
+    def test_a_docbin_is_what_spacy_trains_on(self, spacy: Any, tmp_path: Path) -> None:
+        from spacy.tokens import DocBin
+
+        write([NESTED], tmp_path / "some.spacy")
+        [doc] = DocBin().from_disk(tmp_path / "some.spacy").get_docs(spacy.blank("en").vocab)
+        assert doc.text == TEXT
+        assert {(e.text, e.label_) for e in doc.ents} == {("Ann Lee", "person"), ("York Times\tsaid", "odd")}
+        assert len(doc.spans["sc"]) == 5
+
+    def test_other_docbins_are_read_by_their_entities(self, spacy: Any, tmp_path: Path) -> None:
+        from spacy.tokens import DocBin
+
+        doc = spacy.blank("en")("Ann went to Oslo.")
+        doc.ents = [doc.char_span(12, 16, label="place")]
+        DocBin(docs=[doc]).to_disk(tmp_path / "some.spacy")
+        assert shown(read(tmp_path / "some.spacy")) == [
+            ("some.spacy:1", "Ann went to Oslo.", [(12, 16, "place", None)])
+        ]
+        (tmp_path / "none.spacy").write_bytes(b"no")
+        with pytest.raises(DataError, match="no DocBin"):
+            list(read(tmp_path / "none.spacy"))
+
+    @pytest.mark.usefixtures("scripted", "plain_members")
+    def test_a_component_of_a_pipeline(self, spacy: Any, tmp_path: Path) -> None:
+        nlp = spacy.blank("en")
+        nlp.add_pipe("entsemble", config={"labels": ["person", "location"]})
+        docs = list(
+            nlp.pipe([f"Ann flew to Oslo {i} times." for i in range(40)] + ["Bergen-based Bob Lee"], batch_size=8)
+        )
+        assert [(e.text, e.label_) for e in docs[3].ents] == [("Ann", "person"), ("Oslo", "location")]
+        assert docs[3].spans["sc"].attrs["scores"] == [m.score for m in docs[3]._.mentions]
+        assert docs[3]._.mentions[0].votes == {"smollm2-135m": "person", "gemma-3-270m": "person"}
+        assert [m.text for m in docs[-1]._.mentions] == ["Bergen", "Bob Lee"]
+        assert [e.text for e in nlp("Nobody saw Ann.").ents] == ["Ann"]
+        nlp.to_disk(tmp_path / "nlp")
+        again = spacy.load(tmp_path / "nlp")
+        assert [e.text for e in again("Nobody saw Ann.").ents] == ["Ann"]
+
+
+@pytest.mark.usefixtures("scripted", "plain_members")
+def test_datasets() -> None:
+    pytest.importorskip("datasets", reason="needs the extra 'datasets'")
+    from entsemble.integrations.hugging_face import features, from_dataset, mapped, to_dataset
+
+    made = to_dataset([NESTED, GOLD, PLAIN])
+    assert made.features == features()
+    assert list(from_dataset(made)) == [NESTED, GOLD, PLAIN]
+    assert [dict(m.votes) for m in next(from_dataset(made)).mentions] == [dict(m.votes) for m in NESTED.mentions]
+    with Assembly(load(overrides={"labels": {"person": "", "location": ""}}), environment()) as assembly:
+        done = made.select_columns(["text"]).map(mapped(assembly.extractor()), batched=True, batch_size=2)
+    assert [[m["text"] for m in row["mentions"]] for row in done] == [["Ann"], ["Ann"], []]
+
+
+def test_pandas() -> None:
+    pytest.importorskip("pandas", reason="needs the extra 'pandas'")
+    from entsemble.integrations.frames import COLUMNS, from_frame, to_frame
+
+    documents = [NESTED, GOLD, PLAIN]
+    frame = to_frame(documents)
+    assert tuple(frame.columns) == COLUMNS
+    assert len(frame) == 10
+    assert shown(from_frame(frame, {d.id: d.text for d in documents})) == shown(documents)
+    with pytest.raises(DataError, match="no text for the document 'n'"):
+        from_frame(frame, {})
+    with pytest.raises(DataError, match="is not at"):
+        from_frame(frame, {"n": "x" * 60, "g": TEXT})
+
+
+def test_convert_between_them(command: Callable[..., Any], tmp_path: Path) -> None:
+    write([GOLD], tmp_path / "gold.jsonl")
+    assert command("convert", tmp_path / "gold.jsonl", tmp_path / "tasks.json", "--to", "label-studio").code == 0
+    assert command("convert", tmp_path / "tasks.json", tmp_path / "back.jsonl", "--from", "label-studio").code == 0
+    assert shown(read(tmp_path / "back.jsonl")) == shown([GOLD])
