@@ -18,11 +18,13 @@ from rich.table import Table
 from entsemble.assemble import Assembly, adapt, unannotated
 from entsemble.cli.display import display
 from entsemble.cli.options import Asked, shared_options
+from entsemble.cli.report_files import check_writable, write_report
 from entsemble.cli.selection import say_chosen
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import read
 from entsemble.ensemble.document import Extracted, Failed
 from entsemble.errors import DataError
+from entsemble.evaluation.page import page
 from entsemble.evaluation.report import Report, build_report
 from entsemble.evaluation.stages import StageCounts, stage_counts
 from entsemble.evaluation.table import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
@@ -38,8 +40,11 @@ from entsemble.types import Document
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the report here; - for stdout.",
 )
+@click.option(
+    "--html", "page_path", type=click.Path(dir_okay=False, path_type=Path), help="Write a page to look at here."
+)
 @shared_options
-def evaluate(gold: Path, report_path: Path | None, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
+def evaluate(gold: Path, report_path: Path | None, page_path: Path | None, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
     """Extract from the annotated documents of GOLD, and score against them.
 
     With --limit, the documents are drawn at random with --seed.
@@ -49,8 +54,7 @@ def evaluate(gold: Path, report_path: Path | None, **shared: Any) -> None:  # no
     documents = sample(list(read(gold, asked.input_format)), asked.limit, settings.seed)
     if not documents:
         raise DataError("no document in it", gold)
-    if report_path is not None and str(report_path) != "-" and not report_path.parent.is_dir():
-        raise DataError("its folder does not exist; make it first", report_path)
+    check_writable(report_path, page_path)
     summary = Summary()
     with display(quiet=asked.quiet) as shown, ExitStack() as stack:
         settings, _, chosen = adapt(settings, environment(), documents, shown.watch(), scored=documents)
@@ -68,11 +72,14 @@ def evaluate(gold: Path, report_path: Path | None, **shared: Any) -> None:  # no
     asked_all = settings.classification.sure is None  # else nobody knows what a member would have answered alone
     names = [m.name for m in extractor.pipeline.members] if asked_all else []
     report = report_of(documents, results, names, summary.cost(parameters), settings.model_dump(mode="json"))
+    if page_path is not None:
+        done = [r.document for r in results if isinstance(r, Extracted)]
+        write_report(page_path, page(report, documents, done, f"Evaluation on {gold.name}"))
     if report_path is not None and str(report_path) == "-":
         click.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=1))
     else:
         if report_path is not None:
-            report_path.write_text(json.dumps(report.to_json(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            write_report(report_path, json.dumps(report.to_json(), ensure_ascii=False, indent=1) + "\n")
         if not asked.quiet:
             _show(report, summary)
     for name, error in summary.failures:

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from entsemble.cli.report_files import check_writable, write_report
 from entsemble.data.formats import read
+from entsemble.evaluation.page import page
 from entsemble.evaluation.pairing import with_ids_of
 from entsemble.evaluation.report import Report, build_report
 from entsemble.evaluation.table import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
@@ -24,16 +26,22 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("gold", type=_FILE)
 @click.argument("predicted", type=_FILE)
 @click.option("--json", "report_path", metavar="REPORT", help="Write the report there as JSON; '-' for stdout alone.")
+@click.option(
+    "--html", "page_path", type=click.Path(dir_okay=False, path_type=Path), help="Write a page to look at here."
+)
 @click.option("--relaxed", is_flag=True, help="Show the table with overlap as enough, instead of exact ranges.")
-def score(gold: Path, predicted: Path, report_path: str | None, relaxed: bool) -> None:
+def score(gold: Path, predicted: Path, report_path: str | None, page_path: Path | None, relaxed: bool) -> None:
     """Score the mentions of PREDICTED against those of GOLD, on the same documents.
 
     Documents are paired by id. Where the two files have no id in common, as with formats that hold none, they are
     paired by position.
     """
+    check_writable(page_path, None if report_path is None else Path(report_path))
     wanted = list(read(gold))
     found = _aligned(wanted, list(read(predicted)))
     report = build_report(wanted, found, config={"gold": str(gold), "predicted": str(predicted)})
+    if page_path is not None:
+        write_report(page_path, page(report, wanted, found, f"{predicted.name} against {gold.name}"))
     if report_path is not None:
         _write(report, report_path)
     if report_path != "-":
@@ -53,7 +61,7 @@ def _write(report: Report, path: str) -> None:
     if path == "-":
         click.echo(text)
     else:
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        write_report(Path(path), text + "\n")
 
 
 def _show(report: Report, relaxed: bool) -> None:

@@ -196,11 +196,11 @@ def _cost(given: Mapping[str, float | None], documents: int) -> dict[str, float 
 
 def _reliability(paired: Sequence[Pair]) -> Reliability | None:
     """The reliability table of the mentions that have a score; `None` where none has."""
-    answers = [answer for one in paired for answer in _scored(one)]
+    answers = [answer for one in paired for answer in scored_answers(one)]
     return reliability([score for score, _ in answers], [right for _, right in answers]) if answers else None
 
 
-def _scored(one: Pair) -> list[tuple[float, bool]]:
+def scored_answers(one: Pair) -> list[tuple[float, bool]]:
     """Score and truth of each different predicted mention that has a score; of equal ones the surest."""
     best: dict[tuple[int, int, str], float] = {}
     for m in one.answers:
