@@ -8,6 +8,7 @@ import entsemble
 from entsemble.cli.completion import completion
 from entsemble.cli.convert import convert
 from entsemble.cli.demo import demo
+from entsemble.cli.distil import distil
 from entsemble.cli.evaluate import evaluate
 from entsemble.cli.experts import experts
 from entsemble.cli.extract import extract
@@ -23,5 +24,5 @@ def root() -> None:
     """Named entities with your own labels, found by several small language models on your own machine."""
 
 
-for _command in (demo, extract, evaluate, score, convert, models, pool, experts, serve, completion):
+for _command in (demo, extract, evaluate, score, convert, models, pool, experts, distil, serve, completion):
     root.add_command(_command)

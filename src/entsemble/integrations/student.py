@@ -1,0 +1,160 @@
+"""A small spaCy pipeline that learns from what an ensemble found: for who needs thousands of sentences a second.
+
+Distillation (G. Hinton et al., "Distilling the knowledge in a neural network", 2015) by hard labels: the teacher's sure
+answers are training data like any other.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from entsemble.data import docbin
+from entsemble.errors import DataError, MissingExtraError
+from entsemble.evaluation.counts import Counts
+from entsemble.evaluation.matching import exact
+from entsemble.types import Document, Mention
+
+_BATCHES = 4.0, 32.0, 1.001
+"""Sentences a step: from few to many, growing by this factor."""
+
+_DROPOUT = 0.2
+_PATIENCE = 5
+"""Epochs without a better F1 on the development sentences, after which the training ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sure:
+    """What of the teacher's answers a student learns from.
+
+    Attributes:
+        documents: sentences whose every mention is sure.
+        unsure: sentences that were left out.
+        nested: mentions inside others, which spaCy's entity recogniser cannot have.
+    """
+
+    documents: tuple[Document, ...]
+    unsure: int
+    nested: int
+
+
+def sure(sentences: Iterable[Document], least: float) -> Sure:
+    """Sentences whose mentions all have a score of at least `least`; of nested mentions the outermost.
+
+    A mention without a score is somebody's word, and sure.
+    """
+    kept, unsure, nested = [], 0, 0
+    for sentence in sentences:
+        if any(m.score is not None and m.score < least for m in sentence.mentions):
+            unsure += 1
+            continue
+        outermost = flat(sentence.mentions)
+        nested += len(sentence.mentions) - len(outermost)
+        kept.append(replace(sentence, mentions=outermost))
+    return Sure(tuple(kept), unsure, nested)
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """A pipeline that was trained.
+
+    Attributes:
+        nlp: spaCy's.
+        f1: on the development sentences, exact.
+        epoch: from which it is, from 1.
+        seconds: of the training.
+    """
+
+    nlp: Any
+    f1: float
+    epoch: int
+    seconds: float
+
+
+def train_student(
+    learnt: Sequence[Document],
+    dev: Sequence[Document],
+    language: str,
+    *,
+    epochs: int = 30,
+    seed: int = 0,
+    told: Callable[[int, int, float], None] = lambda *_: None,
+) -> Student:
+    """Train spaCy's entity recogniser on its smallest vectors; the epoch that does best on `dev` is kept.
+
+    Args:
+        learnt: annotated sentences.
+        dev: others.
+        language: of their texts, as spaCy calls it.
+        epochs: at most.
+        seed: of everything that is drawn.
+        told: epoch, epochs, F1 on `dev`.
+
+    Raises:
+        DataError: nothing to learn from.
+        MissingExtraError: spaCy is not installed.
+    """
+    try:
+        import spacy
+        from spacy import util
+        from spacy.training import Example
+    except ImportError as error:
+        raise MissingExtraError("spacy", "spacy", "a student") from error
+    if not any(d.mentions for d in learnt):
+        raise DataError("no sure mention to learn from; give more texts, a better pool, or a lower --min-score")
+    helpers: Any = util  # partly typed
+    helpers.fix_random_seed(seed)
+    nlp = spacy.blank(language)
+    recogniser: Any = nlp.add_pipe("ner")
+    for label in sorted({m.label for d in learnt for m in d.mentions}):
+        recogniser.add_label(label)
+    examples = [Example(nlp.make_doc(d.text), _reference(nlp, d)) for d in learnt]
+    draw, began = random.Random(seed), time.monotonic()
+    optimiser = nlp.initialize(lambda: examples)
+    sizes = helpers.compounding(*_BATCHES)
+    best: tuple[float, int, bytes] = (-1.0, 0, b"")
+    for epoch in range(1, epochs + 1):
+        draw.shuffle(examples)
+        for batch in helpers.minibatch(examples, sizes):
+            nlp.update(batch, drop=_DROPOUT, sgd=optimiser)
+        f1 = score_of(nlp, dev)
+        told(epoch, epochs, f1)
+        if f1 > best[0]:
+            best = f1, epoch, nlp.to_bytes()
+        elif best[0] > 0 and epoch - best[1] >= _PATIENCE:
+            break
+    nlp.from_bytes(best[2])
+    return Student(nlp, best[0], best[1], time.monotonic() - began)
+
+
+def score_of(nlp: Any, gold: Sequence[Document]) -> float:  # noqa: ANN401 - a pipeline of spaCy
+    """Its F1 on annotated sentences, exact, all labels together."""
+    answers = (docbin.mentions_of(doc) for doc in nlp.pipe(d.text for d in gold))
+    counts = (exact(flat(d.mentions), said).micro for d, said in zip(gold, answers, strict=True))
+    return sum(counts, Counts()).f1
+
+
+def speed_of(nlp: Any, texts: Sequence[str]) -> float:  # noqa: ANN401 - a pipeline of spaCy
+    """Texts a second."""
+    began = time.monotonic()
+    for _ in nlp.pipe(texts):
+        pass
+    return len(texts) / (time.monotonic() - began)
+
+
+def _reference(nlp: Any, document: Document) -> Any:  # noqa: ANN401 - a Doc of spaCy
+    doc = nlp.make_doc(document.text)
+    docbin.add(doc, document.mentions)
+    return doc
+
+
+def flat(mentions: Sequence[Mention]) -> tuple[Mention, ...]:
+    """The longest that do not overlap."""
+    kept: list[Mention] = []
+    for mention in sorted(mentions, key=lambda m: (m.start - m.end, m.start)):
+        if not any(mention.span.overlaps(other.span) for other in kept):
+            kept.append(mention)
+    return tuple(sorted(kept, key=lambda m: m.start))
