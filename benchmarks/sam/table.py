@@ -20,7 +20,7 @@ from benchmarks.sam.sanity import RESULTS as HOME
 from entsemble.evaluation.bootstrap import compare, interval
 from entsemble.evaluation.counts import Counts
 
-SYSTEMS = ("base", "unified", "merge of all", "domain", "sampled", "sam", "sam by vote")
+SYSTEMS = ("base", "common", "unified", "merge of all", "domain", "sampled", "sam", "sam by vote")
 TOLD = {"domain": "(i) domain", "sampled": "(ii) sampled", "sam": "SaM", "sam by vote": "SaM by vote"}
 
 

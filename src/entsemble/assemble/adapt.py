@@ -83,6 +83,7 @@ def adapt(
     target: Iterable[Document],
     watch: Watch | None = None,
     scored: Iterable[Document] = (),
+    pool: Sequence[Document] | None = None,
 ) -> tuple[Settings, Iterator[Document], Selection | None]:
     """Give every member its experts, where it leaves them to the texts.
 
@@ -92,6 +93,7 @@ def adapt(
         target: the documents to be done; only the first of them are looked at.
         watch: told about downloads and how far it is.
         scored: documents whose mentions will be scored, which are never looked up in the pool.
+        pool: in the place of the file that the settings name.
 
     Returns:
         The settings with experts by name, all documents of `target`, and what was found.
@@ -113,7 +115,7 @@ def adapt(
     if not sentences:
         members = tuple(m.model_copy(update={"experts": {}}) if m in open_ones else m for m in settings.members)
         return settings.model_copy(update={"members": members}), every, None
-    found = select_experts(settings, environment, sentences, watch, scored)
+    found = select_experts(settings, environment, sentences, watch, scored, pool)
     weights = {"domain": dict(found.domain.weights), "sampled": dict(found.sampled.weights)}
     resolved: list[MemberSettings] = []
     verifier = settings.verification.member
@@ -138,6 +140,7 @@ def select_experts(
     target: Iterable[Document],
     watch: Watch | None = None,
     scored: Iterable[Document] = (),
+    pool: Sequence[Document] | None = None,
 ) -> Selection:
     """SaM's two views of which experts suit a target.
 
@@ -148,6 +151,7 @@ def select_experts(
         target: its texts; at least one that is not empty. Their mentions are not looked at.
         watch: told about downloads and how far it is.
         scored: as for `adapt`.
+        pool: as for `adapt`.
 
     Raises:
         ConfigError: there are no experts of that member's model.
@@ -158,14 +162,14 @@ def select_experts(
     if not sentences:
         raise DataError("there is no text in the target that experts could be chosen for")
     member = _chosen_for(settings)
-    with Assembly(settings, environment, watch) as assembly:
-        pool = assembly.pool_documents()
-        labels = assembly.labels(pool)
+    with Assembly(settings, environment, watch, pool=pool) as assembly:
+        annotated = assembly.pool_documents()
+        labels = assembly.labels(annotated)
         experts, broken = candidates(assembly.models, member)
         domain, far = _domain(sentences, experts, assembly.encoder())
         draw = random.Random(settings.seed)
         own = {same_text_key(d.text) for d in sentences} | _texts(scored, settings)
-        known = [d for d in pool if same_text_key(d.text) not in own]
+        known = [d for d in annotated if same_text_key(d.text) not in own]
         drawn_from = known or sentences
         sample = draw.sample(drawn_from, min(asked.sample, len(drawn_from)))
         answers = _answers(assembly.models, member, experts, labels, sample, watch)

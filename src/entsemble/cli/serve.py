@@ -14,7 +14,7 @@ import click
 from entsemble.assemble import select_members
 from entsemble.cli.options import parse_labels
 from entsemble.errors import ConfigError, MissingExtraError
-from entsemble.settings import DEFAULT_PRESET, Settings, environment, load
+from entsemble.settings import DEFAULT_PRESET, WITHOUT_POOL, Settings, environment, load
 
 _KEY = "ENTSEMBLE_SERVER_KEY"
 _FINISH_SECONDS = 30
@@ -84,6 +84,10 @@ def serve(**given: Any) -> None:  # noqa: ANN401 - the options above
             f"whoever reaches {host} could read the pool and use this machine; put a key into the environment variable "
             f"{given['key_env']}, or listen on 127.0.0.1"
         )
+    if key is None and given["key_env"] != _KEY:
+        raise ConfigError(f"the environment variable {given['key_env']} holds no key; set it, or leave --key-env out")
+    if key is not None and not key.isascii():
+        raise ConfigError("a key is of ASCII characters, which every client sends alike")
     settings, configured = _settings(given)
     limits = Limits(given["max_body"], given["max_documents"], given["concurrency"], given["queue"], given["timeout"])
     with closing(PoolFile(given["pool"] or configured or where.pool)) as pool, _listening(host, given["port"]) as place:
@@ -101,14 +105,18 @@ def _settings(given: Mapping[str, Any]) -> tuple[Callable[[Mapping[str, Any]], S
     labels = None if given["labels"] is None else parse_labels(given["labels"])
     preset = given["preset"] or (DEFAULT_PRESET if given["models"] else None)
 
+    configured = load(given["config"], preset)
+    members = configured.members != load(preset=DEFAULT_PRESET).members and configured.members != load().members
+
     def settings(said: Mapping[str, Any]) -> Settings:
-        made = load(given["config"], preset, {**said, "labels": said.get("labels") or labels})
+        path = said.get("pool", {}).get("path")
         # the configuration's pool is the server's to show, once it holds something
-        shown = made.pool.model_copy(update={"path": said.get("pool", {}).get("path")})
-        made = made.model_copy(update={"pool": shown})
+        usual = WITHOUT_POOL if path is None and preset is None and not members else preset
+        made = load(given["config"], usual, {**said, "labels": said.get("labels") or labels})
+        made = made.model_copy(update={"pool": made.pool.model_copy(update={"path": path})})
         return select_members(made, given["models"]) if given["models"] else made
 
-    return settings, load(given["config"], preset).pool.path
+    return settings, configured.pool.path
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -19,6 +19,7 @@ from entsemble.data.source import Source
 from entsemble.errors import DataError
 from entsemble.types import Document, Mention, mention_at
 
+_MADE = ("annotations", "predictions")
 _FROM, _TO, _TYPE = "label", "text", "labels"
 """What a labelling configuration of Label Studio usually calls its `Labels` and its `Text`."""
 
@@ -33,13 +34,18 @@ def read_label_studio(source: Source, options: ReadOptions) -> Iterator[Document
         DataError: no JSON array of tasks, or a label that is not where it says.
     """
     text = source.text()
-    seen, line = 0, 1
+    seen, line, skipped = 0, 1, 0
     for number, (start, task) in enumerate(jsonl.items(text, source), 1):
         line, seen = line + text.count("\n", seen, start), start
+        if _skipped(task):
+            skipped += 1
+            continue
         try:
             yield _of_task(task, f"{source.name}:{number}")
         except DataError as error:
             raise DataError(f"task {number}: {error.problem}", source.place, line) from error
+    if skipped:
+        warnings.warn(f"{source.name}: {skipped} tasks that were skipped in Label Studio are left out", stacklevel=2)
 
 
 def write_label_studio(documents: Iterable[Document], stream: TextIO) -> None:
@@ -63,8 +69,7 @@ def read_prodigy(source: Source, options: ReadOptions) -> Iterator[Document]:
         if document.meta.get("answer", "accept") != "accept":
             left_out += 1
             continue
-        tokens = [t for t in document.tokens if len(t)]
-        yield replace(document, id=str(meta.pop("id", document.id)), tokens=tuple(tokens), meta=meta)
+        yield replace(document, id=str(meta.pop("id", document.id)), meta=meta)
     if left_out:
         told = f"{source.name}: {left_out} examples that were rejected or ignored in Prodigy are left out"
         warnings.warn(told, stacklevel=2)
@@ -74,7 +79,7 @@ def write_prodigy(documents: Iterable[Document], stream: TextIO) -> None:
     """Examples for Prodigy's `spans.manual` and `ner.manual`, which makes tokens of its own."""
     for document in documents:
         spans = [_scored({"start": m.start, "end": m.end, "label": m.label}, m) for m in document.mentions]
-        told = {"text": document.text, "spans": spans, "meta": {"id": document.id, **document.meta}}
+        told = {"text": document.text, "spans": spans, "meta": {**document.meta, "id": document.id}}
         stream.write(json.dumps(told, ensure_ascii=False) + "\n")
 
 
@@ -82,7 +87,7 @@ def write_doccano(documents: Iterable[Document], stream: TextIO) -> None:
     """Lines for doccano's sequence labelling, which the reader of JSON Lines reads. It has no place for scores."""
     for document in documents:
         label = [[m.start, m.end, m.label] for m in document.mentions]
-        told = {"id": document.id, "text": document.text, "label": label, **document.meta}
+        told = {**document.meta, "id": document.id, "text": document.text, "label": label}
         stream.write(json.dumps(told, ensure_ascii=False) + "\n")
 
 
@@ -116,6 +121,9 @@ def _of_task(task: object, usual: str) -> Document:
     if not isinstance(task, Mapping) or not isinstance(data, Mapping) or not isinstance(data.get("text"), str):
         raise DataError("a task of Label Studio is an object with `data`, which has a `text`")
     text: str = data["text"]
+    jsonl.check_whole(text, "the text")
+    if not isinstance(task.get("meta") or {}, Mapping):
+        raise DataError("`meta` must be an object")
     places = {unit: point for point, unit in enumerate(_units(text))}
     mentions: list[Mention] = []
     others: list[Any] = []
@@ -132,8 +140,17 @@ def _of_task(task: object, usual: str) -> Document:
 
 
 def _results(task: Mapping[str, Any]) -> Sequence[Any]:
-    made = [a for a in task.get("annotations") or () if not a.get("was_cancelled")] or task.get("predictions") or ()
+    """Of the last annotation that was not cancelled; of the predictions where nobody annotated."""
+    annotations, predictions = ([a for a in task.get(k) or () if isinstance(a, Mapping)] for k in _MADE)
+    made = [a for a in annotations if not a.get("was_cancelled")] if annotations else predictions
     return made[-1].get("result") or () if made else ()
+
+
+def _skipped(task: object) -> bool:
+    """Whether people saw it and all cancelled."""
+    made = task.get("annotations") if isinstance(task, Mapping) else None
+    cancelled = [isinstance(a, Mapping) and bool(a.get("was_cancelled")) for a in made or ()]
+    return bool(cancelled) and all(cancelled)
 
 
 def _mentions(text: str, places: Mapping[int, int], value: Mapping[str, Any], score: object) -> list[Mention]:

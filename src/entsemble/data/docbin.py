@@ -6,6 +6,7 @@ nested ones, has the longest. A token that a mention begins or ends in is split 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -45,6 +46,7 @@ def write(documents: Iterable[Document], path: Path) -> None:
         MissingExtraError: spaCy is not installed.
     """
     blank = _spacy().blank("xx")
+    blank.max_length = sys.maxsize  # it is for parsers, which need memory for each token
     from spacy.tokens import DocBin
 
     made = DocBin(store_user_data=True)
@@ -74,7 +76,9 @@ def mentions_of(doc: Any) -> tuple[Mention, ...]:  # noqa: ANN401 - a Doc of spa
     """The mentions in a Doc: its group of spans, or its entities where it has none."""
     group = doc.spans.get(SPANS)
     spans = doc.ents if group is None else group
-    scores = [None] * len(spans) if group is None else group.attrs.get("scores") or [None] * len(spans)
+    told = [] if group is None else group.attrs.get("scores", [])  # a list of ours, an array of spaCy's
+    known = len(told) == len(spans)
+    scores = [None if score is None else float(score) for score in told] if known else [None] * len(spans)
     return tuple(
         Mention(s.start_char, s.end_char, s.label_, s.text, score) for s, score in zip(spans, scores, strict=True)
     )

@@ -87,7 +87,7 @@ def from_json(record: object, default_id: str) -> Document:
     elif meta is not None:
         rest["meta"] = meta
     if given or rest:
-        _whole(json.dumps([given, rest], ensure_ascii=False), "what stands beside the text")
+        check_whole(json.dumps([given, rest], ensure_ascii=False), "what stands beside the text")
     return Document(default_id if given is None else str(given), text, mentions, tokens, rest)
 
 
@@ -153,11 +153,12 @@ def _text(rest: dict[str, Any]) -> str:
         tool = "; is this of Label Studio? name the format label-studio" if isinstance(rest.get("data"), dict) else ""
         raise DataError(f"there is no text; a document has a string under one of {', '.join(_TEXT_KEYS)}{tool}")
     text: str = rest.pop(key)
-    _whole(text, "the text")
+    check_whole(text, "the text")
     return text
 
 
-def _whole(text: str, what: str) -> None:
+def check_whole(text: str, what: str) -> None:
+    """Raise DataError where a text holds half of a character, which no file can."""
     if half := _HALF_PAIR.search(text):
         raise DataError(
             f"{what} holds half of a surrogate pair, \\u{ord(half[0]):04x}, at {half.start()}; "

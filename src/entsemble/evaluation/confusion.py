@@ -23,8 +23,7 @@ def confusion(gold: Iterable[Mention], predicted: Iterable[Mention]) -> Confusio
     """
     wanted, found = triples(gold), triples(predicted)
     right = wanted & found
-    taken = Confusion({(label, label): 0 for *_, label in right})
-    taken.update((label, label) for *_, label in right)
+    taken = Confusion((label, label) for *_, label in right)
     missed, spurious = wanted - right, found - right
     for one, other in pairs(missed, spurious, lambda g, p: g[:2] == p[:2]):
         taken[one[2], other[2]] += 1

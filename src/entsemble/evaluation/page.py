@@ -215,8 +215,9 @@ def _of(one: Pair) -> Iterator[_Error]:
             near = [g for g in one.gold.mentions if g.span.overlaps(m.span)]
             gold = "; ".join(f"{g.text}: {g.label}" for g in near) or "no mention"
             yield _Error(one.gold, m, f"gold: {gold}", 1.0 if m.score is None else m.score, missed=False)
+    wrong = [p for p in one.answers if (p.start, p.end, p.label) not in wanted]
     for m in one.gold.mentions:
-        if (m.start, m.end, m.label) not in found and not any(m.span.overlaps(p.span) for p in one.answers):
+        if (m.start, m.end, m.label) not in found and not any(m.span.overlaps(p.span) for p in wrong):
             yield _Error(one.gold, m, "missed", -1.0, missed=True)
 
 

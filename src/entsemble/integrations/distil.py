@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
@@ -17,7 +18,7 @@ from entsemble.errors import ConfigError, DataError
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.matching import exact
 from entsemble.extractor import LocalExtractor
-from entsemble.integrations.student import Student, flat, speed_of, sure, train_student
+from entsemble.integrations.student import Student, blank, flat, speed_of, sure, train_student
 from entsemble.retrieval.index import same_text_key
 from entsemble.running.journal import Journal
 from entsemble.settings import Environment, Settings
@@ -87,12 +88,12 @@ class Distillation:
     environment: Environment
     wanted: Wanted
     watch: Watch = field(default_factory=Watch)
-    stopped: bool = field(default=False, init=False)
+    _stopping: threading.Event = field(default_factory=threading.Event, init=False)
     _extractor: LocalExtractor | None = field(default=None, init=False)
 
     def stop(self) -> None:
         """Begin nothing more; what was done is kept beside the output."""
-        self.stopped = True
+        self._stopping.set()
         if self._extractor is not None:
             self._extractor.stop()
 
@@ -110,8 +111,12 @@ class Distillation:
         """
         if self.settings.pool.path is None:
             raise ConfigError("a student needs a --pool: it learns from its sentences, and is scored on some of them")
-        if self.wanted.output.exists() and not self.wanted.replace:
-            raise DataError("it exists already; give another name, or replace it", self.wanted.output)
+        output = self.wanted.output
+        if output.exists() and not self.wanted.replace:
+            raise DataError("it exists already; give another name, or replace it", output)
+        if output.exists() and not (output / "meta.json").is_file():
+            raise DataError("it is no pipeline of spaCy, so it is not replaced; give another name", output)
+        blank(self.settings.language)  # what is missing is said before hours of annotation
         with ExitStack() as stack:
             journal = stack.enter_context(closing(Journal(self.wanted.output)))
             shown, dev = self._split()
@@ -119,9 +124,11 @@ class Distillation:
             settings, _, _ = adapt(self.settings, self.environment, sentences, self.watch, scored=dev)
             assembly = stack.enter_context(Assembly(settings, self.environment, self.watch, pool=shown))
             self._extractor = assembly.extractor()
+            if self._stopping.is_set():
+                return None
             journal.begin(self._extractor.configuration)
             taught, rate = self._annotated([*map(unannotated, dev), *sentences], journal)
-            if self.stopped:
+            if self._stopping.is_set():
                 return None
             said = [replace(d, mentions=flat(taught.get(d.id, ()))) for d in dev]
             silver = sure((replace(d, mentions=taught[d.id]) for d in sentences if d.id in taught), self.wanted.least)
@@ -185,9 +192,12 @@ class Distillation:
         shutil.rmtree(new, ignore_errors=True)
         try:
             student.nlp.to_disk(new)
+            old = output.with_name(f".{output.name}.old")
+            shutil.rmtree(old, ignore_errors=True)
             if output.exists():
-                shutil.rmtree(output)
+                output.rename(old)
             new.rename(output)
+            shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
             raise DataError(f"it cannot be written ({error.strerror})", output) from error
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from entsemble.data import docbin
-from entsemble.errors import DataError, MissingExtraError
+from entsemble.errors import ConfigError, DataError, MissingExtraError
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.matching import exact
 from entsemble.types import Document, Mention
@@ -94,20 +94,18 @@ def train_student(
         told: epoch, epochs, F1 on `dev`.
 
     Raises:
+        ConfigError: spaCy does not have the language.
         DataError: nothing to learn from.
         MissingExtraError: spaCy is not installed.
     """
-    try:
-        import spacy
-        from spacy import util
-        from spacy.training import Example
-    except ImportError as error:
-        raise MissingExtraError("spacy", "spacy", "a student") from error
+    nlp = blank(language)
+    from spacy import util
+    from spacy.training import Example
+
     if not any(d.mentions for d in learnt):
         raise DataError("no sure mention to learn from; give more texts, a better pool, or a lower --min-score")
     helpers: Any = util  # partly typed
     helpers.fix_random_seed(seed)
-    nlp = spacy.blank(language)
     recogniser: Any = nlp.add_pipe("ner")
     for label in sorted({m.label for d in learnt for m in d.mentions}):
         recogniser.add_label(label)
@@ -128,6 +126,23 @@ def train_student(
             break
     nlp.from_bytes(best[2])
     return Student(nlp, best[0], best[1], time.monotonic() - began)
+
+
+def blank(language: str) -> Any:  # noqa: ANN401 - a pipeline of spaCy
+    """An empty pipeline.
+
+    Raises:
+        ConfigError: spaCy does not have the language, or not without more packages.
+        MissingExtraError: spaCy is not installed.
+    """
+    try:
+        import spacy
+    except ImportError as error:
+        raise MissingExtraError("spacy", "spacy", "a student") from error
+    try:
+        return spacy.blank(language)
+    except ImportError as error:
+        raise ConfigError(f"spaCy cannot do the language {language!r}: {str(error).splitlines()[0]}") from error
 
 
 def score_of(nlp: Any, gold: Sequence[Document]) -> float:  # noqa: ANN401 - a pipeline of spaCy

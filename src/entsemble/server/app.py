@@ -6,9 +6,9 @@ import asyncio
 import logging
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -20,12 +20,13 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sse_starlette import EventSourceResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 import entsemble
 from entsemble.data.formats import write
-from entsemble.errors import DataError, EntsembleError
+from entsemble.errors import DataError, EntsembleError, MissingExtraError
 from entsemble.server import schemas
 from entsemble.server.extraction import NOT_DONE, Extraction
 from entsemble.server.guards import Guard, Limits
@@ -163,7 +164,7 @@ def _add_extraction(app: FastAPI, extraction: Extraction) -> None:
         With `Accept: text/event-stream` the answer is a stream of events: `progress`, `document`, `failed`, and at the
         end `done` or `error`. Otherwise it is one JSON object, when all is done.
         """
-        wanted = extraction.wanted(body)
+        wanted = await run_in_threadpool(extraction.wanted, body)
         if "text/event-stream" in accept:
             return EventSourceResponse(extraction.events(wanted))
         found = await extraction.whole(wanted, request)
@@ -187,6 +188,8 @@ def _add_export(app: FastAPI) -> None:
             content, ending = await asyncio.get_running_loop().run_in_executor(None, _exported, documents, format)
         except DataError as error:
             return JSONResponse({"error": error.problem}, 409)
+        except MissingExtraError as error:
+            return JSONResponse({"error": str(error)}, 409)
         told = {"Content-Disposition": f'attachment; filename="entities.{ending}"'}
         return Response(content, media_type="application/octet-stream", headers=told)
 
@@ -204,7 +207,7 @@ def _add_pool(app: FastAPI, workbench: Workbench, limits: Limits) -> None:
         shown = [schemas.pooled_out(d) for d in documents[offset : offset + limit]]
         return schemas.PoolOut(total=len(documents), version=version, documents=shown)
 
-    @app.get("/v1/pool/{name}", response_model=schemas.PooledOut, tags=["pool"], responses=unknown)
+    @app.get("/v1/pool/{name:path}", response_model=schemas.PooledOut, tags=["pool"], responses=unknown)
     def one(name: str) -> schemas.PooledOut:
         """One of them."""
         found = next((d for d in pool.texts()[1] if d.id == name), None)
@@ -224,13 +227,15 @@ def _add_pool(app: FastAPI, workbench: Workbench, limits: Limits) -> None:
         version, documents = pool.texts()
         if len(documents) + len(body.documents) > limits.pool:
             raise HTTPException(413, f"a pool has at most {limits.pool} texts; delete some")
-        kept = pool.add([_checked(told.document) for told in body.documents])
+        wanted = [_checked(told.document) for told in body.documents]
+        with _writing():
+            kept = pool.add(wanted)
         version, documents = pool.texts()
         shown = [schemas.pooled_out(d) for d in kept]
         return schemas.PoolOut(total=len(documents), version=version, documents=shown)
 
     @app.put(
-        "/v1/pool/{name}",
+        "/v1/pool/{name:path}",
         response_model=schemas.PooledOut,
         tags=["pool"],
         responses={**_WITH_BODY, **_CHANGES, **unknown},
@@ -238,18 +243,14 @@ def _add_pool(app: FastAPI, workbench: Workbench, limits: Limits) -> None:
     def corrected(name: str, body: schemas.AnnotatedIn) -> schemas.PooledOut:
         """Put another text or other mentions in the place of one."""
         document = _checked(body.document)
-        try:
+        with _writing():
             return schemas.pooled_out(pool.correct(name, document))
-        except KeyError as error:
-            raise HTTPException(404, "there is no such text in the pool") from error
 
-    @app.delete("/v1/pool/{name}", status_code=204, tags=["pool"], responses={**_CHANGES, **unknown})
+    @app.delete("/v1/pool/{name:path}", status_code=204, tags=["pool"], responses={**_CHANGES, **unknown})
     def deleted(name: str) -> None:
         """Forget one."""
-        try:
+        with _writing():
             pool.delete(name)
-        except KeyError as error:
-            raise HTTPException(404, "there is no such text in the pool") from error
 
 
 def _add_state(app: FastAPI, workbench: Workbench, ready: Readiness, measures: Measures) -> None:
@@ -283,6 +284,20 @@ def _add_state(app: FastAPI, workbench: Workbench, ready: Readiness, measures: M
     @app.get("/", include_in_schema=False)
     def page() -> Response:
         return FileResponse(_STATIC / "index.html")
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """What goes wrong with a change of the pool, as a refusal."""
+    try:
+        yield
+    except KeyError as error:
+        raise HTTPException(404, "there is no such text in the pool") from error
+    except ValueError as error:
+        raise HTTPException(409, str(error)) from error
+    except DataError as error:
+        _LOG.error("%s", error)
+        raise HTTPException(503, "the pool cannot be written; the server's log says why") from error
 
 
 def _checked(make: Callable[[], Document]) -> Document:

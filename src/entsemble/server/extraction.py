@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from entsemble.ensemble.document import Extracted, Failed
-from entsemble.errors import EntsembleError, PromptTooLongError
+from entsemble.errors import BadReplyError, EntsembleError, PromptTooLongError
 from entsemble.prompting.labels import label_set
 from entsemble.server import schemas
 from entsemble.server.guards import Limits
@@ -26,6 +27,8 @@ from entsemble.server.workbench import Workbench
 from entsemble.types import Document
 
 NOT_DONE = "the models did not answer; the server's log says why"
+
+TOO_LONG = "a sentence does not fit the context of a model; shorten it"
 
 _LOG = logging.getLogger("entsemble.server")
 _LISTEN_SECONDS = 0.5
@@ -91,8 +94,9 @@ class Extraction:
 
     async def events(self, wanted: Wanted) -> AsyncIterator[Mapping[str, str]]:
         """`progress` after each sentence, `document` or `failed` for each document, and `done` or `error`."""
-        count, finished = sum(len(self.workbench.sentences(d)) for d in wanted.documents), 0
+        finished = 0
         try:
+            count = await run_in_threadpool(lambda: sum(len(self.workbench.sentences(d)) for d in wanted.documents))
             async with aclosing(self._answers(wanted)) as found:
                 async for answer in found:
                     if isinstance(answer, Extracted):
@@ -141,6 +145,10 @@ class Extraction:
 
 
 def _failed(answer: Failed) -> schemas.FailedOut:
-    _LOG.error("%s", answer.error)
-    too_long = isinstance(answer.error, PromptTooLongError)
-    return schemas.FailedOut(id=answer.document.id, error=str(answer.error) if too_long else NOT_DONE)
+    """What the client is told, and the log: neither gets a server's reply, which may repeat the text."""
+    error = answer.error
+    if isinstance(error, PromptTooLongError):
+        return schemas.FailedOut(id=answer.document.id, error=TOO_LONG)
+    unusable = isinstance(error, BadReplyError) or isinstance(error.__cause__, BadReplyError)
+    _LOG.error("%s", "a model's reply cannot be used" if unusable else error)
+    return schemas.FailedOut(id=answer.document.id, error=NOT_DONE)

@@ -25,7 +25,6 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _OPEN = {"/healthz", "/readyz"}
 """What a supervisor asks without a key; it says nothing of anybody's texts."""
 
@@ -117,7 +116,7 @@ class Guard:
             public = scope["path"] in _OPEN or (scope["method"] in {"GET", "HEAD"} and _of_page(scope["path"]))
             return None if right or public else (401, "a key is needed: the header `Authorization: Bearer KEY`")
         host = headers.get("host", "")
-        if _name_of(host) not in _LOOPBACK:
+        if not is_loopback(_name_of(host).strip("[]")):
             return 421, "this server answers only under the names of its own machine"
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:

@@ -76,5 +76,8 @@ class Measured:
 
         try:
             await self._app(scope, receive, noted)
+        except Exception:
+            status = 500
+            raise
         finally:
             self._measures.answered(scope, status, time.monotonic() - began)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import threading
 import uuid
@@ -42,9 +43,8 @@ class PoolFile:
             raise ConfigError(
                 f"{path}: a pool that is corrected is JSON Lines; `entsemble convert` makes {_ENDING} of it"
             )
-        self.path = path
+        self.path = path = path.resolve()  # a link stays one
         self._turn = threading.Lock()
-        self._version = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(path.with_name(f".{path.name}.lock"))
@@ -54,7 +54,7 @@ class PoolFile:
         except OSError as error:
             raise DataError(f"a pool cannot be kept here ({error.strerror})", path) from error
         found = read(path, "jsonl", ReadOptions(discontinuous="hull")) if path.exists() else ()
-        self._documents = {d.id: d for d in found}
+        self._now: tuple[int, tuple[Document, ...]] = (0, tuple(found))
 
     def close(self) -> None:
         """Let another server keep it."""
@@ -62,8 +62,7 @@ class PoolFile:
 
     def texts(self) -> tuple[int, tuple[Document, ...]]:
         """How often it was changed, and what it holds now."""
-        with self._turn:
-            return self._version, tuple(self._documents.values())
+        return self._now
 
     def add(self, documents: Iterable[Document]) -> list[Document]:
         """Keep annotated texts; one that is there already is corrected, and keeps its id. All of them or none.
@@ -92,12 +91,15 @@ class PoolFile:
         Raises:
             DataError: the file cannot be written.
             KeyError: there is none of that id.
+            ValueError: another one has that text.
         """
         made = replace(document, id=name)
 
         def change(now: dict[str, Document]) -> None:
             if name not in now:
                 raise KeyError(name)
+            if any(d.id != name and same_text_key(d.text) == same_text_key(made.text) for d in now.values()):
+                raise ValueError("another text of the pool says the same; correct or delete that one")
             now[name] = made
 
         self._change(change)
@@ -109,11 +111,11 @@ class PoolFile:
 
     def _change(self, change: Callable[[dict[str, Document]], None]) -> None:
         with self._turn:
-            now = dict(self._documents)
+            version, before = self._now
+            now = {d.id: d for d in before}
             change(now)
             self._write(now.values())
-            self._documents = now
-            self._version += 1
+            self._now = version + 1, tuple(now.values())
 
     def _write(self, documents: Iterable[Document]) -> None:
         try:
@@ -123,6 +125,8 @@ class PoolFile:
                 with new.open("w", encoding="utf-8", newline="\n") as file:
                     file.writelines(lines)
                 sync(new)
+                if self.path.exists():
+                    shutil.copymode(self.path, new)
                 new.replace(self.path)
                 sync(self.path.parent)
         except OSError as error:

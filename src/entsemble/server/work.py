@@ -64,7 +64,10 @@ async def answers(
         try:
             if work.stopped:
                 return
-            with workbench.answering(request, lambda: put(SentenceDone())) as (extractor, results):
+            with workbench.answering(request, lambda: put(SentenceDone()), lambda: work.stopped) as (
+                extractor,
+                results,
+            ):
                 work.began(extractor)
                 for result in results:
                     put(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,7 +13,8 @@ from entsemble.assemble import Assembly, Watch, adapt, expert_store
 from entsemble.assemble.models import Models
 from entsemble.data.windows import windows
 from entsemble.ensemble.document import Extracted, Failed
-from entsemble.experts.store import Expert
+from entsemble.errors import DataError, ModelUnavailableError
+from entsemble.experts.store import Expert, ExpertStore
 from entsemble.extractor import LocalExtractor
 from entsemble.running.local import LocalMapper
 from entsemble.server.pool_file import PoolFile
@@ -22,6 +24,7 @@ from entsemble.types import Document
 MakeSettings = Callable[[Mapping[str, Any]], Settings]
 """What a request and the pool say, as in TOML -> settings, over those that the server was started with."""
 
+_LOG = logging.getLogger("entsemble.server")
 _LOADED = 2
 """Sets of models that stay loaded: those of the pool, and those of the last choice of experts."""
 
@@ -46,6 +49,7 @@ class Request:
 class _Loaded:
     models: Models
     building: threading.Lock = field(default_factory=threading.Lock)
+    made: tuple[str, LocalExtractor] | None = None
     users: int = 0
     used: int = 0
 
@@ -75,13 +79,14 @@ class Workbench:
     def labels(self) -> dict[str, str]:
         """Those that the server was started with, then those of the pool; name -> definition."""
         _, documents = self.pool.texts()
-        found = dict.fromkeys(sorted({m.label for d in documents for m in d.mentions}), "")
-        return found | self._settings({}).labels
+        own = self._settings({}).labels
+        found = sorted({m.label for d in documents for m in d.mentions} - own.keys())
+        return {**own, **dict.fromkeys(found, "")}
 
     def experts(self) -> list[Expert]:
         """All that are whole."""
         store = expert_store(self._environment)
-        return [store.get(name) for name in store.names()]
+        return [expert for name in store.names() if (expert := _whole(store, name)) is not None]
 
     def sentences(self, document: Document) -> list[tuple[int, int]]:
         """Start and end of each sentence, as the ensemble is shown them."""
@@ -93,32 +98,35 @@ class Workbench:
         Raises:
             EntsembleError: they cannot be had.
         """
-        shown = self._shown(self.labels())
+        version, shown = self._shown(self.labels())
         settings = self._asked(Request((), self.labels() or {"name": ""}), shown)
         if any(isinstance(m.experts, str) for m in settings.members):
             return  # which experts, and so which models, is the texts' to say
-        with self._ensemble(settings, shown):
+        with self._ensemble(settings, version, shown):
             return
 
     @contextmanager
     def answering(
-        self, request: Request, told: Callable[[], None] = lambda: None
+        self, request: Request, told: Callable[[], None] = lambda: None, stopped: Callable[[], bool] = lambda: False
     ) -> Iterator[tuple[LocalExtractor, Iterator[Extracted | Failed]]]:
         """What answers a request, whose `stop` ends it early, and its answers as they come.
 
         Args:
             request: at least one document.
             told: called after each sentence.
+            stopped: whether nobody waits any more; asked before models are loaded.
 
         Raises:
             ConfigError: labels that cannot be asked for, or none at all.
             EntsembleError: models that cannot be had.
         """
         labels = dict(request.labels) or self.labels()
-        shown = self._shown(labels)
+        version, shown = self._shown(labels)
         settings = self._asked(replace(request, labels=labels), shown)
-        settings, documents, _ = adapt(settings, self._environment, request.documents)
-        with self._ensemble(settings, shown) as made:
+        settings, documents, _ = adapt(settings, self._environment, request.documents, pool=shown)
+        if stopped():
+            raise ModelUnavailableError("nobody waits for the answer any more")
+        with self._ensemble(settings, version, shown) as made:
             extractor = replace(made, mapper=LocalMapper(made.mapper.workers), told=told)
             yield extractor, extractor.extract(documents)
 
@@ -132,17 +140,22 @@ class Workbench:
             }
         )
 
-    def _shown(self, labels: Mapping[str, str]) -> tuple[Document, ...]:
-        """The pool with the mentions of these labels alone; empty where it has none of them."""
-        _, documents = self.pool.texts()
+    def _shown(self, labels: Mapping[str, str]) -> tuple[int, tuple[Document, ...]]:
+        """The pool's version, and its texts with the mentions of these labels alone; none where it has none of them."""
+        version, documents = self.pool.texts()
         shown = tuple(replace(d, mentions=tuple(m for m in d.mentions if m.label in labels)) for d in documents)
-        return shown if any(d.mentions for d in shown) else ()
+        return version, shown if any(d.mentions for d in shown) else ()
 
     @contextmanager
-    def _ensemble(self, settings: Settings, shown: Sequence[Document]) -> Iterator[LocalExtractor]:
+    def _ensemble(self, settings: Settings, version: int, shown: Sequence[Document]) -> Iterator[LocalExtractor]:
+        """One ensemble for as long as neither the settings nor the pool change."""
+        key = f"{version}:{settings.model_dump_json()}"
         with self._models(settings) as loaded:
             with loaded.building:  # one loads, the others find it loaded
-                made = Assembly(settings, self._environment, models=loaded.models, pool=shown).extractor()
+                if loaded.made is None or loaded.made[0] != key:
+                    assembly = Assembly(settings, self._environment, models=loaded.models, pool=shown)
+                    loaded.made = key, assembly.extractor()
+                made = loaded.made[1]
             yield made
 
     @contextmanager
@@ -162,3 +175,11 @@ class Workbench:
                 idle = sorted((o.used, name) for name, o in self._loaded.items() if o.users == 0)
                 for _, name in idle[: max(0, len(self._loaded) - _LOADED)]:
                     closing.callback(self._loaded.pop(name).models.close)
+
+
+def _whole(store: ExpertStore, name: str) -> Expert | None:
+    try:
+        return store.get(name)
+    except DataError as error:
+        _LOG.error("the expert %s: %s", name, error)
+        return None

@@ -83,11 +83,14 @@ function hue(label) {
 
 // ---- extraction
 
+const unsaved = () => state.documents.some((doc) => doc.touched.size > 0);
+
 async function extract() {
   const documents = state.pending ?? [{ text: $("text").value }];
   if (!documents.some((d) => d.text.trim())) return say("There is no text to extract from.");
   const asked = labels();
   if (!Object.keys(asked).length) return say("Name at least one label.");
+  if (unsaved() && !window.confirm("Corrections are not saved in the pool. Go on without them?")) return;
   keepLabels();
   state.working = new AbortController();
   state.documents = [];
@@ -378,20 +381,22 @@ function selected() {
 }
 
 async function save() {
-  const documents = state.documents.flatMap((doc) =>
-    [...doc.touched].map((i) => {
+  const sent = state.documents.map((doc) => ({ doc, touched: doc.touched }));
+  const documents = sent.flatMap(({ doc, touched }) =>
+    [...touched].map((i) => {
       const [from, to] = doc.sentences[i];
       const within = doc.mentions.filter((m) => from <= m.start && m.end <= to);
       return { text: surface(doc, from, to), mentions: within.map((m) => ({ start: m.start - from, end: m.end - from, label: m.label })) };
     }),
   );
   if (!documents.length) return;
+  for (const { doc } of sent) doc.touched = new Set(); // what is corrected meanwhile is saved the next time
   const kept = await trying(() => json("/v1/pool", { method: "POST", body: { documents } }));
-  if (!kept) return;
-  for (const doc of state.documents) {
-    for (const mention of doc.mentions) if (doc.touched.has(sentenceOf(doc, mention.start, mention.end))) mention.state ||= "accepted";
-    doc.touched.clear();
+  for (const { doc, touched } of sent) {
+    if (!kept) for (const i of touched) doc.touched.add(i);
+    else for (const mention of doc.mentions) if (touched.has(sentenceOf(doc, mention.start, mention.end))) mention.state ||= "accepted";
   }
+  if (!kept) return refresh();
   show();
   $("summary").textContent = `${documents.length} sentence${documents.length === 1 ? "" : "s"} saved. The next extraction is shown the pool.`;
   await showPool();
@@ -442,7 +447,7 @@ async function take(chosen) {
 async function askKey() {
   $("ask-key").hidden = false;
   $("state").textContent = "needs a key";
-  $("key-dialog").showModal();
+  if (!$("key-dialog").open) $("key-dialog").showModal();
 }
 
 async function ready() {
@@ -516,10 +521,19 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
     event.preventDefault();
     $("text").classList.toggle("over", kind === "dragover");
     if (kind === "drop" && event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
-    else if (kind === "drop") $("text").value = event.dataTransfer.getData("text");
+    else if (kind === "drop") {
+      state.pending = null;
+      $("text").value = event.dataTransfer.getData("text");
+    }
   });
 }
 $("ask-key").addEventListener("click", askKey);
-$("key-dialog").addEventListener("close", () => { useKey($("key").value); $("key").value = ""; begin(); });
+$("key-dialog").addEventListener("close", () => {
+  if ($("key-dialog").returnValue !== "ok") return;
+  useKey($("key").value);
+  $("key").value = "";
+  begin();
+});
+window.addEventListener("beforeunload", (event) => { if (unsaved()) event.preventDefault(); });
 
 begin();
