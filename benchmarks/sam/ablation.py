@@ -22,9 +22,9 @@ from benchmarks.common import corpora, machine, revision
 from benchmarks.sam.run import scored
 from benchmarks.sam.unified import taking_part
 from entsemble.assemble import expert_store, select_experts
-from entsemble.assemble.adapt import experts_together, habits
 from entsemble.assemble.ensemble import annotated, unannotated
 from entsemble.assemble.models import Models, Watch
+from entsemble.assemble.without_examples import experts_together, habits
 from entsemble.experts.merged import keep_merged
 from entsemble.experts.merging.merge import Merging
 from entsemble.experts.selection import Choice, choose

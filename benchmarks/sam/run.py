@@ -23,9 +23,9 @@ from typing import Any
 from benchmarks.common import corpora, machine, revision
 from benchmarks.sam.unified import COMMON, UNIFIED, place, taking_part
 from entsemble.assemble import Selection, expert_store, select_experts
-from entsemble.assemble.adapt import counts_of, expert_alone, experts_together
 from entsemble.assemble.ensemble import annotated, unannotated
 from entsemble.assemble.models import Models, Watch
+from entsemble.assemble.without_examples import counts_of, expert_alone, experts_together
 from entsemble.ensemble.voting import VOTES
 from entsemble.experts.store import Expert
 from entsemble.extractor import LocalExtractor

@@ -20,8 +20,8 @@ from benchmarks.sam.run import scored
 from benchmarks.sam.unified import place
 from entsemble import _toml
 from entsemble.assemble import expert_store
-from entsemble.assemble.adapt import expert_alone
 from entsemble.assemble.models import Models, Watch
+from entsemble.assemble.without_examples import expert_alone
 from entsemble.prompting.labels import label_set
 from entsemble.settings import load
 

@@ -176,7 +176,13 @@ def preset_names() -> tuple[str, ...]:
     return tuple(sorted(f.name.removesuffix(".toml") for f in _PRESETS.iterdir() if f.name.endswith(".toml")))
 
 
-def load(path: Path | None = None, preset: str | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+def load(
+    path: Path | None = None,
+    preset: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    own_pool: bool = True,
+) -> Settings:
     """The settings of a run: a preset, then the user's file over it, then the command line's values over both.
 
     Args:
@@ -184,11 +190,15 @@ def load(path: Path | None = None, preset: str | None = None, overrides: Mapping
         preset: by default `embedded`, or `experts` where there is no pool and `path` lists no members. A file that
             lists members replaces the preset's.
         overrides: nested values, as in TOML; `None` values are no override.
+        own_pool: whether the pool that `path` names counts; whoever keeps a pool of its own says which in `overrides`.
 
     Raises:
         ConfigError: a file that is absent, no TOML, or holds what cannot be right: says where.
     """
-    given = _over({} if path is None else _anchored(_read(path), path.parent), overrides or {})
+    written = {} if path is None else _anchored(_read(path), path.parent)
+    if not own_pool and isinstance(written.get("pool"), dict):
+        written["pool"] = {key: value for key, value in written["pool"].items() if key != "path"}
+    given = _over(written, overrides or {})
     name = preset or _usual_preset(given)
     if name not in preset_names():
         raise UnknownNameError("preset", name, preset_names())

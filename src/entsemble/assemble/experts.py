@@ -15,10 +15,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from entsemble.assemble.adapt import expert_alone, score_of
 from entsemble.assemble.ensemble import Assembly, annotated
 from entsemble.assemble.expert_files import expert_store
 from entsemble.assemble.models import Watch
+from entsemble.assemble.without_examples import expert_alone, score_of
 from entsemble.backends.gguf_lora import convertible, write_lora
 from entsemble.backends.llamacpp import Engine, LlamaCppModel
 from entsemble.backends.registry import parse_model

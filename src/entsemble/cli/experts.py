@@ -29,13 +29,13 @@ from entsemble.cli.evaluate import sample
 from entsemble.cli.options import Asked, shared_options
 from entsemble.cli.selection import say_chosen, selection_json, selection_table
 from entsemble.data.formats import read
-from entsemble.errors import ConfigError, DataError, EntsembleError
+from entsemble.errors import ConfigError, DataError
 from entsemble.experts import card
 from entsemble.experts.card import Card
 from entsemble.experts.merged import keep_merged, weights_of
 from entsemble.experts.merging.merge import WEIGHTED_SUM, Merging
 from entsemble.experts.merging.methods import METHODS
-from entsemble.experts.store import Expert, ExpertStore
+from entsemble.experts.store import Expert
 from entsemble.experts.training import Progress, Training
 from entsemble.prompting.labels import label_set
 from entsemble.settings import environment
@@ -51,26 +51,16 @@ def experts() -> None:
 def list_experts(as_json: bool) -> None:
     """The experts of this machine."""
     store = expert_store(environment())
-    read = [_read(store, name) for name in store.names()]
-    found = [e for e in read if isinstance(e, Expert)]
-    broken = [told for told in read if isinstance(told, str)]
+    found, broken = store.whole()
     if as_json:
         for expert in found:
             click.echo(expert.card.model_dump_json())
     else:
         Console(highlight=False).print(_table(found))
-    for told in broken:
-        click.echo(told, err=True)
+    for name, error in broken.items():
+        click.echo(f"entsemble: {name}: {error}", err=True)
     if broken:
         sys.exit(DataError.exit_code)
-
-
-def _read(store: ExpertStore, name: str) -> Expert | str:
-    """An expert, or what is wrong with it: one that is broken hides no other."""
-    try:
-        return store.get(name)
-    except EntsembleError as error:
-        return f"entsemble: {name}: {error}"
 
 
 def _table(found: Sequence[Expert]) -> Table:

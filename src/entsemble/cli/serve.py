@@ -14,7 +14,7 @@ import click
 from entsemble.assemble import select_members
 from entsemble.cli.options import parse_labels
 from entsemble.errors import ConfigError, MissingExtraError
-from entsemble.settings import DEFAULT_PRESET, WITHOUT_POOL, Settings, environment, load
+from entsemble.settings import DEFAULT_PRESET, Settings, environment, load
 
 _KEY = "ENTSEMBLE_SERVER_KEY"
 _FINISH_SECONDS = 30
@@ -105,18 +105,12 @@ def _settings(given: Mapping[str, Any]) -> tuple[Callable[[Mapping[str, Any]], S
     labels = None if given["labels"] is None else parse_labels(given["labels"])
     preset = given["preset"] or (DEFAULT_PRESET if given["models"] else None)
 
-    configured = load(given["config"], preset)
-    members = configured.members != load(preset=DEFAULT_PRESET).members and configured.members != load().members
-
     def settings(said: Mapping[str, Any]) -> Settings:
-        path = said.get("pool", {}).get("path")
-        # the configuration's pool is the server's to show, once it holds something
-        usual = WITHOUT_POOL if path is None and preset is None and not members else preset
-        made = load(given["config"], usual, {**said, "labels": said.get("labels") or labels})
-        made = made.model_copy(update={"pool": made.pool.model_copy(update={"path": path})})
+        told = {**said, "labels": said.get("labels") or labels}
+        made = load(given["config"], preset, told, own_pool=False)  # it is shown once it holds something
         return select_members(made, given["models"]) if given["models"] else made
 
-    return settings, configured.pool.path
+    return settings, load(given["config"], preset).pool.path
 
 
 def _listening(host: str, port: int) -> socket.socket:

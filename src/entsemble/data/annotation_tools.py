@@ -33,17 +33,14 @@ def read_label_studio(source: Source, options: ReadOptions) -> Iterator[Document
     Raises:
         DataError: no JSON array of tasks, or a label that is not where it says.
     """
-    text = source.text()
-    seen, line, skipped = 0, 1, 0
-    for number, (start, task) in enumerate(jsonl.items(text, source), 1):
-        line, seen = line + text.count("\n", seen, start), start
-        if _skipped(task):
-            skipped += 1
-            continue
-        try:
-            yield _of_task(task, f"{source.name}:{number}")
-        except DataError as error:
-            raise DataError(f"task {number}: {error.problem}", source.place, line) from error
+    skipped = 0
+
+    def made(task: object, usual: str) -> list[Document]:
+        nonlocal skipped
+        skipped += _skipped(task)
+        return [] if _skipped(task) else [_of_task(task, usual)]
+
+    yield from jsonl.each(source, "task", made)
     if skipped:
         warnings.warn(f"{source.name}: {skipped} tasks that were skipped in Label Studio are left out", stacklevel=2)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 from entsemble.data.options import ReadOptions
@@ -53,13 +53,27 @@ def read_array(source: Source, options: ReadOptions) -> Iterator[Document]:  # n
     Raises:
         DataError: as for `read_lines`.
     """
+    yield from each(source, "document", lambda item, usual: [from_json(item, usual)])
+
+
+def each(source: Source, what: str, made: Callable[[object, str], Iterable[Document]]) -> Iterator[Document]:
+    """The documents of a JSON array's items, or of one object; an error says which item, and its line.
+
+    Args:
+        source: of the JSON.
+        what: an item is called.
+        made: item and usual id -> its documents, or a DataError that names no place.
+
+    Raises:
+        DataError: no JSON, or what `made` raises.
+    """
     text, line, seen = source.text(), 1, 0
-    for number, (start, item) in enumerate(items(text, source), 1):
+    for number, (start, item) in enumerate(_items(text, source), 1):
         line, seen = line + text.count("\n", seen, start), start
         try:
-            yield from_json(item, f"{source.name}:{number}")
+            yield from made(item, f"{source.name}:{number}")
         except DataError as error:
-            raise DataError(f"document {number}: {error.problem}", source.place, line) from error
+            raise DataError(f"{what} {number}: {error.problem}", source.place, line) from error
 
 
 def from_json(record: object, default_id: str) -> Document:
@@ -117,7 +131,7 @@ def write_array(documents: Iterable[Document], stream: TextIO) -> None:
     stream.write("\n]\n" if before == ",\n" else "[]\n")
 
 
-def items(text: str, source: Source) -> Iterator[tuple[int, object]]:
+def _items(text: str, source: Source) -> Iterator[tuple[int, object]]:
     """The members of a JSON array with the place where each begins, parsed one at a time."""
     decoder, blank = json.JSONDecoder(), re.compile(r"[ \t\r\n]*")
     position = _skip(text, 0, blank)

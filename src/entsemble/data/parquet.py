@@ -7,7 +7,7 @@ column of text; its other columns become `meta`, as in JSON Lines.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # 
                 for row in batch.to_pylist(maps_as_pydicts="strict"):
                     number += 1
                     try:
-                        yield from_json(_record(row), f"{name}:{number}")
+                        yield from_json(record(row), f"{name}:{number}")
                     except DataError as error:
                         raise DataError(f"row {number}: {error.problem}", path) from error
     except (arrow.ArrowException, OSError) as error:
@@ -59,16 +59,16 @@ def write(documents: Iterable[Document], path: Path) -> None:
             writer.write_table(arrow.Table.from_pylist([_row(d) for d in part], schema=schema))
 
 
-def _record(row: dict[str, Any]) -> dict[str, Any]:
+def record(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as JSON would have it: no empty cells, `meta` unpacked where it is ours."""
-    record = {key: _plain(value) for key, value in row.items() if value is not None}
-    meta = record.get("meta")
+    plain = {key: _plain(value) for key, value in row.items() if value is not None}
+    meta = plain.get("meta")
     if isinstance(meta, str):
         try:
-            record["meta"] = json.loads(meta)
+            plain["meta"] = json.loads(meta)
         except json.JSONDecodeError:
-            record["meta"] = meta
-    return record
+            plain["meta"] = meta
+    return plain
 
 
 def _plain(value: object) -> object:

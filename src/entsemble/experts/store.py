@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,20 @@ class ExpertStore:
     def names(self) -> tuple[str, ...]:
         """All experts, in order."""
         return tuple(sorted(self._folders()))
+
+    def whole(self, names: Iterable[str] | None = None) -> tuple[list[Expert], dict[str, DataError]]:
+        """The experts of these names, or all: those that are whole, in order, and what is wrong with the others.
+
+        Raises:
+            UnknownNameError: there is none of a name.
+        """
+        found, broken = [], {}
+        for name in self.names() if names is None else names:
+            try:
+                found.append(self.get(name))
+            except DataError as error:  # noqa: PERF203 - one that is broken hides no other
+                broken[name] = error
+        return found, broken
 
     def get(self, name: str) -> Expert:
         """An expert, its files checked against its card.

@@ -15,10 +15,8 @@ from entsemble.assemble import Assembly, Watch, adapt, unannotated
 from entsemble.data.windows import window_documents
 from entsemble.ensemble.document import Extracted
 from entsemble.errors import ConfigError, DataError
-from entsemble.evaluation.counts import Counts
-from entsemble.evaluation.matching import exact
 from entsemble.extractor import LocalExtractor
-from entsemble.integrations.student import Student, blank, flat, speed_of, sure, train_student
+from entsemble.integrations.student import Student, blank, f1_of, speed_of, sure, train_student
 from entsemble.retrieval.index import same_text_key
 from entsemble.running.journal import Journal
 from entsemble.settings import Environment, Settings
@@ -130,7 +128,6 @@ class Distillation:
             taught, rate = self._annotated([*map(unannotated, dev), *sentences], journal)
             if self._stopping.is_set():
                 return None
-            said = [replace(d, mentions=flat(taught.get(d.id, ()))) for d in dev]
             silver = sure((replace(d, mentions=taught[d.id]) for d in sentences if d.id in taught), self.wanted.least)
             gold = sure(shown, 0)
             student = self._trained([*gold.documents, *silver.documents], dev)
@@ -143,7 +140,7 @@ class Distillation:
             nested=silver.nested + gold.nested,
             pool=len(shown),
             held_back=len(dev),
-            teacher_f1=_f1(dev, said),
+            teacher_f1=f1_of(dev, [taught.get(d.id, ()) for d in dev]),
             student_f1=student.f1,
             teacher_rate=rate,
             student_rate=speed_of(student.nlp, [d.text for d in sentences]),
@@ -211,8 +208,3 @@ def _sentences(texts: Iterable[Document], language: str, apart: set[str]) -> lis
             if key and key not in apart:
                 found.setdefault(key, part)
     return list(found.values())
-
-
-def _f1(gold: Sequence[Document], said: Sequence[Document]) -> float:
-    counts = (exact(flat(d.mentions), a.mentions).micro for d, a in zip(gold, said, strict=True))
-    return sum(counts, Counts()).f1

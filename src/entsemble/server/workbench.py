@@ -13,8 +13,8 @@ from entsemble.assemble import Assembly, Watch, adapt, expert_store
 from entsemble.assemble.models import Models
 from entsemble.data.windows import windows
 from entsemble.ensemble.document import Extracted, Failed
-from entsemble.errors import DataError, ModelUnavailableError
-from entsemble.experts.store import Expert, ExpertStore
+from entsemble.errors import ModelUnavailableError
+from entsemble.experts.store import Expert
 from entsemble.extractor import LocalExtractor
 from entsemble.running.local import LocalMapper
 from entsemble.server.pool_file import PoolFile
@@ -65,6 +65,7 @@ class Workbench:
 
     def __init__(self, settings: MakeSettings, environment: Environment, pool: PoolFile) -> None:
         self._settings, self._environment, self.pool = settings, environment, pool
+        self._usual = settings({})
         self._turn = threading.Lock()
         self._loaded: dict[str, _Loaded] = {}
         self._clock = 0
@@ -79,18 +80,20 @@ class Workbench:
     def labels(self) -> dict[str, str]:
         """Those that the server was started with, then those of the pool; name -> definition."""
         _, documents = self.pool.texts()
-        own = self._settings({}).labels
+        own = self._usual.labels
         found = sorted({m.label for d in documents for m in d.mentions} - own.keys())
         return {**own, **dict.fromkeys(found, "")}
 
     def experts(self) -> list[Expert]:
         """All that are whole."""
-        store = expert_store(self._environment)
-        return [expert for name in store.names() if (expert := _whole(store, name)) is not None]
+        found, broken = expert_store(self._environment).whole()
+        for name, error in broken.items():
+            _LOG.error("the expert %s: %s", name, error)
+        return found
 
     def sentences(self, document: Document) -> list[tuple[int, int]]:
         """Start and end of each sentence, as the ensemble is shown them."""
-        return [(w.start, w.start + len(w.text)) for w in windows(document, language=self._settings({}).language)]
+        return [(w.start, w.start + len(w.text)) for w in windows(document, language=self._usual.language)]
 
     def warm(self) -> None:
         """Load the models that the pool as it is now needs, so that the first request need not wait for them.
@@ -175,11 +178,3 @@ class Workbench:
                 idle = sorted((o.used, name) for name, o in self._loaded.items() if o.users == 0)
                 for _, name in idle[: max(0, len(self._loaded) - _LOADED)]:
                     closing.callback(self._loaded.pop(name).models.close)
-
-
-def _whole(store: ExpertStore, name: str) -> Expert | None:
-    try:
-        return store.get(name)
-    except DataError as error:
-        _LOG.error("the expert %s: %s", name, error)
-        return None

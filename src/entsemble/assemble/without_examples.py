@@ -1,0 +1,117 @@
+"""Experts asked without demonstrations, as they are trained to be: alone, together, and how well they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from entsemble.assemble.ensemble import ZERO_SHOT, unannotated
+from entsemble.assemble.models import Models
+from entsemble.ensemble.document import Extracted, Failed
+from entsemble.ensemble.member import Member
+from entsemble.ensemble.pipeline import Pipeline, Rules
+from entsemble.ensemble.retrieve import Shown
+from entsemble.ensemble.voting import VOTES, Ballot, Verdict, Vote, habit
+from entsemble.errors import PromptTooLongError
+from entsemble.evaluation.bootstrap import interval
+from entsemble.evaluation.counts import Counts
+from entsemble.evaluation.matching import exact, spans_only
+from entsemble.experts.card import Score
+from entsemble.experts.store import Expert
+from entsemble.extractor import LocalExtractor
+from entsemble.prompting.template import template
+from entsemble.protocols import LanguageModel
+from entsemble.running.local import LocalMapper
+from entsemble.settings import MemberSettings
+from entsemble.types import Document, LabelSet
+
+_SURE = 0.5
+"""How much of its belief in an entity an expert by itself must give the label."""
+
+
+def expert_alone(
+    model: LanguageModel,
+    labels: LabelSet,
+    shape: str,
+    language: str,
+    *,
+    bias: Mapping[str, float] | None = None,
+    vote: Vote = VOTES["union"],
+) -> LocalExtractor:
+    """One model, asked without demonstrations, as experts are trained to be."""
+    return experts_together({"expert": (model, bias or {})}, labels, shape, language, vote=vote)
+
+
+def experts_together(
+    models: Mapping[str, tuple[LanguageModel, Mapping[str, float]]],
+    labels: LabelSet,
+    shape: str,
+    language: str,
+    *,
+    vote: Vote = VOTES["union"],
+    threshold: float = _SURE,
+) -> LocalExtractor:
+    """Several models and what corrects the labels of each, asked without demonstrations."""
+    asked, first = template(shape), template(ZERO_SHOT)
+    members = [Member(name, model, asked, first, bias=bias) for name, (model, bias) in models.items()]
+    pipeline = Pipeline(members, labels, None, Rules(vote, threshold, None, 0.5, Shown(0)))
+    return LocalExtractor(pipeline, LocalMapper(1), language, {})
+
+
+def counts_of(extractor: LocalExtractor, gold: Sequence[Document]) -> tuple[list[Counts], list[Counts]]:
+    """What is right of each annotated sentence, with labels and without; one that is too long: nothing is found.
+
+    Raises:
+        ModelError: a model does not answer.
+    """
+    answers = []
+    for result in extractor.extract(map(unannotated, gold)):
+        if isinstance(result, Failed) and not isinstance(result.error, PromptTooLongError):
+            raise result.error
+        answers.append(result.document.mentions if isinstance(result, Extracted) else ())
+    typed = [exact(d.mentions, said).micro for d, said in zip(gold, answers, strict=True)]
+    return typed, [spans_only(d.mentions, said) for d, said in zip(gold, answers, strict=True)]
+
+
+def score_of(extractor: LocalExtractor, gold: Sequence[Document], named: str) -> Score:
+    """How well an ensemble does on annotated sentences; see `counts_of`."""
+    typed, spans = counts_of(extractor, gold)
+    low, high = interval(typed)
+    return Score(
+        data=named,
+        sentences=len(gold),
+        f1=sum(typed, Counts()).f1,
+        f1_ci95=(low, high),
+        spans_f1=sum(spans, Counts()).f1,
+    )
+
+
+def habits(
+    models: Models,
+    member: MemberSettings,
+    experts: Sequence[Expert],
+    labels: LabelSet,
+    sample: Sequence[Document],
+    sums: Mapping[str, Mapping[str, float]],
+) -> dict[str, dict[str, float]]:
+    """What corrects the labels of each sum of experts, seen on what it finds in the sample; see `voting.habit`.
+
+    Args:
+        models: of the run.
+        member: whose model it is.
+        experts: that stand in the sums.
+        labels: asked for.
+        sample: sentences, whose mentions are not looked at.
+        sums: name of a sum -> expert -> weight.
+    """
+    found = {}
+    for view, model in models.sums(member, experts, sums).items():
+        beliefs: list[Mapping[str, float]] = []
+
+        def watched(ballots: Sequence[Ballot], beliefs: list[Mapping[str, float]] = beliefs) -> Verdict:
+            beliefs.extend(b.log_probabilities for b in ballots if b.exact)
+            return VOTES["union"](ballots)
+
+        extractor = expert_alone(model, labels, member.template, models.settings.language, vote=watched)
+        list(extractor.extract(map(unannotated, sample)))
+        found[view] = habit(beliefs)
+    return found
