@@ -31,6 +31,9 @@ RESULT = Path(__file__).parent / "results" / "load.json"
 _BACK = 0.5
 """Seconds after which a client that was refused is there again."""
 
+_PATIENCE = 300
+"""Seconds that a client waits for an answer."""
+
 _LABELS = {"artist": "", "artwork": "", "museum": ""}
 
 
@@ -64,19 +67,21 @@ def measure(server: subprocess.Popen[str], clients: int, seconds: float) -> dict
     threading.Thread(target=server.stderr.read, daemon=True).start()
     while httpx.get(f"{base}readyz").status_code != 200:
         time.sleep(0.5)
-    asked(base, "warm", 0)
+    with httpx.Client(timeout=_PATIENCE) as warming:
+        asked(warming, base, "warm", 0)
     answers: list[tuple[str, float]] = []
     end = time.monotonic() + seconds
 
     def client(number: int) -> None:
         count = 0
-        while time.monotonic() < end:
-            began = time.monotonic()
-            status = asked(base, f"client {number}", count)
-            answers.append((status, time.monotonic() - began))
-            count += 1
-            if status != "200":
-                time.sleep(_BACK)
+        with httpx.Client(timeout=_PATIENCE) as connection:
+            while time.monotonic() < end:
+                began = time.monotonic()
+                status = asked(connection, base, f"client {number}", count)
+                answers.append((status, time.monotonic() - began))
+                count += 1
+                if status != "200":
+                    time.sleep(_BACK)
 
     crowd = [threading.Thread(target=client, args=(i,)) for i in range(clients)]
     memory = [resident(server.pid)]
@@ -97,11 +102,11 @@ def measure(server: subprocess.Popen[str], clients: int, seconds: float) -> dict
     }
 
 
-def asked(base: str, name: str, count: int) -> str:
+def asked(connection: httpx.Client, base: str, name: str, count: int) -> str:
     """The status of one extraction; a refusal without a time to come back is told apart."""
     text = f"In year {count} the painter {name.title()} gave a landscape to the Halden Museum."
     try:
-        answer = httpx.post(f"{base}v1/extract", json={"documents": [{"text": text}], "labels": _LABELS}, timeout=120)
+        answer = connection.post(f"{base}v1/extract", json={"documents": [{"text": text}], "labels": _LABELS})
     except httpx.HTTPError as error:
         return type(error).__name__
     lost = answer.status_code in {429, 503} and "retry-after" not in answer.headers
