@@ -5,7 +5,8 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -260,3 +261,35 @@ def tiny_llama() -> Callable[..., Any]:
         return transformers.LlamaForCausalLM(transformers.LlamaConfig(**{**usual, **told}))
 
     return make
+
+
+@pytest.fixture
+def workbench(tmp_path: Path, scripted: None, plain_members: None) -> Iterator[Any]:
+    """What answers for a server: scripted members, and an empty pool of its own."""
+    pytest.importorskip("fastapi", reason="needs the extra 'serve'")
+    from entsemble.server.pool_file import PoolFile
+    from entsemble.server.workbench import Workbench
+
+    def asked(said: Any) -> settings.Settings:
+        return settings.load(overrides={"cache": {"replies": False}, **said})
+
+    pool = PoolFile(tmp_path / "kept" / "pool.jsonl")
+    yield Workbench(asked, environment(), pool)
+    pool.close()
+
+
+@pytest.fixture
+def serve(workbench: Any) -> Iterator[Callable[..., Any]]:
+    """Starts a server and gives what asks it."""
+    from fastapi.testclient import TestClient
+
+    from entsemble.server.app import create_app
+    from entsemble.server.guards import Limits
+
+    with ExitStack() as stack:
+
+        def start(key: str | None = None, **limits: Any) -> Any:
+            app = create_app(workbench, Limits(**limits), key)
+            return stack.enter_context(TestClient(app, base_url="http://localhost:8765"))
+
+        yield start
