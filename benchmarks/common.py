@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -17,6 +19,15 @@ def corpora() -> Path:
     if not data.is_dir():
         sys.exit(f"no corpora at {data}; name their folder with ENTSEMBLE_DATA")
     return data
+
+
+def run_missing(folder: Path, names: Iterable[str], measure: Callable[[str], Mapping[str, object]]) -> None:
+    """Write the result of each name into the folder, where it is not there already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        file = folder / f"{name}.json"
+        if not file.exists():
+            file.write_text(json.dumps(measure(name)) + "\n", encoding="utf-8")
 
 
 def machine() -> dict[str, object]:

@@ -9,26 +9,21 @@ a page does not say what the results say; the tests run it.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import ROOT
-from benchmarks.pages import Table, filled
+from benchmarks.pages import Table, fill
 from benchmarks.quality.compare import EXPERIMENTS
 from entsemble.evaluation.bootstrap import compare, interval
 from entsemble.evaluation.counts import Counts
 
 HERE = Path(__file__).parent
-PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
 
 
 def main() -> None:
     """Write the tables, or check them."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--check", action="store_true")
-    filled(PAGES, _section, "benchmarks.quality.table", parser.parse_args().check)
+    fill(_section, "benchmarks.quality.table")
 
 
 def _section(name: str) -> Table | None:

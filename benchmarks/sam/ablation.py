@@ -10,7 +10,6 @@ already is not run again.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -18,18 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.common import corpora, machine, revision
-from benchmarks.sam.run import scored
+from benchmarks.common import machine, revision, run_missing
+from benchmarks.sam.run import sampled, scored
 from benchmarks.sam.unified import taking_part
 from entsemble.assemble import expert_store, select_experts
-from entsemble.assemble.ensemble import annotated, unannotated
+from entsemble.assemble.ensemble import unannotated
 from entsemble.assemble.models import Models, Watch
 from entsemble.assemble.without_examples import experts_together, habits
 from entsemble.experts.merged import keep_merged
 from entsemble.experts.merging.merge import Merging
 from entsemble.experts.selection import Choice, choose
 from entsemble.experts.store import Expert, ExpertStore
-from entsemble.prompting.labels import label_set
 from entsemble.settings import Settings, environment, load
 from entsemble.types import Document, LabelSet
 
@@ -80,18 +78,13 @@ def main() -> None:
     parser.add_argument("--only", help="targets, separated by commas")
     parser.add_argument("--sentences", type=int, default=40)
     given = parser.parse_args()
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    for target in given.only.split(",") if given.only else TARGETS:
-        file = RESULTS / f"{target}.json"
-        if not file.exists():
-            file.write_text(json.dumps(measure(target, given.sentences)) + "\n", encoding="utf-8")
+    wanted = given.only.split(",") if given.only else TARGETS
+    run_missing(RESULTS, wanted, lambda target: measure(target, given.sentences))
 
 
 def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
     """Every variant on a target."""
-    every = [d for d in annotated(corpora() / TARGETS[target], "en", "it is scored") if d.text.strip()]
-    labels = label_set(dict.fromkeys(sorted({m.label for d in every for m in d.mentions}), ""))
-    gold = random.Random(seed).sample(every, len(every))[:count]
+    labels, gold = sampled(TARGETS[target], count, seed)
     asked = {"labels": {x.name: "" for x in labels}, "experts": {"names": taking_part()}}
     settings = load(preset="experts", overrides=asked)
     chosen = select_experts(settings, environment(), [unannotated(d) for d in gold])

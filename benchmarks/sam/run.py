@@ -75,9 +75,7 @@ def measure(
     target: Target, count: int, only: Sequence[str] | None, *, threads: int | None, again: bool, seed: int = 0
 ) -> None:
     """Run every system on a target, and write one result for each."""
-    every = [d for d in annotated(corpora() / target.gold, "en", "it is scored") if d.text.strip()]
-    labels = label_set(dict.fromkeys(sorted({m.label for d in every for m in d.mentions}), ""))
-    gold = random.Random(seed).sample(every, len(every))[:count]  # more sentences are these and others
+    labels, gold = sampled(target.gold, count, seed)
     store = expert_store(place())
     shipped = [store.get(name) for name in taking_part()]
     names = taking_part()
@@ -140,6 +138,13 @@ def _systems(
             yield name, both, together
         for name in list(sums)[2:]:
             yield name, {name: sums[name]}, expert_alone(views[name], labels, member.template, "en")
+
+
+def sampled(file: str, count: int, seed: int) -> tuple[LabelSet, list[Document]]:
+    """The labels of a file, and some of its sentences; of more, these are the first."""
+    every = [d for d in annotated(corpora() / file, "en", "it is scored") if d.text.strip()]
+    labels = label_set(dict.fromkeys(sorted({m.label for d in every for m in d.mentions}), ""))
+    return labels, random.Random(seed).sample(every, len(every))[:count]
 
 
 def scored(extractor: LocalExtractor, gold: Sequence[Document]) -> dict[str, Any]:

@@ -9,13 +9,12 @@ sentences. One result a domain, with the counts of each expert on each sentence;
 from __future__ import annotations
 
 import argparse
-import json
 from contextlib import closing
 from pathlib import Path
 
 from pack.build import PLAN, parts
 
-from benchmarks.common import corpora, machine, revision
+from benchmarks.common import corpora, machine, revision, run_missing
 from benchmarks.sam.run import scored
 from benchmarks.sam.unified import place
 from entsemble import _toml
@@ -34,12 +33,9 @@ def main() -> None:
     parser.add_argument("--only", help="domains, separated by commas")
     parser.add_argument("--sentences", type=int, default=40)
     given = parser.parse_args()
-    RESULTS.mkdir(parents=True, exist_ok=True)
     plan = _toml.loads(PLAN.read_text(encoding="utf-8"))
-    for domain in given.only.split(",") if given.only else (name for name in plan if "sources" in plan[name]):
-        file = RESULTS / f"{domain}.json"
-        if not file.exists():
-            file.write_text(json.dumps(measure(domain, given.sentences)) + "\n", encoding="utf-8")
+    wanted = given.only.split(",") if given.only else [name for name in plan if "sources" in plan[name]]
+    run_missing(RESULTS, wanted, lambda domain: measure(domain, given.sentences))
 
 
 def measure(domain: str, count: int) -> dict[str, object]:

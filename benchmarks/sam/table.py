@@ -8,12 +8,10 @@ Four tables, each between `<!-- sam:systems:begin -->` and its end, and likewise
 
 from __future__ import annotations
 
-import argparse
 import json
 from typing import Any
 
-from benchmarks.common import ROOT
-from benchmarks.pages import Table, filled
+from benchmarks.pages import Table, fill
 from benchmarks.sam.ablation import RESULTS as VARIED
 from benchmarks.sam.run import RESULTS, TARGETS
 from benchmarks.sam.sanity import RESULTS as HOME
@@ -26,14 +24,7 @@ TOLD = {"domain": "(i) domain", "sampled": "(ii) sampled", "sam": "SaM", "sam by
 
 def main() -> None:
     """Write the tables, or check them."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--check", action="store_true")
-    filled(
-        [ROOT / "README.md", ROOT / "docs" / "benchmarks.md"],
-        _section,
-        "benchmarks.sam.table",
-        parser.parse_args().check,
-    )
+    fill(_section, "benchmarks.sam.table")
 
 
 def _section(name: str) -> Table | None:

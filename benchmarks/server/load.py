@@ -2,9 +2,9 @@
 
     python -m benchmarks.server.load [--clients 50] [--seconds 60]
 
-Starts `entsemble serve` with the embedded models and a copy of the tutorial's pool. Each client extracts a sentence of
-its own, again and again; told to wait, it comes back after half a second, as a rude one would. The result is in
-`results/load.json`.
+Starts `entsemble serve` with the embedded models, a copy of the tutorial's pool and no reply cache. Each client
+extracts a sentence of its own, again and again; told to wait, it comes back after half a second, as a rude one would.
+The result is in `results/load.json`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         pool = Path(folder) / "pool.jsonl"
         shutil.copy(ROOT / "docs" / "tutorial-data" / "pool.jsonl", pool)
-        command = [str(Path(sys.executable).with_name("entsemble")), "serve", "--port", "0", "--pool", str(pool)]
+        config = Path(folder) / "uncached.toml"
+        config.write_text("[cache]\nreplies = false\n", encoding="utf-8")  # each answer is worked for
+        entsemble = str(Path(sys.executable).with_name("entsemble"))
+        command = [entsemble, "serve", "--port", "0", "--pool", str(pool), "--config", str(config)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
             try:
                 found = measure(server, given.clients, given.seconds)
@@ -65,7 +68,7 @@ def measure(server: subprocess.Popen[str], clients: int, seconds: float) -> dict
     assert address is not None
     base = address[0]
     threading.Thread(target=server.stderr.read, daemon=True).start()
-    while httpx.get(f"{base}readyz").status_code != 200:
+    while httpx.get(f"{base}readyz", timeout=_PATIENCE).status_code != 200:
         time.sleep(0.5)
     with httpx.Client(timeout=_PATIENCE) as warming:
         asked(warming, base, "warm", 0)

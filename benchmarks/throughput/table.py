@@ -7,30 +7,25 @@ The plot needs matplotlib. `--check` changes nothing and fails where the page do
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common import ROOT
-from benchmarks.pages import Table, filled
+from benchmarks.pages import Table, fill
 from benchmarks.throughput.growth import VALUES
 from benchmarks.throughput.run import SETTINGS, results
 
 RESULTS = Path(__file__).parent / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
 PLOT = ROOT / "docs" / "images" / "growth.svg"
 
 
 def main() -> None:
     """Write the tables and the plot, or check the tables."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
     sections = {"throughput": ways, "growth": growth}
-    filled(PAGES, lambda name: sections[name]() if name in sections else None, "benchmarks.throughput.table", check)
-    if not check and (found := _grown()):
+    wrote = fill(lambda name: sections[name]() if name in sections else None, "benchmarks.throughput.table")
+    if wrote and (found := _grown()):
         plot(found)
 
 
