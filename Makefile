@@ -62,7 +62,7 @@ $(DEV): $(STAMP) constraints.txt
 	@touch $@
 
 $(DOCS): $(DEV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt mkdocs mkdocs-material
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt mkdocs mkdocs-click mkdocs-material 'mkdocstrings[python]'
 	@touch $@
 
 clean:

@@ -49,7 +49,7 @@ def blocks(page: Path) -> list[Block]:
 def steps(block: Block) -> list[Step]:
     """The commands of a console block in order."""
     found: list[tuple[str, list[str]]] = []
-    for line in block.body.splitlines():
+    for line in block.body.replace("\\\n", "").splitlines():  # a line that goes on
         if line.startswith("$ "):
             found.append((line.removeprefix("$ "), []))
         elif line.strip():

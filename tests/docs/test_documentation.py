@@ -13,7 +13,6 @@ import click
 import pytest
 from pydantic import BaseModel
 
-from entsemble import _toml
 from entsemble.cli import root
 from entsemble.data.formats import FORMATS
 from entsemble.ensemble.ledger import Fate
@@ -34,14 +33,6 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
         assert file.exists(), f"{link} leads nowhere"
         if anchor:
             assert anchor in anchors(file), f"{link}: no heading makes this anchor"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_settings_shown_are_valid(page: Path) -> None:
-    for block in blocks(page):
-        if block.mark == "settings":
-            assert block.language == "toml"
-            Settings.model_validate(_toml.loads(block.body))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -76,13 +67,10 @@ def _commands(group: click.Group, before: str = "") -> list[tuple[str, click.Com
     return found
 
 
-@pytest.mark.parametrize(("name", "command"), _commands(root), ids=lambda x: x if isinstance(x, str) else "")
-def test_every_command_and_option_is_described(name: str, command: click.Command) -> None:
-    text = (REFERENCE / "cli.md").read_text(encoding="utf-8")
-    assert f"entsemble {name}" in text
-    for option in command.params:
-        if isinstance(option, click.Option):
-            assert any(o in text for o in (*option.opts, *option.secondary_opts)), f"cli.md says nothing of {option}"
+@pytest.mark.parametrize("command", [pytest.param(found, id=name) for name, found in _commands(root)])
+def test_every_command_and_option_has_a_help_text(command: click.Command) -> None:
+    assert command.help
+    assert [option.name for option in command.params if isinstance(option, click.Option) and not option.help] == []
 
 
 def test_every_format_is_described() -> None:
@@ -95,7 +83,7 @@ def test_every_fate_is_described() -> None:
     assert [fate.value for fate in Fate if f"`{fate.value}`" not in text] == []
 
 
-@pytest.mark.parametrize("what", ["quality", "throughput", "sam"])
+@pytest.mark.parametrize("what", ["quality", "throughput", "sam", "server", "distil"])
 def test_the_figures_shown_are_the_results(what: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{what}.table", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)

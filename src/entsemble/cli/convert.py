@@ -34,7 +34,12 @@ def _columns(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option(
     "--from", "source_format", type=click.Choice(formats.READABLE), help="Format of IN; recognised if absent."
 )
-@click.option("--to", "target_format", type=click.Choice(formats.WRITABLE), help="Format of OUT; told by its ending.")
+@click.option(
+    "--to",
+    "target_format",
+    type=click.Choice(formats.WRITABLE),
+    help="Format of OUT; told by its ending, and for - JSON Lines.",
+)
 @click.option("--columns", callback=_columns, metavar="WORD:TAGS", help="CoNLL columns from 1, as 1:4 or 2:3,4.")
 @click.option(
     "--text",

@@ -27,7 +27,10 @@ _SAMPLES = files("entsemble") / "samples"
 @click.command()
 @click.option("--quiet", is_flag=True, help="No progress.")
 def demo(quiet: bool) -> None:
-    """Find the entities of a text that ships with entsemble, with two embedded models and a pool of 48 sentences."""
+    """Find the entities of a text that ships with entsemble, with two embedded models and a pool of 48 sentences.
+
+    Then the same without the pool, by experts that are chosen for the text. Pulls the models where they are not there.
+    """
     text = (_SAMPLES / "demo.txt").read_text(encoding="utf-8").strip()
     with as_file(_SAMPLES / "demo-pool.jsonl") as pool, display(quiet=quiet) as shown:
         asked = settings.load(overrides={"pool": {"path": pool}, "cache": {"replies": False}})

@@ -20,11 +20,27 @@ from entsemble.settings import environment
 
 @click.command()
 @click.argument("texts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="TEXTS...")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the spaCy pipeline.")
 @click.option(
-    "--min-score", type=click.FloatRange(0, 1), default=0.6, show_default=True, help="Learn from surer sentences alone."
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the spaCy pipeline; an error where it exists.",
 )
-@click.option("--epochs", type=click.IntRange(1), default=30, show_default=True, help="At most.")
+@click.option(
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    default=0.6,
+    show_default=True,
+    help="Score that every mention of a sentence needs for it to be learnt from.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    default=30,
+    show_default=True,
+    help="At most; the one that does best on the sentences held back is kept.",
+)
 @click.option("--replace", is_flag=True, help="Take the place of what OUTPUT holds.")
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON line.")
 @shared_options

@@ -38,10 +38,13 @@ from entsemble.types import Document
     "--json",
     "report_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the report here; - for stdout.",
+    help="Write the report here; - prints it and nothing else.",
 )
 @click.option(
-    "--html", "page_path", type=click.Path(dir_okay=False, path_type=Path), help="Write a page to look at here."
+    "--html",
+    "page_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a page to look at here: intervals, confusion, calibration, stages, errors, cost.",
 )
 @shared_options
 def evaluate(gold: Path, report_path: Path | None, page_path: Path | None, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once

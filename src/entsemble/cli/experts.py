@@ -150,7 +150,9 @@ def export(name: str, target: Path) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--into", "target", required=True, metavar="NAME", help="How to call the merged expert.")
 @click.option("--weights", help="One an expert, as 0.5,0.5; a mean if not given.")
-@click.option("--method", type=click.Choice([WEIGHTED_SUM, *METHODS]), default=WEIGHTED_SUM, show_default=True)
+@click.option(
+    "--method", type=click.Choice([WEIGHTED_SUM, *METHODS]), default=WEIGHTED_SUM, show_default=True, help="How."
+)
 @click.option("--rank", type=click.IntRange(1), help="Of the merged expert, at most; the sum of theirs if not given.")
 @click.option("--density", type=float, default=0.3, show_default=True, help="Share of entries that TIES and DARE keep.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what DARE drops.")

@@ -41,13 +41,23 @@ class Telling:
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File or folder; standard output if not given.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File, or folder for brat; JSON Lines on standard output if not given.",
+)
 @click.option(
     "--format", "output_format", type=click.Choice(WRITABLE), help="Output format; by OUT's ending, or jsonl."
 )
-@click.option("--runner", type=click.Choice(("local", "ray")), default="local", help="Where it runs.")
+@click.option(
+    "--runner",
+    type=click.Choice(("local", "ray")),
+    default="local",
+    help="Where it runs: in this process, or on the actors of a Ray cluster.",
+)
 @click.option("--ledger", is_flag=True, help="Keep in each document's meta what became of every span proposed.")
-@click.option("--json", "as_json", is_flag=True, help="The summary as one JSON line.")
+@click.option("--json", "as_json", is_flag=True, help="The summary as one JSON line on standard error.")
 @shared_options
 def extract(
     inputs: tuple[str, ...],

@@ -24,7 +24,7 @@ def models() -> None:
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def list_models(as_json: bool) -> None:
-    """The catalogue; any .gguf file, hf:OWNER/REPO:FILE and openai:MODEL work as well."""
+    """Show the catalogue; any .gguf file, hf:OWNER/REPO:FILE and openai:MODEL work as well."""
     cache = environment().cache
     rows = [(c, local_path(c, cache) is not None) for c in catalogue().values()]
     if as_json:
@@ -60,7 +60,10 @@ def list_models(as_json: bool) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def pull_models(names: tuple[str, ...], quiet: bool) -> None:
-    """Download each NAME, check it, and convert it to the type that runs fastest here."""
+    """Download each NAME, check it, and convert it to the type that runs fastest here.
+
+    NAME is one of the catalogue, or hf:OWNER/REPO:FILE.
+    """
     specs = [parse_model(name) for name in names]
     with display(quiet=quiet) as shown:
         assembly = Assembly(Settings(), environment(), Watch(pull=shown.watch().pull))

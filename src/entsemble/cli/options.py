@@ -20,16 +20,38 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS = [
     click.option(
-        "--labels", metavar="L", help='Labels, as "person,organisation", or a TOML file of name = definition.'
+        "--labels",
+        metavar="L",
+        help='Labels, as "person,organisation", or a TOML file of name = "definition"; the pool\'s if not given.',
     ),
     click.option("--pool", type=click.Path(path_type=Path), help="Annotated sentences to draw demonstrations from."),
     click.option("--config", type=click.Path(path_type=Path), help="Configuration file (TOML)."),
-    click.option("--preset", help="Configuration that ships with entsemble: embedded, experts, paper, small-gpu."),
-    click.option("--model", "models", multiple=True, metavar="NAME", help="A member's model; repeat for more members."),
+    click.option(
+        "--preset",
+        help="Configuration that ships with entsemble: embedded, experts, paper or small-gpu. If not given, embedded "
+        "with a pool, and experts without.",
+    ),
+    click.option(
+        "--model",
+        "models",
+        multiple=True,
+        metavar="NAME",
+        help="A member's model, in the place of those configured; repeat for more members. Named as a configured "
+        "member, it keeps that one's settings. A verifier that is not named is left out.",
+    ),
     click.option("--shots", type=click.IntRange(0), help="Demonstrations a sentence."),
     click.option("--similarity", type=click.Choice(SIMILARITIES), help="How demonstrations are chosen."),
-    click.option("--nested/--flat", default=None, help="Whether mentions may lie inside one another."),
-    click.option("--from", "input_format", type=click.Choice(READABLE), help="Input format; recognised if not given."),
+    click.option(
+        "--nested/--flat",
+        default=None,
+        help="Whether mentions may lie inside one another; the pool decides if not given.",
+    ),
+    click.option(
+        "--from",
+        "input_format",
+        type=click.Choice(READABLE),
+        help="Input format, not the pool's; recognised if not given.",
+    ),
     click.option("--limit", type=click.IntRange(1), help="Only this many documents."),
     click.option("--seed", type=int, help="For everything that is drawn."),
     click.option("--no-cache", is_flag=True, help="Ask the models again what they were asked before."),

@@ -25,9 +25,14 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("gold", type=_FILE)
 @click.argument("predicted", type=_FILE)
-@click.option("--json", "report_path", metavar="REPORT", help="Write the report there as JSON; '-' for stdout alone.")
 @click.option(
-    "--html", "page_path", type=click.Path(dir_okay=False, path_type=Path), help="Write a page to look at here."
+    "--json", "report_path", metavar="REPORT", help="Write the report there as JSON; - prints it and nothing else."
+)
+@click.option(
+    "--html",
+    "page_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a page to look at here, as evaluate does.",
 )
 @click.option("--relaxed", is_flag=True, help="Show the table with overlap as enough, instead of exact ranges.")
 def score(gold: Path, predicted: Path, report_path: str | None, page_path: Path | None, relaxed: bool) -> None:

@@ -32,13 +32,14 @@ _FINISH_SECONDS = 30
 @click.option(
     "--pool",
     type=click.Path(path_type=Path),
-    help="JSON Lines file of annotated texts, which corrections go to; made where it is not there.",
+    help="JSON Lines file of annotated texts, which corrections go to, made where it is not there; ENTSEMBLE_POOL, or "
+    "one in the user's data folder, if not given.",
 )
 @click.option(
     "--labels", metavar="L", help='Labels where a request names none, as "person,organisation", or a TOML file.'
 )
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration file (TOML).")
-@click.option("--preset", help="Configuration that ships with entsemble: embedded, experts, paper, small-gpu.")
+@click.option("--preset", help="Configuration that ships with entsemble, as for extract.")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="A member's model; repeat for more members.")
 @click.option("--max-body", type=click.IntRange(1), default=2_000_000, show_default=True, help="Bytes of a request.")
 @click.option("--max-documents", type=click.IntRange(1), default=256, show_default=True, help="Documents of a request.")
@@ -57,7 +58,7 @@ _FINISH_SECONDS = 30
     type=click.FloatRange(0, min_open=True),
     default=3600,
     show_default=True,
-    help="Seconds for an extraction.",
+    help="Seconds for an extraction, waiting included.",
 )
 @click.option(
     "--key-env",
@@ -67,7 +68,10 @@ _FINISH_SECONDS = 30
     help="Environment variable with the key that requests must bring.",
 )
 def serve(**given: Any) -> None:  # noqa: ANN401 - the options above
-    """Answer over HTTP, with a page to look at the mentions and correct them. What is corrected goes to the pool."""
+    """Answer over HTTP, with a page to look at the mentions and correct them. What is corrected goes to the pool.
+
+    Told to stop, it gives requests in flight 30 seconds.
+    """
     try:
         import uvicorn
 

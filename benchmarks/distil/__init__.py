@@ -1,0 +1,1 @@
+"""What a distilled pipeline keeps of its teacher, and how much faster it is."""

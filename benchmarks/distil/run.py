@@ -1,0 +1,101 @@
+"""Distillation on WNUT17: a student beside its teacher, on sentences that neither was chosen by.
+
+    python -m benchmarks.distil.run [--shots 4] [--seed 0]
+
+500 sentences of the training file, drawn by the seed, are the pool; the rest of the file is the unlabelled text. Then
+both are scored on sentences of the development file, the teacher with the whole pool. Needs the corpora: the folder
+that ENTSEMBLE_DATA names. It takes hours on two cores, and goes on where it was stopped; what it makes lies in `cache`,
+beside this file, which is not committed. The result is in `results/wnut17.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import spacy
+
+from benchmarks.common import corpora, machine, revision
+from entsemble.data import docbin
+from entsemble.data.formats import read, write
+from entsemble.types import Document
+
+CACHE = Path(__file__).parent / "cache"
+RESULT = Path(__file__).parent / "results" / "wnut17.json"
+
+POOL = 500
+SCORED = 300
+
+
+def main() -> None:
+    """Run what is missing, and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--shots", type=int, default=4, help="demonstrations a sentence (default 4)")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    told = ["--shots", str(given.shots), "--seed", str(given.seed)]
+    gold = prepared(corpora() / "wnut17", given.seed)
+    distilled = CACHE / "distil.json"
+    if not distilled.exists():
+        texts, student = str(CACHE / "texts.jsonl"), str(CACHE / "student")
+        said = entsemble(
+            "distil", texts, "--pool", str(CACHE / "pool.jsonl"), "-o", student, *told, "--json", "--replace"
+        )
+        distilled.write_text(said, encoding="utf-8")
+    teacher = CACHE / "teacher.json"
+    if not teacher.exists():
+        entsemble("evaluate", str(gold), "--pool", str(CACHE / "pool.jsonl"), *told, "--json", str(teacher))
+    result = {
+        "command": f"python -m benchmarks.distil.run {' '.join(told)}",
+        "commit": revision(),
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "pool": POOL,
+        "distilled": json.loads(distilled.read_text(encoding="utf-8")),
+        "scored": SCORED,
+        "teacher": json.loads(teacher.read_text(encoding="utf-8"))["micro"],
+        "student": student_report(gold)["micro"],
+    }
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def prepared(folder: Path, seed: int) -> Path:
+    """Write the pool and the unlabelled rest, and return the file of what is scored."""
+    CACHE.mkdir(exist_ok=True)
+    draw = random.Random(seed)
+    train = list(read([folder / "wnut17train.conll"]))
+    drawn = draw.sample(train, len(train))
+    dev = list(read([folder / "emerging.dev.conll"]))
+    gold = CACHE / "gold.jsonl"
+    write(drawn[:POOL], CACHE / "pool.jsonl", again=True)
+    write((Document(d.id, d.text) for d in drawn[POOL:]), CACHE / "texts.jsonl", again=True)
+    write(draw.sample(dev, SCORED), gold, again=True)
+    return gold
+
+
+def student_report(gold: Path) -> dict[str, dict[str, object]]:
+    """What `entsemble score` says of the student."""
+    nlp = spacy.load(CACHE / "student")
+    documents = list(read([gold]))
+    said = zip(documents, nlp.pipe(d.text for d in documents), strict=True)
+    answers = CACHE / "student.jsonl"
+    write((replace(d, mentions=docbin.mentions_of(doc)) for d, doc in said), answers, again=True)
+    report = CACHE / "student.json"
+    entsemble("score", str(gold), str(answers), "--json", str(report))
+    return dict(json.loads(report.read_text(encoding="utf-8")))
+
+
+def entsemble(*words: str) -> str:
+    """Standard output of a command of entsemble."""
+    command = [str(Path(sys.executable).with_name("entsemble")), *words]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+if __name__ == "__main__":
+    main()
