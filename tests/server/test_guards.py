@@ -20,6 +20,7 @@ pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 from fastapi.testclient import TestClient
 
 from entsemble.server.turnstile import FullError, Turnstile
+from entsemble.server.workbench import Workbench
 
 Serve = Callable[..., TestClient]
 SAID = {"text": "Carla left Rome.", "mentions": [{"start": 0, "end": 5, "label": "person"}]}
@@ -118,6 +119,20 @@ class TestLimits:
 
 
 class TestSecurity:
+    def test_what_nobody_foresaw_is_no_secret_told(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def broken(_: Workbench) -> Any:
+            raise RuntimeError("at /home/ann/secret")
+
+        monkeypatch.setattr(Workbench, "labels", broken)
+        with caplog.at_level(logging.ERROR):
+            answer = serve().get("/v1/labels")
+        assert answer.status_code == 500
+        assert "secret" not in answer.text
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "secret" in caplog.text
+
     def test_a_key(self, serve: Serve) -> None:
         client = serve(key="s3cret")
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "s3cret"}):

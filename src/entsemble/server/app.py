@@ -7,7 +7,7 @@ import logging
 import tempfile
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from io import BytesIO
@@ -49,14 +49,34 @@ def _refusals(**told: str) -> Refusals:
 _CLASH = "Its parts cannot all be right: a mention that is not in its text, labels that cannot stand together."
 _EVERYWHERE = _refusals(_401="A key is needed.", _403="Asked from another site's page.", _421="Another host's name.")
 _WITH_BODY = _refusals(_400="No JSON.", _413="Too much at once.", _422="It cannot be right; says where.", _409=_CLASH)
+_NOT_LOADED = "the models cannot be loaded; the server's log says why"
 _CHANGES = _refusals(_503="The pool cannot be written.")
 
 
 class Readiness:
-    """Whether the models that a first request needs are loaded."""
+    """Whether the models that a first request needs are loaded; where they could not be, it is tried again."""
 
-    def __init__(self) -> None:
+    def __init__(self, workbench: Workbench, threads: ThreadPoolExecutor) -> None:
+        self._workbench, self._threads = workbench, threads
+        self._trying: Future[None] | None = None
         self.done, self.problem = False, ""
+
+    def look(self) -> None:
+        """Begin to load them, where they are neither loaded nor being loaded."""
+        if not self.done and (self._trying is None or self._trying.done()):
+            self._trying = self._threads.submit(self._warm)
+
+    def _warm(self) -> None:
+        try:
+            self._workbench.warm()
+        except EntsembleError as error:
+            _LOG.error("the models cannot be loaded: %s", error)
+            self.problem = _NOT_LOADED
+        except Exception:
+            _LOG.exception("the models cannot be loaded")
+            self.problem = _NOT_LOADED
+        else:
+            self.done = True
 
 
 def create_app(workbench: Workbench, limits: Limits | None = None, key: str | None = None) -> FastAPI:
@@ -68,16 +88,16 @@ def create_app(workbench: Workbench, limits: Limits | None = None, key: str | No
         key: that requests must bring; `None` asks for none, and answers only to this machine's own names.
     """
     limits = limits or Limits()
-    ready, turnstile = Readiness(), Turnstile(limits.running, limits.waiting)
+    turnstile = Turnstile(limits.running, limits.waiting)
     measures = Measures(turnstile)
     threads = ThreadPoolExecutor(limits.running + 2, thread_name_prefix="entsemble-request")
+    ready = Readiness(workbench, threads)
 
     @asynccontextmanager
     async def living(_: FastAPI) -> AsyncIterator[None]:
-        warming = asyncio.get_running_loop().run_in_executor(threads, _warm, workbench, ready)
+        ready.look()
         yield
-        await warming
-        threads.shutdown()
+        await run_in_threadpool(threads.shutdown)
         workbench.close()
 
     app = FastAPI(
@@ -98,19 +118,6 @@ def create_app(workbench: Workbench, limits: Limits | None = None, key: str | No
     _add_state(app, workbench, ready, measures)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     return app
-
-
-def _warm(workbench: Workbench, ready: Readiness) -> None:
-    try:
-        workbench.warm()
-    except EntsembleError as error:
-        _LOG.error("the models cannot be loaded: %s", error)
-        ready.problem = "the models cannot be loaded; the server's log says why"
-    except Exception:
-        _LOG.exception("the models cannot be loaded")
-        ready.problem = "the models cannot be loaded; the server's log says why"
-    else:
-        ready.done = True
 
 
 def _handle_errors(app: FastAPI) -> None:
@@ -272,6 +279,7 @@ def _add_state(app: FastAPI, workbench: Workbench, ready: Readiness, measures: M
     @app.get("/readyz", tags=["state"], responses=_refusals(_503="Not yet, or not at all."))
     def is_ready() -> Response:
         """Whether the models are loaded."""
+        ready.look()
         if ready.done:
             return JSONResponse({"status": "ready"})
         return JSONResponse({"error": ready.problem or "loading"}, 503, {"Retry-After": "5"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -11,6 +12,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_LOG = logging.getLogger("entsemble.server")
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -61,6 +64,8 @@ def is_loopback(host: str) -> bool:
 class Guard:
     """ASGI middleware: the key, the host that was asked for, the size of the body, and headers of security.
 
+    What nobody foresaw is an answer like any other, and its reason is in the log alone.
+
     A page of another site can make a browser ask a server on the same machine, under a name that it made point there.
     So a request must name this machine, unless it brings a key; and one that changes something must not come from
     another site.
@@ -80,7 +85,11 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        begun = False
+
         async def with_headers(message: Message) -> None:
+            nonlocal begun
+            begun = True
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
@@ -104,7 +113,14 @@ class Guard:
                 raise HTTPException(413, self._told())
             return message
 
-        await self._app(scope, counted, with_headers)
+        try:
+            await self._app(scope, counted, with_headers)
+        except Exception:
+            if begun:
+                raise
+            _LOG.exception("%s %s", scope["method"], scope["path"])
+            told = {"error": "this should not have happened; the server's log says what did"}
+            await JSONResponse(told, 500)(scope, receive, with_headers)
 
     def _refused(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
         declared = headers.get("content-length", "0")
