@@ -59,6 +59,15 @@ EXPERIMENTS = {
             "640 characters": {"pool": {"characters": 640}},
         },
     ),
+    "gazetteer": Experiment(
+        pool=3000,
+        sentences=80,
+        corpora=("conll2003", "wnut17"),
+        variants={
+            "models alone": {"pool": {"gazetteer": 0}},
+            "with the pool's voice": {"pool": {"gazetteer": 2}},
+        },
+    ),
     "empty": Experiment(
         pool=2000,
         sentences=100,

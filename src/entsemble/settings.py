@@ -56,6 +56,7 @@ class PoolSettings(_Frozen):
     empty: float = Field(default=0.25, ge=0, le=1)
     similarity: Literal["span", "sentence", "random"] = "sentence"
     spans: Literal["gold", "members"] = "gold"
+    gazetteer: float = Field(default=2, ge=0)
 
 
 class ClassificationSettings(_Frozen):

@@ -17,6 +17,7 @@ from entsemble.backends.tagging import best_tagger
 from entsemble.data.formats import read
 from entsemble.data.options import ReadOptions
 from entsemble.data.windows import window_documents
+from entsemble.ensemble.gazetteer import NAME, Gazetteer
 from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
 from entsemble.ensemble.retrieve import Shown, pre_extract
@@ -86,7 +87,11 @@ class Assembly:
         labels = self.labels(documents)
         members = self.members()
         index = self.pool_index(documents, labels, members) if documents else None
-        pipeline = Pipeline(members, labels, index, rules)
+        half = self.settings.pool.gazetteer
+        gazetteer = Gazetteer(documents, labels, half) if documents and half else None
+        if gazetteer and any(m.name == NAME for m in members):
+            raise ConfigError(f"no member can be called {NAME!r}, as the pool's own voice is; give it another `name`")
+        pipeline = Pipeline(members, labels, index, rules, gazetteer)
         mapper = LocalMapper(self.models.workers())
         return LocalExtractor(pipeline, mapper, self.settings.language, self._configuration(pipeline))
 

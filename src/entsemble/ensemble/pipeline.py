@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from entsemble.ensemble.classify import classify
 from entsemble.ensemble.extract import extract
+from entsemble.ensemble.gazetteer import Gazetteer
 from entsemble.ensemble.ledger import Entry, Fate
 from entsemble.ensemble.member import Candidate, Member
 from entsemble.ensemble.overlap import resolve
@@ -105,10 +106,19 @@ class Pipeline:
         labels: what is asked for.
         pool: where demonstrations come from; `None` asks without any.
         rules: how answers are put together.
+        gazetteer: the pool's names, which propose and vote too.
     """
 
-    def __init__(self, members: Sequence[Member], labels: LabelSet, pool: PoolIndex | None, rules: Rules) -> None:
+    def __init__(
+        self,
+        members: Sequence[Member],
+        labels: LabelSet,
+        pool: PoolIndex | None,
+        rules: Rules,
+        gazetteer: Gazetteer | None = None,
+    ) -> None:
         self.members, self.labels, self.pool, self.rules = tuple(members), labels, pool, rules
+        self.gazetteer = gazetteer
 
     def run(self, text: str) -> Result:
         """All four stages on one sentence.
@@ -166,7 +176,7 @@ class Pipeline:
         """Stages 2 to 4, with these prompts."""
         extraction = extract(text, prompts)
         costs += [("extraction", *cost) for cost in extraction.usage]
-        judged = self._judge(extraction.candidates, prompts, costs)
+        judged = self._judge(text, extraction.candidates, prompts, costs)
         mentions, ledger = self._decide(text, judged)
         places = [(j, span) for j in judged for span in _places(text, j.candidate)]
         return Result(
@@ -181,14 +191,21 @@ class Pipeline:
         )
 
     def _judge(
-        self, candidates: Sequence[Candidate], prompts: Sequence[Asked], costs: list[tuple[str, str, Usage]]
+        self, text: str, candidates: Sequence[Candidate], prompts: Sequence[Asked], costs: list[tuple[str, str, Usage]]
     ) -> list[_Judged]:
         """Stages 3 and 4. What is voted no entity, or stays below the threshold anyway, is not verified."""
+        known = self.gazetteer.known(text) if self.gazetteer else {}
+        if self.gazetteer:
+            candidates = self.gazetteer.with_proposals(text, candidates, known)
         if not candidates:
             return []
         typed = classify(candidates, self.labels, prompts, self.rules.sure)
         costs += [("classification", *cost) for cost in typed.usage]
-        verdicts = [self.rules.vote(ballots) for ballots in typed.ballots]
+        told = [self.gazetteer.ballot(c, known) if self.gazetteer else None for c in candidates]
+        verdicts = [
+            self.rules.vote(ballots if own is None else (*ballots, own))
+            for ballots, own in zip(typed.ballots, told, strict=True)
+        ]
         yes: Sequence[float | None] = [None] * len(verdicts)
         words = {x.name: x.readable for x in self.labels}
         voted = [v.label != NONE_LABEL and self._reaches(v) for v in verdicts]
@@ -199,9 +216,9 @@ class Pipeline:
         asked_last = [asked for asked in prompts if asked[0].name == self.rules.verifier]
         if asked_last and any(claim.asked for claim in claims):
             [(verifier, template, prompt)] = asked_last
-            told = verify(claims, verifier, template, prompt)
-            costs.append(("verification", verifier.name, told.usage))
-            yes = told.yes
+            verified = verify(claims, verifier, template, prompt)
+            costs.append(("verification", verifier.name, verified.usage))
+            yes = verified.yes
         return [_Judged(*parts) for parts in zip(candidates, verdicts, yes, strict=True)]
 
     def _reaches(self, verdict: Verdict) -> bool:

@@ -30,6 +30,7 @@ class Ballot:
         exact: False where the member's backend names its choice only.
         proposed: whether this member proposed the candidate itself.
         weight: what the member counts in a weighted vote.
+        beside: of a voice that is no member: what it counts in a soft or weighted vote, all members together being 1.
     """
 
     member: str
@@ -37,6 +38,7 @@ class Ballot:
     exact: bool
     proposed: bool
     weight: float = 1.0
+    beside: float | None = None
 
     @property
     def best(self) -> str:
@@ -143,7 +145,9 @@ def habit(beliefs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {x: round(-trust * value, 4) for x, value in mean.items()}
 
 
-def _averaged(ballots: Sequence[Ballot], share: Sequence[float]) -> Verdict:
+def _averaged(ballots: Sequence[Ballot], weights: Sequence[float]) -> Verdict:
+    members = sum(w for w, b in zip(weights, ballots, strict=True) if b.beside is None) or 1.0
+    share = [w if b.beside is None else b.beside * members for w, b in zip(weights, ballots, strict=True)]
     mean = _mean(ballots, share)
     best = _best_entity(mean)
     return Verdict(best, mean[best] * (0.5 + 0.5 * _support(ballots, share)), best, tuple(ballots))

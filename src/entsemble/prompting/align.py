@@ -11,6 +11,8 @@ from entsemble.types import Span
 _HIDDEN = frozenset("\u200b\u200c\u200d\u2060\ufeff\u200e\u200f")
 """Characters of no width: joiners, marks of direction, byte order marks."""
 
+_WORD = re.compile(r"\w+|[^\w\s]")
+
 _APART = r"[\s\u200b\u200c\u200d\u2060\ufeff\u200e\u200f]+"
 
 
@@ -79,6 +81,19 @@ def _joined(text: str, edge: int) -> bool:
     if not (left.isalnum() and right.isalnum()):
         return False
     return not (unspaced(left) or unspaced(right))
+
+
+def word_spans(text: str) -> list[Span]:
+    """Words and marks, in order.
+
+    Words of scripts without blanks fall into characters: a span may begin and end at any of them.
+    """
+    found = []
+    for match in _WORD.finditer(text):
+        start, end = match.span()
+        apart = any(unspaced(c) for c in match[0])
+        found += [Span(i, i + 1) for i in range(start, end)] if apart else [Span(start, end)]
+    return found
 
 
 def unspaced(character: str) -> bool:

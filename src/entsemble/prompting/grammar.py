@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
-from entsemble.prompting.align import unspaced
+from entsemble.prompting.align import word_spans
 from entsemble.prompting.demonstration import one_line
 from entsemble.prompting.template import Template
-
-_TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 def listing_grammar(template: Template, text: str) -> str:
@@ -23,7 +19,7 @@ def listing_grammar(template: Template, text: str) -> str:
         text: the sentence.
     """
     line = one_line(text)
-    tokens = [part for m in _TOKEN.finditer(line) for part in _characters(line, *m.span())]
+    tokens = word_spans(line)
     if not tokens:
         return f'root ::= {_quoted(template.nothing)} "\\n"'
     before, _, after = template.surface.partition("{surface}")
@@ -33,20 +29,13 @@ def listing_grammar(template: Template, text: str) -> str:
         f"span ::= {_quoted(before)} word {_quoted(after)}",
         "word ::= " + " | ".join(f"w{i}" for i in range(len(tokens))),
     ]
-    for i, (start, end) in enumerate(tokens):
+    for i, word in enumerate(tokens):
         on = ""
         if i + 1 < len(tokens):
-            gap = line[end : tokens[i + 1][0]]
+            gap = line[word.end : tokens[i + 1].start]
             on = f" ({_quoted(gap)} w{i + 1})?" if gap else f" w{i + 1}?"
-        rules.append(f"w{i} ::= {_quoted(line[start:end])}{on}")
+        rules.append(f"w{i} ::= {_quoted(word.of(line))}{on}")
     return "\n".join(rules)
-
-
-def _characters(line: str, start: int, end: int) -> list[tuple[int, int]]:
-    """Words of scripts without blanks fall into characters: a span may begin and end at any of them."""
-    if any(unspaced(c) for c in line[start:end]):
-        return [(i, i + 1) for i in range(start, end)]
-    return [(start, end)]
 
 
 def _quoted(text: str) -> str:

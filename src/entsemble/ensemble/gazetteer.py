@@ -1,0 +1,127 @@
+"""What the pool knows by heart: its names, what each was annotated as, and how often it stands there unannotated.
+
+EL4NER asks models alone. That a pool's statistics tell where demonstrations and models go wrong is DEER's idea (arXiv
+2505.23722); here they are a voice of their own, which proposes and votes like a member and costs no token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from entsemble.ensemble.member import Candidate
+from entsemble.ensemble.voting import Ballot
+from entsemble.prompting.align import occurrences, word_spans
+from entsemble.prompting.demonstration import one_line
+from entsemble.retrieval.index import same_text_key
+from entsemble.types import NONE_LABEL, Document, LabelSet, Span
+
+NAME = "pool"
+"""How votes, reports and the ledger call it."""
+
+_LONGEST = 12
+"""Words of the longest name that is remembered."""
+
+_LEAST = 1e-4
+"""Probability of what was never seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the pool says of a surface.
+
+    Attributes:
+        labels: label -> times it was annotated so.
+        seen: times it stands there, annotated or not.
+    """
+
+    labels: Counter[str]
+    seen: int
+
+    @property
+    def named(self) -> float:
+        """The share that was annotated."""
+        return sum(self.labels.values()) / self.seen
+
+
+class Gazetteer:
+    """The names of a pool.
+
+    Args:
+        documents: annotated sentences.
+        labels: that are asked for.
+        half: how often a surface must have been seen to count as much as all members together.
+    """
+
+    def __init__(self, documents: Sequence[Document], labels: LabelSet, half: float) -> None:
+        self._labels, self._half = labels, half
+        self._named: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for document in documents:
+            for mention in document.mentions:
+                self._named[one_line(mention.text)][mention.label] += 1
+        self._firsts = {name[: word_spans(name)[0].end] for name in self._named if word_spans(name)}
+        self._seen = Counter(surface for document in documents for surface in self._standing(document))
+        self._same: defaultdict[str, list[Document]] = defaultdict(list)
+        for document in documents:
+            self._same[same_text_key(document.text)].append(document)
+
+    def known(self, text: str) -> dict[str, Known]:
+        """The pool's names in a text; what they were in this very text, should the pool hold it, is left out."""
+        found = {}
+        same = self._same.get(same_text_key(text), [])
+        for surface in {surface for surface, _ in self._names_in(text)}:
+            labels, seen = Counter(self._named[surface]), self._seen[surface]
+            for document in same:
+                labels -= Counter(m.label for m in document.mentions if one_line(m.text) == surface)
+                seen -= sum(standing == surface for standing in self._standing(document))
+            if labels:
+                found[surface] = Known(labels, max(seen, sum(labels.values())))
+        return found
+
+    def with_proposals(self, text: str, candidates: Sequence[Candidate], known: dict[str, Known]) -> list[Candidate]:
+        """The candidates and, in text order, the names that are names more often than not; the longest where flat."""
+        line = one_line(text)
+        names = {surface for surface, told in known.items() if told.named >= 0.5 and occurrences(line, surface)}
+        places = sorted(
+            ((s, span) for s, span in self._names_in(text) if s in names), key=lambda p: p[1].start - p[1].end
+        )
+        kept: list[tuple[str, Span]] = []
+        for surface, span in places:
+            if self._labels.nested or not any(span.overlaps(other) for _, other in kept):
+                kept.append((surface, span))
+        proposed = {surface for surface, _ in kept}
+        members = {c.surface: (*c.members, NAME) if c.surface in proposed else c.members for c in candidates}
+        members |= {surface: (NAME,) for surface in proposed if surface not in members}
+        first = {surface: occurrences(line, surface)[0] for surface in members}
+        order = sorted(members, key=lambda s: (first[s].start, -first[s].end))
+        return [Candidate(surface, members[surface]) for surface in order]
+
+    def ballot(self, candidate: Candidate, known: dict[str, Known]) -> Ballot | None:
+        """What it says of a candidate; nothing of one that it never saw."""
+        told = known.get(candidate.surface)
+        if told is None:
+            return None
+        shares = {label: told.labels[label] / told.seen for label in self._labels.names}
+        shares[NONE_LABEL] = max(0.0, 1 - sum(shares.values()))
+        beliefs = {label: math.log(max(share, _LEAST)) for label, share in shares.items()}
+        return Ballot(NAME, beliefs, exact=True, proposed=NAME in candidate.members, beside=told.seen / self._half)
+
+    def _names_in(self, text: str) -> Iterator[tuple[str, Span]]:
+        """Every place of every name, as it is written in the pool."""
+        line = one_line(text)
+        words = word_spans(line)
+        for i, word in enumerate(words):
+            if line[word.start : word.end] not in self._firsts:
+                continue
+            for last in words[i : i + _LONGEST]:
+                if (surface := line[word.start : last.end]) in self._named:
+                    yield surface, Span(word.start, last.end)
+
+    def _standing(self, document: Document) -> Iterator[str]:
+        """The names in a document that could have been annotated: where mentions do not nest, not within a longer."""
+        for surface, span in self._names_in(document.text):
+            around = (m.span for m in document.mentions if m.span.contains(span) and m.span != span)
+            if self._labels.nested or not any(around):
+                yield surface
