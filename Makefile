@@ -19,7 +19,7 @@ test-fast: $(DEV)       ## the tests that need no model
 	$(BIN)/python -m pytest -m "not models and not slow and not soak"
 
 soak: $(DEV)            ## the tests that take many minutes: hundreds of kills, a Ray cluster
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt schemathesis
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt label-studio-sdk schemathesis
 	$(BIN)/python -m pytest -m soak
 
 lint: $(DEV)

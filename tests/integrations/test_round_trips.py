@@ -209,3 +209,19 @@ def test_convert_between_them(command: Callable[..., Any], tmp_path: Path) -> No
     assert command("convert", tmp_path / "gold.jsonl", tmp_path / "tasks.json", "--to", "label-studio").code == 0
     assert command("convert", tmp_path / "tasks.json", tmp_path / "back.jsonl", "--from", "label-studio").code == 0
     assert shown(read(tmp_path / "back.jsonl")) == shown([GOLD])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("document", [NESTED, GOLD], ids=["predictions", "annotations"])
+def test_label_studio_itself_takes_what_we_write(document: Document, tmp_path: Path) -> None:
+    sdk = pytest.importorskip("label_studio_sdk.label_interface", reason="needs label-studio-sdk")
+    labels = "".join(f'<Label value="{label}"/>' for label in sorted({m.label for m in document.mentions}))
+    view = f'<Labels name="label" toName="text">{labels}</Labels><Text name="text" value="$text"/>'
+    interface = sdk.LabelInterface(f"<View>{view}</View>")
+    write([document], tmp_path / "tasks.json", "label-studio")
+    [task] = json.loads((tmp_path / "tasks.json").read_text(encoding="utf-8"))
+    for prediction in task.get("predictions", []):
+        assert interface.validate_prediction(prediction, return_errors=True) == []
+    for annotation in task.get("annotations", []):
+        assert interface.validate_annotation(annotation)
+    assert "predictions" in task or "annotations" in task
