@@ -40,17 +40,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     told = ["--shots", str(given.shots), "--seed", str(given.seed)]
-    gold = prepared(corpora() / "wnut17", given.seed)
-    distilled = CACHE / "distil.json"
+    folder = CACHE / f"{given.shots} shots, seed {given.seed}"
+    gold = prepared(corpora() / "wnut17", given.seed, folder)
+    distilled = folder / "distil.json"
     if not distilled.exists():
-        texts, student = str(CACHE / "texts.jsonl"), str(CACHE / "student")
+        texts, student = str(folder / "texts.jsonl"), str(folder / "student")
         said = entsemble(
-            "distil", texts, "--pool", str(CACHE / "pool.jsonl"), "-o", student, *told, "--json", "--replace"
+            "distil", texts, "--pool", str(folder / "pool.jsonl"), "-o", student, *told, "--json", "--replace"
         )
         distilled.write_text(said, encoding="utf-8")
-    teacher = CACHE / "teacher.json"
+    teacher = folder / "teacher.json"
     if not teacher.exists():
-        entsemble("evaluate", str(gold), "--pool", str(CACHE / "pool.jsonl"), *told, "--json", str(teacher))
+        entsemble("evaluate", str(gold), "--pool", str(folder / "pool.jsonl"), *told, "--json", str(teacher))
     result = {
         "command": f"python -m benchmarks.distil.run {' '.join(told)}",
         "commit": revision(),
@@ -60,33 +61,34 @@ def main() -> None:
         "distilled": json.loads(distilled.read_text(encoding="utf-8")),
         "scored": SCORED,
         "teacher": json.loads(teacher.read_text(encoding="utf-8"))["micro"],
-        "student": student_report(gold)["micro"],
+        "student": student_report(gold, folder)["micro"],
     }
+    RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def prepared(folder: Path, seed: int) -> Path:
+def prepared(corpus: Path, seed: int, folder: Path) -> Path:
     """Write the pool and the unlabelled rest, and return the file of what is scored."""
-    CACHE.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     draw = random.Random(seed)
-    train = list(read([folder / "wnut17train.conll"]))
+    train = list(read([corpus / "wnut17train.conll"]))
     drawn = draw.sample(train, len(train))
-    dev = list(read([folder / "emerging.dev.conll"]))
-    gold = CACHE / "gold.jsonl"
-    write(drawn[:POOL], CACHE / "pool.jsonl", again=True)
-    write((Document(d.id, d.text) for d in drawn[POOL:]), CACHE / "texts.jsonl", again=True)
+    dev = list(read([corpus / "emerging.dev.conll"]))
+    gold = folder / "gold.jsonl"
+    write(drawn[:POOL], folder / "pool.jsonl", again=True)
+    write((Document(d.id, d.text) for d in drawn[POOL:]), folder / "texts.jsonl", again=True)
     write(draw.sample(dev, SCORED), gold, again=True)
     return gold
 
 
-def student_report(gold: Path) -> dict[str, dict[str, object]]:
+def student_report(gold: Path, folder: Path) -> dict[str, dict[str, object]]:
     """What `entsemble score` says of the student."""
-    nlp = spacy.load(CACHE / "student")
+    nlp = spacy.load(folder / "student")
     documents = list(read([gold]))
     said = zip(documents, nlp.pipe(d.text for d in documents), strict=True)
-    answers = CACHE / "student.jsonl"
+    answers = folder / "student.jsonl"
     write((replace(d, mentions=docbin.mentions_of(doc)) for d, doc in said), answers, again=True)
-    report = CACHE / "student.json"
+    report = folder / "student.json"
     entsemble("score", str(gold), str(answers), "--json", str(report))
     return dict(json.loads(report.read_text(encoding="utf-8")))
 

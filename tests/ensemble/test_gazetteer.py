@@ -60,11 +60,42 @@ def test_names_are_proposed_in_text_order(places: LabelSet) -> None:
 
 def test_nested_names_are_proposed_where_mentions_nest() -> None:
     labels = label_set({"PER": "", "LOC": ""}, nested=True)
-    gazetteer = made(labels)
+    gazetteer = made(labels, *POOL, sentence("Oslo won.", ("Oslo", "LOC")))
     text = "The Bank of Oslo"
     found = gazetteer.with_proposals(text, [], gazetteer.known(text))
     assert [c.surface for c in found] == ["Bank of Oslo", "Oslo"]
-    assert gazetteer.known(text)["Oslo"].seen == 2
+    assert gazetteer.known(text)["Oslo"].seen == 3
+
+
+def test_a_name_within_a_longer_candidate_is_not_proposed_where_mentions_do_not_nest(places: LabelSet) -> None:
+    gazetteer = made(places)
+    text = "The Church of Oslo fell. Jordan wept."
+    found = gazetteer.with_proposals(text, [Candidate("Church of Oslo", ("a",))], gazetteer.known(text))
+    assert found == [Candidate("Church of Oslo", ("a",)), Candidate("Jordan", (NAME,))]
+
+
+def test_a_sentence_of_a_pool_text_with_a_mention_across_its_boundary_is_its_own_copy(places: LabelSet) -> None:
+    joined = sentence("Ann Berg. Lee saw Oslo", ("Ann Berg. Lee", "PER"), ("Oslo", "LOC"))
+    assert made(places, joined).known("Lee saw Oslo") == {}
+
+
+def test_a_long_name_without_blanks_and_one_beside_them(places: LabelSet) -> None:
+    gazetteer = made(
+        places, sentence("กรุงเทพมหานคร", ("กรุงเทพมหานคร", "LOC")), sentence("在 Google 工作", ("Google", "PER"))
+    )
+    assert set(gazetteer.known("ไปกรุงเทพมหานคร")) == {"กรุงเทพมหานคร"}
+    assert set(gazetteer.known("我在Google上班")) == {"Google"}
+
+
+def test_in_a_union_the_pool_answers_for_what_it_alone_proposed(places: LabelSet) -> None:
+    gazetteer = made(places)
+    known = gazetteer.known("Jordan")
+    own = gazetteer.ballot(Candidate("Jordan", (NAME,)), known)
+    assert own is not None
+    proposed = [Ballot("a", _sure("LOC"), True, True), own]
+    assert VOTES["union"](proposed).label == "LOC"
+    alone = VOTES["union"]([Ballot("a", _sure("LOC"), True, False), own])
+    assert (alone.label, round(alone.score, 3)) == ("PER", 0.667)
 
 
 @pytest.mark.parametrize("text", ["奥斯陆在挪威。", "Oslo\nis", "ÅOslo", "", "jordan"])

@@ -208,6 +208,7 @@ class TestState:
         def broken(_: Workbench) -> None:
             raise DataError("no", "/home/ann/models")
 
+        monkeypatch.setattr("entsemble.server.app._AGAIN_SECONDS", 0.5)
         with monkeypatch.context() as patched:
             patched.setattr(Workbench, "warm", broken)
             client = serve()

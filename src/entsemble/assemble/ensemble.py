@@ -88,7 +88,7 @@ class Assembly:
         members = self.members()
         index = self.pool_index(documents, labels, members) if documents else None
         half = self.settings.pool.gazetteer
-        gazetteer = Gazetteer(documents, labels, half) if documents and half else None
+        gazetteer = Gazetteer(documents, labels, half, self.settings.language) if documents and half else None
         if gazetteer and any(m.name == NAME for m in members):
             raise ConfigError(f"no member can be called {NAME!r}, as the pool's own voice is; give it another `name`")
         pipeline = Pipeline(members, labels, index, rules, gazetteer)

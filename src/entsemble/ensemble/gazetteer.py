@@ -1,7 +1,8 @@
 """What the pool knows by heart: its names, what each was annotated as, and how often it stands there unannotated.
 
 EL4NER asks models alone. That a pool's statistics tell where demonstrations and models go wrong is DEER's idea (arXiv
-2505.23722); here they are a voice of their own, which proposes and votes like a member and costs no token.
+2505.23722); here they are a voice of their own, which proposes and votes like a member. It asks no model itself; what
+it alone proposes is one more span that the members type.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from entsemble.data.windows import windows
 from entsemble.ensemble.member import Candidate
 from entsemble.ensemble.voting import Ballot
 from entsemble.prompting.align import occurrences, word_spans
@@ -21,8 +23,8 @@ from entsemble.types import NONE_LABEL, Document, LabelSet, Span
 NAME = "pool"
 """How votes, reports and the ledger call it."""
 
-_LONGEST = 12
-"""Words of the longest name that is remembered."""
+_MOST = 3.0
+"""However often it saw a name, it counts no more than this, all members together being 1."""
 
 _LEAST = 1e-4
 """Probability of what was never seen."""
@@ -53,19 +55,27 @@ class Gazetteer:
         documents: annotated sentences.
         labels: that are asked for.
         half: how often a surface must have been seen to count as much as all members together.
+        language: of the texts, for their sentence boundaries.
     """
 
-    def __init__(self, documents: Sequence[Document], labels: LabelSet, half: float) -> None:
+    def __init__(self, documents: Sequence[Document], labels: LabelSet, half: float, language: str = "en") -> None:
         self._labels, self._half = labels, half
         self._named: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for document in documents:
             for mention in document.mentions:
                 self._named[one_line(mention.text)][mention.label] += 1
-        self._firsts = {name[: word_spans(name)[0].end] for name in self._named if word_spans(name)}
+        self._longest: dict[str, int] = {}
+        for name in self._named:
+            if words := word_spans(name):
+                first = words[0].of(name)
+                self._longest[first] = max(len(words), self._longest.get(first, 0))
         self._seen = Counter(surface for document in documents for surface in self._standing(document))
         self._same: defaultdict[str, list[Document]] = defaultdict(list)
         for document in documents:
-            self._same[same_text_key(document.text)].append(document)
+            # a mention across a sentence boundary joins sentences, which whoever asks without it does not
+            apart = (w.text for w in windows(replace(document, mentions=()), language=language))
+            for key in {same_text_key(text) for text in (document.text, *apart)}:
+                self._same[key].append(document)
 
     def known(self, text: str) -> dict[str, Known]:
         """The pool's names in a text; what they were in this very text, should the pool hold it, is left out."""
@@ -81,15 +91,20 @@ class Gazetteer:
         return found
 
     def with_proposals(self, text: str, candidates: Sequence[Candidate], known: dict[str, Known]) -> list[Candidate]:
-        """The candidates and, in text order, the names that are names more often than not; the longest where flat."""
+        """The candidates and, in text order, the names that are names more often than not.
+
+        Where mentions do not nest, the longest, and none that stands within a longer candidate alone.
+        """
         line = one_line(text)
-        names = {surface for surface, told in known.items() if told.named >= 0.5 and occurrences(line, surface)}
+        names = {surface for surface, told in known.items() if told.named > 0.5 and occurrences(line, surface)}
         places = sorted(
             ((s, span) for s, span in self._names_in(text) if s in names), key=lambda p: p[1].start - p[1].end
         )
+        longer = [span for c in candidates for span in occurrences(line, c.surface)]
         kept: list[tuple[str, Span]] = []
         for surface, span in places:
-            if self._labels.nested or not any(span.overlaps(other) for _, other in kept):
+            rivals = [other for other in longer if other.contains(span) and other != span]
+            if self._labels.nested or not (rivals or any(span.overlaps(other) for _, other in kept)):
                 kept.append((surface, span))
         proposed = {surface for surface, _ in kept}
         members = {c.surface: (*c.members, NAME) if c.surface in proposed else c.members for c in candidates}
@@ -106,16 +121,16 @@ class Gazetteer:
         shares = {label: told.labels[label] / told.seen for label in self._labels.names}
         shares[NONE_LABEL] = max(0.0, 1 - sum(shares.values()))
         beliefs = {label: math.log(max(share, _LEAST)) for label, share in shares.items()}
-        return Ballot(NAME, beliefs, exact=True, proposed=NAME in candidate.members, beside=told.seen / self._half)
+        return Ballot(
+            NAME, beliefs, exact=True, proposed=NAME in candidate.members, beside=min(told.seen / self._half, _MOST)
+        )
 
     def _names_in(self, text: str) -> Iterator[tuple[str, Span]]:
         """Every place of every name, as it is written in the pool."""
         line = one_line(text)
         words = word_spans(line)
         for i, word in enumerate(words):
-            if line[word.start : word.end] not in self._firsts:
-                continue
-            for last in words[i : i + _LONGEST]:
+            for last in words[i : i + self._longest.get(word.of(line), 0)]:
                 if (surface := line[word.start : last.end]) in self._named:
                     yield surface, Span(word.start, last.end)
 

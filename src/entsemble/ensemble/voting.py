@@ -102,8 +102,11 @@ def union(ballots: Sequence[Ballot]) -> Verdict:
     that it is an entity, so `none` takes no part: experts say it of labels that they never saw. The score is the share
     of the winner among the labels.
     """
-    own = [b for b in ballots if b.proposed] or list(ballots)
-    shares = [among_labels(b.log_probabilities) for b in own]
+    members = [b for b in ballots if b.beside is None]
+    own = [b for b in members if b.proposed]
+    if not own and any(b.proposed for b in ballots):  # found by the pool alone, whose belief is what it counted
+        return _averaged([b for b in ballots if b.beside is not None], [1.0])
+    shares = [among_labels(b.log_probabilities) for b in own or members]
     best = max(shares, key=lambda share: max(share.values()))
     label = max(best, key=best.__getitem__)
     return Verdict(label, best[label], label, tuple(ballots))

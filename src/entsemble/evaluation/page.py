@@ -173,7 +173,7 @@ def _funnel(stages: StageCounts | None) -> str:
     found, typed, kept = stages.extraction, stages.classification, stages.verification
     steps = [
         ("gold spans", found.support, ""),
-        ("of these, proposed by a member", found.tp, f"{found.fp} others were proposed too"),
+        ("of these, proposed", found.tp, f"{found.fp} others were proposed too"),
         ("of these, typed right", typed.right, f"{typed.asked - typed.right} were typed wrong"),
     ]
     if kept.asked:

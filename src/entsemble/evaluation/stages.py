@@ -82,7 +82,7 @@ class StageCounts:
     """Additive counts of the three stages; add them up over sentences or documents.
 
     Attributes:
-        extraction: spans that any member proposed, against gold spans.
+        extraction: spans that were proposed, against gold spans.
         classification: of the proposed spans that are gold, how many got a gold label.
         verification: of the spans that the verifier was asked about, which it kept.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from entsemble.types import Span
 
@@ -91,8 +92,8 @@ def word_spans(text: str) -> list[Span]:
     found = []
     for match in _WORD.finditer(text):
         start, end = match.span()
-        apart = any(unspaced(c) for c in match[0])
-        found += [Span(i, i + 1) for i in range(start, end)] if apart else [Span(start, end)]
+        places = [start, *(i for i in range(start + 1, end) if unspaced(text[i]) or unspaced(text[i - 1])), end]
+        found += [Span(*place) for place in pairwise(places)]
     return found
 
 

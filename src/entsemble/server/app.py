@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
+import threading
+import time
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from io import BytesIO
@@ -49,6 +51,8 @@ def _refusals(**told: str) -> Refusals:
 _CLASH = "Its parts cannot all be right: a mention that is not in its text, labels that cannot stand together."
 _EVERYWHERE = _refusals(_401="A key is needed.", _403="Asked from another site's page.", _421="Another host's name.")
 _WITH_BODY = _refusals(_400="No JSON.", _413="Too much at once.", _422="It cannot be right; says where.", _409=_CLASH)
+_AGAIN_SECONDS = 30.0
+"""After which models that could not be loaded are tried again."""
 _NOT_LOADED = "the models cannot be loaded; the server's log says why"
 _CHANGES = _refusals(_503="The pool cannot be written.")
 
@@ -58,13 +62,16 @@ class Readiness:
 
     def __init__(self, workbench: Workbench, threads: ThreadPoolExecutor) -> None:
         self._workbench, self._threads = workbench, threads
-        self._trying: Future[None] | None = None
+        self._turn, self._trying, self._next = threading.Lock(), False, 0.0
         self.done, self.problem = False, ""
 
     def look(self) -> None:
-        """Begin to load them, where they are neither loaded nor being loaded."""
-        if not self.done and (self._trying is None or self._trying.done()):
-            self._trying = self._threads.submit(self._warm)
+        """Begin to load them, where they are neither loaded nor being loaded, and did not fail just now."""
+        with self._turn:
+            if self.done or self._trying or time.monotonic() < self._next:
+                return
+            self._trying = True
+        self._threads.submit(self._warm)
 
     def _warm(self) -> None:
         try:
@@ -77,6 +84,8 @@ class Readiness:
             self.problem = _NOT_LOADED
         else:
             self.done = True
+        with self._turn:
+            self._trying, self._next = False, time.monotonic() + _AGAIN_SECONDS
 
 
 def create_app(workbench: Workbench, limits: Limits | None = None, key: str | None = None) -> FastAPI:
