@@ -1,6 +1,6 @@
 """Distillation on WNUT17: a student beside its teacher, on sentences that neither was chosen by.
 
-    python -m benchmarks.distil.run [--shots 4] [--seed 0]
+    python -m benchmarks.distil.run [--shots 4] [--seed 0] [--texts 1880]
 
 500 sentences of the training file, drawn by the seed, are the pool; the rest of the file is the unlabelled text. Then
 both are scored on sentences of the development file, the teacher with the whole pool. Needs the corpora: the folder
@@ -38,29 +38,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--shots", type=int, default=4, help="demonstrations a sentence (default 4)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--texts", type=int, help="unlabelled texts; all if not given")
     given = parser.parse_args()
     told = ["--shots", str(given.shots), "--seed", str(given.seed)]
-    folder = CACHE / f"{given.shots} shots, seed {given.seed}"
+    some = [] if given.texts is None else ["--texts", str(given.texts)]
+    limit = [] if given.texts is None else ["--limit", str(given.texts)]
+    folder = CACHE / " ".join([*told, *some])
     gold = prepared(corpora() / "wnut17", given.seed, folder)
     distilled = folder / "distil.json"
     if not distilled.exists():
         texts, student = str(folder / "texts.jsonl"), str(folder / "student")
         said = entsemble(
-            "distil", texts, "--pool", str(folder / "pool.jsonl"), "-o", student, *told, "--json", "--replace"
+            "distil", texts, "--pool", str(folder / "pool.jsonl"), "-o", student, *told, *limit, "--json", "--replace"
         )
         distilled.write_text(said, encoding="utf-8")
     teacher = folder / "teacher.json"
     if not teacher.exists():
         entsemble("evaluate", str(gold), "--pool", str(folder / "pool.jsonl"), *told, "--json", str(teacher))
+    answered = json.loads(teacher.read_text(encoding="utf-8"))
     result = {
-        "command": f"python -m benchmarks.distil.run {' '.join(told)}",
+        "command": f"python -m benchmarks.distil.run {' '.join([*told, *some])}",
         "commit": revision(),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "machine": machine(),
         "pool": POOL,
         "distilled": json.loads(distilled.read_text(encoding="utf-8")),
         "scored": SCORED,
-        "teacher": json.loads(teacher.read_text(encoding="utf-8"))["micro"],
+        "teacher": answered["micro"],
+        "teacher_rate": answered["cost"]["sentences"] / answered["cost"]["seconds"],
         "student": student_report(gold, folder)["micro"],
     }
     RESULT.parent.mkdir(exist_ok=True)

@@ -24,7 +24,8 @@ def beside() -> Table | None:
     head = ["", "F1", "95 % interval", "precision", "recall", "sentences a second"]
     table = [head, ["---"] * len(head)]
     for name in ("teacher", "student"):
-        score, rate = found[name], found["distilled"][f"{name}_rate"]
+        score = found[name]
+        rate = found["teacher_rate"] if name == "teacher" else found["distilled"]["student_rate"]
         ends = "{:.3f} to {:.3f}".format(*score["f1_ci95"])
         scores = [f"{score['f1']:.3f}", ends, f"{score['precision']:.3f}", f"{score['recall']:.3f}"]
         table.append([name, *scores, f"{rate:,.2g}" if rate < 1000 else f"{rate:,.0f}"])
