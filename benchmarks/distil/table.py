@@ -25,10 +25,10 @@ def beside() -> Table | None:
     table = [head, ["---"] * len(head)]
     for name in ("teacher", "student"):
         score = found[name]
-        rate = found["teacher_rate"] if name == "teacher" else found["distilled"]["student_rate"]
+        rate = found[f"{name}_rate"]
         ends = "{:.3f} to {:.3f}".format(*score["f1_ci95"])
         scores = [f"{score['f1']:.3f}", ends, f"{score['precision']:.3f}", f"{score['recall']:.3f}"]
-        table.append([name, *scores, f"{rate:,.2g}" if rate < 1000 else f"{rate:,.0f}"])
+        table.append([name, *scores, "" if rate is None else f"{rate:,.2g}" if rate < 100 else f"{rate:,.0f}"])
     return table
 
 
