@@ -58,7 +58,8 @@ $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(DEV): $(STAMP) constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[datasets,embedded,experts,hub,pandas,parquet,ray,serve,spacy]' \
-	  axe-playwright-python hypothesis import-linter mypy nervaluate playwright pre-commit pytest pytest-xdist ruff seqeval
+	  axe-playwright-python hypothesis import-linter mypy nervaluate playwright pre-commit pytest pytest-xdist ruff \
+	  scikit-learn seqeval
 	@touch $@
 
 $(DOCS): $(DEV)

@@ -8,6 +8,7 @@ import pytest
 
 from entsemble.assemble import Assembly, Watch, select_members, unannotated, with_absolute_paths
 from entsemble.assemble.models import Models
+from entsemble.data.formats import read, write
 from entsemble.ensemble.document import Extracted
 from entsemble.ensemble.retrieve import Shown
 from entsemble.errors import ConfigError, DataError, EntsembleError, ModelUnavailableError, UnknownNameError
@@ -221,6 +222,17 @@ def test_the_pool_s_characters_reach_the_pipeline(tmp_path: Path, pool_file: Pat
     assert [len(shown) for shown in result.demonstrations] == [1]
 
 
+@pytest.mark.usefixtures("scripted")
+def test_a_sentence_is_not_shown_the_pool_text_that_holds_it(tmp_path: Path) -> None:
+    pool = tmp_path / "pool.jsonl"
+    joined, other = "Ann Berg. Lee saw Oslo.", "Lee saw Rome."
+    write([Document("j", joined, (mention_at(joined, 0, 13, "person"),)), Document("o", other)], pool)
+    with assembly(tmp_path, pool={"path": pool, "shots": 2, "empty": 1.0}) as made:
+        [result] = made.extractor().extract([Document("d", "Lee saw Oslo.")])
+    assert isinstance(result, Extracted)
+    assert result.demonstrations == (("o",),)
+
+
 @pytest.mark.parametrize(("length", "expected"), [(10, 240), (200, 600)])
 def test_the_characters_follow_the_pool(tmp_path: Path, length: int, expected: int) -> None:
     documents = [Document("a", "x" * (length - 5)), Document("b", "x" * (length + 5))]
@@ -238,3 +250,47 @@ def test_actors_are_given_absolute_paths(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_reader_without_the_answers() -> None:
     assert unannotated(Document("d", "Ann", (mention_at("Ann", 0, 3, "X"),), meta={"a": 1})).mentions == ()
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_pool_that_is_large_enough_teaches_once(tmp_path: Path) -> None:
+    texts = [f"{name} left {town}{end}" for name in ("Ann", "Bob") for town in ("Oslo", "Rome") for end in ".!?,:;-"]
+    documents = [Document(t, t, (mention_at(t, 0, 3, "person"), mention_at(t, 9, 13, "location"))) for t in texts]
+    write(documents, tmp_path / "pool.jsonl")
+    steps: list[str] = []
+    watch = Watch(step=lambda what, done, total: steps.append(what))
+    asked: dict[str, Any] = {"pool": {"path": tmp_path / "pool.jsonl", "shots": 2}, "stacking": {"sentences": 24}}
+
+    def made(**more: Any) -> Any:
+        with assembly(tmp_path, watch, **{**asked, **more}) as told:
+            steps.clear()
+            return told.extractor()
+
+    first = made()
+    assert steps.count("answering the pool to learn from it") == 24
+    again = made()
+    assert "answering the pool to learn from it" not in steps
+    assert again.configuration == first.configuration
+    assert "what was learnt" in first.configuration
+    [result] = first.extract([Document("d", "Eve left Bern.")])
+    assert all(m.score is not None and 0 < m.score < 1 for m in result.document.mentions)
+    plain = made(stacking={"sentences": 29})
+    assert plain.pipeline.stacking is None, "the pool has 28"
+    assert "what was learnt" not in plain.configuration
+
+
+@pytest.mark.usefixtures("scripted")
+def test_nothing_is_learnt_from_what_is_scored(
+    tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr("entsemble.assemble.ensemble.learnt", lambda *told, **_: drawn.append(told[2]))
+    settings = load(overrides={"members": TWO, "pool": {"path": pool_file}, "stacking": {"sentences": 1}})
+    place = environment({"ENTSEMBLE_CACHE": str(tmp_path / "cache"), "ENTSEMBLE_EXPERTS": str(tmp_path / "experts")})
+    every = list(read([pool_file]))
+    with Assembly(settings, place, scored=every[1:]) as made:
+        assert made.extractor().pipeline.stacking is None
+    assert [[d.text for d in some] for some in drawn] == [[every[0].text]]
+    with Assembly(settings, place, scored=every) as made:
+        made.extractor()
+    assert len(drawn) == 1

@@ -41,12 +41,22 @@ TRAIN = {
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """Variants of the settings, the first the one that the others are compared with."""
+    """Variants of the settings, the first the one that the others are compared with.
+
+    What the pool says for itself is left out unless a variant asks for it.
+
+    Attributes:
+        pool, sentences: how many.
+        corpora: by name.
+        variants: name -> settings.
+        cost: whether what they cost is compared too; else replies that are known are not asked for again.
+    """
 
     pool: int
     sentences: int
     corpora: tuple[str, ...]
     variants: Mapping[str, Mapping[str, Any]]
+    cost: bool = True
 
 
 EXPERIMENTS = {
@@ -59,14 +69,16 @@ EXPERIMENTS = {
             "640 characters": {"pool": {"characters": 640}},
         },
     ),
-    "gazetteer": Experiment(
+    "voices": Experiment(
         pool=3000,
         sentences=80,
         corpora=("conll2003", "wnut17"),
         variants={
-            "models alone": {"pool": {"gazetteer": 0}},
+            "models alone": {},
             "with the pool's voice": {"pool": {"gazetteer": 2}},
+            "votes learnt as well": {"pool": {"gazetteer": 2}, "stacking": {"sentences": 80}},
         },
+        cost=False,
     ),
     "empty": Experiment(
         pool=2000,
@@ -125,7 +137,12 @@ def main() -> None:
             if not target.exists():
                 print(corpus, name, flush=True)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                found = {"corpus": corpus, "variant": name, "pool": len(pool), **measure(pool, scored, settings)}
+                found = {
+                    "corpus": corpus,
+                    "variant": name,
+                    "pool": len(pool),
+                    **measure(pool, scored, settings, experiment.cost),
+                }
                 target.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
 
 
@@ -135,19 +152,21 @@ def draw(documents: Sequence[Document], pool: int, scored: int) -> tuple[list[Do
     return drawn[:pool], drawn[pool:]
 
 
-def measure(pool: Sequence[Document], scored: Sequence[Document], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Exact counts of every sentence, and what it cost."""
+def measure(
+    pool: Sequence[Document], scored: Sequence[Document], overrides: Mapping[str, Any], cost: bool
+) -> dict[str, Any]:
+    """Exact counts of every sentence, and, if asked, what it cost."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
-        own = {"pool": {**overrides.get("pool", {}), "path": path}, "cache": {"replies": False}}
+        own = {"pool": {"gazetteer": 0, **overrides.get("pool", {}), "path": path}, "cache": {"replies": not cost}}
         settings = load(overrides={**overrides, **own})
-        with Assembly(settings, environment()) as assembly:
+        with Assembly(settings, environment(), scored=scored) as assembly:
             results = list(assembly.extractor().extract(map(unannotated, scored)))
     done = [r for r in results if isinstance(r, Extracted)]
     if len(done) < len(scored):
         sys.exit(f"{len(scored) - len(done)} sentences failed")
-    usage = total(cost for r in done for _, _, cost in r.costs)
+    usage = total(usage for r in done for _, _, usage in r.costs)
     counts = [exact(d.mentions, r.document.mentions).micro for d, r in zip(scored, done, strict=True)]
     return {
         "settings": overrides,
@@ -155,7 +174,7 @@ def measure(pool: Sequence[Document], scored: Sequence[Document], overrides: Map
         "commit": revision(),
         "machine": machine(),
         "prompt_tokens_submitted": usage.prompt_tokens,
-        "prompt_tokens_evaluated": usage.evaluated_tokens,
+        "prompt_tokens_evaluated": usage.evaluated_tokens if cost else None,
         "model_calls": usage.calls,
         "counts": [[c.tp, c.fp, c.fn] for c in counts],
     }

@@ -1,11 +1,12 @@
 """The quality of the embedded default on real corpora, measured with the command line that users have.
 
-    python -m benchmarks.quality.run [--only conll2003,wnut17] [--again]
+    python -m benchmarks.quality.run [--only conll2003,wnut17] [--again] [--learnt]
 
 Needs the corpora: the folder that ENTSEMBLE_DATA names. Each corpus is one `entsemble evaluate` run; its report is
 written to `results/<name>.json` together with the command, the commit, the machine and the seed. What is there already
-is not run again, so a benchmark that was stopped goes on where it was; `--again` runs it anew. `table.py` turns the
-results into the tables of README.md and docs/benchmarks.md.
+is not run again, so a benchmark that was stopped goes on where it was; `--again` runs it anew. With `--learnt`, the
+votes are learnt from 80 sentences of the pool, and the results are in `results/learnt`. `table.py` turns the results
+into the tables of README.md and docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from benchmarks.common import corpora, machine, revision
 
 RESULTS = Path(__file__).parent / "results"
+LEARNT = Path("benchmarks/quality/learnt.toml")  # as the command that is recorded names it
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +52,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", help="names, separated by commas")
     parser.add_argument("--again", action="store_true", help="run again what is there already")
+    parser.add_argument("--learnt", action="store_true", help="with votes learnt from the pool")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     data = corpora()
     wanted = set(given.only.split(",")) if given.only else {c.name for c in CORPORA}
     for corpus in CORPORA:
-        target = RESULTS / f"{corpus.name}.json"
+        target = (RESULTS / "learnt" if given.learnt else RESULTS) / f"{corpus.name}.json"
         if corpus.name in wanted and (given.again or not target.exists()):
             print(corpus.name, flush=True)
-            target.write_text(json.dumps(measure(corpus, data, given.seed), ensure_ascii=False, indent=1) + "\n")
+            target.write_text(
+                json.dumps(measure(corpus, data, given.seed, learnt=given.learnt), ensure_ascii=False, indent=1) + "\n"
+            )
 
 
-def measure(corpus: Corpus, data: Path, seed: int) -> dict[str, object]:
+def measure(corpus: Corpus, data: Path, seed: int, *, learnt: bool) -> dict[str, object]:
     """Prepare the pool, then run and time one evaluation."""
+    options = [*corpus.options, *(["--config", str(LEARNT)] if learnt else [])]
     entsemble = str(Path(sys.executable).with_name("entsemble"))
-    subprocess.run([entsemble, "pool", "build", str(data / corpus.pool), *corpus.options, "--quiet"], check=True)
+    subprocess.run([entsemble, "pool", "build", str(data / corpus.pool), *options, "--quiet"], check=True)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        told = ["--limit", str(corpus.limit), "--seed", str(seed), *corpus.options, "--no-cache"]
+        told = ["--limit", str(corpus.limit), "--seed", str(seed), *options, "--no-cache"]
         command = [entsemble, "evaluate", str(data / corpus.gold), "--pool", str(data / corpus.pool), *told]
         subprocess.run([*command, "--json", str(report), "--quiet"], check=True)
         return {

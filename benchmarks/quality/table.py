@@ -29,7 +29,8 @@ def main() -> None:
 def _section(name: str) -> Table | None:
     kind, _, experiment = name.partition(":")
     folder = HERE / "results" / experiment
-    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/*.json" if experiment else "*.json"))]
+    files = sorted(folder.glob("*/*.json" if kind == "compare" else "*.json"))
+    found = [json.loads(path.read_text()) for path in files]
     if not found or kind not in {"quality", "compare"}:
         return None
     return quality(found) if kind == "quality" else comparison(found, experiment)
@@ -51,7 +52,8 @@ def comparison(results: list[dict[str, Any]], experiment: str) -> Table:
             row = [corpus, result["variant"], f"{sum(counts, Counts()).f1:.3f}", f"{low:.3f} to {high:.3f}"]
             told = [f"{against.difference:+.3f}", "{:+.3f} to {:+.3f}".format(*against.ci95), f"{against.p_value:.3f}"]
             row += told if result is not ran[0] else ["", "", ""]
-            rows.append([*row, f"{result['prompt_tokens_evaluated'] / len(counts):.0f}"])
+            evaluated = result["prompt_tokens_evaluated"]
+            rows.append([*row, "" if evaluated is None else f"{evaluated / len(counts):.0f}"])
     return rows
 
 
@@ -63,7 +65,7 @@ def quality(results: list[dict[str, Any]]) -> Table:
     """A row a corpus."""
     members = sorted({name for r in results for name in r["report"]["members"]})
     head = ["corpus", "sentences", "F1", "95 % interval", *(f"{m} alone" for m in members)]
-    head += ["s a sentence", "tokens evaluated / submitted a sentence"]
+    head += ["calibration error", "votes", "s a sentence", "tokens evaluated / submitted a sentence"]
     return [head, ["---"] * len(head), *(_row(r, members) for r in results)]
 
 
@@ -78,6 +80,8 @@ def _row(result: dict[str, Any], members: list[str]) -> list[str]:
         f"**{micro['f1']:.3f}**",
         f"{low:.3f} to {high:.3f}",
         *(f"{report['members'][m]['f1']:.3f}" for m in members),
+        f"{report['calibration']['ece']:.3f}",
+        "learnt" if report["config"].get("stacking", {}).get("sentences") else "counted",
         f"{cost['seconds'] / n:.2f}",
         f"{cost['prompt_tokens_evaluated'] / n:.0f} / {cost['prompt_tokens_submitted'] / n:.0f}",
     ]

@@ -126,7 +126,7 @@ def _systems(
             yield name, {name: sums[name]}, alone
         for name, vote in (("sam", "union"), ("sam by vote", "soft")):
             both = {n: sums[n] for n in ("domain", "sampled")}
-            threshold = settings.classification.threshold if vote == "union" else Settings().classification.threshold
+            threshold = settings.classification.threshold if vote == "union" else None
             together = experts_together(
                 {n: (views[n], chosen.bias[n]) for n in both},
                 labels,

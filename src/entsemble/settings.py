@@ -63,8 +63,18 @@ class ClassificationSettings(_Frozen):
     """The `[classification]` table."""
 
     vote: str = "soft"
-    threshold: float = Field(default=0.4, ge=0, le=1)
+    threshold: float | None = Field(default=None, ge=0, le=1)
     sure: float | None = Field(default=None, ge=0, le=1)
+
+
+class StackingSettings(_Frozen):
+    """The `[stacking]` table: what is learnt about the votes from the pool.
+
+    Attributes:
+        sentences: of the pool, that the ensemble answers first to learn from; 0, or a smaller pool, learns nothing.
+    """
+
+    sentences: int = Field(default=0, ge=0)
 
 
 class VerificationSettings(_Frozen):
@@ -134,6 +144,7 @@ class Settings(_Frozen):
     pool: PoolSettings = PoolSettings()
     members: tuple[MemberSettings, ...] = ()
     classification: ClassificationSettings = ClassificationSettings()
+    stacking: StackingSettings = StackingSettings()
     verification: VerificationSettings = VerificationSettings()
     encoder: EncoderSettings = EncoderSettings()
     experts: ExpertsSettings = ExpertsSettings()

@@ -64,6 +64,18 @@ def test_a_stream_with_nothing_but_results_on_standard_output(config: Path) -> N
     assert told["prompt_tokens_evaluated"] < 0.6 * told["prompt_tokens_submitted"]
 
 
+def test_the_votes_are_learnt_from_the_pool(config: Path) -> None:
+    config.write_text(config.read_text() + "[stacking]\nsentences = 10\n")
+    asked = ("extract", "-", "--config", config, "--model", "smollm2-135m", "--quiet")
+    runs = [entsemble(*asked, given="Dora Keller moved to Graz.") for _ in range(2)]
+    assert [(r.returncode, r.stderr) for r in runs] == [(0, "")] * 2
+    assert runs[0].stdout == runs[1].stdout, "learnt in the first, known in the second"
+    found = json.loads(runs[0].stdout)["mentions"]
+    labels = {word: m["label"] for m in found for word in m["text"].split()}
+    assert (labels["Dora"], labels["Graz"]) == ("person", "location")
+    assert all(0 < m["score"] < 1 for m in found)
+
+
 def test_a_folder_into_a_file_and_the_same_again(config: Path, tmp_path: Path) -> None:
     folder = tmp_path / "texts"
     folder.mkdir()

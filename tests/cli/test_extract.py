@@ -95,6 +95,23 @@ def test_to_a_file(command: Command, tmp_path: Path, name: str, kind: str | None
     assert [p.name for p in out.parent.iterdir()] == [name]
 
 
+def test_what_is_unsure_is_put_aside(command: Command, tmp_path: Path) -> None:
+    given = b"Ann left Oslo.\n\nIt rained."
+    [whole] = command("extract", "-", *ASKED, "--quiet", given=given).documents
+    every, least = found(whole), max(m["score"] for m in whole["mentions"]) + 0.001
+    aside = tmp_path / "review.jsonl"
+    ran = command("extract", "-", *ASKED, "--min-score", str(least), "--unsure", aside, "--json", given=given)
+    sure = found(ran.documents[0])
+    unsure = [json.loads(line) for line in aside.read_text().splitlines()]
+    assert len(ran.documents) == 1
+    assert sorted(sure + [m for d in unsure for m in found(d)]) == sorted(every)
+    assert all(m["score"] < least for d in unsure for m in d["mentions"])
+    assert json.loads(ran.err.splitlines()[-1])["unsure"] == len(every) - len(sure) > 0
+    ran = command("extract", "-", *ASKED, "--min-score", "0.001", "--unsure", aside, "--quiet", given=given)
+    assert found(ran.documents[0]) == every
+    assert aside.read_text() == "", "of an earlier run nothing is left"
+
+
 def test_limit_and_annotations_that_were_there(command: Command, pool_file: Path) -> None:
     ran = command("extract", pool_file, *ASKED, "--limit", "2", "--quiet")
     assert [d["text"][:5] for d in ran.documents] == ["Carla", "The m"]
@@ -117,6 +134,10 @@ def test_limit_and_annotations_that_were_there(command: Command, pool_file: Path
         (["--pool", "absent.jsonl"], 65, "absent.jsonl: .*no such file"),
         (["--format", "brat", *ASKED], 64, "brat cannot"),
         (["-o", "out.xyz", *ASKED], 64, "'out.xyz' tells no format"),
+        (["--unsure", "u.jsonl", *ASKED], 64, "--unsure needs --min-score"),
+        (["--min-score", "1", "--unsure", "absent/u.jsonl", *ASKED], 65, "its folder does not exist"),
+        (["--min-score", "1", "--unsure", "u.conll", *ASKED], 64, "ends in .jsonl"),
+        (["--min-score", "1", "--unsure", "u.jsonl", "-o", "u.jsonl", *ASKED], 64, "name the same file"),
         (["--from", "brat", *ASKED], 64, "brat cannot"),
     ],
 )

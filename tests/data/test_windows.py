@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.data.windows import sentences, whole_windows, window_documents, window_mentions, windows
+from entsemble.data.windows import (
+    sentences,
+    texts_within,
+    whole_windows,
+    window_documents,
+    window_mentions,
+    windows,
+)
 from entsemble.types import Document, Span, mention_at
 
 TEXTS = st.one_of(
@@ -83,3 +90,9 @@ def test_a_million_characters_take_seconds(unit: str) -> None:
     found = windows(Document("d", text))
     assert time.perf_counter() - begun < 30
     assert sum(len(visible(w.text)) for w in found) == len(visible(text))
+
+
+def test_the_texts_within_know_neither_mentions_nor_tokens() -> None:
+    text = "Ann Berg. Lee saw Oslo."
+    told = Document("d", text, (mention_at(text, 0, 13, "PER"),), (Span(0, 3), Span(4, 9), Span(10, 13)))
+    assert texts_within(told) == {text, "Ann Berg.", "Lee saw Oslo."}

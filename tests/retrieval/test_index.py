@@ -153,3 +153,14 @@ def test_a_pool_in_which_no_span_was_found(trigrams: Any) -> None:
     vectors = vectors_of(documents(pool), [()] * len(pool), StoredEncoder(trigrams, store))
     found = PoolIndex(documents(pool), vectors, encoder=trigrams, tagger=SurfaceTagger())
     assert ids(found.search(query("Snow in Tokyo.", "Tokyo"), 1)) == ["p5"]
+
+
+@pytest.mark.parametrize("similarity", ["span", "sentence", "random"])
+def test_a_text_is_not_shown_for_what_it_holds(trigrams: Any, similarity: Any) -> None:
+    pool = [("Ann Berg. Lee saw Oslo", ["Ann Berg. Lee"]), ("Lee saw Rome", ["Lee"])]
+    vectors = vectors_of(documents(pool), [spans for _, spans in pool], trigrams)
+    told: Any = {"encoder": trigrams, "tagger": SurfaceTagger(), "similarity": similarity}
+    asked = query("lee saw Oslo", "Oslo")
+    apart = PoolIndex(documents(pool), vectors, **told, parts=[["Ann Berg.", "Lee saw  Oslo"], []])
+    assert ids(apart.search(asked, 9)) == ["p1"]
+    assert set(ids(PoolIndex(documents(pool), vectors, **told).search(asked, 9))) == {"p0", "p1"}

@@ -19,6 +19,7 @@ from entsemble.assemble.expert_files import expert_store
 from entsemble.assemble.models import Models, Watch
 from entsemble.assemble.without_examples import expert_alone, habits, score_of
 from entsemble.data.windows import window_documents
+from entsemble.ensemble.copies import keys_within
 from entsemble.ensemble.document import Failed
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts.card import Score
@@ -32,7 +33,6 @@ from entsemble.experts.selection import (
 )
 from entsemble.experts.store import Expert
 from entsemble.protocols import Encoder
-from entsemble.retrieval.index import same_text_key
 from entsemble.settings import Environment, MemberSettings, Settings
 from entsemble.types import Document, LabelSet
 
@@ -156,8 +156,8 @@ def select_experts(
         experts, broken = candidates(assembly.models, member)
         domain, far = _domain(sentences, experts, assembly.encoder())
         draw = random.Random(settings.seed)
-        own = {same_text_key(d.text) for d in sentences} | _texts(scored, settings)
-        known = [d for d in annotated if same_text_key(d.text) not in own]
+        own = keys_within([*sentences, *scored], settings.language)
+        known = [d for d in annotated if own.isdisjoint(keys_within([d], settings.language))]
         drawn_from = known or sentences
         sample = draw.sample(drawn_from, min(asked.sample, len(drawn_from)))
         answers = _answers(assembly.models, member, experts, labels, sample, watch)
@@ -309,11 +309,6 @@ def _sentences(documents: Iterable[Document], settings: Settings) -> list[Docume
     """The first that say something, cut where the text says so: not even mentions that are there have a say in it."""
     parts = (part for d in documents for part in window_documents(unannotated(d), language=settings.language))
     return list(islice((part for part in parts if part.text.strip()), settings.experts.texts))
-
-
-def _texts(documents: Iterable[Document], settings: Settings) -> set[str]:
-    parts = (part for d in documents for part in window_documents(d, language=settings.language))
-    return {same_text_key(part.text) for part in parts}
 
 
 def _alike(one: MemberSettings, other: MemberSettings) -> bool:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
 from functools import partial
 from pathlib import Path
 
 from entsemble import __version__
+from entsemble.assemble.learn import learnt
 from entsemble.assemble.models import Models, Watch
 from entsemble.backends.registry import parse_model
 from entsemble.backends.tagging import best_tagger
 from entsemble.data.formats import read
 from entsemble.data.options import ReadOptions
-from entsemble.data.windows import window_documents
+from entsemble.data.windows import texts_within, window_documents
+from entsemble.ensemble.copies import keys_within
 from entsemble.ensemble.gazetteer import NAME, Gazetteer
+from entsemble.ensemble.likeness import Likeness
 from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
 from entsemble.ensemble.retrieve import Shown, pre_extract
+from entsemble.ensemble.stacking import KEPT_AS, Evidence, Stacking, Weights
 from entsemble.ensemble.voting import vote_named
 from entsemble.errors import ConfigError, DataError
 from entsemble.extractor import LocalExtractor, RayExtractor
@@ -51,6 +56,8 @@ class Assembly:
         watch: told about downloads and preparations.
         models: loaded already, for the same members; closed by whoever loaded them.
         pool: in the place of the file that the settings name.
+        scored: documents that nothing is to be learnt from, even where the pool holds them.
+        weights: learnt before, with these members and labels; nothing is learnt then.
     """
 
     def __init__(
@@ -61,10 +68,12 @@ class Assembly:
         *,
         models: Models | None = None,
         pool: Sequence[Document] | None = None,
+        scored: Sequence[Document] = (),
+        weights: Weights | None = None,
     ) -> None:
         self.settings, self.environment, self.watch = settings, environment, watch or Watch()
         self.models = models or Models(settings, environment, self.watch)
-        self._own_models, self._pool = models is None, pool
+        self._own_models, self._pool, self._scored, self._weights = models is None, pool, scored, weights
 
     def __enter__(self) -> Assembly:
         return self
@@ -92,8 +101,44 @@ class Assembly:
         if gazetteer and any(m.name == NAME for m in members):
             raise ConfigError(f"no member can be called {NAME!r}, as the pool's own voice is; give it another `name`")
         pipeline = Pipeline(members, labels, index, rules, gazetteer)
+        configuration = self._configuration(pipeline)
+        if stacking := self._stacking(pipeline, documents, configuration):
+            pipeline = Pipeline(members, labels, index, rules, gazetteer, stacking)
+            configuration["what was learnt"] = hashlib.sha256(stacking.weights.to_json().encode()).hexdigest()
         mapper = LocalMapper(self.models.workers())
-        return LocalExtractor(pipeline, mapper, self.settings.language, self._configuration(pipeline))
+        return LocalExtractor(pipeline, mapper, self.settings.language, configuration)
+
+    def learns_from(self, documents: Sequence[Document]) -> bool:
+        """Whether a pool is large enough for what is asked to be learnt from it."""
+        return 0 < self.settings.stacking.sentences <= len(documents)
+
+    def _stacking(
+        self, pipeline: Pipeline, documents: Sequence[Document], configuration: Mapping[str, str]
+    ) -> Stacking | None:
+        """What the pool teaches about the votes, where it is large enough, or what it taught before."""
+        if not documents or not (self._weights or self.learns_from(documents)):
+            return None
+        apart = keys_within(self._scored, self.settings.language)
+        others = [d for d in documents if apart.isdisjoint(keys_within([d], self.settings.language))]
+        if not (self._weights or self.learns_from(others)):
+            return None
+        store = self._store()
+        names = StoredEncoder(self.encoder(), store)
+        likeness = Likeness(documents, pipeline.labels, names, self.encoder(), self.settings.language)
+        evidence = Evidence([m.name for m in pipeline.members], pipeline.labels, pipeline.gazetteer, likeness)
+        weights = self._weights
+        if weights is None:
+            drawn = random.Random(self.settings.seed).sample(others, self.settings.stacking.sentences)
+            known = hashlib.sha256(json.dumps([configuration, [d.text for d in drawn]], sort_keys=True).encode())
+            weights = learnt(
+                pipeline,
+                evidence,
+                drawn,
+                LocalMapper(self.models.workers()),
+                kept=(store, f"{KEPT_AS}:{known.hexdigest()}"),
+                on_step=lambda done, total: self.watch.step("answering the pool to learn from it", done, total),
+            )
+        return Stacking(evidence, weights) if weights else None
 
     def ray_extractor(self) -> RayExtractor:
         """The same ensemble on a Ray cluster; see `extractor`. Pool and models are prepared here first."""
@@ -163,7 +208,7 @@ class Assembly:
     def pool_index(self, documents: Sequence[Document], labels: LabelSet, members: Sequence[Member]) -> PoolIndex:
         """The pool, ready to be searched. Goes on where an earlier preparation of the same pool stopped."""
         pool = self.settings.pool
-        store = Store(self.environment.cache / "pools.sqlite")
+        store = self._store()
         if pool.spans == "members" and pool.similarity == "span":
             spans = self._pre_extracted(documents, labels, members, store)
         else:
@@ -178,7 +223,11 @@ class Assembly:
             tagger=best_tagger(self.settings.language),
             similarity=pool.similarity,
             seed=self.settings.seed,
+            parts=[texts_within(d, self.settings.language) for d in documents],
         )
+
+    def _store(self) -> Store:
+        return Store(self.environment.cache / "pools.sqlite")
 
     def _pre_extracted(
         self, documents: Sequence[Document], labels: LabelSet, members: Sequence[Member], store: Store

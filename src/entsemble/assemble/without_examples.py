@@ -48,7 +48,7 @@ def experts_together(
     language: str,
     *,
     vote: Vote = VOTES["union"],
-    threshold: float = _SURE,
+    threshold: float | None = _SURE,
 ) -> LocalExtractor:
     """Several models and what corrects the labels of each, asked without demonstrations."""
     asked, first = template(shape), template(ZERO_SHOT)

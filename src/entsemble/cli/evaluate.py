@@ -62,7 +62,7 @@ def evaluate(gold: Path, report_path: Path | None, page_path: Path | None, **sha
     with display(quiet=asked.quiet) as shown, ExitStack() as stack:
         settings, _, chosen = adapt(settings, environment(), documents, shown.watch(), scored=documents)
         say_chosen(chosen, quiet=asked.quiet)
-        assembly = stack.enter_context(Assembly(settings, environment(), shown.watch()))
+        assembly = stack.enter_context(Assembly(settings, environment(), shown.watch(), scored=documents))
         extractor = assembly.extractor()
         known = [m.model.parameters for m in extractor.pipeline.members]
         summary = Summary()

@@ -19,6 +19,7 @@ from entsemble.assemble import Assembly, adapt, unannotated
 from entsemble.cli.display import Display, display, stderr
 from entsemble.cli.interrupt import StoppedError, interruptible
 from entsemble.cli.options import Asked, shared_options
+from entsemble.cli.report_files import check_writable
 from entsemble.cli.selection import say_chosen
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import WRITABLE, read, read_stream, write, write_stream
@@ -29,14 +30,22 @@ from entsemble.running.journal import Journal
 from entsemble.settings import environment
 from entsemble.types import Document
 
+_UNSURE = (".jsonl", ".json", ".html")
+"""Endings of files that hold scores and say who voted for what."""
+
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """What is told beside the mentions: of how many documents, with the ledger, and whether a later run may go on."""
+    """What is told beside the mentions: of how many documents, with the ledger, and whether a later run may go on.
+
+    Mentions that score less than `least` are told to `unsure` alone.
+    """
 
     number: int | None
     ledger: bool
     resumable: bool
+    least: float
+    unsure: list[Document] | None
 
 
 @click.command()
@@ -56,6 +65,15 @@ class Telling:
     default="local",
     help="Where it runs: in this process, or on the actors of a Ray cluster.",
 )
+@click.option(
+    "--min-score", type=click.FloatRange(0, 1), default=0.0, help="Leave out mentions that score less (see --unsure)."
+)
+@click.option(
+    "--unsure",
+    "unsure_path",
+    type=click.Path(path_type=Path),
+    help="Write what --min-score leaves out here, for people to review: a .jsonl, .json or .html file.",
+)
 @click.option("--ledger", is_flag=True, help="Keep in each document's meta what became of every span proposed.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON line on standard error.")
 @shared_options
@@ -64,6 +82,8 @@ def extract(
     output: Path | None,
     output_format: str | None,
     runner: str,
+    min_score: float,
+    unsure_path: Path | None,
     ledger: bool,
     as_json: bool,
     **shared: Any,  # noqa: ANN401 - the shared options, made into Asked at once
@@ -71,6 +91,8 @@ def extract(
     """Find the mentions in each INPUT: files, folders, or - for standard input."""
     asked = Asked(**shared)
     summary = Summary()
+    unsure: list[Document] | None = [] if unsure_path else None
+    _check_unsure(unsure_path, output, min_score)
     with display(quiet=asked.quiet) as shown, ExitStack() as stack:
         journal = stack.enter_context(closing(Journal(output))) if output else None
         read_ones = islice(_documents(inputs, asked.input_format, summary), asked.limit)
@@ -84,12 +106,14 @@ def extract(
         results = extractor.extract((unannotated(d) for d in documents), journal)
         number = _number(inputs, asked)
         summary.started = time.perf_counter()
-        told = Telling(number=number, ledger=ledger, resumable=journal is not None)
+        told = Telling(number=number, ledger=ledger, resumable=journal is not None, least=min_score, unsure=unsure)
         found = _found(results, summary, shown, stopping, told)
         if output is None:
             write_stream(found, sys.stdout, output_format or "jsonl")
         else:
             write(found, output, output_format, again=held > 0)
+        if unsure_path:
+            write(unsure or (), unsure_path, again=held > 0)
         if journal and not summary.failures and not summary.absent:
             journal.remove()
     _report(summary, as_json=as_json, quiet=asked.quiet, resumable=output is not None)
@@ -147,9 +171,35 @@ def _found(
         if isinstance(result, Failed):
             stderr().print(f"entsemble: {result.document.id}: {result.error}", style="red", markup=False)
         else:
-            yield _told(result, ledger=told.ledger)
+            yield _told(_sure(result, summary, told), ledger=told.ledger)
     if stopping.is_set():
         raise StoppedError(summary.documents, resumable=told.resumable)
+
+
+def _sure(result: Extracted, summary: Summary, told: Telling) -> Extracted:
+    """The result without mentions that score too little, which are put aside."""
+    document = result.document
+    unsure = tuple(m for m in document.mentions if m.score is not None and m.score < told.least)
+    if not unsure:
+        return result
+    summary.unsure += len(unsure)
+    if told.unsure is not None:
+        told.unsure.append(replace(document, mentions=unsure))
+    kept = tuple(m for m in document.mentions if m not in unsure)
+    return replace(result, document=replace(document, mentions=kept))
+
+
+def _check_unsure(path: Path | None, output: Path | None, least: float) -> None:
+    """What would be found out after hours of work is said before."""
+    if path is None:
+        return
+    if not least:
+        raise click.UsageError("--unsure needs --min-score: it says which mentions are unsure")
+    if path.suffix not in _UNSURE:
+        raise click.UsageError(f"--unsure is a file that ends in {', '.join(_UNSURE)}")
+    if output and path.resolve() == output.resolve():
+        raise click.UsageError("--unsure and --output name the same file")
+    check_writable(path)
 
 
 def _told(result: Extracted, *, ledger: bool) -> Document:

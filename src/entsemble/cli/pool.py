@@ -24,13 +24,21 @@ def pool() -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 @shared_options
 def build(path: Path, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
-    """Prepare the pool at PATH: spans and vectors, kept on disk. Killed, it goes on where it was."""
+    """Prepare the pool at PATH: spans, vectors, and what the votes are worth, kept on disk.
+
+    Killed, it goes on where it was.
+    """
     asked = Asked(**{**shared, "pool": path})
     with display(quiet=asked.quiet) as shown, Assembly(asked.settings(), environment(), shown.watch()) as assembly:
         documents = assembly.pool_documents()
         labels = assembly.labels(documents)
-        needs_members = assembly.settings.pool.spans == "members" and assembly.settings.pool.similarity == "span"
-        assembly.pool_index(documents, labels, assembly.members() if needs_members else [])
+        own, members = assembly.settings.pool, assembly.settings.members
+        by_texts = any(isinstance(m.experts, str) for m in members)  # who answers is not known before there is a text
+        asks_members = (own.spans == "members" and own.similarity == "span") or assembly.learns_from(documents)
+        if asks_members and not by_texts:
+            assembly.extractor()
+        else:
+            assembly.pool_index(documents, labels, [])
     mentions = sum(len(d.mentions) for d in documents)
     click.echo(
         f"{len(documents)} sentences, {mentions} mentions, {len(labels)} labels: {', '.join(labels.names)}", err=True

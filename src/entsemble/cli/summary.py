@@ -18,6 +18,7 @@ class Summary:
     earlier: int = 0
     sentences: int = 0
     mentions: int = 0
+    unsure: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
     absent: dict[str, int] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
@@ -60,7 +61,7 @@ class Summary:
     def to_json(self) -> dict[str, Any]:
         """Everything, for `--json`."""
         failed = [{"id": name, "error": error} for name, error in self.failures]
-        found = {"earlier": self.earlier, "mentions": self.mentions}
+        found = {"earlier": self.earlier, "mentions": self.mentions, "unsure": self.unsure}
         return {**self.cost(), **found, "failed": failed, "absent": self.absent}
 
     def rates(self) -> str:
@@ -80,5 +81,6 @@ class Summary:
             f"prompt tokens evaluated {self.usage.evaluated_tokens:,} of {self.usage.prompt_tokens:,} submitted, "
             f"generated {self.usage.generated_tokens:,}"
             + (f"; the reply cache answered {self.usage.known / self.usage.calls:.0%}" if self.usage.known else "")
+            + (f"; {self.unsure} of the mentions scored less than --min-score" if self.unsure else "")
             + "".join(f"; {name} was down for {n} documents" for name, n in self.absent.items())
         )

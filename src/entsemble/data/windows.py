@@ -77,6 +77,12 @@ def window_mentions(document: Document, window: Window) -> tuple[Mention, ...]:
     return tuple(m.shifted(-window.start) for m in _within(document.mentions, span) if span.contains(m.span))
 
 
+def texts_within(document: Document, language: str = "en") -> frozenset[str]:
+    """The document's text, and its sentences, as somebody would ask for them who does not know its annotation."""
+    plain = replace(document, mentions=(), tokens=())
+    return frozenset({document.text, *(w.text for w in windows(plain, language=language))})
+
+
 def window_documents(document: Document, max_chars: int = MAX_CHARS, language: str = "en") -> list[Document]:
     """The document in sentences that cut no mention, each a document of its own, as a pool wants them.
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from entsemble.data.windows import windows
+from entsemble.ensemble.copies import keys_within
 from entsemble.ensemble.member import Candidate
 from entsemble.ensemble.voting import Ballot
 from entsemble.prompting.align import occurrences, word_spans
@@ -72,9 +72,7 @@ class Gazetteer:
         self._seen = Counter(surface for document in documents for surface in self._standing(document))
         self._same: defaultdict[str, list[Document]] = defaultdict(list)
         for document in documents:
-            # a mention across a sentence boundary joins sentences, which whoever asks without it does not
-            apart = (w.text for w in windows(replace(document, mentions=()), language=language))
-            for key in {same_text_key(text) for text in (document.text, *apart)}:
+            for key in keys_within([document], language):
                 self._same[key].append(document)
 
     def known(self, text: str) -> dict[str, Known]:

@@ -20,6 +20,7 @@ from entsemble.ensemble.ledger import Entry, Fate
 from entsemble.ensemble.member import Candidate, Member
 from entsemble.ensemble.overlap import resolve
 from entsemble.ensemble.retrieve import Retrieval, Shown, retrieve
+from entsemble.ensemble.stacking import Stacking
 from entsemble.ensemble.verify import Claim, verify
 from entsemble.ensemble.voting import Ballot, Verdict, Vote
 from entsemble.errors import MemberDownError, PromptTooLongError
@@ -37,13 +38,17 @@ Costs = tuple[tuple[str, str, Usage], ...]
 """(stage, member, what it cost), as often as it was asked."""
 
 
+THRESHOLD = 0.4
+"""Of a vote's score, where none is asked for and nothing was learnt."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How the answers of the members are put together.
 
     Attributes:
         vote: one of `voting.VOTES`.
-        threshold: a mention needs at least this score.
+        threshold: a mention needs at least this score; `None` leaves it to what was learnt, or takes `THRESHOLD`.
         verifier: the member that verifies; `None` leaves stage 4 out.
         verifier_threshold: the verifier denies what it finds less likely than this.
         shown: demonstrations a sentence.
@@ -53,7 +58,7 @@ class Rules:
     """
 
     vote: Vote
-    threshold: float
+    threshold: float | None
     verifier: str | None
     verifier_threshold: float
     shown: Shown
@@ -75,6 +80,7 @@ class Result:
         demonstrations: ids of the pool sentences shown, the most similar last.
         ledger: what became of everything proposed.
         costs: by stage and member.
+        verdicts: the vote's own on each of the union's spans, before anything that was learnt.
         absent: member name -> why it is not in this answer.
     """
 
@@ -86,14 +92,16 @@ class Result:
     demonstrations: tuple[str, ...]
     ledger: tuple[Entry, ...]
     costs: Costs
+    verdicts: Mapping[Span, Verdict] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A candidate with its verdict and the verifier's probability of yes, where it was asked."""
+    """A candidate with the vote's verdict, the one that counts, and the verifier's probability of yes, if asked."""
 
     candidate: Candidate
+    vote: Verdict
     verdict: Verdict
     yes: float | None
 
@@ -107,6 +115,7 @@ class Pipeline:
         pool: where demonstrations come from; `None` asks without any.
         rules: how answers are put together.
         gazetteer: the pool's names, which propose and vote too.
+        stacking: judges in the place of the vote.
     """
 
     def __init__(
@@ -116,9 +125,13 @@ class Pipeline:
         pool: PoolIndex | None,
         rules: Rules,
         gazetteer: Gazetteer | None = None,
+        stacking: Stacking | None = None,
     ) -> None:
         self.members, self.labels, self.pool, self.rules = tuple(members), labels, pool, rules
-        self.gazetteer = gazetteer
+        self.gazetteer, self.stacking = gazetteer, stacking
+        asked = rules.threshold
+        self._vote_threshold = THRESHOLD if asked is None else asked
+        self._threshold = stacking.weights.threshold if stacking and asked is None else self._vote_threshold
 
     def run(self, text: str) -> Result:
         """All four stages on one sentence.
@@ -188,6 +201,7 @@ class Pipeline:
             demonstrations=shown,
             ledger=(*extraction.lost, *ledger),
             costs=tuple(costs),
+            verdicts={span: j.vote for j, span in places},
         )
 
     def _judge(
@@ -202,10 +216,13 @@ class Pipeline:
         typed = classify(candidates, self.labels, prompts, self.rules.sure)
         costs += [("classification", *cost) for cost in typed.usage]
         told = [self.gazetteer.ballot(c, known) if self.gazetteer else None for c in candidates]
-        verdicts = [
+        votes = [
             self.rules.vote(ballots if own is None else (*ballots, own))
             for ballots, own in zip(typed.ballots, told, strict=True)
         ]
+        verdicts: Sequence[Verdict] = votes
+        if self.stacking:
+            verdicts = self.stacking.judge(text, [c.surface for c in candidates], votes)
         yes: Sequence[float | None] = [None] * len(verdicts)
         words = {x.name: x.readable for x in self.labels}
         voted = [v.label != NONE_LABEL and self._reaches(v) for v in verdicts]
@@ -219,10 +236,10 @@ class Pipeline:
             verified = verify(claims, verifier, template, prompt)
             costs.append(("verification", verifier.name, verified.usage))
             yes = verified.yes
-        return [_Judged(*parts) for parts in zip(candidates, verdicts, yes, strict=True)]
+        return [_Judged(*parts) for parts in zip(candidates, votes, verdicts, yes, strict=True)]
 
     def _reaches(self, verdict: Verdict) -> bool:
-        return verdict.score >= self.rules.threshold
+        return verdict.score >= self._threshold
 
     def _unanimous(self, verdict: Verdict) -> bool:
         """Whether all agree beyond what a verifier could add."""
@@ -274,7 +291,7 @@ class Pipeline:
             if not ballots:
                 continue
             verdict = self.rules.vote(ballots)
-            if verdict.label != NONE_LABEL and self._reaches(verdict):
+            if verdict.label != NONE_LABEL and verdict.score >= self._vote_threshold:
                 mentions += [_mention(text, span, verdict) for span in _places(text, j.candidate)]
         return tuple(resolve(mentions, nested=self.labels.nested)[0])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from entsemble.errors import UnknownNameError
 from entsemble.types import NONE_LABEL
@@ -105,7 +105,7 @@ def union(ballots: Sequence[Ballot]) -> Verdict:
     members = [b for b in ballots if b.beside is None]
     own = [b for b in members if b.proposed]
     if not own and any(b.proposed for b in ballots):  # found by the pool alone, whose belief is what it counted
-        return _averaged([b for b in ballots if b.beside is not None], [1.0])
+        return replace(_averaged([b for b in ballots if b.beside is not None], [1.0]), ballots=tuple(ballots))
     shares = [among_labels(b.log_probabilities) for b in own or members]
     best = max(shares, key=lambda share: max(share.values()))
     label = max(best, key=best.__getitem__)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from entsemble.assemble import Assembly, Watch, adapt, unannotated
 from entsemble.data.windows import window_documents
+from entsemble.ensemble.copies import keys_within
 from entsemble.ensemble.document import Extracted
 from entsemble.errors import ConfigError, DataError
 from entsemble.extractor import LocalExtractor
@@ -118,7 +119,7 @@ class Distillation:
         with ExitStack() as stack:
             journal = stack.enter_context(closing(Journal(self.wanted.output)))
             shown, dev = self._split()
-            sentences = _sentences(texts, self.settings.language, {same_text_key(d.text) for d in dev})
+            sentences = _sentences(texts, self.settings.language, keys_within(dev, self.settings.language))
             settings, _, _ = adapt(self.settings, self.environment, sentences, self.watch, scored=dev)
             assembly = stack.enter_context(Assembly(settings, self.environment, self.watch, pool=shown))
             self._extractor = assembly.extractor()
@@ -128,7 +129,8 @@ class Distillation:
             taught, rate = self._annotated([*map(unannotated, dev), *sentences], journal)
             if self._stopping.is_set():
                 return None
-            silver = sure((replace(d, mentions=taught[d.id]) for d in sentences if d.id in taught), self.wanted.least)
+            answered = [replace(d, mentions=taught[d.id]) for d in sentences if d.id in taught]
+            silver = sure(answered, self.wanted.least, self.settings.seed)
             gold = sure(shown, 0)
             student = self._trained([*gold.documents, *silver.documents], dev)
             self._keep(student)
@@ -154,8 +156,8 @@ class Distillation:
         drawn = random.Random(self.settings.seed).sample(every, len(every))
         count = max(1, round(HELD_BACK * len(drawn)))
         dev, shown = drawn[:count], drawn[count:]
-        own = {same_text_key(d.text) for d in dev}
-        shown = [d for d in shown if same_text_key(d.text) not in own]
+        own = keys_within(dev, self.settings.language)
+        shown = [d for d in shown if own.isdisjoint(keys_within([d], self.settings.language))]
         if not any(d.mentions for d in shown) or not any(d.mentions for d in dev):
             raise DataError("too few annotated sentences to show some and score others", self.settings.pool.path)
         return shown, [replace(d, id=f"held back {i}") for i, d in enumerate(dev)]

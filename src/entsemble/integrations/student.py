@@ -31,30 +31,34 @@ class Sure:
     """What of the teacher's answers a student learns from.
 
     Attributes:
-        documents: sentences whose every mention is sure.
-        unsure: sentences that were left out.
+        documents: sentences whose every mention is sure, and of those without one as many as keep their share.
+        left_out: sentences that are not learnt from.
         nested: mentions inside others, which spaCy's entity recogniser cannot have.
     """
 
     documents: tuple[Document, ...]
-    unsure: int
+    left_out: int
     nested: int
 
 
-def sure(sentences: Iterable[Document], least: float) -> Sure:
+def sure(sentences: Sequence[Document], least: float, seed: int = 0) -> Sure:
     """Sentences whose mentions all have a score of at least `least`; of nested mentions the outermost.
 
-    A mention without a score is somebody's word, and sure.
+    A mention without a score is somebody's word, and sure. A sentence without mentions has nothing that could be
+    unsure: were all of them kept, most mentions gone, they would teach that there is hardly ever one. They are drawn.
     """
-    kept, unsure, nested = [], 0, 0
-    for sentence in sentences:
-        if any(m.score is not None and m.score < least for m in sentence.mentions):
-            unsure += 1
-            continue
-        outermost = flat(sentence.mentions)
-        nested += len(sentence.mentions) - len(outermost)
-        kept.append(replace(sentence, mentions=outermost))
-    return Sure(tuple(kept), unsure, nested)
+    passed = [d for d in sentences if all(m.score is None or m.score >= least for m in d.mentions)]
+    before, after = (sum(bool(d.mentions) for d in some) for some in (sentences, passed))
+    empty = [i for i, d in enumerate(passed) if not d.mentions]
+    wanted = round(after * len(empty) / before) if before else len(empty)
+    drawn = set(random.Random(seed).sample(empty, min(wanted, len(empty))))
+    kept, nested = [], 0
+    for i, sentence in enumerate(passed):
+        if sentence.mentions or i in drawn:
+            outermost = flat(sentence.mentions)
+            nested += len(sentence.mentions) - len(outermost)
+            kept.append(replace(sentence, mentions=outermost))
+    return Sure(tuple(kept), len(sentences) - len(kept), nested)
 
 
 @dataclass(frozen=True, slots=True)

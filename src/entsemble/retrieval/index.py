@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,6 +74,8 @@ class PoolIndex:
         tagger: weighs the query's spans.
         similarity: `span` (EL4NER's), `sentence` or `random`.
         seed: for `random`.
+        parts: for each document, texts within it that it is not shown for: a mention across a sentence boundary joins
+            sentences that whoever asks has apart.
     """
 
     def __init__(
@@ -85,12 +87,17 @@ class PoolIndex:
         tagger: Tagger,
         similarity: Similarity = "span",
         seed: int = 0,
+        parts: Sequence[Iterable[str]] | None = None,
     ) -> None:
         if similarity not in SIMILARITIES:
             raise UnknownNameError("similarity", similarity, SIMILARITIES)
         self.documents, self._vectors = tuple(documents), vectors
         self._encoder, self.tagger, self.similarity, self._seed = encoder, tagger, similarity, seed
         self._keys = np.array([same_text_key(d.text) for d in documents])
+        self._holding: dict[str, set[int]] = {}
+        for i, within in enumerate(parts or ()):
+            for text in within:
+                self._holding.setdefault(same_text_key(text), set()).add(i)
         counts = [len(spans) for spans in vectors.of_sentence]
         self._starts: npt.NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         self._flat = np.array([i for spans in vectors.of_sentence for i in spans], dtype=np.int64)
@@ -100,10 +107,13 @@ class PoolIndex:
     def search(self, query: Query, k: int) -> list[Hit]:
         """The `k` most similar pool sentences, best first; fewer where the pool is smaller.
 
-        A sentence never retrieves itself, nor the same text twice: copies count as one, whatever their case and
-        blanks. Where a span-level search has no span that weighs anything, sentence similarity decides.
+        A sentence never retrieves itself, nor what it is a part of, nor the same text twice: copies count as one,
+        whatever their case and blanks. Where a span-level search has no span that weighs anything, sentence similarity
+        decides.
         """
-        allowed = self._first_of_text & (self._keys != same_text_key(query.text))
+        key = same_text_key(query.text)
+        allowed = self._first_of_text & (self._keys != key)
+        allowed[list(self._holding.get(key, ()))] = False
         if k <= 0 or not allowed.any():
             return []
         if self.similarity == "random":

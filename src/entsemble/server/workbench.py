@@ -13,18 +13,20 @@ from entsemble.assemble import Assembly, Watch, adapt, expert_store
 from entsemble.assemble.models import Models
 from entsemble.data.windows import windows
 from entsemble.ensemble.document import Extracted, Failed
+from entsemble.ensemble.stacking import Weights
 from entsemble.errors import ModelUnavailableError
 from entsemble.experts.store import Expert
 from entsemble.extractor import LocalExtractor
 from entsemble.running.local import LocalMapper
 from entsemble.server.pool_file import PoolFile
-from entsemble.settings import Environment, Settings
+from entsemble.settings import Environment, Settings, StackingSettings
 from entsemble.types import Document
 
 MakeSettings = Callable[[Mapping[str, Any]], Settings]
 """What a request and the pool say, as in TOML -> settings, over those that the server was started with."""
 
 _LOG = logging.getLogger("entsemble.server")
+_NOTHING = StackingSettings(sentences=0)
 _LOADED = 2
 """Sets of models that stay loaded: those of the pool, and those of the last choice of experts."""
 
@@ -69,6 +71,7 @@ class Workbench:
         self._turn = threading.Lock()
         self._loaded: dict[str, _Loaded] = {}
         self._clock = 0
+        self._weights: dict[str, Weights] = {}
 
     def close(self) -> None:
         """Give back the models' memory."""
@@ -98,6 +101,9 @@ class Workbench:
     def warm(self) -> None:
         """Load the models that the pool as it is now needs, so that the first request need not wait for them.
 
+        What the pool teaches about the votes is learnt here alone, and serves while labels and members stay the same.
+        It takes minutes, and requests wait for it now, at the start, rather than after each correction.
+
         Raises:
             EntsembleError: they cannot be had.
         """
@@ -105,7 +111,7 @@ class Workbench:
         settings = self._asked(Request((), self.labels() or {"name": ""}), shown)
         if any(isinstance(m.experts, str) for m in settings.members):
             return  # which experts, and so which models, is the texts' to say
-        with self._ensemble(settings, version, shown):
+        with self._ensemble(settings, version, shown, learn=True):
             return
 
     @contextmanager
@@ -150,14 +156,25 @@ class Workbench:
         return version, shown if any(d.mentions for d in shown) else ()
 
     @contextmanager
-    def _ensemble(self, settings: Settings, version: int, shown: Sequence[Document]) -> Iterator[LocalExtractor]:
+    def _ensemble(
+        self, settings: Settings, version: int, shown: Sequence[Document], *, learn: bool = False
+    ) -> Iterator[LocalExtractor]:
         """One ensemble for as long as neither the settings nor the pool change."""
         key = f"{version}:{settings.model_dump_json()}"
         with self._models(settings) as loaded:
             with loaded.building:  # one loads, the others find it loaded
-                if loaded.made is None or loaded.made[0] != key:
-                    assembly = Assembly(settings, self._environment, models=loaded.models, pool=shown)
+                unlearnt = learn and loaded.made is not None and loaded.made[1].pipeline.stacking is None
+                if loaded.made is None or loaded.made[0] != key or unlearnt:
+                    asked = settings if learn else settings.model_copy(update={"stacking": _NOTHING})
+                    known = settings.model_dump_json(include={"members", "nested"}) + str(
+                        sorted(settings.labels.items())
+                    )
+                    assembly = Assembly(
+                        asked, self._environment, models=loaded.models, pool=shown, weights=self._weights.get(known)
+                    )
                     loaded.made = key, assembly.extractor()
+                    if stacking := loaded.made[1].pipeline.stacking:
+                        self._weights[known] = stacking.weights
                 made = loaded.made[1]
             yield made
 

@@ -1,0 +1,14 @@
+"""Which texts are copies of one another: what must not be shown for itself, nor learnt from where it is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from entsemble.data.windows import texts_within
+from entsemble.retrieval.index import same_text_key
+from entsemble.types import Document
+
+
+def keys_within(documents: Iterable[Document], language: str = "en") -> set[str]:
+    """The keys of the documents' texts and of all sentences within; those of another text share none of them."""
+    return {same_text_key(text) for document in documents for text in texts_within(document, language)}

@@ -1,0 +1,243 @@
+"""How much each voice is worth, learnt from the pool: stacked generalisation (D. H. Wolpert, 1992).
+
+The ensemble answers some sentences of its own pool, each as if the pool did not hold it. On these, a logistic
+regression learns from the votes, from what the pool knows, and from the looks of a candidate, how probable it is that
+the candidate is an entity of a label. That takes the place of the vote's verdict, and is its score.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from entsemble.ensemble.gazetteer import Gazetteer, Known
+from entsemble.ensemble.likeness import Alike, Likeness
+from entsemble.ensemble.overlap import resolve
+from entsemble.ensemble.voting import Verdict
+from entsemble.prompting.align import word_spans
+from entsemble.prompting.demonstration import one_line
+from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
+
+Matrix = npt.NDArray[np.float64]
+
+KEPT_AS = "stacking/2"
+"""Names what is kept of this module's learning: another number wherever the features or their JSON change."""
+
+_LEAST = 1e-3
+"""Probabilities are taken as no nearer than this to 0 and 1."""
+
+_RIDGE = 3.0
+"""Inverse variance of the coefficients' prior, features having a variance of 1."""
+
+_FOLDS = 5
+_FEWEST = 10
+"""Right and wrong answers that there must be to learn from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What was learnt.
+
+    Attributes:
+        mean, scale: of each feature.
+        coefficients: of the features, centred and scaled.
+        intercept: log-odds of an average answer.
+        threshold: of the score, below which a mention costs more than it brings: half of the best F1 (Lipton et al.,
+            2014, arXiv 1402.1892), by cross-validation.
+    """
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    coefficients: tuple[float, ...]
+    intercept: float
+    threshold: float
+
+    def probabilities(self, features: Matrix) -> Matrix:
+        """[n, features] -> [n]; what is not known (NaN) is taken as average."""
+        centred = np.nan_to_num((features - self.mean) / self.scale, nan=0.0)
+        return _sigmoid(centred @ np.array(self.coefficients) + self.intercept)
+
+    def to_json(self) -> str:
+        """As text, exact."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Weights:
+        """What `to_json` wrote.
+
+        Raises:
+            ValueError: the text is nothing of the kind.
+        """
+        told = json.loads(text)
+        try:
+            mean, scale, coefficients = (tuple(map(float, told[name])) for name in ("mean", "scale", "coefficients"))
+            return cls(mean, scale, coefficients, float(told["intercept"]), float(told["threshold"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not weights: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A sentence of the pool, its own annotation aside: `verdicts` are the vote's, on every place proposed."""
+
+    document: Document
+    verdicts: Mapping[Span, Verdict]
+
+    @property
+    def surfaces(self) -> list[str]:
+        """Of the places proposed."""
+        return [span.of(one_line(self.document.text)) for span in self.verdicts]
+
+    def right(self, labels: LabelSet) -> list[bool]:
+        """For each place and each label, whether it is annotated so."""
+        gold = {(m.start, m.end, m.label) for m in self.document.mentions}
+        return [(span.start, span.end, name) in gold for span in self.verdicts for name in labels.names]
+
+
+class Evidence:
+    """What is known of a candidate, as numbers.
+
+    Args:
+        members: whose votes count, by name.
+        labels: that are asked for.
+        gazetteer: the pool's names, where they have a voice.
+        likeness: the pool's names by likeness.
+    """
+
+    def __init__(
+        self, members: Sequence[str], labels: LabelSet, gazetteer: Gazetteer | None, likeness: Likeness
+    ) -> None:
+        self._members, self.labels, self._gazetteer, self._likeness = tuple(members), labels, gazetteer, likeness
+
+    def features(self, text: str, surfaces: Sequence[str], verdicts: Sequence[Verdict]) -> list[Matrix]:
+        """For each candidate, [labels, features]."""
+        known = self._gazetteer.known(text) if self._gazetteer else {}
+        alike = self._likeness.of(text, surfaces)
+        return [
+            np.array([self._of_label(name, s, v, known.get(s), a) for name in self.labels.names])
+            for s, v, a in zip(surfaces, verdicts, alike, strict=True)
+        ]
+
+    def _of_label(
+        self, label: str, surface: str, verdict: Verdict, known: Known | None, alike: Alike | None
+    ) -> list[float]:
+        ballots = {b.member: b for b in verdict.ballots}
+        told: list[float] = []
+        for member in self._members:
+            if member not in ballots:
+                told += [math.nan] * 4
+                continue
+            ballot = ballots[member]
+            own, best = ballot.probability(label), max(ballot.probability(x) for x in self.labels.names)
+            told += [_logit(own), _logit(ballot.probability(NONE_LABEL)), float(ballot.proposed), float(own >= best)]
+        if known:
+            times, named = known.labels[label], sum(known.labels.values())
+            seen = [_logit((n + 0.1) / (known.seen + 0.2)) for n in (times, named)]
+            told += [*seen, math.log1p(known.seen), 1.0]
+        else:
+            told += [0.0] * 4
+        told += [_logit(alike.shares[label]), alike.cosine] if alike else [math.nan] * 2
+        return [*told, float(len(word_spans(surface))), float(surface[:1].isupper()), float(surface.islower())]
+
+
+class Stacking:
+    """Judges candidates by what was learnt."""
+
+    def __init__(self, evidence: Evidence, weights: Weights) -> None:
+        self._evidence, self.weights = evidence, weights
+
+    def judge(self, text: str, surfaces: Sequence[str], verdicts: Sequence[Verdict]) -> list[Verdict]:
+        """The most probable label of each candidate, scored by its probability, in the place of the vote's verdict."""
+        if not surfaces:
+            return []
+        names = self._evidence.labels.names
+        features = self._evidence.features(text, surfaces, verdicts)
+        judged = []
+        for verdict, own in zip(verdicts, features, strict=True):
+            probabilities = self.weights.probabilities(own)
+            best = int(np.argmax(probabilities))
+            judged.append(replace(verdict, label=names[best], score=float(probabilities[best]), best_label=names[best]))
+        return judged
+
+
+def learn(answered: Sequence[Answered], evidence: Evidence) -> Weights | None:
+    """Learn from sentences that were answered; `None` where too few answers are right, or wrong."""
+    labels = evidence.labels
+    told = [evidence.features(a.document.text, a.surfaces, [*a.verdicts.values()]) for a in answered]
+    right = np.array([good for a in answered for good in a.right(labels)], dtype=bool)
+    if min(right.sum(), len(right) - right.sum()) < _FEWEST:
+        return None
+    features = np.concatenate([own for some in told for own in some])
+    fold = np.array([i % _FOLDS for i, a in enumerate(answered) for _ in a.right(labels)])
+    parts = [_fitted(features[fold != i], right[fold != i]) for i in range(_FOLDS)]
+    scored = [[parts[i % _FOLDS].probabilities(own) for own in some] for i, some in enumerate(told)]
+    return replace(_fitted(features, right), threshold=_best_f1(answered, scored, labels) / 2)
+
+
+def _fitted(features: Matrix, right: npt.NDArray[np.bool_]) -> Weights:
+    """Ridge logistic regression by Newton's method, the intercept free."""
+    known = np.ma.masked_invalid(features)  # a column may be unknown throughout
+    mean, spread = known.mean(axis=0).filled(0.0), known.std(axis=0).filled(0.0)
+    scale = np.where(spread > 1e-6 * np.maximum(1, np.abs(mean)), spread, 1.0)  # a constant's spread may be rounding
+    x = np.column_stack([np.nan_to_num((features - mean) / scale, nan=0.0), np.ones(len(right))])
+    ridge = np.append(np.full(len(mean), _RIDGE), 0.0)
+
+    def loss(w: Matrix) -> float:
+        z = x @ w
+        return float(np.logaddexp(0, z).sum() - z[right].sum() + (ridge * w * w).sum() / 2)
+
+    w = np.zeros(x.shape[1])
+    for _ in range(50):
+        p = _sigmoid(x @ w)
+        gradient = x.T @ (p - right) + ridge * w
+        curvature = (x * (p * (1 - p))[:, None]).T @ x + np.diag(ridge + 1e-9)
+        step = np.linalg.solve(curvature, gradient)
+        size = 1.0
+        while size > 1e-6 and loss(w - size * step) > loss(w):
+            size /= 2
+        w -= size * step
+        if np.abs(size * step).max() < 1e-8:
+            break
+    return Weights(tuple(mean.tolist()), tuple(scale.tolist()), tuple(w[:-1].tolist()), float(w[-1]), 0.5)
+
+
+def _best_f1(answered: Sequence[Answered], scored: Sequence[Sequence[Matrix]], labels: LabelSet) -> float:
+    """The best F1 that a threshold gives, of overlapping places the more probable kept.
+
+    Args:
+        answered: sentences.
+        scored: for each, for each place, the labels' probabilities.
+        labels: in their order.
+    """
+    found: list[tuple[float, bool]] = []
+    wanted = 0
+    for sentence, probabilities in zip(answered, scored, strict=True):
+        mentions = [
+            Mention(span.start, span.end, labels.names[int(np.argmax(p))], surface, float(p.max()))
+            for span, surface, p in zip(sentence.verdicts, sentence.surfaces, probabilities, strict=True)
+        ]
+        gold = {(m.start, m.end, m.label) for m in sentence.document.mentions}
+        wanted += len(gold)
+        kept, _ = resolve(mentions, nested=labels.nested)
+        found += [(m.score or 0.0, (m.start, m.end, m.label) in gold) for m in kept]
+    best, right = 0.0, 0
+    ranked = sorted(found, reverse=True)
+    for said, (score, good) in enumerate(ranked, 1):
+        right += good
+        if said == len(ranked) or ranked[said][0] < score:  # no threshold parts equals
+            best = max(best, 2 * right / (said + wanted))
+    return best
+
+
+def _sigmoid(z: Matrix) -> Matrix:
+    return np.asarray(np.exp(-np.logaddexp(0, -z)))
+
+
+def _logit(probability: float) -> float:
+    p = min(max(probability, _LEAST), 1 - _LEAST)
+    return math.log(p / (1 - p))

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from entsemble.ensemble.gazetteer import Gazetteer
+from entsemble.ensemble.likeness import Likeness
+from entsemble.ensemble.stacking import Answered, Evidence, Stacking, Weights, _best_f1, _fitted, learn
+from entsemble.ensemble.voting import Ballot, soft
+from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
+
+TOWNS = ("Oslo", "Rome", "Bern", "Riga", "Lima", "Cairo", "Turin", "Delhi", "Quito", "Accra")
+
+
+def sentence(text: str, *names: tuple[str, str]) -> Document:
+    spots = ((text.index(name), name, label) for name, label in names)
+    return Document(text, text, tuple(Mention(at, at + len(name), label, name) for at, name, label in spots))
+
+
+def ballot(member: str, label: str, sure: float) -> Ballot:
+    rest = (1 - sure) / 2
+    logs = {x: math.log(sure if x == label else rest) for x in ("LOC", "PER", NONE_LABEL)}
+    return Ballot(member, logs, exact=True, proposed=True)
+
+
+def answered(count: int, labels: LabelSet) -> list[Answered]:
+    """Of two members, one is always wrong about names, and sure of it; the other right, and unsure."""
+    draw, found = random.Random(0), []
+    for i in range(count):
+        town = draw.choice(TOWNS)
+        document = sentence(f"{town} rained {i}", (town, "LOC"))
+        told = [(town, "LOC"), ("rained", NONE_LABEL)]
+        verdicts = {
+            Span(document.text.index(s), document.text.index(s) + len(s)): soft(
+                [ballot("wrong", "PER", 0.9), ballot("right", label, 0.5)]
+            )
+            for s, label in told
+        }
+        found.append(Answered(document, verdicts))
+    return found
+
+
+def evidence(labels: LabelSet, trigrams: Any, *pool: Document) -> Evidence:
+    return Evidence(("wrong", "right"), labels, Gazetteer(pool, labels, 2), Likeness(pool, labels, trigrams, trigrams))
+
+
+def test_it_learns_whom_to_believe(places: LabelSet, trigrams: Any) -> None:
+    told = evidence(places, trigrams, sentence("Paris slept", ("Paris", "PER")))
+    sentences = answered(40, places)
+    weights = learn(sentences, told)
+    assert weights is not None
+    verdicts = list(sentences[0].verdicts.values())
+    assert [v.label for v in verdicts] == ["PER", "PER"]
+    judged = Stacking(told, weights).judge(sentences[0].document.text, sentences[0].surfaces, verdicts)
+    assert judged[0].label == "LOC"
+    assert judged[1].score < weights.threshold < judged[0].score, "no entity: it is left to the threshold"
+    assert judged[0].ballots == verdicts[0].ballots
+    assert weights.threshold == pytest.approx(0.5), "half of an F1 of 1"
+
+
+def test_too_little_teaches_nothing(places: LabelSet, trigrams: Any) -> None:
+    assert learn(answered(9, places), evidence(places, trigrams)) is None
+    assert learn([], evidence(places, trigrams)) is None
+    assert learn([Answered(sentence("Rain"), {})] * 50, evidence(places, trigrams)) is None
+
+
+def test_what_was_learnt_is_kept_exactly(places: LabelSet, trigrams: Any) -> None:
+    weights = learn(answered(40, places), evidence(places, trigrams))
+    assert weights is not None
+    assert Weights.from_json(weights.to_json()) == weights
+
+
+def test_a_member_that_was_not_asked_is_average(places: LabelSet, trigrams: Any) -> None:
+    told = evidence(places, trigrams)
+    weights = learn(answered(40, places), told)
+    assert weights is not None
+    [judged] = Stacking(told, weights).judge("Oslo", ["Oslo"], [soft([ballot("right", "LOC", 0.5)])])
+    assert judged.label == "LOC"
+    assert math.isfinite(judged.score)
+
+
+def test_the_regression_is_scikit_learn_s() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    draw = np.random.default_rng(0)
+    features = draw.normal(size=(200, 5)) * [1, 2, 3, 4, 0]
+    right = features @ [1, -1, 0.5, 0, 0] + draw.normal(size=200) > 0.3
+    found = _fitted(features, right)
+    centred = (features - features.mean(axis=0)) / np.where(features.std(axis=0) > 0, features.std(axis=0), 1)
+    theirs = LogisticRegression(C=1 / 3, tol=1e-10).fit(centred, right)
+    assert np.allclose(found.coefficients, theirs.coef_[0], atol=1e-5)
+    assert found.intercept == pytest.approx(theirs.intercept_[0], abs=1e-5)
+    assert np.allclose(found.probabilities(features), theirs.predict_proba(centred)[:, 1], atol=1e-5)
+
+
+def test_neighbours_speak_for_a_name_that_was_never_seen(places: LabelSet, trigrams: Any) -> None:
+    pool = [sentence("New Oslo fell", ("New Oslo", "LOC")), sentence("Ann Berg won", ("Ann Berg", "PER"))]
+    likeness = Likeness(pool, places, trigrams, trigrams)
+    [alike] = likeness.of("Old Oslo rose", ["Old Oslo"])
+    assert alike is not None
+    assert alike.shares["LOC"] > 0.9
+    assert sum(alike.shares.values()) == pytest.approx(1)
+    assert 0 < alike.cosine < 1
+
+
+def test_what_a_text_itself_tells_is_not_among_its_neighbours(places: LabelSet, trigrams: Any) -> None:
+    pool = [sentence("New Oslo fell", ("New Oslo", "LOC")), sentence("Ann Oslo won", ("Ann Oslo", "PER"))]
+    likeness = Likeness(pool, places, trigrams, trigrams)
+    [alike] = likeness.of("new  Oslo fell", ["New Oslo"])
+    assert alike is not None
+    assert alike.shares["PER"] == pytest.approx(1)
+    assert likeness.of("New Oslo fell", []) == []
+    assert Likeness(pool[:1], places, trigrams, trigrams).of(pool[0].text, ["New Oslo"]) == [None]
+    assert Likeness([sentence("Rain")], places, trigrams, trigrams).of("Oslo", ["Oslo"]) == [None]
+
+
+def test_a_column_that_rounding_alone_moves_is_constant() -> None:
+    right = np.arange(80) % 2 == 0
+    constant = np.full(80, math.log(0.001 / 0.999))
+    constant[::4] = np.nan
+    found = _fitted(np.column_stack([constant, right + np.random.default_rng(0).normal(size=80)]), right)
+    assert found.scale[0] == 1
+    assert found.coefficients[0] == pytest.approx(0, abs=1e-6)
+    assert found.probabilities(np.array([[6.9, 1e9], [6.9, -1e9]])) == pytest.approx([1, 0])
+
+
+def test_no_threshold_parts_equals(places: LabelSet) -> None:
+    texts = [sentence(f"Oslo {i}", ("Oslo", "LOC")) if i < 10 else sentence(f"Oslo {i}") for i in range(100)]
+    verdict = soft([ballot("a", "LOC", 0.5)])
+    told = [Answered(text, {Span(0, 4): verdict}) for text in texts]
+    assert _best_f1(told, [[np.array([0.0, 0.1])]] * 100, places) == pytest.approx(2 * 10 / 110)
+
+
+def test_a_name_over_two_lines_is_one_name(places: LabelSet) -> None:
+    text = "in New\nYork"
+    told = Answered(
+        Document("d", text, (Mention(3, 11, "LOC", "New\nYork"),)), {Span(3, 11): soft([ballot("a", "LOC", 0.5)])}
+    )
+    assert told.surfaces == ["New York"]
+    assert told.right(places) == [False, True]

@@ -1,0 +1,51 @@
+"""What a server keeps between requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from entsemble.ensemble.stacking import Weights
+from entsemble.settings import Settings, load
+from entsemble.types import Document, mention_at
+
+
+def annotated(number: int) -> Document:
+    text = f"Ann left Oslo {number} times."
+    return Document(str(number), text, (mention_at(text, 0, 3, "person"), mention_at(text, 9, 13, "location")))
+
+
+def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
+    workbench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from entsemble.server.workbench import Request
+
+    drawn: list[int] = []
+
+    def learnt(pipeline: Any, evidence: Any, texts: Any, mapper: Any, **_: Any) -> Weights:
+        drawn.append(len(texts))
+        return Weights((0.0,) * 17, (1.0,) * 17, (0.0,) * 17, 3.0, 0.2)
+
+    def scores(**labels: str) -> set[float | None]:
+        asked = Request((Document("d", "Ann left Bern."),), labels)
+        with workbench.answering(asked) as (_, results):
+            return {m.score for result in results for m in result.document.mentions}
+
+    def asked(said: Any) -> Settings:
+        return load(overrides={"cache": {"replies": False}, "stacking": {"sentences": 80}, **said})
+
+    monkeypatch.setattr("entsemble.assemble.ensemble.learnt", learnt)
+    monkeypatch.setattr(workbench, "_settings", asked)
+    workbench.pool.add(annotated(i) for i in range(90))
+    before = scores()
+    assert drawn == [], "no request waits for it"
+    workbench.warm()
+    assert drawn == [80]
+    [score] = scores()
+    assert score == pytest.approx(0.9526, abs=1e-4)
+    workbench.pool.add([annotated(1000)])
+    assert scores() == {score}, "a correction changes what is shown, and not whom to believe"
+    assert score not in scores(person="names of people", location=""), "other labels were not learnt about"
+    assert score not in before
+    assert drawn == [80]

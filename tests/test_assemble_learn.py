@@ -1,0 +1,79 @@
+"""What is kept of what the pool teaches, and what is not."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entsemble.assemble import Assembly, learn
+from entsemble.ensemble.pipeline import Pipeline, Result
+from entsemble.ensemble.stacking import KEPT_AS, Weights
+from entsemble.errors import MemberDownError, PromptTooLongError
+from entsemble.settings import environment, load
+
+pytestmark = pytest.mark.usefixtures("scripted")
+LEARNT = Weights((0.0,), (1.0,), (0.0,), 0.0, 0.3)
+
+
+@pytest.fixture
+def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Learns from ten sentences whose answers are made up; gives how many it could learn from."""
+    seen: list[int] = []
+
+    def made(answers: list[Any]) -> Weights | None:
+        waiting = iter(answers)
+
+        def run(pipeline: Pipeline, text: str) -> Result:
+            answer = next(waiting)
+            if isinstance(answer, Exception):
+                raise answer
+            return replace(Result((), {}, (), {}, {}, (), (), ()), absent=answer)
+
+        def counted(answered: Any, evidence: Any) -> Weights:
+            seen.append(len(answered))
+            return LEARNT
+
+        monkeypatch.setattr(Pipeline, "run", run)
+        monkeypatch.setattr(learn, "learn", counted)
+        settings = load(overrides={"workers": 1, "pool": {"path": pool_file}, "stacking": {"sentences": 10}})
+        place = environment(
+            {"ENTSEMBLE_CACHE": str(tmp_path / "cache"), "ENTSEMBLE_EXPERTS": str(tmp_path / "experts")}
+        )
+        with Assembly(settings, place) as assembly:
+            stacking = assembly.extractor().pipeline.stacking
+        return stacking.weights if stacking else None
+
+    made.seen = seen  # type: ignore[attr-defined]
+    return made
+
+
+def test_sentences_too_long_are_left_out(told: Any) -> None:
+    assert told([PromptTooLongError("long")] * 6 + [{}] * 4) == LEARNT
+    assert told([]) == LEARNT, "it was kept"
+    assert told.seen == [4]
+
+
+@pytest.mark.parametrize("trouble", [{"a": "is down"}, MemberDownError("a", "answers nonsense")])
+def test_what_was_learnt_while_a_member_failed_serves_this_run_alone(told: Any, trouble: Any) -> None:
+    assert told([trouble] * 2 + [{}] * 8) == LEARNT
+    assert told([{}] * 10) == LEARNT
+    assert told.seen == [8, 10]
+
+
+def test_members_that_mostly_fail_are_no_teachers(told: Any) -> None:
+    with pytest.raises(MemberDownError, match="is down"):
+        told([{"a": "is down"}] * 6 + [{}] * 4)
+
+
+@pytest.mark.parametrize("damaged", [b'"{}"', b"{}", b"[", b"\xff", b'{"mean": 3}'])
+def test_what_is_kept_and_makes_no_sense_is_learnt_anew(told: Any, tmp_path: Path, damaged: bytes) -> None:
+    told([{}] * 10)
+    with sqlite3.connect(tmp_path / "cache" / "pools.sqlite") as kept:
+        changed = kept.execute("UPDATE kept SET value = ? WHERE owner LIKE ?", [damaged, f"{KEPT_AS}:%"]).rowcount
+    assert changed == 1
+    assert told([{}] * 10) == told([]) == LEARNT
+    assert told.seen == [10, 10]
