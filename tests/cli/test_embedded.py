@@ -37,7 +37,7 @@ def entsemble(*arguments: str | Path, given: str | None = None) -> subprocess.Co
         text=True,
         encoding="utf-8",
         check=False,
-        timeout=240,
+        timeout=900,
     )
 
 

@@ -177,7 +177,7 @@ def _servers(folder: Path, variables: dict[str, str]) -> Iterator[Callable[[Step
     def stop() -> None:
         for server in running:
             server.terminate()
-            server.communicate(timeout=60)
+            server.communicate(timeout=300)
         running.clear()
 
     def start(step: Step) -> str:
