@@ -13,6 +13,7 @@ from entsemble.assemble import Assembly, learn
 from entsemble.ensemble.pipeline import Pipeline, Result
 from entsemble.ensemble.stacking import KEPT_AS, Weights
 from entsemble.errors import MemberDownError, PromptTooLongError
+from entsemble.running.ray_data import RayCluster
 from entsemble.settings import environment, load
 
 pytestmark = pytest.mark.usefixtures("scripted")
@@ -24,7 +25,7 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
     """Learns from ten sentences whose answers are made up; gives how many it could learn from."""
     seen: list[int] = []
 
-    def made(answers: list[Any]) -> Weights | None:
+    def answered(answers: list[Any], *, on_actors: bool = False) -> Weights | None:
         waiting = iter(answers)
 
         def run(pipeline: Pipeline, text: str) -> Result:
@@ -44,11 +45,12 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
             {"ENTSEMBLE_CACHE": str(tmp_path / "cache"), "ENTSEMBLE_EXPERTS": str(tmp_path / "experts")}
         )
         with Assembly(settings, place) as assembly:
-            stacking = assembly.extractor().pipeline.stacking
+            made = assembly.ray_extractor().build() if on_actors else assembly.extractor()
+        stacking = made.pipeline.stacking
         return stacking.weights if stacking else None
 
-    made.seen = seen  # type: ignore[attr-defined]
-    return made
+    answered.seen = seen  # type: ignore[attr-defined]
+    return answered
 
 
 def test_sentences_too_long_are_left_out(told: Any) -> None:
@@ -77,3 +79,9 @@ def test_what_is_kept_and_makes_no_sense_is_learnt_anew(told: Any, tmp_path: Pat
     assert changed == 1
     assert told([{}] * 10) == told([]) == LEARNT
     assert told.seen == [10, 10]
+
+
+def test_actors_are_told_what_was_learnt_here(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RayCluster, "connected", lambda _: None)
+    assert told([{}] * 10, on_actors=True) == LEARNT
+    assert told.seen == [10]

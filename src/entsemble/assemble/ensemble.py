@@ -141,15 +141,19 @@ class Assembly:
         return Stacking(evidence, weights) if weights else None
 
     def ray_extractor(self) -> RayExtractor:
-        """The same ensemble on a Ray cluster; see `extractor`. Pool and models are prepared here first."""
+        """The same ensemble on a Ray cluster; see `extractor`. What pool and models need is prepared here first."""
         asked = self.settings.ray
         threads = self.settings.threads or max(1, int(asked.cpus) // max(1, len(self.settings.members)))
         settings = with_absolute_paths(self.settings).model_copy(update={"threads": threads})
         with Assembly(settings, self.environment, self.watch) as here:
-            configuration = here.extractor().configuration
+            made = here.extractor()
+        stacking, once = made.pipeline.stacking, settings.stacking.model_copy(update={"sentences": 0})
+        build = partial(
+            _on_actor, settings.model_copy(update={"stacking": once}), stacking.weights if stacking else None
+        )
         cluster = RayCluster(asked.actors, asked.cpus, asked.gpus, asked.batch, asked.address)
         cluster.connected()  # before anybody else looks after signals
-        return RayExtractor(partial(_on_actor, settings), cluster, configuration)
+        return RayExtractor(build, cluster, made.configuration)
 
     def pool_documents(self) -> list[Document]:
         """The pool in sentences; empty where there is no pool.
@@ -294,9 +298,9 @@ class Assembly:
         return Member(name, model, template(member.template), template(ZERO_SHOT), member.weight, member.bias)
 
 
-def _on_actor(settings: Settings) -> LocalExtractor:
+def _on_actor(settings: Settings, weights: Weights | None) -> LocalExtractor:
     """An ensemble for as long as the process lives, kept in the places of the machine that it runs on."""
-    return Assembly(settings, environment()).extractor()
+    return Assembly(settings, environment(), weights=weights).extractor()
 
 
 def with_absolute_paths(settings: Settings) -> Settings:
