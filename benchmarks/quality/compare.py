@@ -80,6 +80,23 @@ EXPERIMENTS = {
         },
         cost=False,
     ),
+    "verification": Experiment(
+        pool=3000,
+        sentences=80,
+        corpora=("conll2003",),
+        variants={
+            "none": {},
+            "by SmolLM2 135M": {"verification": {"member": "smollm2-135m"}},
+            "by Gemma 3 270M": {"verification": {"member": "gemma-3-270m"}},
+        },
+        cost=False,
+    ),
+    "shots": Experiment(
+        pool=3000,
+        sentences=60,
+        corpora=("conll2003",),
+        variants={f"{n} shots": {"pool": {"shots": n}} for n in (8, 0, 2, 4, 16, 32)},
+    ),
     "empty": Experiment(
         pool=2000,
         sentences=100,

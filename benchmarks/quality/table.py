@@ -3,8 +3,8 @@
     python -m benchmarks.quality.table [--check]
 
 A table stands between `<!-- quality:begin -->` and `<!-- quality:end -->`, one of `compare.py`'s between
-`<!-- compare:retrieval:begin -->` and its end. `--check` changes nothing and fails where
-a page does not say what the results say; the tests run it.
+`<!-- compare:retrieval:begin -->` and its end, those of `claims.py` between `<!-- claims:claims:begin -->` and its end.
+`--check` changes nothing and fails where a page does not say what the results say; the tests run it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,38 @@ def _section(name: str) -> Table | None:
     folder = HERE / "results" / experiment
     files = sorted(folder.glob("*/*.json" if kind == "compare" else "*.json"))
     found = [json.loads(path.read_text()) for path in files]
-    if not found or kind not in {"quality", "compare"}:
+    if not found:
         return None
-    return quality(found) if kind == "quality" else comparison(found, experiment)
+    if kind == "compare":
+        return comparison(found, experiment)
+    kinds = {"quality": quality, "claims": claims}
+    return kinds[kind](found) if kind in kinds else None
+
+
+def claims(results: list[dict[str, Any]]) -> Table:
+    """A row a corpus and rule: F1, and the difference to the first rule, paired."""
+    head = ["corpus", "rule", "F1", "95 % interval", "difference to the first", "95 % interval", "p"]
+    rows = [head, ["---"] * len(head)]
+    for result in results:
+        told = {rule: [Counts(*one) for one in counts] for rule, counts in result["rules"].items()}
+        first = next(iter(told.values()))
+        rows += [[result["corpus"], rule, *_against(counts, first)] for rule, counts in told.items()]
+    return rows
+
+
+def _against(counts: list[Counts], first: list[Counts]) -> list[str]:
+    """F1 and its interval; the difference to the first, its interval and p, but of the first itself."""
+    low, high = interval(counts)
+    own = [f"{sum(counts, Counts()).f1:.3f}", f"{low:.3f} to {high:.3f}"]
+    if counts is first:
+        return [*own, "", "", ""]
+    against = compare(counts, first)
+    return [
+        *own,
+        f"{against.difference:+.3f}",
+        "{:+.3f} to {:+.3f}".format(*against.ci95),
+        f"{against.p_value:.3f}",
+    ]
 
 
 def comparison(results: list[dict[str, Any]], experiment: str) -> Table:
@@ -46,14 +75,10 @@ def comparison(results: list[dict[str, Any]], experiment: str) -> Table:
         ran = sorted((r for r in results if r["corpus"] == corpus), key=lambda r: order.index(r["variant"]))
         first = _counts(ran[0]) if ran else []
         for result in ran:
-            counts = _counts(result)
-            low, high = interval(counts)
-            against = compare(counts, first)
-            row = [corpus, result["variant"], f"{sum(counts, Counts()).f1:.3f}", f"{low:.3f} to {high:.3f}"]
-            told = [f"{against.difference:+.3f}", "{:+.3f} to {:+.3f}".format(*against.ci95), f"{against.p_value:.3f}"]
-            row += told if result is not ran[0] else ["", "", ""]
+            counts = first if result is ran[0] else _counts(result)
             evaluated = result["prompt_tokens_evaluated"]
-            rows.append([*row, "" if evaluated is None else f"{evaluated / len(counts):.0f}"])
+            tokens = "" if evaluated is None else f"{evaluated / len(counts):.0f}"
+            rows.append([corpus, result["variant"], *_against(counts, first), tokens])
     return rows
 
 
