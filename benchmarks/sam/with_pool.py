@@ -1,0 +1,96 @@
+"""SaM's members beside EL4NER's, with a pool of 50 sentences of the target: what they add to each other.
+
+    python -m benchmarks.sam.with_pool [--only crossner-music,mit-movie] [--sentences 50]
+
+Needs the corpora. Experts that know nothing of CrossNER. They are chosen by texts and pool as `evaluate` does it, and
+are members like any other: they are shown demonstrations, propose and vote. One result a target, with the counts of
+each system on each sentence; what is there already is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.common import corpora, machine, revision, run_missing
+from benchmarks.sam.run import TARGETS, sampled, scored
+from benchmarks.sam.unified import taking_part
+from entsemble.assemble import Assembly, adapt, unannotated
+from entsemble.assemble.ensemble import annotated
+from entsemble.data.formats import write
+from entsemble.settings import ExpertsSettings, MemberSettings, PoolSettings, Settings, environment
+from entsemble.types import Document
+
+RESULTS = Path(__file__).parent / "results" / "with_pool"
+POOL = 50
+
+TRAIN = {
+    "crossner-literature": "crossner/literature/train.txt",
+    "crossner-music": "crossner/music/train.txt",
+    "crossner-politics": "crossner/politics/train.txt",
+    "crossner-science": "crossner/science/train.txt",
+    "crossner-ai": "crossner/ai/train.txt",
+    "mit-movie": "mit-movie/engtrain.bio",
+    "mit-restaurant": "mit-restaurant/restauranttrain.bio",
+}
+
+EL4NER = (MemberSettings(model="smollm2-135m"), MemberSettings(model="gemma-3-270m"))
+SAM = tuple(MemberSettings(name=view, model="smollm2-135m", experts=view) for view in ("domain", "sampled"))
+SYSTEMS = {"EL4NER": EL4NER, "SaM's members": SAM, "both": (*EL4NER, *SAM)}
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--only", help="targets, separated by commas")
+    parser.add_argument("--sentences", type=int, default=50)
+    given = parser.parse_args()
+    wanted = given.only.split(",") if given.only else TRAIN
+    run_missing(RESULTS, wanted, lambda target: measure(target, given.sentences))
+
+
+def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
+    """Every system on the first of the sentences that `benchmarks.sam.run` scores."""
+    [file] = [t.gold for t in TARGETS if t.name == target]
+    labels, gold = sampled(file, count, seed)
+    names = {x.name for x in labels}
+    taken = {d.text for d in gold}
+    every = [d for d in annotated(corpora() / TRAIN[target], "en", "it is the pool") if d.text.strip()]
+    others = [d for d in every if d.text not in taken and {m.label for m in d.mentions} <= names]
+    found = {}
+    with TemporaryDirectory() as folder:
+        pool = Path(folder) / "pool.jsonl"
+        write(random.Random(seed).sample(others, POOL), pool)
+        for system, members in SYSTEMS.items():
+            settings = Settings(
+                labels=dict.fromkeys(sorted(names), ""),
+                members=members,
+                pool=PoolSettings(path=pool),
+                experts=ExpertsSettings(names=taking_part()),
+            )
+            found[system] = told(settings, gold)
+            print(target, system, f"{found[system]['f1']:.3f} {found[system]['spans_f1']:.3f}", flush=True)
+    return {
+        "target": target,
+        "command": f"python -m benchmarks.sam.with_pool --only {target} --sentences {count}",
+        "commit": revision(),
+        "machine": machine(),
+        "seed": seed,
+        "pool": POOL,
+        "systems": found,
+    }
+
+
+def told(settings: Settings, gold: Sequence[Document]) -> dict[str, object]:
+    """Scores of an ensemble whose experts are chosen by the sentences that are scored, and by the pool."""
+    resolved, _, chosen = adapt(settings, environment(), map(unannotated, gold), scored=gold)
+    experts = {"domain": dict(chosen.domain.weights), "sampled": dict(chosen.sampled.weights)} if chosen else {}
+    with Assembly(resolved, environment(), scored=gold) as assembly:
+        return {"experts": experts, **scored(assembly.extractor(), gold)}
+
+
+if __name__ == "__main__":
+    main()
