@@ -141,7 +141,8 @@ def _scored(
     views = models.sums(member, experts, sums)
     together = {view: (model, bias[view]) for view, model in views.items()}
     threshold = settings.classification.threshold
-    return scored(experts_together(together, labels, member.template, "en", threshold=threshold), gold)
+    at_once = models.at_once(member)
+    return scored(experts_together(together, labels, member.template, "en", threshold=threshold, workers=at_once), gold)
 
 
 if __name__ == "__main__":

@@ -61,25 +61,22 @@ def main() -> None:
     parser.add_argument("--only", help="targets, separated by commas")
     parser.add_argument("--systems", help="systems, separated by commas")
     parser.add_argument("--sentences", type=int, default=200)
-    parser.add_argument("--threads", type=int, help="of the engine; all cores if not given")
     parser.add_argument("--again", action="store_true", help="run again what is there already")
     given = parser.parse_args()
     wanted = given.only.split(",") if given.only else [t.name for t in TARGETS]
     systems = given.systems.split(",") if given.systems else None
     for target in TARGETS:
         if target.name in wanted:
-            measure(target, given.sentences, systems, threads=given.threads, again=given.again)
+            measure(target, given.sentences, systems, again=given.again)
 
 
-def measure(
-    target: Target, count: int, only: Sequence[str] | None, *, threads: int | None, again: bool, seed: int = 0
-) -> None:
+def measure(target: Target, count: int, only: Sequence[str] | None, *, again: bool, seed: int = 0) -> None:
     """Run every system on a target, and write one result for each."""
     labels, gold = sampled(target.gold, count, seed)
     store = expert_store(place())
     shipped = [store.get(name) for name in taking_part()]
     names = taking_part()
-    asked = {"labels": {x.name: "" for x in labels}, "experts": {"names": names}, "threads": threads}
+    asked = {"labels": {x.name: "" for x in labels}, "experts": {"names": names}}
     settings = load(preset="experts", overrides=asked)
     chosen = select_experts(settings, place(), [unannotated(d) for d in gold])
     folder = RESULTS / target.name
@@ -122,7 +119,8 @@ def _systems(
     with closing(Models(settings, place(), Watch())) as models:
         views = models.sums(member, [*shipped, *unified], sums)
         for name in ("domain", "sampled"):
-            alone = expert_alone(views[name], labels, member.template, "en", bias=chosen.bias[name])
+            bias = chosen.bias[name]
+            alone = expert_alone(views[name], labels, member.template, "en", bias=bias, workers=models.at_once(member))
             yield name, {name: sums[name]}, alone
         for name, vote in (("sam", "union"), ("sam by vote", "soft")):
             both = {n: sums[n] for n in ("domain", "sampled")}
@@ -134,10 +132,12 @@ def _systems(
                 "en",
                 vote=VOTES[vote],
                 threshold=threshold,
+                workers=models.at_once(member),
             )
             yield name, both, together
         for name in list(sums)[2:]:
-            yield name, {name: sums[name]}, expert_alone(views[name], labels, member.template, "en")
+            alone = expert_alone(views[name], labels, member.template, "en", workers=models.at_once(member))
+            yield name, {name: sums[name]}, alone
 
 
 def sampled(file: str, count: int, seed: int) -> tuple[LabelSet, list[Document]]:

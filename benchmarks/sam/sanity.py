@@ -51,7 +51,8 @@ def measure(domain: str, count: int) -> dict[str, object]:
     found = {}
     with closing(Models(settings, place(), Watch())) as models:
         for name, model in models.sums(member, experts, wanted).items():
-            found[name] = scored(expert_alone(model, labels, member.template, "en"), gold)
+            alone = expert_alone(model, labels, member.template, "en", workers=models.at_once(member))
+            found[name] = scored(alone, gold)
             print(domain, name, f"{found[name]['f1']:.3f} {found[name]['spans_f1']:.3f}", flush=True)
     return {
         "domain": domain,

@@ -2,8 +2,8 @@
 
     python -m benchmarks.throughput.expert [--sentences 200] [--expert encyclopedia]
 
-On sentences of CoNLL-2003 (valid.txt, drawn with seed 0), through the ensemble that users have. The model is loaded and
-one sentence is answered before the clock starts. The result is written to `results/expert.json`.
+On sentences of CoNLL-2003 (valid.txt, drawn with seed 0), through the ensemble that users have, by each engine. The
+model is loaded and one sentence is answered before the clock starts. The result is written to `results/expert.json`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from benchmarks.common import corpora, machine, revision
 from entsemble.assemble import Assembly, unannotated
 from entsemble.assemble.ensemble import annotated
 from entsemble.ensemble.document import Extracted
 from entsemble.settings import CacheSettings, MemberSettings, Settings, environment
-from entsemble.types import total
+from entsemble.types import Document, total
 
 RESULT = Path(__file__).parent / "results" / "expert.json"
 
@@ -32,9 +35,25 @@ def main() -> None:
     given = parser.parse_args()
     found = [d for d in annotated(corpora() / "conll2003-4col/valid.txt", "en", "it is timed") if d.text.strip()]
     first, *sentences = map(unannotated, random.Random(0).sample(found, given.sentences + 1))
+    result = {
+        "command": f"python -m benchmarks.throughput.expert --sentences {given.sentences} --expert {given.expert}",
+        "commit": revision(),
+        "machine": machine(),
+        "sentences": len(sentences),
+        "words": sum(len(d.text.split()) for d in sentences) / len(sentences),
+        "engines": {engine: timed(engine, given.expert, first, sentences) for engine in ("llama.cpp", "transformers")},
+    }
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=1))
+
+
+def timed(
+    engine: Literal["llama.cpp", "transformers"], expert: str, first: Document, sentences: Sequence[Document]
+) -> dict[str, float]:
+    """What a sentence costs by an engine."""
     settings = Settings(
         labels={"person": "", "organisation": "", "location": "", "miscellaneous": ""},
-        members=(MemberSettings(model="smollm2-135m", experts={given.expert: 1.0}),),
+        members=(MemberSettings(model="smollm2-135m", engine=engine, experts={expert: 1.0}),),
         cache=CacheSettings(replies=False),
     )
     with Assembly(settings, environment()) as assembly:
@@ -43,19 +62,14 @@ def main() -> None:
         began = time.perf_counter()
         results = [r for r in extractor.extract(sentences) if isinstance(r, Extracted)]
         seconds = time.perf_counter() - began
+    if len(results) < len(sentences):
+        sys.exit(f"{len(sentences) - len(results)} sentences failed")
     usage = total(u for r in results for *_, u in r.costs)
-    result = {
-        "command": f"python -m benchmarks.throughput.expert --sentences {given.sentences} --expert {given.expert}",
-        "commit": revision(),
-        "machine": machine(),
-        "sentences": len(results),
-        "words": sum(len(d.text.split()) for d in sentences) / len(sentences),
+    return {
         "seconds_a_sentence": seconds / len(results),
         "prompt_tokens_evaluated_a_sentence": usage.evaluated_tokens / len(results),
         "generated_tokens_a_sentence": usage.generated_tokens / len(results),
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,14 @@ pytest.importorskip("peft", reason="needs the extra 'experts'")
 
 PROMPT = "Text: Ann left Oslo.\nEntities:"
 OPTIONS = [" a;", " b c;", " b d;"]
+SHAPE = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+)
 
 
 def change(seed: int) -> Adapter:
@@ -49,11 +59,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., A
     import transformers
 
     place = tmp_path_factory.mktemp("tiny")
-    letters = {chr(i): i for i in range(128)} | {"<s>": 128, "</s>": 129}
-    raw = tokenizers.Tokenizer(tokenizers.models.BPE(letters, []))
-    raw.decoder = tokenizers.decoders.Fuse()
+    letters = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    raw = tokenizers.Tokenizer(tokenizers.models.BPE({c: i for i, c in enumerate([*letters, "<s>", "</s>"])}, []))
+    raw.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    raw.decoder = tokenizers.decoders.ByteLevel()
     transformers.PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>").save_pretrained(place)
-    tiny_llama(vocab_size=130, bos_token_id=128, eos_token_id=129).save_pretrained(place)
+    tiny_llama(vocab_size=258, bos_token_id=256, eos_token_id=257).save_pretrained(place)
     return place
 
 
@@ -108,6 +119,85 @@ def test_what_was_read_is_not_read_again(model: TransformersModel) -> None:
     [choice] = model.choose([PROMPT + " x"], [" a", " b"])
     assert (reply.usage.generated_tokens, reply.finished) == (4, False)
     assert choice.usage.cached_tokens >= len(PROMPT)
+
+
+PROMPTS = [f"Text: {'Ann left ' * (i % 5)}Oslo {i}.\nEntities:" for i in range(12)]
+
+
+def alone(model: TransformersModel, prompts: list[str]) -> list[Any]:
+    """Each by itself, nothing known of it."""
+    found = []
+    for prompt in prompts:
+        model._reader._kept.clear()
+        [reply], [choice] = model.generate([prompt], max_tokens=9), model.choose([prompt + " x"], OPTIONS)
+        found.append((reply.text, pytest.approx(choice.log_probabilities, abs=1e-4)))
+    return found
+
+
+def test_a_batch_is_answered_as_each_by_itself(model: TransformersModel) -> None:
+    expected = alone(model, PROMPTS)
+    model._reader._kept.clear()
+    replies = model.generate(PROMPTS, max_tokens=9)
+    choices = model.choose([prompt + " x" for prompt in PROMPTS], OPTIONS)
+    assert [(r.text, c.log_probabilities) for r, c in zip(replies, choices, strict=True)] == expected
+    assert sum(r.usage.prompt_tokens for r in replies) == sum(map(len, PROMPTS))
+
+
+@pytest.mark.parametrize("slots", [1, 3, 40])
+def test_threads_are_answered_as_each_by_itself(folder: Path, adapters: dict[str, Path], slots: int) -> None:
+    model = TransformersModel("tiny", folder, fingerprint="f", context=256, slots=slots, adapters=adapters)
+    views = [model, model.adapted("1", "p", {"v1.0": 1.0}), model.adapted("2", "q", {"two": 1.0})]
+    expected = [alone(views[i % 3], [prompt])[0] for i, prompt in enumerate(PROMPTS)]
+
+    def asked(i: int) -> Any:
+        [reply] = views[i % 3].generate([PROMPTS[i]], max_tokens=9)
+        [choice] = views[i % 3].choose([PROMPTS[i] + " x"], OPTIONS)
+        return reply.text, choice.log_probabilities
+
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(3):
+            assert list(threads.map(asked, range(len(PROMPTS)))) == expected
+
+
+def test_what_slides_a_window_is_answered_as_each_by_itself(
+    folder: Path, tmp_path: Path, tiny_llama: Callable[..., Any]
+) -> None:
+    import transformers
+
+    like = tiny_llama(vocab_size=258, bos_token_id=256, eos_token_id=257).config
+    told = {name: getattr(like, name) for name in SHAPE}
+    shutil.copytree(folder, tmp_path / "sliding")
+    config = transformers.MistralConfig(**told, sliding_window=16, bos_token_id=256, eos_token_id=257)
+    transformers.MistralForCausalLM(config).save_pretrained(tmp_path / "sliding")
+    model = TransformersModel("sliding", tmp_path / "sliding", fingerprint="f", context=256)
+    prompts = [*PROMPTS, *PROMPTS[:2]]
+    expected = alone(model, prompts)
+    replies = model.generate(prompts, max_tokens=9)
+    choices = model.choose([prompt + " x" for prompt in prompts], OPTIONS)
+    assert [(r.text, c.log_probabilities) for r, c in zip(replies, choices, strict=True)] == expected
+
+
+LISTING = 'root ::= (" none" | span (" |" span)*) "\\n"\nspan ::= " " w0\nw0 ::= "Ann" (" " w1)?\nw1 ::= "left"'
+
+
+def test_a_reply_keeps_to_its_grammar(model: TransformersModel) -> None:
+    """A random model would write anything."""
+    [free] = model.generate([PROMPT], max_tokens=40)
+    [reply] = model.generate([PROMPT], max_tokens=40, constraint=LISTING)
+    assert not re.fullmatch(r" none\n?| Ann( left)?( \| Ann( left)?)*( \|?)?.*", free.text, re.DOTALL)
+    listed = reply.text.removesuffix("\n")
+    assert listed == " none" or all(" Ann left".startswith(item) for item in listed.split(" |")), reply
+    assert listed.split(" |")[0] in (" none", " Ann", " Ann left")
+
+
+def test_a_reply_ends_with_its_grammar(model: TransformersModel) -> None:
+    [reply] = model.generate([PROMPT], max_tokens=40, constraint='root ::= " none" "\\n"')
+    assert (reply.text, reply.finished, reply.usage.generated_tokens) == (" none\n", True, 6)
+
+
+def test_no_grammar(model: TransformersModel) -> None:
+    with pytest.raises(ValueError, match="grammar"):
+        model.generate([PROMPT], max_tokens=40, constraint="root ::= nowhere")
 
 
 def test_too_long(model: TransformersModel) -> None:

@@ -206,7 +206,7 @@ def evaluate_experts(
         wanted: dict[str, dict[str, float]] = {"": {}, **_each(experts)}
         for i, (name, model) in enumerate(models.sums(member, experts, wanted).items()):
             watch.step("scoring the experts", i, len(wanted))
-            extractor = expert_alone(model, labels, member.template, settings.language)
+            extractor = expert_alone(model, labels, member.template, settings.language, workers=models.at_once(member))
             yield name, score_of(extractor, sentences, "given")
 
 
@@ -279,7 +279,9 @@ def _answers(
     found: dict[str, list[Answer]] = {}
     for i, expert in enumerate(experts):
         watch.step("trying the experts", i, len(experts))
-        extractor = expert_alone(asked[expert.card.name], labels, member.template, models.settings.language)
+        extractor = expert_alone(
+            asked[expert.card.name], labels, member.template, models.settings.language, workers=models.at_once(member)
+        )
         found[expert.card.name] = []
         for result in extractor.extract(map(unannotated, sample)):
             if isinstance(result, Failed):

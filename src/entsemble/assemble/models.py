@@ -29,7 +29,8 @@ from entsemble.protocols import Encoder, LanguageModel
 from entsemble.running.cache import CachedModel, ReplyCache
 from entsemble.settings import Environment, MemberSettings, Settings
 
-_SERVER_WORKERS = 16
+_MANY = 16
+"""Sentences in flight where many are read at once: by servers, by transformers."""
 
 InProcess = LlamaCppModel | TransformersModel
 """What experts can be applied to."""
@@ -91,6 +92,8 @@ class Models:
                     f"{member.model}: experts change a model in this process; give a server's model its adapter "
                     f"there (vLLM: --lora-modules) and name that as the model"
                 )
+            if member.engine:
+                raise ConfigError(f"{member.model}: a server has an engine of its own; leave `engine` out")
             if key not in self._loaded:
                 self._loaded[key] = self._closing(self._server(spec.source, spec.name, member))
             return self._cached(self._loaded[key])
@@ -112,7 +115,7 @@ class Models:
     def sums(
         self, member: MemberSettings, experts: Sequence[Expert], wanted: Mapping[str, Mapping[str, float]]
     ) -> dict[str, LanguageModel]:
-        """The member's model, loaded once, with each of these sums of experts applied; to be asked one after another.
+        """The member's model, loaded once, with each of these sums of experts applied; see `at_once`.
 
         Args:
             member: whose model it is.
@@ -141,10 +144,14 @@ class Models:
     def workers(self) -> int:
         """Sentences in flight: while each member reads one, another waits for it, so that none is ever idle.
 
-        Servers read many at once.
+        Servers and transformers read many at once.
         """
-        remote = all(isinstance(parse_model(m.model).source, ServerModel) for m in self.settings.members)
-        return self.settings.workers or (_SERVER_WORKERS if remote else 2 * len(self.settings.members) + 1)
+        many = all(map(_reads_many, self.settings.members))
+        return self.settings.workers or (_MANY if many else 2 * len(self.settings.members) + 1)
+
+    def at_once(self, member: MemberSettings) -> int:
+        """Sentences that a member's model is given at once where it is asked by itself."""
+        return (self.settings.workers or _MANY) if _reads_many(member) else 1
 
     def encoder(self) -> Encoder:
         """The encoder of retrieval and of domains."""
@@ -194,13 +201,21 @@ class Models:
                     f"name a member's model that it was trained on"
                 )
         name = member.name or spec.name
-        if path.is_dir():
+        if path.is_dir() and member.engine == "llama.cpp":
+            raise ConfigError(f"{member.model}: llama.cpp runs GGUF files, and this is a folder; leave `engine` out")
+        known = spec.source.parameters if isinstance(spec.source, ModelCard) else None
+        if path.is_dir() or member.engine == "transformers":
             place = Path(self._open.enter_context(TemporaryDirectory()))
             folders = {e.card.name: place / e.card.name for e in experts}
             for expert in experts:
                 adapter.save(adapter.load(expert.folder), folders[expert.card.name])
             return TransformersModel(
-                name, path, fingerprint=fingerprint, context=member.context, slots=slots, adapters=folders
+                name,
+                path,
+                fingerprint=fingerprint,
+                context=member.context,
+                slots=max(slots, 2 * self.workers()),
+                adapters=folders,
             )
         adapters = {e.card.name: adapter_file(e, path, fingerprint, self.environment) for e in experts}
         engine = Engine(
@@ -210,7 +225,6 @@ class Models:
             gpu_layers=member.gpu_layers,
             adapters=adapters,
         )
-        known = spec.source.parameters if isinstance(spec.source, ModelCard) else None
         return LlamaCppModel(name, path, fingerprint=fingerprint, parameters=known, engine=engine)
 
     def _server(self, source: ServerModel, name: str, member: MemberSettings) -> LanguageModel:
@@ -268,7 +282,13 @@ def base_checksum(model: str, environment: Environment) -> str:
 def _key(member: MemberSettings) -> tuple[object, ...]:
     """What two members must have in common to share a loaded model."""
     source = parse_model(member.model).source
-    return source, member.base_url, member.api, member.choose, member.context, member.gpu_layers
+    return source, member.base_url, member.api, member.choose, member.context, member.engine, member.gpu_layers
+
+
+def _reads_many(member: MemberSettings) -> bool:
+    source = parse_model(member.model).source
+    folder = isinstance(source, Path) and source.is_dir()
+    return isinstance(source, ServerModel) or folder or member.engine == "transformers"
 
 
 def _weights(member: MemberSettings) -> dict[str, float]:

@@ -36,9 +36,10 @@ def expert_alone(
     *,
     bias: Mapping[str, float] | None = None,
     vote: Vote = VOTES["union"],
+    workers: int = 1,
 ) -> LocalExtractor:
     """One model, asked without demonstrations, as experts are trained to be."""
-    return experts_together({"expert": (model, bias or {})}, labels, shape, language, vote=vote)
+    return experts_together({"expert": (model, bias or {})}, labels, shape, language, vote=vote, workers=workers)
 
 
 def experts_together(
@@ -49,12 +50,23 @@ def experts_together(
     *,
     vote: Vote = VOTES["union"],
     threshold: float | None = _SURE,
+    workers: int = 1,
 ) -> LocalExtractor:
-    """Several models and what corrects the labels of each, asked without demonstrations."""
+    """Several models and what corrects the labels of each, asked without demonstrations.
+
+    Args:
+        models: name -> model, label -> what is added to its log-probability.
+        labels: asked for.
+        shape: the prompts' template.
+        language: of the texts, for their sentence boundaries.
+        vote: how results are put together.
+        threshold: a mention needs at least this score.
+        workers: sentences in flight; more than one pays where the model reads many at once.
+    """
     asked, first = template(shape), template(ZERO_SHOT)
     members = [Member(name, model, asked, first, bias=bias) for name, (model, bias) in models.items()]
     pipeline = Pipeline(members, labels, None, Rules(vote, threshold, None, 0.5, Shown(0)))
-    return LocalExtractor(pipeline, LocalMapper(1), language, {})
+    return LocalExtractor(pipeline, LocalMapper(workers), language, {})
 
 
 def counts_of(extractor: LocalExtractor, gold: Sequence[Document]) -> tuple[list[Counts], list[Counts]]:
@@ -111,7 +123,8 @@ def habits(
             beliefs.extend(b.log_probabilities for b in ballots if b.exact)
             return VOTES["union"](ballots)
 
-        extractor = expert_alone(model, labels, member.template, models.settings.language, vote=watched)
+        language, at_once = models.settings.language, models.at_once(member)
+        extractor = expert_alone(model, labels, member.template, language, vote=watched, workers=at_once)
         list(extractor.extract(map(unannotated, sample)))
         found[view] = habit(beliefs)
     return found

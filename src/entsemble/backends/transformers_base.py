@@ -6,8 +6,9 @@ import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from entsemble.backends.constraint import Constraint, Vocabulary
 from entsemble.errors import MissingExtraError, ModelUnavailableError
 
 Tokens = tuple[list[int], list[int]]
@@ -17,6 +18,10 @@ Tokens = tuple[list[int], list[int]]
 class Tokenizer:
     """A tokenizer of transformers, as llama.cpp cuts a prompt. Threads may share it.
 
+    Args:
+        tokenizer: of transformers, a fast one.
+        ends: tokens that end a text.
+
     Attributes:
         ends: tokens that end a text.
     """
@@ -25,6 +30,7 @@ class Tokenizer:
         self._tokenizer, self._turn = tokenizer, threading.Lock()  # the library's own fails under two threads
         self._begin = tokenizer.bos_token_id if tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id] else None
         self.ends = frozenset(ends)
+        self._vocabulary: Vocabulary | Literal["untried"] | None = "untried"
 
     def __call__(self, text: str) -> Tokens:
         """Token ids, a first one for the beginning where the model wants it, and where each begins."""
@@ -32,6 +38,22 @@ class Tokenizer:
             found = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids, starts = list(found["input_ids"]), [start for start, _ in found["offset_mapping"]]
         return (ids, starts) if self._begin is None else ([self._begin, *ids], [0, *starts])
+
+    def constraint(self, grammar: str) -> Constraint | None:
+        """What a GBNF grammar lets a reply say; `None` where the tokenizer is of a kind that grammars do not know.
+
+        Raises:
+            MissingExtraError: llguidance is not installed.
+            ValueError: it is no grammar.
+        """
+        with self._turn:
+            if self._vocabulary == "untried":  # takes a second
+                try:
+                    self._vocabulary = Vocabulary(self._tokenizer, sorted(self.ends))
+                except ValueError:
+                    self._vocabulary = None
+            vocabulary = self._vocabulary
+        return vocabulary.constraint(grammar) if vocabulary else None
 
     def text(self, before: Sequence[int], ids: Sequence[int]) -> str:
         """What `ids` say behind `before`, blanks at their beginning included."""

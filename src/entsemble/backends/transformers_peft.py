@@ -1,7 +1,7 @@
-"""Hugging Face's transformers in process, with PEFT adapters: for models that llama.cpp does not run, and for GPUs.
+"""Hugging Face's transformers in process, with PEFT adapters: for models that llama.cpp does not run, and for batches.
 
-Prompts of one sentence begin alike, so the states of the last few prompts are kept, and a prompt goes on from the one
-that it shares most with.
+What several threads ask at once is read in one batch, see `batch`, and what was read is not read again, see `states`.
+Numbers are of full precision: what a sentence is answered depends on its neighbours from the sixth digit on alone.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from entsemble.backends.batch import Batch, Request, Told, Wanted
+from entsemble.backends.states import Reader
 from entsemble.backends.transformers_base import load_base
 from entsemble.backends.trie import TokenTrie, Tries
 from entsemble.errors import DataError, MissingExtraError, ModelUnavailableError, PromptTooLongError
@@ -24,25 +23,6 @@ from entsemble.prompting.parse import before_loop
 from entsemble.types import Choice, Reply, Usage
 
 _FLOOR = math.log(1e-30)
-
-
-@dataclass(slots=True)
-class _Kept:
-    """The states of a prompt, and under which sum of adapters they were made."""
-
-    adapter: str
-    ids: list[int]
-    states: Any
-
-
-@dataclass(slots=True)
-class _Shared:
-    """What the views of one loaded model share: one of them works at a time."""
-
-    model: Any
-    turn: threading.Lock = field(default_factory=threading.Lock)
-    kept: list[_Kept] = field(default_factory=list)
-    active: str | None = None
 
 
 class TransformersModel:
@@ -74,14 +54,16 @@ class TransformersModel:
     ) -> None:
         model, self._tokenize = load_base(path)
         longest = getattr(model.config, "max_position_embeddings", None) or context
-        self.name, self._context, self._slots = name, min(context, longest), slots
+        self.name, self._context = name, min(context, longest)
         self.parameters: int | None = sum(p.numel() for p in model.parameters())
         import torch
         import transformers
 
         versions = f"{transformers.__version__}:{torch.__version__}"
         self.fingerprint = f"transformers:{fingerprint}:{context}:{model.device.type}:{versions}"
-        self._shared = _Shared(_with_adapters(model, adapters or {}).eval())
+        self._reader = Reader(_with_adapters(model, adapters or {}).eval(), slots)
+        self._batch = Batch(self._step)
+        self._turn = threading.Lock()
         self._adapter = ""
         self._tries = Tries(lambda text: self._tokenize(text)[0])
 
@@ -97,8 +79,8 @@ class TransformersModel:
         made.name, made.fingerprint = name, f"{self.fingerprint}:{fingerprint}"
         applied = {adapter: weight for adapter, weight in weights.items() if weight}
         made._adapter = _module_name(fingerprint) if applied else ""
-        model = self._shared.model
-        with self._shared.turn:
+        model = self._reader.model
+        with self._turn:
             if applied and made._adapter not in model.peft_config:
                 # stacked ranks: the only kind of PEFT's sums that is the sum of the changes (its issue 3004)
                 parts = [_module_name(adapter) for adapter in applied]
@@ -111,39 +93,36 @@ class TransformersModel:
         *,
         max_tokens: int,
         stop: Sequence[str] = (),
-        constraint: str | None = None,  # noqa: ARG002 - no grammars here
+        constraint: str | None = None,
         separator: str | None = None,
     ) -> list[Reply]:
-        """See `LanguageModel.generate`. There are no grammars: `constraint` is left aside."""
-        return [self._continue(prompt, max_tokens, stop, separator) for prompt in prompts]
+        """See `LanguageModel.generate`."""
+        return self._batch.answer([self._reply(p, max_tokens, stop, constraint, separator) for p in prompts])
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
         """See `LanguageModel.choose`. One evaluation for each branching of the options' token trie."""
         trie = self._tries.of(options)
-        return [self._choose_one(prompt, trie) for prompt in prompts]
+        return self._batch.answer([self._choice(prompt, trie) for prompt in prompts])
 
     def close(self) -> None:
         """Forget the model; its memory goes with the last view of it."""
-        self._shared = _Shared(None)
+        del self._reader, self._batch
 
-    def _continue(self, prompt: str, max_tokens: int, stop: Sequence[str], separator: str | None) -> Reply:
-        began = time.perf_counter()
+    def _reply(
+        self, prompt: str, max_tokens: int, stop: Sequence[str], constraint: str | None, separator: str | None
+    ) -> Request[Reply]:
         ids = self._ids(prompt, max_tokens)
+        allowed = self._tokenize.constraint(constraint) if constraint else None
         written: list[int] = []
-        text, finished, cached = "", False, 0
-        with self._working():
-            while len(written) < max_tokens and not finished:
-                logits, reused = self._logits(ids + written)
-                cached = cached if written else reused
-                written.append(int(logits.argmax()))
-                text, finished = self._ended(ids, written, stop, separator)
-        usage = Usage(
-            prompt_tokens=len(ids),
-            cached_tokens=cached,
-            generated_tokens=len(written),
-            seconds=time.perf_counter() - began,
-            calls=1,
-        )
+        usage = Usage(prompt_tokens=len(ids), calls=1)
+        text, finished = "", False
+        while len(written) < max_tokens and not finished:
+            told = yield Wanted(self._adapter, ids + written)
+            cached = 0 if written else told.cached
+            usage += Usage(cached_tokens=cached, generated_tokens=1, seconds=told.seconds)
+            written.append(allowed.best(told.logits) if allowed else int(told.logits.argmax()))
+            text, finished = self._ended(ids, written, stop, separator)
+            finished = finished or (allowed is not None and allowed.ended)
         return Reply(text, finished, usage)
 
     def _ended(
@@ -158,27 +137,20 @@ class TransformersModel:
         looped = None if separator is None else before_loop(text, separator)
         return (looped, True) if looped is not None else (text, ends)
 
-    def _choose_one(self, prompt: str, trie: TokenTrie) -> Choice:
-        began = time.perf_counter()
+    def _choice(self, prompt: str, trie: TokenTrie) -> Request[Choice]:
         ids = self._ids(prompt, 0)
-        asked: list[tuple[int, int]] = []
-
-        def siblings(path: tuple[int, ...], children: tuple[int, ...]) -> Mapping[int, float]:
-            logits, cached = self._logits([*ids, *path])
-            asked.append((len(ids) + len(path), cached))
-            told = logits[list(children)].log_softmax(0).tolist()
-            return dict(zip(children, told, strict=True))
-
-        with self._working():
-            scores = trie.log_probabilities(siblings, floor=_FLOOR)
-        usage = Usage(
-            prompt_tokens=sum(count for count, _ in asked),
-            cached_tokens=sum(cached for _, cached in asked),
-            generated_tokens=0,
-            seconds=time.perf_counter() - began,
-            calls=len(asked),
-        )
-        return Choice(scores, usage)
+        usage = Usage()
+        branchings = trie.branchings(floor=_FLOOR)
+        told: dict[int, float] | None = None
+        while True:
+            try:
+                path, children = next(branchings) if told is None else branchings.send(told)
+            except StopIteration as end:
+                return Choice(end.value, usage)
+            wanted = [*ids, *path]
+            step = yield Wanted(self._adapter, wanted)
+            told = dict(zip(children, step.logits[list(children)].log_softmax(0).tolist(), strict=True))
+            usage += Usage(len(wanted), step.cached, 0, step.seconds, 1)
 
     def _ids(self, prompt: str, room: int) -> list[int]:
         ids, _ = self._tokenize(prompt)
@@ -189,53 +161,12 @@ class TransformersModel:
             )
         return ids
 
-    @contextmanager
-    def _working(self) -> Iterator[None]:
-        """This view's adapters, and no other view until it is done."""
-        import torch
-
-        shared = self._shared
-        with shared.turn, torch.inference_mode():
-            if self._adapter and shared.active != self._adapter:
-                shared.model.set_adapter(self._adapter)
-                shared.active = self._adapter
-            plain = not self._adapter and hasattr(shared.model, "disable_adapter")
-            try:
-                with shared.model.disable_adapter() if plain else nullcontext():
-                    yield
-            except RuntimeError as error:  # such as a GPU whose memory is full
-                shared.kept.clear()
-                raise ModelUnavailableError(f"{self.name}: {error}") from error
-
-    def _logits(self, ids: list[int]) -> tuple[Any, int]:
-        """Of the token that follows `ids` [vocabulary], and how many of them were known already."""
-        import torch
-        from transformers import DynamicCache
-        from transformers.cache_utils import DynamicLayer
-
-        shared = self._shared
-        # what slides a window or folds the past into one state cannot be cut back: it may only be gone on with
-        own = [
-            kept
-            for kept in shared.kept
-            if kept.adapter == self._adapter
-            and (all(type(layer) is DynamicLayer for layer in kept.states.layers) or _begins(ids, kept.ids))
-        ]
-        best = max(own, key=lambda kept: _common(kept.ids, ids), default=None)
-        known = 0 if best is None else min(_common(best.ids, ids), len(ids) - 1)
-        if best is None or known == 0:
-            best = _Kept(self._adapter, [], DynamicCache(config=shared.model.config))
-        else:
-            shared.kept.remove(best)
-            if known < len(best.ids):
-                best.states.crop(known - len(best.ids))
-        device = shared.model.device
-        answer = shared.model(
-            input_ids=torch.tensor([ids[known:]], device=device), past_key_values=best.states, use_cache=True
-        )
-        best.ids = list(ids)
-        shared.kept = [*shared.kept, best][-self._slots :]
-        return answer.logits[0, -1].float(), known
+    def _step(self, wanted: Sequence[Wanted]) -> Sequence[tuple[int, Told]]:
+        try:
+            with self._turn:
+                return self._reader.step(wanted)
+        except RuntimeError as error:  # such as a GPU whose memory is full
+            raise ModelUnavailableError(f"{self.name}: {error}") from error
 
 
 def _with_adapters(model: Any, adapters: Mapping[str, Path]) -> Any:  # noqa: ANN401 - untyped libraries
@@ -258,15 +189,3 @@ def _with_adapters(model: Any, adapters: Mapping[str, Path]) -> Any:  # noqa: AN
 def _module_name(text: str) -> str:
     """A name that PyTorch takes for a module, which may hold no dot."""
     return "a" + hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _begins(ids: Sequence[int], kept: Sequence[int]) -> bool:
-    return len(kept) < len(ids) and list(ids[: len(kept)]) == list(kept)
-
-
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """Tokens at the beginning that two prompts share."""
-    for i, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return i
-    return min(len(one), len(other))

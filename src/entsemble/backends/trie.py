@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 Tokenize = Callable[[str], Sequence[int]]
 """Text -> its token ids, nothing added in front."""
 
+Branching = tuple[tuple[int, ...], tuple[int, ...]]
+"""Tokens so far, and the tokens that may follow."""
+
 Siblings = Callable[[tuple[int, ...], tuple[int, ...]], Mapping[int, float]]
-"""(tokens so far, tokens that may follow) -> log-probability of each, normalised among them."""
+"""A branching -> log-probability of each that may follow, normalised among them."""
 
 _ANCHOR = "="
 """Options are tokenised behind this, since some vocabularies treat the start of a text in a way of their own."""
@@ -39,6 +42,16 @@ class TokenTrie:
             siblings: asks the model about one branching.
             floor: stands in for a child that the model's answer leaves out.
         """
+        walk = self.branchings(floor=floor)
+        try:
+            asked = next(walk)
+            while True:
+                asked = walk.send(siblings(*asked))
+        except StopIteration as end:
+            return tuple(end.value)
+
+    def branchings(self, *, floor: float) -> Generator[Branching, Mapping[int, float], tuple[float, ...]]:
+        """What `log_probabilities` asks, one after another, for engines that answer many such walks at once."""
         scores = [0.0] * len(self._options)
         branches: list[tuple[tuple[int, ...], list[int]]] = [((), list(range(len(self._options))))]
         while branches:
@@ -48,7 +61,7 @@ class TokenTrie:
             groups: dict[int, list[int]] = {}
             for member in members:
                 groups.setdefault(self._options[member][len(path)], []).append(member)
-            told = siblings(path, tuple(groups)) if len(groups) > 1 else {next(iter(groups)): 0.0}
+            told = (yield path, tuple(groups)) if len(groups) > 1 else {next(iter(groups)): 0.0}
             for token, group in groups.items():
                 for member in group:
                     scores[member] += told.get(token, floor)
