@@ -16,7 +16,7 @@ import pytest
 
 from entsemble.assemble.models import Models, Watch, base_checksum
 from entsemble.backends.transformers_peft import TransformersModel
-from entsemble.errors import ConfigError, DataError, ModelUnavailableError, PromptTooLongError
+from entsemble.errors import BadReplyError, ConfigError, DataError, ModelUnavailableError, PromptTooLongError
 from entsemble.experts import adapter
 from entsemble.experts.adapter import Adapter
 from entsemble.experts.card import Card
@@ -196,7 +196,7 @@ def test_a_reply_ends_with_its_grammar(model: TransformersModel) -> None:
 
 
 def test_no_grammar(model: TransformersModel) -> None:
-    with pytest.raises(ValueError, match="grammar"):
+    with pytest.raises(BadReplyError, match=r"tiny.*grammar"):
         model.generate([PROMPT], max_tokens=40, constraint="root ::= nowhere")
 
 

@@ -18,7 +18,7 @@ from entsemble.backends.batch import Batch, Request, Told, Wanted
 from entsemble.backends.states import Reader
 from entsemble.backends.transformers_base import load_base
 from entsemble.backends.trie import TokenTrie, Tries
-from entsemble.errors import DataError, MissingExtraError, ModelUnavailableError, PromptTooLongError
+from entsemble.errors import BadReplyError, DataError, MissingExtraError, ModelUnavailableError, PromptTooLongError
 from entsemble.prompting.parse import before_loop
 from entsemble.types import Choice, Reply, Usage
 
@@ -112,7 +112,10 @@ class TransformersModel:
         self, prompt: str, max_tokens: int, stop: Sequence[str], constraint: str | None, separator: str | None
     ) -> Request[Reply]:
         ids = self._ids(prompt, max_tokens)
-        allowed = self._tokenize.constraint(constraint) if constraint else None
+        try:
+            allowed = self._tokenize.constraint(constraint) if constraint else None
+        except ValueError as error:
+            raise BadReplyError(f"{self.name}: the engine refused a request: {error}") from error
         written: list[int] = []
         usage = Usage(prompt_tokens=len(ids), calls=1)
         text, finished = "", False
