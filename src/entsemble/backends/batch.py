@@ -62,13 +62,15 @@ class _Job(Generic[Answer]):
         self.wanted = self._moved(lambda: self._request.send(told))
 
     def fail(self, error: BaseException) -> None:
-        self.done, self.error = True, error
+        self.error = error
+        self.done = True
 
     def _moved(self, move: Callable[[], Wanted]) -> Wanted | None:
         try:
             return move()
         except StopIteration as end:
-            self.done, self.answer = True, end.value
+            self.answer = end.value
+            self.done = True
         except Exception as error:
             self.fail(error)
         return None

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from entsemble.errors import MissingExtraError
+from entsemble.errors import BadReplyError, MissingExtraError
 
 
 class Vocabulary:
@@ -59,11 +59,19 @@ class Constraint:
         return bool(self._matcher.is_stopped())
 
     def best(self, logits: Any) -> int:  # noqa: ANN401 - a tensor
-        """The most probable token that may follow, of the logits [vocabulary]; it is written."""
+        """The most probable token that may follow, of the logits [vocabulary]; it is written.
+
+        Raises:
+            BadReplyError: llguidance gave up, such as at a grammar that is too large.
+        """
         token = int(logits.argmax())
         if not self._matcher.validate_tokens([token]):
             bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
             allowed = np.flatnonzero(np.unpackbits(bits, bitorder="little")[: len(logits)])
+            if not allowed.size:
+                raise BadReplyError("the grammar lets nothing follow that the model knows")
             token = int(allowed[int(logits[allowed].argmax())])
         self._matcher.consume_token(token)
+        if self._matcher.is_error():  # it raises nothing, and would pass for the end of the reply
+            raise BadReplyError(f"the grammar cannot be followed: {self._matcher.get_error()}")
         return token

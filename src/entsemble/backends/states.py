@@ -92,6 +92,7 @@ class Reader:
         if not adapter:
             return self.model.disable_adapter() if hasattr(self.model, "disable_adapter") else nullcontext()
         if self._active != adapter:
+            self._active = ""  # until it is
             self.model.set_adapter(adapter)
             self._active = adapter
         return nullcontext()
@@ -103,13 +104,16 @@ class Reader:
         fresh = DynamicCache(config=self.model.config)
         if _shareable(fresh):
             logits, states = self._padded(rows, fresh)
-        else:  # what slides a window or folds the past into one state cannot be padded, cut back or gone on from twice
+        else:  # what slides a window can neither be padded, nor cut back, nor gone on from twice
             firsts = {id(row.kept): row.place for row in reversed(rows)}
             rows = [row if firsts[id(row.kept)] == row.place else replace(row, kept=None, known=0) for row in rows]
             logits, states = map(list, zip(*map(self._alone, rows), strict=True))
         gone_on = {id(row.kept) for row in rows if row.kept and row.known == len(row.kept.ids)}
         self._kept = [kept for kept in self._kept if id(kept) not in gone_on]
-        self._kept += [_Kept(adapter, row.ids, own) for row, own in zip(rows, states, strict=True)]
+        if _resumable(
+            fresh
+        ):  # what folds the past into one state is read anew: not every model goes on from it rightly
+            self._kept += [_Kept(adapter, row.ids, own) for row, own in zip(rows, states, strict=True)]
         self._kept = self._kept[-self._slots :]
         return list(zip(rows, logits, strict=True))
 
@@ -120,7 +124,7 @@ class Reader:
         states = row.kept.states if row.kept else DynamicCache(config=self.model.config)
         ids = torch.tensor([row.ids[row.known :]], device=self.model.device)
         logits = self.model(input_ids=ids, past_key_values=states, use_cache=True, logits_to_keep=1).logits
-        return logits[0, -1].float(), states
+        return logits[0, -1].float().cpu(), states
 
     def _padded(self, rows: Sequence[_Row], cache: Any) -> tuple[list[Any], list[Any]]:  # noqa: ANN401
         """All rows in one batch: what is known and what is new of each is padded at its left."""
@@ -136,7 +140,7 @@ class Reader:
             logits_to_keep=1,
         )
         states = [self._part(cache, i, row, known, new) for i, row in enumerate(rows)]
-        return [logits.float() for logits in answer.logits[:, -1]], states
+        return list(answer.logits[:, -1].float().cpu()), states
 
     def _part(self, cache: Any, i: int, row: _Row, known: int, new: int) -> Any:  # noqa: ANN401
         """A copy of the states of one row of a batch, without its padding."""
@@ -189,6 +193,15 @@ def _shareable(states: Any) -> bool:  # noqa: ANN401 - untyped library
     from transformers.cache_utils import DynamicLayer
 
     return bool(states.layers) and all(type(layer) is DynamicLayer for layer in states.layers)
+
+
+def _resumable(states: Any) -> bool:  # noqa: ANN401 - untyped library
+    """Whether a model can be trusted to go on from them."""
+    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+    return bool(states.layers) and all(
+        type(layer) in {DynamicLayer, DynamicSlidingWindowLayer} for layer in states.layers
+    )
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -61,9 +61,9 @@ class TransformersModel:
 
         versions = f"{transformers.__version__}:{torch.__version__}"
         self.fingerprint = f"transformers:{fingerprint}:{context}:{model.device.type}:{versions}"
-        self._reader = Reader(_with_adapters(model, adapters or {}).eval(), slots)
-        self._batch = Batch(self._step)
-        self._turn = threading.Lock()
+        self._reader = reader = Reader(_with_adapters(model, adapters or {}).eval(), slots)
+        self._turn = turn = threading.Lock()
+        self._batch = Batch(lambda wanted: _step(reader, turn, name, wanted))  # outlives this view
         self._adapter = ""
         self._tries = Tries(lambda text: self._tokenize(text)[0])
 
@@ -84,7 +84,11 @@ class TransformersModel:
             if applied and made._adapter not in model.peft_config:
                 # stacked ranks: the only kind of PEFT's sums that is the sum of the changes (its issue 3004)
                 parts = [_module_name(adapter) for adapter in applied]
-                model.add_weighted_adapter(parts, list(applied.values()), made._adapter, combination_type="cat")
+                try:
+                    model.add_weighted_adapter(parts, list(applied.values()), made._adapter, combination_type="cat")
+                except BaseException:  # such as out of memory: half a sum would pass for a whole one next time
+                    model.peft_config.pop(made._adapter, None)
+                    raise
         return made
 
     def generate(
@@ -106,7 +110,7 @@ class TransformersModel:
 
     def close(self) -> None:
         """Forget the model; its memory goes with the last view of it."""
-        del self._reader, self._batch
+        self._reader, self._batch = Reader(None, 0), Batch(_closed)
 
     def _reply(
         self, prompt: str, max_tokens: int, stop: Sequence[str], constraint: str | None, separator: str | None
@@ -164,12 +168,17 @@ class TransformersModel:
             )
         return ids
 
-    def _step(self, wanted: Sequence[Wanted]) -> Sequence[tuple[int, Told]]:
-        try:
-            with self._turn:
-                return self._reader.step(wanted)
-        except RuntimeError as error:  # such as a GPU whose memory is full
-            raise ModelUnavailableError(f"{self.name}: {error}") from error
+
+def _closed(_: Sequence[Wanted]) -> Sequence[tuple[int, Told]]:
+    raise ModelUnavailableError("the model is closed")
+
+
+def _step(reader: Reader, turn: threading.Lock, name: str, wanted: Sequence[Wanted]) -> Sequence[tuple[int, Told]]:
+    try:
+        with turn:
+            return reader.step(wanted)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:  # a full GPU, a model that takes no such batch
+        raise ModelUnavailableError(f"{name}: {error}") from error
 
 
 def _with_adapters(model: Any, adapters: Mapping[str, Path]) -> Any:  # noqa: ANN401 - untyped libraries
