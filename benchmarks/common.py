@@ -22,12 +22,13 @@ def corpora() -> Path:
 
 
 def run_missing(folder: Path, names: Iterable[str], measure: Callable[[str], Mapping[str, object]]) -> None:
-    """Write the result of each name into the folder, where it is not there already."""
+    """Write the result of each name, and where it was made, into the folder, where it is not there already."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         file = folder / f"{name}.json"
         if not file.exists():
-            file.write_text(json.dumps(measure(name)) + "\n", encoding="utf-8")
+            result = {**measure(name), "commit": revision(), "machine": machine()}
+            file.write_text(json.dumps(result) + "\n", encoding="utf-8")
 
 
 def machine() -> dict[str, object]:

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.common import corpora, machine, revision, run_missing
+from benchmarks.common import corpora, run_missing
 from benchmarks.quality.compare import RESULTS, SEED, TRAIN, draw
 from entsemble.assemble import Assembly
 from entsemble.data.formats import read, write
@@ -75,8 +75,6 @@ def measure(corpus: str) -> dict[str, object]:
     return {
         "corpus": corpus,
         "command": f"python -m benchmarks.quality.claims --only {corpus}",
-        "commit": revision(),
-        "machine": machine(),
         "seed": SEED,
         "pool": len(pool),
         "rules": {name: [[c.tp, c.fp, c.fn] for c in counts] for name, counts in told.items()},

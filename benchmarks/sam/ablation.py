@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.common import machine, revision, run_missing
-from benchmarks.sam.run import sampled, scored
+from benchmarks.common import run_missing
+from benchmarks.sam.run import TARGETS, sampled, scored
 from benchmarks.sam.unified import taking_part
 from entsemble.assemble import expert_store, select_experts
 from entsemble.assemble.ensemble import unannotated
@@ -33,12 +33,7 @@ from entsemble.types import Document, LabelSet
 
 RESULTS = Path(__file__).parent / "results" / "ablation"
 
-TARGETS = {
-    "crossner-literature": "crossner/literature/train.txt",
-    "crossner-music": "crossner/music/train.txt",
-    "crossner-ai": "crossner/ai/train.txt",
-    "mit-movie": "mit-movie/engtrain.bio",
-}
+CHOSEN_ON = ("crossner-literature", "crossner-music", "crossner-ai", "mit-movie")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +73,13 @@ def main() -> None:
     parser.add_argument("--only", help="targets, separated by commas")
     parser.add_argument("--sentences", type=int, default=40)
     given = parser.parse_args()
-    wanted = given.only.split(",") if given.only else TARGETS
+    wanted = given.only.split(",") if given.only else CHOSEN_ON
     run_missing(RESULTS, wanted, lambda target: measure(target, given.sentences))
 
 
 def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
     """Every variant on a target."""
-    labels, gold = sampled(TARGETS[target], count, seed)
+    labels, gold = sampled(TARGETS[target].train, count, seed)
     asked = {"labels": {x.name: "" for x in labels}, "experts": {"names": taking_part()}}
     settings = load(preset="experts", overrides=asked)
     chosen = select_experts(settings, environment(), [unannotated(d) for d in gold])
@@ -107,8 +102,6 @@ def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
     return {
         "target": target,
         "command": f"python -m benchmarks.sam.ablation --only {target} --sentences {count}",
-        "commit": revision(),
-        "machine": machine(),
         "seed": seed,
         "variants": found,
     }

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pack.build import PLAN, parts
 
-from benchmarks.common import corpora, machine, revision, run_missing
+from benchmarks.common import corpora, run_missing
 from benchmarks.sam.run import scored
 from benchmarks.sam.unified import place
 from entsemble import _toml
@@ -57,8 +57,6 @@ def measure(domain: str, count: int) -> dict[str, object]:
     return {
         "domain": domain,
         "command": f"python -m benchmarks.sam.sanity --only {domain} --sentences {count}",
-        "commit": revision(),
-        "machine": machine(),
         "experts": found,
     }
 

@@ -31,7 +31,7 @@ def _section(name: str) -> Table | None:
     if name in {"sam:sanity", "sam:ablation"}:
         return sanity() if name == "sam:sanity" else ablation()
     tables = {"sam:systems": systems, "sam:unified": against_unified}
-    found = {t.name: _results(t.name) for t in TARGETS}
+    found = {target: _results(target) for target in TARGETS}
     needed = set(SYSTEMS) if name == "sam:unified" else set(SYSTEMS) - {"unified"}
     whole = {target: ran for target, ran in found.items() if ran.keys() >= needed}
     return tables[name](whole) if name in tables and whole else None

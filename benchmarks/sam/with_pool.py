@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.common import corpora, machine, revision, run_missing
+from benchmarks.common import corpora, run_missing
 from benchmarks.sam.run import TARGETS, sampled, scored
 from benchmarks.sam.unified import taking_part
 from entsemble.assemble import Assembly, adapt, unannotated
@@ -26,16 +26,6 @@ from entsemble.types import Document
 
 RESULTS = Path(__file__).parent / "results" / "with_pool"
 POOL = 50
-
-TRAIN = {
-    "crossner-literature": "crossner/literature/train.txt",
-    "crossner-music": "crossner/music/train.txt",
-    "crossner-politics": "crossner/politics/train.txt",
-    "crossner-science": "crossner/science/train.txt",
-    "crossner-ai": "crossner/ai/train.txt",
-    "mit-movie": "mit-movie/engtrain.bio",
-    "mit-restaurant": "mit-restaurant/restauranttrain.bio",
-}
 
 EL4NER = (MemberSettings(model="smollm2-135m"), MemberSettings(model="gemma-3-270m"))
 SAM = tuple(MemberSettings(name=view, model="smollm2-135m", experts=view) for view in ("domain", "sampled"))
@@ -48,17 +38,16 @@ def main() -> None:
     parser.add_argument("--only", help="targets, separated by commas")
     parser.add_argument("--sentences", type=int, default=50)
     given = parser.parse_args()
-    wanted = given.only.split(",") if given.only else TRAIN
+    wanted = given.only.split(",") if given.only else TARGETS
     run_missing(RESULTS, wanted, lambda target: measure(target, given.sentences))
 
 
 def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
     """Every system on the first of the sentences that `benchmarks.sam.run` scores."""
-    [file] = [t.gold for t in TARGETS if t.name == target]
-    labels, gold = sampled(file, count, seed)
+    labels, gold = sampled(TARGETS[target].gold, count, seed)
     names = {x.name for x in labels}
     taken = {d.text for d in gold}
-    every = [d for d in annotated(corpora() / TRAIN[target], "en", "it is the pool") if d.text.strip()]
+    every = [d for d in annotated(corpora() / TARGETS[target].train, "en", "it is the pool") if d.text.strip()]
     others = [d for d in every if d.text not in taken and {m.label for m in d.mentions} <= names]
     found = {}
     with TemporaryDirectory() as folder:
@@ -76,8 +65,6 @@ def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
     return {
         "target": target,
         "command": f"python -m benchmarks.sam.with_pool --only {target} --sentences {count}",
-        "commit": revision(),
-        "machine": machine(),
         "seed": seed,
         "pool": POOL,
         "systems": found,

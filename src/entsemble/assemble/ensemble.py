@@ -36,7 +36,7 @@ from entsemble.retrieval.index import PoolIndex, vectors_of
 from entsemble.retrieval.store import Store, StoredEncoder, stored_spans
 from entsemble.running.local import LocalMapper
 from entsemble.running.ray_data import RayCluster
-from entsemble.settings import Environment, MemberSettings, Settings, environment
+from entsemble.settings import Environment, MemberSettings, Settings, StackingSettings, environment
 from entsemble.types import Document, LabelSet
 
 ZERO_SHOT = "zero-shot-1"
@@ -147,10 +147,8 @@ class Assembly:
         settings = with_absolute_paths(self.settings).model_copy(update={"threads": threads})
         with Assembly(settings, self.environment, self.watch) as here:
             made = here.extractor()
-        stacking, once = made.pipeline.stacking, settings.stacking.model_copy(update={"sentences": 0})
-        build = partial(
-            _on_actor, settings.model_copy(update={"stacking": once}), stacking.weights if stacking else None
-        )
+        stacking, learnt_here = made.pipeline.stacking, settings.model_copy(update={"stacking": StackingSettings()})
+        build = partial(_on_actor, learnt_here, stacking.weights if stacking else None)
         cluster = RayCluster(asked.actors, asked.cpus, asked.gpus, asked.batch, asked.address)
         cluster.connected()  # before anybody else looks after signals
         return RayExtractor(build, cluster, made.configuration)

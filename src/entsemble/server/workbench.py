@@ -26,7 +26,6 @@ MakeSettings = Callable[[Mapping[str, Any]], Settings]
 """What a request and the pool say, as in TOML -> settings, over those that the server was started with."""
 
 _LOG = logging.getLogger("entsemble.server")
-_NOTHING = StackingSettings(sentences=0)
 _LOADED = 2
 """Sets of models that stay loaded: those of the pool, and those of the last choice of experts."""
 
@@ -165,7 +164,7 @@ class Workbench:
             with loaded.building:  # one loads, the others find it loaded
                 unlearnt = learn and loaded.made is not None and loaded.made[1].pipeline.stacking is None
                 if loaded.made is None or loaded.made[0] != key or unlearnt:
-                    asked = settings if learn else settings.model_copy(update={"stacking": _NOTHING})
+                    asked = settings if learn else settings.model_copy(update={"stacking": StackingSettings()})
                     known = settings.model_dump_json(include={"members", "nested"}) + str(
                         sorted(settings.labels.items())
                     )
