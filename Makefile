@@ -13,7 +13,7 @@ demo: $(STAMP)          ## the main job, on the embedded models and a text that 
 
 test: $(DEV)            ## the tests, the real embedded models included
 	$(BIN)/entsemble models pull smollm2-135m gemma-3-270m minilm-l6
-	$(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist loadgroup $(PYTEST)
 
 test-fast: $(DEV)       ## the tests that need no model
 	$(BIN)/python -m pytest -m "not models and not slow and not soak"

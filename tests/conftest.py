@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -34,6 +35,26 @@ from entsemble.types import LabelSet
 
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
+
+BEGAN = time.monotonic()
+SLOW = ("models", "slow", "soak")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--minutes", type=float, help="begin no test after so many minutes; the tests left out are told of as skipped"
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is quick and needs no model goes first: a fault is seen early, and no machine is too slow for it."""
+    items.sort(key=lambda item: any(item.get_closest_marker(mark) for mark in SLOW))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    minutes = item.config.getoption("--minutes")
+    if minutes is not None and time.monotonic() - BEGAN > minutes * 60:
+        pytest.skip(f"NOT RUN: the {minutes:g} minutes for tests are over (--minutes)")
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -128,10 +129,9 @@ def _check(path: Path, source: HubSource, done: Callable[[int], None]) -> None:
 
 def _import() -> ModuleType:
     try:
-        import huggingface_hub
+        return importlib.import_module("huggingface_hub")
     except ImportError as error:
         raise MissingExtraError("huggingface-hub", "hub", "downloading from the Hugging Face hub") from error
-    return huggingface_hub
 
 
 def _bar(hub: ModuleType, name: str, progress: OnProgress) -> type[Any]:
