@@ -2,7 +2,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -12,7 +12,8 @@ pytest.importorskip("huggingface_hub")
 
 from entsemble.backends.catalogue import HubSource, ModelCard
 from entsemble.backends.hub import Progress, download, parse_hub
-from entsemble.backends.pull import pull
+from entsemble.backends.hub import local_path as hub_copy
+from entsemble.backends.pull import local_path, pull
 from entsemble.errors import ModelUnavailableError
 
 CONTENT = bytes(range(256)) * 90_000  # 23 MB: the hub library reads 10 MB at a time
@@ -125,12 +126,17 @@ def test_download_with_progress_then_from_the_cache(hub: Hub, tmp_path: Path) ->
 
 def test_a_card_whose_source_is_a_hub_is_pulled_from_there(hub: Hub, tmp_path: Path) -> None:
     card = ModelCard("tiny", "llm", 1, len(CONTENT), "MIT", "https://example.org", SOURCE)
-    assert pull(card, tmp_path, endpoint=hub.url).read_bytes() == CONTENT
+    assert local_path(card, tmp_path) is None
+    path = pull(card, tmp_path, endpoint=hub.url)
+    assert path.read_bytes() == CONTENT
+    assert local_path(card, tmp_path) == path
+    assert local_path(replace(card, source=replace(SOURCE, revision="other")), tmp_path) is None
 
 
 def test_a_whole_model_is_what_runs_no_code(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = download(parse_hub("hf:owner/repo"), tmp_path, endpoint=hub.url)
     assert sorted(p.name for p in folder.iterdir()) == sorted(MODEL)
+    assert hub_copy(parse_hub("hf:owner/repo"), tmp_path) == folder
     assert all(p.read_bytes() == CONTENT for p in folder.iterdir())
     monkeypatch.setattr("time.sleep", lambda _: None)
     assert download(parse_hub("hf:owner/repo"), tmp_path, endpoint="http://127.0.0.1:9") == folder

@@ -131,6 +131,12 @@ class TestBadInput:
         ran = command("experts", "add", tmp_path / "out", "--name", "../x", "--replace")
         assert (ran.code, "no name for an expert" in ran.err) == (64, True)
 
+    @pytest.mark.parametrize("asked", [("--pool", "pool.jsonl"), ("--shots", "0"), ("--similarity", "random")])
+    def test_experts_by_themselves_are_shown_nothing(self, command: Command, asked: tuple[str, str]) -> None:
+        ran = command("experts", "evaluate", "gold.jsonl", *asked)
+        assert ran.code == 64
+        assert "leave out --pool" in ran.told
+
     def test_a_broken_expert_hides_no_other(self, command: Command, adapter_folder: Folder, place: Path) -> None:
         for i, name in enumerate(("one", "two")):
             command("experts", "add", adapter_folder(i), "--name", name, *TOLD)

@@ -159,7 +159,7 @@ class TestTheCommand:
         ran += ["x"] * 10
         again = command("extract", source, "-o", output, "--labels", "person,location")
         assert again.code == 0
-        assert "going on: 5 documents are done already" in again.err
+        assert "going on, done already: 5 documents" in again.err
         assert len(ran) == 10 + 2  # the two sentences of d3
         assert [json.loads(x)["id"] for x in output.read_text().splitlines()] == [f"d{i}" for i in range(6)]
         assert not list(tmp_path.glob(".out*"))
@@ -212,7 +212,7 @@ class TestTheCommand:
         assert [json.loads(x).get("meta") for x in output.read_text().splitlines()].count(None) == 3
         again = command("extract", source, "-o", output, "--labels", "person,location", "--config", config)
         assert again.code == 0
-        assert "going on: 3 documents are done already" in again.err
+        assert "going on, done already: 3 documents" in again.err
         assert "absent" not in output.read_text()
         assert not list(tmp_path.glob(".out*"))
 
@@ -232,7 +232,7 @@ class TestTheCommand:
             assert command("extract", source, "-o", output, *self.ASKED).code == 1
         ran = command("extract", source, "-o", output, "--labels", "person")
         assert ran.code == 0
-        assert "2 documents were done with another configuration (labels); all are done afresh" in ran.err
+        assert "done with another configuration (labels): 2 documents; all are done afresh" in ran.err
         assert '"location"' not in output.read_text()
 
     def test_stopping_finishes_what_is_in_flight_and_says_how_to_go_on(
@@ -259,5 +259,5 @@ class TestTheCommand:
         assert not output.exists()
         again = command("extract", source, "-o", output, "--labels", "person,location")
         assert again.code == 0
-        assert "documents are done already" in again.err
+        assert "done already" in again.err
         assert len(output.read_text().splitlines()) == 50

@@ -206,7 +206,7 @@ def test_streams_know_no_brat() -> None:
 def test_convert(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("X N O\nAda N B-PER\n")
     result = CliRunner().invoke(convert, [str(tmp_path / "a.txt"), str(tmp_path / "a.jsonl"), "--columns", "1:3"])
-    assert (result.exit_code, result.stderr) == (0, "1 documents, 1 mentions\n")
+    assert (result.exit_code, result.stderr) == (0, "1 document, 1 mention\n")
     result = CliRunner().invoke(convert, ["-", "-", "--from", "conll"], input="Hi\tO\nAda\tB-PER\n")
     assert '"text": "Hi Ada"' in result.stdout
     result = CliRunner().invoke(convert, [str(tmp_path / "none"), str(tmp_path / "b.jsonl")])

@@ -96,6 +96,17 @@ def download(
     return path
 
 
+def local_path(source: HubSource, cache: Path) -> Path | None:
+    """Where a file, or the folder of a whole model, lies if it was downloaded, else `None`."""
+    if not (cache / "hub").is_dir():
+        return None
+    file = source.file or "config.json"
+    known = _import().try_to_load_from_cache(source.repo, file, revision=source.revision, cache_dir=cache / "hub")
+    if not isinstance(known, str):
+        return None
+    return Path(known) if source.file else Path(known).parent
+
+
 def _folder(
     hub: ModuleType, source: HubSource, cache: Path, *, progress: OnProgress, endpoint: str | None, token: str | None
 ) -> Path:

@@ -78,10 +78,11 @@ def pull(
 
 
 def local_path(card: ModelCard, cache: Path) -> Path | None:
-    """Where the model lies if it has been pulled from wheels, else `None`."""
+    """Where the model lies if it has been pulled, else `None`."""
+    if not isinstance(card.source, PypiSource):
+        return hub.local_path(card.source, cache)
     folder = cache / "models" / card.name
-    whole = isinstance(card.source, PypiSource) and _is_whole(folder, card, None)
-    return folder / MODEL if whole else None
+    return folder / MODEL if _is_whole(folder, card, None) else None
 
 
 def _build(card: ModelCard, source: PypiSource, folder: Path, partial: Path, progress: OnProgress) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from entsemble.cli.wording import counted
 from entsemble.data import formats
 from entsemble.data.options import ConllFormat, Discontinuous, ReadOptions, Spacing
 from entsemble.types import Document
@@ -74,12 +75,12 @@ def convert(
         documents = formats.read_stream(sys.stdin, "stdin", source_format, options)
     else:
         documents = formats.read([Path(p) for p in inputs], source_format, options)
-    counted = _Counted(documents)
+    seen = _Counted(documents)
     if output == "-":
-        formats.write_stream(counted, sys.stdout, target_format or "jsonl")
+        formats.write_stream(seen, sys.stdout, target_format or "jsonl")
     else:
-        formats.write(counted, output, target_format)
-    click.echo(f"{counted.documents} documents, {counted.mentions} mentions", err=True)
+        formats.write(seen, output, target_format)
+    click.echo(f"{counted(seen.documents, 'document')}, {counted(seen.mentions, 'mention')}", err=True)
 
 
 class _Counted:

@@ -219,6 +219,11 @@ def evaluate_each(gold: Path, as_json: bool, **shared: Any) -> None:  # noqa: AN
     With --limit, the documents are drawn at random with --seed.
     """
     asked = Asked(**shared)
+    if asked.pool or asked.shots is not None or asked.similarity:
+        raise ConfigError(
+            "experts are asked without demonstrations here; leave out --pool, --shots and --similarity, or score them "
+            "as members with: entsemble evaluate"
+        )
     settings = asked.settings()
     documents = sample(list(read(gold, asked.input_format)), asked.limit, settings.seed)
     names = settings.labels or dict.fromkeys(sorted({m.label for d in documents for m in d.mentions}), "")

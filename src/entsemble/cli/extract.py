@@ -22,6 +22,7 @@ from entsemble.cli.options import Asked, shared_options
 from entsemble.cli.report_files import check_writable
 from entsemble.cli.selection import say_chosen
 from entsemble.cli.summary import Summary
+from entsemble.cli.wording import counted
 from entsemble.data.formats import WRITABLE, read, read_stream, write, write_stream
 from entsemble.ensemble.document import Extracted, Failed
 from entsemble.errors import DataError
@@ -124,10 +125,10 @@ def extract(
 def _say_what_is_done(held: int, changed: list[str], *, quiet: bool) -> None:
     """What the journal of an earlier run means for this one."""
     if held and changed:
-        told = f"{held} documents were done with another configuration ({', '.join(changed)})"
+        told = f"done with another configuration ({', '.join(changed)}): {counted(held, 'document')}"
         click.echo(f"{told}; all are done afresh", err=True)
     elif held and not quiet:
-        click.echo(f"going on: {held} documents are done already", err=True)
+        click.echo(f"going on, done already: {counted(held, 'document')}", err=True)
 
 
 def _documents(inputs: tuple[str, ...], format: str | None, summary: Summary) -> Iterator[Document]:

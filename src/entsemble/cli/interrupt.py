@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from entsemble.cli.wording import counted
 from entsemble.errors import EntsembleError
 
 
@@ -19,7 +20,7 @@ class StoppedError(EntsembleError):
 
     def __init__(self, documents: int, *, resumable: bool) -> None:
         again = "; run the same command again to go on from there" if resumable else ""
-        super().__init__(f"stopped after {documents} documents{again}")
+        super().__init__(f"stopped after {counted(documents, 'document')}{again}")
 
 
 @contextmanager

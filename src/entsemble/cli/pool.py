@@ -11,6 +11,7 @@ from rich.console import Console
 from entsemble.assemble import Assembly
 from entsemble.cli.display import display
 from entsemble.cli.options import Asked, shared_options
+from entsemble.cli.wording import counted
 from entsemble.ensemble.retrieve import retrieve
 from entsemble.settings import environment
 
@@ -41,7 +42,9 @@ def build(path: Path, **shared: Any) -> None:  # noqa: ANN401 - made into Asked 
             assembly.pool_index(documents, labels, [])
     mentions = sum(len(d.mentions) for d in documents)
     click.echo(
-        f"{len(documents)} sentences, {mentions} mentions, {len(labels)} labels: {', '.join(labels.names)}", err=True
+        f"{counted(len(documents), 'sentence')}, {counted(mentions, 'mention')}, {counted(len(labels), 'label')}: "
+        + ", ".join(labels.names),
+        err=True,
     )
 
 

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from entsemble.cli.wording import counted
 from entsemble.ensemble.document import Extracted, Failed
 from entsemble.types import Usage, total
 
@@ -76,11 +77,12 @@ class Summary:
         rate = self.seconds / self.sentences if self.sentences else 0.0
         earlier = f" ({self.earlier} by an earlier run)" if self.earlier else ""
         return (
-            f"{self.documents} documents{earlier}, {self.sentences} sentences, {self.mentions} mentions "
+            f"{counted(self.documents, 'document')}{earlier}, {counted(self.sentences, 'sentence')}, "
+            f"{counted(self.mentions, 'mention')} "
             f"in {self.seconds:.1f} s ({rate:.2f} s a sentence); "
             f"prompt tokens evaluated {self.usage.evaluated_tokens:,} of {self.usage.prompt_tokens:,} submitted, "
             f"generated {self.usage.generated_tokens:,}"
             + (f"; the reply cache answered {self.usage.known / self.usage.calls:.0%}" if self.usage.known else "")
             + (f"; {self.unsure} of the mentions scored less than --min-score" if self.unsure else "")
-            + "".join(f"; {name} was down for {n} documents" for name, n in self.absent.items())
+            + "".join(f"; {name} was down for {counted(n, 'document')}" for name, n in self.absent.items())
         )
