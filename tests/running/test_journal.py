@@ -137,7 +137,11 @@ def test_a_record_is_whole_or_absent(tmp_path: Path) -> None:
     assert all(output == f'{{"i": {i}}}' for i, (_, output) in enumerate(rows))
 
 
-def test_whoever_waited_for_a_run_that_ended_gets_a_journal_of_its_own(tmp_path: Path) -> None:
+def test_whoever_waited_for_a_run_that_ended_gets_a_journal_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entsemble.running.journal._PATIENCE", 600)  # it is not about who is refused
+
     def run(_: int) -> object:
         journal = Journal(tmp_path / "out.jsonl")
         held, _changed = journal.begin({})

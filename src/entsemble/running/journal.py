@@ -25,6 +25,8 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS run (part TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS done (input BLOB PRIMARY KEY, output BLOB) WITHOUT ROWID",
 )
+_PATIENCE = 1.0
+"""Seconds that a run waits for another one that writes the same output."""
 
 
 class Journal:
@@ -43,7 +45,7 @@ class Journal:
         self._removed = False
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=1)
+            self._lock.acquire(timeout=_PATIENCE)
             self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # no shared memory: for folders on a network
             self._connection.execute("PRAGMA journal_mode=WAL")
