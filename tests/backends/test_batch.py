@@ -76,7 +76,7 @@ def test_who_arrives_during_a_step_is_in_the_next() -> None:
 
     thread = threading.Thread(target=lambda: later.append(batch.answer([counted(3, 4)])))
     assert batch.answer([first()]) == ["done"]
-    thread.join(10)
+    thread.join(300)
     assert later == [[[3, 4, 5, 6]]]
     assert step.together == [1, 2, 1, 1, 1]
 

@@ -178,7 +178,7 @@ def test_two_processes_change_one_store(tmp_path: Path, adapter_folder: Folder, 
     for process in running:
         process.start()
     for process in running:
-        process.join(60)
+        process.join(600)
     store = ExpertStore(tmp_path / "experts")
     assert [p.exitcode for p in running] == [0, 0]
     assert store.names() == ("own-0", "own-1", "shared")

@@ -46,7 +46,7 @@ def _hold(output: Path, held: Event, done: Event) -> None:
     journal = Journal(output)
     journal.begin({})
     held.set()
-    done.wait(30)
+    done.wait(600)
     journal.close()
 
 
@@ -55,7 +55,7 @@ def test_two_runs_cannot_write_one_output(tmp_path: Path) -> None:
     held, done = context.Event(), context.Event()
     process = context.Process(target=_hold, args=(tmp_path / "out.jsonl", held, done))
     process.start()
-    assert held.wait(30)
+    assert held.wait(600)
     with pytest.raises(DataError, match=r"out\.jsonl: another run is writing this output"):
         Journal(tmp_path / "out.jsonl")
     Journal(tmp_path / "other.jsonl").close()

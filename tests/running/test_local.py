@@ -40,7 +40,7 @@ def test_inputs_are_not_taken_in_far_ahead(workers: int) -> None:
 
 
 def test_the_workers_work_side_by_side() -> None:
-    meeting = threading.Barrier(3, timeout=10)
+    meeting = threading.Barrier(3, timeout=300)
     assert sorted(LocalMapper(3).map(lambda i: (meeting.wait(), i)[1], range(6))) == list(range(6))
 
 

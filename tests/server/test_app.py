@@ -190,7 +190,7 @@ class TestPool:
 
 
 def _becomes_ready(client: TestClient) -> bool:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 300
     while client.get("/readyz").status_code != 200 and time.monotonic() < end:
         time.sleep(0.02)
     return bool(client.get("/readyz").status_code == 200)
