@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import sys
 import time
@@ -36,25 +37,28 @@ from entsemble.types import LabelSet
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
-BEGAN = time.monotonic()
 SLOW = ("models", "slow", "soak")
+END = pytest.StashKey[float]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--minutes", type=float, help="begin no test after so many minutes; the tests left out are told of as skipped"
+        "--minutes",
+        type=float,
+        default=math.inf,
+        help="begin no test so many minutes after the first; those left out are told of as skipped",
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What is quick and needs no model goes first: a fault is seen early, and no machine is too slow for it."""
     items.sort(key=lambda item: any(item.get_closest_marker(mark) for mark in SLOW))
+    config.stash[END] = time.monotonic() + 60 * config.getoption("--minutes")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    minutes = item.config.getoption("--minutes")
-    if minutes is not None and time.monotonic() - BEGAN > minutes * 60:
-        pytest.skip(f"NOT RUN: the {minutes:g} minutes for tests are over (--minutes)")
+    if time.monotonic() > item.config.stash[END]:
+        pytest.skip("NOT RUN: the time for tests is over (--minutes)")
 
 
 @dataclass
