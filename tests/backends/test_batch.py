@@ -99,6 +99,21 @@ def test_an_error_in_a_step_reaches_all_and_ends_nothing_for_good() -> None:
     assert batch.answer([counted(1, 1)]) == [[1]]
 
 
+def test_who_is_interrupted_while_waiting_leaves_no_work_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Counting()
+    batch = Batch(step)
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batch._changed, "wait_for", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            batch.answer([counted(1, 5)])
+    assert batch.answer([counted(3, 2)]) == [[3, 4]]
+    assert step.together == [1, 1]
+
+
 def test_an_interrupt_leaves_nobody_waiting() -> None:
     def interrupted(wanted: Sequence[Wanted]) -> list[tuple[int, Told]]:
         raise KeyboardInterrupt

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from entsemble.assemble.models import Models, Watch, base_checksum
+from entsemble.backends.transformers_base import Tokenizer
 from entsemble.backends.transformers_peft import TransformersModel
 from entsemble.errors import BadReplyError, ConfigError, DataError, ModelUnavailableError, PromptTooLongError
 from entsemble.experts import adapter
@@ -203,6 +204,22 @@ def test_no_grammar(model: TransformersModel) -> None:
 def test_too_long(model: TransformersModel) -> None:
     with pytest.raises(PromptTooLongError, match=r"tiny.*256"):
         model.generate(["x" * 250], max_tokens=20)
+    assert sum(map(math.exp, model.choose(["x" * 254], [" ab", " ac"])[0].log_probabilities)) == pytest.approx(1)
+    with pytest.raises(PromptTooLongError, match=r"tiny.*256"):
+        model.choose(["x" * 255], [" ab", " ac"])
+
+
+def test_a_beginning_is_put_before_a_prompt_and_before_no_option() -> None:
+    class Beginning:
+        bos_token_id = 1
+
+        def __call__(self, text: str, *, add_special_tokens: bool = True, **_: Any) -> dict[str, Any]:
+            ids = [*([1] if add_special_tokens else []), *map(ord, text)]
+            return {"input_ids": ids, "offset_mapping": [(i, i + 1) for i in range(len(ids))]}
+
+    tokenizer = Tokenizer(Beginning(), [])
+    assert tokenizer("=a") == ([1, ord("="), ord("a")], [0, 0, 1])
+    assert tokenizer.bare("=a") == [ord("="), ord("a")]
 
 
 def test_a_folder_is_a_member_and_takes_its_experts(

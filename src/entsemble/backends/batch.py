@@ -94,23 +94,31 @@ class Batch:
         jobs = [_Job(request) for request in requests]
         with self._changed:
             self._jobs += [job for job in jobs if not job.done]
-        while not all(job.done for job in jobs):
-            with self._changed:
-                self._changed.wait_for(lambda: not self._working or all(job.done for job in jobs))
-                if all(job.done for job in jobs):
-                    break
-                self._working = True
-            try:
-                while not all(job.done for job in jobs):
-                    self._work()
-            finally:
-                with self._changed:
-                    self._working = False
-                    self._changed.notify_all()
+        try:
+            while not all(job.done for job in jobs):
+                self._wait_or_work(jobs)
+        finally:
+            with self._changed:  # who is interrupted while waiting leaves no work behind
+                self._jobs = [job for job in self._jobs if job not in jobs]
         for job in jobs:
             if job.error is not None:
                 raise job.error
         return [job.answer for job in jobs]
+
+    def _wait_or_work(self, jobs: Sequence[_Job[Answer]]) -> None:
+        """Wait until these are done or nobody works; then work until they are done."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._working or all(job.done for job in jobs))
+            if all(job.done for job in jobs):
+                return
+            self._working = True
+        try:
+            while not all(job.done for job in jobs):
+                self._work()
+        finally:
+            with self._changed:
+                self._working = False
+                self._changed.notify_all()
 
     def _work(self) -> None:
         """One step for those that wait now."""

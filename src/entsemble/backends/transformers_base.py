@@ -32,11 +32,18 @@ class Tokenizer:
         self.ends = frozenset(ends)
         self._vocabulary: Vocabulary | Literal["untried"] | None = "untried"
 
-    def __call__(self, text: str) -> Tokens:
-        """Token ids, a first one for the beginning where the model wants it, and where each begins."""
+    def bare(self, text: str) -> list[int]:
+        """Token ids, nothing added in front."""
+        return self._tokens(text)[0]
+
+    def _tokens(self, text: str) -> Tokens:
         with self._turn:
             found = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        ids, starts = list(found["input_ids"]), [start for start, _ in found["offset_mapping"]]
+        return list(found["input_ids"]), [start for start, _ in found["offset_mapping"]]
+
+    def __call__(self, text: str) -> Tokens:
+        """Token ids, a first one for the beginning where the model wants it, and where each begins."""
+        ids, starts = self._tokens(text)
         return (ids, starts) if self._begin is None else ([self._begin, *ids], [0, *starts])
 
     def constraint(self, grammar: str) -> Constraint | None:

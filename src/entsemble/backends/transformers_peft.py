@@ -65,7 +65,7 @@ class TransformersModel:
         self._turn = turn = threading.Lock()
         self._batch = Batch(lambda wanted: _step(reader, turn, name, wanted))  # outlives this view
         self._adapter = ""
-        self._tries = Tries(lambda text: self._tokenize(text)[0])
+        self._tries = Tries(self._tokenize.bare)
 
     def adapted(self, name: str, fingerprint: str, weights: Mapping[str, float]) -> TransformersModel:
         """The same model with a weighted sum of its adapters applied; the weights are loaded once.
@@ -145,7 +145,7 @@ class TransformersModel:
         return (looped, True) if looped is not None else (text, ends)
 
     def _choice(self, prompt: str, trie: TokenTrie) -> Request[Choice]:
-        ids = self._ids(prompt, 0)
+        ids = self._ids(prompt, trie.depth)
         usage = Usage()
         branchings = trie.branchings(floor=_FLOOR)
         told: dict[int, float] | None = None

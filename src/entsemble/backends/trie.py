@@ -25,6 +25,9 @@ class TokenTrie:
 
     Args:
         options: token ids of each option; at least one, none the beginning of another.
+
+    Attributes:
+        depth: tokens that may have to be read behind the prompt.
     """
 
     def __init__(self, options: Sequence[tuple[int, ...]]) -> None:
@@ -34,6 +37,7 @@ class TokenTrie:
             if any(other[: len(option)] == option for j, other in enumerate(options) if j != i):
                 raise ValueError("no option may be the beginning of another: end each with the same mark")
         self._options = tuple(options)
+        self.depth = max(map(len, options)) - 1
 
     def log_probabilities(self, siblings: Siblings, *, floor: float) -> tuple[float, ...]:
         """Log-probability of each option, in order; they sum to 1 as probabilities.
