@@ -124,13 +124,17 @@ def test_download_with_progress_then_from_the_cache(hub: Hub, tmp_path: Path) ->
     assert len(hub.gets) == 1
 
 
-def test_a_card_whose_source_is_a_hub_is_pulled_from_there(hub: Hub, tmp_path: Path) -> None:
+def test_a_card_whose_source_is_a_hub_is_pulled_from_there(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     card = ModelCard("tiny", "llm", 1, len(CONTENT), "MIT", "https://example.org", SOURCE)
     assert local_path(card, tmp_path) is None
     path = pull(card, tmp_path, endpoint=hub.url)
     assert path.read_bytes() == CONTENT
     assert local_path(card, tmp_path) == path
     assert local_path(replace(card, source=replace(SOURCE, revision="other")), tmp_path) is None
+    monkeypatch.setattr("entsemble.backends.hub.find_spec", lambda _: None)
+    assert local_path(card, tmp_path) is None, "no error in an installation without the extra"
 
 
 def test_a_whole_model_is_what_runs_no_code(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -97,8 +97,8 @@ def download(
 
 
 def local_path(source: HubSource, cache: Path) -> Path | None:
-    """Where a file, or the folder of a whole model, lies if it was downloaded, else `None`."""
-    if not (cache / "hub").is_dir():
+    """Where a file, or the folder of a whole model, lies if it was downloaded and can be loaded here, else `None`."""
+    if not (cache / "hub").is_dir() or find_spec("huggingface_hub") is None:
         return None
     file = source.file or "config.json"
     known = _import().try_to_load_from_cache(source.repo, file, revision=source.revision, cache_dir=cache / "hub")
@@ -140,9 +140,11 @@ def _check(path: Path, source: HubSource, done: Callable[[int], None]) -> None:
 
 def _import() -> ModuleType:
     try:
-        return importlib.import_module("huggingface_hub")
+        import huggingface_hub
     except ImportError as error:
         raise MissingExtraError("huggingface-hub", "hub", "downloading from the Hugging Face hub") from error
+    module: ModuleType = huggingface_hub
+    return module
 
 
 def _bar(hub: ModuleType, name: str, progress: OnProgress) -> type[Any]:
