@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.common import corpora, run_missing
-from benchmarks.quality.compare import RESULTS, SEED, TRAIN, draw
+from benchmarks.quality.compare import RESULTS, SEED, TRAIN, counted, draw
 from entsemble.assemble import Assembly
 from entsemble.data.formats import read, write
 from entsemble.ensemble.overlap import resolve
@@ -26,7 +26,6 @@ from entsemble.ensemble.pipeline import THRESHOLD, Result
 from entsemble.ensemble.voting import VOTES, Ballot, Vote
 from entsemble.errors import PromptTooLongError
 from entsemble.evaluation.counts import Counts
-from entsemble.evaluation.matching import exact
 from entsemble.running.local import LocalMapper
 from entsemble.settings import environment, load
 from entsemble.types import NONE_LABEL, Document, Mention
@@ -67,17 +66,17 @@ def measure(corpus: str) -> dict[str, object]:
     if None in results:
         sys.exit(f"{results.count(None)} sentences do not fit a member's context")
     nested = pipeline.labels.nested
-    told: dict[str, list[Counts]] = {}
+    told: dict[str, list[list[int]]] = {}
     for name, rule in rules(names):
         found = [said(d, r, rule, nested=nested) for d, r in zip(scored, results, strict=True) if r]
-        told[name] = [exact(d.mentions, own).micro for d, own in zip(scored, found, strict=True)]
-        print(corpus, name, f"{sum(told[name], Counts()).f1:.3f}", flush=True)
+        told[name] = counted(scored, found)
+        print(corpus, name, f"{sum((Counts(*one) for one in told[name]), Counts()).f1:.3f}", flush=True)
     return {
         "corpus": corpus,
         "command": f"python -m benchmarks.quality.claims --only {corpus}",
         "seed": SEED,
         "pool": len(pool),
-        "rules": {name: [[c.tp, c.fp, c.fn] for c in counts] for name, counts in told.items()},
+        "rules": told,
     }
 
 

@@ -17,7 +17,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from entsemble.data.formats import read, write
 from entsemble.ensemble.document import Extracted
 from entsemble.evaluation.matching import exact
 from entsemble.settings import environment, load
-from entsemble.types import Document, total
+from entsemble.types import Document, Mention, total
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 1
@@ -35,8 +35,13 @@ SEED = 1
 TRAIN = {
     "conll2003": "conll2003-4col/train.txt",
     "wnut17": "wnut17/wnut17train.conll",
-    "crossner-ai": "crossner/ai/train.txt",
+    **{f"crossner-{x}": f"crossner/{x}/train.txt" for x in ("ai", "literature", "music", "politics", "science")},
+    "genia": "genia/genia.train.reconstructed.iob2",
+    "bc5cdr": "bc5cdr/train.tsv",
 }
+
+CURVE = (100, 50, 25, 10)
+"""Sizes of a pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class Experiment:
         corpora: by name.
         variants: name -> settings.
         cost: whether what they cost is compared too; else replies that are known are not asked for again.
+        pools: name of a variant -> how many of the pool's sentences it has, where not all.
     """
 
     pool: int
@@ -57,6 +63,7 @@ class Experiment:
     corpora: tuple[str, ...]
     variants: Mapping[str, Mapping[str, Any]]
     cost: bool = True
+    pools: Mapping[str, int] = field(default_factory=dict)
 
 
 EXPERIMENTS = {
@@ -127,6 +134,41 @@ EXPERIMENTS = {
             "random": {"pool": {"similarity": "random"}},
         },
     ),
+    "threshold": Experiment(
+        pool=70,
+        sentences=30,
+        corpora=(
+            *("crossner-ai", "crossner-music", "wnut17", "genia", "crossner-politics", "bc5cdr"),
+            *("crossner-science", "crossner-literature", "conll2003"),
+        ),
+        variants={
+            str(t): {"pool": {"gazetteer": 2}, "classification": {"threshold": t}}
+            for t in (0.4, 0.5, 0.3, 0.25, 0.2, 0.15, 0.1)
+        },
+        cost=False,
+    ),
+    "curve": Experiment(
+        pool=100,
+        sentences=60,
+        corpora=("conll2003", "wnut17", "crossner-politics"),
+        variants={f"{n} sentences": {"pool": {"gazetteer": 2}} for n in CURVE},
+        cost=False,
+        pools={f"{n} sentences": n for n in CURVE},
+    ),
+    "likeness": Experiment(
+        pool=70,
+        sentences=30,
+        corpora=("crossner-ai", "conll2003"),
+        variants={
+            f"{x}, threshold {t}": {
+                "pool": {"gazetteer": 2, "likeness": x},
+                "classification": {"threshold": t},
+            }
+            for t in (0.4, 0.25)
+            for x in (0, 0.5, 1, 2)
+        },
+        cost=False,
+    ),
     "length": Experiment(
         pool=70,
         sentences=30,
@@ -154,11 +196,12 @@ def main() -> None:
             if not target.exists():
                 print(corpus, name, flush=True)
                 target.parent.mkdir(parents=True, exist_ok=True)
+                shown = pool[: experiment.pools.get(name)]
                 found = {
                     "corpus": corpus,
                     "variant": name,
-                    "pool": len(pool),
-                    **measure(pool, scored, settings, experiment.cost),
+                    "pool": len(shown),
+                    **measure(shown, scored, settings, experiment.cost),
                 }
                 target.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
 
@@ -172,7 +215,7 @@ def draw(documents: Sequence[Document], pool: int, scored: int) -> tuple[list[Do
 def measure(
     pool: Sequence[Document], scored: Sequence[Document], overrides: Mapping[str, Any], cost: bool
 ) -> dict[str, Any]:
-    """Exact counts of every sentence, and, if asked, what it cost."""
+    """Exact counts of every sentence, of the ensemble and of each member alone, and, if asked, what it cost."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
@@ -184,7 +227,7 @@ def measure(
     if len(done) < len(scored):
         sys.exit(f"{len(scored) - len(done)} sentences failed")
     usage = total(usage for r in done for _, _, usage in r.costs)
-    counts = [exact(d.mentions, r.document.mentions).micro for d, r in zip(scored, done, strict=True)]
+    members = dict.fromkeys(name for r in done for name in r.alone)
     return {
         "settings": overrides,
         "seed": SEED,
@@ -193,8 +236,15 @@ def measure(
         "prompt_tokens_submitted": usage.prompt_tokens,
         "prompt_tokens_evaluated": usage.evaluated_tokens if cost else None,
         "model_calls": usage.calls,
-        "counts": [[c.tp, c.fp, c.fn] for c in counts],
+        "counts": counted(scored, [r.document.mentions for r in done]),
+        "members": {name: counted(scored, [r.alone.get(name, ()) for r in done]) for name in members},
     }
+
+
+def counted(scored: Sequence[Document], found: Sequence[Sequence[Mention]]) -> list[list[int]]:
+    """Right, wrong and missed mentions of each sentence, exact."""
+    counts = [exact(document.mentions, mentions).micro for document, mentions in zip(scored, found, strict=True)]
+    return [[c.tp, c.fp, c.fn] for c in counts]
 
 
 if __name__ == "__main__":

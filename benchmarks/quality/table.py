@@ -3,7 +3,8 @@
     python -m benchmarks.quality.table [--check]
 
 A table stands between `<!-- quality:begin -->` and `<!-- quality:end -->`, one of `compare.py`'s between
-`<!-- compare:retrieval:begin -->` and its end, those of `claims.py` between `<!-- claims:claims:begin -->` and its end.
+`<!-- compare:retrieval:begin -->` and its end, those of `claims.py` between `<!-- claims:claims:begin -->` and its end,
+and how an experiment's variants do beside the best of their members between `<!-- members:curve:begin -->` and its end.
 `--check` changes nothing and fails where a page does not say what the results say; the tests run it.
 """
 
@@ -29,14 +30,22 @@ def main() -> None:
 def _section(name: str) -> Table | None:
     kind, _, experiment = name.partition(":")
     folder = HERE / "results" / experiment
-    files = sorted(folder.glob("*/*.json" if kind == "compare" else "*.json"))
+    files = sorted(folder.glob("*/*.json" if kind in {"compare", "members"} else "*.json"))
     found = [json.loads(path.read_text()) for path in files]
     if not found:
         return None
-    if kind == "compare":
-        return comparison(found, experiment)
+    if kind in {"compare", "members"}:
+        ordered = [
+            [r for r in _in_order(found, experiment) if r["corpus"] == c] for c in EXPERIMENTS[experiment].corpora
+        ]
+        return comparison(ordered) if kind == "compare" else beside_members(ordered)
     kinds = {"quality": quality, "claims": claims}
     return kinds[kind](found) if kind in kinds else None
+
+
+def _in_order(results: list[dict[str, Any]], experiment: str) -> list[dict[str, Any]]:
+    order = list(EXPERIMENTS[experiment].variants)
+    return sorted(results, key=lambda r: order.index(r["variant"]))
 
 
 def claims(results: list[dict[str, Any]]) -> Table:
@@ -65,20 +74,35 @@ def _against(counts: list[Counts], first: list[Counts]) -> list[str]:
     ]
 
 
-def comparison(results: list[dict[str, Any]], experiment: str) -> Table:
-    """A row a corpus and variant: F1, and the difference to the first variant, paired."""
+def comparison(corpora: list[list[dict[str, Any]]]) -> Table:
+    """A row a corpus and variant: F1, and the difference to the first variant, paired.
+
+    Args:
+        corpora: the variants of each corpus, in order.
+    """
     head = ["corpus", "variant", "F1", "95 % interval", "difference to the first", "95 % interval", "p"]
     head += ["tokens evaluated a sentence"]
     rows = [head, ["---"] * len(head)]
-    order = list(EXPERIMENTS[experiment].variants)
-    for corpus in EXPERIMENTS[experiment].corpora:
-        ran = sorted((r for r in results if r["corpus"] == corpus), key=lambda r: order.index(r["variant"]))
+    for ran in corpora:
         first = _counts(ran[0]) if ran else []
         for result in ran:
             counts = first if result is ran[0] else _counts(result)
             evaluated = result["prompt_tokens_evaluated"]
             tokens = "" if evaluated is None else f"{evaluated / len(counts):.0f}"
-            rows.append([corpus, result["variant"], *_against(counts, first), tokens])
+            rows.append([result["corpus"], result["variant"], *_against(counts, first), tokens])
+    return rows
+
+
+def beside_members(corpora: list[list[dict[str, Any]]]) -> Table:
+    """A row a corpus and variant: F1 of the ensemble, and the difference to the best of its members, paired."""
+    head = ["corpus", "pool", "F1", "95 % interval", "best member", "its F1", "difference to it", "95 % interval", "p"]
+    rows = [head, ["---"] * len(head)]
+    for result in (r for ran in corpora for r in ran):
+        members = {name: [Counts(*one) for one in counts] for name, counts in result["members"].items()}
+        best = max(members, key=lambda name: sum(members[name], Counts()).f1)
+        f1, ci95, *against = _against(_counts(result), members[best])
+        own = [best, f"{sum(members[best], Counts()).f1:.3f}"]
+        rows.append([result["corpus"], result["variant"], f1, ci95, *own, *against])
     return rows
 
 
