@@ -155,20 +155,6 @@ EXPERIMENTS = {
         cost=False,
         pools={f"{n} sentences": n for n in CURVE},
     ),
-    "likeness": Experiment(
-        pool=70,
-        sentences=30,
-        corpora=("crossner-ai", "conll2003"),
-        variants={
-            f"{x}, threshold {t}": {
-                "pool": {"gazetteer": 2, "likeness": x},
-                "classification": {"threshold": t},
-            }
-            for t in (0.4, 0.25)
-            for x in (0, 0.5, 1, 2)
-        },
-        cost=False,
-    ),
     "length": Experiment(
         pool=70,
         sentences=30,

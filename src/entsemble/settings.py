@@ -58,7 +58,6 @@ class PoolSettings(_Frozen):
     similarity: Literal["span", "sentence", "random"] = "sentence"
     spans: Literal["gold", "members"] = "gold"
     gazetteer: float = Field(default=2, ge=0)
-    likeness: float = Field(default=0, ge=0)
 
 
 class ClassificationSettings(_Frozen):

@@ -2,18 +2,15 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from entsemble.ensemble.gazetteer import Gazetteer
-from entsemble.ensemble.likeness import Alike, Likeness
-from entsemble.ensemble.pipeline import Pipeline, Rules
-from entsemble.ensemble.retrieve import Shown
+from entsemble.ensemble.likeness import Likeness
 from entsemble.ensemble.stacking import Answered, Evidence, Stacking, Weights, _best_f1, _fitted, learn
-from entsemble.ensemble.voting import VOTES, Ballot, soft
+from entsemble.ensemble.voting import Ballot, soft
 from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 
 TOWNS = ("Oslo", "Rome", "Bern", "Riga", "Lima", "Cairo", "Turin", "Delhi", "Quito", "Accra")
@@ -108,26 +105,6 @@ def test_neighbours_speak_for_a_name_that_was_never_seen(places: LabelSet, trigr
     assert alike.shares["LOC"] > 0.9
     assert sum(alike.shares.values()) == pytest.approx(1)
     assert 0 < alike.cosine < 1
-
-
-def test_a_vote_leans_towards_the_neighbours_by_how_near_they_are() -> None:
-    leaning = Alike({"PER": 0.25, "LOC": 0.75}, 0.8).leaning(0.5)
-    assert leaning == pytest.approx({"PER": 0.1, "LOC": 0.3})
-    assert set(Alike({"PER": 1.0}, -0.2).leaning(0.5).values()) == {0.0}
-
-
-def test_the_pipeline_asks_the_neighbours(member: Callable[..., Any], places: LabelSet, trigrams: Any) -> None:
-    pool = [sentence("New Oslo fell", ("New Oslo", "LOC")), sentence("Ann Berg won", ("Ann Berg", "PER"))]
-    wrong = member("a", {"Old Oslo": next(x.readable for x in places if x.name == "PER")})
-
-    def label(likeness: Likeness | None) -> list[str]:
-        rules = Rules(VOTES["soft"], 0.1, None, 0.5, Shown(0), likeness=50.0)
-        found = Pipeline([wrong], places, None, rules, likeness=likeness).run("Old Oslo rose")
-        assert [m.label for m in found.alone["a"]] == ["PER"], "alone, a member has no neighbours"
-        return [m.label for m in found.mentions]
-
-    assert label(None) == ["PER"]
-    assert label(Likeness(pool, places, trigrams, trigrams)) == ["LOC"]
 
 
 def test_what_a_text_itself_tells_is_not_among_its_neighbours(places: LabelSet, trigrams: Any) -> None:

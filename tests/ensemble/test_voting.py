@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.ensemble.voting import VOTES, Ballot, Vote, corrected, habit, majority, soft, union, vote_named, weighted
+from entsemble.ensemble.voting import VOTES, Ballot, corrected, habit, majority, soft, union, vote_named, weighted
 from entsemble.errors import UnknownNameError
 
 LABELS = ("PER", "LOC", "none")
@@ -53,23 +53,6 @@ def test_a_soft_vote_by_hand() -> None:
     assert told.score == pytest.approx(0.5 * 0.75)
     both = soft([ballot("a", 0.6, 0.3, 0.1), ballot("b", 0.2, 0.7, 0.1)])
     assert both.score == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize("vote", [soft, weighted])
-def test_a_vote_leans_towards_what_is_alike(vote: Vote) -> None:
-    ballots = [ballot("a", 0.4, 0.5, 0.1), ballot("b", 0.4, 0.3, 0.3)]
-    told = vote(ballots, {"PER": 0.1, "LOC": 0.4})
-    assert told.label == "LOC"
-    assert told.score == pytest.approx((0.4 + 0.8 * 0.4) / 1.5), "which is the same entity as before, 0.8 in all"
-    assert told.score + (0.4 + 0.8 * 0.1) / 1.5 == pytest.approx(0.8)
-    assert vote(ballots, {}) == vote(ballots)
-
-
-def test_what_is_alike_makes_no_entity() -> None:
-    assert soft([ballot("a", 0, 0, 1)], {"LOC": 5.0}).score == 0
-    members = [ballot("a", 0.1, 0.2, 0.7)]
-    assert majority(members, {"PER": 9.0}) == majority(members), "the paper counts votes alone"
-    assert union(members, {"PER": 9.0}) == union(members), "each answers for what it found itself"
 
 
 def test_a_union_believes_the_surest_of_those_that_proposed() -> None:

@@ -100,11 +100,10 @@ class Assembly:
         gazetteer = Gazetteer(documents, labels, half, self.settings.language) if documents and half else None
         if gazetteer and any(m.name == NAME for m in members):
             raise ConfigError(f"no member can be called {NAME!r}, as the pool's own voice is; give it another `name`")
-        likeness = self._likeness(documents, labels) if documents and rules.likeness else None
-        pipeline = Pipeline(members, labels, index, rules, gazetteer, likeness=likeness)
+        pipeline = Pipeline(members, labels, index, rules, gazetteer)
         configuration = self._configuration(pipeline)
         if stacking := self._stacking(pipeline, documents, configuration):
-            pipeline = Pipeline(members, labels, index, rules, gazetteer, stacking, likeness)
+            pipeline = Pipeline(members, labels, index, rules, gazetteer, stacking)
             configuration["what was learnt"] = hashlib.sha256(stacking.weights.to_json().encode()).hexdigest()
         mapper = LocalMapper(self.models.workers())
         return LocalExtractor(pipeline, mapper, self.settings.language, configuration)
@@ -124,7 +123,8 @@ class Assembly:
         if not (self._weights or self.learns_from(others)):
             return None
         store = self._store()
-        likeness = pipeline.likeness or self._likeness(documents, pipeline.labels)
+        names = StoredEncoder(self.encoder(), store)
+        likeness = Likeness(documents, pipeline.labels, names, self.encoder(), self.settings.language)
         evidence = Evidence([m.name for m in pipeline.members], pipeline.labels, pipeline.gazetteer, likeness)
         weights = self._weights
         if weights is None:
@@ -139,10 +139,6 @@ class Assembly:
                 on_step=lambda done, total: self.watch.step("answering the pool to learn from it", done, total),
             )
         return Stacking(evidence, weights) if weights else None
-
-    def _likeness(self, documents: Sequence[Document], labels: LabelSet) -> Likeness:
-        names = StoredEncoder(self.encoder(), self._store())
-        return Likeness(documents, labels, names, self.encoder(), self.settings.language)
 
     def ray_extractor(self) -> RayExtractor:
         """The same ensemble on a Ray cluster; see `extractor`. What pool and models need is prepared here first."""
@@ -292,7 +288,6 @@ class Assembly:
             sure=self.settings.classification.sure,
             verifier_sure=verification.sure,
             quorum=self.settings.quorum,
-            likeness=self.settings.pool.likeness,
         )
 
     def _member(self, member: MemberSettings) -> Member:

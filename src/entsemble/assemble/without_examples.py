@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from entsemble.assemble.ensemble import ZERO_SHOT, unannotated
 from entsemble.assemble.models import Models
@@ -11,7 +10,7 @@ from entsemble.ensemble.document import Extracted, Failed
 from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
 from entsemble.ensemble.retrieve import Shown
-from entsemble.ensemble.voting import NOTHING_ALIKE, VOTES, Ballot, Verdict, Vote, habit
+from entsemble.ensemble.voting import VOTES, Ballot, Verdict, Vote, habit
 from entsemble.errors import PromptTooLongError
 from entsemble.evaluation.bootstrap import interval
 from entsemble.evaluation.counts import Counts
@@ -119,17 +118,13 @@ def habits(
     found = {}
     for view, model in models.sums(member, experts, sums).items():
         beliefs: list[Mapping[str, float]] = []
-        watched = partial(_watched, beliefs)
+
+        def watched(ballots: Sequence[Ballot], beliefs: list[Mapping[str, float]] = beliefs) -> Verdict:
+            beliefs.extend(b.log_probabilities for b in ballots if b.exact)
+            return VOTES["union"](ballots)
+
         language, at_once = models.settings.language, models.at_once(member)
         extractor = expert_alone(model, labels, member.template, language, vote=watched, workers=at_once)
         list(extractor.extract(map(unannotated, sample)))
         found[view] = habit(beliefs)
     return found
-
-
-def _watched(
-    beliefs: list[Mapping[str, float]], ballots: Sequence[Ballot], leaning: Mapping[str, float] = NOTHING_ALIKE
-) -> Verdict:
-    """A union that writes down what it is told."""
-    beliefs.extend(b.log_probabilities for b in ballots if b.exact)
-    return VOTES["union"](ballots, leaning)

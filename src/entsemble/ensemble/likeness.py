@@ -35,10 +35,6 @@ class Alike:
     shares: dict[str, float]
     cosine: float
 
-    def leaning(self, weight: float) -> dict[str, float]:
-        """What a vote is to lean towards: label -> weight, all together `weight` times the likeness of the nearest."""
-        return {label: weight * max(0.0, self.cosine) * share for label, share in self.shares.items()}
-
 
 class Likeness:
     """The names of a pool by likeness.

@@ -17,7 +17,6 @@ from entsemble.ensemble.classify import classify
 from entsemble.ensemble.extract import extract
 from entsemble.ensemble.gazetteer import Gazetteer
 from entsemble.ensemble.ledger import Entry, Fate
-from entsemble.ensemble.likeness import Likeness
 from entsemble.ensemble.member import Candidate, Member
 from entsemble.ensemble.overlap import resolve
 from entsemble.ensemble.retrieve import Retrieval, Shown, retrieve
@@ -56,7 +55,6 @@ class Rules:
         sure: a span that the smaller members type alike, each at least this probable, is not put to the larger ones.
         verifier_sure: a span that all who were asked type alike, scored at least this, is not verified.
         quorum: members that must answer a sentence; `None` needs all.
-        likeness: what the pool's names that are most alike count in the vote, all members together being 1.
     """
 
     vote: Vote
@@ -67,7 +65,6 @@ class Rules:
     sure: float | None = None
     verifier_sure: float | None = None
     quorum: int | None = None
-    likeness: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +115,6 @@ class Pipeline:
         pool: where demonstrations come from; `None` asks without any.
         rules: how answers are put together.
         gazetteer: the pool's names, which propose and vote too.
-        likeness: the pool's names by likeness, towards which the vote leans.
         stacking: judges in the place of the vote.
     """
 
@@ -130,10 +126,9 @@ class Pipeline:
         rules: Rules,
         gazetteer: Gazetteer | None = None,
         stacking: Stacking | None = None,
-        likeness: Likeness | None = None,
     ) -> None:
         self.members, self.labels, self.pool, self.rules = tuple(members), labels, pool, rules
-        self.gazetteer, self.stacking, self.likeness = gazetteer, stacking, likeness
+        self.gazetteer, self.stacking = gazetteer, stacking
         asked = rules.threshold
         self._vote_threshold = THRESHOLD if asked is None else asked
         self._threshold = stacking.weights.threshold if stacking and asked is None else self._vote_threshold
@@ -222,8 +217,8 @@ class Pipeline:
         costs += [("classification", *cost) for cost in typed.usage]
         told = [self.gazetteer.ballot(c, known) if self.gazetteer else None for c in candidates]
         votes = [
-            self.rules.vote(ballots if own is None else (*ballots, own), leaning)
-            for ballots, own, leaning in zip(typed.ballots, told, self._leanings(text, candidates), strict=True)
+            self.rules.vote(ballots if own is None else (*ballots, own))
+            for ballots, own in zip(typed.ballots, told, strict=True)
         ]
         verdicts: Sequence[Verdict] = votes
         if self.stacking:
@@ -242,13 +237,6 @@ class Pipeline:
             costs.append(("verification", verifier.name, verified.usage))
             yes = verified.yes
         return [_Judged(*parts) for parts in zip(candidates, votes, verdicts, yes, strict=True)]
-
-    def _leanings(self, text: str, candidates: Sequence[Candidate]) -> list[dict[str, float]]:
-        """What the pool's names that are most alike say of each candidate, as the vote takes it."""
-        if self.likeness is None:
-            return [{} for _ in candidates]
-        found = self.likeness.of(text, [c.surface for c in candidates])
-        return [alike.leaning(self.rules.likeness) if alike else {} for alike in found]
 
     def _reaches(self, verdict: Verdict) -> bool:
         return verdict.score >= self._threshold

@@ -7,10 +7,8 @@ members' probabilities instead, so that a sure member counts for more than one t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Protocol
 
 from entsemble.errors import UnknownNameError
 from entsemble.types import NONE_LABEL
@@ -69,29 +67,14 @@ class Verdict:
     ballots: tuple[Ballot, ...]
 
 
-NOTHING_ALIKE: Mapping[str, float] = MappingProxyType({})
-"""Where a vote leans towards no label."""
+Vote = Callable[[Sequence[Ballot]], Verdict]
 
 
-class Vote(Protocol):
-    """A rule that makes a verdict of ballots."""
-
-    def __call__(self, ballots: Sequence[Ballot], leaning: Mapping[str, float] = NOTHING_ALIKE) -> Verdict:
-        """The verdict.
-
-        Args:
-            ballots: at least one.
-            leaning: label -> what the names of the pool that are most alike count for it, all members together being 1.
-        """
-        ...
-
-
-def majority(ballots: Sequence[Ballot], leaning: Mapping[str, float] = NOTHING_ALIKE) -> Verdict:
+def majority(ballots: Sequence[Ballot]) -> Verdict:
     """The label most members chose (the paper's rule); a tie goes to the higher mean probability.
 
-    The score is the mean probability of the winner. Nothing but votes counts, so `leaning` is not looked at.
+    The score is the mean probability of the winner.
     """
-    del leaning
     mean = _mean(ballots, [1.0] * len(ballots))
     counts = {label: sum(b.best == label for b in ballots) for label in mean}
     label = max(mean, key=lambda x: (counts[x], mean[x]))
@@ -99,30 +82,30 @@ def majority(ballots: Sequence[Ballot], leaning: Mapping[str, float] = NOTHING_A
     return Verdict(label, mean[best], best, tuple(ballots))
 
 
-def soft(ballots: Sequence[Ballot], leaning: Mapping[str, float] = NOTHING_ALIKE) -> Verdict:
-    """The entity label with the highest mean probability, scored by `_mean`, `_leant` and `_support`.
+def soft(ballots: Sequence[Ballot]) -> Verdict:
+    """The entity label with the highest mean probability, scored by `_mean` and `_support`.
 
     `none` takes part through the score alone: the threshold decides, not a second vote.
     """
-    return _averaged(ballots, [1.0] * len(ballots), leaning)
+    return _averaged(ballots, [1.0] * len(ballots))
 
 
-def weighted(ballots: Sequence[Ballot], leaning: Mapping[str, float] = NOTHING_ALIKE) -> Verdict:
+def weighted(ballots: Sequence[Ballot]) -> Verdict:
     """A soft vote in which each member counts by its weight."""
-    return _averaged(ballots, [b.weight for b in ballots], leaning)
+    return _averaged(ballots, [b.weight for b in ballots])
 
 
-def union(ballots: Sequence[Ballot], leaning: Mapping[str, float] = NOTHING_ALIKE) -> Verdict:
+def union(ballots: Sequence[Ballot]) -> Verdict:
     """What any member that proposed the candidate says it is, the surest of them (SaM, arXiv 2506.22813).
 
     The results of two models are put together: each answers for what it found itself. Who proposed a candidate has said
     that it is an entity, so `none` takes no part: experts say it of labels that they never saw. The score is the share
-    of the winner among the labels. Each answers for itself, so `leaning` counts only where none of them found it.
+    of the winner among the labels.
     """
     members = [b for b in ballots if b.beside is None]
     own = [b for b in members if b.proposed]
     if not own and any(b.proposed for b in ballots):  # found by the pool alone, whose belief is what it counted
-        return replace(_averaged([b for b in ballots if b.beside is not None], [1.0], leaning), ballots=tuple(ballots))
+        return replace(_averaged([b for b in ballots if b.beside is not None], [1.0]), ballots=tuple(ballots))
     shares = [among_labels(b.log_probabilities) for b in own or members]
     best = max(shares, key=lambda share: max(share.values()))
     label = max(best, key=best.__getitem__)
@@ -165,10 +148,10 @@ def habit(beliefs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {x: round(-trust * value, 4) for x, value in mean.items()}
 
 
-def _averaged(ballots: Sequence[Ballot], weights: Sequence[float], leaning: Mapping[str, float]) -> Verdict:
+def _averaged(ballots: Sequence[Ballot], weights: Sequence[float]) -> Verdict:
     members = sum(w for w, b in zip(weights, ballots, strict=True) if b.beside is None) or 1.0
     share = [w if b.beside is None else b.beside * members for w, b in zip(weights, ballots, strict=True)]
-    mean = _leant(_mean(ballots, share), leaning)
+    mean = _mean(ballots, share)
     best = _best_entity(mean)
     return Verdict(best, mean[best] * (0.5 + 0.5 * _support(ballots, share)), best, tuple(ballots))
 
@@ -179,16 +162,6 @@ def _mean(ballots: Sequence[Ballot], share: Sequence[float]) -> dict[str, float]
         label: sum(w * b.probability(label) for w, b in zip(share, ballots, strict=True)) / sum(share)
         for label in ballots[0].log_probabilities
     }
-
-
-def _leant(mean: Mapping[str, float], leaning: Mapping[str, float]) -> Mapping[str, float]:
-    """The labels' shares with what is alike mixed in; how likely `none` is stays as it is."""
-    entity = 1 - mean[NONE_LABEL]
-    if not leaning or entity <= 0:
-        return mean
-    whole = 1 + sum(leaning.values())
-    leant = {x: (p + entity * leaning.get(x, 0.0)) / whole for x, p in mean.items() if x != NONE_LABEL}
-    return {**leant, NONE_LABEL: mean[NONE_LABEL]}
 
 
 def _support(ballots: Sequence[Ballot], share: Sequence[float]) -> float:
