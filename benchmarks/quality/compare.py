@@ -40,8 +40,7 @@ TRAIN = {
     "bc5cdr": "bc5cdr/train.tsv",
 }
 
-CURVE = (100, 50, 25, 10)
-"""Sizes of a pool."""
+CURVE = {f"{n} sentences": n for n in (100, 50, 25, 10)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +150,9 @@ EXPERIMENTS = {
         pool=100,
         sentences=60,
         corpora=("conll2003", "wnut17", "crossner-politics"),
-        variants={f"{n} sentences": {"pool": {"gazetteer": 2}} for n in CURVE},
+        variants={name: {"pool": {"gazetteer": 2}} for name in CURVE},
         cost=False,
-        pools={f"{n} sentences": n for n in CURVE},
+        pools=CURVE,
     ),
     "length": Experiment(
         pool=70,

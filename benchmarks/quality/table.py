@@ -35,17 +35,17 @@ def _section(name: str) -> Table | None:
     if not found:
         return None
     if kind in {"compare", "members"}:
-        ordered = [
-            [r for r in _in_order(found, experiment) if r["corpus"] == c] for c in EXPERIMENTS[experiment].corpora
-        ]
-        return comparison(ordered) if kind == "compare" else beside_members(ordered)
+        ran = _by_corpus(found, experiment)
+        return comparison(ran) if kind == "compare" else beside_members(ran)
     kinds = {"quality": quality, "claims": claims}
     return kinds[kind](found) if kind in kinds else None
 
 
-def _in_order(results: list[dict[str, Any]], experiment: str) -> list[dict[str, Any]]:
+def _by_corpus(results: list[dict[str, Any]], experiment: str) -> list[list[dict[str, Any]]]:
+    """The variants of each corpus, all in the experiment's order."""
     order = list(EXPERIMENTS[experiment].variants)
-    return sorted(results, key=lambda r: order.index(r["variant"]))
+    results = sorted(results, key=lambda r: order.index(r["variant"]))
+    return [[r for r in results if r["corpus"] == corpus] for corpus in EXPERIMENTS[experiment].corpora]
 
 
 def claims(results: list[dict[str, Any]]) -> Table:
@@ -53,7 +53,7 @@ def claims(results: list[dict[str, Any]]) -> Table:
     head = ["corpus", "rule", "F1", "95 % interval", "difference to the first", "95 % interval", "p"]
     rows = [head, ["---"] * len(head)]
     for result in results:
-        told = {rule: [Counts(*one) for one in counts] for rule, counts in result["rules"].items()}
+        told = {rule: _counts(counts) for rule, counts in result["rules"].items()}
         first = next(iter(told.values()))
         rows += [[result["corpus"], rule, *_against(counts, first)] for rule, counts in told.items()]
     return rows
@@ -84,9 +84,9 @@ def comparison(corpora: list[list[dict[str, Any]]]) -> Table:
     head += ["tokens evaluated a sentence"]
     rows = [head, ["---"] * len(head)]
     for ran in corpora:
-        first = _counts(ran[0]) if ran else []
+        first = _counts(ran[0]["counts"]) if ran else []
         for result in ran:
-            counts = first if result is ran[0] else _counts(result)
+            counts = first if result is ran[0] else _counts(result["counts"])
             evaluated = result["prompt_tokens_evaluated"]
             tokens = "" if evaluated is None else f"{evaluated / len(counts):.0f}"
             rows.append([result["corpus"], result["variant"], *_against(counts, first), tokens])
@@ -98,16 +98,16 @@ def beside_members(corpora: list[list[dict[str, Any]]]) -> Table:
     head = ["corpus", "pool", "F1", "95 % interval", "best member", "its F1", "difference to it", "95 % interval", "p"]
     rows = [head, ["---"] * len(head)]
     for result in (r for ran in corpora for r in ran):
-        members = {name: [Counts(*one) for one in counts] for name, counts in result["members"].items()}
-        best = max(members, key=lambda name: sum(members[name], Counts()).f1)
-        f1, ci95, *against = _against(_counts(result), members[best])
-        own = [best, f"{sum(members[best], Counts()).f1:.3f}"]
-        rows.append([result["corpus"], result["variant"], f1, ci95, *own, *against])
+        alone = {name: _counts(counts) for name, counts in result["members"].items()}
+        f1 = {name: sum(counts, Counts()).f1 for name, counts in alone.items()}
+        best = max(f1, key=f1.__getitem__)
+        own, ci95, *against = _against(_counts(result["counts"]), alone[best])
+        rows.append([result["corpus"], result["variant"], own, ci95, best, f"{f1[best]:.3f}", *against])
     return rows
 
 
-def _counts(result: dict[str, Any]) -> list[Counts]:
-    return [Counts(*one) for one in result["counts"]]
+def _counts(told: list[list[int]]) -> list[Counts]:
+    return [Counts(*one) for one in told]
 
 
 def quality(results: list[dict[str, Any]]) -> Table:
