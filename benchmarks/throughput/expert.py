@@ -3,7 +3,8 @@
     python -m benchmarks.throughput.expert [--sentences 200] [--expert encyclopedia]
 
 On sentences of CoNLL-2003 (valid.txt, drawn with seed 0), through the ensemble that users have, by each engine. The
-model is loaded and one sentence is answered before the clock starts. The result is written to `results/expert.json`.
+model is loaded and one sentence is answered before the clock starts. What an engine finds is compared with what the
+first one does. The result is written to `results/expert.json`.
 """
 
 from __future__ import annotations
@@ -15,16 +16,25 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from benchmarks.common import corpora, machine, revision
 from entsemble.assemble import Assembly, unannotated
 from entsemble.assemble.ensemble import annotated
 from entsemble.ensemble.document import Extracted
+from entsemble.evaluation.counts import Counts
+from entsemble.evaluation.matching import exact
 from entsemble.settings import CacheSettings, MemberSettings, Settings, environment
 from entsemble.types import Document, total
 
 RESULT = Path(__file__).parent / "results" / "expert.json"
+
+ENGINES: dict[str, dict[str, Any]] = {
+    "llama.cpp": {"engine": "llama.cpp"},
+    "transformers, float32": {"engine": "transformers", "precision": "float32"},
+    "transformers, bfloat16": {"engine": "transformers", "precision": "bfloat16"},
+}
+"""Name -> what the member says of it."""
 
 
 def main() -> None:
@@ -35,25 +45,31 @@ def main() -> None:
     given = parser.parse_args()
     found = [d for d in annotated(corpora() / "conll2003-4col/valid.txt", "en", "it is timed") if d.text.strip()]
     first, *sentences = map(unannotated, random.Random(0).sample(found, given.sentences + 1))
+    by_engine: dict[str, dict[str, float]] = {}
+    reference: list[Extracted] = []
+    for name, told in ENGINES.items():
+        results, seconds = timed(told, given.expert, first, sentences)
+        reference = reference or results
+        by_engine[name] = {"seconds_a_sentence": seconds / len(results), **described(results, reference)}
+        print(name, by_engine[name], flush=True)
     result = {
         "command": f"python -m benchmarks.throughput.expert --sentences {given.sentences} --expert {given.expert}",
         "commit": revision(),
         "machine": machine(),
         "sentences": len(sentences),
         "words": sum(len(d.text.split()) for d in sentences) / len(sentences),
-        "engines": {engine: timed(engine, given.expert, first, sentences) for engine in ("llama.cpp", "transformers")},
+        "engines": by_engine,
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=1))
 
 
 def timed(
-    engine: Literal["llama.cpp", "transformers"], expert: str, first: Document, sentences: Sequence[Document]
-) -> dict[str, float]:
-    """What a sentence costs by an engine."""
+    engine: dict[str, Any], expert: str, first: Document, sentences: Sequence[Document]
+) -> tuple[list[Extracted], float]:
+    """What an engine finds, and in how many seconds."""
     settings = Settings(
         labels={"person": "", "organisation": "", "location": "", "miscellaneous": ""},
-        members=(MemberSettings(model="smollm2-135m", engine=engine, experts={expert: 1.0}),),
+        members=(MemberSettings(model="smollm2-135m", experts={expert: 1.0}, **engine),),
         cache=CacheSettings(replies=False),
     )
     with Assembly(settings, environment()) as assembly:
@@ -64,9 +80,16 @@ def timed(
         seconds = time.perf_counter() - began
     if len(results) < len(sentences):
         sys.exit(f"{len(sentences) - len(results)} sentences failed")
+    return results, seconds
+
+
+def described(results: Sequence[Extracted], reference: Sequence[Extracted]) -> dict[str, float]:
+    """What a sentence costs, and the F1 of what was found against a reference."""
     usage = total(u for r in results for *_, u in r.costs)
+    pairs = zip(reference, results, strict=True)
+    same = sum((exact(a.document.mentions, b.document.mentions).micro for a, b in pairs), Counts())
     return {
-        "seconds_a_sentence": seconds / len(results),
+        "f1_against_the_first_engine": same.f1,
         "prompt_tokens_evaluated_a_sentence": usage.evaluated_tokens / len(results),
         "generated_tokens_a_sentence": usage.generated_tokens / len(results),
     }

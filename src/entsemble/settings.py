@@ -37,6 +37,7 @@ class MemberSettings(_Frozen):
     bias: dict[str, FiniteFloat] = {}
     context: int = Field(default=4096, ge=256)
     engine: Literal["llama.cpp", "transformers"] | None = None
+    precision: Literal["float32", "bfloat16"] | None = None
     gpu_layers: int = 0
     base_url: str | None = None
     api_key_env: str = "ENTSEMBLE_API_KEY"

@@ -257,6 +257,48 @@ def test_an_expert_with_rslora_is_as_strong_as_it_was_trained(
     models.close()
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_in_bfloat16_it_says_nearly_the_same(
+    tmp_path: Path, folder: Path, adapters: dict[str, Path], tiny_llama: Callable[..., Any], tied: bool
+) -> None:
+    import torch
+
+    shutil.copytree(folder, tmp_path / "m")
+    tiny_llama(vocab_size=258, bos_token_id=256, eos_token_id=257, tie_word_embeddings=tied).save_pretrained(
+        tmp_path / "m"
+    )
+    full, half = (
+        TransformersModel("x", tmp_path / "m", fingerprint="f", context=256, slots=40, adapters=adapters, precision=p)
+        for p in ("float32", "bfloat16")
+    )
+    parts = {p.dtype for n, p in half._reader.model.named_parameters() if "lm_head" not in n}
+    assert parts == {torch.bfloat16}  # the embeddings and the adapters too
+    assert half.fingerprint != full.fingerprint
+    views = [m.adapted("sum", "x", {"v1.0": 0.5, "two": 0.25}) for m in (full, half)]
+    exact, found = (np.array([c.log_probabilities for c in v.choose(PROMPTS, OPTIONS)]) for v in views)
+    assert 0 < np.abs(found - exact).max() < 0.05
+    assert np.unique(found).size > 0.9 * np.unique(exact).size  # not rounded to the few numbers that bfloat16 has
+    assert [r.usage.generated_tokens for r in views[1].generate(PROMPTS, max_tokens=3)] == [3] * len(PROMPTS)
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"model": "openai:x", "base_url": "http://localhost/v1", "precision": "bfloat16"}, "engine of its own"),
+        ({"model": "openai:x", "base_url": "http://localhost/v1", "engine": "transformers"}, "engine of its own"),
+        ({"model": "model.gguf", "precision": "bfloat16"}, "leave `precision` out"),
+        ({"model": "model.gguf", "engine": "llama.cpp", "precision": "float32"}, "leave `precision` out"),
+    ],
+)
+def test_an_engine_that_takes_no_precision(
+    told: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.gguf").touch()
+    with pytest.raises(ConfigError, match=said):
+        Models(Settings(), environment(), Watch()).language_model(MemberSettings(**told))
+
+
 def test_an_adapter_of_another_model(folder: Path, tmp_path: Path) -> None:
     wide = Factors(np.ones((2, 99), np.float32), np.ones((32, 2), np.float32))
     adapter.save(Adapter({"model.layers.0.mlp.down_proj": wide}), tmp_path / "wide")

@@ -92,8 +92,10 @@ class Models:
                     f"{member.model}: experts change a model in this process; give a server's model its adapter "
                     f"there (vLLM: --lora-modules) and name that as the model"
                 )
-            if member.engine:
-                raise ConfigError(f"{member.model}: a server has an engine of its own; leave `engine` out")
+            if member.engine or member.precision:
+                raise ConfigError(
+                    f"{member.model}: a server has an engine of its own; leave `engine` and `precision` out"
+                )
             if key not in self._loaded:
                 self._loaded[key] = self._closing(self._server(spec.source, spec.name, member))
             return self._cached(self._loaded[key])
@@ -193,6 +195,14 @@ class Models:
 
     def _local(self, spec: ModelSpec, member: MemberSettings, experts: Sequence[Expert], slots: int) -> InProcess:
         path, fingerprint = self.local_file(spec)
+        by_transformers = path.is_dir() or member.engine == "transformers"
+        if path.is_dir() and member.engine == "llama.cpp":
+            raise ConfigError(f"{member.model}: llama.cpp runs GGUF files, and this is a folder; leave `engine` out")
+        if member.precision and not by_transformers:
+            raise ConfigError(
+                f"{member.model}: llama.cpp computes in the precision of the GGUF file; leave `precision` out, "
+                f'or say engine = "transformers"'
+            )
         base = self.base(member)
         for expert in experts:
             if expert.card.base_sha256 != base:
@@ -201,10 +211,8 @@ class Models:
                     f"name a member's model that it was trained on"
                 )
         name = member.name or spec.name
-        if path.is_dir() and member.engine == "llama.cpp":
-            raise ConfigError(f"{member.model}: llama.cpp runs GGUF files, and this is a folder; leave `engine` out")
         known = spec.source.parameters if isinstance(spec.source, ModelCard) else None
-        if path.is_dir() or member.engine == "transformers":
+        if by_transformers:
             place = Path(self._open.enter_context(TemporaryDirectory()))
             folders = {e.card.name: place / e.card.name for e in experts}
             for expert in experts:
@@ -216,6 +224,7 @@ class Models:
                 context=member.context,
                 slots=max(slots, 2 * self.workers()),
                 adapters=folders,
+                precision=member.precision or "float32",
             )
         adapters = {e.card.name: adapter_file(e, path, fingerprint, self.environment) for e in experts}
         engine = Engine(
@@ -281,8 +290,8 @@ def base_checksum(model: str, environment: Environment) -> str:
 
 def _key(member: MemberSettings) -> tuple[object, ...]:
     """What two members must have in common to share a loaded model."""
-    source = parse_model(member.model).source
-    return source, member.base_url, member.api, member.choose, member.context, member.engine, member.gpu_layers
+    place = (parse_model(member.model).source, member.base_url, member.api, member.choose)
+    return *place, member.context, member.engine, member.precision, member.gpu_layers
 
 
 def _reads_many(member: MemberSettings) -> bool:

@@ -11,6 +11,9 @@ from typing import Any, Literal
 from entsemble.backends.constraint import Constraint, Vocabulary
 from entsemble.errors import MissingExtraError, ModelUnavailableError
 
+Precision = Literal["float32", "bfloat16"]
+"""What a model is computed in."""
+
 Tokens = tuple[list[int], list[int]]
 """Token ids, and where in the text each begins."""
 
@@ -72,12 +75,13 @@ class Tokenizer:
         return str(whole[len(start) :])
 
 
-def load_base(path: Path) -> tuple[Any, Tokenizer]:
-    """The model in full precision, and what makes tokens of a text, as llama.cpp makes them.
+def load_base(path: Path, precision: Precision = "float32") -> tuple[Any, Tokenizer]:
+    """The model, and what makes tokens of a text, as llama.cpp makes them.
 
     Args:
         path: a GGUF file, whose weights are taken out of their quantisation, or a folder as transformers writes it,
             of which only safetensors are read.
+        precision: of the model up to its last layer; what it says of the next token is of full precision always.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
@@ -102,10 +106,25 @@ def load_base(path: Path) -> tuple[Any, Tokenizer]:
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, **told)
             told |= {"use_safetensors": True} if path.is_dir() else {}
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **told)
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, precision), **told)
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             raise ModelUnavailableError(f"transformers cannot load {path}: {error}") from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    _head_in_full(model)
     ends = model.generation_config.eos_token_id
     ended_by = ends if isinstance(ends, list) else [ends, tokenizer.eos_token_id]
     return model.to(device), Tokenizer(tokenizer, [t for t in ended_by if t is not None])
+
+
+def _head_in_full(model: Any) -> None:  # noqa: ANN401 - untyped library
+    """Have the last layer compute in full precision.
+
+    Logits are about 20, and there bfloat16 knows steps of an eighth: two labels would look alike that are not. One
+    token of a sequence passes the last layer, all of them the others, so it costs little.
+    """
+    import torch
+
+    head = model.get_output_embeddings()
+    if head.weight.dtype != torch.float32:
+        head.weight = torch.nn.Parameter(head.weight.float(), requires_grad=False)  # no longer the embeddings' own
+        head.register_forward_pre_hook(lambda _, hidden: tuple(h.float() for h in hidden))

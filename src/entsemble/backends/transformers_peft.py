@@ -1,7 +1,8 @@
 """Hugging Face's transformers in process, with PEFT adapters: for models that llama.cpp does not run, and for batches.
 
 What several threads ask at once is read in one batch, see `batch`, and what was read is not read again, see `states`.
-Numbers are of full precision: what a sentence is answered depends on its neighbours from the sixth digit on alone.
+In full precision, what a sentence is answered depends on its neighbours from the sixth digit on alone; in bfloat16
+from the third.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from entsemble.backends.batch import Batch, Request, Told, Wanted
 from entsemble.backends.states import Reader
-from entsemble.backends.transformers_base import load_base
+from entsemble.backends.transformers_base import Precision, load_base
 from entsemble.backends.trie import TokenTrie, Tries
 from entsemble.errors import BadReplyError, DataError, MissingExtraError, ModelUnavailableError, PromptTooLongError
 from entsemble.prompting.parse import before_loop
@@ -36,6 +37,7 @@ class TransformersModel:
         slots: prompts whose states are kept.
         adapters: name -> PEFT folder of plain LoRA, as `experts.adapter.save` writes it, since PEFT's sums get the
             scale of rsLoRA wrong; no effect until a view asks for them, see `adapted`.
+        precision: what the model and its adapters are computed in.
 
     Raises:
         MissingExtraError: torch, transformers or PEFT is not installed.
@@ -51,8 +53,9 @@ class TransformersModel:
         context: int = 4096,
         slots: int = 2,
         adapters: Mapping[str, Path] | None = None,
+        precision: Precision = "float32",
     ) -> None:
-        model, self._tokenize = load_base(path)
+        model, self._tokenize = load_base(path, precision)
         longest = getattr(model.config, "max_position_embeddings", None) or context
         self.name, self._context = name, min(context, longest)
         self.parameters: int | None = sum(p.numel() for p in model.parameters())
@@ -60,7 +63,7 @@ class TransformersModel:
         import transformers
 
         versions = f"{transformers.__version__}:{torch.__version__}"
-        self.fingerprint = f"transformers:{fingerprint}:{context}:{model.device.type}:{versions}"
+        self.fingerprint = f"transformers:{fingerprint}:{context}:{model.device.type}:{precision}:{versions}"
         self._reader = reader = Reader(_with_adapters(model, adapters or {}).eval(), slots)
         self._turn = turn = threading.Lock()
         self._batch = Batch(lambda wanted: _step(reader, turn, name, wanted))  # outlives this view
@@ -190,9 +193,10 @@ def _with_adapters(model: Any, adapters: Mapping[str, Path]) -> Any:  # noqa: AN
         raise MissingExtraError("peft", "experts", "experts of a model of transformers") from error
     (first, folder), *others = adapters.items()
     try:
-        made = PeftModel.from_pretrained(model, folder, adapter_name=_module_name(first))
+        told = {"autocast_adapter_dtype": False}  # they are computed in the model's precision
+        made = PeftModel.from_pretrained(model, folder, adapter_name=_module_name(first), **told)
         for name, folder in others:
-            made.load_adapter(folder, adapter_name=_module_name(name))
+            made.load_adapter(folder, adapter_name=_module_name(name), **told)
     except (ValueError, RuntimeError) as error:
         raise DataError(f"it does not fit its base ({str(error).splitlines()[0]})", folder) from error
     return made
