@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from entsemble.assemble.models import Models, Watch, base_checksum
+from entsemble.backends import states
 from entsemble.backends.transformers_base import Tokenizer
 from entsemble.backends.transformers_peft import TransformersModel
 from entsemble.errors import BadReplyError, ConfigError, DataError, ModelUnavailableError, PromptTooLongError
@@ -158,6 +159,26 @@ def test_threads_are_answered_as_each_by_itself(folder: Path, adapters: dict[str
     with ThreadPoolExecutor(8) as threads:
         for _ in range(3):
             assert list(threads.map(asked, range(len(PROMPTS)))) == expected
+
+
+def test_a_batch_and_what_is_kept_hold_no_more_than_they_may(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = TransformersModel("tiny", folder, fingerprint="f", context=256, slots=40)
+    expected = alone(model, PROMPTS)
+    most = 3 * max(map(len, PROMPTS))
+    monkeypatch.setattr(states, "_HELD", most)
+    held = []
+
+    def padded(rows: Any, cache: Any) -> Any:
+        held.append(len(rows) * (max(r.known for r in rows) + max(r.new for r in rows)))
+        return states.Reader._padded(model._reader, rows, cache)
+
+    monkeypatch.setattr(model._reader, "_padded", padded)
+    replies = model.generate(PROMPTS, max_tokens=9)
+    kept = sum(len(k.ids) for k in model._reader._kept)
+    choices = model.choose([prompt + " x" for prompt in PROMPTS], OPTIONS)
+    assert [(r.text, c.log_probabilities) for r, c in zip(replies, choices, strict=True)] == expected
+    assert len(PROMPTS[0]) < kept <= most
+    assert max(map(len, PROMPTS)) < max(held) <= most
 
 
 def test_what_slides_a_window_is_answered_as_each_by_itself(

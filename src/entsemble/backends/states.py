@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from typing import Any
 
 from entsemble.backends.batch import Told, Wanted
 
 _MOST = 4096
 """Tokens that are read in one step, if no single sequence has more."""
+
+_HELD = 1 << 15
+"""Tokens whose states are in a batch, or kept, if no single sequence has more: 1.5 GB of SmolLM2 135M in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,7 @@ class Reader:
 
         adapter = wanted[0].adapter
         rows = sorted((self._row(i, w) for i, w in enumerate(wanted) if w.adapter == adapter), key=lambda row: -row.new)
-        most = max(1, _MOST // rows[0].new)
-        together = list(takewhile(lambda row: 2 * row.new > rows[0].new, rows))[:most]
+        together = _fitting(takewhile(lambda row: 2 * row.new > rows[0].new, rows))
         began = time.perf_counter()
         with torch.inference_mode(), self._under(adapter):
             try:
@@ -114,7 +116,7 @@ class Reader:
             fresh
         ):  # what folds the past into one state is read anew: not every model goes on from it rightly
             self._kept += [_Kept(adapter, row.ids, own) for row, own in zip(rows, states, strict=True)]
-        self._kept = self._kept[-self._slots :]
+        self._kept = _newest(self._kept[-self._slots :])
         return list(zip(rows, logits, strict=True))
 
     def _alone(self, row: _Row) -> tuple[Any, Any]:
@@ -154,6 +156,26 @@ class Reader:
                 sides = [torch.cat([s[:, :, : row.known], s[:, :, row.known + gap :]], dim=2) for s in sides]
             layer.update(*sides)
         return own
+
+
+def _fitting(rows: Iterable[_Row]) -> list[_Row]:
+    """The first rows, as many as a batch may hold with their padding."""
+    taken: list[_Row] = []
+    known = new = 0
+    for row in rows:
+        known, new = max(known, row.known), max(new, row.new)
+        many = len(taken) + 1
+        if taken and (many * new > _MOST or many * (known + new) > _HELD):
+            break
+        taken.append(row)
+    return taken
+
+
+def _newest(kept: Sequence[_Kept]) -> list[_Kept]:
+    """The last that was read, and as many before it as may be held together."""
+    held = accumulate(len(k.ids) for k in reversed(kept))
+    many = sum(tokens <= _HELD for tokens in held)
+    return list(kept[-max(1, many) :])
 
 
 def _fill(cache: Any, rows: Sequence[_Row], known: int) -> None:  # noqa: ANN401 - untyped library

@@ -90,7 +90,7 @@ def load_base(path: Path, precision: Precision = "float32") -> tuple[Any, Tokeni
     try:
         import torch
         from safetensors import SafetensorError
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
         from transformers.utils import logging
     except ImportError as error:
         raise MissingExtraError(error.name or "transformers", "experts", f"the model {path}") from error
@@ -105,7 +105,8 @@ def load_base(path: Path, precision: Precision = "float32") -> tuple[Any, Tokeni
             told["gguf_file"] = "model.gguf"
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, **told)
-            told |= {"use_safetensors": True} if path.is_dir() else {}
+            packed = GgufConfig(dequantize=True)  # else whoever has the package `kernels` gets layers without adapters
+            told |= {"use_safetensors": True} if path.is_dir() else {"quantization_config": packed}
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, precision), **told)
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             raise ModelUnavailableError(f"transformers cannot load {path}: {error}") from error
