@@ -41,13 +41,18 @@ docs: $(DOCS)           ## the documentation site, warnings are errors
 experts: $(DEV)          ## train the experts that ship with entsemble (needs the corpora, takes an hour)
 	$(BIN)/python -m pack.build --again
 
-bench: $(STAMP)         ## the measurements that are missing (needs the corpora, takes hours)
+bench: $(DEV)           ## the measurements that are missing (needs the corpora, takes many hours; can be stopped and gone on with)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt matplotlib
-	$(BIN)/python -m benchmarks.quality.run
 	$(BIN)/python -m benchmarks.throughput.run
 	$(BIN)/python -m benchmarks.throughput.growth
-	$(BIN)/python -m benchmarks.quality.table
-	$(BIN)/python -m benchmarks.throughput.table
+	$(BIN)/python -m benchmarks.throughput.expert
+	$(BIN)/python -m benchmarks.quality.run
+	$(BIN)/python -m benchmarks.sam.unified
+	for what in run sanity ablation with_pool; do $(BIN)/python -m benchmarks.sam.$$what || exit 1; done
+	$(BIN)/python -m benchmarks.quality.claims
+	for what in voices curve verification shots threshold; do \
+	  $(BIN)/python -m benchmarks.quality.compare $$what || exit 1; done
+	for what in throughput quality sam; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -21,14 +21,28 @@ def corpora() -> Path:
     return data
 
 
-def run_missing(folder: Path, names: Iterable[str], measure: Callable[[str], Mapping[str, object]]) -> None:
-    """Write the result of each name, and where it was made, into the folder, where it is not there already."""
+def run_missing(
+    folder: Path, names: Iterable[str], command: str, measure: Callable[[str], Mapping[str, object]]
+) -> None:
+    """Write the result of each name, and where it was made, into the folder, where it is not there already.
+
+    Args:
+        folder: of the results.
+        names: of what is measured.
+        command: that measures one of them, with its name as `{}`.
+        measure: what is found of a name.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
-        file = folder / f"{name}.json"
-        if not file.exists():
-            result = {**measure(name), "commit": revision(), "machine": machine()}
+        file, told = folder / f"{name}.json", command.format(name)
+        if not measured(file, told):
+            result = {"command": told, **measure(name), "commit": revision(), "machine": machine()}
             file.write_text(json.dumps(result) + "\n", encoding="utf-8")
+
+
+def measured(file: Path, command: str) -> bool:
+    """Whether a result is there, and of this command: another one's, of fewer sentences say, is measured anew."""
+    return file.exists() and json.loads(file.read_text(encoding="utf-8"))["command"] == command
 
 
 def machine() -> dict[str, object]:

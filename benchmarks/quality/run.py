@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from benchmarks.common import corpora, machine, revision
+from benchmarks.common import corpora, machine, measured, revision
 
 RESULTS = Path(__file__).parent / "results"
 LEARNT = Path("benchmarks/quality/learnt.toml")  # as the command that is recorded names it
@@ -70,7 +70,7 @@ def main() -> None:
         told = ["--limit", str(given.sentences), "--seed", str(given.seed), "--no-cache"]
         told += ["--config", str(LEARNT)] if given.learnt else []
         command = f"entsemble evaluate {corpus.gold} --pool {corpus.pool} {' '.join(told)}"
-        if corpus.name in wanted and (given.again or not _measured(target, command)):
+        if corpus.name in wanted and (given.again or not measured(target, command)):
             print(corpus.name, flush=True)
             found = {
                 "corpus": corpus.name,
@@ -81,11 +81,6 @@ def main() -> None:
                 "report": report(corpus, data, told),
             }
             target.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-
-
-def _measured(target: Path, command: str) -> bool:
-    """Whether a result is there, and of this command."""
-    return target.exists() and json.loads(target.read_text(encoding="utf-8"))["command"] == command
 
 
 def report(corpus: Corpus, data: Path, told: list[str]) -> dict[str, object]:

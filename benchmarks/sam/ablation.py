@@ -3,8 +3,8 @@
     python -m benchmarks.sam.ablation [--sentences 40] [--only crossner-music]
 
 On development data of the targets, none of which `benchmarks.sam.run` scores; experts that know nothing of CrossNER.
-One thing is changed at a time. One result a target, with the counts of each variant on each sentence; what is there
-already is not run again.
+One thing is changed at a time. One result a target, with the counts of each variant on each sentence; what the
+same command has measured already is not run again.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=40)
     given = parser.parse_args()
     wanted = given.only.split(",") if given.only else CHOSEN_ON
-    run_missing(RESULTS, wanted, lambda target: measure(target, given.sentences))
+    command = f"python -m benchmarks.sam.ablation --only {{}} --sentences {given.sentences}"
+    run_missing(RESULTS, wanted, command, lambda target: measure(target, given.sentences))
 
 
 def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
@@ -101,7 +102,6 @@ def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
                 print(target, variant.name, f"{told['f1']:.3f} {told['spans_f1']:.3f}", flush=True)
     return {
         "target": target,
-        "command": f"python -m benchmarks.sam.ablation --only {target} --sentences {count}",
         "seed": seed,
         "variants": found,
     }

@@ -5,7 +5,7 @@
 Needs the corpora, and what `benchmarks.sam.unified` trains. No expert that takes part, and no sentence of the unified
 model, is of CrossNER, whose parts are five of the targets. Experts are chosen by the first 64 of the very sentences
 that are scored, without their mentions, as `extract` would. One result a target and system, with the counts of each
-sentence; what is there already is not run again.
+sentence; what the same command has measured already is not run again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import corpora, machine, revision
+from benchmarks.common import corpora, machine, measured, revision
 from benchmarks.sam.unified import COMMON, UNIFIED, place, taking_part
 from entsemble.assemble import Selection, expert_store, select_experts
 from entsemble.assemble.ensemble import annotated, unannotated
@@ -81,14 +81,15 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
     chosen = select_experts(settings, place(), [unannotated(d) for d in gold])
     folder = RESULTS / target
     folder.mkdir(parents=True, exist_ok=True)
+    command = f"python -m benchmarks.sam.run --only {target} --sentences {count}"
     for system, weights, extractor in _systems(settings, shipped, chosen, labels):
         file = folder / f"{system}.json"
-        if (only and system not in only) or (file.exists() and not again):
+        if (only and system not in only) or (measured(file, command) and not again):
             continue
         result = {
             "target": target,
             "system": system,
-            "command": f"python -m benchmarks.sam.run --only {target} --sentences {count}",
+            "command": command,
             "commit": revision(),
             "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
             "machine": machine(),

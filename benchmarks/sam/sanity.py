@@ -1,9 +1,10 @@
 """Each expert of the pack on the domain of every other: is it the best at home?
 
-    python -m benchmarks.sam.sanity [--sentences 40] [--only politics,finance]
+    python -m benchmarks.sam.sanity [--sentences 100] [--only politics,finance]
 
 Sentences that the domain's own expert never learnt (held back by `pack.build`), asked for the labels of those
-sentences. One result a domain, with the counts of each expert on each sentence; what is there already is not run again.
+sentences. One result a domain, with the counts of each expert on each sentence; what the same
+command has measured already is not run again.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ def main() -> None:
     """Run what is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", help="domains, separated by commas")
-    parser.add_argument("--sentences", type=int, default=40)
+    parser.add_argument("--sentences", type=int, default=100)
     given = parser.parse_args()
     plan = _toml.loads(PLAN.read_text(encoding="utf-8"))
     wanted = given.only.split(",") if given.only else [name for name in plan if "sources" in plan[name]]
-    run_missing(RESULTS, wanted, lambda domain: measure(domain, given.sentences))
+    command = f"python -m benchmarks.sam.sanity --only {{}} --sentences {given.sentences}"
+    run_missing(RESULTS, wanted, command, lambda domain: measure(domain, given.sentences))
 
 
 def measure(domain: str, count: int) -> dict[str, object]:
@@ -56,7 +58,6 @@ def measure(domain: str, count: int) -> dict[str, object]:
             print(domain, name, f"{found[name]['f1']:.3f} {found[name]['spans_f1']:.3f}", flush=True)
     return {
         "domain": domain,
-        "command": f"python -m benchmarks.sam.sanity --only {domain} --sentences {count}",
         "experts": found,
     }
 

@@ -38,8 +38,10 @@ def _section(name: str) -> Table | None:
 
 
 def _results(target: str) -> dict[str, dict[str, Any]]:
-    read = (json.loads(path.read_text(encoding="utf-8")) for path in sorted((RESULTS / target).glob("*.json")))
-    return {told["system"]: told for told in read}
+    """By system, those that were measured on the sentences that SaM was; others wait to be measured anew."""
+    read = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((RESULTS / target).glob("*.json"))]
+    sentences = {told["sentences"] for told in read if told["system"] == "sam"}
+    return {told["system"]: told for told in read if told["sentences"] in sentences}
 
 
 def systems(found: dict[str, dict[str, dict[str, Any]]]) -> Table:

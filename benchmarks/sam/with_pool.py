@@ -4,7 +4,8 @@
 
 Needs the corpora. Experts that know nothing of CrossNER. They are chosen by texts and pool as `evaluate` does it, and
 are members like any other: they are shown demonstrations, propose and vote. One result a target, with the counts of
-each system on each sentence; what is there already is not run again.
+each system on each sentence; what the same command has measured already is not
+run again.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=50)
     given = parser.parse_args()
     wanted = given.only.split(",") if given.only else TARGETS
-    run_missing(RESULTS, wanted, lambda target: measure(target, given.sentences))
+    command = f"python -m benchmarks.sam.with_pool --only {{}} --sentences {given.sentences}"
+    run_missing(RESULTS, wanted, command, lambda target: measure(target, given.sentences))
 
 
 def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
@@ -64,7 +66,6 @@ def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
             print(target, system, f"{found[system]['f1']:.3f} {found[system]['spans_f1']:.3f}", flush=True)
     return {
         "target": target,
-        "command": f"python -m benchmarks.sam.with_pool --only {target} --sentences {count}",
         "seed": seed,
         "pool": POOL,
         "systems": found,
