@@ -97,6 +97,15 @@ def test_a_weighted_sum_is_the_merged_adapter(model: TransformersModel) -> None:
     assert len({m.fingerprint for m in (model, summed, merged)}) == 3
 
 
+def test_one_adapter_that_is_applied_whole_is_not_made_again(model: TransformersModel) -> None:
+    nearly = model.adapted("nearly", "n", {"two": 0.999999})
+    made = set(model._reader.model.peft_config)
+    whole = model.adapted("whole", "w", {"v1.0": 0.0, "two": 1.0})
+    assert set(model._reader.model.peft_config) == made
+    assert scored(whole) == pytest.approx(scored(nearly), abs=1e-4)
+    assert max(abs(a - b) for a, b in zip(scored(whole), scored(model), strict=True)) > 0.01
+
+
 def test_views_do_not_disturb_each_other_and_the_base_stays(model: TransformersModel, folder: Path) -> None:
     alone = TransformersModel("alone", folder, fingerprint="f", context=256)
     one, two = model.adapted("1", "p", {"v1.0": 1.0}), model.adapted("2", "q", {"two": 1.0})

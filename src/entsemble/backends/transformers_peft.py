@@ -81,7 +81,7 @@ class TransformersModel:
         made = copy(self)
         made.name, made.fingerprint = name, f"{self.fingerprint}:{fingerprint}"
         applied = {adapter: weight for adapter, weight in weights.items() if weight}
-        made._adapter = _module_name(fingerprint) if applied else ""
+        made._adapter = _active(applied, fingerprint)
         model = self._reader.model
         with self._turn:
             if applied and made._adapter not in model.peft_config:
@@ -200,6 +200,14 @@ def _with_adapters(model: Any, adapters: Mapping[str, Path]) -> Any:  # noqa: AN
     except (ValueError, RuntimeError) as error:
         raise DataError(f"it does not fit its base ({str(error).splitlines()[0]})", folder) from error
     return made
+
+
+def _active(applied: Mapping[str, float], fingerprint: str) -> str:
+    """The module of a sum of adapters: of one that is applied whole, its own, so that nothing is made."""
+    if not applied:
+        return ""
+    (first, weight), *others = applied.items()
+    return _module_name(first if weight == 1 and not others else fingerprint)
 
 
 def _module_name(text: str) -> str:
