@@ -8,6 +8,8 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -32,17 +34,20 @@ def run_missing(
         command: that measures one of them, with its name as `{}`.
         measure: what is found of a name.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for name in names:
-        file, told = folder / f"{name}.json", command.format(name)
-        if not measured(file, told):
-            result = {"command": told, **measure(name), "commit": revision(), "machine": machine()}
-            file.write_text(json.dumps(result) + "\n", encoding="utf-8")
+        run_once(folder / f"{name}.json", command.format(name), partial(measure, name))
 
 
-def measured(file: Path, command: str) -> bool:
-    """Whether a result is there, and of this command: another one's, of fewer sentences say, is measured anew."""
-    return file.exists() and json.loads(file.read_text(encoding="utf-8"))["command"] == command
+def run_once(file: Path, command: str, measure: Callable[[], Mapping[str, object]], *, again: bool = False) -> None:
+    """Write a result, what made it and where, unless the same command's is there.
+
+    Another command's, of fewer sentences say, is measured anew; with `again` so is the same one's.
+    """
+    if not again and file.exists() and json.loads(file.read_text(encoding="utf-8"))["command"] == command:
+        return
+    made = {"commit": revision(), "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"), "machine": machine()}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"command": command, **made, **measure()}, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def machine() -> dict[str, object]:

@@ -16,11 +16,12 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
-from benchmarks.common import corpora, machine, measured, revision
+from benchmarks.common import corpora, run_once
 
 RESULTS = Path(__file__).parent / "results"
 LEARNT = Path("benchmarks/quality/learnt.toml")  # as the command that is recorded names it
@@ -70,32 +71,21 @@ def main() -> None:
         told = ["--limit", str(given.sentences), "--seed", str(given.seed), "--no-cache"]
         told += ["--config", str(LEARNT)] if given.learnt else []
         command = f"entsemble evaluate {corpus.gold} --pool {corpus.pool} {' '.join(told)}"
-        if corpus.name in wanted and (given.again or not measured(target, command)):
-            print(corpus.name, flush=True)
-            found = {
-                "corpus": corpus.name,
-                "command": command,
-                "commit": revision(),
-                "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-                "machine": machine(),
-                "report": report(corpus, data, told),
-            }
-            target.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        if corpus.name in wanted:
+            run_once(target, command, partial(measure, corpus, data, told), again=given.again)
 
 
-def report(corpus: Corpus, data: Path, told: list[str]) -> dict[str, object]:
+def measure(corpus: Corpus, data: Path, told: Sequence[str]) -> dict[str, object]:
     """Prepare the pool, then run and time one evaluation."""
+    print(corpus.name, flush=True)
     entsemble = str(Path(sys.executable).with_name("entsemble"))
     subprocess.run([entsemble, "pool", "build", str(data / corpus.pool), "--quiet"], check=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
         command = [entsemble, "evaluate", str(data / corpus.gold), "--pool", str(data / corpus.pool), *told]
         subprocess.run([*command, "--json", str(file), "--quiet"], check=True)
-        return _without_paths(json.loads(file.read_text(encoding="utf-8")), data)
-
-
-def _without_paths(report: dict[str, object], data: Path) -> dict[str, object]:
-    return dict(json.loads(json.dumps(report).replace(f"{data}/", "")))
+        report = json.loads(file.read_text(encoding="utf-8").replace(f"{data}/", ""))
+    return {"corpus": corpus.name, "report": report}
 
 
 if __name__ == "__main__":

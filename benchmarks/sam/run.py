@@ -11,16 +11,15 @@ sentence; what the same command has measured already is not run again.
 from __future__ import annotations
 
 import argparse
-import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import corpora, machine, measured, revision
+from benchmarks.common import corpora, run_once
 from benchmarks.sam.unified import COMMON, UNIFIED, place, taking_part
 from entsemble.assemble import Selection, expert_store, select_experts
 from entsemble.assemble.ensemble import annotated, unannotated
@@ -79,26 +78,18 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
     asked = {"labels": {x.name: "" for x in labels}, "experts": {"names": names}}
     settings = load(preset="experts", overrides=asked)
     chosen = select_experts(settings, place(), [unannotated(d) for d in gold])
-    folder = RESULTS / target
-    folder.mkdir(parents=True, exist_ok=True)
     command = f"python -m benchmarks.sam.run --only {target} --sentences {count}"
     for system, weights, extractor in _systems(settings, shipped, chosen, labels):
-        file = folder / f"{system}.json"
-        if (only and system not in only) or (measured(file, command) and not again):
-            continue
-        result = {
-            "target": target,
-            "system": system,
-            "command": command,
-            "commit": revision(),
-            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-            "machine": machine(),
-            "seed": seed,
-            "experts": weights,
-            **scored(extractor, gold),
-        }
-        file.write_text(json.dumps(result) + "\n", encoding="utf-8")
-        print(target, system, f"{result['f1']:.3f} {result['spans_f1']:.3f}", flush=True)
+        told = {"target": target, "system": system, "seed": seed, "experts": weights}
+        if not only or system in only:
+            file = RESULTS / target / f"{system}.json"
+            run_once(file, command, partial(_answered, extractor, gold, told), again=again)
+
+
+def _answered(extractor: LocalExtractor, gold: Sequence[Document], told: Mapping[str, Any]) -> dict[str, Any]:
+    result = scored(extractor, gold)
+    print(told["target"], told["system"], f"{result['f1']:.3f} {result['spans_f1']:.3f}", flush=True)
+    return {**told, **result}
 
 
 def _systems(

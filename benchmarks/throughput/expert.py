@@ -1,16 +1,16 @@
 """How fast one expert answers by itself, without demonstrations.
 
-    python -m benchmarks.throughput.expert [--sentences 200] [--expert encyclopedia]
+    python -m benchmarks.throughput.expert [--sentences 200] [--expert encyclopedia] [--engines llama.cpp] [--again]
 
 On sentences of CoNLL-2003 (valid.txt, drawn with seed 0), through the ensemble that users have, by each engine. The
 model is loaded and one sentence is answered before the clock starts. What an engine finds is compared with what the
-first one does. The result is written to `results/expert.json`.
+first one does. The result is written to `results/expert.json`; what the same command has measured already is not run
+again.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import time
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import corpora, machine, revision
+from benchmarks.common import corpora, run_once
 from entsemble.assemble import Assembly, unannotated
 from entsemble.assemble.ensemble import annotated
 from entsemble.ensemble.document import Extracted
@@ -31,8 +31,8 @@ RESULT = Path(__file__).parent / "results" / "expert.json"
 
 ENGINES: dict[str, dict[str, Any]] = {
     "llama.cpp": {"engine": "llama.cpp"},
-    "transformers, float32": {"engine": "transformers", "precision": "float32"},
-    "transformers, bfloat16": {"engine": "transformers", "precision": "bfloat16"},
+    "transformers-float32": {"engine": "transformers", "precision": "float32"},
+    "transformers-bfloat16": {"engine": "transformers", "precision": "bfloat16"},
 }
 """Name -> what the member says of it."""
 
@@ -42,25 +42,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sentences", type=int, default=200)
     parser.add_argument("--expert", default="encyclopedia")
+    parser.add_argument("--engines", default=",".join(ENGINES), help="separated by commas")
+    parser.add_argument("--again", action="store_true", help="run again what is there already")
     given = parser.parse_args()
+    told = f"--sentences {given.sentences} --expert {given.expert} --engines {given.engines}"
+    command = f"python -m benchmarks.throughput.expert {told}"
+    run_once(
+        RESULT, command, lambda: measure(given.sentences, given.expert, given.engines.split(",")), again=given.again
+    )
+
+
+def measure(count: int, expert: str, engines: Sequence[str]) -> dict[str, object]:
+    """Each engine on the same sentences."""
     found = [d for d in annotated(corpora() / "conll2003-4col/valid.txt", "en", "it is timed") if d.text.strip()]
-    first, *sentences = map(unannotated, random.Random(0).sample(found, given.sentences + 1))
+    first, *sentences = map(unannotated, random.Random(0).sample(found, count + 1))
     by_engine: dict[str, dict[str, float]] = {}
     reference: list[Extracted] = []
-    for name, told in ENGINES.items():
-        results, seconds = timed(told, given.expert, first, sentences)
+    for name in engines:
+        results, seconds = timed(ENGINES[name], expert, first, sentences)
         reference = reference or results
         by_engine[name] = {"seconds_a_sentence": seconds / len(results), **described(results, reference)}
         print(name, by_engine[name], flush=True)
-    result = {
-        "command": f"python -m benchmarks.throughput.expert --sentences {given.sentences} --expert {given.expert}",
-        "commit": revision(),
-        "machine": machine(),
+    return {
         "sentences": len(sentences),
         "words": sum(len(d.text.split()) for d in sentences) / len(sentences),
         "engines": by_engine,
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def timed(

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from entsemble import _toml
 from entsemble.errors import ConfigError, UnknownNameError
+from entsemble.types import Precision
 
 DEFAULT_PRESET = "embedded"
 WITHOUT_POOL = "experts"
@@ -37,7 +38,7 @@ class MemberSettings(_Frozen):
     bias: dict[str, FiniteFloat] = {}
     context: int = Field(default=4096, ge=256)
     engine: Literal["llama.cpp", "transformers"] | None = None
-    precision: Literal["float32", "bfloat16"] | None = None
+    precision: Precision | None = None
     gpu_layers: int = 0
     base_url: str | None = None
     api_key_env: str = "ENTSEMBLE_API_KEY"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 NONE_LABEL = "none"
 """What a member answers when a span is no entity of any asked type. No label may be called so."""
+
+Precision = Literal["float32", "bfloat16"]
+"""What a model of transformers is computed in."""
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 

@@ -10,9 +10,7 @@ from typing import Any, Literal
 
 from entsemble.backends.constraint import Constraint, Vocabulary
 from entsemble.errors import MissingExtraError, ModelUnavailableError
-
-Precision = Literal["float32", "bfloat16"]
-"""What a model is computed in."""
+from entsemble.types import Precision
 
 Tokens = tuple[list[int], list[int]]
 """Token ids, and where in the text each begins."""
@@ -111,7 +109,8 @@ def load_base(path: Path, precision: Precision = "float32") -> tuple[Any, Tokeni
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             raise ModelUnavailableError(f"transformers cannot load {path}: {error}") from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    _head_in_full(model)
+    if precision != "float32":
+        _head_in_full(model)
     ends = model.generation_config.eos_token_id
     ended_by = ends if isinstance(ends, list) else [ends, tokenizer.eos_token_id]
     return model.to(device), Tokenizer(tokenizer, [t for t in ended_by if t is not None])
@@ -126,6 +125,5 @@ def _head_in_full(model: Any) -> None:  # noqa: ANN401 - untyped library
     import torch
 
     head = model.get_output_embeddings()
-    if head.weight.dtype != torch.float32:
-        head.weight = torch.nn.Parameter(head.weight.float(), requires_grad=False)  # no longer the embeddings' own
-        head.register_forward_pre_hook(lambda _, hidden: tuple(h.float() for h in hidden))
+    head.weight = torch.nn.Parameter(head.weight.float(), requires_grad=False)  # no longer the embeddings' own
+    head.register_forward_pre_hook(lambda _, hidden: tuple(h.float() for h in hidden))

@@ -17,11 +17,11 @@ from typing import Any
 
 from entsemble.backends.batch import Batch, Request, Told, Wanted
 from entsemble.backends.states import Reader
-from entsemble.backends.transformers_base import Precision, load_base
+from entsemble.backends.transformers_base import load_base
 from entsemble.backends.trie import TokenTrie, Tries
 from entsemble.errors import BadReplyError, DataError, MissingExtraError, ModelUnavailableError, PromptTooLongError
 from entsemble.prompting.parse import before_loop
-from entsemble.types import Choice, Reply, Usage
+from entsemble.types import Choice, Precision, Reply, Usage
 
 _FLOOR = math.log(1e-30)
 
