@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from entsemble.backends.batch import Batch, Request, Told, Wanted
+from entsemble.backends.batch import Batch, Request, Sum, Told, Wanted
+
+BROKEN = (("broken", 1.0),)
 
 
 class Counting:
@@ -22,7 +24,7 @@ class Counting:
     def __call__(self, wanted: Sequence[Wanted]) -> list[tuple[int, Told]]:
         self.inside += 1
         assert self.inside == 1, "two steps at once"
-        if any(w.adapter == "broken" for w in wanted):
+        if any(w.adapters == BROKEN for w in wanted):
             self.inside -= 1
             raise ValueError("out of order")
         self.together.append(len(wanted))
@@ -31,10 +33,10 @@ class Counting:
         return told
 
 
-def counted(start: int, steps: int, adapter: str = "") -> Request[list[int]]:
+def counted(start: int, steps: int, adapters: Sum = ()) -> Request[list[int]]:
     seen, ids = [], [0] * start
     for _ in range(steps):
-        told = yield Wanted(adapter, list(ids))
+        told = yield Wanted(adapters, list(ids))
         seen.append(told.logits)
         ids.append(0)
     return seen
@@ -67,11 +69,11 @@ def test_who_arrives_during_a_step_is_in_the_next() -> None:
     batch = Batch(step)
 
     def first() -> Request[str]:
-        yield Wanted("", [0])
+        yield Wanted((), [0])
         thread.start()
         while len(batch._jobs) < 2:
             arrived.wait(0.01)
-        yield Wanted("", [0, 0])
+        yield Wanted((), [0, 0])
         return "done"
 
     thread = threading.Thread(target=lambda: later.append(batch.answer([counted(3, 4)])))
@@ -83,7 +85,7 @@ def test_who_arrives_during_a_step_is_in_the_next() -> None:
 
 def test_an_error_in_a_request_is_its_own() -> None:
     def wrong() -> Request[str]:
-        yield Wanted("", [0])
+        yield Wanted((), [0])
         raise KeyError("mine")
 
     batch = Batch(Counting())
@@ -95,7 +97,7 @@ def test_an_error_in_a_request_is_its_own() -> None:
 def test_an_error_in_a_step_reaches_all_and_ends_nothing_for_good() -> None:
     batch = Batch(Counting())
     with pytest.raises(ValueError, match="out of order"):
-        batch.answer([counted(1, 3), counted(1, 2, "broken")])
+        batch.answer([counted(1, 3), counted(1, 2, BROKEN)])
     assert batch.answer([counted(1, 1)]) == [[1]]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from entsemble.assemble.models import Models, Watch, base_checksum
-from entsemble.backends import states
+from entsemble.backends import states, transformers_adapters
 from entsemble.backends.transformers_base import Tokenizer
 from entsemble.backends.transformers_peft import TransformersModel
 from entsemble.errors import BadReplyError, ConfigError, DataError, ModelUnavailableError, PromptTooLongError
@@ -85,11 +85,24 @@ def model(folder: Path, adapters: dict[str, Path]) -> TransformersModel:
     return TransformersModel("tiny", folder, fingerprint="f", context=256, adapters=adapters)
 
 
+@pytest.fixture(params=["added to the weights", "applied by PEFT"])
+def either(
+    request: pytest.FixtureRequest, folder: Path, adapters: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> TransformersModel:
+    """Of the two ways in which adapters are applied: where there is memory for changed weights, and where not."""
+    if request.param == "applied by PEFT":
+        monkeypatch.setattr(transformers_adapters, "_MERGED", 0)
+    made = TransformersModel("tiny", folder, fingerprint="f", context=256, slots=8, adapters=adapters)
+    assert made._reader.adapted.merges == (request.param == "added to the weights")
+    return made
+
+
 def scored(model: TransformersModel) -> tuple[float, ...]:
     return model.choose([PROMPT], OPTIONS)[0].log_probabilities
 
 
-def test_a_weighted_sum_is_the_merged_adapter(model: TransformersModel) -> None:
+def test_a_weighted_sum_is_the_merged_adapter(either: TransformersModel) -> None:
+    model = either
     summed = model.adapted("sum", "x", {"v1.0": 0.5, "two": 0.25})
     merged = model.adapted("merged", "y", {"both": 1.0})
     assert scored(summed) == pytest.approx(scored(merged), abs=1e-4)
@@ -97,16 +110,27 @@ def test_a_weighted_sum_is_the_merged_adapter(model: TransformersModel) -> None:
     assert len({m.fingerprint for m in (model, summed, merged)}) == 3
 
 
-def test_one_adapter_that_is_applied_whole_is_not_made_again(model: TransformersModel) -> None:
-    nearly = model.adapted("nearly", "n", {"two": 0.999999})
-    made = set(model._reader.model.peft_config)
-    whole = model.adapted("whole", "w", {"v1.0": 0.0, "two": 1.0})
-    assert set(model._reader.model.peft_config) == made
+def test_one_adapter_that_is_applied_whole(either: TransformersModel) -> None:
+    nearly = either.adapted("nearly", "n", {"two": 0.999999})
+    whole = either.adapted("whole", "w", {"v1.0": 0.0, "two": 1.0})
     assert scored(whole) == pytest.approx(scored(nearly), abs=1e-4)
-    assert max(abs(a - b) for a, b in zip(scored(whole), scored(model), strict=True)) > 0.01
+    assert max(abs(a - b) for a, b in zip(scored(whole), scored(either), strict=True)) > 0.01
 
 
-def test_views_do_not_disturb_each_other_and_the_base_stays(model: TransformersModel, folder: Path) -> None:
+def test_sums_that_memory_has_no_room_for_are_made_again(
+    folder: Path, adapters: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transformers_adapters, "_MERGED", 2 * 2 * 32 * 48 * 4)  # two sums of two layers in float32
+    model = TransformersModel("tiny", folder, fingerprint="f", context=256, adapters=adapters)
+    views = [model.adapted("x", "y", {"two": weight}) for weight in (0.5, 1.0, 1.5)]
+    first = [scored(view) for view in views]
+    assert len(set(first)) == 3
+    assert [scored(view) for view in (*views, model, *views[::-1])][:3] == [pytest.approx(x, abs=1e-4) for x in first]
+    assert len(model._reader.adapted._made) == 2
+
+
+def test_views_do_not_disturb_each_other_and_the_base_stays(either: TransformersModel, folder: Path) -> None:
+    model = either
     alone = TransformersModel("alone", folder, fingerprint="f", context=256)
     one, two = model.adapted("1", "p", {"v1.0": 1.0}), model.adapted("2", "q", {"two": 1.0})
     first = [scored(m) for m in (one, two, model)]
@@ -139,7 +163,7 @@ def alone(model: TransformersModel, prompts: list[str]) -> list[Any]:
     """Each by itself, nothing known of it."""
     found = []
     for prompt in prompts:
-        model._reader._kept.clear()
+        model._reader.forget()
         [reply], [choice] = model.generate([prompt], max_tokens=9), model.choose([prompt + " x"], OPTIONS)
         found.append((reply.text, pytest.approx(choice.log_probabilities, abs=1e-4)))
     return found
@@ -147,7 +171,7 @@ def alone(model: TransformersModel, prompts: list[str]) -> list[Any]:
 
 def test_a_batch_is_answered_as_each_by_itself(model: TransformersModel) -> None:
     expected = alone(model, PROMPTS)
-    model._reader._kept.clear()
+    model._reader.forget()
     replies = model.generate(PROMPTS, max_tokens=9)
     choices = model.choose([prompt + " x" for prompt in PROMPTS], OPTIONS)
     assert [(r.text, c.log_probabilities) for r, c in zip(replies, choices, strict=True)] == expected
@@ -177,35 +201,88 @@ def test_a_batch_and_what_is_kept_hold_no_more_than_they_may(folder: Path, monke
     monkeypatch.setattr(states, "_HELD", most)
     held = []
 
-    def padded(rows: Any, cache: Any) -> Any:
+    def read(applied: Any, rows: Any) -> Any:
         held.append(len(rows) * (max(r.known for r in rows) + max(r.new for r in rows)))
-        return states.Reader._padded(model._reader, rows, cache)
+        return states.Reader._read(model._reader, applied, rows)
 
-    monkeypatch.setattr(model._reader, "_padded", padded)
+    monkeypatch.setattr(model._reader, "_read", read)
     replies = model.generate(PROMPTS, max_tokens=9)
-    kept = sum(len(k.ids) for k in model._reader._kept)
+    kept = sum(len(ids) for _, ids in model._reader._kept)
     choices = model.choose([prompt + " x" for prompt in PROMPTS], OPTIONS)
     assert [(r.text, c.log_probabilities) for r, c in zip(replies, choices, strict=True)] == expected
     assert len(PROMPTS[0]) < kept <= most
     assert max(map(len, PROMPTS)) < max(held) <= most
 
 
-def test_what_slides_a_window_is_answered_as_each_by_itself(
-    folder: Path, tmp_path: Path, tiny_llama: Callable[..., Any]
+def test_a_step_that_serves_many_makes_no_more_calls(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of torch: they cost more than what they compute, for small models on few cores."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Counting(TorchDispatchMode):  # type: ignore[misc] # untyped library
+        calls = 0
+
+        def __torch_dispatch__(self, function: Any, _: Any, given: Any = (), named: Any = None) -> Any:
+            self.calls += 1
+            return function(*given, **(named or {}))
+
+    model = TransformersModel("tiny", folder, fingerprint="f", context=256, slots=40)
+    own, steps = model._reader.step, []
+
+    def step(wanted: Any) -> Any:
+        with Counting() as counting:
+            served = own(wanted)
+        steps.append((len(served), counting.calls))
+        return served
+
+    monkeypatch.setattr(model._reader, "step", step)
+    for many in (2, 9):
+        model.generate([f"{i} {PROMPT}" for i in range(many)], max_tokens=5)
+    replies = {served: calls for served, calls in steps if served in (2, 9)}  # the last of each: one more token
+    assert replies[2] == replies[9], steps
+
+
+@pytest.mark.parametrize("kind", ["all layers slide", "some layers slide", "recurrent"])
+def test_other_kinds_of_layers_are_answered_as_by_the_library(
+    kind: str, folder: Path, tmp_path: Path, tiny_llama: Callable[..., Any]
 ) -> None:
+    """Against the model's own reading of the whole text, which knows no kept states."""
+    import torch
     import transformers
 
     like = tiny_llama(vocab_size=258, bos_token_id=256, eos_token_id=257).config
-    told = {name: getattr(like, name) for name in SHAPE}
-    shutil.copytree(folder, tmp_path / "sliding")
-    config = transformers.MistralConfig(**told, sliding_window=16, bos_token_id=256, eos_token_id=257)
-    transformers.MistralForCausalLM(config).save_pretrained(tmp_path / "sliding")
-    model = TransformersModel("sliding", tmp_path / "sliding", fingerprint="f", context=256)
+    told = {name: getattr(like, name) for name in SHAPE} | {"bos_token_id": 256, "eos_token_id": 257}
+    place = shutil.copytree(folder, tmp_path / "other")
+    torch.manual_seed(0)
+    if kind == "all layers slide":
+        made: Any = transformers.MistralForCausalLM(transformers.MistralConfig(**told, sliding_window=16))
+    elif kind == "some layers slide":
+        layers = ["sliding_attention", "full_attention"]
+        slides = {"layer_types": layers, "sliding_window": 16, "head_dim": 8, "pad_token_id": 0}
+        made = transformers.Gemma3ForCausalLM(transformers.Gemma3TextConfig(**told, **slides))
+    else:
+        folds = {"layer_types": ["linear_attention", "full_attention"], "head_dim": 8, "pad_token_id": 0}
+        sizes = {"linear_num_key_heads": 2, "linear_num_value_heads": 2}
+        sizes |= {"linear_key_head_dim": 8, "linear_value_head_dim": 8}
+        made = transformers.Qwen3NextForCausalLM(
+            transformers.Qwen3NextConfig(**told, **folds, **sizes, mlp_only_layers=[0, 1])
+        )
+    made.eval().save_pretrained(place)
+    model = TransformersModel("other", place, fingerprint="f", context=256, slots=20)
     prompts = [*PROMPTS, *PROMPTS[:2]]
-    expected = alone(model, prompts)
     replies = model.generate(prompts, max_tokens=9)
-    choices = model.choose([prompt + " x" for prompt in prompts], OPTIONS)
-    assert [(r.text, c.log_probabilities) for r, c in zip(replies, choices, strict=True)] == expected
+    choices = model.choose([prompt + reply.text[:1] for prompt, reply in zip(prompts, replies, strict=True)], OPTIONS)
+    branching = model._tokenize.bare("ab")
+    for prompt, reply, choice in zip(prompts, replies, choices, strict=True):
+        read = model._tokenize(prompt)[0]
+        with torch.no_grad():
+            for _ in range(reply.usage.generated_tokens):
+                read.append(int(made(torch.tensor([read])).logits[0, -1].argmax()))
+            text = model._tokenize.text([], read)
+            own = model._tokenize(prompt + reply.text[:1] + " ")[0]
+            a, b = made(torch.tensor([own])).logits[0, -1].log_softmax(0)[branching]
+        assert text.startswith(prompt + reply.text)
+        ratio = choice.log_probabilities[0] - math.log(sum(map(math.exp, choice.log_probabilities[1:])))
+        assert ratio == pytest.approx(float(a - b), abs=1e-3)
 
 
 LISTING = 'root ::= (" none" | span (" |" span)*) "\\n"\nspan ::= " " w0\nw0 ::= "Ann" (" " w1)?\nw1 ::= "left"'
@@ -301,7 +378,7 @@ def test_in_bfloat16_it_says_nearly_the_same(
         TransformersModel("x", tmp_path / "m", fingerprint="f", context=256, slots=40, adapters=adapters, precision=p)
         for p in ("float32", "bfloat16")
     )
-    parts = {p.dtype for n, p in half._reader.model.named_parameters() if "lm_head" not in n}
+    parts = {p.dtype for n, p in half._reader.adapted.model.named_parameters() if "lm_head" not in n}
     assert parts == {torch.bfloat16}  # the embeddings and the adapters too
     assert half.fingerprint != full.fingerprint
     views = [m.adapted("sum", "x", {"v1.0": 0.5, "two": 0.25}) for m in (full, half)]

@@ -15,16 +15,20 @@ from typing import Any, Generic, TypeVar
 Answer = TypeVar("Answer")
 
 
+Sum = tuple[tuple[str, float], ...]
+"""Adapters and their weights; none for the model as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a request goes on from.
 
     Attributes:
-        adapter: under which the tokens are read; "" for none.
+        adapters: under which the tokens are read.
         ids: all tokens, those read before included.
     """
 
-    adapter: str
+    adapters: Sum
     ids: list[int]
 
 

@@ -1,15 +1,24 @@
-"""What a model of transformers has read: kept, gone on from, and read on for several sequences at once."""
+"""What a model of transformers has read: kept, gone on from, and read on for several sequences at once.
+
+The keys and values of a token lie at a place of their own, and a sequence is a list of places. So what sequences share
+lies there once, going on from a beginning copies nothing, and a step gathers each layer's keys and values for all its
+sequences at once.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from itertools import accumulate, takewhile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate, islice
 from typing import Any
 
-from entsemble.backends.batch import Told, Wanted
+import numpy as np
+import numpy.typing as npt
+
+from entsemble.backends.batch import Sum, Told, Wanted
+from entsemble.backends.transformers_adapters import AdaptedModel
 
 _MOST = 4096
 """Tokens that are read in one step, if no single sequence has more."""
@@ -17,24 +26,37 @@ _MOST = 4096
 _HELD = 1 << 15
 """Tokens whose states are in a batch, or kept, if no single sequence has more: 1.5 GB of SmolLM2 135M in float32."""
 
+_Key = tuple[Sum, tuple[int, ...]]
+"""A sum of adapters, and the tokens that were read under it."""
+
+_Numbers = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What was read, under which sum of adapters, and the model's states behind it."""
+    """Tokens that were read, and the places of their keys and values."""
 
-    adapter: str
-    ids: tuple[int, ...]
-    states: Any
+    ids: _Numbers
+    places: _Numbers
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A sequence to be read on: its place among those that wait, what is known of it, and how much."""
+    """A sequence to be read on.
+
+    Attributes:
+        place: among those that wait.
+        ids: all its tokens.
+        places: of the keys and values of those that are known.
+    """
 
     place: int
     ids: tuple[int, ...]
-    kept: _Kept | None
-    known: int
+    places: _Numbers
+
+    @property
+    def known(self) -> int:
+        return len(self.places)
 
     @property
     def new(self) -> int:
@@ -45,117 +67,198 @@ class Reader:
     """Reads tokens. One thread at a time.
 
     Args:
-        model: of transformers, or of PEFT.
+        adapted: the model, and what its adapters make of it.
         slots: sequences whose states are kept.
     """
 
-    def __init__(self, model: Any, slots: int) -> None:  # noqa: ANN401 - untyped library
-        self.model = model
+    def __init__(self, adapted: AdaptedModel, slots: int) -> None:
+        self.adapted = adapted
         self._slots = slots
-        self._kept: list[_Kept] = []
-        self._active = ""
+        self._windows = _windows(adapted.model)
+        self._kept: dict[_Key, _Kept] = {}
+        self._pool: _Pool | None = None
 
     def step(self, wanted: Sequence[Wanted]) -> list[tuple[int, Told]]:
-        """Read on what lacks most, and what lacks about as much.
+        """Read on those that lack about as much as each other, of which there are most.
 
-        So that what has far to go catches up first, and the short steps, in which replies are written, serve as many as
-        can be. Sequences under other adapters than the first one's wait.
+        Each step reads all the model's weights, so it pays to serve many. Those that begin wait until they are as many
+        as those that are being written. Sequences under other adapters than those that are applied wait, if any is not.
 
         Returns:
             The places of those that were served, and what they are told.
         """
         import torch
 
-        adapter = wanted[0].adapter
-        rows = sorted((self._row(i, w) for i, w in enumerate(wanted) if w.adapter == adapter), key=lambda row: -row.new)
-        together = _fitting(takewhile(lambda row: 2 * row.new > rows[0].new, rows))
+        applied = next((w.adapters for w in wanted if w.adapters == self.adapted.active), wanted[0].adapters)
+        rows = [self._row(i, w) for i, w in enumerate(wanted) if w.adapters == applied]
+        alike = max(_alike(rows), key=len)
+        together = _fitting(alike)
         began = time.perf_counter()
-        with torch.inference_mode(), self._under(adapter):
+        with self.adapted.under(applied), torch.inference_mode():
             try:
-                read = self._read(adapter, together)
+                logits = self._read_anew(together) if self._windows is None else self._read(applied, together)
             except BaseException:
-                self._kept.clear()  # such as a GPU whose memory is full
+                self.forget()  # such as a GPU whose memory is full
                 raise
         share = (time.perf_counter() - began) / len(together)
-        return [(row.place, Told(logits, row.known, share)) for row, logits in read]
+        return [(row.place, Told(found, row.known, share)) for row, found in zip(together, logits, strict=True)]
+
+    def forget(self) -> None:
+        """Keep nothing of what was read."""
+        self._kept.clear()
+        self._pool = None
 
     def _row(self, place: int, wanted: Wanted) -> _Row:
         ids = tuple(wanted.ids)
-        own = [kept for kept in self._kept if kept.adapter == wanted.adapter]
-        whole = [k for k in own if len(k.ids) < len(ids) and ids[: len(k.ids)] == k.ids]
-        if whole:
-            best = max(whole, key=lambda k: len(k.ids))
-            return _Row(place, ids, best, len(best.ids))
-        begun = [(min(_common(k.ids, ids), len(ids) - 1), k) for k in own if _shareable(k.states)]
-        known, kept = max(begun, key=lambda b: b[0], default=(0, None))
-        return _Row(place, ids, kept, known) if known else _Row(place, ids, None, 0)
+        before = self._kept.get((wanted.adapters, ids[:-1]))
+        if before is not None:  # as nearly always: a reply that is being written
+            return _Row(place, ids, before.places)
+        beginning = np.array(ids[:-1], dtype=np.int64)  # the last token is read at any rate: it tells the next
+        own = [kept for (applied, _), kept in self._kept.items() if applied == wanted.adapters]
+        begun = (kept.places[: _common(kept.ids, beginning)] for kept in own)
+        return _Row(place, ids, max(begun, key=len, default=beginning[:0]))
 
-    def _under(self, adapter: str) -> Any:  # noqa: ANN401 - untyped library
-        if not adapter:
-            return self.model.disable_adapter() if hasattr(self.model, "disable_adapter") else nullcontext()
-        if self._active != adapter:
-            self._active = ""  # until it is
-            self.model.set_adapter(adapter)
-            self._active = adapter
-        return nullcontext()
-
-    def _read(self, adapter: str, rows: Sequence[_Row]) -> list[tuple[_Row, Any]]:
-        """Each row with the logits of its next token [vocabulary]; the rows' states are kept."""
-        from transformers import DynamicCache
-
-        fresh = DynamicCache(config=self.model.config)
-        if _shareable(fresh):
-            logits, states = self._padded(rows, fresh)
-        else:  # what slides a window can neither be padded, nor cut back, nor gone on from twice
-            firsts = {id(row.kept): row.place for row in reversed(rows)}
-            rows = [row if firsts[id(row.kept)] == row.place else replace(row, kept=None, known=0) for row in rows]
-            logits, states = map(list, zip(*map(self._alone, rows), strict=True))
-        gone_on = {id(row.kept) for row in rows if row.kept and row.known == len(row.kept.ids)}
-        self._kept = [kept for kept in self._kept if id(kept) not in gone_on]
-        if _resumable(
-            fresh
-        ):  # what folds the past into one state is read anew: not every model goes on from it rightly
-            self._kept += [_Kept(adapter, row.ids, own) for row, own in zip(rows, states, strict=True)]
-        self._kept = _newest(self._kept[-self._slots :])
-        return list(zip(rows, logits, strict=True))
-
-    def _alone(self, row: _Row) -> tuple[Any, Any]:
+    def _read_anew(self, rows: Sequence[_Row]) -> list[Any]:
+        """For models that fold the past into one state: not every one goes on from it rightly."""
         import torch
-        from transformers import DynamicCache
 
-        states = row.kept.states if row.kept else DynamicCache(config=self.model.config)
-        ids = torch.tensor([row.ids[row.known :]], device=self.model.device)
-        logits = self.model(input_ids=ids, past_key_values=states, use_cache=True, logits_to_keep=1).logits
-        return logits[0, -1].float().cpu(), states
+        found = []
+        for row in rows:
+            ids = torch.tensor([row.ids], device=self.adapted.model.device)
+            answer = self.adapted.model(input_ids=ids, use_cache=False, logits_to_keep=1)
+            found.append(answer.logits[0, -1].float().cpu())
+        return found
 
-    def _padded(self, rows: Sequence[_Row], cache: Any) -> tuple[list[Any], list[Any]]:  # noqa: ANN401
-        """All rows in one batch: what is known and what is new of each is padded at its left."""
-        known, new = max(row.known for row in rows), max(row.new for row in rows)
-        _fill(cache, rows, known)
-        ids, positions, hidden = _inputs(rows, known, new, self.model)
-        answer = self.model(
-            input_ids=ids,
-            attention_mask=hidden,
-            position_ids=positions,
-            past_key_values=cache,
+    def _read(self, applied: Sum, rows: Sequence[_Row]) -> list[Any]:
+        """The logits of each row's next token [vocabulary]; the rows' states are kept."""
+        model, windows = self.adapted.model, self._windows or {}
+        self._pool = pool = self._pool or _Pool()
+        free = iter(pool.free(sum(row.new for row in rows), [kept.places for kept in self._kept.values()]))
+        at = [np.array([*row.places, *islice(free, row.new)]) for row in rows]
+        batch = _Batch(rows, at, model)
+        answer = model(
+            input_ids=batch.ids,
+            attention_mask=batch.masks(windows),
+            position_ids=batch.positions,
+            past_key_values=pool.cache(batch, model),
             use_cache=True,
             logits_to_keep=1,
         )
-        states = [self._part(cache, i, row, known, new) for i, row in enumerate(rows)]
-        return list(answer.logits[:, -1].float().cpu()), states
+        read = {(applied, row.ids): _Kept(np.array(row.ids), places) for row, places in zip(rows, at, strict=True)}
+        old = {(applied, row.ids[: row.known]) for row in rows} | read.keys()  # what is kept of them now is longer
+        others = {key: kept for key, kept in self._kept.items() if key not in old}
+        self._kept = _newest(others | read, self._slots)
+        return list(answer.logits[:, -1].float().cpu())
 
-    def _part(self, cache: Any, i: int, row: _Row, known: int, new: int) -> Any:  # noqa: ANN401
-        """A copy of the states of one row of a batch, without its padding."""
+
+class _Batch:
+    """Sequences side by side, what is known and what is new of each padded at its left.
+
+    Args:
+        rows: they.
+        at: places of each one's tokens, the new ones' included.
+        model: that reads them.
+
+    Attributes:
+        ids: of the new tokens [rows, new].
+        positions: of the new tokens [rows, new].
+        gathered: places of all tokens [rows, known + new]; the padding's is 0.
+    """
+
+    def __init__(self, rows: Sequence[_Row], at: Sequence[_Numbers], model: Any) -> None:  # noqa: ANN401
         import torch
+
+        self._known, new = max(row.known for row in rows), max(row.new for row in rows)
+        whole = self._known + new
+        ids, gathered = np.zeros((len(rows), whole), dtype=np.int64), np.zeros((len(rows), whole), dtype=np.int64)
+        order = np.full((len(rows), whole), -1)
+        for i, (row, places) in enumerate(zip(rows, at, strict=True)):
+            for part, told in ((ids, row.ids), (gathered, places), (order, range(len(row.ids)))):
+                part[i, self._known - row.known : self._known] = told[: row.known]
+                part[i, whole - row.new :] = told[row.known :]
+        self._model, self._order = model, order
+        self.ids = torch.from_numpy(ids[:, self._known :]).to(model.device)
+        self.gathered = torch.from_numpy(gathered).to(model.device)
+        self.positions = torch.from_numpy(order[:, self._known :].clip(min=0)).to(model.device)
+
+    @property
+    def written(self) -> Any:  # noqa: ANN401 - a tensor
+        """Places of the new tokens [rows, new]."""
+        return self.gathered[:, self._known :]
+
+    def masks(self, windows: Mapping[str, int | None]) -> Any:  # noqa: ANN401 - a tensor, or one for each kind of layer
+        """What is added to attention [rows, 1, new, known + new]."""
+        made = {kind: self._mask(window) for kind, window in windows.items()}
+        return made if len(made) > 1 else next(iter(made.values()))
+
+    def _mask(self, window: int | None) -> Any:  # noqa: ANN401 - a tensor
+        import torch
+
+        keys, queries = self._order[:, None, None, :], self._order[:, None, self._known :, None].clip(min=0)
+        hidden = (keys < 0) | (keys > queries)
+        if window is not None:
+            hidden |= keys <= queries - window
+        made = torch.zeros(hidden.shape, dtype=self._model.dtype)
+        made.masked_fill_(torch.from_numpy(hidden), torch.finfo(made.dtype).min)
+        return made.to(self._model.device)
+
+
+class _Pool:
+    """Keys and values of tokens, each at a place of its own. Place 0 is the padding's."""
+
+    def __init__(self) -> None:
+        self._places = 1
+        self._sides: dict[int, tuple[Any, ...]] = {}  # of each layer: keys and values [places, heads, size]
+
+    def free(self, many: int, held: Sequence[_Numbers]) -> _Numbers:
+        """Places where nothing lies that is held [many]; where there are too few, there will be more."""
+        free = np.ones(self._places, dtype=bool)
+        free[0] = False
+        for places in held:
+            free[places] = False
+        found = np.flatnonzero(free)[:many]
+        if len(found) < many:
+            found = np.concatenate([found, np.arange(self._places, self._places + many - len(found))])
+            self._grow(max(many, self._places))
+        return found
+
+    def _grow(self, more: int) -> None:
+        import torch
+
+        self._places += more
+        for layer, sides in self._sides.items():
+            self._sides[layer] = tuple(torch.cat([s, s.new_zeros(more, *s.shape[1:])]) for s in sides)
+
+    def cache(self, batch: _Batch, model: Any) -> Any:  # noqa: ANN401 - untyped library
+        """What a model takes for the cache of its past, so that it reads and writes here."""
         from transformers import DynamicCache
 
-        own, gap = DynamicCache(config=self.model.config), new - row.new
-        for layer, whole in zip(own.layers, cache.layers, strict=True):
-            sides = [side[i : i + 1, :, known - row.known :] for side in (whole.keys, whole.values)]
-            if gap:
-                sides = [torch.cat([s[:, :, : row.known], s[:, :, row.known + gap :]], dim=2) for s in sides]
-            layer.update(*sides)
-        return own
+        made: Any = DynamicCache(config=model.config)
+        made.update = partial(self._update, batch)  # all it is asked for, since the model is told masks and positions
+        return made
+
+    def _update(self, batch: _Batch, *told: Any) -> tuple[Any, ...]:  # noqa: ANN401 - tensors
+        """Keep what is new of a layer, keys and values [rows, heads, new, size]; all of it [.., known + new, size]."""
+        *new, layer = told
+        if layer not in self._sides:
+            self._sides[layer] = tuple(n.new_zeros(self._places, n.shape[1], n.shape[3]) for n in new)
+        for side, fresh in zip(self._sides[layer], new, strict=True):
+            side.index_copy_(0, batch.written.flatten(), fresh.transpose(1, 2).flatten(0, 1))
+        if batch.written.shape == batch.gathered.shape:
+            return tuple(new)
+        found = (side.index_select(0, batch.gathered.flatten()) for side in self._sides[layer])
+        return tuple(side.unflatten(0, batch.gathered.shape).transpose(1, 2) for side in found)
+
+
+def _alike(rows: Sequence[_Row]) -> list[list[_Row]]:
+    """Groups in which none lacks twice as much as another, those that lack most first."""
+    groups: list[list[_Row]] = []
+    for row in sorted(rows, key=lambda row: -row.new):
+        if groups and 2 * row.new > groups[-1][0].new:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups
 
 
 def _fitting(rows: Iterable[_Row]) -> list[_Row]:
@@ -171,64 +274,26 @@ def _fitting(rows: Iterable[_Row]) -> list[_Row]:
     return taken
 
 
-def _newest(kept: Sequence[_Kept]) -> list[_Kept]:
+def _newest(kept: Mapping[_Key, _Kept], slots: int) -> dict[_Key, _Kept]:
     """The last that was read, and as many before it as may be held together."""
-    held = accumulate(len(k.ids) for k in reversed(kept))
+    last = list(kept.items())[-slots:] if slots else []
+    held = accumulate(len(each.ids) for _, each in reversed(last))
     many = sum(tokens <= _HELD for tokens in held)
-    return list(kept[-max(1, many) :])
+    return dict(last[-max(1, many) :])
 
 
-def _fill(cache: Any, rows: Sequence[_Row], known: int) -> None:  # noqa: ANN401 - untyped library
-    """What is known of each row, `known` tokens with the padding at its left."""
-    kept = {i: row.kept.states.layers for i, row in enumerate(rows) if row.kept}
-    if not kept:
-        return
-    for n, layer in enumerate(cache.layers):
-        any_row = next(iter(kept.values()))[n]
-        heads = any_row.keys.shape[1]
-        sides = [s.new_zeros(len(rows), heads, known, s.shape[3]) for s in (any_row.keys, any_row.values)]
-        for i, layers in kept.items():
-            for whole, own in zip(sides, (layers[n].keys, layers[n].values), strict=True):
-                whole[i, :, known - rows[i].known :] = own[0, :, : rows[i].known]
-        layer.update(*sides)
+def _windows(model: Any) -> dict[str, int | None] | None:  # noqa: ANN401 - untyped library
+    """How far back each kind of layer sees, `None` for all; `None` where a model keeps other than keys and values."""
+    from transformers.cache_utils import get_layer_types_and_kwargs
+
+    kinds, told = get_layer_types_and_kwargs(model.config.get_text_config(decoder=True))
+    if not set(kinds) <= {"full_attention", "sliding_attention"}:
+        return None
+    return {kind: each.get("sliding_window") for kind, each in zip(kinds, told, strict=True)}
 
 
-def _inputs(rows: Sequence[_Row], known: int, new: int, model: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401
-    """Tokens [rows, new], their positions, and what is added to attention [rows, 1, new, known + new]."""
-    import torch
-
-    ids = torch.zeros(len(rows), new, dtype=torch.long)
-    positions = torch.zeros_like(ids)
-    seen = torch.ones(new, known + new, dtype=torch.bool).tril(known).repeat(len(rows), 1, 1, 1)
-    for i, row in enumerate(rows):
-        gap = new - row.new
-        ids[i, gap:] = torch.tensor(row.ids[row.known :])
-        positions[i, gap:] = torch.arange(row.known, len(row.ids))
-        seen[i, :, :, : known - row.known] = False
-        seen[i, :, gap:, known : known + gap] = False
-    hidden = torch.zeros(seen.shape, dtype=model.dtype).masked_fill_(~seen, torch.finfo(model.dtype).min)
-    return ids.to(model.device), positions.to(model.device), hidden.to(model.device)
-
-
-def _shareable(states: Any) -> bool:  # noqa: ANN401 - untyped library
-    """Whether the states can be padded, cut, and gone on from more than once."""
-    from transformers.cache_utils import DynamicLayer
-
-    return bool(states.layers) and all(type(layer) is DynamicLayer for layer in states.layers)
-
-
-def _resumable(states: Any) -> bool:  # noqa: ANN401 - untyped library
-    """Whether a model can be trusted to go on from them."""
-    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
-
-    return bool(states.layers) and all(
-        type(layer) in {DynamicLayer, DynamicSlidingWindowLayer} for layer in states.layers
-    )
-
-
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
+def _common(one: _Numbers, other: _Numbers) -> int:
     """Tokens at the beginning that two sequences share."""
-    for i, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return i
-    return min(len(one), len(other))
+    many = min(len(one), len(other))
+    other_ones = np.flatnonzero(one[:many] != other[:many])
+    return int(other_ones[0]) if other_ones.size else many

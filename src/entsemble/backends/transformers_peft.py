@@ -7,19 +7,17 @@ from the third.
 
 from __future__ import annotations
 
-import hashlib
 import math
-import threading
 from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any
 
-from entsemble.backends.batch import Batch, Request, Told, Wanted
+from entsemble.backends.batch import Batch, Request, Sum, Told, Wanted
 from entsemble.backends.states import Reader
+from entsemble.backends.transformers_adapters import AdaptedModel
 from entsemble.backends.transformers_base import load_base
 from entsemble.backends.trie import TokenTrie, Tries
-from entsemble.errors import BadReplyError, DataError, MissingExtraError, ModelUnavailableError, PromptTooLongError
+from entsemble.errors import BadReplyError, ModelUnavailableError, PromptTooLongError
 from entsemble.prompting.parse import before_loop
 from entsemble.types import Choice, Precision, Reply, Usage
 
@@ -35,8 +33,8 @@ class TransformersModel:
         fingerprint: identifies the weights.
         context: tokens that a prompt and its reply may fill.
         slots: prompts whose states are kept.
-        adapters: name -> PEFT folder of plain LoRA, as `experts.adapter.save` writes it, since PEFT's sums get the
-            scale of rsLoRA wrong; no effect until a view asks for them, see `adapted`.
+        adapters: name -> PEFT folder of plain LoRA, see `AdaptedModel`; no effect until a view asks for them, see
+            `adapted`.
         precision: what the model and its adapters are computed in.
 
     Raises:
@@ -64,10 +62,9 @@ class TransformersModel:
 
         versions = f"{transformers.__version__}:{torch.__version__}"
         self.fingerprint = f"transformers:{fingerprint}:{context}:{model.device.type}:{precision}:{versions}"
-        self._reader = reader = Reader(_with_adapters(model, adapters or {}).eval(), slots)
-        self._turn = turn = threading.Lock()
-        self._batch = Batch(lambda wanted: _step(reader, turn, name, wanted))  # outlives this view
-        self._adapter = ""
+        self._reader = reader = Reader(AdaptedModel(model, adapters or {}), slots)
+        self._batch = Batch(lambda wanted: _step(reader, name, wanted))  # outlives this view
+        self._adapters: Sum = ()
         self._tries = Tries(self._tokenize.bare)
 
     def adapted(self, name: str, fingerprint: str, weights: Mapping[str, float]) -> TransformersModel:
@@ -80,18 +77,7 @@ class TransformersModel:
         """
         made = copy(self)
         made.name, made.fingerprint = name, f"{self.fingerprint}:{fingerprint}"
-        applied = {adapter: weight for adapter, weight in weights.items() if weight}
-        made._adapter = _active(applied, fingerprint)
-        model = self._reader.model
-        with self._turn:
-            if applied and made._adapter not in model.peft_config:
-                # stacked ranks: the only kind of PEFT's sums that is the sum of the changes (its issue 3004)
-                parts = [_module_name(adapter) for adapter in applied]
-                try:
-                    model.add_weighted_adapter(parts, list(applied.values()), made._adapter, combination_type="cat")
-                except BaseException:  # such as out of memory: half a sum would pass for a whole one next time
-                    model.peft_config.pop(made._adapter, None)
-                    raise
+        made._adapters = tuple((adapter, weight) for adapter, weight in weights.items() if weight)
         return made
 
     def generate(
@@ -113,7 +99,7 @@ class TransformersModel:
 
     def close(self) -> None:
         """Forget the model; its memory goes with the last view of it."""
-        self._reader, self._batch = Reader(None, 0), Batch(_closed)
+        self._batch = Batch(_closed)
 
     def _reply(
         self, prompt: str, max_tokens: int, stop: Sequence[str], constraint: str | None, separator: str | None
@@ -127,7 +113,7 @@ class TransformersModel:
         usage = Usage(prompt_tokens=len(ids), calls=1)
         text, finished = "", False
         while len(written) < max_tokens and not finished:
-            told = yield Wanted(self._adapter, ids + written)
+            told = yield Wanted(self._adapters, ids + written)
             cached = 0 if written else told.cached
             usage += Usage(cached_tokens=cached, generated_tokens=1, seconds=told.seconds)
             written.append(allowed.best(told.logits) if allowed else int(told.logits.argmax()))
@@ -158,7 +144,7 @@ class TransformersModel:
             except StopIteration as end:
                 return Choice(end.value, usage)
             wanted = [*ids, *path]
-            step = yield Wanted(self._adapter, wanted)
+            step = yield Wanted(self._adapters, wanted)
             told = dict(zip(children, step.logits[list(children)].log_softmax(0).tolist(), strict=True))
             usage += Usage(len(wanted), step.cached, 0, step.seconds, 1)
 
@@ -176,40 +162,8 @@ def _closed(_: Sequence[Wanted]) -> Sequence[tuple[int, Told]]:
     raise ModelUnavailableError("the model is closed")
 
 
-def _step(reader: Reader, turn: threading.Lock, name: str, wanted: Sequence[Wanted]) -> Sequence[tuple[int, Told]]:
+def _step(reader: Reader, name: str, wanted: Sequence[Wanted]) -> Sequence[tuple[int, Told]]:
     try:
-        with turn:
-            return reader.step(wanted)
+        return reader.step(wanted)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:  # a full GPU, a model that takes no such batch
         raise ModelUnavailableError(f"{name}: {error}") from error
-
-
-def _with_adapters(model: Any, adapters: Mapping[str, Path]) -> Any:  # noqa: ANN401 - untyped libraries
-    if not adapters:
-        return model
-    try:
-        from peft import PeftModel
-    except ImportError as error:
-        raise MissingExtraError("peft", "experts", "experts of a model of transformers") from error
-    (first, folder), *others = adapters.items()
-    try:
-        told = {"autocast_adapter_dtype": False}  # they are computed in the model's precision
-        made = PeftModel.from_pretrained(model, folder, adapter_name=_module_name(first), **told)
-        for name, folder in others:
-            made.load_adapter(folder, adapter_name=_module_name(name), **told)
-    except (ValueError, RuntimeError) as error:
-        raise DataError(f"it does not fit its base ({str(error).splitlines()[0]})", folder) from error
-    return made
-
-
-def _active(applied: Mapping[str, float], fingerprint: str) -> str:
-    """The module of a sum of adapters: of one that is applied whole, its own, so that nothing is made."""
-    if not applied:
-        return ""
-    (first, weight), *others = applied.items()
-    return _module_name(first if weight == 1 and not others else fingerprint)
-
-
-def _module_name(text: str) -> str:
-    """A name that PyTorch takes for a module, which may hold no dot."""
-    return "a" + hashlib.sha256(text.encode()).hexdigest()[:16]
