@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from entsemble.assemble.models import Models, Watch, base_checksum
-from entsemble.backends import states, transformers_adapters
+from entsemble.backends import states, transformers_adapters, transformers_base
 from entsemble.backends.transformers_base import Tokenizer
 from entsemble.backends.transformers_peft import TransformersModel
 from entsemble.errors import BadReplyError, ConfigError, DataError, ModelUnavailableError, PromptTooLongError
@@ -306,6 +306,47 @@ def test_a_reply_ends_with_its_grammar(model: TransformersModel) -> None:
 def test_no_grammar(model: TransformersModel) -> None:
     with pytest.raises(BadReplyError, match=r"tiny.*grammar"):
         model.generate([PROMPT], max_tokens=40, constraint="root ::= nowhere")
+
+
+@pytest.fixture
+def gguf(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[Path]]:
+    """A file that stands for a GGUF of the folder's model, and what was loaded so far."""
+    own, loaded = transformers_base._load, []
+
+    def load(path: Path, dtype: Any) -> Any:
+        loaded.append(path)
+        return own(path if path.is_dir() else folder, dtype)
+
+    monkeypatch.setattr(transformers_base, "_load", load)
+    file = tmp_path / "model.gguf"
+    file.write_bytes(b"GGUF")
+    return file, loaded
+
+
+def test_a_gguf_file_is_unpacked_once(gguf: tuple[Path, list[Path]], folder: Path, tmp_path: Path) -> None:
+    file, loaded = gguf
+    kept = tmp_path / "unpacked" / "0123"
+    made = [TransformersModel("x", file, fingerprint="f", context=256, kept=kept) for _ in range(2)]
+    assert loaded == [file, kept, kept]
+    assert [p.name for p in kept.parent.iterdir()] == ["0123"]
+    plain = TransformersModel("x", folder, fingerprint="f", context=256)
+    assert [scored(m) for m in made] == [pytest.approx(scored(plain), abs=1e-6)] * 2
+
+
+def test_a_large_gguf_file_is_not_kept_unpacked(
+    gguf: tuple[Path, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, loaded = gguf
+    monkeypatch.setattr(transformers_base, "_UNPACKED", 3)
+    TransformersModel("x", file, fingerprint="f", context=256, kept=tmp_path / "unpacked")
+    assert loaded == [file]
+    assert not (tmp_path / "unpacked").exists()
+
+
+def test_where_nothing_can_be_unpacked(gguf: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(ModelUnavailableError, match=r"model\.gguf.*cache.*ENTSEMBLE_CACHE"):
+        TransformersModel("x", gguf[0], fingerprint="f", context=256, kept=tmp_path / "cache" / "0123")
 
 
 def test_too_long(model: TransformersModel) -> None:

@@ -30,6 +30,11 @@ def base_sha256(known: ModelCard) -> str:
     return source.sha256 if isinstance(source, PypiSource) else hashlib.sha256(str(source).encode()).hexdigest()
 
 
+def unpacked(fingerprint: str, environment: Environment) -> Path:
+    """Where what transformers makes of a GGUF file of that fingerprint is kept."""
+    return environment.cache / "unpacked" / hashlib.sha256(fingerprint.encode()).hexdigest()[:32]
+
+
 def check_base(folder: Path, base: str, environment: Environment) -> None:
     """Whether an adapter can change the model that it is said to change, where that model is here already.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from entsemble.assemble.ensemble import Assembly, annotated
-from entsemble.assemble.expert_files import expert_store
+from entsemble.assemble.expert_files import expert_store, unpacked
 from entsemble.assemble.models import Watch
 from entsemble.assemble.without_examples import expert_alone, score_of
 from entsemble.backends.gguf_lora import convertible, write_lora
@@ -112,7 +112,7 @@ def train_expert(
     parts = [_sentences(d.path) for d in brief.data]
     learnt, dev = _split(parts, brief)
     with Assembly(Settings(), environment, watch) as assembly:
-        path, _ = assembly.models.local_file(parse_model(brief.base))
+        path, fingerprint = assembly.models.local_file(parse_model(brief.base))
         if path.is_file():
             convertible(path)
         encoder = assembly.encoder()  # what can go wrong goes wrong before hours of training
@@ -122,7 +122,7 @@ def train_expert(
                 f"{start.card.name} cannot be started from: it changes {start.card.base}, not {brief.base}"
             )
         folder = environment.cache / "training" / _key(brief, published, learnt, dev, start)
-        model, tokenize = load_base(path)
+        model, tokenize = load_base(path, kept=unpacked(fingerprint, environment))
         made = train(
             tunable(model, brief.how, None if start is None else adapter.load(start.folder)),
             tokenize,

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Protocol, TypeVar
 
 from entsemble._files import sha256
-from entsemble.assemble.expert_files import adapter_file, base_sha256, expert_store
+from entsemble.assemble.expert_files import adapter_file, base_sha256, expert_store, unpacked
 from entsemble.backends import hub
 from entsemble.backends.catalogue import ModelCard, card
 from entsemble.backends.embedding import LlamaCppEncoder, SentenceTransformerEncoder
@@ -225,6 +225,7 @@ class Models:
                 slots=max(slots, 2 * self.workers()),
                 adapters=folders,
                 precision=member.precision or "float32",
+                kept=unpacked(fingerprint, self.environment),
             )
         adapters = {e.card.name: adapter_file(e, path, fingerprint, self.environment) for e in experts}
         engine = Engine(

@@ -73,26 +73,67 @@ class Tokenizer:
         return str(whole[len(start) :])
 
 
-def load_base(path: Path, precision: Precision = "float32") -> tuple[Any, Tokenizer]:
+_UNPACKED = 1 << 29
+"""Bytes of the largest GGUF file that is kept unpacked, which takes four to eight times as many."""
+
+
+def load_base(path: Path, precision: Precision = "float32", kept: Path | None = None) -> tuple[Any, Tokenizer]:
     """The model, and what makes tokens of a text, as llama.cpp makes them.
 
     Args:
         path: a GGUF file, whose weights are taken out of their quantisation, or a folder as transformers writes it,
             of which only safetensors are read.
         precision: of the model up to its last layer; what it says of the next token is of full precision always.
+        kept: folder in which a GGUF file's weights are kept as transformers writes them, if the file is not large:
+            transformers takes many times as long to read them from GGUF.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
-        ModelUnavailableError: transformers cannot load it.
+        ModelUnavailableError: transformers cannot load it, or `kept` cannot be written.
     """
     try:
         import torch
-        from safetensors import SafetensorError
-        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
         from transformers.utils import logging
     except ImportError as error:
         raise MissingExtraError(error.name or "transformers", "experts", f"the model {path}") from error
     logging.disable_progress_bar()
+    if kept is not None and path.is_file() and path.stat().st_size <= _UNPACKED:
+        _unpack(path, kept)
+        path = kept
+    model, tokenizer = _load(path, getattr(torch, precision))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if precision != "float32":
+        _head_in_full(model)
+    ends = model.generation_config.eos_token_id
+    ended_by = ends if isinstance(ends, list) else [ends, tokenizer.eos_token_id]
+    return model.to(device), Tokenizer(tokenizer, [t for t in ended_by if t is not None])
+
+
+def _unpack(file: Path, folder: Path) -> None:
+    """Write a GGUF file as transformers writes a model, unless that was done before."""
+    from safetensors import SafetensorError
+    from torch import float32
+
+    if folder.is_dir():
+        return
+    made = _load(file, float32)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+            for part in made:
+                part.save_pretrained(Path(work) / folder.name)
+            (Path(work) / folder.name).rename(folder)
+    except (OSError, SafetensorError) as error:
+        if not folder.is_dir():  # else another process was faster
+            advice = "make room there, or name another place by ENTSEMBLE_CACHE"
+            raise ModelUnavailableError(f"{file} cannot be unpacked in {folder.parent} ({error}); {advice}") from error
+
+
+def _load(path: Path, dtype: Any) -> tuple[Any, Any]:  # noqa: ANN401 - untyped library
+    """A model and a tokenizer of transformers."""
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
     with tempfile.TemporaryDirectory() as place:
         told: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         if path.is_dir():
@@ -105,15 +146,9 @@ def load_base(path: Path, precision: Precision = "float32") -> tuple[Any, Tokeni
             tokenizer = AutoTokenizer.from_pretrained(folder, **told)
             packed = GgufConfig(dequantize=True)  # else whoever has the package `kernels` gets layers without adapters
             told |= {"use_safetensors": True} if path.is_dir() else {"quantization_config": packed}
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, precision), **told)
+            return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **told), tokenizer
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             raise ModelUnavailableError(f"transformers cannot load {path}: {error}") from error
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    if precision != "float32":
-        _head_in_full(model)
-    ends = model.generation_config.eos_token_id
-    ended_by = ends if isinstance(ends, list) else [ends, tokenizer.eos_token_id]
-    return model.to(device), Tokenizer(tokenizer, [t for t in ended_by if t is not None])
 
 
 def _head_in_full(model: Any) -> None:  # noqa: ANN401 - untyped library

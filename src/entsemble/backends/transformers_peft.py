@@ -36,6 +36,7 @@ class TransformersModel:
         adapters: name -> PEFT folder of plain LoRA, see `AdaptedModel`; no effect until a view asks for them, see
             `adapted`.
         precision: what the model and its adapters are computed in.
+        kept: folder for what is made of a GGUF file, see `load_base`.
 
     Raises:
         MissingExtraError: torch, transformers or PEFT is not installed.
@@ -52,8 +53,9 @@ class TransformersModel:
         slots: int = 2,
         adapters: Mapping[str, Path] | None = None,
         precision: Precision = "float32",
+        kept: Path | None = None,
     ) -> None:
-        model, self._tokenize = load_base(path, precision)
+        model, self._tokenize = load_base(path, precision, kept)
         longest = getattr(model.config, "max_position_embeddings", None) or context
         self.name, self._context = name, min(context, longest)
         self.parameters: int | None = sum(p.numel() for p in model.parameters())
