@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import re
 import shutil
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 from entsemble.assemble.models import Models, Watch, base_checksum
 from entsemble.backends import states, transformers_adapters, transformers_base
+from entsemble.backends.batch import Wanted
 from entsemble.backends.transformers_base import Tokenizer
 from entsemble.backends.transformers_peft import TransformersModel
 from entsemble.errors import BadReplyError, ConfigError, DataError, ModelUnavailableError, PromptTooLongError
@@ -125,8 +128,61 @@ def test_sums_that_memory_has_no_room_for_are_made_again(
     views = [model.adapted("x", "y", {"two": weight}) for weight in (0.5, 1.0, 1.5)]
     first = [scored(view) for view in views]
     assert len(set(first)) == 3
-    assert [scored(view) for view in (*views, model, *views[::-1])][:3] == [pytest.approx(x, abs=1e-4) for x in first]
+    base, *back = [scored(view) for view in (model, *views[::-1])]
+    assert back == [pytest.approx(x, abs=1e-4) for x in first[::-1]]
+    assert base == pytest.approx(scored(TransformersModel("alone", folder, fingerprint="f", context=256)), abs=1e-4)
     assert len(model._reader.adapted._made) == 2
+
+
+def test_a_sum_that_could_not_be_made_is_made_the_next_time(
+    folder: Path, adapters: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = TransformersModel("tiny", folder, fingerprint="f", context=256, adapters=adapters)
+    one, two = model.adapted("1", "p", {"v1.0": 1.0}), model.adapted("2", "q", {"two": 1.0})
+    first = [scored(m) for m in (model, one)]
+
+    def failing(*_: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(transformers_adapters, "_added", failing)
+        with pytest.raises(ModelUnavailableError, match=r"2: out of memory|tiny: out of memory"):
+            scored(two)
+    assert [scored(m) for m in (model, one)] == [pytest.approx(x, abs=1e-4) for x in first]
+    assert max(abs(a - b) for a, b in zip(scored(two), first[0], strict=True)) > 0.01
+
+
+def test_nothing_is_added_to_packed_weights() -> None:
+    import torch
+
+    plain, packed = torch.ones(3, 2), torch.ones(3, 2, dtype=torch.int8)
+    assert [transformers_adapters._bytes(w) for w in ([plain, plain], [plain, packed], [plain, None])] == [48, 0, 0]
+
+
+def test_what_came_first_is_not_passed_over_for_ever(folder: Path, adapters: dict[str, Path]) -> None:
+    """By shorter ones, of which there are always more, and by those under adapters that are applied already."""
+    reader = TransformersModel("tiny", folder, fingerprint="f", context=256, slots=40, adapters=adapters)._reader
+    applied = (("two", 1.0),)
+    for first in (Wanted(applied, [1] * 200), Wanted((), [1, 2, 3])):
+        others = [Wanted(applied, [5, i]) for i in range(3)]
+        served = [[place for place, _ in reader.step(others)]]
+        while 0 not in served[-1] or len(served) == 1:
+            others = [Wanted(applied, [*other.ids, 6]) for other in others]
+            served.append([place for place, _ in reader.step([first, *others])])
+            assert len(served) <= states._PATIENCE + 2
+        assert served[1] == [1, 2, 3]
+
+
+def test_a_closed_model_is_forgotten(folder: Path) -> None:
+    model = TransformersModel("tiny", folder, fingerprint="f", context=256)
+    reader = weakref.ref(model._reader)
+    scored(model)
+    model.close()
+    model.close()
+    gc.collect()
+    assert reader() is None
+    with pytest.raises(ModelUnavailableError, match="closed"):
+        scored(model)
 
 
 def test_views_do_not_disturb_each_other_and_the_base_stays(either: TransformersModel, folder: Path) -> None:
@@ -241,7 +297,7 @@ def test_a_step_that_serves_many_makes_no_more_calls(folder: Path, monkeypatch: 
     assert replies[2] == replies[9], steps
 
 
-@pytest.mark.parametrize("kind", ["all layers slide", "some layers slide", "recurrent"])
+@pytest.mark.parametrize("kind", ["all layers slide", "some layers slide", "recurrent", "no cache"])
 def test_other_kinds_of_layers_are_answered_as_by_the_library(
     kind: str, folder: Path, tmp_path: Path, tiny_llama: Callable[..., Any]
 ) -> None:
@@ -259,6 +315,9 @@ def test_other_kinds_of_layers_are_answered_as_by_the_library(
         layers = ["sliding_attention", "full_attention"]
         slides = {"layer_types": layers, "sliding_window": 16, "head_dim": 8, "pad_token_id": 0}
         made = transformers.Gemma3ForCausalLM(transformers.Gemma3TextConfig(**told, **slides))
+    elif kind == "no cache":
+        sizes = {name: told[name] for name in ("vocab_size", "hidden_size", "num_hidden_layers")}
+        made = transformers.RwkvForCausalLM(transformers.RwkvConfig(**sizes, bos_token_id=256, eos_token_id=257))
     else:
         folds = {"layer_types": ["linear_attention", "full_attention"], "head_dim": 8, "pad_token_id": 0}
         sizes = {"linear_num_key_heads": 2, "linear_num_value_heads": 2}

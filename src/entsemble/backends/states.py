@@ -26,6 +26,9 @@ _MOST = 4096
 _HELD = 1 << 15
 """Tokens whose states are in a batch, or kept, if no single sequence has more: 1.5 GB of SmolLM2 135M in float32."""
 
+_PATIENCE = 16
+"""Steps in which the request that waits longest is passed over at most."""
+
 _Key = tuple[Sum, tuple[int, ...]]
 """A sum of adapters, and the tokens that were read under it."""
 
@@ -77,31 +80,44 @@ class Reader:
         self._windows = _windows(adapted.model)
         self._kept: dict[_Key, _Kept] = {}
         self._pool: _Pool | None = None
+        self._passed = 0
 
     def step(self, wanted: Sequence[Wanted]) -> list[tuple[int, Told]]:
         """Read on those that lack about as much as each other, of which there are most.
 
         Each step reads all the model's weights, so it pays to serve many. Those that begin wait until they are as many
-        as those that are being written. Sequences under other adapters than those that are applied wait, if any is not.
+        as those that are being written, and sequences under other adapters than those that are applied wait too: but
+        what came first is not passed over for ever.
 
         Returns:
             The places of those that were served, and what they are told.
         """
         import torch
 
-        applied = next((w.adapters for w in wanted if w.adapters == self.adapted.active), wanted[0].adapters)
-        rows = [self._row(i, w) for i, w in enumerate(wanted) if w.adapters == applied]
-        alike = max(_alike(rows), key=len)
-        together = _fitting(alike)
+        together, applied = self._together(wanted)
         began = time.perf_counter()
-        with self.adapted.under(applied), torch.inference_mode():
-            try:
+        try:
+            with self.adapted.under(applied), torch.inference_mode():
                 logits = self._read_anew(together) if self._windows is None else self._read(applied, together)
-            except BaseException:
-                self.forget()  # such as a GPU whose memory is full
-                raise
+        except BaseException:
+            self.forget()  # such as a GPU whose memory is full
+            raise
         share = (time.perf_counter() - began) / len(together)
         return [(row.place, Told(found, row.known, share)) for row, found in zip(together, logits, strict=True)]
+
+    def _together(self, wanted: Sequence[Wanted]) -> tuple[list[_Row], Sum]:
+        """Those that are read on now, and under which adapters."""
+        first = wanted[0].adapters  # of the request that waits longest
+        overdue = self._passed >= _PATIENCE
+        applied = next((w.adapters for w in wanted if w.adapters == self.adapted.active and not overdue), first)
+        groups = _alike([self._row(i, w) for i, w in enumerate(wanted) if w.adapters == applied])
+        if overdue:
+            [due] = (group for group in groups if any(row.place == 0 for row in group))
+            groups = [sorted(due, key=lambda row: row.place > 0)]
+        largest = max(groups, key=len)
+        together = _fitting(largest)
+        self._passed = 0 if any(row.place == 0 for row in together) else self._passed + 1
+        return together, applied
 
     def forget(self) -> None:
         """Keep nothing of what was read."""
@@ -145,6 +161,9 @@ class Reader:
             logits_to_keep=1,
         )
         read = {(applied, row.ids): _Kept(np.array(row.ids), places) for row, places in zip(rows, at, strict=True)}
+        if pool.empty:  # it has no use for a cache, and heeded neither masks nor positions
+            self._windows = None
+            return self._read_anew(rows)
         old = {(applied, row.ids[: row.known]) for row in rows} | read.keys()  # what is kept of them now is longer
         others = {key: kept for key, kept in self._kept.items() if key not in old}
         self._kept = _newest(others | read, self._slots)
@@ -210,6 +229,11 @@ class _Pool:
         self._places = 1
         self._sides: dict[int, tuple[Any, ...]] = {}  # of each layer: keys and values [places, heads, size]
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was ever kept here."""
+        return not self._sides
+
     def free(self, many: int, held: Sequence[_Numbers]) -> _Numbers:
         """Places where nothing lies that is held [many]; where there are too few, there will be more."""
         free = np.ones(self._places, dtype=bool)
@@ -217,9 +241,9 @@ class _Pool:
         for places in held:
             free[places] = False
         found = np.flatnonzero(free)[:many]
-        if len(found) < many:
-            found = np.concatenate([found, np.arange(self._places, self._places + many - len(found))])
-            self._grow(max(many, self._places))
+        if missing := many - len(found):
+            found = np.concatenate([found, np.arange(self._places, self._places + missing)])
+            self._grow(max(missing, min(self._places, _MOST)))
         return found
 
     def _grow(self, more: int) -> None:

@@ -7,7 +7,7 @@ it costs without adapters. PEFT's way, which adds to what each layer says, is fo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class AdaptedModel:
 
     Attributes:
         model: to be called inside of `under`.
-        active: the sum that is applied.
+        active: the sum that is applied; `None` where one was being applied when it failed.
 
     Raises:
         MissingExtraError: PEFT is not installed.
@@ -38,11 +38,10 @@ class AdaptedModel:
 
     def __init__(self, model: Any, adapters: Mapping[str, Path]) -> None:  # noqa: ANN401 - untyped library
         self.model = _with_adapters(model, adapters).eval()
-        self.active: Sum = ()
+        self.active: Sum | None = ()
         self._layers = _changed_layers(self.model) if adapters else []
-        self._own = [layer.get_base_layer().weight for layer in self._layers]
-        size = sum(weight.numel() * weight.element_size() for weight in self._own)
-        self._room = _MERGED // size if size else 0
+        self._own = [getattr(layer.get_base_layer(), "weight", None) for layer in self._layers]
+        self._room = _MERGED // size if (size := _bytes(self._own)) else 0
         self._made: dict[Sum, list[Any]] = {}
         if self._room:
             self.model.base_model.disable_adapter_layers()
@@ -69,14 +68,19 @@ class AdaptedModel:
 
     def _swap(self, wanted: Sum) -> None:
         """Have the layers compute with the changed weights."""
-        import torch
-
         if wanted == self.active:
             return
-        weights = self._changed(wanted) if wanted else self._own
+        self.active = None  # until it is
+        if wanted not in self._made:
+            self._put(self._own)  # so that those that make room are in no use
+        self._put(self._changed(wanted) if wanted else self._own)
+        self.active = wanted
+
+    def _put(self, weights: Sequence[Any]) -> None:
+        import torch
+
         for layer, weight in zip(self._layers, weights, strict=True):
             layer.get_base_layer().weight = torch.nn.Parameter(weight, requires_grad=False)  # not an embedding's, tied
-        self.active = wanted
 
     def _changed(self, wanted: Sum) -> list[Any]:
         """Each layer's weight with the sum added; the last that were used are kept."""
@@ -87,10 +91,7 @@ class AdaptedModel:
                 del self._made[next(iter(self._made))]
             named = {_module_name(adapter): weight for adapter, weight in wanted}
             with torch.no_grad():
-                made = [
-                    sum((w * layer.get_delta_weight(n) for n, w in named.items() if n in layer.r), start=own.detach())
-                    for layer, own in zip(self._layers, self._own, strict=True)
-                ]
+                made = [_added(named, layer, own) for layer, own in zip(self._layers, self._own, strict=True)]
         self._made[wanted] = made
         return made
 
@@ -107,7 +108,7 @@ class AdaptedModel:
                 self.model.peft_config.pop(name, None)
                 raise
         if wanted != self.active:
-            self.active = ()  # until it is
+            self.active = None  # until it is
             self.model.set_adapter(name)
             self.active = wanted
 
@@ -134,6 +135,22 @@ def _changed_layers(model: Any) -> list[Any]:  # noqa: ANN401 - untyped librarie
     from peft.tuners.lora import LoraLayer
 
     return [module for module in model.modules() if isinstance(module, LoraLayer)]
+
+
+def _added(named: Mapping[str, float], layer: Any, own: Any) -> Any:  # noqa: ANN401 - untyped libraries
+    """A layer's weight with a sum of its adapters added, rounded once."""
+    changes = [weight * layer.get_delta_weight(name).float() for name, weight in named.items() if name in layer.r]
+    return sum(changes, start=own.float()).to(own.dtype) if changes else own
+
+
+def _bytes(weights: Sequence[Any]) -> int:
+    """That they take together; 0 where one is packed, so that nothing can be added to it."""
+    import torch
+
+    plain = {torch.float32, torch.float16, torch.bfloat16}
+    if any(getattr(weight, "dtype", None) not in plain for weight in weights):
+        return 0
+    return sum(weight.numel() * weight.element_size() for weight in weights)
 
 
 def _module_name(text: str) -> str:

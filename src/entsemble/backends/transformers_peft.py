@@ -102,6 +102,7 @@ class TransformersModel:
     def close(self) -> None:
         """Forget the model; its memory goes with the last view of it."""
         self._batch = Batch(_closed)
+        self.__dict__.pop("_reader", None)
 
     def _reply(
         self, prompt: str, max_tokens: int, stop: Sequence[str], constraint: str | None, separator: str | None
