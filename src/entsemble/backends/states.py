@@ -160,10 +160,10 @@ class Reader:
             use_cache=True,
             logits_to_keep=1,
         )
-        read = {(applied, row.ids): _Kept(np.array(row.ids), places) for row, places in zip(rows, at, strict=True)}
         if pool.empty:  # it has no use for a cache, and heeded neither masks nor positions
             self._windows = None
             return self._read_anew(rows)
+        read = {(applied, row.ids): _Kept(np.array(row.ids), places) for row, places in zip(rows, at, strict=True)}
         old = {(applied, row.ids[: row.known]) for row in rows} | read.keys()  # what is kept of them now is longer
         others = {key: kept for key, kept in self._kept.items() if key not in old}
         self._kept = _newest(others | read, self._slots)
@@ -319,5 +319,5 @@ def _windows(model: Any) -> dict[str, int | None] | None:  # noqa: ANN401 - unty
 def _common(one: _Numbers, other: _Numbers) -> int:
     """Tokens at the beginning that two sequences share."""
     many = min(len(one), len(other))
-    other_ones = np.flatnonzero(one[:many] != other[:many])
-    return int(other_ones[0]) if other_ones.size else many
+    differing = np.flatnonzero(one[:many] != other[:many])
+    return int(differing[0]) if differing.size else many

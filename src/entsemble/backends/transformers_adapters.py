@@ -73,7 +73,8 @@ class AdaptedModel:
         self.active = None  # until it is
         if wanted not in self._made:
             self._put(self._own)  # so that those that make room are in no use
-        self._put(self._changed(wanted) if wanted else self._own)
+        if wanted:
+            self._put(self._changed(wanted))
         self.active = wanted
 
     def _put(self, weights: Sequence[Any]) -> None:

@@ -12,6 +12,9 @@ from entsemble.backends.constraint import Constraint, Vocabulary
 from entsemble.errors import MissingExtraError, ModelUnavailableError
 from entsemble.types import Precision
 
+_UNPACKED = 1 << 29
+"""Bytes of the largest GGUF file that is kept unpacked, which takes four to eight times as many."""
+
 Tokens = tuple[list[int], list[int]]
 """Token ids, and where in the text each begins."""
 
@@ -71,10 +74,6 @@ class Tokenizer:
                 self._tokenizer.decode(t, clean_up_tokenization_spaces=False) for t in ([*last, *ids], last)
             )
         return str(whole[len(start) :])
-
-
-_UNPACKED = 1 << 29
-"""Bytes of the largest GGUF file that is kept unpacked, which takes four to eight times as many."""
 
 
 def load_base(path: Path, precision: Precision = "float32", kept: Path | None = None) -> tuple[Any, Tokenizer]:
