@@ -43,11 +43,16 @@ def run_once(file: Path, command: str, measure: Callable[[], Mapping[str, object
 
     Another command's, of fewer sentences say, is measured anew; with `again` so is the same one's.
     """
-    if not again and file.exists() and json.loads(file.read_text(encoding="utf-8"))["command"] == command:
+    if not again and measured(file, command):
         return
     made = {"commit": revision(), "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"), "machine": machine()}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"command": command, **made, **measure()}, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def measured(file: Path, command: str) -> bool:
+    """Whether a command's result is there."""
+    return file.exists() and json.loads(file.read_text(encoding="utf-8"))["command"] == command
 
 
 def machine() -> dict[str, object]:

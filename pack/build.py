@@ -24,7 +24,7 @@ from entsemble.data.formats import write
 from entsemble.experts.training import Progress, Training
 from entsemble.prompting.labels import readable
 from entsemble.settings import Environment, environment
-from entsemble.types import Document
+from entsemble.types import Document, Precision
 
 PACK = ROOT / "src" / "entsemble" / "experts" / "pack"
 PLAN = Path(__file__).with_name("experts.toml")
@@ -75,7 +75,13 @@ def parts(name: str, data: Path, seed: int = 0) -> list[Part]:
 
 
 def build(
-    name: str, domain: str, licence: str, learnt: Sequence[Part], place: Environment, start: str | None = None
+    name: str,
+    domain: str,
+    licence: str,
+    learnt: Sequence[Part],
+    place: Environment,
+    start: str | None = None,
+    precision: Precision = "float32",
 ) -> None:
     """Train one expert and keep it in `place`, saying how far it is."""
 
@@ -98,7 +104,7 @@ def build(
             domain=domain,
             licence=licence,
             dev=dev,
-            how=GOING_ON if start else HOW,
+            how=replace(GOING_ON if start else HOW, precision=precision),
             start=start,
             replace=True,
         )

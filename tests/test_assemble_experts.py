@@ -96,6 +96,7 @@ def test_an_expert_is_trained_and_answers(
     card = expert.card
     assert (card.labels, card.licence, card.base) == (("person", "town"), "CC0", "smollm2-135m")
     assert (card.sources[0].name, card.sources[0].sentences, card.sources[0].mentions) == ("data.jsonl", 48, 96)
+    assert card.precision == "float32"
     assert card.vectors is not None
     assert sum(card.vectors.sentences) == 43
     assert card.scores[0].f1 > 0.5, "it learnt something that its base does not know"

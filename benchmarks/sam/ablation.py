@@ -10,7 +10,6 @@ same command has measured already is not run again.
 from __future__ import annotations
 
 import argparse
-import random
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.common import run_missing
-from benchmarks.sam.run import TARGETS, sampled, scored
+from benchmarks.sam.run import TARGETS, drawn, sampled, scored
 from benchmarks.sam.unified import taking_part
 from entsemble.assemble import expert_store, select_experts
 from entsemble.assemble.ensemble import unannotated
@@ -129,8 +128,11 @@ def _scored(
 ) -> dict[str, object]:
     settings = models.settings
     [member, *_] = settings.members
-    sample = random.Random(settings.seed).sample(list(gold), settings.experts.sample)
-    bias = habits(models, member, experts, labels, sample, sums) if variant.corrected else {view: {} for view in sums}
+    bias = (
+        habits(models, member, experts, labels, drawn(settings, gold), sums)
+        if variant.corrected
+        else {view: {} for view in sums}
+    )
     views = models.sums(member, experts, sums)
     together = {view: (model, bias[view]) for view, model in views.items()}
     threshold = settings.classification.threshold

@@ -1,32 +1,32 @@
 """SaM on domains that no expert was trained on, against its base, its parts and one unified model.
 
-    python -m benchmarks.sam.run [--only crossner-music,mit-movie] [--sentences 200] [--again]
+    python -m benchmarks.sam.run [--only crossner-music,mit-movie] [--systems sam,unified] [--sentences 200] [--again]
 
 Needs the corpora, and what `benchmarks.sam.unified` trains. No expert that takes part, and no sentence of the unified
 model, is of CrossNER, whose parts are five of the targets. Experts are chosen by the first 64 of the very sentences
-that are scored, without their mentions, as `extract` would. One result a target and system, with the counts of each
-sentence; what the same command has measured already is not run again.
+that are scored, without their mentions, as `extract` would; their labels are corrected by a sample of those (see
+`voting.habit`), and so are those of the systems called "corrected". One result a target and system, with the counts of
+each sentence; what the same command has measured already is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import corpora, run_once
+from benchmarks.common import corpora, measured, run_once
 from benchmarks.sam.unified import COMMON, UNIFIED, place, taking_part
-from entsemble.assemble import Selection, expert_store, select_experts
+from entsemble.assemble import expert_store, select_experts
 from entsemble.assemble.ensemble import annotated, unannotated
 from entsemble.assemble.models import Models, Watch
-from entsemble.assemble.without_examples import counts_of, expert_alone, experts_together
+from entsemble.assemble.without_examples import counts_of, experts_together, habits
 from entsemble.ensemble.voting import VOTES
-from entsemble.experts.store import Expert
 from entsemble.extractor import LocalExtractor
 from entsemble.prompting.labels import label_set
 from entsemble.settings import Settings, load
@@ -54,6 +54,28 @@ TARGETS = {
 }
 
 
+EVERY, BASE = "merge of all", "base"
+
+CHOSEN = ("domain", "sampled")
+"""The two sums of experts that the texts choose."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What is compared.
+
+    Attributes:
+        sums: of experts, each a model, put together.
+        vote: how.
+        corrected: whether what each says too often is taken back.
+    """
+
+    name: str
+    sums: tuple[str, ...]
+    vote: str = "union"
+    corrected: bool = True
+
+
 def main() -> None:
     """Run what is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -71,19 +93,69 @@ def main() -> None:
 
 def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool, seed: int = 0) -> None:
     """Run every system on a target, and write one result for each."""
-    labels, gold = sampled(TARGETS[target].gold, count, seed)
     store = expert_store(place())
-    shipped = [store.get(name) for name in taking_part()]
-    names = taking_part()
-    asked = {"labels": {x.name: "" for x in labels}, "experts": {"names": names}}
-    settings = load(preset="experts", overrides=asked)
-    chosen = select_experts(settings, place(), [unannotated(d) for d in gold])
+    names = [*taking_part(), *(name for name in (COMMON, UNIFIED) if name in store.names())]  # the others need not wait
     command = f"python -m benchmarks.sam.run --only {target} --sentences {count}"
-    for system, weights, extractor in _systems(settings, shipped, chosen, labels):
-        told = {"target": target, "system": system, "seed": seed, "experts": weights}
-        if not only or system in only:
-            file = RESULTS / target / f"{system}.json"
-            run_once(file, command, partial(_answered, extractor, gold, told), again=again)
+    files = {s: RESULTS / target / f"{s.name}.json" for s in systems(names) if not only or s.name in only}
+    wanted = [s for s, file in files.items() if again or not measured(file, command)]
+    if not wanted:
+        return
+    labels, gold = sampled(TARGETS[target].gold, count, seed)
+    asked = {"labels": {x.name: "" for x in labels}, "experts": {"names": taking_part()}}
+    settings = load(preset="experts", overrides=asked)
+    sums, bias = _chosen(settings, gold) if any(set(s.sums) & set(CHOSEN) for s in wanted) else ({}, {})
+    sums |= {s.sums[0]: _weights(s.sums[0]) for s in wanted if s.sums[0] not in sums}
+    [member, *_] = settings.members
+    experts = [store.get(name) for name in names]
+    with closing(Models(settings, place(), Watch())) as models:
+        views = models.sums(member, experts, sums)
+        rest = {s.sums[0]: sums[s.sums[0]] for s in wanted if s.corrected and s.sums[0] not in bias}
+        bias |= habits(models, member, experts, labels, drawn(settings, gold), rest)
+        for system in wanted:
+            together = {name: (views[name], bias[name] if system.corrected else {}) for name in system.sums}
+            extractor = experts_together(
+                together,
+                labels,
+                member.template,
+                "en",
+                vote=VOTES[system.vote],
+                threshold=None if system.vote == "soft" else settings.classification.threshold,
+                workers=models.at_once(member),
+            )
+            weights = {name: sums[name] for name in system.sums}
+            told = {"target": target, "system": system.name, "seed": seed, "experts": weights}
+            run_once(files[system], command, partial(_answered, extractor, gold, told), again=True)
+
+
+def systems(names: Iterable[str]) -> list[System]:
+    """All that is compared, of these experts; sums that others need come first, for the reply cache."""
+    alone = [EVERY, BASE, *names]
+    return [
+        *(System(view, (view,)) for view in CHOSEN),
+        System("sam", CHOSEN),
+        System("sam by vote", CHOSEN, vote="soft"),
+        *(System(_called(name), (name,), corrected=False) for name in alone),
+        *(System(f"{name} corrected", (name,)) for name in alone if name in {EVERY, COMMON, UNIFIED}),
+    ]
+
+
+def _called(name: str) -> str:
+    return name if name in {EVERY, BASE, COMMON, UNIFIED} else f"expert {name}"
+
+
+def _weights(name: str) -> dict[str, float]:
+    """The experts in a sum that nothing was chosen for."""
+    every = taking_part()
+    known: dict[str, dict[str, float]] = {BASE: {}, EVERY: dict.fromkeys(every, 1 / len(every))}
+    return known.get(name, {name: 1.0})
+
+
+def _chosen(
+    settings: Settings, gold: Sequence[Document]
+) -> tuple[dict[str, dict[str, float]], dict[str, Mapping[str, float]]]:
+    """SaM's two sums of experts, and what corrects the labels of each."""
+    found = select_experts(settings, place(), [unannotated(d) for d in gold])
+    return {"domain": dict(found.domain.weights), "sampled": dict(found.sampled.weights)}, dict(found.bias)
 
 
 def _answered(extractor: LocalExtractor, gold: Sequence[Document], told: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,51 +164,17 @@ def _answered(extractor: LocalExtractor, gold: Sequence[Document], told: Mapping
     return {**told, **result}
 
 
-def _systems(
-    settings: Settings, shipped: Sequence[Expert], chosen: Selection, labels: LabelSet
-) -> Iterator[tuple[str, dict[str, dict[str, float]], LocalExtractor]]:
-    """Name, the sums of experts in it, and what extracts. Sums that others need come first, for the reply cache."""
-    even = 1 / len(shipped)
-    store = expert_store(place())
-    unified = [store.get(name) for name in (COMMON, UNIFIED) if name in store.names()]  # the others need not wait
-    sums: dict[str, dict[str, float]] = {
-        "domain": dict(chosen.domain.weights),
-        "sampled": dict(chosen.sampled.weights),
-        "merge of all": {e.card.name: even for e in shipped},
-        "base": {},
-        **{e.card.name: {e.card.name: 1.0} for e in unified},
-        **{f"expert {e.card.name}": {e.card.name: 1.0} for e in shipped},
-    }
-    [member, *_] = settings.members
-    with closing(Models(settings, place(), Watch())) as models:
-        views = models.sums(member, [*shipped, *unified], sums)
-        for name in ("domain", "sampled"):
-            bias = chosen.bias[name]
-            alone = expert_alone(views[name], labels, member.template, "en", bias=bias, workers=models.at_once(member))
-            yield name, {name: sums[name]}, alone
-        for name, vote in (("sam", "union"), ("sam by vote", "soft")):
-            both = {n: sums[n] for n in ("domain", "sampled")}
-            threshold = settings.classification.threshold if vote == "union" else None
-            together = experts_together(
-                {n: (views[n], chosen.bias[n]) for n in both},
-                labels,
-                member.template,
-                "en",
-                vote=VOTES[vote],
-                threshold=threshold,
-                workers=models.at_once(member),
-            )
-            yield name, both, together
-        for name in list(sums)[2:]:
-            alone = expert_alone(views[name], labels, member.template, "en", workers=models.at_once(member))
-            yield name, {name: sums[name]}, alone
-
-
 def sampled(file: str, count: int, seed: int) -> tuple[LabelSet, list[Document]]:
     """The labels of a file, and some of its sentences; of more, these are the first."""
     every = [d for d in annotated(corpora() / file, "en", "it is scored") if d.text.strip()]
     labels = label_set(dict.fromkeys(sorted({m.label for d in every for m in d.mentions}), ""))
     return labels, random.Random(seed).sample(every, len(every))[:count]
+
+
+def drawn(settings: Settings, gold: Sequence[Document]) -> list[Document]:
+    """The sentences on which is seen what a model says too often, as `select_experts` draws them."""
+    first = gold[: settings.experts.texts]
+    return random.Random(settings.seed).sample(first, min(settings.experts.sample, len(first)))
 
 
 def scored(extractor: LocalExtractor, gold: Sequence[Document]) -> dict[str, Any]:

@@ -1,21 +1,25 @@
 """Train the model that SaM is compared with: one adapter on all that its experts learnt together.
 
-    python -m benchmarks.sam.unified
+    python -m benchmarks.sam.unified [--precision bfloat16]
 
 It starts where the experts start, from the pack's `common`, and learns from the sentences of all of them but those that
 were trained on CrossNER, parts of which are targets. It sees each sentence once more, as its expert does, so its budget
-is that of the experts together. It is kept in `cache`, beside this file, which is not committed.
+is that of the experts together. Its card says in which precision it was trained; the experts were in float32. It is
+kept in `cache`, beside this file, which is not committed. A training that was stopped goes on where it was.
 """
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
+from typing import get_args
 
 from pack.build import PLAN, build, parts
 
 from benchmarks.common import corpora
 from entsemble import _toml
 from entsemble.settings import Environment, environment
+from entsemble.types import Precision
 
 KEPT = Path(__file__).parent / "cache"
 
@@ -25,9 +29,13 @@ UNIFIED = "unified"
 
 def main() -> None:
     """Train it, where it is not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--precision", choices=get_args(Precision), default="float32")
+    precision = parser.parse_args().precision
     if not (KEPT / UNIFIED).exists():
         plan = _toml.loads(PLAN.read_text(encoding="utf-8"))[COMMON]
-        build(UNIFIED, "all that the experts learn", plan["licence"], parts(COMMON, corpora()), place(), COMMON)
+        learnt = parts(COMMON, corpora())
+        build(UNIFIED, "all that the experts learn", plan["licence"], learnt, place(), COMMON, precision)
 
 
 def taking_part() -> tuple[str, ...]:

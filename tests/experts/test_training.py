@@ -126,6 +126,19 @@ def test_a_token_is_learnt_where_it_begins() -> None:
     assert targets == [-100, -100, -100, ord("e"), -100]
 
 
+def test_an_adapter_is_of_full_precision_where_its_base_is_not(tmp_path: Path, tiny_llama: Base) -> None:
+    import torch
+
+    how, losses = replace(HOW, precision="bfloat16"), []
+    tuned = tunable(tiny_llama().to(torch.bfloat16), how)
+    found = train(tuned, tokenize, examples, how, tmp_path / "t", base="tiny", told=lambda p: losses.append(p.loss))
+    kinds = {p.requires_grad: p.dtype for p in tuned.parameters()}
+    assert kinds == {True: torch.float32, False: torch.bfloat16}
+    assert found.loss < losses[0]
+    with pytest.raises(ConfigError, match="another precision"):
+        train(tuned, tokenize, examples, HOW, tmp_path / "t", base="tiny")
+
+
 def test_two_trainings_do_not_share_a_folder(tmp_path: Path, trained: Train) -> None:
     def second(_: Progress) -> None:
         with pytest.raises(ConfigError, match="another process is training"):

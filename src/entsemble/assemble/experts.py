@@ -122,7 +122,7 @@ def train_expert(
                 f"{start.card.name} cannot be started from: it changes {start.card.base}, not {brief.base}"
             )
         folder = environment.cache / "training" / _key(brief, published, learnt, dev, start)
-        model, tokenize = load_base(path, kept=unpacked(fingerprint, environment))
+        model, tokenize = load_base(path, brief.how.precision, kept=unpacked(fingerprint, environment))
         made = train(
             tunable(model, brief.how, None if start is None else adapter.load(start.folder)),
             tokenize,
@@ -155,6 +155,7 @@ def train_expert(
         vectors=vectors,
         scores=(measured,),
         seed=brief.how.seed,
+        precision=brief.how.precision,
         training={**_numbers(asdict(brief.how)), "best epoch": made.epoch + 1, "loss": made.loss},
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
         start=None if start is None else Start(expert=start.card.name, sha256=start.card.files[adapter.WEIGHTS]),
@@ -270,4 +271,4 @@ def _sources(own: Sequence[Source], start: Expert | None) -> tuple[Source, ...]:
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, float]:
-    return {key: float(value) for key, value in values.items()}
+    return {key: float(value) for key, value in values.items() if isinstance(value, int | float)}

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.console import Console
@@ -39,6 +39,7 @@ from entsemble.experts.store import Expert
 from entsemble.experts.training import Progress, Training
 from entsemble.prompting.labels import label_set
 from entsemble.settings import environment
+from entsemble.types import Precision
 
 
 @click.group()
@@ -96,6 +97,7 @@ def show(name: str) -> None:
         ("started from", c.start.expert if c.start else ""),
         *(("merged from", f"{p.expert} x {p.weight:.3f}") for p in (c.recipe.parts if c.recipe else ())),
         ("seed", str(c.seed)),
+        ("trained in", c.precision or ""),
         *((key, value) for key, value in sorted(c.versions.items())),
         ("folder", str(expert.folder)),
     ]
@@ -263,6 +265,13 @@ def evaluate_each(gold: Path, as_json: bool, **shared: Any) -> None:  # noqa: AN
 @click.option("--rank", type=click.IntRange(1), default=8, show_default=True, help="Of the adapter.")
 @click.option("--learning-rate", type=float, default=3e-3, show_default=True, help="At its highest.")
 @click.option("--batch", type=click.IntRange(1), default=4, show_default=True, help="Sentences a step.")
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    default="float32",
+    show_default=True,
+    help="In which the base computes; bfloat16 is faster where the processor has it.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="For everything that is drawn.")
 @click.option("--replace", is_flag=True, help="Take the place of an expert of that name.")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -274,6 +283,7 @@ def train(**given: Any) -> None:  # noqa: ANN401 - made into a Brief at once
         epochs=given["epochs"],
         learning_rate=given["learning_rate"],
         batch=given["batch"],
+        precision=given["precision"],
         seed=given["seed"],
     )
     data = tuple(TrainingData(path, given["licence"], given["attribution"]) for path in given["data"])

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from entsemble.errors import DataError
+from entsemble.types import Precision
 
 CARD = "card.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -110,6 +111,7 @@ class Card(_Frozen):
         vectors: of its domain.
         scores: what it was measured at.
         seed: of its training.
+        precision: in which its base computed while it was trained, where that is known.
         training: settings of the training, as numbers.
         versions: of what trained it.
         start: what its training went on from, if not from the base as it is.
@@ -129,6 +131,7 @@ class Card(_Frozen):
     vectors: DomainVectors | None = None
     scores: tuple[Score, ...] = ()
     seed: int = 0
+    precision: Precision | None = None
     training: dict[str, float] = {}
     versions: dict[str, str] = {}
     start: Start | None = None

@@ -27,6 +27,7 @@ from entsemble.experts import adapter
 from entsemble.experts.adapter import Adapter
 from entsemble.experts.examples import Piece
 from entsemble.experts.merging.factors import Factors
+from entsemble.types import Precision
 
 STATE = "state.safetensors"
 
@@ -57,6 +58,7 @@ class Training:
         learning_rate: at its highest, after the warm-up; it falls to 0 in a line.
         batch: sentences a step.
         warmup: share of the steps.
+        precision: in which the base computes; the adapter and its gradients are of full precision always.
         seed: of everything.
         save_seconds: between two checkpoints.
     """
@@ -67,6 +69,7 @@ class Training:
     learning_rate: float = 3e-3
     batch: int = 4
     warmup: float = 0.05
+    precision: Precision = "float32"
     seed: int = 0
     save_seconds: float = 60
 
@@ -108,7 +111,7 @@ def tunable(model: Any, how: Training, start: Adapter | None = None) -> Any:  # 
     """A model with an adapter to be trained.
 
     Args:
-        model: a causal language model of transformers, as loaded; it is changed.
+        model: a causal language model of transformers, loaded in the precision that `how` names; it is changed.
         how: settings.
         start: the change to begin with, instead of none, of the same modules and no higher rank.
 
@@ -391,6 +394,6 @@ def _logits(model: Any, ids: Any, seen: Any, learnt: Any) -> Any:  # noqa: ANN40
     """
     told = model.config
     if any(getattr(told, name, None) for name in _MORE_ON_LOGITS):
-        return model(input_ids=ids, attention_mask=seen).logits[:, :-1][learnt]
-    states = model.base_model(input_ids=ids, attention_mask=seen).last_hidden_state[:, :-1]
+        return model(input_ids=ids, attention_mask=seen, use_cache=False).logits[:, :-1][learnt]
+    states = model.base_model(input_ids=ids, attention_mask=seen, use_cache=False).last_hidden_state[:, :-1]
     return model.get_output_embeddings()(states[learnt])
