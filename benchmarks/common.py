@@ -68,8 +68,9 @@ def machine() -> dict[str, object]:
 
 
 def revision() -> str:
-    """The commit that last changed the sources, with a plus where they differ from it now."""
-    return _git("log", "-1", "--format=%H", "--", "src") + ("+" if _git("status", "--porcelain", "src") else "")
+    """The commit that last changed what is measured or measures, with a plus where that differs from it now."""
+    made_of = ("src", "pack", ":(glob)benchmarks/**/*.py")
+    return _git("log", "-1", "--format=%H", "--", *made_of) + ("+" if _git("status", "--porcelain", *made_of) else "")
 
 
 def _git(*words: str) -> str:

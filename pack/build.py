@@ -62,7 +62,8 @@ def main() -> None:
     for name in given.only.split(",") if given.only else plan:
         if given.again or not (PACK / name).exists():
             told = plan[name]
-            build(name, told["domain"], told["licence"], parts(name, corpora()), place, told.get("start"))
+            learnt, start = parts(name, corpora()), told.get("start")
+            build(name, told["domain"], told["licence"], learnt, place, start, foundation="of" in told)
 
 
 def parts(name: str, data: Path, seed: int = 0) -> list[Part]:
@@ -82,6 +83,8 @@ def build(
     place: Environment,
     start: str | None = None,
     precision: Precision = "float32",
+    *,
+    foundation: bool = False,
 ) -> None:
     """Train one expert and keep it in `place`, saying how far it is."""
 
@@ -106,6 +109,7 @@ def build(
             dev=dev,
             how=replace(GOING_ON if start else HOW, precision=precision),
             start=start,
+            foundation=foundation,
             replace=True,
         )
         made = train_expert(brief, place, told=told)

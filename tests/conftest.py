@@ -27,6 +27,7 @@ from entsemble.experts import adapter
 from entsemble.experts.adapter import Adapter
 from entsemble.experts.card import Card
 from entsemble.experts.merging.factors import Factors
+from entsemble.experts.merging.merge import Merging, merge
 from entsemble.experts.store import Expert
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
@@ -286,6 +287,46 @@ def tiny_llama() -> Callable[..., Any]:
         return transformers.LlamaForCausalLM(transformers.LlamaConfig(**{**usual, **told}))
 
     return make
+
+
+def _change(seed: int) -> Adapter:
+    random = np.random.default_rng(seed)
+    return Adapter(
+        {
+            f"model.layers.{i}.mlp.down_proj": Factors(
+                random.normal(scale=0.5, size=(2, 48)).astype(np.float32),
+                random.normal(scale=0.5, size=(32, 2)).astype(np.float32),
+            )
+            for i in (0, 1)
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., Any]) -> Path:
+    """A model of transformers, tiny and random, with a tokenizer of single bytes."""
+    import tokenizers
+    import transformers
+
+    place = tmp_path_factory.mktemp("tiny")
+    letters = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    raw = tokenizers.Tokenizer(tokenizers.models.BPE({c: i for i, c in enumerate([*letters, "<s>", "</s>"])}, []))
+    raw.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    raw.decoder = tokenizers.decoders.ByteLevel()
+    transformers.PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>").save_pretrained(place)
+    tiny_llama(vocab_size=258, bos_token_id=256, eos_token_id=257).save_pretrained(place)
+    return place
+
+
+@pytest.fixture(scope="session")
+def tiny_adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Adapters of that model, as PEFT has them: two, and both as half the one and a quarter of the other."""
+    place = tmp_path_factory.mktemp("adapters")
+    one, two = _change(1), _change(2)
+    both = merge([one, two], [0.5, 0.25], Merging()).adapter
+    for name, made in (("v1.0", one), ("two", two), ("both", both)):
+        adapter.save(made, place / name)
+    return {name: place / name for name in ("v1.0", "two", "both")}
 
 
 @pytest.fixture

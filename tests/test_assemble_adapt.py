@@ -39,9 +39,9 @@ def keep(place: Environment, adapter_folder: Callable[[int], Path], trigrams: An
         rows = tuple(tuple(float(x) for x in row) for row in trigrams.encode(texts))
         vectors = DomainVectors(encoder="trigrams", rows=rows, sentences=(1,) * len(rows)) if texts else None
         base = base_checksum("smollm2-135m", place)
-        told = {"base": "smollm2-135m", "base_sha256": base, "template": "ner-1", **more}
+        told = {"base": "smollm2-135m", "base_sha256": base, "template": "ner-1", "vectors": vectors, **more}
         store = ExpertStore(place.experts)
-        store.add(adapter_folder(len(store.names())), Card(name=name, labels=labels, vectors=vectors, **told))
+        store.add(adapter_folder(len(store.names())), Card(name=name, labels=labels, **told))
 
     return made
 
@@ -159,6 +159,47 @@ def test_a_verifier_that_is_one_with_another_member_still_verifies(place: Enviro
     keep("people", "person", texts=("Ann flew to Oslo.",))
     settings, _, _ = adapt(asked(verification={"member": "sampled"}), place, TEXTS)
     assert [m.name for m in settings.members] == [settings.verification.member] == ["domain"]
+
+
+def test_a_pool_with_few_mentions_still_decides(place: Environment, keep: Any, tmp_path: Path) -> None:
+    keep("people", "person")
+    keep("towns", "location")
+    pool, empty = tmp_path / "known.jsonl", "".join(json.dumps({"text": f"Nobody {i}."}) + "\n" for i in range(60))
+    told = {"text": "Oslo is far.", "mentions": [{"start": 0, "end": 4, "label": "location"}]}
+    pool.write_text(empty + json.dumps(told) + "\n")
+    found = select_experts(asked(pool={"path": pool}, experts={"most": 1}), place, TEXTS)
+    assert (found.labelled, found.sampled.weights) == (True, {"towns": 1.0})
+    same = [*TEXTS, Document("3", "Oslo is far.")]
+    assert not select_experts(asked(pool={"path": pool}), place, same).labelled, "the others show no mention"
+
+
+def test_a_foundation_is_chosen_only_by_name(place: Environment, keep: Any) -> None:
+    keep("ground", "person", "location", foundation=True)
+    keep("people", "person")
+    assert [e.card.name for e in select_experts(asked(), place, TEXTS).experts] == ["people"]
+    named = select_experts(asked(experts={"names": ["ground", "people"]}), place, TEXTS)
+    assert len(named.experts) == 2
+
+
+def test_labels_are_known_in_whatever_form(place: Environment, keep: Any) -> None:
+    keep("conll", "PER", "LOC")
+    assert select_experts(asked(), place, TEXTS).unknown == ()
+    assert select_experts(asked(labels={"disease": ""}), place, TEXTS).unknown == ("disease",)
+
+
+def test_texts_placed_in_other_dimensions_are_not_compared(place: Environment, keep: Any) -> None:
+    vectors = DomainVectors(encoder="trigrams", rows=((1.0, 0.0),), sentences=(1,))
+    keep("flat", "person", vectors=vectors)
+    keep("people", "person", texts=("Ann flew to Oslo.",))
+    found = select_experts(asked(), place, TEXTS)
+    assert found.far["flat"].startswith("its texts were placed in 2 dimensions")
+    assert found.domain.weights == {"people": 1.0}
+
+
+@pytest.mark.parametrize("rows", [(), ((),), ((1.0,), (1.0, 0.0)), ((float("nan"),),)])
+def test_vectors_that_are_none(rows: Any) -> None:
+    with pytest.raises(ValueError, match="rows"):
+        DomainVectors(encoder="x", rows=rows, sentences=(1,) * len(rows))
 
 
 class TestBadInput:

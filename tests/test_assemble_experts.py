@@ -58,6 +58,13 @@ class TestBadInput:
         with pytest.raises(DataError, match="no annotated mention"):
             train_expert(Brief("one", (TrainingData(path),)), place)
 
+    def test_a_label_that_no_model_can_be_asked_for(self, tmp_path: Path, place: Environment) -> None:
+        path = tmp_path / "named.jsonl"
+        told = '{"id": "%d", "text": "Ann %d", "mentions": [{"start": 0, "end": 3, "label": "none"}]}\n'
+        path.write_text("".join(told % (i, i) for i in range(20)))
+        with pytest.raises(DataError, match=r"named\.jsonl.*'none'"):
+            train_expert(Brief("one", (TrainingData(path),)), place)
+
     def test_too_few_sentences(self, tmp_path: Path, place: Environment) -> None:
         path = tmp_path / "one.jsonl"
         path.write_text('{"id": "1", "text": "Ann", "mentions": [{"start": 0, "end": 3, "label": "person"}]}\n')

@@ -27,6 +27,7 @@ from entsemble.assemble.ensemble import annotated, unannotated
 from entsemble.assemble.models import Models, Watch
 from entsemble.assemble.without_examples import counts_of, experts_together, habits
 from entsemble.ensemble.voting import VOTES
+from entsemble.experts.adapter import WEIGHTS
 from entsemble.extractor import LocalExtractor
 from entsemble.prompting.labels import label_set
 from entsemble.settings import Settings, load
@@ -123,7 +124,9 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
                 workers=models.at_once(member),
             )
             weights = {name: sums[name] for name in system.sums}
-            told = {"target": target, "system": system.name, "seed": seed, "experts": weights}
+            taken = sorted({name for part in weights.values() for name in part})
+            adapters = {name: store.get(name).card.files[WEIGHTS][:16] for name in taken}
+            told = {"target": target, "system": system.name, "seed": seed, "experts": weights, "adapters": adapters}
             run_once(files[system], command, partial(_answered, extractor, gold, told), again=True)
 
 

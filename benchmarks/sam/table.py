@@ -2,8 +2,8 @@
 
     python -m benchmarks.sam.table [--check]
 
-Tables, each between `<!-- sam:systems:begin -->` and its end, and likewise `unified`, `corrected` (the unified model
-with what it says too often taken back), `ablation` and `sanity`.
+Tables, each between `<!-- sam:systems:begin -->` and its end, and likewise `gains` (SaM against each of the others,
+over the targets), `unified`, `ablation` and `sanity`.
 `--check` changes nothing and fails where a page does not say what the results say; the tests run it.
 """
 
@@ -25,6 +25,11 @@ from entsemble.evaluation.bootstrap import compare, interval
 from entsemble.evaluation.counts import Counts
 
 SYSTEMS = ("base", "common", UNIFIED, "merge of all", "domain", "sampled", "sam", "sam by vote")
+RIVALS = (
+    *(f"{name}{how}" for name in ("common", UNIFIED, "merge of all") for how in ("", " corrected")),
+    *("domain", "sampled", "sam by vote"),
+)
+
 Floats = npt.NDArray[np.float64]
 
 TOLD = {"domain": "(i) domain", "sampled": "(ii) sampled", "sam": "SaM", "sam by vote": "SaM by vote"}
@@ -38,11 +43,12 @@ def main() -> None:
 def _section(name: str) -> Table | None:
     if name in {"sam:sanity", "sam:ablation"}:
         return sanity() if name == "sam:sanity" else ablation()
-    rivals = {"sam:unified": UNIFIED, "sam:corrected": f"{UNIFIED} corrected"}
     found = {target: _results(target) for target in TARGETS}
-    if name in rivals:
-        both = {target: ran for target, ran in found.items() if ran.keys() >= {"sam", rivals[name]}}
-        return against(rivals[name], both) if both else None
+    if name == "sam:gains":
+        return gains(found)
+    if name == "sam:unified":
+        both = {target: ran for target, ran in found.items() if ran.keys() >= {"sam", UNIFIED}}
+        return against(UNIFIED, both) if both else None
     whole = {target: ran for target, ran in found.items() if ran.keys() >= set(SYSTEMS) - {UNIFIED}}
     return systems(whole) if name == "sam:systems" and whole else None
 
@@ -70,23 +76,39 @@ def systems(found: dict[str, dict[str, dict[str, Any]]]) -> Table:
 
 
 def against(rival: str, found: dict[str, dict[str, dict[str, Any]]]) -> Table:
-    """A row a target: SaM's F1 and its rival's, and their difference, paired; at last, the means and what SaM gains.
-
-    That interval is of sentences drawn within each target, so it speaks of these targets, not of others.
-    """
+    """A row a target: SaM's F1 and its rival's, and their difference, paired."""
     head = ["target", "SaM", "95 % interval", rival, "95 % interval", "difference", "95 % interval", "p"]
     rows = [head, ["---"] * len(head)]
-    pairs = {target: (_counts(ran["sam"]), _counts(ran[rival])) for target, ran in found.items()}
-    for target, (one, two) in pairs.items():
+    for target, ran in found.items():
+        one, two = _counts(ran["sam"]), _counts(ran[rival])
         told = compare(one, two)
         ends = "{:+.3f} to {:+.3f}".format(*told.ci95)
         rows.append([target, *_with_interval(one), *_with_interval(two), f"{told.difference:+.3f}", ends])
         rows[-1].append(f"{told.p_value:.3f}")
-    means = mean_f1(list(pairs.values()))
-    low, high = np.quantile(means[1:, 0] / means[1:, 1] - 1, [0.025, 0.975])
-    ours, theirs = means[0]
-    gain, ends = f"{ours / theirs - 1:+.0%}", f"{low:+.0%} to {high:+.0%}"
-    return [*rows, ["mean", f"{ours:.3f}", "", f"{theirs:.3f}", "", gain, ends, ""]]
+    return rows
+
+
+def gains(found: dict[str, dict[str, dict[str, Any]]]) -> Table | None:
+    """A row a rival: the means over the targets on which both were measured, and how much more SaM has.
+
+    The intervals are of sentences drawn within each target, so they speak of these targets, not of others.
+    """
+    rivals = [s for s in RIVALS if any(ran.keys() >= {"sam", s} for ran in found.values())]
+    if not rivals:
+        return None
+    head = ["SaM against", "targets", "SaM", "it", "SaM has more", "95 % interval", "of spans alone", "95 % interval"]
+    rows = [head, ["---"] * len(head)]
+    for rival in rivals:
+        both = [(ran["sam"], ran[rival]) for ran in found.values() if ran.keys() >= {"sam", rival}]
+        cells = [TOLD.get(rival, rival), str(len(both))]
+        for key in ("counts", "spans"):
+            means = mean_f1([(_counts(one, key), _counts(two, key)) for one, two in both])
+            ours, theirs = means[0]
+            low, high = np.quantile(means[1:, 0] / means[1:, 1] - 1, [0.025, 0.975])
+            cells += [f"{ours:.3f}", f"{theirs:.3f}"] if key == "counts" else []
+            cells += [f"{ours / theirs - 1:+.0%}", f"{low:+.0%} to {high:+.0%}"]
+        rows.append(cells)
+    return rows
 
 
 def mean_f1(targets: Sequence[tuple[Sequence[Counts], Sequence[Counts]]], resamples: int = 1000) -> Floats:
@@ -141,8 +163,8 @@ def sanity() -> Table | None:
     return rows
 
 
-def _counts(told: dict[str, Any]) -> list[Counts]:
-    return [Counts(*one) for one in told["counts"]]
+def _counts(told: dict[str, Any], key: str = "counts") -> list[Counts]:
+    return [Counts(*one) for one in told[key]]
 
 
 def _with_interval(counts: list[Counts]) -> list[str]:

@@ -71,7 +71,26 @@ def test_experts_are_merged_into_one(command: Command, adapter_folder: Folder, t
     assert "merged from:    one x 0.500" in command("experts", "show", "thin").out
 
 
+def test_what_a_card_says_is_shown_as_it_is(command: Command, adapter_folder: Folder) -> None:
+    assert command("experts", "add", adapter_folder(), "--name", "law", "--domain", "[b] law [/i]", *TOLD).code == 0
+    assert "[b] law" in command("experts", "list").out
+
+
 class TestBadInput:
+    def test_a_card_and_the_same_by_options(self, command: Command, adapter_folder: Folder, tmp_path: Path) -> None:
+        command("experts", "add", adapter_folder(), "--name", "one", *TOLD)
+        command("experts", "export", "one", tmp_path / "out")
+        ran = command("experts", "add", tmp_path / "out", "--name", "two", "--domain", "news")
+        assert (ran.code, "leave them out" in ran.err) == (64, True)
+
+    def test_a_merged_expert_takes_no_name_that_came_with_entsemble(
+        self, command: Command, adapter_folder: Folder
+    ) -> None:
+        command("experts", "add", adapter_folder(), "--name", "one", *TOLD)
+        ran = command("experts", "merge", "one", "--into", "social")
+        assert (ran.code, "already" in ran.err) == (64, True)
+        assert command("experts", "merge", "one", "--into", "social", "--replace").code == 0
+
     def test_a_name_that_is_taken(self, command: Command, adapter_folder: Folder) -> None:
         command("experts", "add", adapter_folder(), "--name", "one", *TOLD)
         again = command("experts", "add", adapter_folder(1), "--name", "one", *TOLD)

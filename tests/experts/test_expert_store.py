@@ -11,7 +11,7 @@ import pytest
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.experts import adapter, card
 from entsemble.experts.card import Card
-from entsemble.experts.store import ExpertStore
+from entsemble.experts.store import ExpertStore, change_of
 
 Folder = Callable[..., Path]
 Tiny = Callable[..., adapter.Adapter]
@@ -63,7 +63,9 @@ def test_those_that_were_shipped_stay_and_give_way(tmp_path: Path, adapter_folde
     assert store.get("news").shipped
     with pytest.raises(ConfigError, match="came with entsemble"):
         store.remove("news")
-    store.add(adapter_folder(1), expert_card("news"))
+    with pytest.raises(ConfigError, match="already"):
+        store.add(adapter_folder(1), expert_card("news"))
+    store.add(adapter_folder(1), expert_card("news"), replace=True)
     assert not store.get("news").shipped
     store.remove("news")
     assert store.get("news").shipped
@@ -188,11 +190,55 @@ def test_two_processes_change_one_store(tmp_path: Path, adapter_folder: Folder, 
 
 def test_what_a_killed_change_left_is_cleared(store: ExpertStore, adapter_folder: Folder, expert_card: Told) -> None:
     store.add(adapter_folder(), expert_card("one"))
-    for name in (".adding-x1", ".removing-x2"):
+    for name in (".expert-adding-x1", ".expert-removing-x2"):
         shutil.copytree(store.root / "one", store.root / name)
     assert store.names() == ("one",)
     store.add(adapter_folder(1), expert_card("two"))
     assert left(store) == ["one", "two"]
+
+
+def test_what_is_not_ours_stays(store: ExpertStore, adapter_folder: Folder, expert_card: Told) -> None:
+    theirs = [store.root / folder / "x" for folder in (".aws-sam", ".rust-things", ".adding-machines", "Notes")]
+    for file in theirs:
+        file.parent.mkdir(parents=True)
+        file.touch()
+    store.add(adapter_folder(), expert_card("one"))
+    store.remove("one")
+    assert all(file.exists() for file in theirs)
+
+
+def test_a_card_of_another_expert_or_of_other_files_is_said(
+    store: ExpertStore, adapter_folder: Folder, expert_card: Told
+) -> None:
+    for name in ("one", "two"):
+        store.add(adapter_folder(), expert_card(name))
+    (store.root / "one").rename(store.root / "three")
+    empty = card.load(store.root / "two").model_copy(update={"files": {}})
+    card.save(empty, store.root / "two")
+    found, broken = store.whole()
+    assert found == []
+    assert "of another expert" in str(broken["three"])
+    assert "promises other files" in str(broken["two"])
+
+
+def test_one_that_is_removed_while_others_are_listed_stops_nothing(
+    store: ExpertStore, adapter_folder: Folder, expert_card: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add(adapter_folder(), expert_card("one"))
+    monkeypatch.setattr(store, "names", lambda: ("gone", "one"))
+    assert [e.card.name for e in store.whole()[0]] == ["one"]
+    with pytest.raises(UnknownNameError):
+        store.whole(["gone"])
+
+
+def test_an_expert_that_was_replaced_since_is_not_taken_for_the_one_before(
+    store: ExpertStore, adapter_folder: Folder, expert_card: Told
+) -> None:
+    before = store.add(adapter_folder(0), expert_card("one"))
+    now = store.add(adapter_folder(1), expert_card("one"), replace=True)
+    assert change_of(now).factors
+    with pytest.raises(DataError, match="not the file that its card promises"):
+        change_of(before)
 
 
 @pytest.mark.parametrize("name", ["../other", "My Expert", ".hidden", ""])
@@ -213,7 +259,7 @@ def test_an_expert_that_was_being_replaced_comes_back(
 ) -> None:
     """A kill between the two renames leaves the old one aside and the new one unnamed."""
     before = store.add(adapter_folder(0), expert_card("one")).card
-    aside = store.root / ".replacing-x"
+    aside = store.root / ".expert-replacing-x"
     aside.mkdir()
     (store.root / "one").rename(aside / "one")
     store.add(adapter_folder(1), expert_card("two"))
@@ -228,7 +274,7 @@ def test_a_replacement_that_cannot_be_named_changes_nothing(
     rename = Path.rename
 
     def fails(self: Path, target: Path) -> Path:
-        if self.name.startswith(".adding-"):
+        if self.name.startswith(".expert-adding-"):
             raise OSError(5, "Input/output error")
         return rename(self, target)
 

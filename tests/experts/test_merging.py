@@ -90,6 +90,18 @@ class TestAgainstDenseFloat64:
         assert merged.adapter.factors["m"].dense() == pytest.approx(part.dense(), abs=1e-4)
 
 
+@pytest.mark.parametrize("method", ["weighted-sum", "ties", "dare", "dare-ties"])
+def test_a_module_that_one_leaves_alone_is_a_change_of_nothing(method: str) -> None:
+    part, none = factors(1, (10, 12), 4), Factors(np.zeros((4, 12), np.float32), np.zeros((10, 4), np.float32))
+    how, weights = Merging(method, rank=10, density=0.5), (0.25, 0.5)
+    absent, explicit = (
+        merge([Adapter({"m": part}), Adapter(other)], weights, how).adapter.factors["m"].dense()
+        for other in ({"n": part}, {"m": none, "n": part})
+    )
+    assert absent == pytest.approx(explicit, abs=1e-6)
+    assert np.abs(absent).max() > 0.1
+
+
 def test_dare_keeps_the_mean_and_the_share() -> None:
     change = np.ones((400, 400), dtype=np.float32)
     kept = dropped(change, 0.25, np.random.default_rng(0))
@@ -144,6 +156,7 @@ class TestRefusals:
         part = {"m": factors(0, (4, 6), 2)}
         with pytest.raises(ConfigError, match="elects signs"):
             merge([Adapter(part), Adapter(part)], (1.0, -0.5), Merging("ties"))
+        assert merge([Adapter(part), Adapter(part)], (1.0, -0.5), Merging("dare")), "which elects nothing"
 
     def test_nothing(self) -> None:
         with pytest.raises(ConfigError, match="one weight an adapter"):

@@ -139,6 +139,17 @@ def test_an_adapter_is_of_full_precision_where_its_base_is_not(tmp_path: Path, t
         train(tuned, tokenize, examples, HOW, tmp_path / "t", base="tiny")
 
 
+def test_a_full_disk_is_said(tmp_path: Path, trained: Train) -> None:
+    resource = pytest.importorskip("resource", reason="limits are those of Unix")
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(DataError, match="a training cannot be kept here"):
+            trained(tmp_path / "t", told=lambda _: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, usual[1])))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert trained(tmp_path / "t").loss > 0
+
+
 def test_two_trainings_do_not_share_a_folder(tmp_path: Path, trained: Train) -> None:
     def second(_: Progress) -> None:
         with pytest.raises(ConfigError, match="another process is training"):

@@ -21,7 +21,7 @@ from entsemble.assemble.without_examples import expert_alone, habits, score_of
 from entsemble.data.windows import window_documents
 from entsemble.ensemble.copies import keys_within
 from entsemble.ensemble.document import Failed
-from entsemble.errors import ConfigError, DataError
+from entsemble.errors import ConfigError, DataError, PromptTooLongError
 from entsemble.experts.card import Score
 from entsemble.experts.selection import (
     Answer,
@@ -32,6 +32,7 @@ from entsemble.experts.selection import (
     domain_similarity,
 )
 from entsemble.experts.store import Expert
+from entsemble.prompting.labels import readable
 from entsemble.protocols import Encoder
 from entsemble.settings import Environment, MemberSettings, Settings
 from entsemble.types import Document, LabelSet
@@ -158,15 +159,16 @@ def select_experts(
         draw = random.Random(settings.seed)
         own = keys_within([*sentences, *scored], settings.language)
         known = [d for d in annotated if own.isdisjoint(keys_within([d], settings.language))]
-        drawn_from = known or sentences
-        sample = draw.sample(drawn_from, min(asked.sample, len(drawn_from)))
+        if not any(d.mentions for d in known):
+            known = []  # they would say that every expert is as bad as the others
+        sample = _sample(draw, known or sentences, asked.sample)
         answers = _answers(assembly.models, member, experts, labels, sample, watch)
         gold = [_answer(d) for d in sample]
         scores = agreement_with_gold(answers, gold) if known else agreement_with_others(answers)
         chosen = {view: _chosen(of, answers, asked.most) for view, of in (("domain", domain), ("sampled", scores))}
         sums = {view: choice.weights for view, choice in chosen.items()}
         bias = habits(assembly.models, member, experts, labels, sample, sums)
-    trained_on = {label for e in experts for label in e.card.labels}
+    trained_on = {form for e in experts for label in e.card.labels for form in (label, readable(label))}
     return Selection(
         experts=tuple(experts),
         domain=chosen["domain"],
@@ -213,7 +215,8 @@ def evaluate_experts(
 def candidates(models: Models, member: MemberSettings) -> tuple[list[Expert], dict[str, str]]:
     """The experts that a member may choose from: those of its model and prompt shape.
 
-    Those that were merged from others, and those that others started from, stand back, unless they are named.
+    Those that were merged from others, and those that are there for others to start from, stand back, unless they are
+    named.
 
     Returns:
         The experts, and why others, which nobody named, cannot take part.
@@ -231,8 +234,7 @@ def candidates(models: Models, member: MemberSettings) -> tuple[list[Expert], di
     fitting = [e for e in found if e.card.base_sha256 == base and e.card.template == member.template]
     if strange := [e.card.name for e in found if e not in fitting and named]:
         raise ConfigError(f"{strange[0]} is no expert for {member.model} with the prompt shape {member.template}")
-    begun = {e.card.start.expert for e in fitting if e.card.start}
-    chosen = [e for e in fitting if named or (e.card.recipe is None and e.card.name not in begun)]
+    chosen = [e for e in fitting if named or (e.card.recipe is None and not e.card.foundation)]
     if not chosen:
         raise ConfigError(
             f"no experts of {member.model}: train one with `entsemble experts train`, or give a --pool of annotated "
@@ -264,7 +266,12 @@ def _domain(
             far[expert.card.name] = f"its texts were placed by {vectors.encoder}, not {encoder.weights}"
         else:
             known[expert.card.name] = np.array(vectors.rows, dtype=np.float32)
-    return (domain_similarity(encoder.encode([d.text for d in sentences]), known) if known else {}), far
+    if not known:
+        return {}, far
+    target = encoder.encode([d.text for d in sentences])
+    for name in [name for name, rows in known.items() if rows.shape[1] != target.shape[1]]:
+        far[name] = f"its texts were placed in {known.pop(name).shape[1]} dimensions, not {target.shape[1]}"
+    return domain_similarity(target, known), far
 
 
 def _answers(
@@ -284,9 +291,9 @@ def _answers(
         )
         found[expert.card.name] = []
         for result in extractor.extract(map(unannotated, sample)):
-            if isinstance(result, Failed):
+            if isinstance(result, Failed) and not isinstance(result.error, PromptTooLongError):
                 raise result.error
-            found[expert.card.name].append(_answer(result.document))
+            found[expert.card.name].append(_answer(result.document))  # of one that is too long: nothing
     watch.step("trying the experts", len(experts), len(experts))
     return found
 
@@ -297,6 +304,13 @@ def _each(experts: Sequence[Expert]) -> dict[str, dict[str, float]]:
 
 def _answer(document: Document) -> Answer:
     return frozenset((m.start, m.end, m.label) for m in document.mentions)
+
+
+def _sample(draw: random.Random, sentences: Sequence[Document], count: int) -> list[Document]:
+    """Some sentences; where those drawn show no mention and others do, of these."""
+    found = draw.sample(list(sentences), min(count, len(sentences)))
+    full = [d for d in sentences if d.mentions]
+    return found if not full or any(d.mentions for d in found) else draw.sample(full, min(count, len(full)))
 
 
 def _chosen(scores: Mapping[str, float], experts: Iterable[str], most: int) -> Choice:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import entsemble
 from entsemble.backends.catalogue import ModelCard, PypiSource
-from entsemble.backends.gguf_lora import fitting, write_lora
+from entsemble.backends.gguf_lora import CONVERSION, fitting, write_lora
 from entsemble.backends.pull import local_path
 from entsemble.backends.registry import parse_model
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts import adapter
-from entsemble.experts.store import Expert, ExpertStore
+from entsemble.experts.store import Expert, ExpertStore, change_of
 from entsemble.settings import Environment
 
 _SHIPPED = Path(entsemble.__file__).parent / "experts" / "pack"
@@ -63,12 +63,12 @@ def adapter_file(expert: Expert, base: Path, fingerprint: str, environment: Envi
         DataError: it is for another base, or the cache cannot be written.
         ModelUnavailableError: the base is of an architecture whose adapters we cannot convert.
     """
-    told = f"{expert.card.files[adapter.WEIGHTS]}\0{fingerprint}"
+    told = f"{expert.card.files[adapter.WEIGHTS]}\0{fingerprint}\0{CONVERSION}"
     folder = environment.cache / "adapters"
     file = folder / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.gguf"
     if file.exists():
         return file
-    pairs = adapter.load(expert.folder).pairs
+    pairs = change_of(expert).pairs
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as work:

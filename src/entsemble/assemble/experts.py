@@ -30,12 +30,12 @@ from entsemble.experts.adapter import Adapter
 from entsemble.experts.card import NAME, NAME_RULE, Card, DomainVectors, Score, Source, Start
 from entsemble.experts.examples import WORDINGS, Asking, Piece, example, vocabulary
 from entsemble.experts.selection import centres
-from entsemble.experts.store import Expert, ExpertStore
+from entsemble.experts.store import Expert, ExpertStore, change_of
 from entsemble.experts.training import Progress, Training, adapter_of, train, tunable
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
 from entsemble.settings import Environment, MemberSettings, Settings
-from entsemble.types import Document
+from entsemble.types import Document, LabelSet
 
 TEMPLATE = "ner-1"
 """The prompt shape that experts are trained on."""
@@ -75,6 +75,7 @@ class Brief:
         how: settings of the training.
         asking: how sentences are asked.
         start: the name of an expert of the same base whose training this one goes on from.
+        foundation: whether others are to start from it; see `Card`.
         replace: take the place of an expert of that name.
     """
 
@@ -88,6 +89,7 @@ class Brief:
     how: Training = field(default_factory=Training)
     asking: Asking = field(default_factory=Asking)
     start: str | None = None
+    foundation: bool = False
     replace: bool = False
 
 
@@ -124,7 +126,7 @@ def train_expert(
         folder = environment.cache / "training" / _key(brief, published, learnt, dev, start)
         model, tokenize = load_base(path, brief.how.precision, kept=unpacked(fingerprint, environment))
         made = train(
-            tunable(model, brief.how, None if start is None else adapter.load(start.folder)),
+            tunable(model, brief.how, None if start is None else change_of(start)),
             tokenize,
             lambda epoch: _examples(learnt, brief, epoch),
             brief.how,
@@ -151,13 +153,14 @@ def train_expert(
         template=TEMPLATE,
         labels=tuple(sorted({m.label for d, _ in learnt for m in d.mentions} | known)),
         sources=_sources(own, start),
-        licence=brief.licence,
+        licence=" and ".join(dict.fromkeys([brief.licence, *([start.card.licence] if start else [])])),
         vectors=vectors,
         scores=(measured,),
         seed=brief.how.seed,
         precision=brief.how.precision,
         training={**_numbers(asdict(brief.how)), "best epoch": made.epoch + 1, "loss": made.loss},
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
+        foundation=brief.foundation,
         start=None if start is None else Start(expert=start.card.name, sha256=start.card.files[adapter.WEIGHTS]),
     )
     kept = store.add(made.folder, card, replace=brief.replace)
@@ -173,10 +176,22 @@ def score(adapted: Adapter, dev: Sequence[Document], base: Path) -> Score:
         dev: annotated sentences.
         base: the GGUF file, or the folder of a model of transformers, that it changes.
     """
-    labels = label_set(dict.fromkeys(sorted({m.label for d in dev for m in d.mentions}), ""))
+    labels = _labels(dev)
     with tempfile.TemporaryDirectory() as place, closing(_engine(adapted, base, Path(place))) as plain:
         model = plain.adapted("expert", "expert", {"expert": 1.0})
         return score_of(expert_alone(model, labels, TEMPLATE, _LANGUAGE), dev, "held back")
+
+
+def _labels(documents: Sequence[Document], file: Path | None = None) -> LabelSet:
+    """The labels of annotated sentences.
+
+    Raises:
+        DataError: one of them cannot be asked for.
+    """
+    try:
+        return label_set(dict.fromkeys(sorted({m.label for d in documents for m in d.mentions}), ""))
+    except ValueError as error:
+        raise DataError(str(error), file) from error
 
 
 def _engine(adapted: Adapter, base: Path, place: Path) -> LlamaCppModel | TransformersModel:
@@ -220,6 +235,9 @@ def _split(parts: Sequence[Sequence[Document]], brief: Brief) -> tuple[list[Lear
     else:
         count = min(_DEV_MOST, max(1, round(_DEV_SHARE * len(rest))))
         dev, rest = [d for d, _ in rest[:count]], rest[count:]
+    for data, part in zip(brief.data, parts, strict=True):
+        _labels(part, data.path)
+    _labels(dev, brief.dev or brief.data[0].path)
     texts = {d.text for d in dev}
     learnt = [(d, own) for d, own in rest if d.text not in texts][: brief.limit]
     if not any(d.mentions for d, _ in learnt) or not any(d.mentions for d in dev):

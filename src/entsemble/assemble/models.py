@@ -24,7 +24,7 @@ from entsemble.backends.registry import ModelSource, ModelSpec, ServerModel, par
 from entsemble.backends.transformers_peft import TransformersModel
 from entsemble.errors import ConfigError, EntsembleError
 from entsemble.experts import adapter
-from entsemble.experts.store import Expert
+from entsemble.experts.store import Expert, change_of
 from entsemble.protocols import Encoder, LanguageModel
 from entsemble.running.cache import CachedModel, ReplyCache
 from entsemble.settings import Environment, MemberSettings, Settings
@@ -206,8 +206,9 @@ class Models:
         base = self.base(member)
         for expert in experts:
             if expert.card.base_sha256 != base:
+                theirs = f"{expert.card.base} of checksum {expert.card.base_sha256[:12]}"
                 raise ConfigError(
-                    f"the expert {expert.card.name} changes {expert.card.base}, not {member.model}; "
+                    f"the expert {expert.card.name} changes {theirs}, not {member.model} of checksum {base[:12]}; "
                     f"name a member's model that it was trained on"
                 )
         name = member.name or spec.name
@@ -216,7 +217,7 @@ class Models:
             place = Path(self._open.enter_context(TemporaryDirectory()))
             folders = {e.card.name: place / e.card.name for e in experts}
             for expert in experts:
-                adapter.save(adapter.load(expert.folder), folders[expert.card.name])
+                adapter.save(change_of(expert), folders[expert.card.name])
             return TransformersModel(
                 name,
                 path,

@@ -34,12 +34,11 @@ def expert_alone(
     shape: str,
     language: str,
     *,
-    bias: Mapping[str, float] | None = None,
     vote: Vote = VOTES["union"],
     workers: int = 1,
 ) -> LocalExtractor:
     """One model, asked without demonstrations, as experts are trained to be."""
-    return experts_together({"expert": (model, bias or {})}, labels, shape, language, vote=vote, workers=workers)
+    return experts_together({"expert": (model, {})}, labels, shape, language, vote=vote, workers=workers)
 
 
 def experts_together(
@@ -114,6 +113,9 @@ def habits(
         labels: asked for.
         sample: sentences, whose mentions are not looked at.
         sums: name of a sum -> expert -> weight.
+
+    Raises:
+        ModelError: a model does not answer.
     """
     found = {}
     for view, model in models.sums(member, experts, sums).items():
@@ -125,6 +127,8 @@ def habits(
 
         language, at_once = models.settings.language, models.at_once(member)
         extractor = expert_alone(model, labels, member.template, language, vote=watched, workers=at_once)
-        list(extractor.extract(map(unannotated, sample)))
+        for result in extractor.extract(map(unannotated, sample)):
+            if isinstance(result, Failed) and not isinstance(result.error, PromptTooLongError):
+                raise result.error
         found[view] = habit(beliefs)
     return found

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from entsemble.assemble import (
@@ -65,11 +66,12 @@ def list_experts(as_json: bool) -> None:
 
 
 def _table(found: Sequence[Expert]) -> Table:
-    narrow = [Column(head, no_wrap=True) for head in ("base", "labels", "licence", "yours")]
-    table = Table(Column("name", no_wrap=True), "domain", *narrow)
+    narrow = {head: Column(head, no_wrap=True) for head in ("name", "base", "labels", "yours")}
+    table = Table(narrow["name"], "domain", narrow["base"], narrow["labels"], "licence", narrow["yours"])
     for expert in found:
         c = expert.card
-        table.add_row(c.name, c.domain, c.base, str(len(c.labels)), c.licence, "" if expert.shipped else "yes")
+        told = (c.name, c.domain, c.base, str(len(c.labels)), c.licence, "" if expert.shipped else "yes")
+        table.add_row(*map(escape, told))
     return table
 
 
@@ -112,20 +114,24 @@ def show(name: str) -> None:
 @click.option("--base", help="The model that it changes; needed where the folder has no card.")
 @click.option("--domain", default="", help="What its texts are about.")
 @click.option("--labels", default="", help='That it was trained on, as "person,organisation".')
-@click.option("--licence", default="unknown", help="Its licence.")
+@click.option("--licence", help="Its licence.")
 @click.option("--replace", is_flag=True, help="Put it in the place of one of that name.")
 def add(
-    folder: Path, name: str | None, base: str | None, domain: str, labels: str, licence: str, replace: bool
+    folder: Path, name: str | None, base: str | None, domain: str, labels: str, licence: str | None, replace: bool
 ) -> None:
     """Take over FOLDER, an adapter as PEFT or `experts export` writes it."""
     if (folder / card.CARD).exists():
+        if base or domain or labels or licence:
+            raise ConfigError(
+                f"{folder} has a {card.CARD}, which says its base, domain, labels and licence; leave them out"
+            )
         told = card.load(folder)
         told = told.model_copy(update={"name": name}) if name else told  # the store looks at the name
     elif base is None:
         raise ConfigError(f"{folder} has no {card.CARD}; say which model it changes, with --base")
     else:
         words = tuple(label.strip() for label in labels.split(",") if label.strip())
-        told = _card(name or folder.resolve().name, base, domain, words, licence)
+        told = _card(name or folder.resolve().name, base, domain, words, licence or "unknown")
     check_base(folder, told.base, environment())
     added = expert_store(environment()).add(folder, told, replace=replace)
     _said(added)
@@ -158,6 +164,7 @@ def export(name: str, target: Path) -> None:
 @click.option("--rank", type=click.IntRange(1), help="Of the merged expert, at most; the sum of theirs if not given.")
 @click.option("--density", type=float, default=0.3, show_default=True, help="Share of entries that TIES and DARE keep.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what DARE drops.")
+@click.option("--replace", is_flag=True, help="Take the place of an expert of that name.")
 def merge(  # each option is a part of the recipe
     names: tuple[str, ...],
     target: str,
@@ -166,11 +173,13 @@ def merge(  # each option is a part of the recipe
     rank: int | None,
     density: float,
     seed: int,
+    replace: bool,
 ) -> None:
     """Merge experts of one base into a new one."""
     store = expert_store(environment())
     found = [store.get(name) for name in names]
-    made, error = keep_merged(store, target, found, weights_of(weights, names), Merging(method, rank, density, seed))
+    how = Merging(method, rank, density, seed)
+    made, error = keep_merged(store, target, found, weights_of(weights, names), how, replace=replace)
     _said(made)
     if error > 0:
         click.echo(f"the rank budget cost {error:.1%} of the merged change", err=True)
@@ -261,6 +270,7 @@ def evaluate_each(gold: Path, as_json: bool, **shared: Any) -> None:  # noqa: AN
 )
 @click.option("--limit", type=click.IntRange(1), help="Only this many sentences, drawn with the seed.")
 @click.option("--start", metavar="NAME", help="An expert of that base to go on from, of no higher rank.")
+@click.option("--foundation", is_flag=True, help="It is for others to start from, and chosen only where it is named.")
 @click.option("--epochs", type=click.IntRange(1), default=1, show_default=True, help="Times that a sentence is seen.")
 @click.option("--rank", type=click.IntRange(1), default=8, show_default=True, help="Of the adapter.")
 @click.option("--learning-rate", type=float, default=3e-3, show_default=True, help="At its highest.")
@@ -287,7 +297,7 @@ def train(**given: Any) -> None:  # noqa: ANN401 - made into a Brief at once
         seed=given["seed"],
     )
     data = tuple(TrainingData(path, given["licence"], given["attribution"]) for path in given["data"])
-    asked = {key: given[key] for key in ("name", "base", "domain", "licence", "dev", "limit", "start")}
+    asked = {key: given[key] for key in ("name", "base", "domain", "licence", "dev", "limit", "start", "foundation")}
     with display(quiet=given["quiet"]) as shown:
 
         def told(progress: Progress) -> None:

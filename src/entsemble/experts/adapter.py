@@ -108,10 +108,13 @@ def save(adapter: Adapter, folder: Path, *, half: bool = False) -> None:
         adapter: what is written.
         folder: made where it is not there.
         half: in half precision, which engines compute adapters in, at half the size.
+
+    Raises:
+        DataError: it cannot be written there.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
     ranks = [f.rank for f in adapter.factors.values()]
     usual = max(sorted(set(ranks)), key=ranks.count)
     other = {module: f.rank for module, f in adapter.factors.items() if f.rank != usual}
@@ -133,8 +136,14 @@ def save(adapter: Adapter, folder: Path, *, half: bool = False) -> None:
     for module, f in adapter.factors.items():
         tensors[f"{_PREFIX}{module}.lora_A.weight"] = np.ascontiguousarray(f.a, dtype=precision)
         tensors[f"{_PREFIX}{module}.lora_B.weight"] = np.ascontiguousarray(f.b, dtype=precision)
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+        (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    except (OSError, SafetensorError) as error:  # a full disk is the one or the other, depending on who writes
+        raise DataError(
+            f"an adapter cannot be written here ({error}); make room, or name another place", folder
+        ) from error
 
 
 def configuration(folder: Path) -> dict[str, Any]:

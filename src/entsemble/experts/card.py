@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator, model_validator
 
 from entsemble.errors import DataError
 from entsemble.types import Precision
@@ -66,8 +66,14 @@ class DomainVectors(_Frozen):
     """
 
     encoder: str
-    rows: tuple[tuple[float, ...], ...]
+    rows: tuple[tuple[FiniteFloat, ...], ...] = Field(min_length=1)
     sentences: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _fitting(self) -> DomainVectors:
+        if len({len(row) for row in self.rows}) > 1 or not self.rows[0] or len(self.rows) != len(self.sentences):
+            raise ValueError("rows must be alike long, and there must be one number of sentences for each")
+        return self
 
 
 class Start(_Frozen):
@@ -115,6 +121,7 @@ class Card(_Frozen):
         training: settings of the training, as numbers.
         versions: of what trained it.
         start: what its training went on from, if not from the base as it is.
+        foundation: whether it is there for others to start from; it is chosen for no text then, unless it is named.
         recipe: of a merged expert.
         files: name -> SHA-256, of the files beside the card.
     """
@@ -135,6 +142,7 @@ class Card(_Frozen):
     training: dict[str, float] = {}
     versions: dict[str, str] = {}
     start: Start | None = None
+    foundation: bool = False
     recipe: Recipe | None = None
     files: dict[str, str] = {}
 

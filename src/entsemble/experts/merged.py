@@ -11,7 +11,7 @@ from entsemble.errors import ConfigError
 from entsemble.experts import adapter
 from entsemble.experts.card import Card, Part, Recipe
 from entsemble.experts.merging.merge import Merging, merge
-from entsemble.experts.store import Expert, ExpertStore
+from entsemble.experts.store import Expert, ExpertStore, change_of
 
 Item = TypeVar("Item")
 
@@ -41,7 +41,13 @@ def recipe_of(experts: Sequence[Expert], weights: Sequence[float], how: Merging)
 
 
 def keep_merged(
-    store: ExpertStore, name: str, experts: Sequence[Expert], weights: Sequence[float], how: Merging
+    store: ExpertStore,
+    name: str,
+    experts: Sequence[Expert],
+    weights: Sequence[float],
+    how: Merging,
+    *,
+    replace: bool = False,
 ) -> tuple[Expert, float]:
     """Merge experts into a new one; one that was made by the same recipe is taken as it is.
 
@@ -55,7 +61,8 @@ def keep_merged(
     recipe = recipe_of(experts, weights, how)
     if name in store.names() and (there := store.get(name)).card.recipe == recipe:
         return there, there.card.training.get("rank budget error", 0.0)
-    made = merge([adapter.load(e.folder) for e in experts], weights, how)
+    store.check_name(name, replace=replace)  # before the work
+    made = merge([change_of(e) for e in experts], weights, how)
     if recipe_of([store.get(e.card.name) for e in experts], weights, how) != recipe:
         raise ConfigError("an expert was replaced while it was merged; say the same again")
     cards = [e.card for e in experts]
@@ -74,7 +81,7 @@ def keep_merged(
     )
     with tempfile.TemporaryDirectory() as folder:
         adapter.save(made.adapter, Path(folder))
-        return store.add(Path(folder), told), made.error
+        return store.add(Path(folder), told, replace=replace), made.error
 
 
 def weights_of(text: str | None, names: Sequence[str]) -> list[float]:

@@ -14,6 +14,7 @@ from filelock import FileLock
 from entsemble._files import sha256, sync
 from entsemble.errors import ConfigError, DataError, EntsembleError, UnknownNameError
 from entsemble.experts import adapter, card
+from entsemble.experts.adapter import Adapter
 from entsemble.experts.card import Card
 
 FILES = (adapter.CONFIG, adapter.WEIGHTS)
@@ -22,7 +23,7 @@ FILES = (adapter.CONFIG, adapter.WEIGHTS)
 _AT_WORK = "."
 """First character of folders that are being made or removed; no expert is called so."""
 
-_REPLACING = f"{_AT_WORK}replacing-"
+_ADDING, _REMOVING, _REPLACING = (f"{_AT_WORK}expert-{what}-" for what in ("adding", "removing", "replacing"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,9 @@ class ExpertStore:
                 found.append(self.get(name))
             except DataError as error:  # noqa: PERF203 - one that is broken hides no other
                 broken[name] = error
+            except UnknownNameError:
+                if names is not None:
+                    raise  # else it was removed while we looked
         return found, broken
 
     def get(self, name: str) -> Expert:
@@ -75,12 +79,16 @@ class ExpertStore:
             if name not in folders:
                 raise UnknownNameError("expert", name, folders)
             folder = folders[name]
-            known = card.load(folder)
+            before = _written(folder)
             try:
+                known = card.load(folder)
+                if known.name != name or set(known.files) != set(FILES):
+                    told = "its card is of another expert" if known.name != name else "its card promises other files"
+                    raise DataError(f"{told}; get the expert again", folder)
                 _check(folder, known)
             except DataError:
-                if name in self._folders() and card.load(folder) != known:
-                    continue  # it was replaced while we looked
+                if _written(folder) != before or name not in self._folders():
+                    continue  # it was replaced or removed while we looked
                 raise
             return Expert(known, folder, folder.parent == self._shipped)
 
@@ -100,8 +108,8 @@ class ExpertStore:
         """
         adapter.configuration(folder)
         with self._changing():
-            self._check_name(told.name, replace)
-            work = Path(tempfile.mkdtemp(prefix=f"{_AT_WORK}adding-", dir=self.root))
+            self.check_name(told.name, replace=replace)
+            work = Path(tempfile.mkdtemp(prefix=_ADDING, dir=self.root))
             try:
                 for file in FILES:
                     _copied(folder / file, work / file)
@@ -133,7 +141,7 @@ class ExpertStore:
                 raise UnknownNameError("expert", name, folders)
             if folders[name].parent == self._shipped:
                 raise ConfigError(f"{name} came with entsemble and stays; leave it out by naming those to use")
-            gone = Path(tempfile.mkdtemp(prefix=f"{_AT_WORK}removing-", dir=self.root))
+            gone = Path(tempfile.mkdtemp(prefix=_REMOVING, dir=self.root))
             folders[name].rename(gone / name)
         shutil.rmtree(gone, ignore_errors=True)
 
@@ -168,11 +176,16 @@ class ExpertStore:
                 found |= {p.name: p for p in sorted(root.iterdir()) if card.NAME.fullmatch(p.name) and p.is_dir()}
         return found
 
-    def _check_name(self, name: str, replace: bool) -> None:
+    def check_name(self, name: str, *, replace: bool) -> None:
+        """Whether an expert may be called so.
+
+        Raises:
+            ConfigError: there is one of that name already, or the name cannot be one.
+        """
         if not card.NAME.fullmatch(name):
             raise ConfigError(f"{name!r} is no name for an expert: {card.NAME_RULE}")
-        if (self.root / name).exists() and not replace:
-            raise ConfigError(f"there is an expert {name!r} already; remove it first, or replace it")
+        if name in self._folders() and not replace:
+            raise ConfigError(f"there is an expert {name!r} already; choose another name, or replace it")
 
     def _into_place(self, work: Path, place: Path) -> None:
         work.chmod(0o755)
@@ -198,8 +211,9 @@ class ExpertStore:
                 for old in self.root.glob(f"{_REPLACING}*/*"):
                     if not (self.root / old.name).exists():
                         old.rename(self.root / old.name)
-                for left_over in self.root.glob(f"{_AT_WORK}[ar]*-*"):
-                    shutil.rmtree(left_over, ignore_errors=True)
+                for what in (_ADDING, _REMOVING, _REPLACING):
+                    for left_over in self.root.glob(f"{what}*"):
+                        shutil.rmtree(left_over, ignore_errors=True)
                 yield
         except EntsembleError:
             raise
@@ -207,6 +221,25 @@ class ExpertStore:
             raise DataError(
                 f"experts cannot be kept here ({error.strerror}); name another folder", self.root
             ) from error
+
+
+def change_of(expert: Expert) -> Adapter:
+    """What an expert changes.
+
+    Raises:
+        DataError: its files are not those that its card was read with.
+    """
+    found = adapter.load(expert.folder)
+    _check(expert.folder, expert.card)  # afterwards: another process may replace it at any time
+    return found
+
+
+def _written(folder: Path) -> bytes | None:
+    """The card as it lies there."""
+    try:
+        return (folder / card.CARD).read_bytes()
+    except OSError:
+        return None
 
 
 def _check(folder: Path, told: Card, shown: Path | None = None) -> None:

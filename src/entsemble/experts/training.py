@@ -173,6 +173,7 @@ def _run(
     told: Callable[[Progress], None],
 ) -> Trained:
     how, tuned = state.how, state.model
+    tuned.eval()  # a base that drops at random would do so by a chance that no seed of ours decides
     steps_an_epoch = ceil(len(examples(0)) / how.batch)
     steps = steps_an_epoch * how.epochs
     began, first = time.monotonic(), state.step
@@ -186,9 +187,7 @@ def _run(
             told(Progress(state.step, steps, state.loss, left))
             if state.step < steps_an_epoch * (epoch + 1):
                 state.save_now_and_then()
-        tuned.eval()
         score = evaluate(tuned) if evaluate and how.epochs > 1 else None  # one alone is the best
-        tuned.train()
         state.epoch_done(epoch, score)
     return Trained(state.folder / "best", state.loss, state.score, state.epoch)
 
@@ -196,14 +195,16 @@ def _run(
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """One training in a folder at a time; what the disk refuses is said."""
+    from safetensors import SafetensorError
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
             yield
     except Timeout as error:
         raise ConfigError(f"another process is training in {folder}; wait for it") from error
-    except OSError as error:
-        raise DataError(f"a training cannot be kept here ({error.strerror or error})", folder) from error
+    except (OSError, SafetensorError) as error:  # a full disk is the one or the other, depending on who writes
+        raise DataError(f"a training cannot be kept here ({error})", folder) from error
 
 
 class _State:

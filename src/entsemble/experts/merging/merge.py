@@ -12,7 +12,7 @@ import numpy as np
 from entsemble.errors import ConfigError, UnknownNameError
 from entsemble.experts.adapter import Adapter
 from entsemble.experts.merging.factors import Factors, cut, factored, squared_norm, stacked
-from entsemble.experts.merging.methods import METHODS
+from entsemble.experts.merging.methods import ELECTING, METHODS
 
 WEIGHTED_SUM = "weighted-sum"
 
@@ -77,24 +77,30 @@ def merge(adapters: Sequence[Adapter], weights: Sequence[float], how: Merging) -
         raise ConfigError("some adapters were trained with rsLoRA, some without: their changes have different scales")
     if not all(map(isfinite, weights)):
         raise ConfigError(f"weights must be numbers, got {', '.join(map(str, weights))}")
-    if how.method != WEIGHTED_SUM and min(weights) < 0:
+    if how.method in ELECTING and min(weights) < 0:
         raise ConfigError(f"{how.method} elects signs, so no expert can count against another; use {WEIGHTED_SUM}")
     changes: dict[str, Factors] = {}
     lost = whole = 0.0
     for module in sorted({m for adapter in adapters for m in adapter.factors}):
-        held = [(a.factors[module], w) for a, w in zip(adapters, weights, strict=True) if module in a.factors]
-        if len({part.shape for part, _ in held}) > 1:
+        parts = [a.factors.get(module) for a in adapters]
+        if len({part.shape for part in parts if part}) > 1:
             raise ConfigError(f"{module} has different sizes in these adapters: they are not of one base")
-        changes[module], left_out = _module(module, [part for part, _ in held], [w for _, w in held], how)
+        changes[module], left_out = _module(module, parts, weights, how)
         lost += left_out
         whole += left_out + squared_norm(changes[module])
     return Merged(Adapter(changes, base=adapters[0].base), sqrt(lost / whole) if whole else 0.0)
 
 
-def _module(name: str, parts: Sequence[Factors], weights: Sequence[float], how: Merging) -> tuple[Factors, float]:
-    ranks = sum(part.rank for part in parts)
-    most = min(*parts[0].shape, how.rank or ranks)
+def _module(
+    name: str, parts: Sequence[Factors | None], weights: Sequence[float], how: Merging
+) -> tuple[Factors, float]:
+    """The merged change of a module, which some adapters leave alone, and what its rank cost."""
+    held = [(part, weight) for part, weight in zip(parts, weights, strict=True) if part]
+    shape = held[0][0].shape
+    most = min(*shape, how.rank or sum(part.rank for part, _ in held))
     if how.method == WEIGHTED_SUM:
-        return cut(stacked(parts, weights), most)
+        return cut(stacked([part for part, _ in held], [weight for _, weight in held]), most)
+    none = np.zeros(shape, dtype=held[0][0].a.dtype)
+    dense = [part.dense() if part else none for part in parts]
     random = np.random.default_rng([how.seed, crc32(name.encode())])  # so that a module's draw is its own
-    return factored(METHODS[how.method]([part.dense() for part in parts], weights, how.density, random), most)
+    return factored(METHODS[how.method](dense, weights, how.density, random), most)

@@ -72,3 +72,6 @@ def dare_ties(
 
 METHODS = {"ties": ties, "dare": dare, "dare-ties": dare_ties}
 """The methods that need every entry; `weighted-sum` does not, and is exact without it."""
+
+ELECTING = ("ties", "dare-ties")
+"""Those that elect signs."""
