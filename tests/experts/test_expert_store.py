@@ -295,3 +295,8 @@ def test_a_file_that_changed_on_the_way_is_not_taken_over(
     (out / adapter.WEIGHTS).write_bytes((adapter_folder(1) / adapter.WEIGHTS).read_bytes())
     with pytest.raises(DataError, match=r"out/adapter_model\.safetensors: it is not the file that its card promises"):
         ExpertStore(tmp_path / "other").add(out, card.load(out))
+
+
+def test_a_licence_is_named_once() -> None:
+    assert card.licence_of(["MIT", "CC-BY-4.0 and MIT"]) == "MIT and CC-BY-4.0"
+    assert card.licence_of(["unknown"]) == "unknown"

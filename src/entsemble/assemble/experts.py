@@ -27,7 +27,7 @@ from entsemble.backends.transformers_peft import TransformersModel
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts import adapter
 from entsemble.experts.adapter import Adapter
-from entsemble.experts.card import NAME, NAME_RULE, Card, DomainVectors, Score, Source, Start
+from entsemble.experts.card import NAME, NAME_RULE, Card, DomainVectors, Score, Source, Start, licence_of
 from entsemble.experts.examples import WORDINGS, Asking, Piece, example, vocabulary
 from entsemble.experts.selection import centres
 from entsemble.experts.store import Expert, ExpertStore, change_of
@@ -153,7 +153,7 @@ def train_expert(
         template=TEMPLATE,
         labels=tuple(sorted({m.label for d, _ in learnt for m in d.mentions} | known)),
         sources=_sources(own, start),
-        licence=" and ".join(dict.fromkeys([brief.licence, *([start.card.licence] if start else [])])),
+        licence=licence_of([brief.licence, *([start.card.licence] if start else [])]),
         vectors=vectors,
         scores=(measured,),
         seed=brief.how.seed,

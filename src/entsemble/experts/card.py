@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -152,6 +153,11 @@ class Card(_Frozen):
         if not NAME.fullmatch(value):
             raise ValueError(NAME_RULE)
         return value
+
+
+def licence_of(licences: Iterable[str]) -> str:
+    """All that these ask for, each once: `MIT` and `CC-BY-4.0 and MIT` make `MIT and CC-BY-4.0`."""
+    return " and ".join(dict.fromkeys(part for licence in licences for part in licence.split(" and ")))
 
 
 def load(folder: Path) -> Card:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from entsemble.errors import ConfigError
 from entsemble.experts import adapter
-from entsemble.experts.card import Card, Part, Recipe
+from entsemble.experts.card import Card, Part, Recipe, licence_of
 from entsemble.experts.merging.merge import Merging, merge
 from entsemble.experts.store import Expert, ExpertStore, change_of
 
@@ -74,7 +74,7 @@ def keep_merged(
         template=cards[0].template,
         labels=_together([c.labels for c in cards]),
         sources=_together([c.sources for c in cards]),
-        licence=" and ".join(_together([(c.licence,) for c in cards])),
+        licence=licence_of(c.licence for c in cards),
         seed=how.seed,
         training={"rank budget error": made.error},
         recipe=recipe,
