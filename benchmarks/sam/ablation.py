@@ -128,11 +128,8 @@ def _scored(
 ) -> dict[str, object]:
     settings = models.settings
     [member, *_] = settings.members
-    bias = (
-        habits(models, member, experts, labels, drawn(settings, gold), sums)
-        if variant.corrected
-        else {view: {} for view in sums}
-    )
+    sample = drawn(settings, gold)
+    bias = habits(models, member, experts, labels, sample, sums) if variant.corrected else {view: {} for view in sums}
     views = models.sums(member, experts, sums)
     together = {view: (model, bias[view]) for view, model in views.items()}
     threshold = settings.classification.threshold

@@ -18,16 +18,16 @@ import numpy.typing as npt
 
 from benchmarks.pages import Table, fill
 from benchmarks.sam.ablation import RESULTS as VARIED
-from benchmarks.sam.run import RESULTS, TARGETS
+from benchmarks.sam.run import BASE, CHOSEN, EVERY, RESULTS, TARGETS
 from benchmarks.sam.sanity import RESULTS as HOME
-from benchmarks.sam.unified import UNIFIED
+from benchmarks.sam.unified import COMMON, UNIFIED
 from entsemble.evaluation.bootstrap import compare, interval
 from entsemble.evaluation.counts import Counts
 
-SYSTEMS = ("base", "common", UNIFIED, "merge of all", "domain", "sampled", "sam", "sam by vote")
+SYSTEMS = (BASE, COMMON, UNIFIED, EVERY, *CHOSEN, "sam", "sam by vote")
 RIVALS = (
-    *(f"{name}{how}" for name in ("common", UNIFIED, "merge of all") for how in ("", " corrected")),
-    *("domain", "sampled", "sam by vote"),
+    *(f"{name}{how}" for name in (COMMON, UNIFIED, EVERY) for how in ("", " corrected")),
+    *(*CHOSEN, "sam by vote"),
 )
 
 Floats = npt.NDArray[np.float64]

@@ -17,11 +17,10 @@ import numpy as np
 from entsemble.assemble.ensemble import Assembly, unannotated
 from entsemble.assemble.expert_files import expert_store
 from entsemble.assemble.models import Models, Watch
-from entsemble.assemble.without_examples import expert_alone, habits, score_of
+from entsemble.assemble.without_examples import answered, expert_alone, habits, score_of
 from entsemble.data.windows import window_documents
 from entsemble.ensemble.copies import keys_within
-from entsemble.ensemble.document import Failed
-from entsemble.errors import ConfigError, DataError, PromptTooLongError
+from entsemble.errors import ConfigError, DataError
 from entsemble.experts.card import Score
 from entsemble.experts.selection import (
     Answer,
@@ -289,11 +288,7 @@ def _answers(
         extractor = expert_alone(
             asked[expert.card.name], labels, member.template, models.settings.language, workers=models.at_once(member)
         )
-        found[expert.card.name] = []
-        for result in extractor.extract(map(unannotated, sample)):
-            if isinstance(result, Failed) and not isinstance(result.error, PromptTooLongError):
-                raise result.error
-            found[expert.card.name].append(_answer(result.document))  # of one that is too long: nothing
+        found[expert.card.name] = [_answer(d) for d in answered(extractor, sample)]
     watch.step("trying the experts", len(experts), len(experts))
     return found
 

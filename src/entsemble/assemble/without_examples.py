@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from entsemble.assemble.ensemble import ZERO_SHOT, unannotated
 from entsemble.assemble.models import Models
-from entsemble.ensemble.document import Extracted, Failed
+from entsemble.ensemble.document import Failed
 from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
 from entsemble.ensemble.retrieve import Shown
@@ -68,19 +68,27 @@ def experts_together(
     return LocalExtractor(pipeline, LocalMapper(workers), language, {})
 
 
+def answered(extractor: LocalExtractor, sentences: Sequence[Document]) -> Iterator[Document]:
+    """Each sentence with what is found in it, whatever mentions it had; nothing in one that is too long.
+
+    Raises:
+        ModelError: a model does not answer.
+    """
+    for result in extractor.extract(map(unannotated, sentences)):
+        if isinstance(result, Failed) and not isinstance(result.error, PromptTooLongError):
+            raise result.error
+        yield result.document
+
+
 def counts_of(extractor: LocalExtractor, gold: Sequence[Document]) -> tuple[list[Counts], list[Counts]]:
     """What is right of each annotated sentence, with labels and without; one that is too long: nothing is found.
 
     Raises:
         ModelError: a model does not answer.
     """
-    answers = []
-    for result in extractor.extract(map(unannotated, gold)):
-        if isinstance(result, Failed) and not isinstance(result.error, PromptTooLongError):
-            raise result.error
-        answers.append(result.document.mentions if isinstance(result, Extracted) else ())
-    typed = [exact(d.mentions, said).micro for d, said in zip(gold, answers, strict=True)]
-    return typed, [spans_only(d.mentions, said) for d, said in zip(gold, answers, strict=True)]
+    answers = list(answered(extractor, gold))
+    typed = [exact(d.mentions, said.mentions).micro for d, said in zip(gold, answers, strict=True)]
+    return typed, [spans_only(d.mentions, said.mentions) for d, said in zip(gold, answers, strict=True)]
 
 
 def score_of(extractor: LocalExtractor, gold: Sequence[Document], named: str) -> Score:
@@ -127,8 +135,6 @@ def habits(
 
         language, at_once = models.settings.language, models.at_once(member)
         extractor = expert_alone(model, labels, member.template, language, vote=watched, workers=at_once)
-        for result in extractor.extract(map(unannotated, sample)):
-            if isinstance(result, Failed) and not isinstance(result.error, PromptTooLongError):
-                raise result.error
+        list(answered(extractor, sample))
         found[view] = habit(beliefs)
     return found
