@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 
 from entsemble.errors import BadReplyError, MissingExtraError
+
+_ROOT = re.compile(r"^\s*root\s*::=", re.MULTILINE)
+_WHOLE = "whole-reply"
+"""The rule that stands for all of a grammar. llguidance cuts a reply into the longest pieces that one of the rules
+beside the first could have written, and never thinks again: having read the blank after a name as part of the name, it
+lets no ` |` follow. With one rule for everything there is one piece, unless the grammar calls itself."""
 
 
 class Vocabulary:
@@ -38,7 +45,7 @@ class Vocabulary:
         from llguidance.gbnf_to_lark import gbnf_to_lark
 
         try:
-            lark = gbnf_to_lark(grammar)
+            lark = gbnf_to_lark(f"root ::= {_WHOLE}\n{_ROOT.sub(f'{_WHOLE} ::=', grammar)}")
         except Exception as error:  # the library raises no narrower one
             raise ValueError(f"no grammar: {error}") from error
         matcher = LLMatcher(self._tokens, LLMatcher.grammar_from_lark(lark))
