@@ -17,8 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.common import run_missing
-from benchmarks.sam.run import TARGETS, drawn, sampled, scored
-from benchmarks.sam.unified import taking_part
+from benchmarks.sam.run import TARGETS, asked, drawn, sampled, scored
 from entsemble.assemble import expert_store, select_experts
 from entsemble.assemble.ensemble import unannotated
 from entsemble.assemble.models import Models, Watch
@@ -27,7 +26,7 @@ from entsemble.experts.merged import keep_merged
 from entsemble.experts.merging.merge import Merging
 from entsemble.experts.selection import Choice, choose
 from entsemble.experts.store import Expert, ExpertStore
-from entsemble.settings import Settings, environment, load
+from entsemble.settings import Settings, environment
 from entsemble.types import Document, LabelSet
 
 RESULTS = Path(__file__).parent / "results" / "ablation"
@@ -80,8 +79,7 @@ def main() -> None:
 def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
     """Every variant on a target."""
     labels, gold = sampled(TARGETS[target].train, count, seed)
-    asked = {"labels": {x.name: "" for x in labels}, "experts": {"names": taking_part()}}
-    settings = load(preset="experts", overrides=asked)
+    settings = asked(labels)
     chosen = select_experts(settings, environment(), [unannotated(d) for d in gold])
     found = {}
     with TemporaryDirectory() as folder:

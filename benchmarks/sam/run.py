@@ -5,8 +5,9 @@
 Needs the corpora, and what `benchmarks.sam.unified` trains. No expert that takes part, and no sentence of the unified
 model, is of CrossNER, whose parts are five of the targets. Experts are chosen by the first 64 of the very sentences
 that are scored, without their mentions, as `extract` would; their labels are corrected by a sample of those (see
-`voting.habit`), and so are those of the systems called "corrected". One result a target and system, with the counts of
-each sentence; what the same command has measured already is not run again.
+`voting.habit`), and so are those of the systems called "corrected". The experts are run by transformers in bfloat16,
+which reads many sentences at once. One result a target and system, with the counts of each sentence; what the same
+command has measured already is not run again.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ from entsemble.settings import Settings, load
 from entsemble.types import Document, LabelSet
 
 RESULTS = Path(__file__).parent / "results"
+
+LOOKED_AT = 50
+"""Sentences of each target that were looked at while SaM was made, and are not scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +106,7 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
     if not wanted:
         return
     labels, gold = sampled(TARGETS[target].gold, count, seed)
-    asked = {"labels": {x.name: "" for x in labels}, "experts": {"names": taking_part()}}
-    settings = load(preset="experts", overrides=asked)
+    settings = asked(labels)
     sums, bias = _chosen(settings, gold) if any(set(s.sums) & set(CHOSEN) for s in wanted) else ({}, {})
     sums |= {s.sums[0]: _weights(s.sums[0]) for s in wanted if s.sums[0] not in sums}
     [member, *_] = settings.members
@@ -130,19 +133,28 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
             run_once(files[system], command, partial(_answered, extractor, gold, told), again=True)
 
 
+def asked(labels: LabelSet) -> Settings:
+    """The preset `experts`, as it is measured: of the experts that may take part, in batches."""
+    told = {"labels": {x.name: "" for x in labels}, "experts": {"names": taking_part()}}
+    preset = load(preset="experts", overrides=told)
+    members = (m.model_copy(update={"engine": "transformers", "precision": "bfloat16"}) for m in preset.members)
+    return preset.model_copy(update={"members": tuple(members)})
+
+
 def systems(names: Iterable[str]) -> list[System]:
     """All that is compared, of these experts; sums that others need come first, for the reply cache."""
-    alone = [EVERY, BASE, *names]
+    rest = [EVERY, BASE, *names]
     return [
         *(System(view, (view,)) for view in CHOSEN),
         System("sam", CHOSEN),
         System("sam by vote", CHOSEN, vote="soft"),
-        *(System(_called(name), (name,), corrected=False) for name in alone),
-        *(System(f"{name} corrected", (name,)) for name in alone if name in {EVERY, COMMON, UNIFIED}),
+        *(System(alone(name), (name,), corrected=False) for name in rest),
+        *(System(f"{name} corrected", (name,)) for name in rest if name in {EVERY, COMMON, UNIFIED}),
     ]
 
 
-def _called(name: str) -> str:
+def alone(name: str) -> str:
+    """What a model that answers by itself is called in the results."""
     return name if name in {EVERY, BASE, COMMON, UNIFIED} else f"expert {name}"
 
 
@@ -168,10 +180,10 @@ def _answered(extractor: LocalExtractor, gold: Sequence[Document], told: Mapping
 
 
 def sampled(file: str, count: int, seed: int) -> tuple[LabelSet, list[Document]]:
-    """The labels of a file, and some of its sentences; of more, these are the first."""
+    """The labels of a file, and some of its sentences that nobody looked at; of more, these are the first."""
     every = [d for d in annotated(corpora() / file, "en", "it is scored") if d.text.strip()]
     labels = label_set(dict.fromkeys(sorted({m.label for d in every for m in d.mentions}), ""))
-    return labels, random.Random(seed).sample(every, len(every))[:count]
+    return labels, random.Random(seed).sample(every, len(every))[LOOKED_AT:][:count]
 
 
 def drawn(settings: Settings, gold: Sequence[Document]) -> list[Document]:

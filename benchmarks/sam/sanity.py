@@ -16,14 +16,13 @@ from pathlib import Path
 from pack.build import PLAN, parts
 
 from benchmarks.common import corpora, run_missing
-from benchmarks.sam.run import scored
+from benchmarks.sam.run import asked, scored
 from benchmarks.sam.unified import place
 from entsemble import _toml
 from entsemble.assemble import expert_store
 from entsemble.assemble.models import Models, Watch
 from entsemble.assemble.without_examples import expert_alone
 from entsemble.prompting.labels import label_set
-from entsemble.settings import load
 
 RESULTS = Path(__file__).parent / "results" / "sanity"
 
@@ -47,7 +46,7 @@ def measure(domain: str, count: int) -> dict[str, object]:
     labels = label_set(dict.fromkeys(sorted({m.label for d in gold for m in d.mentions}), ""))
     store = expert_store(place())
     experts = [e for e in map(store.get, store.names()) if e.shipped]
-    settings = load(preset="experts")
+    settings = asked(labels)
     [member, *_] = settings.members
     wanted: dict[str, dict[str, float]] = {"base": {}, **{e.card.name: {e.card.name: 1.0} for e in experts}}
     found = {}

@@ -3,7 +3,7 @@
     python -m benchmarks.sam.table [--check]
 
 Tables, each between `<!-- sam:systems:begin -->` and its end, and likewise `gains` (SaM against each of the others,
-over the targets), `unified`, `ablation` and `sanity`.
+over the targets), `experts` (each alone), `unified`, `ablation` and `sanity`.
 `--check` changes nothing and fails where a page does not say what the results say; the tests run it.
 """
 
@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from benchmarks.pages import Table, fill
 from benchmarks.sam.ablation import RESULTS as VARIED
-from benchmarks.sam.run import BASE, CHOSEN, EVERY, RESULTS, TARGETS
+from benchmarks.sam.run import BASE, CHOSEN, EVERY, RESULTS, TARGETS, alone
 from benchmarks.sam.sanity import RESULTS as HOME
-from benchmarks.sam.unified import COMMON, UNIFIED
+from benchmarks.sam.unified import COMMON, UNIFIED, taking_part
 from entsemble.evaluation.bootstrap import compare, interval
 from entsemble.evaluation.counts import Counts
 
@@ -49,6 +49,8 @@ def _section(name: str) -> Table | None:
     if name == "sam:unified":
         both = {target: ran for target, ran in found.items() if ran.keys() >= {"sam", UNIFIED}}
         return against(UNIFIED, both) if both else None
+    if name == "sam:experts":
+        return experts(found)
     whole = {target: ran for target, ran in found.items() if ran.keys() >= set(SYSTEMS) - {UNIFIED}}
     return systems(whole) if name == "sam:systems" and whole else None
 
@@ -68,11 +70,29 @@ def systems(found: dict[str, dict[str, dict[str, Any]]]) -> Table:
     for target, ran in found.items():
         ends = _with_interval(_counts(ran["sam"]))[1]
         rows.append([target, str(ran["sam"]["sentences"]), *(_cell(ran[s]) for s in ran_everywhere), ends])
-    means = [
+    return [*rows, ["mean", "", *_means(found, ran_everywhere), ""]]
+
+
+def experts(found: dict[str, dict[str, dict[str, Any]]]) -> Table | None:
+    """A row a target: each single expert and SaM; the best expert, which nobody could know beforehand, in bold."""
+    names = list(map(alone, taking_part()))
+    whole = {target: ran for target, ran in found.items() if ran.keys() >= {*names, "sam"}}
+    if not whole:
+        return None
+    head = ["target", *taking_part(), TOLD["sam"]]
+    rows = [head, ["---"] * len(head)]
+    for target, ran in whole.items():
+        best = max(names, key=lambda s: float(ran[s]["f1"]))
+        cells = [f"**{_cell(ran[s])}**" if s == best else _cell(ran[s]) for s in names]
+        rows.append([target, *cells, _cell(ran["sam"])])
+    return [*rows, ["mean", *_means(whole, [*names, "sam"])]]
+
+
+def _means(found: dict[str, dict[str, dict[str, Any]]], systems: Sequence[str]) -> list[str]:
+    return [
         " / ".join(f"{sum(ran[s][key] for ran in found.values()) / len(found):.3f}" for key in ("f1", "spans_f1"))
-        for s in ran_everywhere
+        for s in systems
     ]
-    return [*rows, ["mean", "", *means, ""]]
 
 
 def against(rival: str, found: dict[str, dict[str, dict[str, Any]]]) -> Table:

@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.common import ROOT
 from benchmarks.pages import Table, fill
+from benchmarks.throughput.expert import RESULT as EXPERT
 from benchmarks.throughput.growth import VALUES
 from benchmarks.throughput.run import SETTINGS, results
 
@@ -23,7 +24,7 @@ PLOT = ROOT / "docs" / "images" / "growth.svg"
 
 def main() -> None:
     """Write the tables and the plot, or check the tables."""
-    sections = {"throughput": ways, "growth": growth}
+    sections = {"throughput": ways, "growth": growth, "expert": expert}
     wrote = fill(lambda name: sections[name]() if name in sections else None, "benchmarks.throughput.table")
     if wrote and (found := _grown()):
         plot(found)
@@ -58,6 +59,20 @@ def growth() -> Table | None:
         cost = [f"{r['seconds'] / n:.2f}", f"{r['prompt_tokens_evaluated'] / n:.0f}"]
         table.append([r["what"], str(r["value"]), str(n), *cost])
     return table if found else None
+
+
+def expert() -> Table | None:
+    """A row an engine that answers for one expert alone."""
+    if not EXPERT.exists():
+        return None
+    told = json.loads(EXPERT.read_text())
+    head = ["engine", "sentences", "s a sentence", "tokens read / written a sentence", "F1", "F1 against the first"]
+    table = [head, ["---"] * len(head)]
+    for engine, ran in told["engines"].items():
+        tokens = f"{ran['prompt_tokens_evaluated_a_sentence']:.0f} / {ran['generated_tokens_a_sentence']:.1f}"
+        row = [engine, str(told["sentences"]), f"{ran['seconds_a_sentence']:.2f}", tokens]
+        table.append([*row, f"{ran['f1']:.3f}", f"{ran['f1_against_the_first_engine']:.3f}"])
+    return table
 
 
 def plot(found: Iterable[dict[str, Any]]) -> None:

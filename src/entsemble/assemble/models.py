@@ -29,8 +29,8 @@ from entsemble.protocols import Encoder, LanguageModel
 from entsemble.running.cache import CachedModel, ReplyCache
 from entsemble.settings import Environment, MemberSettings, Settings
 
-_MANY = 16
-"""Sentences in flight where many are read at once: by servers, by transformers."""
+_SERVED, _BATCHED = 16, 64
+"""Sentences in flight where many are read at once: by servers, which others may use as well; by transformers."""
 
 InProcess = LlamaCppModel | TransformersModel
 """What experts can be applied to."""
@@ -148,12 +148,13 @@ class Models:
 
         Servers and transformers read many at once.
         """
-        many = all(map(_reads_many, self.settings.members))
-        return self.settings.workers or (_MANY if many else 2 * len(self.settings.members) + 1)
+        many = min(map(_at_once, self.settings.members))
+        return self.settings.workers or (many if many > 1 else 2 * len(self.settings.members) + 1)
 
     def at_once(self, member: MemberSettings) -> int:
         """Sentences that a member's model is given at once where it is asked by itself."""
-        return (self.settings.workers or _MANY) if _reads_many(member) else 1
+        many = _at_once(member)
+        return (self.settings.workers or many) if many > 1 else 1
 
     def encoder(self) -> Encoder:
         """The encoder of retrieval and of domains."""
@@ -296,10 +297,12 @@ def _key(member: MemberSettings) -> tuple[object, ...]:
     return *place, member.context, member.engine, member.precision, member.gpu_layers
 
 
-def _reads_many(member: MemberSettings) -> bool:
+def _at_once(member: MemberSettings) -> int:
     source = parse_model(member.model).source
+    if isinstance(source, ServerModel):
+        return _SERVED
     folder = isinstance(source, Path) and source.is_dir()
-    return isinstance(source, ServerModel) or folder or member.engine == "transformers"
+    return _BATCHED if folder or member.engine == "transformers" else 1
 
 
 def _weights(member: MemberSettings) -> dict[str, float]:
