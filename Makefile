@@ -50,7 +50,7 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	$(BIN)/python -m benchmarks.sam.unified
 	for what in run sanity ablation with_pool; do $(BIN)/python -m benchmarks.sam.$$what || exit 1; done
 	$(BIN)/python -m benchmarks.quality.claims
-	for what in voices curve verification shots threshold; do \
+	for what in members voices curve verification shots threshold; do \
 	  $(BIN)/python -m benchmarks.quality.compare $$what || exit 1; done
 	for what in throughput quality sam; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
 

@@ -86,6 +86,21 @@ EXPERIMENTS = {
         },
         cost=False,
     ),
+    "members": Experiment(
+        pool=3000,
+        sentences=100,
+        corpora=("conll2003", "wnut17"),
+        variants={
+            f"{told}{voice}": {"pool": {"gazetteer": size}, "members": [{"model": name} for name in names]}
+            for voice, size in (("", 0), (", with the pool's voice", 2))
+            for told, names in {
+                "both": ("smollm2-135m", "gemma-3-270m"),
+                "SmolLM2 135M only": ("smollm2-135m",),
+                "Gemma 3 270M only": ("gemma-3-270m",),
+            }.items()
+        },
+        cost=False,
+    ),
     "verification": Experiment(
         pool=3000,
         sentences=80,
