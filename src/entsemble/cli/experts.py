@@ -206,9 +206,12 @@ def _card(name: str, base: str, domain: str, labels: tuple[str, ...], licence: s
 @experts.command()
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@shared_options
+@shared_options(but={"shots", "similarity", "nested"})
 def select(target: Path, as_json: bool, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
-    """Which experts suit the texts of TARGET, and why: what `extract` would choose for them."""
+    """Which experts suit the texts of TARGET, and why: what `extract` would choose for them.
+
+    With --pool, experts are tried on its sentences, as where a member of an ensemble with a pool is an expert.
+    """
     asked = Asked(**shared)
     documents = list(islice(read(target, asked.input_format), asked.limit))
     with display(quiet=asked.quiet) as shown:
@@ -223,18 +226,14 @@ def select(target: Path, as_json: bool, **shared: Any) -> None:  # noqa: ANN401 
 @experts.command("evaluate")
 @click.argument("gold", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@shared_options
+@shared_options(but={"pool", "shots", "similarity", "nested"})
 def evaluate_each(gold: Path, as_json: bool, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
     """Score each expert by itself, and their base, on the annotated documents of GOLD, without demonstrations.
 
-    With --limit, the documents are drawn at random with --seed.
+    As members, beside others and with demonstrations, they are scored by `entsemble evaluate`. With --limit, the
+    documents are drawn at random with --seed.
     """
     asked = Asked(**shared)
-    if asked.pool or asked.shots is not None or asked.similarity:
-        raise ConfigError(
-            "experts are asked without demonstrations here; leave out --pool, --shots and --similarity, or score them "
-            "as members with: entsemble evaluate"
-        )
     settings = asked.settings()
     documents = sample(list(read(gold, asked.input_format)), asked.limit, settings.seed)
     names = settings.labels or dict.fromkeys(sorted({m.label for d in documents for m in d.mentions}), "")

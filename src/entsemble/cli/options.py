@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,20 +18,23 @@ from entsemble.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_OPTIONS = [
-    click.option(
+_OPTIONS = {
+    "labels": click.option(
         "--labels",
         metavar="L",
-        help='Labels, as "person,organisation", or a TOML file of name = "definition"; the pool\'s if not given.',
+        help='Labels, as "person,organisation", or a TOML file of name = "definition"; those of the annotated texts '
+        "if not given.",
     ),
-    click.option("--pool", type=click.Path(path_type=Path), help="Annotated sentences to draw demonstrations from."),
-    click.option("--config", type=click.Path(path_type=Path), help="Configuration file (TOML)."),
-    click.option(
+    "pool": click.option(
+        "--pool", type=click.Path(path_type=Path), help="Annotated sentences to draw demonstrations from."
+    ),
+    "config": click.option("--config", type=click.Path(path_type=Path), help="Configuration file (TOML)."),
+    "preset": click.option(
         "--preset",
         help="Configuration that ships with entsemble: embedded, experts, paper or small-gpu. If not given, embedded "
         "with a pool, and experts without.",
     ),
-    click.option(
+    "models": click.option(
         "--model",
         "models",
         multiple=True,
@@ -39,50 +42,59 @@ _OPTIONS = [
         help="A member's model, in the place of those configured; repeat for more members. Named as a configured "
         "member, it keeps that one's settings. A verifier that is not named is left out.",
     ),
-    click.option("--shots", type=click.IntRange(0), help="Demonstrations a sentence."),
-    click.option("--similarity", type=click.Choice(SIMILARITIES), help="How demonstrations are chosen."),
-    click.option(
+    "shots": click.option("--shots", type=click.IntRange(0), help="Demonstrations a sentence."),
+    "similarity": click.option("--similarity", type=click.Choice(SIMILARITIES), help="How demonstrations are chosen."),
+    "nested": click.option(
         "--nested/--flat",
         default=None,
         help="Whether mentions may lie inside one another; the pool decides if not given.",
     ),
-    click.option(
+    "input_format": click.option(
         "--from",
         "input_format",
         type=click.Choice(READABLE),
         help="Input format, not the pool's; recognised if not given.",
     ),
-    click.option("--limit", type=click.IntRange(1), help="Only this many documents."),
-    click.option("--seed", type=int, help="For everything that is drawn."),
-    click.option("--no-cache", is_flag=True, help="Ask the models again what they were asked before."),
-    click.option("--quiet", is_flag=True, help="No progress and no summary."),
-]
+    "limit": click.option("--limit", type=click.IntRange(1), help="Only this many documents."),
+    "seed": click.option("--seed", type=int, help="For everything that is drawn."),
+    "no_cache": click.option("--no-cache", is_flag=True, help="Ask the models again what they were asked before."),
+    "quiet": click.option("--quiet", is_flag=True, help="No progress and no summary."),
+}
 
 
-def shared_options(command: Command) -> Command:
-    """Add the shared options to a command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def shared_options(*, but: Collection[str] = ()) -> Callable[[Command], Command]:
+    """Add the shared options to a command.
+
+    Args:
+        but: names of those that mean nothing to it, as `Asked` has them.
+    """
+
+    def added(command: Command) -> Command:
+        for name in reversed(_OPTIONS):
+            if name not in but:
+                command = _OPTIONS[name](command)
+        return command
+
+    return added
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The shared options as given; `Asked(**values)` takes them from a command's arguments."""
+    """The shared options as given; `Asked(**values)` takes them from the arguments of a command that has them."""
 
     labels: str | None
-    pool: Path | None
     config: Path | None
     preset: str | None
     models: tuple[str, ...]
-    shots: int | None
-    similarity: str | None
-    nested: bool | None
-    input_format: str | None
-    limit: int | None
     seed: int | None
     no_cache: bool
     quiet: bool
+    pool: Path | None = None
+    shots: int | None = None
+    similarity: str | None = None
+    nested: bool | None = None
+    input_format: str | None = None
+    limit: int | None = None
 
     def settings(self) -> Settings:
         """A preset, the configuration file over it, the command line over both."""

@@ -23,13 +23,13 @@ def pool() -> None:
 
 @pool.command("build")
 @click.argument("path", type=click.Path(path_type=Path))
-@shared_options
+@shared_options(but={"pool", "input_format", "limit"})
 def build(path: Path, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
     """Prepare the pool at PATH: spans, vectors, and what the votes are worth, kept on disk.
 
     Killed, it goes on where it was.
     """
-    asked = Asked(**{**shared, "pool": path})
+    asked = Asked(**shared, pool=path)
     with display(quiet=asked.quiet) as shown, Assembly(asked.settings(), environment(), shown.watch()) as assembly:
         documents = assembly.pool_documents()
         labels = assembly.labels(documents)
@@ -51,10 +51,10 @@ def build(path: Path, **shared: Any) -> None:  # noqa: ANN401 - made into Asked 
 @pool.command("search")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.argument("text")
-@shared_options
+@shared_options(but={"pool", "input_format", "limit"})
 def search(path: Path, text: str, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
     """Show the demonstrations that TEXT would get from the pool at PATH, and why."""
-    asked = Asked(**{**shared, "pool": path})
+    asked = Asked(**shared, pool=path)
     with display(quiet=asked.quiet) as shown, Assembly(asked.settings(), environment(), shown.watch()) as assembly:
         documents = assembly.pool_documents()
         labels = assembly.labels(documents)
