@@ -14,6 +14,8 @@ from entsemble.backends.llamacpp import Engine, LlamaCppModel
 from entsemble.backends.openai_http import OpenAIModel
 from entsemble.backends.scripted import ScriptedModel
 from entsemble.errors import BadReplyError, PromptTooLongError
+from entsemble.prompting.grammar import listing_grammar
+from entsemble.prompting.template import template
 from entsemble.protocols import LanguageModel
 
 CONTEXT = 512
@@ -105,6 +107,13 @@ def test_it_stops_where_it_is_told(model: LanguageModel) -> None:
     assert reply.finished
     assert "\n" not in reply.text
     assert "Dora" in reply.text
+
+
+def test_a_list_of_what_stands_in_the_text_may_have_several_items(model: LanguageModel) -> None:
+    grammar = listing_grammar(template("ner-1"), "Dora came from Graz by train.")
+    [reply] = model.generate([question("Dora", "Graz")], max_tokens=40, stop=["\n"], constraint=grammar, separator="|")
+    assert reply.finished
+    assert {item.strip() for item in reply.text.split("|")} >= {"Dora", "Graz"}
 
 
 def test_it_writes_no_more_than_asked(model: LanguageModel) -> None:
