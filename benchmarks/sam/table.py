@@ -3,7 +3,7 @@
     python -m benchmarks.sam.table [--check]
 
 Tables, each between `<!-- sam:systems:begin -->` and its end, and likewise `gains` (SaM against each of the others,
-over the targets), `experts` (each alone), `unified`, `ablation` and `sanity`.
+over the targets), `experts` (each alone), `unified`, `ablation`, `with_pool` and `sanity`.
 `--check` changes nothing and fails where a page does not say what the results say; the tests run it.
 """
 
@@ -21,6 +21,8 @@ from benchmarks.sam.ablation import RESULTS as VARIED
 from benchmarks.sam.run import BASE, CHOSEN, EVERY, RESULTS, TARGETS, alone
 from benchmarks.sam.sanity import RESULTS as HOME
 from benchmarks.sam.unified import COMMON, UNIFIED, taking_part
+from benchmarks.sam.with_pool import RESULTS as POOLED
+from benchmarks.sam.with_pool import SYSTEMS as SYSTEMS_WITH_POOL
 from entsemble.evaluation.bootstrap import compare, interval
 from entsemble.evaluation.counts import Counts
 
@@ -41,8 +43,9 @@ def main() -> None:
 
 
 def _section(name: str) -> Table | None:
-    if name in {"sam:sanity", "sam:ablation"}:
-        return sanity() if name == "sam:sanity" else ablation()
+    by_themselves = {"sam:sanity": sanity, "sam:ablation": ablation, "sam:with_pool": with_pool}
+    if name in by_themselves:
+        return by_themselves[name]()
     found = {target: _results(target) for target in TARGETS}
     if name == "sam:gains":
         return gains(found)
@@ -166,6 +169,22 @@ def ablation() -> Table | None:
         rows.append(
             [*row, *(["", "", ""] if name == first else [f"{found.difference:+.3f}", ends, f"{found.p_value:.3f}"])]
         )
+    return rows
+
+
+def with_pool() -> Table | None:
+    """A row a target: EL4NER's members, SaM's and both, shown the same pool, and what SaM's add, paired."""
+    told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(POOLED.glob("*.json"))]
+    if not told:
+        return None
+    head = ["target", "sentences", *SYSTEMS_WITH_POOL, "both and EL4NER", "95 % interval", "p"]
+    rows = [head, ["---"] * len(head)]
+    for target in told:
+        ran = target["systems"]
+        found = compare(_counts(ran["both"]), _counts(ran["EL4NER"]))
+        against = [f"{found.difference:+.3f}", "{:+.3f} to {:+.3f}".format(*found.ci95), f"{found.p_value:.3f}"]
+        cells = [_cell(ran[system]) for system in SYSTEMS_WITH_POOL]
+        rows.append([target["target"], str(ran["both"]["sentences"]), *cells, *against])
     return rows
 
 
