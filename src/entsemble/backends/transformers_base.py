@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -96,6 +97,8 @@ def load_base(path: Path, precision: Precision = "float32", kept: Path | None = 
     except ImportError as error:
         raise MissingExtraError(error.name or "transformers", "experts", f"the model {path}") from error
     logging.disable_progress_bar()
+    asked_by_peft = ".*is_gradient_checkpointing"  # which users can do nothing about
+    warnings.filterwarnings("ignore", message=asked_by_peft, category=FutureWarning)
     if kept is not None and path.is_file() and path.stat().st_size <= _UNPACKED:
         _unpack(path, kept)
         path = kept
