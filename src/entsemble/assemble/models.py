@@ -148,7 +148,7 @@ class Models:
 
         Servers and transformers read many at once.
         """
-        many = min(map(_at_once, self.settings.members))
+        many = min(map(_at_once, self.settings.members), default=1)
         return self.settings.workers or (many if many > 1 else 2 * len(self.settings.members) + 1)
 
     def at_once(self, member: MemberSettings) -> int:
