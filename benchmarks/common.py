@@ -1,4 +1,4 @@
-"""What every measurement says about itself, and where the corpora are."""
+"""What every measurement says about itself, where the corpora are, and how members are run where no time is taken."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
+from entsemble.settings import Settings
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -23,8 +25,18 @@ def corpora() -> Path:
     return data
 
 
+def in_batches(settings: Settings) -> Settings:
+    """The same members run by transformers in bfloat16, which reads many sentences at once."""
+    told = {"engine": "transformers", "precision": "bfloat16"}
+    return settings.model_copy(update={"members": tuple(m.model_copy(update=told) for m in settings.members)})
+
+
 def run_missing(
-    folder: Path, names: Iterable[str], command: str, measure: Callable[[str], Mapping[str, object]]
+    folder: Path,
+    names: Iterable[str],
+    command: str,
+    measure: Callable[[str], Mapping[str, object]],
+    of: Mapping[str, object] | None = None,
 ) -> None:
     """Write the result of each name, and where it was made, into the folder, where it is not there already.
 
@@ -33,26 +45,43 @@ def run_missing(
         names: of what is measured.
         command: that measures one of them, with its name as `{}`.
         measure: what is found of a name.
+        of: see `run_once`.
     """
     for name in names:
-        run_once(folder / f"{name}.json", command.format(name), partial(measure, name))
+        run_once(folder / f"{name}.json", command.format(name), partial(measure, name), of)
 
 
-def run_once(file: Path, command: str, measure: Callable[[], Mapping[str, object]], *, again: bool = False) -> None:
-    """Write a result, what made it and where, unless the same command's is there.
+def run_once(
+    file: Path,
+    command: str,
+    measure: Callable[[], Mapping[str, object]],
+    of: Mapping[str, object] | None = None,
+    *,
+    again: bool = False,
+) -> None:
+    """Write a result, what made it and where, unless the same is there.
 
-    Another command's, of fewer sentences say, is measured anew; with `again` so is the same one's.
+    Args:
+        file: of the result.
+        command: that measures it; another's result, of fewer sentences say, is measured anew.
+        measure: what is found.
+        of: what is measured, such as the checksums of experts; another's result is measured anew.
+        again: whether the same is measured anew as well.
     """
-    if not again and measured(file, command):
+    if not again and measured(file, command, of):
         return
     made = {"commit": revision(), "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"), "machine": machine()}
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"command": command, **made, **measure()}, ensure_ascii=False) + "\n", encoding="utf-8")
+    told = {"command": command, **made, **(of or {}), **measure()}
+    file.write_text(json.dumps(told, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def measured(file: Path, command: str) -> bool:
-    """Whether a command's result is there."""
-    return file.exists() and json.loads(file.read_text(encoding="utf-8"))["command"] == command
+def measured(file: Path, command: str, of: Mapping[str, object] | None = None) -> bool:
+    """Whether a command's result of the same is there."""
+    if not file.exists():
+        return False
+    told = json.loads(file.read_text(encoding="utf-8"))
+    return all(told.get(key) == value for key, value in {"command": command, **(of or {})}.items())
 
 
 def machine() -> dict[str, object]:

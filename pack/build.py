@@ -1,6 +1,6 @@
 """Train the experts that ship with entsemble, into `src/entsemble/experts/pack`.
 
-    python -m pack.build [--only politics,social] [--again]
+    python -m pack.build [--only politics,social] [--again] [--precision bfloat16]
 
 Needs the corpora: the folder that ENTSEMBLE_DATA names. Says which data, how many sentences and which seed in each
 expert's card. An expert that is there already is not trained again; a training that was stopped goes on where it was.
@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, get_args
 
 from benchmarks.common import ROOT, corpora
 
@@ -56,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", help="names, separated by commas")
     parser.add_argument("--again", action="store_true", help="train again what is there already")
+    parser.add_argument("--precision", choices=get_args(Precision), default="float32")
     given = parser.parse_args()
     plan = _toml.loads(PLAN.read_text(encoding="utf-8"))
     place = environment().model_copy(update={"experts": PACK})
@@ -63,16 +65,16 @@ def main() -> None:
         if given.again or not (PACK / name).exists():
             told = plan[name]
             learnt, start = parts(name, corpora()), told.get("start")
-            build(name, told["domain"], told["licence"], learnt, place, start, foundation="of" in told)
+            foundation = "of" in told
+            build(name, told["domain"], told["licence"], learnt, place, start, given.precision, foundation=foundation)
 
 
 def parts(name: str, data: Path, seed: int = 0) -> list[Part]:
     """What the expert called `name` learns, and what is held back, from each of its corpora."""
-    plan = _toml.loads(PLAN.read_text(encoding="utf-8"))[name]
-    if "of" in plan:
-        return [part for other in plan["of"] for part in parts(other, data, seed)]
-    count = len(plan["sources"])
-    return [_part(source, data, plan["sentences"] // count, HELD_BACK // count, seed) for source in plan["sources"]]
+    plan = _toml.loads(PLAN.read_text(encoding="utf-8"))
+    if "of" in plan[name]:
+        return [part for other in plan[name]["of"] for part in _parts(plan[other], data, seed, shared=True)]
+    return _parts(plan[name], data, seed)
 
 
 def build(
@@ -117,7 +119,16 @@ def build(
     print(f"{name}: F1 {measured.f1:.3f}, spans {measured.spans_f1:.3f} on {measured.sentences} held back", flush=True)
 
 
-def _part(source: Mapping[str, object], data: Path, learnt: int, held_back: int, seed: int) -> Part:
+def _parts(told: Mapping[str, Any], data: Path, seed: int, *, shared: bool = False) -> list[Part]:
+    """Of one expert; its `shared` sentences alone, or those that it learns itself."""
+    count = len(told["sources"])
+    before = told.get("shared", 0) // count
+    skipped, learnt = (0, before) if shared else (before, told["sentences"] // count)
+    return [_part(source, data, skipped, learnt, HELD_BACK // count, seed) for source in told["sources"]]
+
+
+def _part(source: Mapping[str, object], data: Path, skipped: int, learnt: int, held_back: int, seed: int) -> Part:
+    """`learnt` sentences from behind the first `skipped`, which come last; the same of each seed in the same order."""
     corpus, apart = str(source["name"]), source.get("apart")
     files = source["files"]
     if not isinstance(files, list):
@@ -134,7 +145,8 @@ def _part(source: Mapping[str, object], data: Path, learnt: int, held_back: int,
     rest = [d for group in order for d in group]
     draw.shuffle(rest)
     full, empty = [d for d in rest if d.mentions], [d for d in rest if not d.mentions]
-    few = min(len(empty), round(EMPTY * learnt))
+    few_skipped, few = (min(len(empty), round(EMPTY * count)) for count in (skipped, learnt))
+    full, empty = _from(full, skipped - few_skipped), _from(empty, few_skipped)
     chosen = full[: learnt - few] + empty[:few]
     return Part(
         corpus,
@@ -143,6 +155,11 @@ def _part(source: Mapping[str, object], data: Path, learnt: int, held_back: int,
         tuple(_readable(d, corpus) for d in chosen),
         tuple(_readable(d, corpus) for d in dev[:held_back]),
     )
+
+
+def _from(documents: Sequence[Document], place: int) -> list[Document]:
+    """All of them, those from `place` on first."""
+    return [*documents[place:], *documents[:place]]
 
 
 def _readable(document: Document, corpus: str) -> Document:

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.common import corpora, run_missing
+from benchmarks.common import corpora, in_batches, run_missing
 from benchmarks.quality.compare import RESULTS, SEED, TRAIN, counted, draw
 from entsemble.assemble import Assembly
 from entsemble.data.formats import read, write
@@ -52,7 +52,7 @@ def measure(corpus: str) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
-        settings = load(overrides={"pool": {"path": path, "gazetteer": 0}})
+        settings = in_batches(load(overrides={"pool": {"path": path, "gazetteer": 0}}))
         with Assembly(settings, environment(), scored=scored) as assembly:
             pipeline = assembly.extractor().pipeline
             names = [member.name for member in pipeline.members]

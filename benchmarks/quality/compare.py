@@ -3,10 +3,11 @@
     python -m benchmarks.quality.compare retrieval [--only conll2003]
 
 Chosen on training data alone: the pool and the sentences that are scored are drawn apart from each other from the
-training file of a corpus, so nothing here has seen a sentence that `run.py` reports on. Each variant's counts go to
-`results/<experiment>/<corpus>/<variant>.json`; what is there already is not run again. `table.py` turns them into the
-tables of docs/benchmarks.md: F1 with its interval, and the difference to the first variant by paired bootstrap and
-approximate randomisation.
+training file of a corpus, so nothing here has seen a sentence that `run.py` reports on. The members are run by
+transformers in bfloat16, which reads many sentences at once. Each variant's counts go to
+`results/<experiment>/<corpus>/<variant>.json`; what is there already is not run again, unless another engine made it.
+`table.py` turns them into the tables of docs/benchmarks.md: F1 with its interval, and the difference to the first
+variant by paired bootstrap and approximate randomisation.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import corpora, machine, revision
-from entsemble.assemble import Assembly, unannotated
+from pack.build import PLAN, parts
+
+from benchmarks.common import corpora, in_batches, machine, revision
+from entsemble import _toml
+from entsemble.assemble import Assembly, adapt, unannotated
 from entsemble.data.formats import read, write
 from entsemble.ensemble.document import Extracted
 from entsemble.evaluation.matching import exact
@@ -31,6 +35,7 @@ from entsemble.types import Document, Mention, total
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 1
+ENGINE = "transformers, bfloat16"
 
 TRAIN = {
     "conll2003": "conll2003-4col/train.txt",
@@ -55,6 +60,7 @@ class Experiment:
         variants: name -> settings.
         cost: whether what they cost is compared too; else replies that are known are not asked for again.
         pools: name of a variant -> how many of the pool's sentences it has, where not all.
+        experts: whether those that are shipped take part; no sentence that one of them learnt is drawn then.
     """
 
     pool: int
@@ -63,6 +69,15 @@ class Experiment:
     variants: Mapping[str, Mapping[str, Any]]
     cost: bool = True
     pools: Mapping[str, int] = field(default_factory=dict)
+    experts: bool = False
+
+
+EMBEDDED = ({"model": "smollm2-135m"}, {"model": "gemma-3-270m"})
+
+
+def _views(**told: int) -> list[dict[str, Any]]:
+    """SaM's two sums of experts, as members."""
+    return [{"name": view, "model": "smollm2-135m", "experts": view, **told} for view in ("domain", "sampled")]
 
 
 EXPERIMENTS = {
@@ -100,6 +115,19 @@ EXPERIMENTS = {
             }.items()
         },
         cost=False,
+    ),
+    "experts": Experiment(
+        pool=1000,
+        sentences=100,
+        corpora=("conll2003", "wnut17", "genia", "bc5cdr"),
+        variants={
+            "the models as they are": {"pool": {"gazetteer": 2}},
+            "and their experts": {"pool": {"gazetteer": 2}, "members": [*EMBEDDED, *_views(shots=0)]},
+            "and their experts, with demonstrations": {"pool": {"gazetteer": 2}, "members": [*EMBEDDED, *_views()]},
+            "their experts only": {"pool": {"gazetteer": 2}, "members": _views(shots=0)},
+        },
+        cost=False,
+        experts=True,
     ),
     "verification": Experiment(
         pool=3000,
@@ -190,10 +218,12 @@ def main() -> None:
     data = corpora()
     experiment = EXPERIMENTS[given.experiment]
     for corpus in given.only.split(",") if given.only else experiment.corpora:
-        pool, scored = draw(list(read(data / TRAIN[corpus])), experiment.pool, experiment.sentences)
+        learnt = learnt_by_experts() if experiment.experts else frozenset()
+        documents = [d for d in read(data / TRAIN[corpus]) if d.text not in learnt]
+        pool, scored = draw(documents, experiment.pool, experiment.sentences)
         for name, settings in experiment.variants.items():
             target = RESULTS / given.experiment / corpus / f"{name.replace(', ', '-').replace(' ', '-')}.json"
-            if not target.exists():
+            if not target.exists() or json.loads(target.read_text()).get("engine") != ENGINE:
                 print(corpus, name, flush=True)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shown = pool[: experiment.pools.get(name)]
@@ -212,6 +242,12 @@ def draw(documents: Sequence[Document], pool: int, scored: int) -> tuple[list[Do
     return drawn[:pool], drawn[pool:]
 
 
+def learnt_by_experts() -> frozenset[str]:
+    """The sentences that the shipped experts learnt."""
+    plan = _toml.loads(PLAN.read_text(encoding="utf-8"))
+    return frozenset(d.text for name in plan for part in parts(name, corpora()) for d in part.learnt)
+
+
 def measure(
     pool: Sequence[Document], scored: Sequence[Document], overrides: Mapping[str, Any], cost: bool
 ) -> dict[str, Any]:
@@ -220,7 +256,8 @@ def measure(
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
         own = {"pool": {"gazetteer": 0, **overrides.get("pool", {}), "path": path}, "cache": {"replies": not cost}}
-        settings = load(overrides={**overrides, **own})
+        settings = in_batches(load(overrides={**overrides, **own}))
+        settings, _, _ = adapt(settings, environment(), map(unannotated, scored), scored=scored)
         with Assembly(settings, environment(), scored=scored) as assembly:
             results = list(assembly.extractor().extract(map(unannotated, scored)))
     done = [r for r in results if isinstance(r, Extracted)]
@@ -230,6 +267,7 @@ def measure(
     members = dict.fromkeys(name for r in done for name in r.alone)
     return {
         "settings": overrides,
+        "engine": ENGINE,
         "seed": SEED,
         "commit": revision(),
         "machine": machine(),

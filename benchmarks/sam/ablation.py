@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.common import run_missing
 from benchmarks.sam.run import TARGETS, asked, drawn, sampled, scored
+from benchmarks.sam.unified import adapters, taking_part
 from entsemble.assemble import expert_store, select_experts
 from entsemble.assemble.ensemble import unannotated
 from entsemble.assemble.models import Models, Watch
@@ -73,7 +74,8 @@ def main() -> None:
     given = parser.parse_args()
     wanted = given.only.split(",") if given.only else CHOSEN_ON
     command = f"python -m benchmarks.sam.ablation --only {{}} --sentences {given.sentences}"
-    run_missing(RESULTS, wanted, command, lambda target: measure(target, given.sentences))
+    of = {"adapters": adapters(taking_part())}
+    run_missing(RESULTS, wanted, command, lambda target: measure(target, given.sentences), of)
 
 
 def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:

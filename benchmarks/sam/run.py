@@ -19,16 +19,15 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from benchmarks.common import corpora, measured, run_once
-from benchmarks.sam.unified import COMMON, UNIFIED, place, taking_part
+from benchmarks.common import corpora, in_batches, measured, run_once
+from benchmarks.sam.unified import COMMON, UNIFIED, adapters, place, taking_part
 from entsemble.assemble import expert_store, select_experts
 from entsemble.assemble.ensemble import annotated, unannotated
 from entsemble.assemble.models import Models, Watch
 from entsemble.assemble.without_examples import counts_of, experts_together, habits
 from entsemble.ensemble.voting import VOTES
-from entsemble.experts.adapter import WEIGHTS
 from entsemble.extractor import LocalExtractor
 from entsemble.prompting.labels import label_set
 from entsemble.settings import Settings, load
@@ -61,7 +60,7 @@ TARGETS = {
 
 EVERY, BASE = "merge of all", "base"
 
-CHOSEN = ("domain", "sampled")
+CHOSEN: tuple[Literal["domain", "sampled"], ...] = ("domain", "sampled")
 """The two sums of experts that the texts choose."""
 
 
@@ -102,7 +101,8 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
     names = [*taking_part(), *(name for name in (COMMON, UNIFIED) if name in store.names())]  # the others need not wait
     command = f"python -m benchmarks.sam.run --only {target} --sentences {count}"
     files = {s: RESULTS / target / f"{s.name}.json" for s in systems(names) if not only or s.name in only}
-    wanted = [s for s, file in files.items() if again or not measured(file, command)]
+    of = {s: {"adapters": adapters(_learnt(s, names))} for s in files}
+    wanted = [s for s, file in files.items() if again or not measured(file, command, of[s])]
     if not wanted:
         return
     labels, gold = sampled(TARGETS[target].gold, count, seed)
@@ -127,18 +127,14 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
                 workers=models.at_once(member),
             )
             weights = {name: sums[name] for name in system.sums}
-            taken = sorted({name for part in weights.values() for name in part})
-            adapters = {name: store.get(name).card.files[WEIGHTS][:16] for name in taken}
-            told = {"target": target, "system": system.name, "seed": seed, "experts": weights, "adapters": adapters}
-            run_once(files[system], command, partial(_answered, extractor, gold, told), again=True)
+            told = {"target": target, "system": system.name, "seed": seed, "experts": weights}
+            run_once(files[system], command, partial(_answered, extractor, gold, told), of[system], again=True)
 
 
 def asked(labels: LabelSet) -> Settings:
     """The preset `experts`, as it is measured: of the experts that may take part, in batches."""
     told = {"labels": {x.name: "" for x in labels}, "experts": {"names": taking_part()}}
-    preset = load(preset="experts", overrides=told)
-    members = (m.model_copy(update={"engine": "transformers", "precision": "bfloat16"}) for m in preset.members)
-    return preset.model_copy(update={"members": tuple(members)})
+    return in_batches(load(preset="experts", overrides=told))
 
 
 def systems(names: Iterable[str]) -> list[System]:
@@ -156,6 +152,13 @@ def systems(names: Iterable[str]) -> list[System]:
 def alone(name: str) -> str:
     """What a model that answers by itself is called in the results."""
     return name if name in {EVERY, BASE, COMMON, UNIFIED} else f"expert {name}"
+
+
+def _learnt(system: System, experts: Sequence[str]) -> list[str]:
+    """The experts that have a say in what a system answers: all that take part, where some are chosen or all merged."""
+    if set(system.sums) & {*CHOSEN, EVERY}:
+        return list(taking_part())
+    return [name for name in system.sums if name in experts]
 
 
 def _weights(name: str) -> dict[str, float]:

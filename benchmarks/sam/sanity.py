@@ -17,7 +17,7 @@ from pack.build import PLAN, parts
 
 from benchmarks.common import corpora, run_missing
 from benchmarks.sam.run import asked, scored
-from benchmarks.sam.unified import place
+from benchmarks.sam.unified import adapters, place
 from entsemble import _toml
 from entsemble.assemble import expert_store
 from entsemble.assemble.models import Models, Watch
@@ -36,7 +36,8 @@ def main() -> None:
     plan = _toml.loads(PLAN.read_text(encoding="utf-8"))
     wanted = given.only.split(",") if given.only else [name for name in plan if "sources" in plan[name]]
     command = f"python -m benchmarks.sam.sanity --only {{}} --sentences {given.sentences}"
-    run_missing(RESULTS, wanted, command, lambda domain: measure(domain, given.sentences))
+    of = {"adapters": adapters(plan)}
+    run_missing(RESULTS, wanted, command, lambda domain: measure(domain, given.sentences), of)
 
 
 def measure(domain: str, count: int) -> dict[str, object]:

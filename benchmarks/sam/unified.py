@@ -3,14 +3,15 @@
     python -m benchmarks.sam.unified [--precision bfloat16]
 
 It starts where the experts start, from the pack's `common`, and learns from the sentences of all of them but those that
-were trained on CrossNER, parts of which are targets. It sees each sentence once more, as its expert does, so its budget
-is that of the experts together. Its card says in which precision it was trained; the experts were in float32. It is
+were trained on CrossNER, parts of which are targets. It sees each sentence once, as its expert does, so its budget
+is that of the experts together. Its card says in which precision it was trained, as theirs do. It is
 kept in `cache`, beside this file, which is not committed. A training that was stopped goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
@@ -18,6 +19,8 @@ from pack.build import PLAN, build, parts
 
 from benchmarks.common import corpora
 from entsemble import _toml
+from entsemble.assemble import expert_store
+from entsemble.experts.adapter import WEIGHTS
 from entsemble.settings import Environment, environment
 from entsemble.types import Precision
 
@@ -34,7 +37,7 @@ def main() -> None:
     precision = parser.parse_args().precision
     if not (KEPT / UNIFIED).exists():
         plan = _toml.loads(PLAN.read_text(encoding="utf-8"))[COMMON]
-        learnt = parts(COMMON, corpora())
+        learnt = [part for name in taking_part() for part in parts(name, corpora())]
         build(UNIFIED, "all that the experts learn", plan["licence"], learnt, place(), COMMON, precision)
 
 
@@ -47,6 +50,12 @@ def taking_part() -> tuple[str, ...]:
 def place() -> Environment:
     """The environment whose experts are the pack's and the unified one."""
     return environment().model_copy(update={"experts": KEPT})
+
+
+def adapters(names: Iterable[str]) -> dict[str, str]:
+    """Of experts, the beginnings of their checksums: what is measured of them holds for no others."""
+    store = expert_store(place())
+    return {name: store.get(name).card.files[WEIGHTS][:16] for name in names}
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
     python -m benchmarks.sam.with_pool [--only crossner-music,mit-movie] [--sentences 50]
 
 Needs the corpora. Experts that know nothing of CrossNER. They are chosen by texts and pool as `evaluate` does it, and
-are members like any other: they are shown demonstrations, propose and vote. One result a target, with the counts of
-each system on each sentence; what the same command has measured already is not
-run again.
+are members like any other: they propose and vote, but are shown no demonstrations, as they are trained. All members are
+run by transformers in bfloat16, which reads many sentences at once. One result a target, with the counts of each
+system on each sentence; what the same command has measured already is not run again.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.common import corpora, run_missing
-from benchmarks.sam.run import TARGETS, sampled, scored
-from benchmarks.sam.unified import taking_part
+from benchmarks.common import corpora, in_batches, run_missing
+from benchmarks.sam.run import CHOSEN, TARGETS, sampled, scored
+from benchmarks.sam.unified import adapters, taking_part
 from entsemble.assemble import Assembly, adapt, unannotated
 from entsemble.assemble.ensemble import annotated
 from entsemble.data.formats import write
@@ -29,7 +29,7 @@ RESULTS = Path(__file__).parent / "results" / "with_pool"
 POOL = 50
 
 EL4NER = (MemberSettings(model="smollm2-135m"), MemberSettings(model="gemma-3-270m"))
-SAM = tuple(MemberSettings(name=view, model="smollm2-135m", experts=view) for view in ("domain", "sampled"))
+SAM = tuple(MemberSettings(name=view, model="smollm2-135m", experts=view, shots=0) for view in CHOSEN)
 SYSTEMS = {"EL4NER": EL4NER, "SaM's members": SAM, "both": (*EL4NER, *SAM)}
 
 
@@ -41,7 +41,8 @@ def main() -> None:
     given = parser.parse_args()
     wanted = given.only.split(",") if given.only else TARGETS
     command = f"python -m benchmarks.sam.with_pool --only {{}} --sentences {given.sentences}"
-    run_missing(RESULTS, wanted, command, lambda target: measure(target, given.sentences))
+    of = {"adapters": adapters(taking_part())}
+    run_missing(RESULTS, wanted, command, lambda target: measure(target, given.sentences), of)
 
 
 def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
@@ -74,7 +75,7 @@ def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
 
 def told(settings: Settings, gold: Sequence[Document]) -> dict[str, object]:
     """Scores of an ensemble whose experts are chosen by the sentences that are scored, and by the pool."""
-    resolved, _, chosen = adapt(settings, environment(), map(unannotated, gold), scored=gold)
+    resolved, _, chosen = adapt(in_batches(settings), environment(), map(unannotated, gold), scored=gold)
     experts = {"domain": dict(chosen.domain.weights), "sampled": dict(chosen.sampled.weights)} if chosen else {}
     with Assembly(resolved, environment(), scored=gold) as assembly:
         return {"experts": experts, **scored(assembly.extractor(), gold)}

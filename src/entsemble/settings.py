@@ -36,6 +36,7 @@ class MemberSettings(_Frozen):
     template: str = "ner-1"
     experts: dict[str, FiniteFloat] | Literal["domain", "sampled"] = {}
     bias: dict[str, FiniteFloat] = {}
+    shots: int | None = Field(default=None, ge=0)
     context: int = Field(default=4096, ge=256)
     engine: Literal["llama.cpp", "transformers"] | None = None
     precision: Precision | None = None

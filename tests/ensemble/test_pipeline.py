@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -289,6 +290,20 @@ def test_every_prompt_of_a_sentence_goes_on_from_the_first(member: Made, places:
     _, extraction, *later = model.asked
     assert len(later) == 4
     assert all(prompt.startswith(extraction) for prompt in later)
+
+
+@pytest.mark.parametrize(("shots", "seen"), [(None, 3), (2, 2), (0, 0)])
+def test_a_member_may_be_shown_fewer_demonstrations_than_the_others(
+    shots: int | None, seen: int, member: Made, places: LabelSet, trigrams: Any
+) -> None:
+    one, other = (Narrow({"Oslo": "location"}, 10**6) for _ in range(2))
+    members = [replace(member("one", one), shots=shots), member("other", other)]
+    result = Pipeline(members, places, pool(trigrams), rules(shots=3)).run(TEXT)
+    *_, asked_one = one.asked
+    *_, asked_other = other.asked
+    assert asked_other.count(" lives in ") == len(result.demonstrations) == 3
+    assert asked_one.count(" lives in ") == seen
+    assert seen == 0 or f"{result.demonstrations[-1].replace('p', 'Person')} lives" in asked_one
 
 
 def test_only_the_verifier_is_shown_checks(member: Made, places: LabelSet, trigrams: Any) -> None:

@@ -268,7 +268,7 @@ class Assembly:
             told["encoder"] = self.encoder().fingerprint
             told["tagger"] = pipeline.pool.tagger.name if pipeline.pool.similarity == "span" else ""
         for m in pipeline.members:
-            shape = [astuple(m.template), astuple(m.zero_shot), m.weight, sorted(m.bias.items())]
+            shape = [astuple(m.template), astuple(m.zero_shot), m.weight, sorted(m.bias.items()), m.shots]
             told[f"member {m.name}"] = [m.model.fingerprint, *shape]
         return {name: hashlib.sha256(json.dumps(value).encode()).hexdigest() for name, value in told.items()}
 
@@ -293,7 +293,8 @@ class Assembly:
     def _member(self, member: MemberSettings) -> Member:
         name = member.name or parse_model(member.model).name
         model = self.models.language_model(member)
-        return Member(name, model, template(member.template), template(ZERO_SHOT), member.weight, member.bias)
+        asked, first = template(member.template), template(ZERO_SHOT)
+        return Member(name, model, asked, first, member.weight, member.bias, member.shots)
 
 
 def _on_actor(settings: Settings, weights: Weights | None) -> LocalExtractor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from entsemble.errors import MemberDownError, ModelError, PromptTooLongError
+from entsemble.prompting.demonstration import Demonstration
 from entsemble.prompting.template import Template
 from entsemble.protocols import LanguageModel
 
@@ -22,6 +23,7 @@ class Member:
         zero_shot: the prompt shape of pre-extraction.
         weight: what its vote counts in a weighted vote.
         bias: label -> what is added to its log-probability, before the labels are compared; see `voting.corrected`.
+        shots: demonstrations at most that it is shown, the most similar; `None` for all that were found.
     """
 
     name: str
@@ -30,6 +32,11 @@ class Member:
     zero_shot: Template
     weight: float = 1.0
     bias: Mapping[str, float] = field(default_factory=dict)
+    shots: int | None = None
+
+    def seen(self, shown: Sequence[Demonstration]) -> Sequence[Demonstration]:
+        """Those of the demonstrations, the most similar last, that it is shown."""
+        return shown if self.shots is None else shown[max(0, len(shown) - self.shots) :]
 
     @contextmanager
     def asked(self) -> Iterator[LanguageModel]:

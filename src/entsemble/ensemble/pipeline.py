@@ -172,7 +172,7 @@ class Pipeline:
             (
                 m,
                 m.template,
-                extraction_prompt(m.template, self.labels, shown, text, checks=m.name == self.rules.verifier),
+                extraction_prompt(m.template, self.labels, m.seen(shown), text, checks=m.name == self.rules.verifier),
             )
             for m in members
         ]
