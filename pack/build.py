@@ -1,6 +1,6 @@
 """Train the experts that ship with entsemble, into `src/entsemble/experts/pack`.
 
-    python -m pack.build [--only politics,social] [--again] [--precision bfloat16]
+    python -m pack.build [--only politics,social] [--again]
 
 Needs the corpora: the folder that ENTSEMBLE_DATA names. Says which data, how many sentences and which seed in each
 expert's card. An expert that is there already is not trained again; a training that was stopped goes on where it was.
@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from benchmarks.common import ROOT, corpora
 
@@ -57,7 +57,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", help="names, separated by commas")
     parser.add_argument("--again", action="store_true", help="train again what is there already")
-    parser.add_argument("--precision", choices=get_args(Precision), default="float32")
     given = parser.parse_args()
     plan = _toml.loads(PLAN.read_text(encoding="utf-8"))
     place = environment().model_copy(update={"experts": PACK})
@@ -65,8 +64,8 @@ def main() -> None:
         if given.again or not (PACK / name).exists():
             told = plan[name]
             learnt, start = parts(name, corpora()), told.get("start")
-            foundation = "of" in told
-            build(name, told["domain"], told["licence"], learnt, place, start, given.precision, foundation=foundation)
+            precision = told.get("precision", "float32")
+            build(name, told["domain"], told["licence"], learnt, place, start, precision, foundation="of" in told)
 
 
 def parts(name: str, data: Path, seed: int = 0) -> list[Part]:

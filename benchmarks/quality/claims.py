@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.common import corpora, in_batches, run_missing
-from benchmarks.quality.compare import RESULTS, SEED, TRAIN, counted, draw
+from benchmarks.quality.compare import ENGINE, RESULTS, SEED, TRAIN, counted, draw
 from entsemble.assemble import Assembly
 from entsemble.data.formats import read, write
 from entsemble.ensemble.overlap import resolve
@@ -43,7 +43,9 @@ def main() -> None:
     parser.add_argument("--only", help="corpora, separated by commas")
     given = parser.parse_args()
     wanted = given.only.split(",") if given.only else POOL
-    run_missing(RESULTS / "claims", wanted, "python -m benchmarks.quality.claims --only {}", measure)
+    run_missing(
+        RESULTS / "claims", wanted, "python -m benchmarks.quality.claims --only {}", measure, {"engine": ENGINE}
+    )
 
 
 def measure(corpus: str) -> dict[str, object]:

@@ -13,18 +13,18 @@ variant by paired bootstrap and approximate randomisation.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pack.build import PLAN, parts
 
-from benchmarks.common import corpora, in_batches, machine, revision
+from benchmarks.common import corpora, in_batches, run_once
 from entsemble import _toml
 from entsemble.assemble import Assembly, adapt, unannotated
 from entsemble.data.formats import read, write
@@ -217,23 +217,16 @@ def main() -> None:
     given = parser.parse_args()
     data = corpora()
     experiment = EXPERIMENTS[given.experiment]
+    learnt = learnt_by_experts() if experiment.experts else frozenset()
     for corpus in given.only.split(",") if given.only else experiment.corpora:
-        learnt = learnt_by_experts() if experiment.experts else frozenset()
         documents = [d for d in read(data / TRAIN[corpus]) if d.text not in learnt]
         pool, scored = draw(documents, experiment.pool, experiment.sentences)
         for name, settings in experiment.variants.items():
             target = RESULTS / given.experiment / corpus / f"{name.replace(', ', '-').replace(' ', '-')}.json"
-            if not target.exists() or json.loads(target.read_text()).get("engine") != ENGINE:
-                print(corpus, name, flush=True)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shown = pool[: experiment.pools.get(name)]
-                found = {
-                    "corpus": corpus,
-                    "variant": name,
-                    "pool": len(shown),
-                    **measure(shown, scored, settings, experiment.cost),
-                }
-                target.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
+            command = f"python -m benchmarks.quality.compare {given.experiment} --only {corpus}"
+            told = {"corpus": corpus, "variant": name, "engine": ENGINE}
+            shown = pool[: experiment.pools.get(name)]
+            run_once(target, command, partial(measure, shown, scored, settings, experiment.cost), told)
 
 
 def draw(documents: Sequence[Document], pool: int, scored: int) -> tuple[list[Document], list[Document]]:
@@ -266,11 +259,9 @@ def measure(
     usage = total(usage for r in done for _, _, usage in r.costs)
     members = dict.fromkeys(name for r in done for name in r.alone)
     return {
+        "pool": len(pool),
         "settings": overrides,
-        "engine": ENGINE,
         "seed": SEED,
-        "commit": revision(),
-        "machine": machine(),
         "prompt_tokens_submitted": usage.prompt_tokens,
         "prompt_tokens_evaluated": usage.evaluated_tokens if cost else None,
         "model_calls": usage.calls,

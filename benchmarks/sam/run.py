@@ -101,7 +101,8 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
     names = [*taking_part(), *(name for name in (COMMON, UNIFIED) if name in store.names())]  # the others need not wait
     command = f"python -m benchmarks.sam.run --only {target} --sentences {count}"
     files = {s: RESULTS / target / f"{s.name}.json" for s in systems(names) if not only or s.name in only}
-    of = {s: {"adapters": adapters(_learnt(s, names))} for s in files}
+    known = adapters(names)
+    of = {s: {"adapters": {name: known[name] for name in _learnt(s, names)}} for s in files}
     wanted = [s for s, file in files.items() if again or not measured(file, command, of[s])]
     if not wanted:
         return
