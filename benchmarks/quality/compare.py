@@ -123,8 +123,8 @@ EXPERIMENTS = {
         variants={
             "the models as they are": {"pool": {"gazetteer": 2}},
             "and their experts": {"pool": {"gazetteer": 2}, "members": [*EMBEDDED, *_views(shots=0)]},
-            "and their experts, with demonstrations": {"pool": {"gazetteer": 2}, "members": [*EMBEDDED, *_views()]},
             "their experts only": {"pool": {"gazetteer": 2}, "members": _views(shots=0)},
+            "and their experts, with demonstrations": {"pool": {"gazetteer": 2}, "members": [*EMBEDDED, *_views()]},
         },
         cost=False,
         experts=True,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,10 +59,10 @@ def _section(name: str) -> Table | None:
     return systems(whole) if name == "sam:systems" and whole else None
 
 
-def _results(target: str) -> dict[str, dict[str, Any]]:
-    """By system, those that were measured on the sentences that SaM was; others wait to be measured anew."""
-    read = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((RESULTS / target).glob("*.json"))]
-    sentences = {told["sentences"] for told in read if told["system"] == "sam"}
+def _results(target: str, folder: Path = RESULTS, judge: str = "sam") -> dict[str, dict[str, Any]]:
+    """By system, those that were measured on the sentences that the judge was; others wait to be measured anew."""
+    read = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / target).glob("*.json"))]
+    sentences = {told["sentences"] for told in read if told["system"] == judge}
     return {told["system"]: told for told in read if told["sentences"] in sentences}
 
 
@@ -173,19 +174,30 @@ def ablation() -> Table | None:
 
 
 def with_pool() -> Table | None:
-    """A row a target: EL4NER's members, SaM's and both, shown the same pool, and what SaM's add, paired."""
-    told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(POOLED.glob("*.json"))]
-    if not told:
+    """A row a target on which every system ran: what SaM's members add to EL4NER's, paired, as they are and learnt.
+
+    The last row is of all sentences together.
+    """
+    found = {target: _results(target, POOLED, "both") for target in TARGETS}
+    whole = {target: ran for target, ran in found.items() if ran.keys() >= set(SYSTEMS_WITH_POOL)}
+    if not whole:
         return None
-    head = ["target", "sentences", *SYSTEMS_WITH_POOL, "both and EL4NER", "95 % interval", "p"]
+    pairs = (("both", "EL4NER"), ("both, votes learnt", "EL4NER, votes learnt"))
+    head = ["target", "sentences", *SYSTEMS_WITH_POOL, "SaM's members add", "where learnt"]
     rows = [head, ["---"] * len(head)]
-    for target in told:
-        ran = target["systems"]
-        found = compare(_counts(ran["both"]), _counts(ran["EL4NER"]))
-        against = [f"{found.difference:+.3f}", "{:+.3f} to {:+.3f}".format(*found.ci95), f"{found.p_value:.3f}"]
-        cells = [_cell(ran[system]) for system in SYSTEMS_WITH_POOL]
-        rows.append([target["target"], str(ran["both"]["sentences"]), *cells, *against])
-    return rows
+    for target, ran in whole.items():
+        added = [_added(_counts(ran[one]), _counts(ran[two])) for one, two in pairs]
+        rows.append([target, str(ran["both"]["sentences"]), *(_cell(ran[s]) for s in SYSTEMS_WITH_POOL), *added])
+    every = {s: [c for ran in whole.values() for c in _counts(ran[s])] for s in SYSTEMS_WITH_POOL}
+    added = [_added(every[one], every[two]) for one, two in pairs]
+    sentences = str(len(every["both"]))
+    return [*rows, ["all", sentences, *(f"{sum(every[s], Counts()).f1:.3f}" for s in SYSTEMS_WITH_POOL), *added]]
+
+
+def _added(one: Sequence[Counts], two: Sequence[Counts]) -> str:
+    told = compare(one, two)
+    low, high = told.ci95
+    return f"{told.difference:+.3f} ({low:+.3f} to {high:+.3f}), p {told.p_value:.3f}"
 
 
 def sanity() -> Table | None:

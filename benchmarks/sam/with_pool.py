@@ -1,18 +1,20 @@
 """SaM's members beside EL4NER's, with a pool of 50 sentences of the target: what they add to each other.
 
-    python -m benchmarks.sam.with_pool [--only crossner-music,mit-movie] [--sentences 50]
+    python -m benchmarks.sam.with_pool [--only crossner-music,mit-movie] [--sentences 20]
 
 Needs the corpora. Experts that know nothing of CrossNER. They are chosen by texts and pool as `evaluate` does it, and
 are members like any other: they propose and vote, but are shown no demonstrations, as they are trained. All members are
-run by transformers in bfloat16, which reads many sentences at once. One result a target, with the counts of each
-system on each sentence; what the same command has measured already is not run again.
+run by transformers in bfloat16, which reads many sentences at once. Of EL4NER and of both there is a second system,
+whose votes are learnt from 20 sentences of the same pool. One result a target and system, with the counts on each
+sentence; what the same command has measured already is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,7 +24,7 @@ from benchmarks.sam.unified import adapters, taking_part
 from entsemble.assemble import Assembly, adapt, unannotated
 from entsemble.assemble.ensemble import annotated
 from entsemble.data.formats import write
-from entsemble.settings import ExpertsSettings, MemberSettings, PoolSettings, Settings, environment
+from entsemble.settings import ExpertsSettings, MemberSettings, PoolSettings, Settings, StackingSettings, environment
 from entsemble.types import Document
 
 RESULTS = Path(__file__).parent / "results" / "with_pool"
@@ -30,47 +32,54 @@ POOL = 50
 
 EL4NER = (MemberSettings(model="smollm2-135m"), MemberSettings(model="gemma-3-270m"))
 SAM = tuple(MemberSettings(name=view, model="smollm2-135m", experts=view, shots=0) for view in CHOSEN)
-SYSTEMS = {"EL4NER": EL4NER, "SaM's members": SAM, "both": (*EL4NER, *SAM)}
+LEARNT = 20
+
+SYSTEMS: Mapping[str, tuple[Sequence[MemberSettings], int]] = {
+    "EL4NER": (EL4NER, 0),
+    "SaM's members": (SAM, 0),
+    "both": ((*EL4NER, *SAM), 0),
+    "EL4NER, votes learnt": (EL4NER, LEARNT),
+    "both, votes learnt": ((*EL4NER, *SAM), LEARNT),
+}
+"""Name -> its members, and from how many sentences of the pool its votes are learnt."""
 
 
 def main() -> None:
     """Run what is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", help="targets, separated by commas")
-    parser.add_argument("--sentences", type=int, default=50)
+    parser.add_argument("--sentences", type=int, default=20)
+    parser.add_argument("--systems", help="separated by semicolons")
     given = parser.parse_args()
     wanted = given.only.split(",") if given.only else TARGETS
-    command = f"python -m benchmarks.sam.with_pool --only {{}} --sentences {given.sentences}"
+    systems = given.systems.split(";") if given.systems else SYSTEMS
     of = {"adapters": adapters(taking_part())}
-    run_missing(RESULTS, wanted, command, lambda target: measure(target, given.sentences), of)
+    for target in wanted:
+        command = f'python -m benchmarks.sam.with_pool --only {target} --sentences {given.sentences} --systems "{{}}"'
+        run_missing(RESULTS / target, systems, command, partial(measure, target, given.sentences), of)
 
 
-def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
-    """Every system on the first of the sentences that `benchmarks.sam.run` scores."""
+def measure(target: str, count: int, system: str, seed: int = 0) -> dict[str, object]:
+    """A system on the first of the sentences that `benchmarks.sam.run` scores."""
     labels, gold = sampled(TARGETS[target].gold, count, seed)
     names = {x.name for x in labels}
     taken = {d.text for d in gold}
     every = [d for d in annotated(corpora() / TARGETS[target].train, "en", "it is the pool") if d.text.strip()]
     others = [d for d in every if d.text not in taken and {m.label for m in d.mentions} <= names]
-    found = {}
+    members, learnt = SYSTEMS[system]
     with TemporaryDirectory() as folder:
         pool = Path(folder) / "pool.jsonl"
         write(random.Random(seed).sample(others, POOL), pool)
-        for system, members in SYSTEMS.items():
-            settings = Settings(
-                labels=dict.fromkeys(sorted(names), ""),
-                members=members,
-                pool=PoolSettings(path=pool),
-                experts=ExpertsSettings(names=taking_part()),
-            )
-            found[system] = told(settings, gold)
-            print(target, system, f"{found[system]['f1']:.3f} {found[system]['spans_f1']:.3f}", flush=True)
-    return {
-        "target": target,
-        "seed": seed,
-        "pool": POOL,
-        "systems": found,
-    }
+        settings = Settings(
+            labels=dict.fromkeys(sorted(names), ""),
+            members=tuple(members),
+            pool=PoolSettings(path=pool),
+            stacking=StackingSettings(sentences=learnt),
+            experts=ExpertsSettings(names=taking_part()),
+        )
+        found = told(settings, gold)
+    print(target, system, f"{found['f1']:.3f} {found['spans_f1']:.3f}", flush=True)
+    return {"target": target, "system": system, "seed": seed, "pool": POOL, **found}
 
 
 def told(settings: Settings, gold: Sequence[Document]) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""entsemble beside what others offer, on the same models, sentences and examples."""

