@@ -52,7 +52,8 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	$(BIN)/python -m benchmarks.quality.claims
 	for what in members voices curve verification shots threshold; do \
 	  $(BIN)/python -m benchmarks.quality.compare $$what || exit 1; done
-	for what in throughput quality sam; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
+	$(BIN)/python -m benchmarks.peers.run
+	for what in throughput quality sam peers; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -64,7 +65,7 @@ $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
 $(DEV): $(STAMP) constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[datasets,embedded,experts,hub,pandas,parquet,ray,serve,spacy]' \
 	  axe-playwright-python hypothesis import-linter mypy nervaluate playwright pre-commit pytest pytest-xdist ruff \
-	  scikit-learn seqeval
+	  scipy seqeval
 	@touch $@
 
 $(DOCS): $(DEV)

@@ -55,6 +55,9 @@ TOKENS = 256
 """Of a peer's reply: more than any right one takes; small models go on for ever otherwise."""
 
 MODELS = ("smollm2-135m", "gemma-3-270m")
+CHATS = MODELS[:1]
+"""Those trained to chat; the other is a base model."""
+
 SLOTS = 4
 
 MAPPED: Mapping[str, Mapping[str, str]] = {
@@ -109,9 +112,9 @@ def measure(corpus: str, count: int) -> dict[str, Any]:
         for peer in ("spacy-llm", "langextract"):
             for model in MODELS:
                 with spent([urls[model]]) as tokens:
-                    found = theirs(python, peer, gold, shown, labels, urls[model])
+                    found = theirs(python, peer, gold, shown, labels, urls[model], chat=model in CHATS)
                 told(f"{peer}, {model}", found | tokens)
-    told("en_core_web_sm", theirs(python, "en_core_web_sm", gold, (), labels, "", MAPPED[corpus]))
+    told("en_core_web_sm", theirs(python, "en_core_web_sm", gold, (), labels, "", mapped=MAPPED[corpus]))
     told(f"plain EL4NER, a pool of {POOL}", plain(pool, gold))
     return {"corpus": corpus, "seed": SEED, "sentences": count, "examples": EXAMPLES, "systems": systems}
 
@@ -160,6 +163,8 @@ def theirs(
     shown: Sequence[Document],
     labels: LabelSet,
     url: str,
+    *,
+    chat: bool = False,
     mapped: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """What a peer finds; it is asked with readable labels, which are mapped back, or has its own."""
@@ -172,6 +177,7 @@ def theirs(
         "examples": [{"text": d.text, "mentions": [(m.text, words[m.label]) for m in d.mentions]} for d in shown],
         "url": url,
         "tokens": TOKENS,
+        "chat": chat,
     }
     ran = subprocess.run(
         [str(python), str(HERE / "theirs.py")], input=json.dumps(task), stdout=subprocess.PIPE, text=True, check=True

@@ -3,7 +3,7 @@
 Reads a task from standard input, and writes what was found to standard output, both JSON:
 
     {"system": "spacy-llm", "texts": [...], "labels": [...], "url": "http://127.0.0.1:8080", "tokens": 256,
-     "examples": [{"text": ..., "mentions": [[surface, label], ...]}, ...]}
+     "chat": true, "examples": [{"text": ..., "mentions": [[surface, label], ...]}, ...]}
     {"found": [[[start, end, label], ...] of each text], "failed": {"number of a text": why}, "seconds": 12.3}
 """
 
@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Iterable  # noqa: UP035 - spacy-llm knows only this one
 
 Mention = tuple[int, int, str]
 Find = Callable[[str], list[Mention]]
@@ -45,7 +45,12 @@ def attempted(find: Find, text: str) -> tuple[list[Mention], str | None]:
 
 
 def spacy_llm(task: dict[str, Any]) -> Find:
-    """spacy-llm's task `spacy.NER.v2` and its model for OpenAI's chat, pointed to another address."""
+    """spacy-llm's task `spacy.NER.v2`, asked of the server by a model of our own.
+
+    Its own model for OpenAI's protocol can be told another address, but asks api.openai.com for leave first. A base
+    model is asked without a chat's marks.
+    """
+    import httpx
     import spacy
     from spacy_llm.registry import registry
 
@@ -54,17 +59,26 @@ def spacy_llm(task: dict[str, Any]) -> Find:
         for e in task["examples"]
     ]
     registry.misc("shown")(lambda: lambda: shown)
+    client = httpx.Client(base_url=f"{task['url']}/v1", timeout=600)
+
+    def reply(prompt: str) -> str:
+        told = {"temperature": 0.0, "max_tokens": task["tokens"]}
+        if task["chat"]:
+            asked = client.post("/chat/completions", json={**told, "messages": [{"role": "user", "content": prompt}]})
+            return str(asked.raise_for_status().json()["choices"][0]["message"]["content"])
+        asked = client.post("/completions", json={**told, "prompt": prompt, "stop": ["Text:"]})
+        return str(asked.raise_for_status().json()["choices"][0]["text"])
+
+    def replies(prompts: Iterable[Iterable[str]]) -> Iterable[Iterable[str]]:
+        return [[reply(prompt) for prompt in parts] for parts in prompts]
+
+    registry.llm_models("local")(lambda: replies)
     nlp = spacy.blank("en")
     nlp.add_pipe(
         "llm",
         config={
             "task": {"@llm_tasks": "spacy.NER.v2", "labels": task["labels"], "examples": {"@misc": "shown"}},
-            "model": {
-                "@llm_models": "spacy.GPT-3-5.v3",
-                "name": "local",
-                "endpoint": f"{task['url']}/v1/chat/completions",
-                "config": {"temperature": 0.0, "max_tokens": task["tokens"]},
-            },
+            "model": {"@llm_models": "local"},
         },
     )
     return lambda text: [(e.start_char, e.end_char, e.label_) for e in nlp(text).ents]
@@ -99,6 +113,7 @@ def langextract(task: dict[str, Any]) -> Find:
             prompt_description=told,
             examples=examples,
             config=model,
+            resolver_params={"suppress_parse_errors": False},  # told, not passed over
             show_progress=False,
         )
         return [

@@ -83,7 +83,7 @@ def test_every_fate_is_described() -> None:
     assert [fate.value for fate in Fate if f"`{fate.value}`" not in text] == []
 
 
-@pytest.mark.parametrize("what", ["quality", "throughput", "sam", "server", "distil"])
+@pytest.mark.parametrize("what", ["quality", "throughput", "sam", "server", "distil", "peers"])
 def test_the_figures_shown_are_the_results(what: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{what}.table", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)

@@ -83,18 +83,40 @@ def test_a_member_that_was_not_asked_is_average(places: LabelSet, trigrams: Any)
     assert math.isfinite(judged.score)
 
 
-def test_the_regression_is_scikit_learn_s() -> None:
-    from sklearn.linear_model import LogisticRegression
+def test_the_regression_is_the_most_probable_one() -> None:
+    from scipy.optimize import minimize
 
     draw = np.random.default_rng(0)
     features = draw.normal(size=(200, 5)) * [1, 2, 3, 4, 0]
     right = features @ [1, -1, 0.5, 0, 0] + draw.normal(size=200) > 0.3
     found = _fitted(features, right)
-    centred = (features - features.mean(axis=0)) / np.where(features.std(axis=0) > 0, features.std(axis=0), 1)
-    theirs = LogisticRegression(C=1 / 3, tol=1e-10).fit(centred, right)
-    assert np.allclose(found.coefficients, theirs.coef_[0], atol=1e-5)
-    assert found.intercept == pytest.approx(theirs.intercept_[0], abs=1e-5)
-    assert np.allclose(found.probabilities(features), theirs.predict_proba(centred)[:, 1], atol=1e-5)
+    x = np.column_stack([features[:, 0], features[:, 1:4] / features[:, 1:4].std(axis=0), np.ones(200)])
+    x[:, 1:4] -= x[:, 1:4].mean(axis=0)
+
+    def loss(w: Any) -> float:
+        z = x @ w
+        prior = (w[0] - 1) ** 2 + 10 * (w[1:4] ** 2).sum()
+        return float(np.logaddexp(0, z).sum() - z[right].sum() + prior / 2)
+
+    theirs = minimize(loss, np.zeros(5), tol=1e-10).x
+    assert np.allclose(found.coefficients, [*theirs[:4], 0], atol=1e-4)
+    assert found.intercept == pytest.approx(theirs[4], abs=1e-4)
+    assert np.allclose(found.probabilities(features), 1 / (1 + np.exp(-x @ theirs)), atol=1e-4)
+
+
+def test_without_anything_to_learn_from_it_believes_the_vote(places: LabelSet, trigrams: Any) -> None:
+    """Answers that are right as often as the vote says teach nothing but an intercept near nought."""
+    draw = np.random.default_rng(0)
+    odds = draw.normal(size=2000)
+    found = _fitted(odds[:, None], draw.random(2000) < 1 / (1 + np.exp(-odds)))
+    assert found.coefficients[0] == pytest.approx(1, abs=0.1)
+    assert found.intercept == pytest.approx(0, abs=0.1)
+    told = evidence(places, trigrams)
+    verdict = soft([ballot("wrong", "PER", 0.9), ballot("right", "LOC", 0.5)])
+    [own] = told.features("Oslo", ["Oslo"], [verdict])
+    by_label = dict(zip(places.names, own[:, 0], strict=True))
+    assert 1 / (1 + math.exp(-by_label["PER"])) == pytest.approx(verdict.score)
+    assert by_label["LOC"] < by_label["PER"]
 
 
 def test_neighbours_speak_for_a_name_that_was_never_seen(places: LabelSet, trigrams: Any) -> None:
@@ -122,10 +144,11 @@ def test_a_column_that_rounding_alone_moves_is_constant() -> None:
     right = np.arange(80) % 2 == 0
     constant = np.full(80, math.log(0.001 / 0.999))
     constant[::4] = np.nan
-    found = _fitted(np.column_stack([constant, right + np.random.default_rng(0).normal(size=80)]), right)
-    assert found.scale[0] == 1
-    assert found.coefficients[0] == pytest.approx(0, abs=1e-6)
-    assert found.probabilities(np.array([[6.9, 1e9], [6.9, -1e9]])) == pytest.approx([1, 0])
+    told = right + np.random.default_rng(0).normal(size=80)
+    found = _fitted(np.column_stack([np.zeros(80), constant, told]), right)
+    assert found.scale[1] == 1
+    assert found.coefficients[1] == pytest.approx(0, abs=1e-6)
+    assert found.probabilities(np.array([[0, 6.9, 1e9], [0, 6.9, -1e9]])) == pytest.approx([1, 0])
 
 
 def test_no_threshold_parts_equals(places: LabelSet) -> None:

@@ -25,7 +25,7 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
 
     def learnt(pipeline: Any, evidence: Any, texts: Any, mapper: Any, **_: Any) -> Weights:
         drawn.append(len(texts))
-        return Weights((0.0,) * 17, (1.0,) * 17, (0.0,) * 17, 3.0, 0.2)
+        return Weights((0.0,) * 18, (1.0,) * 18, (0.0,) * 18, 3.0, 0.2)
 
     def scores(**labels: str) -> set[float | None]:
         asked = Request((Document("d", "Ann left Bern."),), labels)

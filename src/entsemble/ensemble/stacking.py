@@ -3,6 +3,9 @@
 The ensemble answers some sentences of its own pool, each as if the pool did not hold it. On these, a logistic
 regression learns from the votes, from what the pool knows, and from the looks of a candidate, how probable it is that
 the candidate is an entity of a label. That takes the place of the vote's verdict, and is its score.
+
+Before it has seen anything it believes the soft vote: what a few sentences teach is a correction of that, not a rule of
+its own.
 """
 
 from __future__ import annotations
@@ -18,21 +21,24 @@ import numpy.typing as npt
 from entsemble.ensemble.gazetteer import Gazetteer, Known
 from entsemble.ensemble.likeness import Alike, Likeness
 from entsemble.ensemble.overlap import resolve
-from entsemble.ensemble.voting import Verdict
+from entsemble.ensemble.voting import Verdict, soft_scores
 from entsemble.prompting.align import word_spans
 from entsemble.prompting.demonstration import one_line
 from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 
 Matrix = npt.NDArray[np.float64]
 
-KEPT_AS = "stacking/2"
+KEPT_AS = "stacking/3"
 """Names what is kept of this module's learning: another number wherever the features or their JSON change."""
 
 _LEAST = 1e-3
 """Probabilities are taken as no nearer than this to 0 and 1."""
 
-_RIDGE = 3.0
-"""Inverse variance of the coefficients' prior, features having a variance of 1."""
+_RIDGE = 10.0
+"""Inverse variance of the coefficients' prior, whose mean is 0, features having a variance of 1."""
+
+_VOTE_RIDGE = 1.0
+"""That of the soft vote's log-odds, the first feature, whose prior has a mean of 1."""
 
 _FOLDS = 5
 _FEWEST = 10
@@ -44,7 +50,7 @@ class Weights:
     """What was learnt.
 
     Attributes:
-        mean, scale: of each feature.
+        mean, scale: of each feature, the first as it is: 0 and 1.
         coefficients: of the features, centred and scaled.
         intercept: log-odds of an average answer.
         threshold: of the score, below which a mention costs more than it brings: half of the best F1 (Lipton et al.,
@@ -118,16 +124,17 @@ class Evidence:
         """For each candidate, [labels, features]."""
         known = self._gazetteer.known(text) if self._gazetteer else {}
         alike = self._likeness.of(text, surfaces)
+        voted = [soft_scores(v.ballots) for v in verdicts]
         return [
-            np.array([self._of_label(name, s, v, known.get(s), a) for name in self.labels.names])
-            for s, v, a in zip(surfaces, verdicts, alike, strict=True)
+            np.array([self._of_label(name, votes[name], s, v, known.get(s), a) for name in self.labels.names])
+            for s, v, votes, a in zip(surfaces, verdicts, voted, alike, strict=True)
         ]
 
     def _of_label(
-        self, label: str, surface: str, verdict: Verdict, known: Known | None, alike: Alike | None
+        self, label: str, voted: float, surface: str, verdict: Verdict, known: Known | None, alike: Alike | None
     ) -> list[float]:
         ballots = {b.member: b for b in verdict.ballots}
-        told: list[float] = []
+        told = [_logit(voted)]
         for member in self._members:
             if member not in ballots:
                 told += [math.nan] * 4
@@ -180,21 +187,23 @@ def learn(answered: Sequence[Answered], evidence: Evidence) -> Weights | None:
 
 
 def _fitted(features: Matrix, right: npt.NDArray[np.bool_]) -> Weights:
-    """Ridge logistic regression by Newton's method, the intercept free."""
+    """Ridge logistic regression by Newton's method, the intercept free, the first feature's coefficient 1 by prior."""
     known = np.ma.masked_invalid(features)  # a column may be unknown throughout
     mean, spread = known.mean(axis=0).filled(0.0), known.std(axis=0).filled(0.0)
     scale = np.where(spread > 1e-6 * np.maximum(1, np.abs(mean)), spread, 1.0)  # a constant's spread may be rounding
+    mean[0], scale[0] = 0.0, 1.0
     x = np.column_stack([np.nan_to_num((features - mean) / scale, nan=0.0), np.ones(len(right))])
-    ridge = np.append(np.full(len(mean), _RIDGE), 0.0)
+    ridge = np.array([_VOTE_RIDGE, *[_RIDGE] * (len(mean) - 1), 0.0])
+    prior = np.array([1.0, *[0.0] * len(mean)])
 
     def loss(w: Matrix) -> float:
         z = x @ w
-        return float(np.logaddexp(0, z).sum() - z[right].sum() + (ridge * w * w).sum() / 2)
+        return float(np.logaddexp(0, z).sum() - z[right].sum() + (ridge * (w - prior) ** 2).sum() / 2)
 
-    w = np.zeros(x.shape[1])
+    w = prior.copy()
     for _ in range(50):
         p = _sigmoid(x @ w)
-        gradient = x.T @ (p - right) + ridge * w
+        gradient = x.T @ (p - right) + ridge * (w - prior)
         curvature = (x * (p * (1 - p))[:, None]).T @ x + np.diag(ridge + 1e-9)
         step = np.linalg.solve(curvature, gradient)
         size = 1.0

@@ -90,6 +90,11 @@ def soft(ballots: Sequence[Ballot]) -> Verdict:
     return _averaged(ballots, [1.0] * len(ballots))
 
 
+def soft_scores(ballots: Sequence[Ballot]) -> dict[str, float]:
+    """The score that a soft vote gives each label, in [0, 1]; `none` is left out."""
+    return _scores(ballots, _shares(ballots, [1.0] * len(ballots)))
+
+
 def weighted(ballots: Sequence[Ballot]) -> Verdict:
     """A soft vote in which each member counts by its weight."""
     return _averaged(ballots, [b.weight for b in ballots])
@@ -149,11 +154,20 @@ def habit(beliefs: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _averaged(ballots: Sequence[Ballot], weights: Sequence[float]) -> Verdict:
+    scores = _scores(ballots, _shares(ballots, weights))
+    best = max(scores, key=scores.__getitem__)
+    return Verdict(best, scores[best], best, tuple(ballots))
+
+
+def _shares(ballots: Sequence[Ballot], weights: Sequence[float]) -> list[float]:
+    """What each ballot counts, those beside the members measured by all members together."""
     members = sum(w for w, b in zip(weights, ballots, strict=True) if b.beside is None) or 1.0
-    share = [w if b.beside is None else b.beside * members for w, b in zip(weights, ballots, strict=True)]
-    mean = _mean(ballots, share)
-    best = _best_entity(mean)
-    return Verdict(best, mean[best] * (0.5 + 0.5 * _support(ballots, share)), best, tuple(ballots))
+    return [w if b.beside is None else b.beside * members for w, b in zip(weights, ballots, strict=True)]
+
+
+def _scores(ballots: Sequence[Ballot], share: Sequence[float]) -> dict[str, float]:
+    supported = 0.5 + 0.5 * _support(ballots, share)
+    return {label: p * supported for label, p in _mean(ballots, share).items() if label != NONE_LABEL}
 
 
 def _mean(ballots: Sequence[Ballot], share: Sequence[float]) -> dict[str, float]:
