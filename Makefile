@@ -46,6 +46,7 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	$(BIN)/python -m benchmarks.throughput.run
 	$(BIN)/python -m benchmarks.throughput.growth
 	$(BIN)/python -m benchmarks.throughput.expert
+	$(BIN)/python -m benchmarks.throughput.presets
 	$(BIN)/python -m benchmarks.quality.run
 	$(BIN)/python -m benchmarks.sam.unified --precision bfloat16
 	for what in run sanity ablation with_pool; do $(BIN)/python -m benchmarks.sam.$$what || exit 1; done

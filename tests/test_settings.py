@@ -27,7 +27,7 @@ def test_every_preset_loads_and_names_what_there_is(name: str) -> None:
         names.append(member.name or spec.name)
         assert template(member.template)
         assert member.base_url is not None or not member.model.startswith("openai:")
-    assert len(names) == len(set(names)) > 1
+    assert len(names) == len(set(names)) > (name != "fast")
     assert made.verification.member in ("", *names)
     vote_named(made.classification.vote)
 
@@ -99,7 +99,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_an_unknown_preset_lists_the_known() -> None:
-    with pytest.raises(UnknownNameError, match=r"'huge'.*embedded.*paper"):
+    with pytest.raises(UnknownNameError, match=r"'huge'.*balanced.*paper"):
         load(preset="huge")
 
 

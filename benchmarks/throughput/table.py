@@ -16,7 +16,11 @@ from benchmarks.common import ROOT
 from benchmarks.pages import Table, fill
 from benchmarks.throughput.expert import RESULT as EXPERT
 from benchmarks.throughput.growth import VALUES
+from benchmarks.throughput.presets import PRESETS
+from benchmarks.throughput.presets import RESULTS as PRESET_RESULTS
 from benchmarks.throughput.run import SETTINGS, results
+from entsemble.evaluation.bootstrap import interval
+from entsemble.evaluation.counts import Counts
 
 RESULTS = Path(__file__).parent / "results"
 PLOT = ROOT / "docs" / "images" / "growth.svg"
@@ -24,7 +28,7 @@ PLOT = ROOT / "docs" / "images" / "growth.svg"
 
 def main() -> None:
     """Write the tables and the plot, or check the tables."""
-    sections = {"throughput": ways, "growth": growth, "expert": expert}
+    sections = {"throughput": ways, "growth": growth, "expert": expert, "presets": presets}
     wrote = fill(lambda name: sections[name]() if name in sections else None, "benchmarks.throughput.table")
     if wrote and (found := _grown()):
         plot(found)
@@ -73,6 +77,20 @@ def expert() -> Table | None:
         row = [engine, str(told["sentences"]), f"{ran['seconds_a_sentence']:.2f}", tokens]
         table.append([*row, f"{ran['f1']:.3f}", f"{ran['f1_against_the_first_engine']:.3f}"])
     return table
+
+
+def presets() -> Table | None:
+    """A row a preset."""
+    found = [json.loads(path.read_text()) for name in PRESETS if (path := PRESET_RESULTS / f"{name}.json").exists()]
+    head = ["preset", "sentences", "F1", "95 % interval", "s a sentence", "tokens evaluated a sentence", "s beforehand"]
+    table = [head, ["---"] * len(head)]
+    for told in found:
+        counts = [Counts(*one) for one in told["counts"]]
+        n, (low, high) = len(counts), interval(counts)
+        row = [told["preset"], str(n), f"{sum(counts, Counts()).f1:.3f}", f"{low:.3f} to {high:.3f}"]
+        row += [f"{told['seconds'] / n:.2f}", f"{told['prompt_tokens_evaluated'] / n:.0f}"]
+        table.append([*row, f"{told['preparation_seconds']:.0f}"])
+    return table if found else None
 
 
 def plot(found: Iterable[dict[str, Any]]) -> None:

@@ -16,7 +16,7 @@ from entsemble import _toml
 from entsemble.errors import ConfigError, UnknownNameError
 from entsemble.types import Precision
 
-DEFAULT_PRESET = "embedded"
+DEFAULT_PRESET = "balanced"
 WITHOUT_POOL = "experts"
 """The preset where there is nothing to show the models, and nobody said which models."""
 _PRESETS = files("entsemble") / "presets"
@@ -75,7 +75,7 @@ class StackingSettings(_Frozen):
     """The `[stacking]` table: what is learnt about the votes from the pool.
 
     Attributes:
-        sentences: of the pool, that the ensemble answers first to learn from; 0, or a smaller pool, learns nothing.
+        sentences: of the pool, that the ensemble answers first to learn from; of a smaller pool, all; 0 learns nothing.
     """
 
     sentences: int = Field(default=0, ge=0)
@@ -203,7 +203,7 @@ def load(
 
     Args:
         path: a TOML file; relative paths in it are relative to it.
-        preset: by default `embedded`, or `experts` where there is no pool and `path` lists no members. A file that
+        preset: by default `balanced`, or `experts` where there is no pool and `path` lists no members. A file that
             lists members replaces the preset's.
         overrides: nested values, as in TOML; `None` values are no override.
         own_pool: whether the pool that `path` names counts; whoever keeps a pool of its own says which in `overrides`.

@@ -130,7 +130,7 @@ def test_limit_and_annotations_that_were_there(command: Command, pool_file: Path
         (["--labels", "none"], 64, "no entity"),
         (["--labels", "absent.toml"], 64, "cannot read the labels in absent.toml"),
         (["--config", "absent.toml"], 64, "cannot read the configuration absent.toml"),
-        (["--preset", "huge", *ASKED], 64, "unknown preset 'huge'; known: embedded"),
+        (["--preset", "huge", *ASKED], 64, "unknown preset 'huge'; known: balanced"),
         (["--pool", "absent.jsonl"], 65, "absent.jsonl: .*no such file"),
         (["--format", "brat", *ASKED], 64, "brat cannot"),
         (["-o", "out.xyz", *ASKED], 64, "'out.xyz' tells no format"),

@@ -108,9 +108,9 @@ class Assembly:
         mapper = LocalMapper(self.models.workers())
         return LocalExtractor(pipeline, mapper, self.settings.language, configuration)
 
-    def learns_from(self, documents: Sequence[Document]) -> bool:
-        """Whether a pool is large enough for what is asked to be learnt from it."""
-        return 0 < self.settings.stacking.sentences <= len(documents)
+    def learns_from(self, documents: Sequence[Document]) -> int:
+        """How many of a pool's sentences are answered to learn from them; 0 where nothing is learnt."""
+        return min(self.settings.stacking.sentences, len(documents))
 
     def _stacking(
         self, pipeline: Pipeline, documents: Sequence[Document], configuration: Mapping[str, str]
@@ -128,7 +128,7 @@ class Assembly:
         evidence = Evidence([m.name for m in pipeline.members], pipeline.labels, pipeline.gazetteer, likeness)
         weights = self._weights
         if weights is None:
-            drawn = random.Random(self.settings.seed).sample(others, self.settings.stacking.sentences)
+            drawn = random.Random(self.settings.seed).sample(others, self.learns_from(others))
             known = hashlib.sha256(json.dumps([configuration, [d.text for d in drawn]], sort_keys=True).encode())
             weights = learnt(
                 pipeline,

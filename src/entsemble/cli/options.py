@@ -31,8 +31,8 @@ _OPTIONS = {
     "config": click.option("--config", type=click.Path(path_type=Path), help="Configuration file (TOML)."),
     "preset": click.option(
         "--preset",
-        help="Configuration that ships with entsemble: embedded, experts, paper or small-gpu. If not given, embedded "
-        "with a pool, and experts without.",
+        help="Configuration that ships with entsemble: fast, balanced, best, experts, paper or small-gpu. If not "
+        "given, balanced with a pool, and experts without.",
     ),
     "models": click.option(
         "--model",

@@ -1,0 +1,79 @@
+"""What the presets for this machine cost, and what they bring.
+
+    python -m benchmarks.throughput.presets [--sentences 40]
+
+On sentences of CoNLL-2003's valid.txt, demonstrations from a pool of 200 of its train.txt. The presets take turns, each
+in the engine that users have, and nothing is remembered from one to the next. What is done once for a pool, such as
+learning from it and choosing experts, is timed by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import corpora, run_missing
+from benchmarks.quality.compare import counted
+from entsemble.assemble import Assembly, adapt, unannotated
+from entsemble.data.formats import read, write
+from entsemble.ensemble.document import Extracted
+from entsemble.settings import environment, load
+from entsemble.types import total
+
+RESULTS = Path(__file__).parent / "results" / "presets"
+PRESETS = ("balanced", "fast", "best")
+SEED = 0
+POOL = 200
+
+
+def main() -> None:
+    """Measure what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--sentences", type=int, default=40)
+    given = parser.parse_args()
+    command = f"python -m benchmarks.throughput.presets --sentences {given.sentences}"
+    run_missing(RESULTS, PRESETS, command, partial(measure, count=given.sentences))
+
+
+def measure(preset: str, count: int) -> dict[str, Any]:
+    """Seconds, tokens and counts of a preset."""
+    data = corpora()
+    gold = random.Random(SEED).sample([d for d in read(data / "conll2003-4col/valid.txt") if d.text.strip()], count)
+    train = [d for d in read(data / "conll2003-4col/train.txt") if d.text.strip()]
+    with tempfile.TemporaryDirectory() as folder:
+        pool = Path(folder) / "pool.jsonl"
+        write(random.Random(SEED).sample(train, POOL), pool)
+        place = environment({"ENTSEMBLE_CACHE": f"{folder}/cache"})
+        (Path(folder) / "cache").mkdir()
+        (Path(folder) / "cache" / "models").symlink_to(environment().cache / "models")
+        began = time.perf_counter()
+        asked = load(preset=preset, overrides={"pool": {"path": pool}, "cache": {"replies": False}})
+        settings, _, _ = adapt(asked, place, map(unannotated, gold), scored=gold)
+        with Assembly(settings, place, scored=gold) as assembly:
+            extractor = assembly.extractor()
+            prepared = time.perf_counter()
+            results = [r for r in extractor.extract(map(unannotated, gold)) if isinstance(r, Extracted)]
+            done = time.perf_counter()
+    if len(results) < count:
+        sys.exit(f"{count - len(results)} sentences failed")
+    usage = total(cost for r in results for _, _, cost in r.costs)
+    print(preset, f"{prepared - began:.0f} s, then {(done - prepared) / count:.2f} s a sentence", flush=True)
+    return {
+        "preset": preset,
+        "seed": SEED,
+        "pool": POOL,
+        "preparation_seconds": prepared - began,
+        "seconds": done - prepared,
+        "prompt_tokens_evaluated": usage.evaluated_tokens,
+        "counts": counted(gold, [r.document.mentions for r in results]),
+    }
+
+
+if __name__ == "__main__":
+    main()
