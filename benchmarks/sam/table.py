@@ -182,8 +182,8 @@ def with_pool() -> Table | None:
     whole = {target: ran for target, ran in found.items() if ran.keys() >= set(SYSTEMS_WITH_POOL)}
     if not whole:
         return None
-    pairs = (("both", "EL4NER"), ("both, votes learnt", "EL4NER, votes learnt"))
-    head = ["target", "sentences", *SYSTEMS_WITH_POOL, "SaM's members add", "where learnt"]
+    pairs = (("both", "EL4NER"), ("both, votes learnt", "EL4NER, votes learnt"), ("both, votes learnt", "EL4NER"))
+    head = ["target", "sentences", *SYSTEMS_WITH_POOL, "SaM's members add", "where learnt", "members and learning add"]
     rows = [head, ["---"] * len(head)]
     for target, ran in whole.items():
         added = [_added(_counts(ran[one]), _counts(ran[two])) for one, two in pairs]
