@@ -19,7 +19,7 @@ from benchmarks.throughput.growth import VALUES
 from benchmarks.throughput.presets import PRESETS
 from benchmarks.throughput.presets import RESULTS as PRESET_RESULTS
 from benchmarks.throughput.run import SETTINGS, results
-from entsemble.evaluation.bootstrap import interval
+from entsemble.evaluation.bootstrap import compare, interval
 from entsemble.evaluation.counts import Counts
 
 RESULTS = Path(__file__).parent / "results"
@@ -80,14 +80,19 @@ def expert() -> Table | None:
 
 
 def presets() -> Table | None:
-    """A row a preset."""
+    """A row a preset: what it finds, the difference to the first, paired, and what it costs."""
     found = [json.loads(path.read_text()) for name in PRESETS if (path := PRESET_RESULTS / f"{name}.json").exists()]
-    head = ["preset", "sentences", "F1", "95 % interval", "s a sentence", "tokens evaluated a sentence", "s beforehand"]
+    head = ["preset", "sentences", "F1", "95 % interval", "difference to the first, 95 % interval, p"]
+    head += ["s a sentence", "tokens evaluated a sentence", "s beforehand"]
     table = [head, ["---"] * len(head)]
+    first = [Counts(*one) for one in found[0]["counts"]] if found else []
     for told in found:
         counts = [Counts(*one) for one in told["counts"]]
         n, (low, high) = len(counts), interval(counts)
         row = [told["preset"], str(n), f"{sum(counts, Counts()).f1:.3f}", f"{low:.3f} to {high:.3f}"]
+        against = compare(counts, first)
+        ends = "{:+.3f} to {:+.3f}".format(*against.ci95)
+        row.append(f"{against.difference:+.3f}, {ends}, {against.p_value:.3f}" if told is not found[0] else "")
         row += [f"{told['seconds'] / n:.2f}", f"{told['prompt_tokens_evaluated'] / n:.0f}"]
         table.append([*row, f"{told['preparation_seconds']:.0f}"])
     return table if found else None
