@@ -115,7 +115,7 @@ class Assembly:
     def _stacking(
         self, pipeline: Pipeline, documents: Sequence[Document], configuration: Mapping[str, str]
     ) -> Stacking | None:
-        """What the pool teaches about the votes, where it is large enough, or what it taught before."""
+        """What the pool teaches about the votes, or what it taught before."""
         if not documents or not (self._weights or self.learns_from(documents)):
             return None
         apart = keys_within(self._scored, self.settings.language)
