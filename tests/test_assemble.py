@@ -281,6 +281,24 @@ def test_a_pool_teaches_once(tmp_path: Path) -> None:
     assert "what was learnt" not in plain.configuration
 
 
+@pytest.mark.parametrize(
+    ("asked", "vote", "size", "expected"),
+    [
+        (None, "soft", 99, 0),
+        (None, "soft", 100, 40),
+        (None, "majority", 200, 0),
+        (20, "majority", 200, 20),
+        (80, "soft", 30, 30),
+        (0, "soft", 200, 0),
+    ],
+)
+def test_a_large_pool_teaches_unless_another_vote_is_wanted(
+    tmp_path: Path, asked: int | None, vote: str, size: int, expected: int
+) -> None:
+    with assembly(tmp_path, classification={"vote": vote}, stacking={"sentences": asked}) as made:
+        assert made.learns_from([Document(str(i), "Ann") for i in range(size)]) == expected
+
+
 @pytest.mark.usefixtures("scripted")
 def test_nothing_is_learnt_from_what_is_scored(
     tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch

@@ -54,7 +54,7 @@ def measure(corpus: str) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
-        settings = in_batches(load(overrides={"pool": {"path": path, "gazetteer": 0}}))
+        settings = in_batches(load(overrides={"pool": {"path": path, "gazetteer": 0}, "stacking": {"sentences": 0}}))
         with Assembly(settings, environment(), scored=scored) as assembly:
             pipeline = assembly.extractor().pipeline
             names = [member.name for member in pipeline.members]

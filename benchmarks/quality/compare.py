@@ -248,7 +248,11 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
-        own = {"pool": {"gazetteer": 0, **overrides.get("pool", {}), "path": path}, "cache": {"replies": not cost}}
+        own = {
+            "pool": {"gazetteer": 0, **overrides.get("pool", {}), "path": path},
+            "stacking": {"sentences": 0, **overrides.get("stacking", {})},
+            "cache": {"replies": not cost},
+        }
         settings = in_batches(load(overrides={**overrides, **own}))
         settings, _, _ = adapt(settings, environment(), map(unannotated, scored), scored=scored)
         with Assembly(settings, environment(), scored=scored) as assembly:

@@ -1,12 +1,13 @@
 """The quality of the embedded default on real corpora, measured with the command line that users have.
 
-    python -m benchmarks.quality.run [--only conll2003,wnut17] [--sentences 300] [--again] [--learnt]
+    python -m benchmarks.quality.run [--only conll2003,wnut17] [--sentences 300] [--again] [--counted | --experts]
 
 Needs the corpora: the folder that ENTSEMBLE_DATA names. Each corpus is one `entsemble evaluate` run; its report is
 written to `results/<name>.json` together with the command, the commit, the machine and the seed. What the same command
 has measured already is not run again, so a benchmark that was stopped goes on where it was; `--again` runs it anew.
-With `--learnt`, the votes are learnt from 80 sentences of the pool, and the results are in `results/learnt`. `table.py`
-turns the results into the tables of README.md and docs/benchmarks.md.
+With `--counted`, votes are counted and nothing is learnt from the pool; with `--experts`, experts are members as well
+(the preset `best`). Their results are in `results/counted` and `results/best`. `table.py` turns the results into the
+tables of README.md and docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,12 @@ from pathlib import Path
 from benchmarks.common import corpora, run_once
 
 RESULTS = Path(__file__).parent / "results"
-LEARNT = Path("benchmarks/quality/learnt.toml")  # as the command that is recorded names it
+WAYS: Mapping[str, Sequence[str]] = {
+    ".": (),
+    "counted": ("--learn", "0"),
+    "best": ("--preset", "best"),
+}
+"""Folder within the results -> what the command is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,30 +66,33 @@ def main() -> None:
     parser.add_argument("--only", help="names, separated by commas")
     parser.add_argument("--sentences", type=int, default=300)
     parser.add_argument("--again", action="store_true", help="run again what is there already")
-    parser.add_argument("--learnt", action="store_true", help="with votes learnt from the pool")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--counted", dest="way", action="store_const", const="counted", help="votes counted, not learnt")
+    way.add_argument("--experts", dest="way", action="store_const", const="best", help="experts as members too")
     parser.add_argument("--seed", type=int, default=0)
+    parser.set_defaults(way=".")
     given = parser.parse_args()
     data = corpora()
     wanted = set(given.only.split(",")) if given.only else {c.name for c in CORPORA}
     if strange := wanted - {c.name for c in CORPORA}:
         sys.exit(f"no corpus is called {', '.join(sorted(strange))}; there are {', '.join(c.name for c in CORPORA)}")
     for corpus in CORPORA:
-        target = (RESULTS / "learnt" if given.learnt else RESULTS) / f"{corpus.name}.json"
-        told = ["--limit", str(given.sentences), "--seed", str(given.seed), "--no-cache"]
-        told += ["--config", str(LEARNT)] if given.learnt else []
-        command = f"entsemble evaluate {corpus.gold} --pool {corpus.pool} {' '.join(told)}"
+        target = RESULTS / given.way / f"{corpus.name}.json"
+        told = ["--seed", str(given.seed), "--no-cache", *WAYS[given.way]]
+        limit = ["--limit", str(given.sentences)]
+        command = f"entsemble evaluate {corpus.gold} --pool {corpus.pool} {' '.join(limit + told)}"
         if corpus.name in wanted:
-            run_once(target, command, partial(measure, corpus, data, told), again=given.again)
+            run_once(target, command, partial(measure, corpus, data, limit, told), again=given.again)
 
 
-def measure(corpus: Corpus, data: Path, told: Sequence[str]) -> dict[str, object]:
+def measure(corpus: Corpus, data: Path, limit: Sequence[str], told: Sequence[str]) -> dict[str, object]:
     """Prepare the pool, then run and time one evaluation."""
     print(corpus.name, flush=True)
     entsemble = str(Path(sys.executable).with_name("entsemble"))
-    subprocess.run([entsemble, "pool", "build", str(data / corpus.pool), "--quiet"], check=True)
+    subprocess.run([entsemble, "pool", "build", str(data / corpus.pool), *told, "--quiet"], check=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
-        command = [entsemble, "evaluate", str(data / corpus.gold), "--pool", str(data / corpus.pool), *told]
+        command = [entsemble, "evaluate", str(data / corpus.gold), "--pool", str(data / corpus.pool), *limit, *told]
         subprocess.run([*command, "--json", str(file), "--quiet"], check=True)
         report = json.loads(file.read_text(encoding="utf-8").replace(f"{data}/", ""))
     return {"corpus": corpus.name, "report": report}

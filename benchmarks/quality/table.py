@@ -130,7 +130,7 @@ def _row(result: dict[str, Any], members: list[str]) -> list[str]:
         f"{low:.3f} to {high:.3f}",
         *(f"{report['members'][m]['f1']:.3f}" for m in members),
         f"{report['calibration']['ece']:.3f}",
-        "learnt" if report["config"].get("stacking", {}).get("sentences") else "counted",
+        "counted" if report["config"].get("stacking", {}).get("sentences", 0) == 0 else "learnt",
         f"{cost['seconds'] / n:.2f}",
         f"{cost['prompt_tokens_evaluated'] / n:.0f} / {cost['prompt_tokens_submitted'] / n:.0f}",
     ]

@@ -75,10 +75,15 @@ class StackingSettings(_Frozen):
     """The `[stacking]` table: what is learnt about the votes from the pool.
 
     Attributes:
-        sentences: of the pool, that the ensemble answers first to learn from; of a smaller pool, all; 0 learns nothing.
+        sentences: of the pool, that the ensemble answers first to learn from; of a smaller pool, all; 0 learns nothing;
+            `None` leaves it to the pool's size and the vote.
     """
 
-    sentences: int = Field(default=0, ge=0)
+    sentences: int | None = Field(default=None, ge=0)
+
+
+NOTHING_LEARNT = StackingSettings(sentences=0)
+"""The votes are counted."""
 
 
 class VerificationSettings(_Frozen):

@@ -49,3 +49,11 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
     assert score not in scores(person="names of people", location=""), "other labels were not learnt about"
     assert score not in before
     assert drawn == [80]
+
+
+def test_it_says_that_nothing_is_learnt_where_texts_choose_experts(
+    workbench: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(workbench, "_settings", lambda said: load(preset="best", overrides=said))
+    workbench.warm()
+    assert "votes are not learnt here" in caplog.text

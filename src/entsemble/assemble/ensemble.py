@@ -26,7 +26,7 @@ from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
 from entsemble.ensemble.retrieve import Shown, pre_extract
 from entsemble.ensemble.stacking import KEPT_AS, Evidence, Stacking, Weights
-from entsemble.ensemble.voting import vote_named
+from entsemble.ensemble.voting import soft, vote_named
 from entsemble.errors import ConfigError, DataError
 from entsemble.extractor import LocalExtractor, RayExtractor
 from entsemble.prompting.labels import label_set
@@ -36,13 +36,19 @@ from entsemble.retrieval.index import PoolIndex, vectors_of
 from entsemble.retrieval.store import Store, StoredEncoder, stored_spans
 from entsemble.running.local import LocalMapper
 from entsemble.running.ray_data import RayCluster
-from entsemble.settings import Environment, MemberSettings, Settings, StackingSettings, environment
+from entsemble.settings import NOTHING_LEARNT, Environment, MemberSettings, Settings, environment
 from entsemble.types import Document, LabelSet
 
 ZERO_SHOT = "zero-shot-1"
 
 _SHORT = 80
 """Characters of a demonstration that are always paid for, however short the sentences of a pool are."""
+
+_LARGE = 100
+"""Sentences of a pool from which on it teaches what the votes are worth, where nobody said whether it should."""
+
+_TEACHERS = 40
+"""Of its sentences, that are answered for that."""
 
 
 class Assembly:
@@ -110,7 +116,11 @@ class Assembly:
 
     def learns_from(self, documents: Sequence[Document]) -> int:
         """How many of a pool's sentences are answered to learn from them; 0 where nothing is learnt."""
-        return min(self.settings.stacking.sentences, len(documents))
+        asked = self.settings.stacking.sentences
+        if asked is None:  # who names another vote wants its verdicts
+            large = len(documents) >= _LARGE and vote_named(self.settings.classification.vote) is soft
+            asked = _TEACHERS if large else 0
+        return min(asked, len(documents))
 
     def _stacking(
         self, pipeline: Pipeline, documents: Sequence[Document], configuration: Mapping[str, str]
@@ -147,7 +157,7 @@ class Assembly:
         settings = with_absolute_paths(self.settings).model_copy(update={"threads": threads})
         with Assembly(settings, self.environment, self.watch) as here:
             made = here.extractor()
-        stacking, learnt_here = made.pipeline.stacking, settings.model_copy(update={"stacking": StackingSettings()})
+        stacking, learnt_here = made.pipeline.stacking, settings.model_copy(update={"stacking": NOTHING_LEARNT})
         build = partial(_on_actor, learnt_here, stacking.weights if stacking else None)
         cluster = RayCluster(asked.actors, asked.cpus, asked.gpus, asked.batch, asked.address)
         cluster.connected()  # before anybody else looks after signals

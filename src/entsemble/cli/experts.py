@@ -206,7 +206,7 @@ def _card(name: str, base: str, domain: str, labels: tuple[str, ...], licence: s
 @experts.command()
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@shared_options(but={"shots", "similarity", "nested"})
+@shared_options(but={"shots", "similarity", "learn", "nested"})
 def select(target: Path, as_json: bool, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
     """Which experts suit the texts of TARGET, and why: what `extract` would choose for them.
 
@@ -226,7 +226,7 @@ def select(target: Path, as_json: bool, **shared: Any) -> None:  # noqa: ANN401 
 @experts.command("evaluate")
 @click.argument("gold", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@shared_options(but={"pool", "shots", "similarity", "nested"})
+@shared_options(but={"pool", "shots", "similarity", "learn", "nested"})
 def evaluate_each(gold: Path, as_json: bool, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
     """Score each expert by itself, and their base, on the annotated documents of GOLD, without demonstrations.
 

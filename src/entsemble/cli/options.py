@@ -44,6 +44,13 @@ _OPTIONS = {
     ),
     "shots": click.option("--shots", type=click.IntRange(0), help="Demonstrations a sentence."),
     "similarity": click.option("--similarity", type=click.Choice(SIMILARITIES), help="How demonstrations are chosen."),
+    "learn": click.option(
+        "--learn",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Sentences of the pool that are answered first, to learn what the votes are worth; 0 counts votes. If not "
+        "given, 40 of a pool of 100 or more.",
+    ),
     "nested": click.option(
         "--nested/--flat",
         default=None,
@@ -92,6 +99,7 @@ class Asked:
     pool: Path | None = None
     shots: int | None = None
     similarity: str | None = None
+    learn: int | None = None
     nested: bool | None = None
     input_format: str | None = None
     limit: int | None = None
@@ -107,6 +115,7 @@ class Asked:
                 "nested": self.nested,
                 "labels": None if self.labels is None else parse_labels(self.labels),
                 "pool": {"path": self.pool, "shots": self.shots, "similarity": self.similarity},
+                "stacking": {"sentences": self.learn},
                 "cache": {"replies": False if self.no_cache else None},
             },
         )

@@ -51,7 +51,7 @@ def build(path: Path, **shared: Any) -> None:  # noqa: ANN401 - made into Asked 
 @pool.command("search")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.argument("text")
-@shared_options(but={"pool", "input_format", "limit"})
+@shared_options(but={"pool", "input_format", "learn", "limit"})
 def search(path: Path, text: str, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
     """Show the demonstrations that TEXT would get from the pool at PATH, and why."""
     asked = Asked(**shared, pool=path)

@@ -28,7 +28,7 @@ from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 
 Matrix = npt.NDArray[np.float64]
 
-KEPT_AS = "stacking/3"
+KEPT_AS = "stacking/4"
 """Names what is kept of this module's learning: another number wherever the features or their JSON change."""
 
 _LEAST = 1e-3
@@ -38,7 +38,7 @@ _RIDGE = 10.0
 """Inverse variance of the coefficients' prior, whose mean is 0, features having a variance of 1."""
 
 _VOTE_RIDGE = 1.0
-"""That of the soft vote's log-odds, the first feature, whose prior has a mean of 1."""
+"""That of the soft vote's log-odds, the first feature, whose prior has a mean of 1, and of the intercept: 0."""
 
 _FOLDS = 5
 _FEWEST = 10
@@ -52,7 +52,7 @@ class Weights:
     Attributes:
         mean, scale: of each feature, the first as it is: 0 and 1.
         coefficients: of the features, centred and scaled.
-        intercept: log-odds of an average answer.
+        intercept: log-odds of an answer that is average but for the soft vote, which tosses a coin.
         threshold: of the score, below which a mention costs more than it brings: half of the best F1 (Lipton et al.,
             2014, arXiv 1402.1892), by cross-validation.
     """
@@ -173,27 +173,28 @@ class Stacking:
 
 
 def learn(answered: Sequence[Answered], evidence: Evidence) -> Weights | None:
-    """Learn from sentences that were answered; `None` where too few answers are right, or wrong."""
+    """Learn from sentences that were answered; `None` where they are too few, or too few answers are right or wrong."""
     labels = evidence.labels
     told = [evidence.features(a.document.text, a.surfaces, [*a.verdicts.values()]) for a in answered]
     right = np.array([good for a in answered for good in a.right(labels)], dtype=bool)
-    if min(right.sum(), len(right) - right.sum()) < _FEWEST:
+    if len(answered) < _FOLDS or min(right.sum(), len(right) - right.sum()) < _FEWEST:
         return None
     features = np.concatenate([own for some in told for own in some])
     fold = np.array([i % _FOLDS for i, a in enumerate(answered) for _ in a.right(labels)])
     parts = [_fitted(features[fold != i], right[fold != i]) for i in range(_FOLDS)]
     scored = [[parts[i % _FOLDS].probabilities(own) for own in some] for i, some in enumerate(told)]
-    return replace(_fitted(features, right), threshold=_best_f1(answered, scored, labels) / 2)
+    best = _best_f1(answered, scored, labels)
+    return replace(_fitted(features, right), threshold=best / 2) if best else None
 
 
 def _fitted(features: Matrix, right: npt.NDArray[np.bool_]) -> Weights:
-    """Ridge logistic regression by Newton's method, the intercept free, the first feature's coefficient 1 by prior."""
+    """Ridge logistic regression by Newton's method, which of nothing is the first feature's sigmoid."""
     known = np.ma.masked_invalid(features)  # a column may be unknown throughout
     mean, spread = known.mean(axis=0).filled(0.0), known.std(axis=0).filled(0.0)
     scale = np.where(spread > 1e-6 * np.maximum(1, np.abs(mean)), spread, 1.0)  # a constant's spread may be rounding
     mean[0], scale[0] = 0.0, 1.0
     x = np.column_stack([np.nan_to_num((features - mean) / scale, nan=0.0), np.ones(len(right))])
-    ridge = np.array([_VOTE_RIDGE, *[_RIDGE] * (len(mean) - 1), 0.0])
+    ridge = np.array([_VOTE_RIDGE, *[_RIDGE] * (len(mean) - 1), _VOTE_RIDGE])
     prior = np.array([1.0, *[0.0] * len(mean)])
 
     def loss(w: Matrix) -> float:

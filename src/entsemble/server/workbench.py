@@ -19,7 +19,7 @@ from entsemble.experts.store import Expert
 from entsemble.extractor import LocalExtractor
 from entsemble.running.local import LocalMapper
 from entsemble.server.pool_file import PoolFile
-from entsemble.settings import Environment, Settings, StackingSettings
+from entsemble.settings import NOTHING_LEARNT, Environment, Settings
 from entsemble.types import Document
 
 MakeSettings = Callable[[Mapping[str, Any]], Settings]
@@ -101,15 +101,18 @@ class Workbench:
         """Load the models that the pool as it is now needs, so that the first request need not wait for them.
 
         What the pool teaches about the votes is learnt here alone, and serves while labels and members stay the same.
-        It takes minutes, and requests wait for it now, at the start, rather than after each correction.
+        It takes minutes, and requests wait for it now, at the start, rather than after each correction. Where the texts
+        of a request choose the experts, nothing is loaded or learnt beforehand.
 
         Raises:
             EntsembleError: they cannot be had.
         """
         version, shown = self._shown(self.labels())
         settings = self._asked(Request((), self.labels() or {"name": ""}), shown)
-        if any(isinstance(m.experts, str) for m in settings.members):
-            return  # which experts, and so which models, is the texts' to say
+        if any(isinstance(m.experts, str) for m in settings.members):  # which, and so which models, the texts say
+            if settings.stacking.sentences:
+                _LOG.warning("votes are not learnt here ([stacking]): each request's texts choose its experts anew")
+            return
         with self._ensemble(settings, version, shown, learn=True):
             return
 
@@ -164,7 +167,7 @@ class Workbench:
             with loaded.building:  # one loads, the others find it loaded
                 unlearnt = learn and loaded.made is not None and loaded.made[1].pipeline.stacking is None
                 if loaded.made is None or loaded.made[0] != key or unlearnt:
-                    asked = settings if learn else settings.model_copy(update={"stacking": StackingSettings()})
+                    asked = settings if learn else settings.model_copy(update={"stacking": NOTHING_LEARNT})
                     known = settings.model_dump_json(include={"members", "nested"}) + str(
                         sorted(settings.labels.items())
                     )
