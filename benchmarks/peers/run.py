@@ -16,6 +16,7 @@ peers live in an environment of their own, made at the first run (`requirements.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import random
@@ -202,6 +203,8 @@ def served(models: Sequence[str]) -> Iterator[dict[str, str]]:
 
     engines = {name: load_engine(pull(card(name), environment().cache), configure) for name in models}
     yield {name: running.listening_address for name, running in engines.items()}
+    engines.clear()  # the engine stops where nobody holds it
+    gc.collect()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks.pages import Table, fill
 from benchmarks.quality.compare import EXPERIMENTS
 from entsemble.evaluation.bootstrap import compare, interval
+from entsemble.evaluation.calibration import Bin, Reliability
 from entsemble.evaluation.counts import Counts
 
 HERE = Path(__file__).parent
@@ -114,8 +115,14 @@ def quality(results: list[dict[str, Any]]) -> Table:
     """A row a corpus."""
     members = sorted({name for r in results for name in r["report"]["members"]})
     head = ["corpus", "sentences", "F1", "95 % interval", *(f"{m} alone" for m in members)]
-    head += ["calibration error", "votes", "s a sentence", "tokens evaluated / submitted a sentence"]
+    head += ["calibration error", "by chance alone", "votes", "s a sentence", "tokens evaluated / submitted a sentence"]
     return [head, ["---"] * len(head), *(_row(r, members) for r in results)]
+
+
+def _by_chance(bins: list[dict[str, Any]]) -> float:
+    """What the calibration error would be on average, were the scores true; of older results too."""
+    filled = [Bin(b["low"], b["high"], b["count"], 0, b["confidence"] * b["count"]) for b in bins if b["count"]]
+    return Reliability(tuple(filled), 0.0).ece_by_chance
 
 
 def _row(result: dict[str, Any], members: list[str]) -> list[str]:
@@ -130,6 +137,7 @@ def _row(result: dict[str, Any], members: list[str]) -> list[str]:
         f"{low:.3f} to {high:.3f}",
         *(f"{report['members'][m]['f1']:.3f}" for m in members),
         f"{report['calibration']['ece']:.3f}",
+        f"{_by_chance(report['reliability']['bins']):.3f}",
         "counted" if report["config"].get("stacking", {}).get("sentences", 0) == 0 else "learnt",
         f"{cost['seconds'] / n:.2f}",
         f"{cost['prompt_tokens_evaluated'] / n:.0f} / {cost['prompt_tokens_submitted'] / n:.0f}",

@@ -182,14 +182,20 @@ def with_pool() -> Table | None:
     whole = {target: ran for target, ran in found.items() if ran.keys() >= set(SYSTEMS_WITH_POOL)}
     if not whole:
         return None
-    pairs = (("both", "EL4NER"), ("both, votes learnt", "EL4NER, votes learnt"), ("both, votes learnt", "EL4NER"))
-    head = ["target", "sentences", *SYSTEMS_WITH_POOL, "SaM's members add", "where learnt", "members and learning add"]
+    pairs = {
+        "SaM's members add": ("both", "EL4NER"),
+        "where learnt": ("both, votes learnt", "EL4NER, votes learnt"),
+        "learning adds to EL4NER": ("EL4NER, votes learnt", "EL4NER"),
+        "to both": ("both, votes learnt", "both"),
+        "members and learning add": ("both, votes learnt", "EL4NER"),
+    }
+    head = ["target", "sentences", *SYSTEMS_WITH_POOL, *pairs]
     rows = [head, ["---"] * len(head)]
     for target, ran in whole.items():
-        added = [_added(_counts(ran[one]), _counts(ran[two])) for one, two in pairs]
+        added = [_added(_counts(ran[one]), _counts(ran[two])) for one, two in pairs.values()]
         rows.append([target, str(ran["both"]["sentences"]), *(_cell(ran[s]) for s in SYSTEMS_WITH_POOL), *added])
     every = {s: [c for ran in whole.values() for c in _counts(ran[s])] for s in SYSTEMS_WITH_POOL}
-    added = [_added(every[one], every[two]) for one, two in pairs]
+    added = [_added(every[one], every[two]) for one, two in pairs.values()]
     sentences = str(len(every["both"]))
     return [*rows, ["all", sentences, *(f"{sum(every[s], Counts()).f1:.3f}" for s in SYSTEMS_WITH_POOL), *added]]
 

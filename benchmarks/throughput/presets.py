@@ -2,9 +2,9 @@
 
     python -m benchmarks.throughput.presets [--sentences 40]
 
-On sentences of CoNLL-2003's valid.txt, demonstrations from a pool of 200 of its train.txt. The presets take turns, each
-in the engine that users have, and nothing is remembered from one to the next. What is done once for a pool, such as
-learning from it and choosing experts, is timed by itself.
+On sentences of CoNLL-2003's valid.txt, demonstrations from a pool of 200 of its train.txt. The presets run one after
+another, each in the engine that users have, and nothing is remembered from one to the next. What is done once for a
+pool, such as learning from it and choosing experts, is timed by itself.
 """
 
 from __future__ import annotations

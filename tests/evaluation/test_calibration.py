@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,24 @@ def test_honest_scores_have_a_small_error() -> None:
     scores = rng.random(20_000)
     assert reliability(scores, rng.random(20_000) < scores).ece < 0.02
     assert reliability(scores, rng.random(20_000) < scores**3).ece > 0.2
+
+
+@pytest.mark.parametrize(
+    ("count", "score"), [(1, 0.5), (3, 0.25), (7, 0.92), (40, 0.5), (400, 0.993), (5, 1.0), (5, 0.0)]
+)
+def test_what_chance_makes_of_true_scores(count: int, score: float) -> None:
+    table = reliability([score] * count, [True] * count)
+    ways = [math.comb(count, k) * score**k * (1 - score) ** (count - k) for k in range(count + 1)]
+    expected = sum(way * abs(k / count - score) for k, way in enumerate(ways))
+    assert table.ece_by_chance == pytest.approx(expected, abs=1e-9)
+
+
+def test_true_scores_have_as_much_error_as_chance_makes() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [rng.random(60) for _ in range(400)]
+    tables = [reliability(scores, rng.random(60) < scores) for scores in drawn]
+    assert np.mean([t.ece for t in tables]) == pytest.approx(np.mean([t.ece_by_chance for t in tables]), abs=0.005)
+    assert reliability([], []).ece_by_chance == 0.0
 
 
 def test_an_empty_bin_has_no_figures() -> None:

@@ -27,7 +27,8 @@ def pool() -> None:
 def build(path: Path, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
     """Prepare the pool at PATH: spans, vectors, and what the votes are worth, kept on disk.
 
-    Killed, it goes on where it was.
+    Killed, it goes on where it was. Where the texts choose the experts, as with the preset best, all that experts have
+    a part in waits for the texts.
     """
     asked = Asked(**shared, pool=path)
     with display(quiet=asked.quiet) as shown, Assembly(asked.settings(), environment(), shown.watch()) as assembly:
@@ -40,6 +41,8 @@ def build(path: Path, **shared: Any) -> None:  # noqa: ANN401 - made into Asked 
             assembly.extractor()
         else:
             assembly.pool_index(documents, labels, [])
+            if asks_members:
+                click.echo("what the members say of the pool waits for the texts that choose the experts", err=True)
     mentions = sum(len(d.mentions) for d in documents)
     click.echo(
         f"{counted(len(documents), 'sentence')}, {counted(mentions, 'mention')}, {counted(len(labels), 'label')}: "

@@ -8,6 +8,7 @@ coverage).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,21 @@ class Bin:
         """Mean score; 0.0 for an empty bin."""
         return ratio(self.score_sum, self.count)
 
+    @property
+    def by_chance(self) -> float:
+        """What `|score_sum - right|` is on average, were the mean score true: an integer count seldom meets it.
+
+        The mean absolute deviation of a binomial, by de Moivre's formula.
+        """
+        n, p = self.count, min(self.confidence, 1.0)
+        if not 0 < p < 1:
+            return 0.0
+        v = math.floor(n * p) + 1
+        if v > n:  # rounding: p is next to 1
+            return 0.0
+        ways = math.lgamma(n + 1) - math.lgamma(v + 1) - math.lgamma(n - v + 1)
+        return 2 * v * math.exp(ways + v * math.log(p) + (n - v + 1) * math.log1p(-p))
+
     def to_json(self) -> dict[str, Any]:
         """Ends, count, and the two figures that should be equal; `null` for an empty bin."""
         figures = {"confidence": self.confidence, "accuracy": self.accuracy} if self.count else {}
@@ -84,13 +100,19 @@ class Reliability:
         return ratio(sum(abs(x.score_sum - x.right) for x in self.bins), self.scored)
 
     @property
+    def ece_by_chance(self) -> float:
+        """What `ece` would be on average, were the scores true: as much of it is the fault of few answers alone."""
+        return ratio(sum(x.by_chance for x in self.bins), self.scored)
+
+    @property
     def brier(self) -> float:
         """Mean squared error of the scores; 0.0 for none."""
         return ratio(self.squared_error, self.scored)
 
     def to_json(self) -> dict[str, Any]:
         """The report's `reliability`."""
-        return {"scored": self.scored, "brier": self.brier, "bins": [x.to_json() for x in self.bins]}
+        bins = [x.to_json() for x in self.bins]
+        return {"scored": self.scored, "ece_by_chance": self.ece_by_chance, "brier": self.brier, "bins": bins}
 
 
 @dataclass(frozen=True, slots=True)
