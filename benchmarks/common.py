@@ -11,10 +11,15 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from entsemble.settings import Settings
 
 ROOT = Path(__file__).parent.parent
+
+
+EACH_SENTENCE: Mapping[str, Any] = {"stacking": {"sentences": 0}, "cache": {"replies": False}}
+"""Settings where the cost of a sentence is measured: nothing is remembered, and nothing is learnt once for a pool."""
 
 
 def corpora() -> Path:

@@ -274,6 +274,8 @@ def test_a_pool_teaches_once(tmp_path: Path) -> None:
     assert "what was learnt" in first.configuration
     [result] = first.extract([Document("d", "Eve left Bern.")])
     assert all(m.score is not None and 0 < m.score < 1 for m in result.document.mentions)
+    assert first.pipeline.stacking is not None
+    assert first.pipeline.stacking.weights.sentences == 24
     made(stacking={"sentences": 29})
     assert steps.count("answering the pool to learn from it") == 28, "all that the pool has"
     plain = made(stacking={"sentences": 0})
@@ -282,20 +284,22 @@ def test_a_pool_teaches_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "vote", "size", "expected"),
+    ("asked", "classification", "size", "expected"),
     [
-        (None, "soft", 99, 0),
-        (None, "soft", 100, 40),
-        (None, "majority", 200, 0),
-        (20, "majority", 200, 20),
-        (80, "soft", 30, 30),
-        (0, "soft", 200, 0),
+        (None, {}, 99, 0),
+        (None, {}, 100, 40),
+        (None, {"vote": "majority"}, 200, 0),
+        (None, {"threshold": 0.4}, 200, 0),
+        (20, {"vote": "majority"}, 200, 20),
+        (20, {"threshold": 0.4}, 200, 20),
+        (80, {}, 30, 30),
+        (0, {}, 200, 0),
     ],
 )
-def test_a_large_pool_teaches_unless_another_vote_is_wanted(
-    tmp_path: Path, asked: int | None, vote: str, size: int, expected: int
+def test_a_large_pool_teaches_unless_votes_are_to_be_counted(
+    tmp_path: Path, asked: int | None, classification: dict[str, Any], size: int, expected: int
 ) -> None:
-    with assembly(tmp_path, classification={"vote": vote}, stacking={"sentences": asked}) as made:
+    with assembly(tmp_path, classification=classification, stacking={"sentences": asked}) as made:
         assert made.learns_from([Document(str(i), "Ann") for i in range(size)]) == expected
 
 
@@ -314,3 +318,18 @@ def test_nothing_is_learnt_from_what_is_scored(
     with Assembly(settings, place, scored=every) as made:
         made.extractor()
     assert len(drawn) == 1
+
+
+@pytest.mark.usefixtures("scripted")
+def test_sentences_that_are_scored_make_no_pool_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr("entsemble.assemble.ensemble.learnt", lambda *told, **_: drawn.append(len(told[2])))
+    texts = [f"Ann left Oslo {i} times." for i in range(110)]
+    every = [Document(text, text, (mention_at(text, 0, 3, "person"),)) for text in texts]
+    write(every, tmp_path / "pool.jsonl")
+    settings = load(overrides={"members": TWO, "pool": {"path": tmp_path / "pool.jsonl"}})
+    place = environment({"ENTSEMBLE_CACHE": str(tmp_path / "cache"), "ENTSEMBLE_EXPERTS": str(tmp_path / "experts")})
+    for scored in (every[:20], every[:80]):
+        with Assembly(settings, place, scored=scored) as made:
+            made.extractor()
+    assert drawn == [40, 30]

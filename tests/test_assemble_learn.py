@@ -17,7 +17,7 @@ from entsemble.running.ray_data import RayCluster
 from entsemble.settings import environment, load
 
 pytestmark = pytest.mark.usefixtures("scripted")
-LEARNT = Weights((0.0,), (1.0,), (0.0,), 0.0, 0.3)
+LEARNT = Weights((0.0,), (1.0,), (0.0,), 0.0, 0.3, 10)
 
 
 @pytest.fixture
@@ -25,7 +25,9 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
     """Learns from ten sentences whose answers are made up; gives how many it could learn from."""
     seen: list[int] = []
 
-    def answered(answers: list[Any], *, on_actors: bool = False) -> Weights | None:
+    def answered(
+        answers: list[Any], *, on_actors: bool = False, cache: bool = True, teaches: bool = True
+    ) -> Weights | None:
         waiting = iter(answers)
 
         def run(pipeline: Pipeline, text: str) -> Result:
@@ -34,13 +36,14 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
                 raise answer
             return replace(Result((), {}, (), {}, {}, (), (), ()), absent=answer)
 
-        def counted(answered: Any, evidence: Any) -> Weights:
+        def counted(answered: Any, evidence: Any) -> Weights | None:
             seen.append(len(answered))
-            return LEARNT
+            return LEARNT if teaches else None
 
+        asked = {"pool": {"path": pool_file}, "stacking": {"sentences": 10}}
         monkeypatch.setattr(Pipeline, "run", run)
         monkeypatch.setattr(learn, "learn", counted)
-        settings = load(overrides={"workers": 1, "pool": {"path": pool_file}, "stacking": {"sentences": 10}})
+        settings = load(overrides={**asked, "workers": 1, "cache": {"replies": cache}})
         place = environment(
             {"ENTSEMBLE_CACHE": str(tmp_path / "cache"), "ENTSEMBLE_EXPERTS": str(tmp_path / "experts")}
         )
@@ -60,15 +63,31 @@ def test_sentences_too_long_are_left_out(told: Any) -> None:
 
 
 @pytest.mark.parametrize("trouble", [{"a": "is down"}, MemberDownError("a", "answers nonsense")])
-def test_what_was_learnt_while_a_member_failed_serves_this_run_alone(told: Any, trouble: Any) -> None:
-    assert told([trouble] * 2 + [{}] * 8) == LEARNT
-    assert told([{}] * 10) == LEARNT
-    assert told.seen == [8, 10]
+def test_sentences_that_a_member_failed_at_are_left_out(told: Any, trouble: Any) -> None:
+    assert told([trouble] * 5 + [{}] * 5) == LEARNT
+    assert told([]) == LEARNT, "it was kept"
+    assert told.seen == [5]
 
 
-def test_members_that_mostly_fail_are_no_teachers(told: Any) -> None:
-    with pytest.raises(MemberDownError, match="is down"):
-        told([{"a": "is down"}] * 6 + [{}] * 4)
+def test_members_that_mostly_fail_teach_nothing_and_end_no_run(told: Any, caplog: pytest.LogCaptureFixture) -> None:
+    assert told([{"a": "is down"}] * 6 + [{}] * 4) is None
+    why = "the votes are counted: 6 of 10 sentences to learn from failed"
+    assert caplog.text.count(why) == 1
+    assert "is down" in caplog.text
+    assert told.seen == []
+    assert told([{}] * 10) == LEARNT, "it was not kept"
+
+
+def test_a_pool_that_teaches_too_little_is_asked_once(told: Any, caplog: pytest.LogCaptureFixture) -> None:
+    assert told([{}] * 10, teaches=False) is None
+    assert "10 sentences of the pool teach too little" in caplog.text
+    assert told([]) is None, "it was kept"
+    assert told.seen == [10]
+
+
+def test_without_the_cache_it_is_learnt_anew(told: Any) -> None:
+    assert told([{}] * 10) == told([{}] * 10, cache=False) == told([]) == LEARNT
+    assert told.seen == [10, 10]
 
 
 @pytest.mark.parametrize("damaged", [b'"{}"', b"{}", b"[", b"\xff", b'{"mean": 3}'])

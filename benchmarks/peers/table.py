@@ -35,7 +35,9 @@ def table(result: str) -> Table:
     """
     told = json.loads(result)
     head = ["system", "F1", "95 % interval", "difference to the first", "95 % interval", "p"]
-    rows = [[*head, "s a sentence", "tokens evaluated + written a sentence", "sentences without an answer"]]
+    rows = [
+        [*head, "s beforehand", "s a sentence", "tokens evaluated + written a sentence", "sentences without an answer"]
+    ]
     rows.append(["---"] * len(rows[0]))
     first: list[Counts] | None = None
     for name, ran in told["systems"].items():
@@ -49,7 +51,8 @@ def table(result: str) -> Table:
             row[3:] = [f"{against.difference:+.3f}", ends, f"{against.p_value:.3f}"]
         n = len(counts)
         tokens = f"{ran['evaluated'] / n:.0f} + {ran['generated'] / n:.0f}" if "evaluated" in ran else ""
-        rows.append([*row, f"{ran['seconds'] / n:.2f}", tokens, str(len(ran["failed"]))])
+        once = f"{ran['preparation_seconds']:.0f}" if "preparation_seconds" in ran else ""
+        rows.append([*row, once, f"{ran['seconds'] / n:.2f}", tokens, str(len(ran["failed"]))])
     return rows
 
 

@@ -89,7 +89,8 @@ def measure(corpus: Corpus, data: Path, limit: Sequence[str], told: Sequence[str
     """Prepare the pool, then run and time one evaluation."""
     print(corpus.name, flush=True)
     entsemble = str(Path(sys.executable).with_name("entsemble"))
-    subprocess.run([entsemble, "pool", "build", str(data / corpus.pool), *told, "--quiet"], check=True)
+    pool = [str(data / corpus.pool), *told, "--learn", "0"]  # that, `evaluate` does, before it measures seconds
+    subprocess.run([entsemble, "pool", "build", *pool, "--quiet"], check=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
         command = [entsemble, "evaluate", str(data / corpus.gold), "--pool", str(data / corpus.pool), *limit, *told]

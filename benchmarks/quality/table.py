@@ -17,10 +17,12 @@ from typing import Any
 from benchmarks.pages import Table, fill
 from benchmarks.quality.compare import EXPERIMENTS
 from entsemble.evaluation.bootstrap import compare, interval
-from entsemble.evaluation.calibration import Bin, Reliability
+from entsemble.evaluation.calibration import chance_deviation
 from entsemble.evaluation.counts import Counts
 
 HERE = Path(__file__).parent
+NONE_LEARNT = {"sentences": 0}
+"""What reports made before votes could be learnt would say of it."""
 
 
 def main() -> None:
@@ -120,9 +122,9 @@ def quality(results: list[dict[str, Any]]) -> Table:
 
 
 def _by_chance(bins: list[dict[str, Any]]) -> float:
-    """What the calibration error would be on average, were the scores true; of older results too."""
-    filled = [Bin(b["low"], b["high"], b["count"], 0, b["confidence"] * b["count"]) for b in bins if b["count"]]
-    return Reliability(tuple(filled), 0.0).ece_by_chance
+    """`Reliability.ece_by_chance`, of results too whose report does not have it yet."""
+    filled: list[tuple[int, float]] = [(b["count"], b["confidence"]) for b in bins if b["count"]]
+    return sum(chance_deviation(*one) for one in filled) / max(1, sum(count for count, _ in filled))
 
 
 def _row(result: dict[str, Any], members: list[str]) -> list[str]:
@@ -135,10 +137,10 @@ def _row(result: dict[str, Any], members: list[str]) -> list[str]:
         str(n),
         f"**{micro['f1']:.3f}**",
         f"{low:.3f} to {high:.3f}",
-        *(f"{report['members'][m]['f1']:.3f}" for m in members),
+        *(f"{report['members'][m]['f1']:.3f}" if m in report["members"] else "" for m in members),
         f"{report['calibration']['ece']:.3f}",
         f"{_by_chance(report['reliability']['bins']):.3f}",
-        "counted" if report["config"].get("stacking", {}).get("sentences", 0) == 0 else "learnt",
+        "counted" if report["config"].get("stacking", NONE_LEARNT)["sentences"] == 0 else "learnt",
         f"{cost['seconds'] / n:.2f}",
         f"{cost['prompt_tokens_evaluated'] / n:.0f} / {cost['prompt_tokens_submitted'] / n:.0f}",
     ]

@@ -186,7 +186,7 @@ def with_pool() -> Table | None:
         "SaM's members add": ("both", "EL4NER"),
         "where learnt": ("both, votes learnt", "EL4NER, votes learnt"),
         "learning adds to EL4NER": ("EL4NER, votes learnt", "EL4NER"),
-        "to both": ("both, votes learnt", "both"),
+        "learning adds to both": ("both, votes learnt", "both"),
         "members and learning add": ("both, votes learnt", "EL4NER"),
     }
     head = ["target", "sentences", *SYSTEMS_WITH_POOL, *pairs]

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import corpora, machine, revision
+from benchmarks.common import EACH_SENTENCE, corpora, machine, revision
 from entsemble.assemble import Assembly, unannotated
 from entsemble.data.formats import read
 from entsemble.ensemble.document import Extracted
@@ -82,11 +82,7 @@ def measured(what: str, value: int, sentences: int) -> dict[str, Any]:
     drawn = sample(list(read(data / "conll2003-4col/valid.txt")), what, value, sentences)
     asked = settings(what, value)
     pool = {**asked.get("pool", {}), "path": data / "conll2003-4col/train.txt"}
-    once = {
-        "stacking": {"sentences": 0},
-        "cache": {"replies": False},
-    }  # learnt once for a pool, it is no sentence's cost
-    with Assembly(load(overrides={**asked, "pool": pool, **once}), environment()) as assembly:
+    with Assembly(load(overrides={**asked, "pool": pool, **EACH_SENTENCE}), environment()) as assembly:
         extractor = assembly.extractor()
         began = time.perf_counter()
         results = [r for r in extractor.extract(map(unannotated, drawn)) if isinstance(r, Extracted)]

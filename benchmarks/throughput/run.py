@@ -31,7 +31,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import corpora, machine, revision
+from benchmarks.common import EACH_SENTENCE, corpora, machine, revision
 from benchmarks.throughput import engine
 from entsemble.assemble import Assembly, unannotated
 from entsemble.data.formats import read
@@ -123,11 +123,7 @@ def ours(given: argparse.Namespace) -> tuple[float, int, int, int]:
     drawn = random.Random(SEED).sample(gold, given.sentences)[given.part :: given.parts]
     asked = SETTINGS[given.only]
     pool = {**asked.get("pool", {}), "path": data / "conll2003-4col/train.txt"}
-    once = {
-        "stacking": {"sentences": 0},
-        "cache": {"replies": False},
-    }  # learnt once for a pool, it is no sentence's cost
-    settings = load(overrides={**asked, "pool": pool, **once})
+    settings = load(overrides={**asked, "pool": pool, **EACH_SENTENCE})
     with engine.recorded() as requests, Assembly(settings, environment()) as assembly:
         extractor = assembly.extractor()
         requests.clear()

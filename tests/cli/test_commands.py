@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from entsemble.data.formats import write
+from entsemble.types import Document, mention_at
+
 Command = Callable[..., Any]
 
 COMMANDS = [
@@ -119,6 +122,29 @@ def test_other_ways_to_search(command: Command, pool_file: Path, similarity: str
     assert "weight" not in found.out
     if similarity == "sentence":
         assert "Snow fell on Turin" in found.out.splitlines()[0]
+
+
+@pytest.mark.usefixtures("scripted")
+@pytest.mark.parametrize(("asked", "learnt"), [((), 0), (("--learn", "20"), 20), (("--learn", "0"), 0)])
+def test_what_the_pool_teaches_is_asked_for_and_told(
+    command: Command, tmp_path: Path, asked: tuple[str, ...], learnt: int
+) -> None:
+    pool, gold, report = (tmp_path / name for name in ("pool.jsonl", "gold.jsonl", "report.json"))
+    texts = [f"Ann left Oslo {i} times." for i in range(31)]
+    write([Document(text, text, (mention_at(text, 0, 3, "person"),)) for text in texts[1:]], pool)
+    write([Document("gold", texts[0], (mention_at(texts[0], 0, 3, "person"),))], gold)
+    ran = command("evaluate", gold, "--pool", pool, "--json", report, *asked)
+    assert ran.code == 0, ran.err
+    assert json.loads(report.read_text())["config"]["stacking"]["sentences"] == learnt
+    assert "calibration error of true scores, by chance" in ran.out
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_pool_that_teaches_too_little_is_told_of(command: Command, pool_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Ann fled.")
+    ran = command("extract", tmp_path / "a.txt", "--pool", pool_file, "--learn", "4")
+    assert ran.code == 0
+    assert "4 sentences of the pool teach too little" in ran.told
 
 
 def test_a_pool_that_is_not_there(command: Command, tmp_path: Path) -> None:

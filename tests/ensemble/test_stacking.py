@@ -169,3 +169,19 @@ def test_a_name_over_two_lines_is_one_name(places: LabelSet) -> None:
     )
     assert told.surfaces == ["New York"]
     assert told.right(places) == [False, True]
+
+
+def test_honest_votes_are_left_as_they_are() -> None:
+    draw = np.random.default_rng(0)
+    log_odds = draw.normal(size=2000) * 2
+    found = _fitted(
+        np.column_stack([log_odds, draw.normal(size=2000)]), draw.random(2000) < 1 / (1 + np.exp(-log_odds))
+    )
+    assert found.coefficients == pytest.approx([1, 0], abs=0.1)
+    assert found.intercept == pytest.approx(0, abs=0.1)
+
+
+def test_where_nothing_is_ever_right_nothing_is_learnt(places: LabelSet, trigrams: Any) -> None:
+    verdict = soft([ballot("right", "LOC", 0.5)])
+    texts = [Answered(sentence(f"rain {i}"), {Span(0, 4): verdict}) for i in range(40)]
+    assert learn(texts, evidence(places, trigrams)) is None

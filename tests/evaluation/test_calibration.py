@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from entsemble.errors import DataError
-from entsemble.evaluation.calibration import reliability, risk_coverage
+from entsemble.evaluation.calibration import chance_deviation, reliability, risk_coverage
 
 
 def test_ece_of_a_known_case() -> None:
@@ -45,6 +45,12 @@ def test_what_chance_makes_of_true_scores(count: int, score: float) -> None:
     ways = [math.comb(count, k) * score**k * (1 - score) ** (count - k) for k in range(count + 1)]
     expected = sum(way * abs(k / count - score) for k, way in enumerate(ways))
     assert table.ece_by_chance == pytest.approx(expected, abs=1e-9)
+    assert chance_deviation(count, score) == pytest.approx(count * expected, abs=1e-9)
+
+
+def test_a_score_next_to_one_leaves_nothing_to_chance() -> None:
+    for count in range(1, 100):
+        assert chance_deviation(count, 1 - 2**-53) == pytest.approx(0, abs=1e-12)
 
 
 def test_true_scores_have_as_much_error_as_chance_makes() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from entsemble.ensemble.stacking import Weights
+from entsemble.errors import ModelUnavailableError
 from entsemble.settings import Settings, load
 from entsemble.types import Document, mention_at
 
@@ -25,7 +26,7 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
 
     def learnt(pipeline: Any, evidence: Any, texts: Any, mapper: Any, **_: Any) -> Weights:
         drawn.append(len(texts))
-        return Weights((0.0,) * 18, (1.0,) * 18, (0.0,) * 18, 3.0, 0.2)
+        return Weights((0.0,) * 18, (1.0,) * 18, (0.0,) * 18, 3.0, 0.2, 80)
 
     def scores(**labels: str) -> set[float | None]:
         asked = Request((Document("d", "Ann left Bern."),), labels)
@@ -54,6 +55,32 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
 def test_it_says_that_nothing_is_learnt_where_texts_choose_experts(
     workbench: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(workbench, "_settings", lambda said: load(preset="best", overrides=said))
+    def asked(said: Any) -> Settings:
+        return load(preset="best", overrides={"stacking": {"sentences": 2}, **said})
+
+    monkeypatch.setattr(workbench, "_settings", asked)
+    workbench.warm()
+    assert caplog.text == "", "an empty pool teaches nothing anyway"
+    workbench.pool.add(annotated(i) for i in range(3))
     workbench.warm()
     assert "votes are not learnt here" in caplog.text
+
+
+def test_who_stops_a_server_does_not_wait_until_it_has_learnt(workbench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+
+    def learnt(*_: Any, watch: Any, **__: Any) -> None:
+        for step in range(5):
+            steps.append(step)
+            watch.step("answering the pool to learn from it", step, 5)
+            workbench.stop()
+
+    def asked(said: Any) -> Settings:
+        return load(overrides={"cache": {"replies": False}, "stacking": {"sentences": 80}, **said})
+
+    monkeypatch.setattr("entsemble.assemble.ensemble.learnt", learnt)
+    monkeypatch.setattr(workbench, "_settings", asked)
+    workbench.pool.add(annotated(i) for i in range(90))
+    with pytest.raises(ModelUnavailableError, match="stopping"):
+        workbench.warm()
+    assert steps == [0, 1]

@@ -26,7 +26,7 @@ from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
 from entsemble.ensemble.retrieve import Shown, pre_extract
 from entsemble.ensemble.stacking import KEPT_AS, Evidence, Stacking, Weights
-from entsemble.ensemble.voting import soft, vote_named
+from entsemble.ensemble.voting import vote_named
 from entsemble.errors import ConfigError, DataError
 from entsemble.extractor import LocalExtractor, RayExtractor
 from entsemble.prompting.labels import label_set
@@ -44,10 +44,13 @@ ZERO_SHOT = "zero-shot-1"
 _SHORT = 80
 """Characters of a demonstration that are always paid for, however short the sentences of a pool are."""
 
-_LARGE = 100
+_SHAPES_NOTHING = frozenset({"workers", "threads", "cache", "ray", "stacking"})
+"""Settings that results do not depend on, or not directly."""
+
+_TEACHING_POOL = 100
 """Sentences of a pool from which on it teaches what the votes are worth, where nobody said whether it should."""
 
-_TEACHERS = 40
+_ANSWERED = 40
 """Of its sentences, that are answered for that."""
 
 
@@ -116,10 +119,10 @@ class Assembly:
 
     def learns_from(self, documents: Sequence[Document]) -> int:
         """How many of a pool's sentences are answered to learn from them; 0 where nothing is learnt."""
-        asked = self.settings.stacking.sentences
-        if asked is None:  # who names another vote wants its verdicts
-            large = len(documents) >= _LARGE and vote_named(self.settings.classification.vote) is soft
-            asked = _TEACHERS if large else 0
+        asked, classified = self.settings.stacking.sentences, self.settings.classification
+        if asked is None:  # who names another vote wants its verdicts, and a threshold was chosen by its scores
+            counts = classified.vote != "soft" or classified.threshold is not None
+            asked = 0 if counts or len(documents) < _TEACHING_POOL else _ANSWERED
         return min(asked, len(documents))
 
     def _stacking(
@@ -130,7 +133,7 @@ class Assembly:
             return None
         apart = keys_within(self._scored, self.settings.language)
         others = [d for d in documents if apart.isdisjoint(keys_within([d], self.settings.language))]
-        if not (self._weights or self.learns_from(others)):
+        if not (self._weights or others):
             return None
         store = self._store()
         names = StoredEncoder(self.encoder(), store)
@@ -138,7 +141,8 @@ class Assembly:
         evidence = Evidence([m.name for m in pipeline.members], pipeline.labels, pipeline.gazetteer, likeness)
         weights = self._weights
         if weights is None:
-            drawn = random.Random(self.settings.seed).sample(others, self.learns_from(others))
+            count = min(self.learns_from(documents), len(others))  # a sentence that is scored makes no pool small
+            drawn = random.Random(self.settings.seed).sample(others, count)
             known = hashlib.sha256(json.dumps([configuration, [d.text for d in drawn]], sort_keys=True).encode())
             weights = learnt(
                 pipeline,
@@ -146,7 +150,8 @@ class Assembly:
                 drawn,
                 LocalMapper(self.models.workers()),
                 kept=(store, f"{KEPT_AS}:{known.hexdigest()}"),
-                on_step=lambda done, total: self.watch.step("answering the pool to learn from it", done, total),
+                anew=not self.settings.cache.replies,
+                watch=self.watch,
             )
         return Stacking(evidence, weights) if weights else None
 
@@ -266,8 +271,8 @@ class Assembly:
         return Shown(asked.shots, characters, asked.empty)
 
     def _configuration(self, pipeline: Pipeline) -> dict[str, str]:
-        """All that shapes the results, by names that a user knows; how many workers there are does not."""
-        told = self.settings.model_dump(mode="json", exclude={"workers", "threads", "cache", "ray", "members", "pool"})
+        """All that shapes the results, by names that a user knows; what was learnt comes to it once that is known."""
+        told = self.settings.model_dump(mode="json", exclude={"members", "pool", *_SHAPES_NOTHING})
         told["pool"] = self.settings.pool.model_dump(mode="json", exclude={"path"})
         told["labels"] = [[x.name, x.readable, x.definition] for x in pipeline.labels] + [pipeline.labels.nested]
         told["members"] = [m.name for m in pipeline.members]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -29,6 +30,7 @@ from entsemble.protocols import Encoder, LanguageModel
 from entsemble.running.cache import CachedModel, ReplyCache
 from entsemble.settings import Environment, MemberSettings, Settings
 
+_LOG = logging.getLogger("entsemble")
 _SERVED, _BATCHED = 16, 64
 """Sentences in flight where many are read at once: by servers, which others may use as well; by transformers."""
 
@@ -50,10 +52,12 @@ class Watch:
     Attributes:
         pull: bytes of a model being downloaded or converted.
         step: (what, done, total) of a preparation: of a pool, of a selection of experts.
+        warn: what could not be prepared, and what is done instead.
     """
 
     pull: OnProgress = silent
     step: Callable[[str, int, int], None] = lambda *_: None
+    warn: Callable[[str], None] = _LOG.warning
 
 
 class Models:

@@ -50,13 +50,16 @@ class Display:
 
     def watch(self) -> Watch:
         """What an assembly reports to."""
-        return Watch(pull=self._pulled, step=self.step)
+        return Watch(pull=self._pulled, step=self.step, warn=self._warn)
 
     def step(self, what: str, done: int, total: int | None, note: str = "") -> None:
         """Show `done` of `total` (`None` where it is not known) for the bar called `what`, and a note behind it."""
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=total, note=note)
         self._progress.update(self._tasks[what], completed=done, total=total, note=note)
+
+    def _warn(self, what: str) -> None:
+        self._progress.console.print(f"entsemble: {what}", style="yellow", markup=False)
 
     def _pulled(self, told: Bytes) -> None:
         mega = 1_000_000

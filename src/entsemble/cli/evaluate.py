@@ -65,6 +65,9 @@ def evaluate(gold: Path, report_path: Path | None, page_path: Path | None, **sha
         assembly = stack.enter_context(Assembly(settings, environment(), shown.watch(), scored=documents))
         extractor = assembly.extractor()
         known = [m.model.parameters for m in extractor.pipeline.members]
+        config = settings.model_dump(mode="json")
+        stacking = extractor.pipeline.stacking
+        config["stacking"]["sentences"] = stacking.weights.sentences if stacking else 0  # not asked for, but done
         summary = Summary()
         results = []
         for result in extractor.extract(unannotated(d) for d in documents):
@@ -74,7 +77,7 @@ def evaluate(gold: Path, report_path: Path | None, page_path: Path | None, **sha
     parameters = None if None in known else sum(p or 0 for p in known)
     asked_all = settings.classification.sure is None  # else nobody knows what a member would have answered alone
     names = [m.name for m in extractor.pipeline.members] if asked_all else []
-    report = report_of(documents, results, names, summary.cost(parameters), settings.model_dump(mode="json"))
+    report = report_of(documents, results, names, summary.cost(parameters), config)
     if page_path is not None:
         done = [r.document for r in results if isinstance(r, Extracted)]
         write_report(page_path, page(report, documents, done, f"Evaluation on {gold.name}"))

@@ -49,7 +49,7 @@ _OPTIONS = {
         type=click.IntRange(0),
         metavar="N",
         help="Sentences of the pool that are answered first, to learn what the votes are worth; 0 counts votes. If not "
-        "given, 40 of a pool of 100 or more.",
+        "given, 40 of a pool of 100 or more, unless the configuration has another vote or a threshold.",
     ),
     "nested": click.option(
         "--nested/--flat",

@@ -41,6 +41,9 @@ _FINISH_SECONDS = 30
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration file (TOML).")
 @click.option("--preset", help="Configuration that ships with entsemble, as for extract.")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="A member's model; repeat for more members.")
+@click.option(
+    "--learn", type=click.IntRange(0), metavar="N", help="Sentences of the pool to learn from, as for extract."
+)
 @click.option("--max-body", type=click.IntRange(1), default=2_000_000, show_default=True, help="Bytes of a request.")
 @click.option("--max-documents", type=click.IntRange(1), default=256, show_default=True, help="Documents of a request.")
 @click.option(
@@ -110,7 +113,7 @@ def _settings(given: Mapping[str, Any]) -> tuple[Callable[[Mapping[str, Any]], S
     preset = given["preset"] or (DEFAULT_PRESET if given["models"] else None)
 
     def settings(said: Mapping[str, Any]) -> Settings:
-        told = {**said, "labels": said.get("labels") or labels}
+        told = {**said, "labels": said.get("labels") or labels, "stacking": {"sentences": given["learn"]}}
         made = load(given["config"], preset, told, own_pool=False)  # it is shown once it holds something
         return select_members(made, given["models"]) if given["models"] else made
 

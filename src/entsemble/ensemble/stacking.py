@@ -28,8 +28,8 @@ from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 
 Matrix = npt.NDArray[np.float64]
 
-KEPT_AS = "stacking/4"
-"""Names what is kept of this module's learning: another number wherever the features or their JSON change."""
+KEPT_AS = "stacking/5"
+"""Names what is kept of this module's learning: another number wherever features, learning or the JSON change."""
 
 _LEAST = 1e-3
 """Probabilities are taken as no nearer than this to 0 and 1."""
@@ -38,7 +38,10 @@ _RIDGE = 10.0
 """Inverse variance of the coefficients' prior, whose mean is 0, features having a variance of 1."""
 
 _VOTE_RIDGE = 1.0
-"""That of the soft vote's log-odds, the first feature, whose prior has a mean of 1, and of the intercept: 0."""
+"""That of the coefficient of the soft vote's log-odds, the first feature, whose prior has a mean of 1."""
+
+_INTERCEPT_RIDGE = 1.0
+"""That of the intercept, whose prior has a mean of 0."""
 
 _FOLDS = 5
 _FEWEST = 10
@@ -55,6 +58,7 @@ class Weights:
         intercept: log-odds of an answer that is average but for the soft vote, which tosses a coin.
         threshold: of the score, below which a mention costs more than it brings: half of the best F1 (Lipton et al.,
             2014, arXiv 1402.1892), by cross-validation.
+        sentences: of the pool, that it was learnt from.
     """
 
     mean: tuple[float, ...]
@@ -62,6 +66,7 @@ class Weights:
     coefficients: tuple[float, ...]
     intercept: float
     threshold: float
+    sentences: int
 
     def probabilities(self, features: Matrix) -> Matrix:
         """[n, features] -> [n]; what is not known (NaN) is taken as average."""
@@ -82,7 +87,8 @@ class Weights:
         told = json.loads(text)
         try:
             mean, scale, coefficients = (tuple(map(float, told[name])) for name in ("mean", "scale", "coefficients"))
-            return cls(mean, scale, coefficients, float(told["intercept"]), float(told["threshold"]))
+            intercept, threshold = float(told["intercept"]), float(told["threshold"])
+            return cls(mean, scale, coefficients, intercept, threshold, int(told["sentences"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"not weights: {error}") from error
 
@@ -184,7 +190,7 @@ def learn(answered: Sequence[Answered], evidence: Evidence) -> Weights | None:
     parts = [_fitted(features[fold != i], right[fold != i]) for i in range(_FOLDS)]
     scored = [[parts[i % _FOLDS].probabilities(own) for own in some] for i, some in enumerate(told)]
     best = _best_f1(answered, scored, labels)
-    return replace(_fitted(features, right), threshold=best / 2) if best else None
+    return replace(_fitted(features, right), threshold=best / 2, sentences=len(answered)) if best else None
 
 
 def _fitted(features: Matrix, right: npt.NDArray[np.bool_]) -> Weights:
@@ -194,7 +200,7 @@ def _fitted(features: Matrix, right: npt.NDArray[np.bool_]) -> Weights:
     scale = np.where(spread > 1e-6 * np.maximum(1, np.abs(mean)), spread, 1.0)  # a constant's spread may be rounding
     mean[0], scale[0] = 0.0, 1.0
     x = np.column_stack([np.nan_to_num((features - mean) / scale, nan=0.0), np.ones(len(right))])
-    ridge = np.array([_VOTE_RIDGE, *[_RIDGE] * (len(mean) - 1), _VOTE_RIDGE])
+    ridge = np.array([_VOTE_RIDGE, *[_RIDGE] * (len(mean) - 1), _INTERCEPT_RIDGE])
     prior = np.array([1.0, *[0.0] * len(mean)])
 
     def loss(w: Matrix) -> float:
@@ -205,7 +211,7 @@ def _fitted(features: Matrix, right: npt.NDArray[np.bool_]) -> Weights:
     for _ in range(50):
         p = _sigmoid(x @ w)
         gradient = x.T @ (p - right) + ridge * (w - prior)
-        curvature = (x * (p * (1 - p))[:, None]).T @ x + np.diag(ridge + 1e-9)
+        curvature = (x * (p * (1 - p))[:, None]).T @ x + np.diag(ridge)
         step = np.linalg.solve(curvature, gradient)
         size = 1.0
         while size > 1e-6 and loss(w - size * step) > loss(w):
@@ -213,7 +219,7 @@ def _fitted(features: Matrix, right: npt.NDArray[np.bool_]) -> Weights:
         w -= size * step
         if np.abs(size * step).max() < 1e-8:
             break
-    return Weights(tuple(mean.tolist()), tuple(scale.tolist()), tuple(w[:-1].tolist()), float(w[-1]), 0.5)
+    return Weights(tuple(mean.tolist()), tuple(scale.tolist()), tuple(w[:-1].tolist()), float(w[-1]), 0.5, 0)
 
 
 def _best_f1(answered: Sequence[Answered], scored: Sequence[Sequence[Matrix]], labels: LabelSet) -> float:

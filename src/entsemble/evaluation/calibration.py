@@ -49,21 +49,6 @@ class Bin:
         """Mean score; 0.0 for an empty bin."""
         return ratio(self.score_sum, self.count)
 
-    @property
-    def by_chance(self) -> float:
-        """What `|score_sum - right|` is on average, were the mean score true: an integer count seldom meets it.
-
-        The mean absolute deviation of a binomial, by de Moivre's formula.
-        """
-        n, p = self.count, min(self.confidence, 1.0)
-        if not 0 < p < 1:
-            return 0.0
-        v = math.floor(n * p) + 1
-        if v > n:  # rounding: p is next to 1
-            return 0.0
-        ways = math.lgamma(n + 1) - math.lgamma(v + 1) - math.lgamma(n - v + 1)
-        return 2 * v * math.exp(ways + v * math.log(p) + (n - v + 1) * math.log1p(-p))
-
     def to_json(self) -> dict[str, Any]:
         """Ends, count, and the two figures that should be equal; `null` for an empty bin."""
         figures = {"confidence": self.confidence, "accuracy": self.accuracy} if self.count else {}
@@ -101,8 +86,11 @@ class Reliability:
 
     @property
     def ece_by_chance(self) -> float:
-        """What `ece` would be on average, were the scores true: as much of it is the fault of few answers alone."""
-        return ratio(sum(x.by_chance for x in self.bins), self.scored)
+        """About what `ece` would be on average, were all scores true: as much of it is the fault of few answers.
+
+        A little more than that where the scores of a bin differ, since each is taken for their mean.
+        """
+        return ratio(sum(chance_deviation(x.count, x.confidence) for x in self.bins), self.scored)
 
     @property
     def brier(self) -> float:
@@ -140,6 +128,23 @@ class Threshold:
     def risk(self) -> float:
         """Share of them that is wrong."""
         return ratio(self.wrong, self.accepted)
+
+
+def chance_deviation(count: int, probability: float) -> float:
+    """How far, on average, the number of right answers is from what is expected, each being right with `probability`.
+
+    The mean absolute deviation of a binomial, by de Moivre's formula (P. Diaconis and S. Zabell, 1991).
+
+    Args:
+        count: answers.
+        probability: in [0, 1].
+    """
+    if not 0 < probability < 1:
+        return 0.0
+    above = min(math.floor(count * probability) + 1, count)  # it may be rounded up
+    ways = math.lgamma(count + 1) - math.lgamma(above + 1) - math.lgamma(count - above + 1)
+    chance = ways + above * math.log(probability) + (count - above + 1) * math.log1p(-probability)
+    return 2 * above * math.exp(chance)
 
 
 def reliability(

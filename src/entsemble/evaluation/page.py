@@ -84,7 +84,10 @@ def _headline(report: Report) -> str:
         ("F1, overlap is enough", f"{report.total.relaxed.micro.f1:.3f}", ""),
     ]
     if report.reliability:
-        figures.append(("calibration error", f"{report.reliability.ece:.3f}", f"{report.reliability.scored} scores"))
+        told = (
+            f"{report.reliability.scored} scores; true ones would have {report.reliability.ece_by_chance:.3f} by chance"
+        )
+        figures.append(("calibration error", f"{report.reliability.ece:.3f}", told))
     shown = (f"<div><dt>{n}</dt><dd>{v}<small>{escape(t)}</small></dd></div>" for n, v, t in figures)
     missing = f"<p>{len(report.missing)} documents were not answered.</p>" if report.missing else ""
     return f'<dl class="figures">{"".join(shown)}</dl>{missing}'

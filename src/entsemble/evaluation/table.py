@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from entsemble.evaluation.calibration import Reliability
 from entsemble.evaluation.counts import Counts, LabelCounts
 from entsemble.evaluation.matching import PartCounts
 from entsemble.evaluation.report import Report
@@ -31,8 +32,15 @@ def summary_rows(report: Report) -> list[list[str]]:
         *([f"errors: {kind.replace('_', ' ')}", str(count)] for kind, count in report.total.mistakes.to_json().items()),
         *([f"member {name}, F1", f"{counts.f1:.3f}"] for name, counts in report.members.items()),
         *(_stage_rows(report.stages) if report.stages else ()),
-        *([["calibration error", f"{report.reliability.ece:.3f}"]] if report.reliability else []),
+        *(_calibration_rows(report.reliability) if report.reliability else ()),
         *_missing_rows(report.missing),
+    ]
+
+
+def _calibration_rows(reliability: Reliability) -> list[list[str]]:
+    return [
+        ["calibration error", f"{reliability.ece:.3f}"],
+        ["calibration error of true scores, by chance", f"{reliability.ece_by_chance:.3f}"],
     ]
 
 

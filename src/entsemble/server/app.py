@@ -106,6 +106,7 @@ def create_app(workbench: Workbench, limits: Limits | None = None, key: str | No
     async def living(_: FastAPI) -> AsyncIterator[None]:
         ready.look()
         yield
+        workbench.stop()
         await run_in_threadpool(threads.shutdown)
         workbench.close()
 

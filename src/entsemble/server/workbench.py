@@ -71,6 +71,11 @@ class Workbench:
         self._loaded: dict[str, _Loaded] = {}
         self._clock = 0
         self._weights: dict[str, Weights] = {}
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End what is prepared, such as learning from the pool, at the next step."""
+        self._stopping.set()
 
     def close(self) -> None:
         """Give back the models' memory."""
@@ -110,7 +115,7 @@ class Workbench:
         version, shown = self._shown(self.labels())
         settings = self._asked(Request((), self.labels() or {"name": ""}), shown)
         if any(isinstance(m.experts, str) for m in settings.members):  # which, and so which models, the texts say
-            if settings.stacking.sentences:
+            if Assembly(settings, self._environment, pool=shown).learns_from(shown):
                 _LOG.warning("votes are not learnt here ([stacking]): each request's texts choose its experts anew")
             return
         with self._ensemble(settings, version, shown, learn=True):
@@ -172,13 +177,22 @@ class Workbench:
                         sorted(settings.labels.items())
                     )
                     assembly = Assembly(
-                        asked, self._environment, models=loaded.models, pool=shown, weights=self._weights.get(known)
+                        asked,
+                        self._environment,
+                        Watch(step=self._going_on),
+                        models=loaded.models,
+                        pool=shown,
+                        weights=self._weights.get(known),
                     )
                     loaded.made = key, assembly.extractor()
                     if stacking := loaded.made[1].pipeline.stacking:
                         self._weights[known] = stacking.weights
                 made = loaded.made[1]
             yield made
+
+    def _going_on(self, *_: object) -> None:
+        if self._stopping.is_set():
+            raise ModelUnavailableError("the server is stopping")
 
     @contextmanager
     def _models(self, settings: Settings) -> Iterator[_Loaded]:
