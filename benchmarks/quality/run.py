@@ -5,6 +5,8 @@
 Needs the corpora: the folder that ENTSEMBLE_DATA names. Each corpus is one `entsemble evaluate` run; its report is
 written to `results/<name>.json` together with the command, the commit, the machine and the seed. What the same command
 has measured already is not run again, so a benchmark that was stopped goes on where it was; `--again` runs it anew.
+Replies that are known are not asked for again, so that what differs in the ensemble alone is measured in a minute; of
+such a run the table tells no seconds (`benchmarks.throughput` does).
 With `--counted`, votes are counted and nothing is learnt from the pool; with `--experts`, experts are members as well
 (the preset `best`). Their results are in `results/counted` and `results/best`. `table.py` turns the results into the
 tables of README.md and docs/benchmarks.md.
@@ -78,7 +80,7 @@ def main() -> None:
         sys.exit(f"no corpus is called {', '.join(sorted(strange))}; there are {', '.join(c.name for c in CORPORA)}")
     for corpus in CORPORA:
         target = RESULTS / given.way / f"{corpus.name}.json"
-        told = ["--seed", str(given.seed), "--no-cache", *WAYS[given.way]]
+        told = ["--seed", str(given.seed), *WAYS[given.way]]
         limit = ["--limit", str(given.sentences)]
         command = f"entsemble evaluate {corpus.gold} --pool {corpus.pool} {' '.join(limit + told)}"
         if corpus.name in wanted:

@@ -2,7 +2,9 @@
 
     python -m benchmarks.quality.table [--check]
 
-A table stands between `<!-- quality:begin -->` and `<!-- quality:end -->`, one of `compare.py`'s between
+A table stands between `<!-- quality:begin -->` and `<!-- quality:end -->`, that of another way between
+`<!-- quality:best:begin -->` and its end, what that way adds between `<!-- against:best:begin -->` and its end, and
+what bounds the quality between `<!-- bounds:begin -->` and its end. One of `compare.py`'s is between
 `<!-- compare:retrieval:begin -->` and its end, those of `claims.py` between `<!-- claims:claims:begin -->` and its end,
 and how an experiment's variants do beside the best of their members between `<!-- members:curve:begin -->` and its end.
 `--check` changes nothing and fails where a page does not say what the results say; the tests run it.
@@ -16,11 +18,13 @@ from typing import Any
 
 from benchmarks.pages import Table, fill
 from benchmarks.quality.compare import EXPERIMENTS
+from benchmarks.quality.run import CORPORA
 from entsemble.evaluation.bootstrap import compare, interval
 from entsemble.evaluation.calibration import chance_deviation
 from entsemble.evaluation.counts import Counts
 
 HERE = Path(__file__).parent
+CROSSNER = sum(corpus.name.startswith("crossner-") for corpus in CORPORA)
 NONE_LEARNT = {"sentences": 0}
 """What reports made before votes could be learnt would say of it."""
 
@@ -40,7 +44,14 @@ def _section(name: str) -> Table | None:
     if kind in {"compare", "members"}:
         ran = _by_corpus(found, experiment)
         return comparison(ran) if kind == "compare" else beside_members(ran)
-    kinds = {"quality": quality, "claims": claims}
+    if kind == "claims":
+        return claims(found)
+    order = [corpus.name for corpus in CORPORA]
+    found.sort(key=lambda r: order.index(r["corpus"]))
+    if kind == "against":
+        first = {path.stem: json.loads(path.read_text()) for path in (HERE / "results").glob("*.json")}
+        return against(found, first)
+    kinds = {"quality": quality, "bounds": bounds}
     return kinds[kind](found) if kind in kinds else None
 
 
@@ -113,12 +124,56 @@ def _counts(told: list[list[int]]) -> list[Counts]:
     return [Counts(*one) for one in told]
 
 
+def against(results: list[dict[str, Any]], first: dict[str, dict[str, Any]]) -> Table:
+    """A row a corpus and one for all: F1 of a way and of the default, on the sentences that both answered, paired.
+
+    Args:
+        results: of the way.
+        first: corpus -> the default's.
+    """
+    head = ["corpus", "sentences", "F1", "95 % interval", "the default's F1", "difference", "95 % interval", "p"]
+    rows = [head, ["---"] * len(head)]
+    every: tuple[list[Counts], list[Counts]] = [], []
+    for result in results:
+        own = result["report"].get("documents", {})
+        other = first.get(result["corpus"], {"report": {}})["report"].get("documents", {})
+        if both := [_counts([own[i], other[i]]) for i in own if i in other]:
+            ways = [pair[0] for pair in both], [pair[1] for pair in both]
+            rows.append([result["corpus"], *_paired(*ways)])
+            every = every[0] + ways[0], every[1] + ways[1]
+    return [*rows, ["all", *_paired(*every)]] if len(rows) > 3 else rows
+
+
+def _paired(own: list[Counts], other: list[Counts]) -> list[str]:
+    told = _against(own, other)
+    return [str(len(own)), *told[:2], f"{sum(other, Counts()).f1:.3f}", *told[2:]]
+
+
+def bounds(results: list[dict[str, Any]]) -> Table:
+    """A row a corpus: what each stage leaves to the next, and what is lost."""
+    head = ["corpus", "sentences", "precision", "recall", "recall of the union of spans", "right label of those"]
+    head += ["missed", "spurious", "wrong label", "wrong boundary", "both wrong"]
+    rows = [head, ["---"] * len(head)]
+    for result in results:
+        report = result["report"]
+        stages, micro = report["stages"], report["micro"]
+        shares = micro["precision"], micro["recall"], stages["extraction"]["recall"]
+        lost = [str(report["errors"][x]) for x in ("missed", "spurious", "wrong_label", "wrong_boundary", "both")]
+        told = [f"{x:.3f}" for x in (*shares, stages["classification"]["accuracy"])]
+        rows.append([result["corpus"], str(report["cost"]["sentences"]), *told, *lost])
+    return rows
+
+
 def quality(results: list[dict[str, Any]]) -> Table:
-    """A row a corpus."""
+    """A row a corpus; what a run cost only where the reply cache answered nothing."""
     members = sorted({name for r in results for name in r["report"]["members"]})
     head = ["corpus", "sentences", "F1", "95 % interval", *(f"{m} alone" for m in members)]
     head += ["calibration error", "by chance alone", "votes", "s a sentence", "tokens evaluated / submitted a sentence"]
-    return [head, ["---"] * len(head), *(_row(r, members) for r in results)]
+    rows = [head, ["---"] * len(head), *(_row(r, members) for r in results)]
+    parts = [r["report"]["micro"]["f1"] for r in results if r["corpus"].startswith("crossner-")]
+    if len(parts) == CROSSNER:
+        rows.append(["crossner, mean", "", f"**{sum(parts) / CROSSNER:.3f}**", *[""] * (len(head) - 3)])
+    return rows
 
 
 def _by_chance(bins: list[dict[str, Any]]) -> float:
@@ -132,6 +187,8 @@ def _row(result: dict[str, Any], members: list[str]) -> list[str]:
     micro, cost = report["micro"], report["cost"]
     low, high = micro["f1_ci95"]
     n = cost["sentences"]
+    spent = [f"{cost['seconds'] / n:.2f}"]
+    spent += [f"{cost['prompt_tokens_evaluated'] / n:.0f} / {cost['prompt_tokens_submitted'] / n:.0f}"]
     return [
         result["corpus"],
         str(n),
@@ -141,8 +198,7 @@ def _row(result: dict[str, Any], members: list[str]) -> list[str]:
         f"{report['calibration']['ece']:.3f}",
         f"{_by_chance(report['reliability']['bins']):.3f}",
         "counted" if report["config"].get("stacking", NONE_LEARNT)["sentences"] == 0 else "learnt",
-        f"{cost['seconds'] / n:.2f}",
-        f"{cost['prompt_tokens_evaluated'] / n:.0f} / {cost['prompt_tokens_submitted'] / n:.0f}",
+        *(["", ""] if cost.get("answered_by_cache") else spent),
     ]
 
 

@@ -28,7 +28,7 @@ ANSWERS: dict[str, dict[str, list[tuple[int, int, str]]]] = {
 }
 
 SCHEMA_KEYS = ["schema", "micro", "labels", "members", "stages", "calibration", "cost", "config", "seed"]
-EXTRA_KEYS = ["relaxed", "spans", "errors", "reliability", "stage_counts", "missing_documents"]
+EXTRA_KEYS = ["relaxed", "spans", "errors", "reliability", "stage_counts", "documents", "missing_documents"]
 COST = {
     "documents", "sentences", "seconds", "prompt_tokens_submitted", "prompt_tokens_evaluated", "generated_tokens",
     "parameters",
@@ -101,6 +101,7 @@ def test_an_unanswered_document_is_missed_and_listed() -> None:
     one = report()
     assert one.missing == ("c",)
     assert as_json(one)["missing_documents"] == ["c"]
+    assert as_json(one)["documents"] == {"a": [0, 3, 3], "b": [2, 0, 0], "c": [0, 0, 1]}
     assert one.documents == {"a": Counts(0, 3, 3), "b": Counts(2, 0, 0), "c": Counts(0, 0, 1)}
 
 

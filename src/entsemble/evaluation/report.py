@@ -9,6 +9,8 @@ What was not measured is `null`, never 0. Beside what the schema names, the JSON
 - `reliability`: scored, what chance alone makes of the error (`ece_by_chance`), brier and the bins that
   `calibration.ece` comes from; `null` where no mention has a score.
 - `stage_counts`: the counts that `stages` comes from; `null` where the stages were not watched.
+- `documents`: id -> right, wrong and missed mentions, exact, so that two reports on the same documents can be compared
+  in pairs (`bootstrap.compare`).
 - `missing_documents`: ids of gold documents that nobody answered; all their mentions count as missed.
 """
 
@@ -132,6 +134,7 @@ class Report:
             "errors": self.total.mistakes.to_json(),
             "reliability": self.reliability.to_json() if self.reliability else None,
             "stage_counts": self.stages.counts_to_json() if self.stages else None,
+            "documents": {name: [c.tp, c.fp, c.fn] for name, c in self.documents.items()},
             "missing_documents": list(self.missing),
         }
 

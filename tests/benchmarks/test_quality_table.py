@@ -1,0 +1,72 @@
+"""The tables of the quality benchmark, from results that are made up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from benchmarks.quality.table import against, bounds, quality
+
+
+def result(corpus: str, documents: dict[str, list[int]], *, cached: int = 0, learnt: int = 40) -> dict[str, Any]:
+    right, wrong, missed = (sum(column) for column in zip(*documents.values(), strict=True))
+    micro = {"precision": right / (right + wrong), "recall": right / (right + missed)}
+    f1 = 2 * right / (2 * right + wrong + missed)
+    cost = {"sentences": len(documents), "seconds": 4.0, "prompt_tokens_evaluated": 20, "prompt_tokens_submitted": 40}
+    report = {
+        "micro": {**micro, "f1": f1, "f1_ci95": [0.1, 0.9]},
+        "members": {"tiny": {"f1": 0.25}},
+        "stages": {"extraction": {"recall": 0.75}, "classification": {"accuracy": 0.5}},
+        "calibration": {"ece": 0.125},
+        "reliability": {"bins": [{"count": 1, "confidence": 0.5}, {"count": 0, "confidence": None}]},
+        "errors": {"missed": 1, "spurious": 2, "wrong_label": 3, "wrong_boundary": 4, "both": 5},
+        "cost": {**cost, "answered_by_cache": cached},
+        "config": {"stacking": {"sentences": learnt}},
+        "documents": documents,
+    }
+    return {"corpus": corpus, "report": report}
+
+
+GOOD, BAD = {"a": [3, 0, 0], "b": [2, 0, 0]}, {"a": [1, 1, 2], "b": [2, 0, 0], "c": [9, 9, 9]}
+
+
+def test_a_run_that_the_cache_answered_tells_no_cost() -> None:
+    head, _, asked, known = quality([result("wnut17", GOOD), result("genia", GOOD, cached=1, learnt=0)])
+    assert dict(zip(head, asked, strict=True)) == {
+        "corpus": "wnut17",
+        "sentences": "2",
+        "F1": "**1.000**",
+        "95 % interval": "0.100 to 0.900",
+        "tiny alone": "0.250",
+        "calibration error": "0.125",
+        "by chance alone": "0.500",
+        "votes": "learnt",
+        "s a sentence": "2.00",
+        "tokens evaluated / submitted a sentence": "10 / 20",
+    }
+    assert known[-3:] == ["counted", "", ""]
+
+
+def test_the_mean_of_crossner_stands_there_when_all_parts_do() -> None:
+    parts = [result(f"crossner-{x}", GOOD) for x in ("ai", "literature", "music", "politics", "science")]
+    assert quality(parts)[-1][:3] == ["crossner, mean", "", "**1.000**"]
+    assert quality(parts[1:])[-1][0] == "crossner-science"
+
+
+def test_a_way_is_compared_on_the_sentences_that_both_answered() -> None:
+    first = {"wnut17": result("wnut17", BAD), "bc5cdr": result("bc5cdr", BAD)}
+    rows = against([result("wnut17", GOOD), result("genia", GOOD)], first)
+    assert [row[:2] for row in rows[2:]] == [["wnut17", "2"]]
+    assert rows[2][2] == "1.000"
+    assert rows[2][4] == "0.667"
+    assert float(rows[2][5]) == pytest.approx(0.333)
+    both = against([result("wnut17", GOOD), result("bc5cdr", BAD)], first)
+    assert [row[:2] for row in both[2:]] == [["wnut17", "2"], ["bc5cdr", "3"], ["all", "5"]]
+    assert both[3][5] == "+0.000"
+
+
+def test_what_bounds_the_quality() -> None:
+    assert bounds([result("wnut17", BAD)])[2] == [
+        *("wnut17", "3", "0.545", "0.522", "0.750", "0.500"),
+        *("1", "2", "3", "4", "5"),
+    ]
