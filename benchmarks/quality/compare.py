@@ -52,7 +52,7 @@ CURVE = {f"{n} sentences": n for n in (100, 50, 25, 10)}
 class Experiment:
     """Variants of the settings, the first the one that the others are compared with.
 
-    What the pool says for itself is left out unless a variant asks for it.
+    What the pool says for itself, and what it teaches about the votes, is left out unless a variant asks for it.
 
     Attributes:
         pool, sentences: how many.
@@ -193,7 +193,7 @@ EXPERIMENTS = {
         pool=100,
         sentences=60,
         corpora=("conll2003", "wnut17", "crossner-politics"),
-        variants={name: {"pool": {"gazetteer": 2}} for name in CURVE},
+        variants={name: {"pool": {"gazetteer": 2}, "stacking": {"sentences": None}} for name in CURVE},
         cost=False,
         pools=CURVE,
     ),
