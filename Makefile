@@ -49,6 +49,7 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	$(BIN)/python -m benchmarks.throughput.presets
 	$(BIN)/python -m benchmarks.quality.run
 	$(BIN)/python -m benchmarks.quality.run --counted
+	$(BIN)/python -m benchmarks.quality.run --experts
 	$(BIN)/python -m benchmarks.sam.unified --precision bfloat16
 	for what in run sanity ablation with_pool; do $(BIN)/python -m benchmarks.sam.$$what || exit 1; done
 	$(BIN)/python -m benchmarks.quality.claims
@@ -56,6 +57,7 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	  $(BIN)/python -m benchmarks.quality.compare $$what || exit 1; done
 	$(BIN)/python -m benchmarks.peers.run
 	for what in throughput quality sam peers; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
+	$(BIN)/python -m benchmarks.quality.plots
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
