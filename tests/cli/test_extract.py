@@ -253,6 +253,44 @@ def test_evaluate_scores_the_members_though_the_first_document_is_blank(command:
     assert report["members"] == {"smollm2-135m": {"f1": 1.0}, "gemma-3-270m": {"f1": 1.0}}
 
 
+def test_a_report_beside_an_earlier_one(command: Command, tmp_path: Path, pool_file: Path) -> None:
+    first, other = tmp_path / "first.json", tmp_path / "other.jsonl"
+    told = ("evaluate", pool_file, "--pool", pool_file, "--limit", "4", "--quiet")
+    assert command(*told, "--json", first).code == 0
+    again = command(*told, "--against", first)
+    f1 = json.loads(first.read_text())["micro"]["f1"]
+    assert again.code == 0
+    assert f"against {first}, on the same 4 documents: F1 {f1:.3f} and {f1:.3f}, difference +0.000" in again.told
+    scored = command("score", pool_file, pool_file, "--against", first)
+    assert "on the same 4 documents: F1 1.000 and" in scored.told
+    other.write_text('{"id": "elsewhere", "text": "Ann"}\n')
+    apart = command("score", other, other, "--against", first)
+    assert apart.code == 65
+    assert "first.json: no document has an id that the earlier report has" in apart.told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "cannot be read"),
+        ("{", "Expecting"),
+        ("[]", "not a report with the schema"),
+        ('{"schema": "entsemble.report/1"}', "without the counts of each document"),
+    ],
+)
+def test_an_earlier_report_is_looked_at_before_the_models_load(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, told: str
+) -> None:
+    monkeypatch.setattr(Assembly, "extractor", None)
+    (gold := tmp_path / "gold.txt").write_text("Ann")
+    if text is not None:
+        (tmp_path / "old.json").write_text(text)
+    ran = command("evaluate", gold, *ASKED, "--against", tmp_path / "old.json")
+    assert ran.code == 65
+    assert "old.json" in ran.told
+    assert told in ran.told
+
+
 def test_the_report_lands_where_it_was_asked_for(command: Command, tmp_path: Path, pool_file: Path) -> None:
     out = tmp_path / "report.json"
     ran = command("evaluate", pool_file, "--pool", pool_file, "--json", out, "--limit", "2", "--quiet")

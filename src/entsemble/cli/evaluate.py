@@ -18,7 +18,7 @@ from rich.table import Table
 from entsemble.assemble import Assembly, adapt, unannotated
 from entsemble.cli.display import display
 from entsemble.cli.options import Asked, shared_options
-from entsemble.cli.report_files import check_writable, write_report
+from entsemble.cli.report_files import against_option, check_writable, read_counts, say_difference, write_report
 from entsemble.cli.selection import say_chosen
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import read
@@ -46,8 +46,15 @@ from entsemble.types import Document
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a page to look at here: intervals, confusion, calibration, stages, errors, cost.",
 )
+@against_option
 @shared_options()
-def evaluate(gold: Path, report_path: Path | None, page_path: Path | None, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
+def evaluate(
+    gold: Path,
+    report_path: Path | None,
+    page_path: Path | None,
+    against: Path | None,
+    **shared: Any,  # noqa: ANN401 - made into Asked at once
+) -> None:
     """Extract from the annotated documents of GOLD, and score against them.
 
     With --limit, the documents are drawn at random with --seed.
@@ -58,6 +65,7 @@ def evaluate(gold: Path, report_path: Path | None, page_path: Path | None, **sha
     if not documents:
         raise DataError("no document in it", gold)
     check_writable(report_path, page_path)
+    earlier = read_counts(against) if against else None
     summary = Summary()
     with display(quiet=asked.quiet) as shown, ExitStack() as stack:
         settings, _, chosen = adapt(settings, environment(), documents, shown.watch(), scored=documents)
@@ -88,6 +96,8 @@ def evaluate(gold: Path, report_path: Path | None, page_path: Path | None, **sha
             write_report(report_path, json.dumps(report.to_json(), ensure_ascii=False, indent=1) + "\n")
         if not asked.quiet:
             _show(report, summary)
+    if against and earlier is not None:
+        say_difference(report, against, earlier)
     for name, error in summary.failures:
         click.echo(f"entsemble: {name}: {error}", err=True)
     if summary.failures:

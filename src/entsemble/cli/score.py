@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from entsemble.cli.report_files import check_writable, write_report
+from entsemble.cli.report_files import against_option, check_writable, read_counts, say_difference, write_report
 from entsemble.data.formats import read
 from entsemble.evaluation.page import page
 from entsemble.evaluation.pairing import with_ids_of
@@ -34,14 +34,18 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a page to look at here, as evaluate does.",
 )
+@against_option
 @click.option("--relaxed", is_flag=True, help="Show the table with overlap as enough, instead of exact ranges.")
-def score(gold: Path, predicted: Path, report_path: str | None, page_path: Path | None, relaxed: bool) -> None:
+def score(
+    gold: Path, predicted: Path, report_path: str | None, page_path: Path | None, against: Path | None, relaxed: bool
+) -> None:
     """Score the mentions of PREDICTED against those of GOLD, on the same documents.
 
     Documents are paired by id. Where the two files have no id in common, as with formats that hold none, they are
     paired by position.
     """
     check_writable(page_path, None if report_path is None else Path(report_path))
+    earlier = read_counts(against) if against else None
     wanted = list(read(gold))
     found = _aligned(wanted, list(read(predicted)))
     report = build_report(wanted, found, config={"gold": str(gold), "predicted": str(predicted)})
@@ -51,6 +55,8 @@ def score(gold: Path, predicted: Path, report_path: str | None, page_path: Path 
         _write(report, report_path)
     if report_path != "-":
         _show(report, relaxed)
+    if against and earlier is not None:
+        say_difference(report, against, earlier)
 
 
 def _aligned(gold: Sequence[Document], predicted: Sequence[Document]) -> Sequence[Document]:
