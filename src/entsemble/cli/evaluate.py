@@ -96,10 +96,10 @@ def evaluate(
             write_report(report_path, json.dumps(report.to_json(), ensure_ascii=False, indent=1) + "\n")
         if not asked.quiet:
             _show(report, summary)
-    if against and earlier is not None:
-        say_difference(report, against, earlier)
     for name, error in summary.failures:
         click.echo(f"entsemble: {name}: {error}", err=True)
+    if against and earlier is not None:
+        say_difference(report, against, earlier)
     if summary.failures:
         sys.exit(1)
 
