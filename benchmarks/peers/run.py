@@ -205,7 +205,7 @@ def theirs(
     ran = subprocess.run(
         [str(python), str(HERE / "theirs.py")], input=json.dumps(task), stdout=subprocess.PIPE, text=True, check=True
     )
-    told = json.loads(ran.stdout.splitlines()[-1])
+    told: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
     mentions = [
         [Mention(start, end, names[label], d.text[start:end]) for start, end, label in found if label in names]
         for d, found in zip(gold, told["found"], strict=True)
