@@ -215,12 +215,18 @@ def theirs(
 
 
 @contextmanager
-def served(models: Sequence[str]) -> Iterator[dict[str, str]]:
-    """A server of each model, by its address, as `llama-server --parallel 4` would be."""
+def served(models: Sequence[str], *, context: int = 4096, slots: int = SLOTS) -> Iterator[dict[str, str]]:
+    """A server of each model, by its address, as `llama-server --parallel 4` would be.
+
+    Args:
+        models: names in the catalogue.
+        context: tokens of a prompt and its reply.
+        slots: requests that are answered at a time.
+    """
     cores = len(os.sched_getaffinity(0))
 
     def configure(params: Any) -> None:  # noqa: ANN401 - untyped library
-        params.n_ctx, params.n_parallel = 4096 * SLOTS, SLOTS
+        params.n_ctx, params.n_parallel = context * slots, slots
         params.kv_unified, params.swa_full, params.endpoint_metrics = False, True, True
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = cores
 
