@@ -53,6 +53,8 @@ RESULTS = HERE / "results"
 SEED = 0
 EXAMPLES = 8
 POOL = 100
+OURS_WITH_POOL = f"entsemble, a pool of {POOL}"
+
 TOKENS = 256
 """Of a peer's reply: more than any right one takes; small models go on for ever otherwise."""
 
@@ -110,7 +112,7 @@ def measure(corpus: str, count: int) -> dict[str, Any]:
 
     with served(MODELS) as urls:
         told(f"entsemble, the same {EXAMPLES} sentences", ours(urls, shown, gold))
-        told(f"entsemble, a pool of {POOL}", ours(urls, pool, gold))
+        told(OURS_WITH_POOL, ours(urls, pool, gold))
         for peer in ("spacy-llm", "langextract"):
             for model in MODELS:
                 with spent([urls[model]]) as tokens:
