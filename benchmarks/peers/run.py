@@ -208,6 +208,8 @@ def theirs(
         [str(python), str(HERE / "theirs.py")], input=json.dumps(task), stdout=subprocess.PIPE, text=True, check=True
     )
     told: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    if len(told["failed"]) == len(gold):
+        raise RuntimeError(f"{system} answers no sentence: {next(iter(told['failed'].values()))}")
     mentions = [
         [Mention(start, end, names[label], d.text[start:end]) for start, end, label in found if label in names]
         for d, found in zip(gold, told["found"], strict=True)

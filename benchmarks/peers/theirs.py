@@ -94,6 +94,7 @@ def spacy_llm(task: dict[str, Any]) -> Find:
 def langextract(task: dict[str, Any]) -> Find:
     """Its client for OpenAI, at another address; replies held to a JSON schema, as by default."""
     import langextract as lx
+    from langextract.prompt_validation import PromptValidationLevel
 
     examples = [
         lx.data.ExampleData(
@@ -121,6 +122,7 @@ def langextract(task: dict[str, Any]) -> Find:
             examples=examples,
             config=model,
             resolver_params={"suppress_parse_errors": False},  # told, not passed over
+            prompt_validation_level=PromptValidationLevel.OFF,  # it refuses examples without a mention
             show_progress=False,
         )
         return [
