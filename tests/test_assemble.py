@@ -308,13 +308,13 @@ def test_nothing_is_learnt_from_what_is_scored(
     tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[Any] = []
-    monkeypatch.setattr("entsemble.assemble.ensemble.learnt", lambda *told, **_: drawn.append(told[2]))
+    monkeypatch.setattr("entsemble.assemble.ensemble.learnt", lambda asked, *_, **__: drawn.append(asked()))
     settings = load(overrides={"members": TWO, "pool": {"path": pool_file}, "stacking": {"sentences": 1}})
     place = environment({"ENTSEMBLE_CACHE": str(tmp_path / "cache"), "ENTSEMBLE_EXPERTS": str(tmp_path / "experts")})
     every = list(read([pool_file]))
     with Assembly(settings, place, scored=every[1:]) as made:
         assert made.extractor().pipeline.stacking is None
-    assert [[d.text for d in some] for some in drawn] == [[every[0].text]]
+    assert [[q.document.text for q in some] for some in drawn] == [[every[0].text]]
     with Assembly(settings, place, scored=every) as made:
         made.extractor()
     assert len(drawn) == 1
@@ -323,7 +323,7 @@ def test_nothing_is_learnt_from_what_is_scored(
 @pytest.mark.usefixtures("scripted")
 def test_sentences_that_are_scored_make_no_pool_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[int] = []
-    monkeypatch.setattr("entsemble.assemble.ensemble.learnt", lambda *told, **_: drawn.append(len(told[2])))
+    monkeypatch.setattr("entsemble.assemble.ensemble.learnt", lambda asked, *_, **__: drawn.append(len(asked())))
     texts = [f"Ann left Oslo {i} times." for i in range(110)]
     every = [Document(text, text, (mention_at(text, 0, 3, "person"),)) for text in texts]
     write(every, tmp_path / "pool.jsonl")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from entsemble.assemble import Assembly, learn
+from entsemble.data.formats import read
 from entsemble.ensemble.pipeline import Pipeline, Result
 from entsemble.ensemble.stacking import KEPT_AS, Weights
 from entsemble.errors import MemberDownError, PromptTooLongError
@@ -24,6 +25,7 @@ LEARNT = Weights((0.0,), (1.0,), (0.0,), 0.0, 0.3, 10)
 def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Learns from ten sentences whose answers are made up; gives how many it could learn from."""
     seen: list[int] = []
+    pools: list[tuple[str, set[str]]] = []
 
     def answered(
         answers: list[Any], *, on_actors: bool = False, cache: bool = True, teaches: bool = True
@@ -31,12 +33,14 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
         waiting = iter(answers)
 
         def run(pipeline: Pipeline, text: str) -> Result:
+            assert pipeline.pool
+            pools.append((text, {d.text for d in pipeline.pool.documents}))
             answer = next(waiting)
             if isinstance(answer, Exception):
                 raise answer
             return replace(Result((), {}, (), {}, {}, (), (), ()), absent=answer)
 
-        def counted(answered: Any, evidence: Any) -> Weights | None:
+        def counted(answered: Any, labels: Any) -> Weights | None:
             seen.append(len(answered))
             return LEARNT if teaches else None
 
@@ -52,7 +56,7 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
         stacking = made.pipeline.stacking
         return stacking.weights if stacking else None
 
-    answered.seen = seen  # type: ignore[attr-defined]
+    answered.seen, answered.pools = seen, pools  # type: ignore[attr-defined]
     return answered
 
 
@@ -104,3 +108,14 @@ def test_actors_are_told_what_was_learnt_here(told: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr(RayCluster, "connected", lambda _: None)
     assert told([{}] * 10, on_actors=True) == LEARNT
     assert told.seen == [10]
+
+
+def test_a_sentence_that_teaches_is_answered_without_its_stretch_of_the_pool(told: Any, pool_file: Path) -> None:
+    told([{}] * 10)
+    every = [d.text for d in read(pool_file)]
+    assert len(every) >= 10
+    asked = dict(told.pools)
+    assert len(asked) == 10
+    for text, pool in asked.items():
+        part = every.index(text) * 5 // len(every)
+        assert pool == {t for i, t in enumerate(every) if i * 5 // len(every) != part}

@@ -24,8 +24,8 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
 
     drawn: list[int] = []
 
-    def learnt(pipeline: Any, evidence: Any, texts: Any, mapper: Any, **_: Any) -> Weights:
-        drawn.append(len(texts))
+    def learnt(questions: Any, *_: Any, **__: Any) -> Weights:
+        drawn.append(len(questions()))
         return Weights((0.0,) * 18, (1.0,) * 18, (0.0,) * 18, 3.0, 0.2, 80)
 
     def scores(**labels: str) -> set[float | None]:

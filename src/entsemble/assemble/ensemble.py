@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from entsemble import __version__
-from entsemble.assemble.learn import learnt
+from entsemble.assemble.learn import Question, learnt
 from entsemble.assemble.models import Models, Watch
 from entsemble.backends.registry import parse_model
 from entsemble.backends.tagging import best_tagger
@@ -52,6 +52,10 @@ _TEACHING_POOL = 100
 
 _ANSWERED = 40
 """Of its sentences, that are answered for that."""
+
+_PARTS = 5
+"""Stretches of a pool, in its order: a sentence that teaches is answered without its own, since the sentences of a
+document follow one another in a file."""
 
 
 class Assembly:
@@ -104,18 +108,24 @@ class Assembly:
         rules = replace(rules, shown=self.shown(documents))
         labels = self.labels(documents)
         members = self.members()
+        pipeline = self._pipeline(documents, labels, members, rules)
+        configuration = self._configuration(pipeline)
+        if stacking := self._stacking(pipeline, documents, configuration):
+            pipeline = pipeline.judged_by(stacking)
+            configuration["what was learnt"] = hashlib.sha256(stacking.weights.to_json().encode()).hexdigest()
+        mapper = LocalMapper(self.models.workers())
+        return LocalExtractor(pipeline, mapper, self.settings.language, configuration)
+
+    def _pipeline(
+        self, documents: Sequence[Document], labels: LabelSet, members: Sequence[Member], rules: Rules
+    ) -> Pipeline:
+        """The members with these documents as their pool."""
         index = self.pool_index(documents, labels, members) if documents else None
         half = self.settings.pool.gazetteer
         gazetteer = Gazetteer(documents, labels, half, self.settings.language) if documents and half else None
         if gazetteer and any(m.name == NAME for m in members):
             raise ConfigError(f"no member can be called {NAME!r}, as the pool's own voice is; give it another `name`")
-        pipeline = Pipeline(members, labels, index, rules, gazetteer)
-        configuration = self._configuration(pipeline)
-        if stacking := self._stacking(pipeline, documents, configuration):
-            pipeline = Pipeline(members, labels, index, rules, gazetteer, stacking)
-            configuration["what was learnt"] = hashlib.sha256(stacking.weights.to_json().encode()).hexdigest()
-        mapper = LocalMapper(self.models.workers())
-        return LocalExtractor(pipeline, mapper, self.settings.language, configuration)
+        return Pipeline(members, labels, index, rules, gazetteer)
 
     def learns_from(self, documents: Sequence[Document]) -> int:
         """How many of a pool's sentences are answered to learn from them; 0 where nothing is learnt."""
@@ -132,28 +142,39 @@ class Assembly:
         if not documents or not (self._weights or self.learns_from(documents)):
             return None
         apart = keys_within(self._scored, self.settings.language)
-        others = [d for d in documents if apart.isdisjoint(keys_within([d], self.settings.language))]
-        if not (self._weights or others):
-            return None
-        store = self._store()
-        names = StoredEncoder(self.encoder(), store)
-        likeness = Likeness(documents, pipeline.labels, names, self.encoder(), self.settings.language)
-        evidence = Evidence([m.name for m in pipeline.members], pipeline.labels, pipeline.gazetteer, likeness)
+        others = [i for i, d in enumerate(documents) if apart.isdisjoint(keys_within([d], self.settings.language))]
         weights = self._weights
+        if not (weights or others):
+            return None
         if weights is None:
             count = min(self.learns_from(documents), len(others))  # a sentence that is scored makes no pool small
             drawn = random.Random(self.settings.seed).sample(others, count)
-            known = hashlib.sha256(json.dumps([configuration, [d.text for d in drawn]], sort_keys=True).encode())
+            shapes = [configuration, [documents[i].text for i in drawn]]
+            known = hashlib.sha256(json.dumps(shapes, sort_keys=True).encode())
             weights = learnt(
-                pipeline,
-                evidence,
-                drawn,
+                partial(self._questions, pipeline, documents, drawn),
+                pipeline.labels,
                 LocalMapper(self.models.workers()),
-                kept=(store, f"{KEPT_AS}:{known.hexdigest()}"),
+                kept=(self._store(), f"{KEPT_AS}:{known.hexdigest()}"),
                 anew=not self.settings.cache.replies,
                 watch=self.watch,
             )
-        return Stacking(evidence, weights) if weights else None
+        return Stacking(self._evidence(pipeline, documents), weights) if weights else None
+
+    def _questions(self, pipeline: Pipeline, documents: Sequence[Document], drawn: Sequence[int]) -> list[Question]:
+        """Sentences of the pool by their numbers, each with the ensemble whose pool lacks that sentence's stretch."""
+        part = [i * _PARTS // len(documents) for i in range(len(documents))]
+        apart = {}
+        for own in {part[i] for i in drawn}:
+            rest = [d for d, other in zip(documents, part, strict=True) if other != own]
+            answers = self._pipeline(rest, pipeline.labels, pipeline.members, pipeline.rules)
+            apart[own] = answers, self._evidence(answers, rest)
+        return [Question(documents[i], *apart[part[i]]) for i in drawn]
+
+    def _evidence(self, pipeline: Pipeline, documents: Sequence[Document]) -> Evidence:
+        names = StoredEncoder(self.encoder(), self._store())
+        likeness = Likeness(documents, pipeline.labels, names, self.encoder(), self.settings.language)
+        return Evidence([m.name for m in pipeline.members], pipeline.labels, pipeline.gazetteer, likeness)
 
     def ray_extractor(self) -> RayExtractor:
         """The same ensemble on a Ray cluster; see `extractor`. What pool and models need is prepared here first."""

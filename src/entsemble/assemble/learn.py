@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from entsemble.assemble.models import Watch
 from entsemble.ensemble.pipeline import Pipeline, Result
@@ -11,25 +12,38 @@ from entsemble.ensemble.stacking import Answered, Evidence, Weights, learn
 from entsemble.errors import MemberDownError, ModelError, PromptTooLongError
 from entsemble.protocols import Mapper
 from entsemble.retrieval.store import Store
-from entsemble.types import Document
+from entsemble.types import Document, LabelSet
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An annotated sentence of the pool, and an ensemble that answers it and knows nothing from around it.
+
+    Attributes:
+        document: with its annotation, which the ensemble does not see.
+        pipeline: that answers; what it learnt before plays no part.
+        evidence: from the same members and the same part of the pool.
+    """
+
+    document: Document
+    pipeline: Pipeline
+    evidence: Evidence
 
 
 def learnt(
-    pipeline: Pipeline,
-    evidence: Evidence,
-    drawn: Sequence[Document],
+    questions: Callable[[], Sequence[Question]],
+    labels: LabelSet,
     mapper: Mapper,
     *,
     kept: tuple[Store, str],
     anew: bool,
     watch: Watch,
 ) -> Weights | None:
-    """Answer sentences of the pool, each as if the pool did not hold it, and learn from them.
+    """Answer sentences of the pool, each as if the pool held nothing from around it, and learn from them.
 
     Args:
-        pipeline: that answers; what it learnt before plays no part.
-        evidence: from the same members and pool.
-        drawn: annotated sentences; those that a member cannot answer are left out.
+        questions: made where nothing is kept; those that a member cannot answer are left out.
+        labels: asked for.
         mapper: where they are answered.
         kept: where what was learnt is looked up, and kept, and the name of all that shapes it.
         anew: whether it is learnt though it is kept.
@@ -44,26 +58,27 @@ def learnt(
         with suppress(ValueError):  # of another version, or damaged: learnt anew
             return Weights.from_json(found[""].decode()) if found[""] else None
 
-    def answer(document: Document) -> tuple[Document, Result | ModelError]:
+    def answer(question: Question) -> tuple[Question, Result | ModelError]:
         try:
-            return document, pipeline.run(document.text)
+            return question, question.pipeline.run(question.document.text)
         except ModelError as error:
-            return document, error
+            return question, error
 
+    asked = questions()
     answered: list[Answered] = []
     failed: list[ModelError] = []
-    for number, (document, result) in enumerate(mapper.map(answer, drawn), 1):
-        watch.step("answering the pool to learn from it", number, len(drawn))
+    for number, (question, result) in enumerate(mapper.map(answer, asked), 1):
+        watch.step("answering the pool to learn from it", number, len(asked))
         if isinstance(result, ModelError):
             failed += [] if isinstance(result, PromptTooLongError) else [result]
         elif result.absent:
             failed.append(MemberDownError(*next(iter(result.absent.items()))))
         else:
-            answered.append(Answered(document, result.verdicts))
+            answered.append(Answered.by(question.evidence, question.document, result.verdicts))
     if len(failed) > len(answered):
-        watch.warn(f"the votes are counted: {len(failed)} of {len(drawn)} sentences to learn from failed; {failed[0]}")
+        watch.warn(f"the votes are counted: {len(failed)} of {len(asked)} sentences to learn from failed; {failed[0]}")
         return None
-    weights = learn(answered, evidence)
+    weights = learn(answered, labels)
     if weights is None:
         watch.warn(f"the votes are counted: {len(answered)} sentences of the pool teach too little about them")
     store.put(owner, {"": weights.to_json().encode() if weights else b""})

@@ -133,6 +133,10 @@ class Pipeline:
         self._vote_threshold = THRESHOLD if asked is None else asked
         self._threshold = stacking.weights.threshold if stacking and asked is None else self._vote_threshold
 
+    def judged_by(self, stacking: Stacking) -> Pipeline:
+        """The same, judged by what was learnt."""
+        return Pipeline(self.members, self.labels, self.pool, self.rules, self.gazetteer, stacking)
+
     def run(self, text: str) -> Result:
         """All four stages on one sentence.
 
