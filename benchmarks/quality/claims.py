@@ -17,8 +17,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.common import corpora, in_batches, run_missing
-from benchmarks.quality.compare import ENGINE, RESULTS, SEED, TRAIN, counted, draw
+from benchmarks.common import ENGINE, corpora, in_batches, run_missing
+from benchmarks.quality.compare import RESULTS, SEED, TRAIN, counted, draw
 from entsemble.assemble import Assembly
 from entsemble.data.formats import read, write
 from entsemble.ensemble.overlap import resolve

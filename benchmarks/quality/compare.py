@@ -3,8 +3,8 @@
     python -m benchmarks.quality.compare retrieval [--only conll2003]
 
 Chosen on training data alone: the pool and the sentences that are scored are drawn apart from each other from the
-training file of a corpus, so nothing here has seen a sentence that `run.py` reports on. The members are run by
-transformers in bfloat16, which reads many sentences at once. Each variant's counts go to
+training file of a corpus, so nothing here has seen a sentence that `run.py` reports on. The members are run by the
+fastest engine of this machine (`common.ENGINE`). Each variant's counts go to
 `results/<experiment>/<corpus>/<variant>.json`; what is there already is not run again, unless another engine made it.
 `table.py` turns them into the tables of docs/benchmarks.md: F1 with its interval, and the difference to the first
 variant by paired bootstrap and approximate randomisation.
@@ -24,7 +24,7 @@ from typing import Any
 
 from pack.build import PLAN, parts
 
-from benchmarks.common import corpora, in_batches, run_once
+from benchmarks.common import ENGINE, corpora, in_batches, run_once
 from entsemble import _toml
 from entsemble.assemble import Assembly, adapt, unannotated
 from entsemble.data.formats import read, write
@@ -35,7 +35,6 @@ from entsemble.types import Document, Mention, total
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 1
-ENGINE = "transformers, bfloat16"
 
 TRAIN = {
     "conll2003": "conll2003-4col/train.txt",
@@ -173,6 +172,7 @@ EXPERIMENTS = {
             "sentence": {"pool": {"similarity": "sentence"}},
             "span, gold spans": {"pool": {"similarity": "span", "spans": "gold"}},
             "span, pre-extracted spans": {"pool": {"similarity": "span", "spans": "members"}},
+            "label-guided": {"pool": {"similarity": "label-guided"}},
             "random": {"pool": {"similarity": "random"}},
         },
     ),

@@ -6,7 +6,6 @@ A table stands between `<!-- quality:begin -->` and `<!-- quality:end -->`, that
 `<!-- quality:best:begin -->` and its end, what that way adds between `<!-- against:best:begin -->` and its end, and
 what bounds the quality between `<!-- bounds:begin -->` and its end. One of `compare.py`'s is between
 `<!-- compare:retrieval:begin -->` and its end, those of `claims.py` between `<!-- claims:claims:begin -->` and its end,
-that of `within.py` between `<!-- within:within:begin -->` and its end,
 and how an experiment's variants do beside the best of their members between `<!-- members:curve:begin -->` and its end.
 `--check` changes nothing and fails where a page does not say what the results say; the tests run it.
 """
@@ -45,8 +44,8 @@ def _section(name: str) -> Table | None:
     if kind in {"compare", "members"}:
         ran = _by_corpus(found, experiment)
         return comparison(ran) if kind == "compare" else beside_members(ran)
-    if kind in {"claims", "within"}:
-        return claims(found) if kind == "claims" else within(found)
+    if kind == "claims":
+        return claims(found)
     order = [corpus.name for corpus in CORPORA]
     found.sort(key=lambda r: order.index(r["corpus"]))
     if kind == "against":
@@ -71,20 +70,6 @@ def claims(results: list[dict[str, Any]]) -> Table:
         told = {rule: _counts(counts) for rule, counts in result["rules"].items()}
         first = next(iter(told.values()))
         rows += [[result["corpus"], rule, *_against(counts, first)] for rule, counts in told.items()]
-    return rows
-
-
-def within(results: list[dict[str, Any]]) -> Table:
-    """A row a corpus: F1 within the pool, by cross-validation, and elsewhere with shares of it as threshold."""
-    shares = list(results[0]["shares"])
-    head = ["corpus", "sentences", "F1 within the pool", *(f"elsewhere, at {share} of it" for share in shares)]
-    rows = [head, ["---"] * len(head)]
-    for result in results:
-        told = [_counts(counts) for counts in result["shares"].values()]
-        f1 = [f"{sum(counts, Counts()).f1:.3f}" for counts in told]
-        ends = ["", *(" ({:+.3f} to {:+.3f})".format(*compare(counts, told[0]).ci95) for counts in told[1:])]
-        own = [a + b for a, b in zip(f1, ends, strict=True)]
-        rows.append([result["corpus"], str(len(told[0])), f"{result['f1_within']:.3f}", *own])
     return rows
 
 

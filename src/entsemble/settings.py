@@ -58,7 +58,7 @@ class PoolSettings(_Frozen):
     shots: int = Field(default=8, ge=0)
     characters: int | None = Field(default=None, ge=1)
     empty: float = Field(default=0.25, ge=0, le=1)
-    similarity: Literal["span", "sentence", "random"] = "sentence"
+    similarity: Literal["span", "sentence", "label-guided", "random"] = "sentence"
     spans: Literal["gold", "members"] = "gold"
     gazetteer: float = Field(default=2, ge=0)
 

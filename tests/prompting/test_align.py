@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.prompting.align import occurrences, unspaced
+from entsemble._words import unspaced
+from entsemble.prompting.align import occurrences
 from entsemble.types import Span
 
 BLANKS = re.compile(r"[\s\u200b\u200c\u200d\u2060\ufeff\u200e\u200f]+")

@@ -33,6 +33,7 @@ from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
 from entsemble.protocols import Encoder
 from entsemble.retrieval.index import PoolIndex, vectors_of
+from entsemble.retrieval.label_guided import LabelGuided
 from entsemble.retrieval.store import Store, StoredEncoder, stored_spans
 from entsemble.running.local import LocalMapper
 from entsemble.running.ray_data import RayCluster
@@ -261,6 +262,7 @@ class Assembly:
             tagger=best_tagger(self.settings.language),
             similarity=pool.similarity,
             seed=self.settings.seed,
+            guided=LabelGuided(documents, prepared, self.encoder()) if pool.similarity == "label-guided" else None,
             parts=[texts_within(d, self.settings.language) for d in documents],
         )
 

@@ -12,10 +12,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from entsemble._words import word_spans
 from entsemble.ensemble.copies import keys_within
 from entsemble.ensemble.member import Candidate
 from entsemble.ensemble.voting import Ballot
-from entsemble.prompting.align import occurrences, word_spans
+from entsemble.prompting.align import occurrences
 from entsemble.prompting.demonstration import one_line
 from entsemble.retrieval.index import same_text_key
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span

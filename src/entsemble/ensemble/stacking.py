@@ -19,11 +19,11 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from entsemble._words import word_spans
 from entsemble.ensemble.gazetteer import Gazetteer, Known
 from entsemble.ensemble.likeness import Alike, Likeness
 from entsemble.ensemble.overlap import resolve
 from entsemble.ensemble.voting import Verdict, soft_scores
-from entsemble.prompting.align import word_spans
 from entsemble.prompting.demonstration import one_line
 from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from entsemble.prompting.align import unspaced
+from entsemble._words import unspaced
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span
 
 _WORD = re.compile(r"[^\W\d_]{4,}")

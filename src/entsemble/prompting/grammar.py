@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from entsemble.prompting.align import word_spans
+from entsemble._words import word_spans
 from entsemble.prompting.demonstration import one_line
 from entsemble.prompting.template import Template
 

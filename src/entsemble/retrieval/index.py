@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from entsemble.errors import UnknownNameError
 from entsemble.protocols import Encoder, Tagger, Vectors
+from entsemble.retrieval.label_guided import LabelGuided
 from entsemble.retrieval.similarity import sentence_similarity, span_similarity, span_weight, top
 from entsemble.types import Document, Span
 
-Similarity = Literal["span", "sentence", "random"]
-SIMILARITIES: tuple[Similarity, ...] = ("span", "sentence", "random")
+Similarity = Literal["span", "sentence", "label-guided", "random"]
+SIMILARITIES: tuple[Similarity, ...] = ("span", "sentence", "label-guided", "random")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,9 @@ class PoolIndex:
         vectors: of the same documents, in order.
         encoder: the one that made the vectors.
         tagger: weighs the query's spans.
-        similarity: `span` (EL4NER's), `sentence` or `random`.
+        similarity: `span` (EL4NER's), `sentence`, `label-guided` (DEER's) or `random`.
         seed: for `random`.
+        guided: of the same documents, in order; what `label-guided` needs.
         parts: for each document, texts within it that it is not shown for: a mention across a sentence boundary joins
             sentences that whoever asks has apart.
     """
@@ -87,12 +89,16 @@ class PoolIndex:
         tagger: Tagger,
         similarity: Similarity = "span",
         seed: int = 0,
+        guided: LabelGuided | None = None,
         parts: Sequence[Iterable[str]] | None = None,
     ) -> None:
         if similarity not in SIMILARITIES:
             raise UnknownNameError("similarity", similarity, SIMILARITIES)
+        if similarity == "label-guided" and guided is None:
+            raise ValueError("a label-guided search needs `guided`")
         self.documents, self._vectors = tuple(documents), vectors
         self._encoder, self.tagger, self.similarity, self._seed = encoder, tagger, similarity, seed
+        self._guided = guided if similarity == "label-guided" else None
         self._keys = np.array([same_text_key(d.text) for d in documents])
         self._holding: dict[str, set[int]] = {}
         for i, within in enumerate(parts or ()):
@@ -119,6 +125,9 @@ class PoolIndex:
         if self.similarity == "random":
             return [Hit(self.documents[i], 0.0) for i in self._random(query, k, allowed)]
         by_sentence = sentence_similarity(self._encoder.encode([query.text])[0], self._vectors.sentences)
+        if self._guided:
+            scores = self._guided.similarity(query.text)
+            return [Hit(self.documents[i], float(scores[i])) for i in top(scores, by_sentence, k, allowed)]
         weighed = self._weigh(query) if self.similarity == "span" and self._flat.size else []
         if not weighed:
             return [Hit(self.documents[i], float(by_sentence[i])) for i in top(by_sentence, by_sentence, k, allowed)]
