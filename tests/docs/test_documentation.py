@@ -90,6 +90,18 @@ def test_the_figures_shown_are_the_results(what: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+_TABLE = re.compile(r"<!-- (?P<name>[\w:]+):begin -->(?P<rows>.*?)<!-- (?P=name):end -->", re.DOTALL)
+_FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+_FIGURE = re.compile(r"(?<![\w.])\d\.\d{2,}(?![\w.])")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_figure_in_the_text_stands_in_a_table_that_results_made(page: Path) -> None:
+    made = " ".join(m["rows"] for p in PAGES for m in _TABLE.finditer(p.read_text(encoding="utf-8")))
+    text = _FENCED.sub("", _TABLE.sub("", page.read_text(encoding="utf-8"))).replace("Python 3.10", "")
+    assert set(_FIGURE.findall(text)) - set(_FIGURE.findall(made)) == set()
+
+
 def test_the_module_map_is_the_tree() -> None:
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
     listed: set[str] = set()
