@@ -115,6 +115,16 @@ EXPERIMENTS = {
         },
         cost=False,
     ),
+    "looks": Experiment(
+        pool=1500,
+        sentences=80,
+        corpora=("wnut17", "conll2003", "crossner-politics", "genia", "bc5cdr"),
+        variants={
+            "nobody else": {"pool": {"gazetteer": 2}, "stacking": {"sentences": 40, "looks": False}},
+            "what looks like a name": {"pool": {"gazetteer": 2}, "stacking": {"sentences": 40, "looks": True}},
+        },
+        cost=False,
+    ),
     "experts": Experiment(
         pool=1000,
         sentences=100,

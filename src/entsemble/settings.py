@@ -77,9 +77,11 @@ class StackingSettings(_Frozen):
     Attributes:
         sentences: of the pool, that the ensemble answers first to learn from; of a smaller pool, all; 0 learns nothing;
             `None` leaves it to the pool's size and the vote.
+        looks: whether what looks like a name is a candidate too, where something is learnt.
     """
 
     sentences: int | None = Field(default=None, ge=0)
+    looks: bool = True
 
 
 NOTHING_LEARNT = StackingSettings(sentences=0)

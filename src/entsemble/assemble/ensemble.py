@@ -19,6 +19,7 @@ from entsemble.backends.tagging import best_tagger
 from entsemble.data.formats import read
 from entsemble.data.options import ReadOptions
 from entsemble.data.windows import texts_within, window_documents
+from entsemble.ensemble import looks
 from entsemble.ensemble.copies import keys_within
 from entsemble.ensemble.gazetteer import NAME, Gazetteer
 from entsemble.ensemble.likeness import Likeness
@@ -112,7 +113,7 @@ class Assembly:
         pipeline = self._pipeline(documents, labels, members, rules)
         configuration = self._configuration(pipeline)
         if stacking := self._stacking(pipeline, documents, configuration):
-            pipeline = pipeline.judged_by(stacking)
+            pipeline = pipeline.judged_by(stacking, looks=self.settings.stacking.looks)
             configuration["what was learnt"] = hashlib.sha256(stacking.weights.to_json().encode()).hexdigest()
         mapper = LocalMapper(self.models.workers())
         return LocalExtractor(pipeline, mapper, self.settings.language, configuration)
@@ -124,8 +125,6 @@ class Assembly:
         index = self.pool_index(documents, labels, members) if documents else None
         half = self.settings.pool.gazetteer
         gazetteer = Gazetteer(documents, labels, half, self.settings.language) if documents and half else None
-        if gazetteer and any(m.name == NAME for m in members):
-            raise ConfigError(f"no member can be called {NAME!r}, as the pool's own voice is; give it another `name`")
         return Pipeline(members, labels, index, rules, gazetteer)
 
     def learns_from(self, documents: Sequence[Document]) -> int:
@@ -150,7 +149,7 @@ class Assembly:
         if weights is None:
             count = min(self.learns_from(documents), len(others))  # a sentence that is scored makes no pool small
             drawn = random.Random(self.settings.seed).sample(others, count)
-            shapes = [configuration, [documents[i].text for i in drawn]]
+            shapes = [configuration, self.settings.stacking.looks, [documents[i].text for i in drawn]]
             known = hashlib.sha256(json.dumps(shapes, sort_keys=True).encode())
             weights = learnt(
                 partial(self._questions, pipeline, documents, drawn),
@@ -165,10 +164,11 @@ class Assembly:
     def _questions(self, pipeline: Pipeline, documents: Sequence[Document], drawn: Sequence[int]) -> list[Question]:
         """Sentences of the pool by their numbers, each with the ensemble whose pool lacks that sentence's stretch."""
         part = [i * _PARTS // len(documents) for i in range(len(documents))]
+        rules = replace(pipeline.rules, looks=self.settings.stacking.looks)
         apart = {}
         for own in {part[i] for i in drawn}:
             rest = [d for d, other in zip(documents, part, strict=True) if other != own]
-            answers = self._pipeline(rest, pipeline.labels, pipeline.members, pipeline.rules)
+            answers = self._pipeline(rest, pipeline.labels, pipeline.members, rules)
             apart[own] = answers, self._evidence(answers, rest)
         return [Question(documents[i], *apart[part[i]]) for i in drawn]
 
@@ -235,6 +235,9 @@ class Assembly:
             raise ConfigError("no members: an ensemble needs at least one [[members]] table or --model")
         made = [self._member(m) for m in self.settings.members]
         names = [m.name for m in made]
+        for name, whose in ((NAME, "as the pool's own voice is"), (looks.NAME, "as what looks like a name is")):
+            if name in names:
+                raise ConfigError(f"no member can be called {name!r}, {whose}; give it another `name`")
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ConfigError(f"two members are called {twice[0]!r}; give each a `name` of its own")

@@ -17,6 +17,7 @@ from entsemble.ensemble.classify import classify
 from entsemble.ensemble.extract import extract
 from entsemble.ensemble.gazetteer import Gazetteer
 from entsemble.ensemble.ledger import Entry, Fate
+from entsemble.ensemble.looks import with_runs
 from entsemble.ensemble.member import Candidate, Member
 from entsemble.ensemble.overlap import resolve
 from entsemble.ensemble.retrieve import Retrieval, Shown, retrieve
@@ -55,6 +56,7 @@ class Rules:
         sure: a span that the smaller members type alike, each at least this probable, is not put to the larger ones.
         verifier_sure: a span that all who were asked type alike, scored at least this, is not verified.
         quorum: members that must answer a sentence; `None` needs all.
+        looks: whether what looks like a name is a candidate too; for a vote that was taught what that is worth.
     """
 
     vote: Vote
@@ -65,6 +67,7 @@ class Rules:
     sure: float | None = None
     verifier_sure: float | None = None
     quorum: int | None = None
+    looks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +136,10 @@ class Pipeline:
         self._vote_threshold = THRESHOLD if asked is None else asked
         self._threshold = stacking.weights.threshold if stacking and asked is None else self._vote_threshold
 
-    def judged_by(self, stacking: Stacking) -> Pipeline:
-        """The same, judged by what was learnt."""
-        return Pipeline(self.members, self.labels, self.pool, self.rules, self.gazetteer, stacking)
+    def judged_by(self, stacking: Stacking, *, looks: bool) -> Pipeline:
+        """The same, judged by what was learnt, with these rules but for `looks`."""
+        rules = replace(self.rules, looks=looks)
+        return Pipeline(self.members, self.labels, self.pool, rules, self.gazetteer, stacking)
 
     def run(self, text: str) -> Result:
         """All four stages on one sentence.
@@ -215,6 +219,8 @@ class Pipeline:
         known = self.gazetteer.known(text) if self.gazetteer else {}
         if self.gazetteer:
             candidates = self.gazetteer.with_proposals(text, candidates, known)
+        if self.rules.looks:
+            candidates = with_runs(text, candidates)
         if not candidates:
             return []
         typed = classify(candidates, self.labels, prompts, self.rules.sure)

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from entsemble._words import word_spans
 from entsemble.ensemble.gazetteer import Gazetteer, Known
 from entsemble.ensemble.likeness import Alike, Likeness
+from entsemble.ensemble.looks import runs
 from entsemble.ensemble.overlap import resolve
 from entsemble.ensemble.voting import Verdict, soft_scores
 from entsemble.prompting.demonstration import one_line
@@ -29,7 +30,7 @@ from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 
 Matrix = npt.NDArray[np.float64]
 
-KEPT_AS = "stacking/7"
+KEPT_AS = "stacking/8"
 """Names what is kept of this module's learning: another number wherever features, learning or the JSON change."""
 
 _LEAST = 1e-3
@@ -147,9 +148,15 @@ class Evidence:
         """For each candidate, [labels, features]."""
         known = self._gazetteer.known(text) if self._gazetteer else {}
         alike = self._likeness.of(text, surfaces)
+        looking = frozenset(runs(text))
         voted = [soft_scores(v.ballots) for v in verdicts]
         return [
-            np.array([self._of_label(name, votes[name], s, v, known.get(s), a) for name in self.labels.names])
+            np.array(
+                [
+                    [*self._of_label(name, votes[name], s, v, known.get(s), a), float(s in looking)]
+                    for name in self.labels.names
+                ]
+            )
             for s, v, votes, a in zip(surfaces, verdicts, voted, alike, strict=True)
         ]
 

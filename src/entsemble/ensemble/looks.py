@@ -1,0 +1,50 @@
+"""What looks like a name: words with capitals, side by side.
+
+Small models miss names that anybody would see. Where the pool teaches what such a look is worth, runs of words with
+capitals are candidates too, which the members type; it depends on the texts whether most of them are names, so that a
+vote that is only counted would believe too many. Scripts without capitals have none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from entsemble.ensemble.member import Candidate
+from entsemble.prompting.align import occurrences
+from entsemble.prompting.demonstration import one_line
+
+NAME = "looks"
+"""How the ledger calls who proposed such a run."""
+
+_WORD = re.compile(r"\w(?:[\w.'\u2019&/-]*\w)?")
+
+
+def runs(text: str) -> tuple[str, ...]:
+    """The longest runs of words with a capital that only blanks part, in text order, each surface once.
+
+    >>> runs("In Oslo, Mary-Ann Berg saw the F-16 of NATO")
+    ('In Oslo', 'Mary-Ann Berg', 'F-16', 'NATO')
+    """
+    line = one_line(text)
+    found: list[tuple[int, int]] = []
+    for word in _WORD.finditer(line):
+        if not any(c.isupper() for c in word[0]):
+            continue
+        if found and not line[found[-1][1] : word.start()].strip():
+            found[-1] = found[-1][0], word.end()
+        else:
+            found.append(word.span())
+    return tuple(dict.fromkeys(line[start:end] for start, end in found))
+
+
+def with_runs(text: str, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates and, in text order, the runs that nobody proposed."""
+    line = one_line(text)
+    places = {c.surface: occurrences(line, c.surface)[0] for c in candidates}
+    alike = {span for c in candidates for span in occurrences(line, c.surface)}
+    new = [(surface, occurrences(line, surface)) for surface in runs(text)]
+    added = [(surface, there[0]) for surface, there in new if there and alike.isdisjoint(there)]
+    every = [*candidates, *(Candidate(surface, (NAME,)) for surface, _ in added)]
+    places |= dict(added)
+    return sorted(every, key=lambda c: (places[c.surface].start, -places[c.surface].end))

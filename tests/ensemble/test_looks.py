@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from entsemble.ensemble.looks import NAME, runs, with_runs
+from entsemble.ensemble.member import Candidate
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Then Ann Berg of Oslo left.", ("Then Ann Berg", "Oslo")),
+        ("Ann, Bob and Cy", ("Ann", "Bob", "Cy")),
+        ("Ann saw Ann", ("Ann",)),
+        ("New\nYork", ("New York",)),
+        ("p53 and CD28+ T cells, IL-4", ("CD28", "T", "IL-4")),
+        ("@AnnBerg #Oslo2", ("AnnBerg", "Oslo2")),
+        ("\u6771\u4eac\u306b\u884c\u304f", ()),
+        ("nothing here. 12", ()),
+        ("\u00d8yvind \u00c5s", ("\u00d8yvind \u00c5s",)),
+        ("", ()),
+    ],
+)
+def test_runs_of_words_with_capitals(text: str, expected: tuple[str, ...]) -> None:
+    assert runs(text) == expected
+
+
+def test_what_somebody_proposed_is_not_proposed_again() -> None:
+    text = "Ann Berg left Oslo for Bergen, and Oslo wept"
+    found = with_runs(text, [Candidate("Ann", ("a",)), Candidate("Oslo", ("a", "b"))])
+    assert found == [
+        Candidate("Ann Berg", (NAME,)),
+        Candidate("Ann", ("a",)),
+        Candidate("Oslo", ("a", "b")),
+        Candidate("Bergen", (NAME,)),
+    ]
+    assert with_runs("rain", []) == []
