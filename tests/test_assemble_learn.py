@@ -26,6 +26,7 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
     """Learns from ten sentences whose answers are made up; gives how many it could learn from."""
     seen: list[int] = []
     pools: list[tuple[str, set[str]]] = []
+    looks: list[bool] = []
 
     def answered(
         answers: list[Any], *, on_actors: bool = False, cache: bool = True, teaches: bool = True
@@ -34,6 +35,7 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
 
         def run(pipeline: Pipeline, text: str) -> Result:
             assert pipeline.pool
+            assert pipeline.rules.looks
             pools.append((text, {d.text for d in pipeline.pool.documents}))
             answer = next(waiting)
             if isinstance(answer, Exception):
@@ -53,10 +55,11 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
         )
         with Assembly(settings, place) as assembly:
             made = assembly.ray_extractor().build() if on_actors else assembly.extractor()
+        looks.append(made.pipeline.rules.looks)
         stacking = made.pipeline.stacking
         return stacking.weights if stacking else None
 
-    answered.seen, answered.pools = seen, pools  # type: ignore[attr-defined]
+    answered.seen, answered.pools, answered.looks = seen, pools, looks  # type: ignore[attr-defined]
     return answered
 
 
@@ -119,3 +122,10 @@ def test_a_sentence_that_teaches_is_answered_without_its_stretch_of_the_pool(tol
     for text, pool in asked.items():
         part = every.index(text) * 5 // len(every)
         assert pool == {t for i, t in enumerate(every) if i * 5 // len(every) != part}
+
+
+def test_looks_propose_where_it_is_learnt_what_they_are_worth(told: Any) -> None:
+    told([{}] * 10, teaches=False)
+    told([{}] * 10, cache=False)
+    told([], on_actors=False)
+    assert told.looks == [False, True, True]

@@ -25,6 +25,7 @@ from entsemble.evaluation.counts import Counts
 
 HERE = Path(__file__).parent
 CROSSNER = sum(corpus.name.startswith("crossner-") for corpus in CORPORA)
+BESIDE = ("difference to the first", "95 % interval", "p", "verdict")
 NONE_LEARNT = {"sentences": 0}
 """What reports made before votes could be learnt would say of it."""
 
@@ -64,12 +65,12 @@ def _by_corpus(results: list[dict[str, Any]], experiment: str) -> list[list[dict
 
 def claims(results: list[dict[str, Any]]) -> Table:
     """A row a corpus and rule: F1, and the difference to the first rule, paired."""
-    head = ["corpus", "rule", "F1", "95 % interval", "difference to the first", "95 % interval", "p"]
+    head = ["corpus", "rule", "F1", "95 % interval", *BESIDE]
     rows = [head, ["---"] * len(head)]
     for result in results:
         told = {rule: _counts(counts) for rule, counts in result["rules"].items()}
         first = next(iter(told.values()))
-        rows += [[result["corpus"], rule, *_against(counts, first)] for rule, counts in told.items()]
+        rows += [[result["corpus"], rule, *_judged(_against(counts, first))] for rule, counts in told.items()]
     return rows
 
 
@@ -88,13 +89,23 @@ def _against(counts: list[Counts], first: list[Counts]) -> list[str]:
     ]
 
 
+def _judged(against: list[str]) -> list[str]:
+    """With a verdict: the interval of the difference leaves out 0, and chance makes one as large in less than 1 of 20."""
+    *_, difference, ends, p = against
+    if not difference:
+        return [*against, ""]
+    low, high = map(float, ends.split(" to "))
+    told = "not distinguishable" if low <= 0 <= high or float(p) >= 0.05 else "better" if low > 0 else "worse"
+    return [*against, told]
+
+
 def comparison(corpora: list[list[dict[str, Any]]]) -> Table:
     """A row a corpus and variant: F1, and the difference to the first variant, paired.
 
     Args:
         corpora: the variants of each corpus, in order.
     """
-    head = ["corpus", "variant", "F1", "95 % interval", "difference to the first", "95 % interval", "p"]
+    head = ["corpus", "variant", "F1", "95 % interval", *BESIDE]
     head += ["tokens evaluated a sentence"]
     rows = [head, ["---"] * len(head)]
     for ran in corpora:
@@ -103,7 +114,7 @@ def comparison(corpora: list[list[dict[str, Any]]]) -> Table:
             counts = first if result is ran[0] else _counts(result["counts"])
             evaluated = result["prompt_tokens_evaluated"]
             tokens = "" if evaluated is None else f"{evaluated / len(counts):.0f}"
-            rows.append([result["corpus"], result["variant"], *_against(counts, first), tokens])
+            rows.append([result["corpus"], result["variant"], *_judged(_against(counts, first)), tokens])
     return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from benchmarks.quality.table import against, bounds, quality
+from benchmarks.quality.table import _judged, against, bounds, quality
 
 
 def result(corpus: str, documents: dict[str, list[int]], *, cached: int = 0, learnt: int = 40) -> dict[str, Any]:
@@ -70,3 +70,17 @@ def test_what_bounds_the_quality() -> None:
         *("wnut17", "3", "0.545", "0.522", "0.750", "0.500"),
         *("1", "2", "3", "4", "5"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("told", "verdict"),
+    [
+        (["+0.100", "+0.010 to +0.200", "0.049"], "better"),
+        (["-0.100", "-0.200 to -0.010", "0.001"], "worse"),
+        (["+0.100", "+0.010 to +0.200", "0.050"], "not distinguishable"),
+        (["+0.100", "-0.010 to +0.200", "0.010"], "not distinguishable"),
+        (["", "", ""], ""),
+    ],
+)
+def test_a_difference_has_a_verdict(told: list[str], verdict: str) -> None:
+    assert _judged(["0.5", "0.4 to 0.6", *told])[-1] == verdict

@@ -106,6 +106,20 @@ def test_the_verifier_is_not_asked_about_what_is_lost_anyway(member: Made, place
     assert fates(result) == {"Oslo": Fate.BELOW_THRESHOLD}
 
 
+def test_what_looks_like_a_name_is_typed_and_has_its_line(member: Made, places: LabelSet) -> None:
+    text = "Ann left Oslo and Then Bergen"
+    a = member("a", {"Ann": "person", "Oslo": "location"}, replies={text: " Ann"})
+    plain = Pipeline([a], places, None, rules(threshold=0.1)).run(text)
+    assert found(plain) == [(0, 3, "PER")]
+    result = Pipeline([a], places, None, replace(rules(threshold=0.1), looks=True)).run(text)
+    assert found(result) == [(0, 3, "PER"), (9, 13, "LOC")]
+    lines = {e.surface: (e.fate, e.members) for e in result.ledger}
+    assert lines["Oslo"] == (Fate.KEPT, ("looks",))
+    assert lines["Ann"] == (Fate.KEPT, ("a",))
+    assert lines["Then Bergen"][1] == ("looks",)
+    assert [m.text for m in result.alone["a"]] == ["Ann"], "it did not propose the other itself"
+
+
 def test_repeated_mentions_are_separate(member: Made, places: LabelSet) -> None:
     text = "Oslo, Oslo\nand Oslofjord; OSLO"
     result = Pipeline([member("a", {"Oslo": "location"})], places, None, rules()).run(text)
