@@ -90,7 +90,7 @@ def _against(counts: list[Counts], first: list[Counts]) -> list[str]:
 
 
 def _judged(against: list[str]) -> list[str]:
-    """With a verdict: the interval of the difference leaves out 0, and chance makes one as large in less than 1 of 20."""
+    """With a verdict: better or worse where the interval leaves out 0 and p is below 0.05."""
     *_, difference, ends, p = against
     if not difference:
         return [*against, ""]
