@@ -29,13 +29,18 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
     looks: list[bool] = []
 
     def answered(
-        answers: list[Any], *, on_actors: bool = False, cache: bool = True, teaches: bool = True
+        answers: list[Any],
+        *,
+        on_actors: bool = False,
+        cache: bool = True,
+        teaches: bool = True,
+        proposing: bool = False,
     ) -> Weights | None:
         waiting = iter(answers)
 
         def run(pipeline: Pipeline, text: str) -> Result:
             assert pipeline.pool
-            assert pipeline.rules.looks
+            assert pipeline.rules.looks == proposing
             pools.append((text, {d.text for d in pipeline.pool.documents}))
             answer = next(waiting)
             if isinstance(answer, Exception):
@@ -46,7 +51,7 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
             seen.append(len(answered))
             return LEARNT if teaches else None
 
-        asked = {"pool": {"path": pool_file}, "stacking": {"sentences": 10}}
+        asked = {"pool": {"path": pool_file}, "stacking": {"sentences": 10, "looks": proposing}}
         monkeypatch.setattr(Pipeline, "run", run)
         monkeypatch.setattr(learn, "learn", counted)
         settings = load(overrides={**asked, "workers": 1, "cache": {"replies": cache}})
@@ -125,7 +130,8 @@ def test_a_sentence_that_teaches_is_answered_without_its_stretch_of_the_pool(tol
 
 
 def test_looks_propose_where_it_is_learnt_what_they_are_worth(told: Any) -> None:
-    told([{}] * 10, teaches=False)
-    told([{}] * 10, cache=False)
-    told([], on_actors=False)
-    assert told.looks == [False, True, True]
+    told([{}] * 10, teaches=False, proposing=True)
+    told([{}] * 10, cache=False, proposing=True)
+    told([], proposing=True)
+    told([{}] * 10)
+    assert told.looks == [False, True, True, False]

@@ -81,7 +81,7 @@ class StackingSettings(_Frozen):
     """
 
     sentences: int | None = Field(default=None, ge=0)
-    looks: bool = True
+    looks: bool = False
 
 
 NOTHING_LEARNT = StackingSettings(sentences=0)

@@ -187,3 +187,14 @@ def test_where_nothing_is_ever_right_nothing_is_learnt(places: LabelSet, trigram
     told = evidence(places, trigrams)
     texts = [Answered.by(told, sentence(f"rain {i}"), {Span(0, 4): verdict}) for i in range(40)]
     assert learn(texts, places) is None
+
+
+def test_a_run_of_capitals_is_evidence_where_it_counts(places: LabelSet, trigrams: Any) -> None:
+    verdict = soft([ballot("right", "LOC", 0.5)])
+    told: list[Any] = ["Oslo and Bern rained", ["Oslo", "rained"], [verdict, verdict]]
+    likeness = Likeness([], places, trigrams, trigrams)
+    plain = Evidence(("right",), places, None, likeness).features(*told)
+    looked = Evidence(("right",), places, None, likeness, looks=True).features(*told)
+    assert [own[:, -1].tolist() for own in looked] == [[1, 1], [0, 0]]
+    for own, more in zip(plain, looked, strict=True):
+        assert np.array_equal(own, more[:, :-1], equal_nan=True)

@@ -175,7 +175,9 @@ class Assembly:
     def _evidence(self, pipeline: Pipeline, documents: Sequence[Document]) -> Evidence:
         names = StoredEncoder(self.encoder(), self._store())
         likeness = Likeness(documents, pipeline.labels, names, self.encoder(), self.settings.language)
-        return Evidence([m.name for m in pipeline.members], pipeline.labels, pipeline.gazetteer, likeness)
+        members = [m.name for m in pipeline.members]
+        looked = self.settings.stacking.looks
+        return Evidence(members, pipeline.labels, pipeline.gazetteer, likeness, looks=looked)
 
     def ray_extractor(self) -> RayExtractor:
         """The same ensemble on a Ray cluster; see `extractor`. What pool and models need is prepared here first."""

@@ -137,28 +137,34 @@ class Evidence:
         labels: that are asked for.
         gazetteer: the pool's names, where they have a voice.
         likeness: the pool's names by likeness.
+        looks: whether it counts that a candidate is a whole run of words with capitals.
     """
 
     def __init__(
-        self, members: Sequence[str], labels: LabelSet, gazetteer: Gazetteer | None, likeness: Likeness
+        self,
+        members: Sequence[str],
+        labels: LabelSet,
+        gazetteer: Gazetteer | None,
+        likeness: Likeness,
+        *,
+        looks: bool = False,
     ) -> None:
         self._members, self.labels, self._gazetteer, self._likeness = tuple(members), labels, gazetteer, likeness
+        self._looks = looks
 
     def features(self, text: str, surfaces: Sequence[str], verdicts: Sequence[Verdict]) -> list[Matrix]:
         """For each candidate, [labels, features]."""
         known = self._gazetteer.known(text) if self._gazetteer else {}
         alike = self._likeness.of(text, surfaces)
-        looking = frozenset(runs(text))
         voted = [soft_scores(v.ballots) for v in verdicts]
-        return [
-            np.array(
-                [
-                    [*self._of_label(name, votes[name], s, v, known.get(s), a), float(s in looking)]
-                    for name in self.labels.names
-                ]
-            )
+        looking = frozenset(runs(text)) if self._looks else frozenset()
+        told = [
+            np.array([self._of_label(name, votes[name], s, v, known.get(s), a) for name in self.labels.names])
             for s, v, votes, a in zip(surfaces, verdicts, voted, alike, strict=True)
         ]
+        if not self._looks:
+            return told
+        return [np.column_stack([own, np.full(len(own), s in looking)]) for s, own in zip(surfaces, told, strict=True)]
 
     def _of_label(
         self, label: str, voted: float, surface: str, verdict: Verdict, known: Known | None, alike: Alike | None
