@@ -114,8 +114,9 @@ def test_what_is_kept_and_makes_no_sense_is_learnt_anew(told: Any, tmp_path: Pat
 
 def test_actors_are_told_what_was_learnt_here(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RayCluster, "connected", lambda _: None)
-    assert told([{}] * 10, on_actors=True) == LEARNT
+    assert told([{}] * 10, on_actors=True, proposing=True) == LEARNT
     assert told.seen == [10]
+    assert told.looks == [True], "what looks propose is judged there too"
 
 
 def test_a_sentence_that_teaches_is_answered_without_its_stretch_of_the_pool(told: Any, pool_file: Path) -> None:

@@ -84,10 +84,6 @@ class StackingSettings(_Frozen):
     looks: bool = False
 
 
-NOTHING_LEARNT = StackingSettings(sentences=0)
-"""The votes are counted."""
-
-
 class VerificationSettings(_Frozen):
     """The `[verification]` table; an empty member leaves the stage out."""
 
@@ -161,6 +157,10 @@ class Settings(_Frozen):
     experts: ExpertsSettings = ExpertsSettings()
     cache: CacheSettings = CacheSettings()
     ray: RaySettings = RaySettings()
+
+    def learning_nothing(self) -> Settings:
+        """The same where nothing is learnt anew; how what was learnt before is used stays."""
+        return self.model_copy(update={"stacking": self.stacking.model_copy(update={"sentences": 0})})
 
 
 class Environment(_Frozen):

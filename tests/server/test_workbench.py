@@ -17,8 +17,9 @@ def annotated(number: int) -> Document:
     return Document(str(number), text, (mention_at(text, 0, 3, "person"), mention_at(text, 9, 13, "location")))
 
 
+@pytest.mark.parametrize("looks", [False, True])
 def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
-    workbench: Any, monkeypatch: pytest.MonkeyPatch
+    workbench: Any, monkeypatch: pytest.MonkeyPatch, looks: bool
 ) -> None:
     from entsemble.server.workbench import Request
 
@@ -26,7 +27,8 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
 
     def learnt(questions: Any, *_: Any, **__: Any) -> Weights:
         drawn.append(len(questions()))
-        return Weights((0.0,) * 18, (1.0,) * 18, (0.0,) * 18, 3.0, 0.2, 80)
+        size = 18 + looks
+        return Weights((0.0,) * size, (1.0,) * size, (0.0,) * size, 3.0, 0.2, 80)
 
     def scores(**labels: str) -> set[float | None]:
         asked = Request((Document("d", "Ann left Bern."),), labels)
@@ -34,7 +36,7 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
             return {m.score for result in results for m in result.document.mentions}
 
     def asked(said: Any) -> Settings:
-        return load(overrides={"cache": {"replies": False}, "stacking": {"sentences": 80}, **said})
+        return load(overrides={"cache": {"replies": False}, "stacking": {"sentences": 80, "looks": looks}, **said})
 
     monkeypatch.setattr("entsemble.assemble.ensemble.learnt", learnt)
     monkeypatch.setattr(workbench, "_settings", asked)

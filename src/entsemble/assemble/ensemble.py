@@ -38,7 +38,7 @@ from entsemble.retrieval.label_guided import LabelGuided
 from entsemble.retrieval.store import Store, StoredEncoder, stored_spans
 from entsemble.running.local import LocalMapper
 from entsemble.running.ray_data import RayCluster
-from entsemble.settings import NOTHING_LEARNT, Environment, MemberSettings, Settings, environment
+from entsemble.settings import Environment, MemberSettings, Settings, environment
 from entsemble.types import Document, LabelSet
 
 ZERO_SHOT = "zero-shot-1"
@@ -186,7 +186,7 @@ class Assembly:
         settings = with_absolute_paths(self.settings).model_copy(update={"threads": threads})
         with Assembly(settings, self.environment, self.watch) as here:
             made = here.extractor()
-        stacking, learnt_here = made.pipeline.stacking, settings.model_copy(update={"stacking": NOTHING_LEARNT})
+        stacking, learnt_here = made.pipeline.stacking, settings.learning_nothing()
         build = partial(_on_actor, learnt_here, stacking.weights if stacking else None)
         cluster = RayCluster(asked.actors, asked.cpus, asked.gpus, asked.batch, asked.address)
         cluster.connected()  # before anybody else looks after signals

@@ -19,7 +19,7 @@ from entsemble.experts.store import Expert
 from entsemble.extractor import LocalExtractor
 from entsemble.running.local import LocalMapper
 from entsemble.server.pool_file import PoolFile
-from entsemble.settings import NOTHING_LEARNT, Environment, Settings
+from entsemble.settings import Environment, Settings
 from entsemble.types import Document
 
 MakeSettings = Callable[[Mapping[str, Any]], Settings]
@@ -172,7 +172,7 @@ class Workbench:
             with loaded.building:  # one loads, the others find it loaded
                 unlearnt = learn and loaded.made is not None and loaded.made[1].pipeline.stacking is None
                 if loaded.made is None or loaded.made[0] != key or unlearnt:
-                    asked = settings if learn else settings.model_copy(update={"stacking": NOTHING_LEARNT})
+                    asked = settings if learn else settings.learning_nothing()
                     known = settings.model_dump_json(include={"members", "nested"}) + str(
                         sorted(settings.labels.items())
                     )
