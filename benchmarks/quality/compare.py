@@ -55,6 +55,7 @@ class Experiment:
 
     Attributes:
         pool, sentences: how many.
+        sizes: both, of a corpus whose sentences are fewer, or hold fewer mentions.
         corpora: by name.
         variants: name -> settings.
         cost: whether what they cost is compared too; else replies that are known are not asked for again.
@@ -68,6 +69,7 @@ class Experiment:
     variants: Mapping[str, Mapping[str, Any]]
     cost: bool = True
     pools: Mapping[str, int] = field(default_factory=dict)
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     experts: bool = False
 
 
@@ -123,6 +125,7 @@ EXPERIMENTS = {
             "nobody else": {"pool": {"gazetteer": 2}, "stacking": {"sentences": 40, "looks": False}},
             "what looks like a name": {"pool": {"gazetteer": 2}, "stacking": {"sentences": 40, "looks": True}},
         },
+        sizes={"wnut17": (1500, 300), "crossner-politics": (120, 80)},
         cost=False,
     ),
     "experts": Experiment(
@@ -230,7 +233,7 @@ def main() -> None:
     learnt = learnt_by_experts() if experiment.experts else frozenset()
     for corpus in given.only.split(",") if given.only else experiment.corpora:
         documents = [d for d in read(data / TRAIN[corpus]) if d.text not in learnt]
-        pool, scored = draw(documents, experiment.pool, experiment.sentences)
+        pool, scored = draw(documents, *experiment.sizes.get(corpus, (experiment.pool, experiment.sentences)))
         for name, settings in experiment.variants.items():
             target = RESULTS / given.experiment / corpus / f"{name.replace(', ', '-').replace(' ', '-')}.json"
             command = f"python -m benchmarks.quality.compare {given.experiment} --only {corpus}"
