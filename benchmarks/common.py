@@ -15,7 +15,7 @@ from typing import Any
 
 from entsemble.settings import Settings
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 
 
 EACH_SENTENCE: Mapping[str, Any] = {"stacking": {"sentences": 0}, "cache": {"replies": False}}
@@ -24,7 +24,7 @@ EACH_SENTENCE: Mapping[str, Any] = {"stacking": {"sentences": 0}, "cache": {"rep
 
 def corpora() -> Path:
     """The folder of the corpora, which ENTSEMBLE_DATA names."""
-    data = Path(os.environ.get("ENTSEMBLE_DATA", ROOT.parent / "shared" / "data"))
+    data = Path(os.environ.get("ENTSEMBLE_DATA", ROOT.parent / "shared" / "data")).resolve()
     if not data.is_dir():
         sys.exit(f"no corpora at {data}; name their folder with ENTSEMBLE_DATA")
     return data

@@ -128,6 +128,16 @@ EXPERIMENTS = {
         sizes={"wnut17": (1500, 300), "crossner-politics": (120, 80)},
         cost=False,
     ),
+    "teaching": Experiment(
+        pool=1500,
+        sentences=80,
+        corpora=("wnut17", "conll2003", "genia", "bc5cdr"),
+        variants={
+            f"{n} sentences teach": {"pool": {"gazetteer": 2}, "stacking": {"sentences": n}} for n in (40, 20, 100)
+        },
+        sizes={"wnut17": (1500, 300)},
+        cost=False,
+    ),
     "experts": Experiment(
         pool=1000,
         sentences=100,

@@ -1,6 +1,7 @@
 """The quality of the embedded default on real corpora, measured with the command line that users have.
 
     python -m benchmarks.quality.run [--only conll2003,wnut17] [--sentences 300] [--again] [--counted | --experts]
+                                     [--in-batches]
 
 Needs the corpora: the folder that ENTSEMBLE_DATA names. Each corpus is one `entsemble evaluate` run; its report is
 written to `results/<name>.json` together with the command, the commit, the machine and the seed. What the same command
@@ -8,8 +9,9 @@ has measured already is not run again, so a benchmark that was stopped goes on w
 Replies that are known are not asked for again, so that what differs in the ensemble alone is measured in a minute; of
 such a run the table tells no seconds (`benchmarks.throughput` does).
 With `--counted`, votes are counted and nothing is learnt from the pool; with `--experts`, experts are members as well
-(the preset `best`). Their results are in `results/counted` and `results/best`. `table.py` turns the results into the
-tables of README.md and docs/benchmarks.md.
+(the preset `best`). Their results are in `results/counted` and `results/best`. With `--in-batches`, transformers runs
+the same members in bfloat16, in half the time where the processor multiplies in that; the table says so, and tells no
+seconds of it. `table.py` turns the results into the tables of README.md and docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -24,15 +26,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.common import corpora, run_once
+from benchmarks.common import ROOT, corpora, run_once
 
-RESULTS = Path(__file__).parent / "results"
+HERE = ROOT / "benchmarks" / "quality"
+RESULTS = HERE / "results"
 WAYS: Mapping[str, Sequence[str]] = {
     ".": (),
     "counted": ("--learn", "0"),
     "best": ("--preset", "best"),
 }
 """Folder within the results -> what the command is told."""
+
+IN_BATCHES = {".": "balanced", "counted": "balanced", "best": "best"}
+"""Folder within the results -> the configuration of its members in `bfloat16/`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ def main() -> None:
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--counted", dest="way", action="store_const", const="counted", help="votes counted, not learnt")
     way.add_argument("--experts", dest="way", action="store_const", const="best", help="experts as members too")
+    parser.add_argument("--in-batches", action="store_true", help="members run by transformers, in bfloat16")
     parser.add_argument("--seed", type=int, default=0)
     parser.set_defaults(way=".")
     given = parser.parse_args()
@@ -81,6 +88,8 @@ def main() -> None:
     for corpus in CORPORA:
         target = RESULTS / given.way / f"{corpus.name}.json"
         told = ["--seed", str(given.seed), *WAYS[given.way]]
+        if given.in_batches:
+            told += ["--config", str((HERE / "bfloat16" / f"{IN_BATCHES[given.way]}.toml").relative_to(ROOT))]
         limit = ["--limit", str(given.sentences)]
         command = f"entsemble evaluate {corpus.gold} --pool {corpus.pool} {' '.join(limit + told)}"
         if corpus.name in wanted:
@@ -92,11 +101,11 @@ def measure(corpus: Corpus, data: Path, limit: Sequence[str], told: Sequence[str
     print(corpus.name, flush=True)
     entsemble = str(Path(sys.executable).with_name("entsemble"))
     pool = [str(data / corpus.pool), *told, "--learn", "0"]  # that, `evaluate` does, before it measures seconds
-    subprocess.run([entsemble, "pool", "build", *pool, "--quiet"], check=True)
+    subprocess.run([entsemble, "pool", "build", *pool, "--quiet"], check=True, cwd=ROOT)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
         command = [entsemble, "evaluate", str(data / corpus.gold), "--pool", str(data / corpus.pool), *limit, *told]
-        subprocess.run([*command, "--json", str(file), "--quiet"], check=True)
+        subprocess.run([*command, "--json", str(file), "--quiet"], check=True, cwd=ROOT)
         report = json.loads(file.read_text(encoding="utf-8").replace(f"{data}/", ""))
     return {"corpus": corpus.name, "report": report}
 

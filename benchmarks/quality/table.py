@@ -176,10 +176,11 @@ def bounds(results: list[dict[str, Any]]) -> Table:
 
 
 def quality(results: list[dict[str, Any]]) -> Table:
-    """A row a corpus; what a run cost only where the reply cache answered nothing."""
+    """A row a corpus; what a run cost only where the default engine ran and the reply cache answered nothing."""
     members = sorted({name for r in results for name in r["report"]["members"]})
     head = ["corpus", "sentences", "F1", "95 % interval", *(f"{m} alone" for m in members)]
-    head += ["calibration error", "by chance alone", "votes", "s a sentence", "tokens evaluated / submitted a sentence"]
+    head += ["calibration error", "by chance alone", "votes", "run by"]
+    head += ["s a sentence", "tokens evaluated / submitted a sentence"]
     rows = [head, ["---"] * len(head), *(_row(r, members) for r in results)]
     parts = [r["report"]["micro"]["f1"] for r in results if r["corpus"].startswith("crossner-")]
     if len(parts) == CROSSNER:
@@ -200,6 +201,8 @@ def _row(result: dict[str, Any], members: list[str]) -> list[str]:
     n = cost["sentences"]
     spent = [f"{cost['seconds'] / n:.2f}"]
     spent += [f"{cost['prompt_tokens_evaluated'] / n:.0f} / {cost['prompt_tokens_submitted'] / n:.0f}"]
+    engines = {m.get("engine") or "llama.cpp" for m in report["config"]["members"]}
+    told = engines == {"llama.cpp"} and not cost.get("answered_by_cache")
     return [
         result["corpus"],
         str(n),
@@ -209,7 +212,8 @@ def _row(result: dict[str, Any], members: list[str]) -> list[str]:
         f"{report['calibration']['ece']:.3f}",
         f"{_by_chance(report['reliability']['bins']):.3f}",
         "counted" if report["config"].get("stacking", NONE_LEARNT)["sentences"] == 0 else "learnt",
-        *(["", ""] if cost.get("answered_by_cache") else spent),
+        ", ".join(sorted(engines)),
+        *(spent if told else ["", ""]),
     ]
 
 
