@@ -142,13 +142,14 @@ class Assembly:
         if not documents or not (self._weights or self.learns_from(documents)):
             return None
         apart = keys_within(self._scored, self.settings.language)
-        others = [i for i, d in enumerate(documents) if apart.isdisjoint(keys_within([d], self.settings.language))]
+        # in an order that does not hang on what is scored, so that other texts are taught by nearly the same sentences
+        order = random.Random(self.settings.seed).sample(range(len(documents)), len(documents))
+        others = [i for i in order if apart.isdisjoint(keys_within([documents[i]], self.settings.language))]
         weights = self._weights
         if not (weights or others):
             return None
         if weights is None:
-            count = min(self.learns_from(documents), len(others))  # a sentence that is scored makes no pool small
-            drawn = random.Random(self.settings.seed).sample(others, count)
+            drawn = others[: self.learns_from(documents)]  # a sentence that is scored makes no pool small
             shapes = [configuration, self.settings.stacking.looks, [documents[i].text for i in drawn]]
             known = hashlib.sha256(json.dumps(shapes, sort_keys=True).encode())
             weights = learnt(
