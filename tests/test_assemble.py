@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -286,21 +287,76 @@ def test_a_pool_teaches_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "classification", "size", "expected"),
     [
-        (None, {}, 99, 0),
-        (None, {}, 100, 40),
-        (None, {"vote": "majority"}, 200, 0),
-        (None, {"threshold": 0.4}, 200, 0),
-        (20, {"vote": "majority"}, 200, 20),
-        (20, {"threshold": 0.4}, 200, 20),
-        (80, {}, 30, 30),
-        (0, {}, 200, 0),
+        (None, {}, 99, False),
+        (None, {}, 100, True),
+        (None, {"vote": "majority"}, 200, False),
+        (None, {"threshold": 0.4}, 200, False),
+        (20, {"vote": "majority"}, 200, True),
+        (20, {"threshold": 0.4}, 200, True),
+        (80, {}, 30, True),
+        (80, {}, 0, False),
+        (0, {}, 200, False),
     ],
 )
 def test_a_large_pool_teaches_unless_votes_are_to_be_counted(
-    tmp_path: Path, asked: int | None, classification: dict[str, Any], size: int, expected: int
+    tmp_path: Path, asked: int | None, classification: dict[str, Any], size: int, expected: bool
 ) -> None:
     with assembly(tmp_path, classification=classification, stacking={"sentences": asked}) as made:
-        assert made.learns_from([Document(str(i), "Ann") for i in range(size)]) == expected
+        assert made.learns([Document(str(i), "Ann") for i in range(size)]) is expected
+
+
+@pytest.fixture
+def teaching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The sentences of a pool that would teach, in their order."""
+    drawn: list[list[str]] = []
+    told = lambda asked, *_, **__: drawn.append([q.document.text for q in asked()])  # noqa: E731
+    monkeypatch.setattr("entsemble.assemble.ensemble.learnt", told)
+
+    def of(pool: list[Document], scored: Sequence[Document] = (), **stacking: Any) -> list[str]:
+        write(pool, tmp_path / "pool.jsonl")
+        settings = load(overrides={"members": TWO, "pool": {"path": tmp_path / "pool.jsonl"}, "stacking": stacking})
+        place = environment(
+            {"ENTSEMBLE_CACHE": str(tmp_path / "cache"), "ENTSEMBLE_EXPERTS": str(tmp_path / "experts")}
+        )
+        with Assembly(settings, place, scored=scored) as made:
+            made.extractor()
+        return drawn.pop()
+
+    return of
+
+
+def naming(count: int, every: int) -> list[Document]:
+    """Sentences of which every so manieth has a mention."""
+    texts = [f"Ann left Oslo {i} times." for i in range(count)]
+    return [Document(t, t, () if i % every else (mention_at(t, 0, 3, "person"),)) for i, t in enumerate(texts)]
+
+
+@pytest.mark.usefixtures("scripted")
+@pytest.mark.parametrize(("every", "asked", "expected"), [(1, None, 100), (10, None, 120), (1, 30, 30), (10, 500, 200)])
+def test_as_many_sentences_teach_as_hold_enough_mentions(
+    teaching: Any, every: int, asked: int | None, expected: int
+) -> None:
+    assert len(teaching(naming(200, every), sentences=asked)) == expected
+
+
+@pytest.mark.usefixtures("scripted")
+def test_sentences_full_of_mentions_are_enough_by_forty(teaching: Any) -> None:
+    text = "Ann left Oslo {} times with Bo, Cy, Di, Ed and Flo."
+    places = [(text.format(0).index(name), name) for name in ("Ann", "Bo", "Cy", "Di", "Ed", "Flo")]
+    full = [
+        Document(t, t, tuple(mention_at(t, t.index(name), t.index(name) + len(name), "person") for _, name in places))
+        for t in (text.format(i) for i in range(200))
+    ]
+    assert len(teaching(full)) == 40
+
+
+@pytest.mark.usefixtures("scripted")
+def test_what_teaches_hardly_depends_on_what_is_scored(teaching: Any) -> None:
+    pool = naming(300, 1)
+    first = teaching(pool)
+    assert teaching(pool) == first
+    kept = [text for text in teaching(pool, scored=pool[:30]) if text in first]
+    assert len(kept) == sum(text not in {d.text for d in pool[:30]} for text in first)
 
 
 @pytest.mark.usefixtures("scripted")
@@ -332,4 +388,4 @@ def test_sentences_that_are_scored_make_no_pool_small(tmp_path: Path, monkeypatc
     for scored in (every[:20], every[:80]):
         with Assembly(settings, place, scored=scored) as made:
             made.extractor()
-    assert drawn == [40, 30]
+    assert drawn == [90, 30]

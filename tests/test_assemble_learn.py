@@ -35,6 +35,7 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
         cache: bool = True,
         teaches: bool = True,
         proposing: bool = False,
+        by_pool: bool = False,
     ) -> Weights | None:
         waiting = iter(answers)
 
@@ -51,7 +52,7 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
             seen.append(len(answered))
             return LEARNT if teaches else None
 
-        asked = {"pool": {"path": pool_file}, "stacking": {"sentences": 10, "looks": proposing}}
+        asked = {"pool": {"path": pool_file}, "stacking": {"sentences": 10, "looks": None if by_pool else proposing}}
         monkeypatch.setattr(Pipeline, "run", run)
         monkeypatch.setattr(learn, "learn", counted)
         settings = load(overrides={**asked, "workers": 1, "cache": {"replies": cache}})
@@ -114,7 +115,7 @@ def test_what_is_kept_and_makes_no_sense_is_learnt_anew(told: Any, tmp_path: Pat
 
 def test_actors_are_told_what_was_learnt_here(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RayCluster, "connected", lambda _: None)
-    assert told([{}] * 10, on_actors=True, proposing=True) == LEARNT
+    assert told([{}] * 10, on_actors=True, proposing=True) == replace(LEARNT, looks=True)
     assert told.seen == [10]
     assert told.looks == [True], "what looks propose is judged there too"
 
@@ -136,3 +137,8 @@ def test_looks_propose_where_it_is_learnt_what_they_are_worth(told: Any) -> None
     told([], proposing=True)
     told([{}] * 10)
     assert told.looks == [False, True, True, False]
+
+
+def test_looks_propose_where_most_names_of_the_pool_look_so(told: Any) -> None:
+    told([{}] * 10, proposing=True, by_pool=True)
+    assert told.looks == [True]

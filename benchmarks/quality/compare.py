@@ -120,10 +120,10 @@ EXPERIMENTS = {
     "looks": Experiment(
         pool=1500,
         sentences=80,
-        corpora=("wnut17", "conll2003", "crossner-politics", "genia", "bc5cdr"),
+        corpora=("wnut17", "conll2003", "crossner-politics"),
         variants={
-            "nobody else": {"pool": {"gazetteer": 2}, "stacking": {"sentences": 40, "looks": False}},
-            "what looks like a name": {"pool": {"gazetteer": 2}, "stacking": {"sentences": 40, "looks": True}},
+            "nobody else": {"pool": {"gazetteer": 2}, "stacking": {"sentences": None, "looks": False}},
+            "what looks like a name": {"pool": {"gazetteer": 2}, "stacking": {"sentences": None, "looks": True}},
         },
         sizes={"wnut17": (1500, 300), "crossner-politics": (120, 80)},
         cost=False,
@@ -131,9 +131,10 @@ EXPERIMENTS = {
     "teaching": Experiment(
         pool=1500,
         sentences=80,
-        corpora=("wnut17", "conll2003", "genia", "bc5cdr"),
+        corpora=("wnut17", "conll2003"),
         variants={
-            f"{n} sentences teach": {"pool": {"gazetteer": 2}, "stacking": {"sentences": n}} for n in (40, 20, 100)
+            "100 mentions": {"pool": {"gazetteer": 2}, "stacking": {"sentences": None}},
+            "40 sentences": {"pool": {"gazetteer": 2}, "stacking": {"sentences": 40}},
         },
         sizes={"wnut17": (1500, 300)},
         cost=False,

@@ -76,12 +76,13 @@ class StackingSettings(_Frozen):
 
     Attributes:
         sentences: of the pool, that the ensemble answers first to learn from; of a smaller pool, all; 0 learns nothing;
-            `None` leaves it to the pool's size and the vote.
-        looks: whether what looks like a name is a candidate too, where something is learnt.
+            `None` leaves it to the pool and the vote.
+        looks: whether what looks like a name is a candidate too, where something is learnt; `None` leaves it to whether
+            most of the pool's names look so.
     """
 
     sentences: int | None = Field(default=None, ge=0)
-    looks: bool = False
+    looks: bool | None = None
 
 
 class VerificationSettings(_Frozen):

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from entsemble.ensemble.looks import NAME, runs, with_runs
+from entsemble.ensemble.looks import NAME, runs, usual, with_runs
 from entsemble.ensemble.member import Candidate
+from entsemble.types import Document, mention_at
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,16 @@ from entsemble.ensemble.member import Candidate
 )
 def test_runs_of_words_with_capitals(text: str, expected: tuple[str, ...]) -> None:
     assert runs(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [(["Ann Berg", "Oslo"], True), (["Ann", "Oslo"], False), (["Ann Berg", "Oslo", "wept"], True), ([], False)],
+)
+def test_whether_names_usually_are_whole_runs(names: list[str], expected: bool) -> None:
+    text = "Ann Berg left Oslo and wept"
+    mentions = [mention_at(text, text.index(name), text.index(name) + len(name), "x") for name in names]
+    assert usual([Document("a", text, tuple(mentions)), Document("b", "rain")]) is expected
 
 
 def test_what_somebody_proposed_is_not_proposed_again() -> None:

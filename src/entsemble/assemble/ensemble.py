@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 from entsemble import __version__
@@ -52,8 +53,11 @@ _SHAPES_NOTHING = frozenset({"workers", "threads", "cache", "ray", "stacking"})
 _TEACHING_POOL = 100
 """Sentences of a pool from which on it teaches what the votes are worth, where nobody said whether it should."""
 
-_ANSWERED = 40
-"""Of its sentences, that are answered for that."""
+_ANSWERED = 40, 120
+"""Of its sentences, that are answered for that, at least and at most."""
+
+_TAUGHT = 100
+"""Mentions that these hold, where so many are not too many sentences."""
 
 _PARTS = 5
 """Stretches of a pool, in its order: a sentence that teaches is answered without its own, since the sentences of a
@@ -113,7 +117,7 @@ class Assembly:
         pipeline = self._pipeline(documents, labels, members, rules)
         configuration = self._configuration(pipeline)
         if stacking := self._stacking(pipeline, documents, configuration):
-            pipeline = pipeline.judged_by(stacking, looks=self.settings.stacking.looks)
+            pipeline = pipeline.judged_by(stacking)
             configuration["what was learnt"] = hashlib.sha256(stacking.weights.to_json().encode()).hexdigest()
         mapper = LocalMapper(self.models.workers())
         return LocalExtractor(pipeline, mapper, self.settings.language, configuration)
@@ -127,19 +131,28 @@ class Assembly:
         gazetteer = Gazetteer(documents, labels, half, self.settings.language) if documents and half else None
         return Pipeline(members, labels, index, rules, gazetteer)
 
-    def learns_from(self, documents: Sequence[Document]) -> int:
-        """How many of a pool's sentences are answered to learn from them; 0 where nothing is learnt."""
+    def learns(self, documents: Sequence[Document]) -> bool:
+        """Whether some of a pool's sentences are answered to learn from them."""
         asked, classified = self.settings.stacking.sentences, self.settings.classification
         if asked is None:  # who names another vote wants its verdicts, and a threshold was chosen by its scores
             counts = classified.vote != "soft" or classified.threshold is not None
-            asked = 0 if counts or len(documents) < _TEACHING_POOL else _ANSWERED
-        return min(asked, len(documents))
+            return not counts and len(documents) >= _TEACHING_POOL
+        return min(asked, len(documents)) > 0
+
+    def _teach(self, documents: Sequence[Document]) -> int:
+        """How many of these sentences teach, from the first on."""
+        if self.settings.stacking.sentences is not None:
+            return self.settings.stacking.sentences
+        held = accumulate(len(d.mentions) for d in documents)
+        enough = next((n for n, mentions in enumerate(held, 1) if mentions >= _TAUGHT), len(documents))
+        least, most = _ANSWERED
+        return min(max(enough, least), most)
 
     def _stacking(
         self, pipeline: Pipeline, documents: Sequence[Document], configuration: Mapping[str, str]
     ) -> Stacking | None:
         """What the pool teaches about the votes, or what it taught before."""
-        if not documents or not (self._weights or self.learns_from(documents)):
+        if not documents or not (self._weights or self.learns(documents)):
             return None
         apart = keys_within(self._scored, self.settings.language)
         # in an order that does not hang on what is scored, so that other texts are taught by nearly the same sentences
@@ -149,35 +162,38 @@ class Assembly:
         if not (weights or others):
             return None
         if weights is None:
-            drawn = others[: self.learns_from(documents)]  # a sentence that is scored makes no pool small
-            shapes = [configuration, self.settings.stacking.looks, [documents[i].text for i in drawn]]
+            looked = self.settings.stacking.looks
+            looked = looks.usual(documents) if looked is None else looked
+            drawn = others[: self._teach([documents[i] for i in others])]
+            shapes = [configuration, looked, [documents[i].text for i in drawn]]
             known = hashlib.sha256(json.dumps(shapes, sort_keys=True).encode())
             weights = learnt(
-                partial(self._questions, pipeline, documents, drawn),
+                partial(self._questions, pipeline, documents, drawn, looked=looked),
                 pipeline.labels,
                 LocalMapper(self.models.workers()),
                 kept=(self._store(), f"{KEPT_AS}:{known.hexdigest()}"),
                 anew=not self.settings.cache.replies,
                 watch=self.watch,
             )
-        return Stacking(self._evidence(pipeline, documents), weights) if weights else None
+        return Stacking(self._evidence(pipeline, documents, looked=weights.looks), weights) if weights else None
 
-    def _questions(self, pipeline: Pipeline, documents: Sequence[Document], drawn: Sequence[int]) -> list[Question]:
+    def _questions(
+        self, pipeline: Pipeline, documents: Sequence[Document], drawn: Sequence[int], *, looked: bool
+    ) -> list[Question]:
         """Sentences of the pool by their numbers, each with the ensemble whose pool lacks that sentence's stretch."""
         part = [i * _PARTS // len(documents) for i in range(len(documents))]
-        rules = replace(pipeline.rules, looks=self.settings.stacking.looks)
+        rules = replace(pipeline.rules, looks=looked)
         apart = {}
         for own in {part[i] for i in drawn}:
             rest = [d for d, other in zip(documents, part, strict=True) if other != own]
             answers = self._pipeline(rest, pipeline.labels, pipeline.members, rules)
-            apart[own] = answers, self._evidence(answers, rest)
+            apart[own] = answers, self._evidence(answers, rest, looked=looked)
         return [Question(documents[i], *apart[part[i]]) for i in drawn]
 
-    def _evidence(self, pipeline: Pipeline, documents: Sequence[Document]) -> Evidence:
+    def _evidence(self, pipeline: Pipeline, documents: Sequence[Document], *, looked: bool) -> Evidence:
         names = StoredEncoder(self.encoder(), self._store())
         likeness = Likeness(documents, pipeline.labels, names, self.encoder(), self.settings.language)
         members = [m.name for m in pipeline.members]
-        looked = self.settings.stacking.looks
         return Evidence(members, pipeline.labels, pipeline.gazetteer, likeness, looks=looked)
 
     def ray_extractor(self) -> RayExtractor:

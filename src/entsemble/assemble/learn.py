@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from entsemble.assemble.models import Watch
 from entsemble.ensemble.pipeline import Pipeline, Result
@@ -79,7 +79,9 @@ def learnt(
         watch.warn(f"the votes are counted: {len(failed)} of {len(asked)} sentences to learn from failed; {failed[0]}")
         return None
     weights = learn(answered, labels)
-    if weights is None:
+    if weights:
+        weights = replace(weights, looks=asked[0].pipeline.rules.looks)
+    else:
         watch.warn(f"the votes are counted: {len(answered)} sentences of the pool teach too little about them")
     store.put(owner, {"": weights.to_json().encode() if weights else b""})
     return weights

@@ -36,7 +36,7 @@ def build(path: Path, **shared: Any) -> None:  # noqa: ANN401 - made into Asked 
         labels = assembly.labels(documents)
         own, members = assembly.settings.pool, assembly.settings.members
         by_texts = any(isinstance(m.experts, str) for m in members)  # who answers is not known before there is a text
-        asks_members = (own.spans == "members" and own.similarity == "span") or assembly.learns_from(documents) > 0
+        asks_members = (own.spans == "members" and own.similarity == "span") or assembly.learns(documents)
         if asks_members and not by_texts:
             assembly.extractor()
         else:

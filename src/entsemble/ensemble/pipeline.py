@@ -136,9 +136,9 @@ class Pipeline:
         self._vote_threshold = THRESHOLD if asked is None else asked
         self._threshold = stacking.weights.threshold if stacking and asked is None else self._vote_threshold
 
-    def judged_by(self, stacking: Stacking, *, looks: bool) -> Pipeline:
-        """The same, judged by what was learnt, with these rules but for `looks`."""
-        rules = replace(self.rules, looks=looks)
+    def judged_by(self, stacking: Stacking) -> Pipeline:
+        """The same, judged by what was learnt, where candidates are what they were then."""
+        rules = replace(self.rules, looks=stacking.weights.looks)
         return Pipeline(self.members, self.labels, self.pool, rules, self.gazetteer, stacking)
 
     def run(self, text: str) -> Result:

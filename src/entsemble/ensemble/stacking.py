@@ -30,7 +30,7 @@ from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 
 Matrix = npt.NDArray[np.float64]
 
-KEPT_AS = "stacking/8"
+KEPT_AS = "stacking/9"
 """Names what is kept of this module's learning: another number wherever features, learning or the JSON change."""
 
 _LEAST = 1e-3
@@ -64,6 +64,7 @@ class Weights:
         intercept: log-odds of an answer that is average but for the soft vote, which tosses a coin.
         threshold: of the score, below which a mention costs more F1 than it brings.
         sentences: of the pool, that it was learnt from.
+        looks: whether candidates that only look like names were among what it was learnt from, and are evidence.
     """
 
     mean: tuple[float, ...]
@@ -72,6 +73,7 @@ class Weights:
     intercept: float
     threshold: float
     sentences: int
+    looks: bool = False
 
     def probabilities(self, features: Matrix) -> Matrix:
         """[n, features] -> [n]; what is not known (NaN) is taken as average."""
@@ -93,7 +95,7 @@ class Weights:
         try:
             mean, scale, coefficients = (tuple(map(float, told[name])) for name in ("mean", "scale", "coefficients"))
             intercept, threshold = float(told["intercept"]), float(told["threshold"])
-            return cls(mean, scale, coefficients, intercept, threshold, int(told["sentences"]))
+            return cls(mean, scale, coefficients, intercept, threshold, int(told["sentences"]), bool(told["looks"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"not weights: {error}") from error
 

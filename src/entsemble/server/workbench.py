@@ -115,7 +115,7 @@ class Workbench:
         version, shown = self._shown(self.labels())
         settings = self._asked(Request((), self.labels() or {"name": ""}), shown)
         if any(isinstance(m.experts, str) for m in settings.members):  # which, and so which models, the texts say
-            if Assembly(settings, self._environment, pool=shown).learns_from(shown):
+            if Assembly(settings, self._environment, pool=shown).learns(shown):
                 _LOG.warning("votes are not learnt here ([stacking]): each request's texts choose its experts anew")
             return
         with self._ensemble(settings, version, shown, learn=True):
