@@ -100,7 +100,7 @@ def _judged(against: list[str]) -> list[str]:
 
 
 def comparison(corpora: list[list[dict[str, Any]]]) -> Table:
-    """A row a corpus and variant: F1, and the difference to the first variant, paired.
+    """A row a corpus and variant, and, of several corpora, one a variant: F1, and the difference to the first, paired.
 
     Args:
         corpora: the variants of each corpus, in order.
@@ -108,6 +108,7 @@ def comparison(corpora: list[list[dict[str, Any]]]) -> Table:
     head = ["corpus", "variant", "F1", "95 % interval", *BESIDE]
     head += ["tokens evaluated a sentence"]
     rows = [head, ["---"] * len(head)]
+    every: dict[str, list[Counts]] = {}
     for ran in corpora:
         first = _counts(ran[0]["counts"]) if ran else []
         for result in ran:
@@ -115,6 +116,11 @@ def comparison(corpora: list[list[dict[str, Any]]]) -> Table:
             evaluated = result["prompt_tokens_evaluated"]
             tokens = "" if evaluated is None else f"{evaluated / len(counts):.0f}"
             rows.append([result["corpus"], result["variant"], *_judged(_against(counts, first)), tokens])
+            every.setdefault(result["variant"], []).extend(counts)
+    first = next(iter(every.values()), [])
+    if sum(map(bool, corpora)) > 1:
+        paired = {name: counts for name, counts in every.items() if len(counts) == len(first)}
+        rows += [["all", name, *_judged(_against(counts, first)), ""] for name, counts in paired.items()]
     return rows
 
 
