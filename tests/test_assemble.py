@@ -287,8 +287,8 @@ def test_a_pool_teaches_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "classification", "size", "expected"),
     [
-        (None, {}, 99, False),
-        (None, {}, 100, True),
+        (None, {}, 19, False),
+        (None, {}, 20, True),
         (None, {"vote": "majority"}, 200, False),
         (None, {"threshold": 0.4}, 200, False),
         (20, {"vote": "majority"}, 200, True),
@@ -302,7 +302,18 @@ def test_a_large_pool_teaches_unless_votes_are_to_be_counted(
     tmp_path: Path, asked: int | None, classification: dict[str, Any], size: int, expected: bool
 ) -> None:
     with assembly(tmp_path, classification=classification, stacking={"sentences": asked}) as made:
-        assert made.learns([Document(str(i), "Ann") for i in range(size)]) is expected
+        ann = mention_at("Ann Ann", 0, 3, "person"), mention_at("Ann Ann", 4, 7, "person")
+        assert made.learns([Document(str(i), "Ann Ann", ann) for i in range(size)]) is expected
+
+
+def test_a_pool_of_few_mentions_teaches_nothing_unless_asked(tmp_path: Path) -> None:
+    ann = (mention_at("Ann", 0, 3, "person"),)
+    few = [Document(str(i), "Ann", ann if i < 39 else ()) for i in range(200)]
+    with assembly(tmp_path) as made:
+        assert not made.learns(few)
+        assert made.learns([*few, Document("more", "Ann", ann)])
+    with assembly(tmp_path, stacking={"sentences": 40}) as asked:
+        assert asked.learns(few)
 
 
 @pytest.fixture
@@ -332,7 +343,7 @@ def naming(count: int, every: int) -> list[Document]:
 
 
 @pytest.mark.usefixtures("scripted")
-@pytest.mark.parametrize(("every", "asked", "expected"), [(1, None, 100), (10, None, 120), (1, 30, 30), (10, 500, 200)])
+@pytest.mark.parametrize(("every", "asked", "expected"), [(1, None, 100), (4, None, 120), (1, 30, 30), (10, 500, 200)])
 def test_as_many_sentences_teach_as_hold_enough_mentions(
     teaching: Any, every: int, asked: int | None, expected: int
 ) -> None:

@@ -128,6 +128,25 @@ EXPERIMENTS = {
         sizes={"wnut17": (1500, 300), "crossner-politics": (120, 80)},
         cost=False,
     ),
+    **{
+        f"few-{size}": Experiment(
+            pool=50,
+            sentences=80,
+            corpora=("conll2003", "wnut17"),
+            variants={
+                name: {"pool": {"gazetteer": 2}, "stacking": told}
+                for name, told in {
+                    "votes counted": {"sentences": 0},
+                    "votes learnt": {"sentences": size, "looks": False},
+                    "votes learnt, and looks": {"sentences": size, "looks": True},
+                }.items()
+            },
+            pools=dict.fromkeys(("votes counted", "votes learnt", "votes learnt, and looks"), size),
+            sizes={"wnut17": (50, 120)},
+            cost=False,
+        )
+        for size in (50, 25, 10)
+    },
     "teaching": Experiment(
         pool=1500,
         sentences=80,
