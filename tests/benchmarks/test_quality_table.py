@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from benchmarks.quality.table import _judged, against, bounds, quality
+from benchmarks.quality.table import _judged, against, bounds, comparison, quality
 
 
-def result(corpus: str, documents: dict[str, list[int]], *, cached: int = 0, learnt: int = 40) -> dict[str, Any]:
+def result(
+    corpus: str, documents: dict[str, list[int]], *, cached: int = 0, learnt: int = 40, engine: str | None = None
+) -> dict[str, Any]:
     right, wrong, missed = (sum(column) for column in zip(*documents.values(), strict=True))
     micro = {"precision": right / (right + wrong), "recall": right / (right + missed)}
     f1 = 2 * right / (2 * right + wrong + missed)
@@ -21,7 +23,7 @@ def result(corpus: str, documents: dict[str, list[int]], *, cached: int = 0, lea
         "reliability": {"bins": [{"count": 1, "confidence": 0.5}, {"count": 0, "confidence": None}]},
         "errors": {"missed": 1, "spurious": 2, "wrong_label": 3, "wrong_boundary": 4, "both": 5},
         "cost": {**cost, "answered_by_cache": cached},
-        "config": {"stacking": {"sentences": learnt}},
+        "config": {"stacking": {"sentences": learnt}, "members": [{"engine": engine}]},
         "documents": documents,
     }
     return {"corpus": corpus, "report": report}
@@ -41,10 +43,27 @@ def test_a_run_that_the_cache_answered_tells_no_cost() -> None:
         "calibration error": "0.125",
         "by chance alone": "0.500",
         "votes": "learnt",
+        "run by": "llama.cpp",
         "s a sentence": "2.00",
         "tokens evaluated / submitted a sentence": "10 / 20",
     }
-    assert known[-3:] == ["counted", "", ""]
+    assert known[-4:] == ["counted", "llama.cpp", "", ""]
+
+
+def test_what_another_engine_takes_is_no_cost_of_the_default() -> None:
+    assert quality([result("wnut17", GOOD, engine="transformers")])[-1][-3:] == ["transformers", "", ""]
+
+
+def test_several_corpora_are_compared_together_too() -> None:
+    def ran(corpus: str, variant: str, counts: list[list[int]]) -> dict[str, Any]:
+        return {"corpus": corpus, "variant": variant, "counts": counts, "prompt_tokens_evaluated": None}
+
+    good, bad = [[1, 0, 0]] * 12, [[0, 1, 1]] * 12
+    one = [ran("genia", "first", bad), ran("genia", "second", good)]
+    two = [ran("wnut17", "first", bad), ran("wnut17", "second", bad)]
+    told = [[row[0], row[1], row[2], row[7]] for row in comparison([one, two])[-2:]]
+    assert told == [["all", "first", "0.000", ""], ["all", "second", "0.500", "better"]]
+    assert comparison([one, []])[-1][:2] == ["genia", "second"]
 
 
 def test_the_mean_of_crossner_stands_there_when_all_parts_do() -> None:
