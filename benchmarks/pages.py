@@ -13,7 +13,7 @@ Table = list[list[str]]
 
 PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
 
-_BETWEEN = re.compile(r"(?<=<!-- )(?P<name>[\w:]+):begin -->\n.*?(?=<!-- (?P=name):end -->)", re.DOTALL)
+_BETWEEN = re.compile(r"(?<=<!-- )(?P<name>[\w:-]+):begin -->\n.*?(?=<!-- (?P=name):end -->)", re.DOTALL)
 
 
 def rows(table: Table) -> str:

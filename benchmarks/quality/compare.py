@@ -132,7 +132,7 @@ EXPERIMENTS = {
         f"few-{size}": Experiment(
             pool=50,
             sentences=80,
-            corpora=("conll2003", "wnut17"),
+            corpora=("conll2003", "wnut17") if size == 50 else ("conll2003",),
             variants={
                 name: {"pool": {"gazetteer": 2}, "stacking": told}
                 for name, told in {

@@ -90,7 +90,7 @@ def test_the_figures_shown_are_the_results(what: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-_TABLE = re.compile(r"<!-- (?P<name>[\w:]+):begin -->(?P<rows>.*?)<!-- (?P=name):end -->", re.DOTALL)
+_TABLE = re.compile(r"<!-- (?P<name>[\w:-]+):begin -->(?P<rows>.*?)<!-- (?P=name):end -->", re.DOTALL)
 _FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _FIGURE = re.compile(r"(?<![\w.])\d\.\d{2,}(?![\w.])")
 
