@@ -9,7 +9,7 @@ import pytest
 
 from entsemble.ensemble.gazetteer import Gazetteer
 from entsemble.ensemble.likeness import Likeness
-from entsemble.ensemble.stacking import Answered, Evidence, Stacking, Weights, _best_f1, _fitted, learn
+from entsemble.ensemble.stacking import SHARE, Answered, Evidence, Stacking, Weights, _best_f1, _fitted, learn
 from entsemble.ensemble.voting import Ballot, soft
 from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 
@@ -59,7 +59,7 @@ def test_it_learns_whom_to_believe(places: LabelSet, trigrams: Any) -> None:
     assert judged[0].label == "LOC"
     assert judged[1].score < weights.threshold < judged[0].score, "no entity: it is left to the threshold"
     assert judged[0].ballots == verdicts[0].ballots
-    assert weights.threshold == pytest.approx(0.5), "of an F1 of 1"
+    assert weights.threshold == pytest.approx(SHARE), "of an F1 of 1"
 
 
 def test_too_little_teaches_nothing(places: LabelSet, trigrams: Any) -> None:

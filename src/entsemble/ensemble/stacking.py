@@ -30,7 +30,7 @@ from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 
 Matrix = npt.NDArray[np.float64]
 
-KEPT_AS = "stacking/10"
+KEPT_AS = "stacking/11"
 """Names what is kept of this module's learning: another number wherever features, learning or the JSON change."""
 
 _LEAST = 1e-3
@@ -45,10 +45,10 @@ _VOTE_RIDGE = 1.0
 _INTERCEPT_RIDGE = 1.0
 """That of the intercept, whose prior has a mean of 0."""
 
-SHARE = 0.3
+SHARE = 0.4
 """Of the best F1 by cross-validation: the threshold. Half of it would be the best where scores are true (Lipton et al.,
-2014, arXiv 1402.1892). They are of texts like the pool's; new texts are stranger, hold names that are not known, and
-scores promise too little of these. There less loses much, and where scores are true it costs little."""
+2014, arXiv 1402.1892). They are of texts like the pool's; of stranger ones scores promise too little. On samples of
+CoNLL-2003's and WNUT17's training files two fifths is as good as half, and a lower share is worse."""
 
 _FOLDS = 5
 _FEWEST = 10
