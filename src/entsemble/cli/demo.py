@@ -30,10 +30,12 @@ def demo(quiet: bool) -> None:
     """Find the entities of a text that ships with entsemble, with two embedded models and a pool of 48 sentences.
 
     Then the same without the pool, by experts that are chosen for the text. Pulls the models where they are not there.
+    Nothing is learnt from the pool's answers, which would take longer than all the rest.
     """
     text = (_SAMPLES / "demo.txt").read_text(encoding="utf-8").strip()
     with as_file(_SAMPLES / "demo-pool.jsonl") as pool, display(quiet=quiet) as shown:
-        asked = settings.load(overrides={"pool": {"path": pool}, "cache": {"replies": False}})
+        counted = {"cache": {"replies": False}, "stacking": {"sentences": 0}}
+        asked = settings.load(overrides={"pool": {"path": pool}, **counted})
         _shown(text, asked, shown)
         labels = dict.fromkeys(sorted({m.label for d in read(pool) for m in d.mentions}), "")
         bare = settings.load(overrides={"labels": labels, "cache": {"replies": False}})
