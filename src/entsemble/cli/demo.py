@@ -34,8 +34,8 @@ def demo(quiet: bool) -> None:
     """
     text = (_SAMPLES / "demo.txt").read_text(encoding="utf-8").strip()
     with as_file(_SAMPLES / "demo-pool.jsonl") as pool, display(quiet=quiet) as shown:
-        counted = {"cache": {"replies": False}, "stacking": {"sentences": 0}}
-        asked = settings.load(overrides={"pool": {"path": pool}, **counted})
+        quick = {"cache": {"replies": False}, "stacking": {"sentences": 0}}
+        asked = settings.load(overrides={**quick, "pool": {"path": pool}})
         _shown(text, asked, shown)
         labels = dict.fromkeys(sorted({m.label for d in read(pool) for m in d.mentions}), "")
         bare = settings.load(overrides={"labels": labels, "cache": {"replies": False}})
