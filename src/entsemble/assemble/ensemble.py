@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 
 from entsemble import __version__
+from entsemble.assemble import teaching
 from entsemble.assemble.learn import Question, learnt
 from entsemble.assemble.models import Models, Watch
 from entsemble.backends.registry import parse_model
@@ -49,16 +48,6 @@ _SHORT = 80
 
 _SHAPES_NOTHING = frozenset({"workers", "threads", "cache", "ray", "stacking"})
 """Settings that results do not depend on, or not directly."""
-
-_TEACHING_POOL = 20, 40
-"""Sentences and mentions of a pool from which on it teaches what the votes are worth, where nobody said whether it
-should: what ten sentences of CoNLL-2003 with eighteen mentions taught cost F1, what 25 with 49 taught was worth it."""
-
-_ANSWERED = 40, 120
-"""Of its sentences, that are answered for that, at least and at most."""
-
-_TAUGHT = 100
-"""Mentions that these hold, where so many are not too many sentences."""
 
 _PARTS = 5
 """Stretches of a pool, in its order: a sentence that teaches is answered without its own, since the sentences of a
@@ -134,21 +123,7 @@ class Assembly:
 
     def learns(self, documents: Sequence[Document]) -> bool:
         """Whether some of a pool's sentences are answered to learn from them."""
-        asked, classified = self.settings.stacking.sentences, self.settings.classification
-        if asked is None:  # who names another vote wants its verdicts, and a threshold was chosen by its scores
-            counts = classified.vote != "soft" or classified.threshold is not None
-            sentences, mentions = _TEACHING_POOL
-            return not counts and len(documents) >= sentences and sum(len(d.mentions) for d in documents) >= mentions
-        return min(asked, len(documents)) > 0
-
-    def _teach(self, documents: Sequence[Document]) -> int:
-        """How many of these sentences teach, from the first on."""
-        if self.settings.stacking.sentences is not None:
-            return self.settings.stacking.sentences
-        held = accumulate(len(d.mentions) for d in documents)
-        enough = next((n for n, mentions in enumerate(held, 1) if mentions >= _TAUGHT), len(documents))
-        least, most = _ANSWERED
-        return min(max(enough, least), most)
+        return teaching.teaches(self.settings, documents)
 
     def _stacking(
         self, pipeline: Pipeline, documents: Sequence[Document], configuration: Mapping[str, str]
@@ -157,16 +132,14 @@ class Assembly:
         if not documents or not (self._weights or self.learns(documents)):
             return None
         apart = keys_within(self._scored, self.settings.language)
-        # in an order that does not hang on what is scored, so that other texts are taught by nearly the same sentences
-        order = random.Random(self.settings.seed).sample(range(len(documents)), len(documents))
+        order = teaching.in_order(self.settings, documents)
         others = [i for i in order if apart.isdisjoint(keys_within([documents[i]], self.settings.language))]
         weights = self._weights
         if not (weights or others):
             return None
         if weights is None:
-            looked = self.settings.stacking.looks
-            looked = looks.usual(documents) if looked is None else looked
-            drawn = others[: self._teach([documents[i] for i in others])]
+            looked = teaching.looks_propose(self.settings, documents)
+            drawn = others[: teaching.enough(self.settings, [documents[i] for i in others])]
             shapes = [configuration, looked, [documents[i].text for i in drawn]]
             known = hashlib.sha256(json.dumps(shapes, sort_keys=True).encode())
             weights = learnt(
