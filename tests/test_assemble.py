@@ -9,9 +9,10 @@ import pytest
 
 from entsemble.assemble import Assembly, Watch, select_members, unannotated, with_absolute_paths
 from entsemble.assemble.models import Models
-from entsemble.data.formats import read, write
+from entsemble.data.formats import write
 from entsemble.ensemble.document import Extracted
 from entsemble.ensemble.retrieve import Shown
+from entsemble.ensemble.stacking import Weights
 from entsemble.errors import ConfigError, DataError, EntsembleError, ModelUnavailableError, UnknownNameError
 from entsemble.settings import environment, load
 from entsemble.types import Document, mention_at
@@ -279,9 +280,13 @@ def test_a_pool_teaches_once(tmp_path: Path) -> None:
     assert first.pipeline.stacking.weights.sentences == 24
     made(stacking={"sentences": 29})
     assert steps.count("answering the pool to learn from it") == 28, "all that the pool has"
-    plain = made(stacking={"sentences": 0})
-    assert plain.pipeline.stacking is None
-    assert "what was learnt" not in plain.configuration
+    untaught = made(stacking={"sentences": 0})
+    assert untaught.pipeline.stacking.weights.sentences == 0, "what other corpora taught"
+    assert untaught.configuration["what was learnt"] != first.configuration["what was learnt"]
+    for counting in ({"vote": "soft"}, {"threshold": 0.4}):
+        counted = made(stacking={}, classification=counting)
+        assert counted.pipeline.stacking is None
+        assert "what was learnt" not in counted.configuration
 
 
 @pytest.mark.parametrize(
@@ -290,6 +295,7 @@ def test_a_pool_teaches_once(tmp_path: Path) -> None:
         (None, {}, 19, False),
         (None, {}, 20, True),
         (None, {"vote": "majority"}, 200, False),
+        (None, {"vote": "soft"}, 200, False),
         (None, {"threshold": 0.4}, 200, False),
         (20, {"vote": "majority"}, 200, True),
         (20, {"threshold": 0.4}, 200, True),
@@ -320,8 +326,12 @@ def test_a_pool_of_few_mentions_teaches_nothing_unless_asked(tmp_path: Path) -> 
 def teaching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The sentences of a pool that would teach, in their order."""
     drawn: list[list[str]] = []
-    told = lambda asked, *_, **__: drawn.append([q.document.text for q in asked()])  # noqa: E731
-    monkeypatch.setattr("entsemble.assemble.ensemble.learnt", told)
+
+    def learnt(asked: Any, _: Any, prior: Weights, *__: Any, **___: Any) -> Weights:
+        drawn.append([q.document.text for q in asked()])
+        return prior
+
+    monkeypatch.setattr("entsemble.assemble.ensemble.learnt", learnt)
 
     def of(pool: list[Document], scored: Sequence[Document] = (), **stacking: Any) -> list[str]:
         write(pool, tmp_path / "pool.jsonl")
@@ -371,32 +381,14 @@ def test_what_teaches_hardly_depends_on_what_is_scored(teaching: Any) -> None:
 
 
 @pytest.mark.usefixtures("scripted")
-def test_nothing_is_learnt_from_what_is_scored(
-    tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn: list[Any] = []
-    monkeypatch.setattr("entsemble.assemble.ensemble.learnt", lambda asked, *_, **__: drawn.append(asked()))
-    settings = load(overrides={"members": TWO, "pool": {"path": pool_file}, "stacking": {"sentences": 1}})
-    place = environment({"ENTSEMBLE_CACHE": str(tmp_path / "cache"), "ENTSEMBLE_EXPERTS": str(tmp_path / "experts")})
-    every = list(read([pool_file]))
-    with Assembly(settings, place, scored=every[1:]) as made:
-        assert made.extractor().pipeline.stacking is None
-    assert [[q.document.text for q in some] for some in drawn] == [[every[0].text]]
-    with Assembly(settings, place, scored=every) as made:
-        made.extractor()
-    assert len(drawn) == 1
+def test_nothing_is_learnt_from_what_is_scored(teaching: Any) -> None:
+    pool = naming(20, 1)
+    assert teaching(pool, scored=pool[1:], sentences=1) == [pool[0].text]
+    with pytest.raises(IndexError):  # nobody is asked
+        teaching(pool, scored=pool, sentences=1)
 
 
 @pytest.mark.usefixtures("scripted")
-def test_sentences_that_are_scored_make_no_pool_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[int] = []
-    monkeypatch.setattr("entsemble.assemble.ensemble.learnt", lambda asked, *_, **__: drawn.append(len(asked())))
-    texts = [f"Ann left Oslo {i} times." for i in range(110)]
-    every = [Document(text, text, (mention_at(text, 0, 3, "person"),)) for text in texts]
-    write(every, tmp_path / "pool.jsonl")
-    settings = load(overrides={"members": TWO, "pool": {"path": tmp_path / "pool.jsonl"}})
-    place = environment({"ENTSEMBLE_CACHE": str(tmp_path / "cache"), "ENTSEMBLE_EXPERTS": str(tmp_path / "experts")})
-    for scored in (every[:20], every[:80]):
-        with Assembly(settings, place, scored=scored) as made:
-            made.extractor()
-    assert drawn == [90, 30]
+def test_sentences_that_are_scored_make_no_pool_small(teaching: Any) -> None:
+    every = naming(110, 1)
+    assert [len(teaching(every, scored=scored)) for scored in (every[:20], every[:80])] == [90, 30]

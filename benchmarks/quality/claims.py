@@ -54,7 +54,9 @@ def measure(corpus: str) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
-        settings = in_batches(load(overrides={"pool": {"path": path, "gazetteer": 0}, "stacking": {"sentences": 0}}))
+        settings = in_batches(
+            load(overrides={"pool": {"path": path, "gazetteer": 0}, "classification": {"vote": "soft"}})
+        )
         with Assembly(settings, environment(), scored=scored) as assembly:
             pipeline = assembly.extractor().pipeline
             names = [member.name for member in pipeline.members]

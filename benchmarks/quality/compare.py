@@ -134,14 +134,11 @@ EXPERIMENTS = {
             sentences=80,
             corpora=("conll2003", "wnut17") if size == 50 else ("conll2003",),
             variants={
-                name: {"pool": {"gazetteer": 2}, "stacking": told}
-                for name, told in {
-                    "votes counted": {"sentences": 0},
-                    "votes learnt": {"sentences": size, "looks": False},
-                    "votes learnt, and looks": {"sentences": size, "looks": True},
-                }.items()
+                "votes counted": {"pool": {"gazetteer": 2}},
+                "what other corpora taught": {"pool": {"gazetteer": 2}, "stacking": {"sentences": 0}},
+                "and the pool": {"pool": {"gazetteer": 2}, "stacking": {"sentences": size}},
             },
-            pools=dict.fromkeys(("votes counted", "votes learnt", "votes learnt, and looks"), size),
+            pools=dict.fromkeys(("votes counted", "what other corpora taught", "and the pool"), size),
             sizes={"wnut17": (50, 120)},
             cost=False,
         )
@@ -293,7 +290,10 @@ def measure(
         write(pool, path)
         own = {
             "pool": {"gazetteer": 0, **overrides.get("pool", {}), "path": path},
-            "stacking": {"sentences": 0, **overrides.get("stacking", {})},
+            "classification": {
+                "vote": None if "stacking" in overrides else "soft",
+                **overrides.get("classification", {}),
+            },
             "cache": {"replies": not cost},
         }
         settings = in_batches(load(overrides={**overrides, **own}))

@@ -8,10 +8,10 @@ written to `results/<name>.json` together with the command, the commit, the mach
 has measured already is not run again, so a benchmark that was stopped goes on where it was; `--again` runs it anew.
 Replies that are known are not asked for again, so that what differs in the ensemble alone is measured in a minute; of
 such a run the table tells no seconds (`benchmarks.throughput` does).
-With `--counted`, votes are counted and nothing is learnt from the pool; with `--experts`, experts are members as well
-(the preset `best`). Their results are in `results/counted` and `results/best`. With `--in-batches`, transformers runs
-the same members in bfloat16, in half the time where the processor multiplies in that; the table says so, and tells no
-seconds of it. `table.py` turns the results into the tables of README.md and docs/benchmarks.md.
+With `--counted`, votes are counted, and nothing that was learnt judges them; with `--experts`, experts are members as
+well (the preset `best`). Their results are in `results/counted` and `results/best`. With `--in-batches`, transformers
+runs the same members in bfloat16, in half the time where the processor multiplies in that; the table says so, and tells
+no seconds of it. `table.py` turns the results into the tables of README.md and docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ HERE = ROOT / "benchmarks" / "quality"
 RESULTS = HERE / "results"
 WAYS: Mapping[str, Sequence[str]] = {
     ".": (),
-    "counted": ("--learn", "0"),
+    "counted": ("--config", "benchmarks/quality/counted.toml"),
     "best": ("--preset", "best"),
 }
 """Folder within the results -> what the command is told."""
 
-IN_BATCHES = {".": "balanced", "counted": "balanced", "best": "best"}
-"""Folder within the results -> the configuration of its members in `bfloat16/`."""
+IN_BATCHES = {".": "balanced", "counted": "counted", "best": "best"}
+"""Folder within the results -> the configuration of its members in `bfloat16/`, in the place of another one."""
 
 
 @dataclass(frozen=True, slots=True)

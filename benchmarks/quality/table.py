@@ -64,13 +64,19 @@ def _by_corpus(results: list[dict[str, Any]], experiment: str) -> list[list[dict
 
 
 def claims(results: list[dict[str, Any]]) -> Table:
-    """A row a corpus and rule: F1, and the difference to the first rule, paired."""
+    """A row a corpus and rule, and, of several corpora, one a rule: F1, and the difference to the first, paired."""
     head = ["corpus", "rule", "F1", "95 % interval", *BESIDE]
     rows = [head, ["---"] * len(head)]
+    every: dict[str, list[Counts]] = {}
     for result in results:
         told = {rule: _counts(counts) for rule, counts in result["rules"].items()}
         first = next(iter(told.values()))
         rows += [[result["corpus"], rule, *_judged(_against(counts, first))] for rule, counts in told.items()]
+        for rule, counts in told.items():
+            every.setdefault(rule, []).extend(counts)
+    if len(results) > 1:
+        first = next(iter(every.values()))
+        rows += [["all", rule, *_judged(_against(counts, first))] for rule, counts in every.items()]
     return rows
 
 
@@ -185,7 +191,7 @@ def quality(results: list[dict[str, Any]]) -> Table:
     """A row a corpus; what a run cost only where the default engine ran and the reply cache answered nothing."""
     members = sorted({name for r in results for name in r["report"]["members"]})
     head = ["corpus", "sentences", "F1", "95 % interval", *(f"{m} alone" for m in members)]
-    head += ["calibration error", "by chance alone", "votes", "run by"]
+    head += ["calibration error", "by chance alone", "judged by", "run by"]
     head += ["s a sentence", "tokens evaluated / submitted a sentence"]
     rows = [head, ["---"] * len(head), *(_row(r, members) for r in results)]
     parts = [r["report"]["micro"]["f1"] for r in results if r["corpus"].startswith("crossner-")]
@@ -217,10 +223,17 @@ def _row(result: dict[str, Any], members: list[str]) -> list[str]:
         *(f"{report['members'][m]['f1']:.3f}" if m in report["members"] else "" for m in members),
         f"{report['calibration']['ece']:.3f}",
         f"{_by_chance(report['reliability']['bins']):.3f}",
-        "counted" if report["config"].get("stacking", NONE_LEARNT)["sentences"] == 0 else "learnt",
+        _decided_by(report["config"]),
         ", ".join(sorted(engines)),
         *(spent if told else ["", ""]),
     ]
+
+
+def _decided_by(config: dict[str, Any]) -> str:
+    """Who decided about candidates."""
+    if config.get("stacking", NONE_LEARNT)["sentences"]:
+        return "the pool"
+    return "a vote" if config["classification"]["vote"] else "other corpora"
 
 
 if __name__ == "__main__":

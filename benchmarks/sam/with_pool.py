@@ -24,7 +24,15 @@ from benchmarks.sam.unified import adapters, taking_part
 from entsemble.assemble import Assembly, adapt, unannotated
 from entsemble.assemble.ensemble import annotated
 from entsemble.data.formats import write
-from entsemble.settings import ExpertsSettings, MemberSettings, PoolSettings, Settings, StackingSettings, environment
+from entsemble.settings import (
+    ClassificationSettings,
+    ExpertsSettings,
+    MemberSettings,
+    PoolSettings,
+    Settings,
+    StackingSettings,
+    environment,
+)
 from entsemble.types import Document
 
 RESULTS = Path(__file__).parent / "results" / "with_pool"
@@ -74,6 +82,7 @@ def measure(target: str, count: int, system: str, seed: int = 0) -> dict[str, ob
             labels=dict.fromkeys(sorted(names), ""),
             members=tuple(members),
             pool=PoolSettings(path=pool),
+            classification=ClassificationSettings(vote=None if learnt else "soft"),
             stacking=StackingSettings(sentences=learnt),
             experts=ExpertsSettings(names=taking_part()),
         )

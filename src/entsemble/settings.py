@@ -64,9 +64,16 @@ class PoolSettings(_Frozen):
 
 
 class ClassificationSettings(_Frozen):
-    """The `[classification]` table."""
+    """The `[classification]` table.
 
-    vote: str = "soft"
+    Attributes:
+        vote: how ballots become a verdict; `None` leaves it to what the pool and other corpora taught about them, and
+            to a soft vote without a pool or with a threshold.
+        threshold: a mention needs at least this score; `None` leaves it to what was learnt, or to the vote.
+        sure: a span that the smaller members type alike, each at least this probable, is not put to the larger ones.
+    """
+
+    vote: str | None = None
     threshold: float | None = Field(default=None, ge=0, le=1)
     sure: float | None = Field(default=None, ge=0, le=1)
 
@@ -75,9 +82,9 @@ class StackingSettings(_Frozen):
     """The `[stacking]` table: what is learnt about the votes from the pool.
 
     Attributes:
-        sentences: of the pool, that the ensemble answers first to learn from; of a smaller pool, all; 0 learns nothing;
-            `None` leaves it to the pool and the vote.
-        looks: whether what looks like a name is a candidate too, where something is learnt; `None` leaves it to whether
+        sentences: of the pool, that the ensemble answers first to learn from; of a smaller pool, all; 0 learns nothing
+            from it; `None` leaves it to the pool and the vote.
+        looks: whether what looks like a name is a candidate too, where no vote decides; `None` leaves it to whether
             most of the pool's names look so.
     """
 

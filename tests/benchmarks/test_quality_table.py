@@ -9,7 +9,13 @@ from benchmarks.quality.table import _judged, against, bounds, comparison, quali
 
 
 def result(
-    corpus: str, documents: dict[str, list[int]], *, cached: int = 0, learnt: int = 40, engine: str | None = None
+    corpus: str,
+    documents: dict[str, list[int]],
+    *,
+    cached: int = 0,
+    learnt: int = 40,
+    vote: str | None = None,
+    engine: str | None = None,
 ) -> dict[str, Any]:
     right, wrong, missed = (sum(column) for column in zip(*documents.values(), strict=True))
     micro = {"precision": right / (right + wrong), "recall": right / (right + missed)}
@@ -23,7 +29,11 @@ def result(
         "reliability": {"bins": [{"count": 1, "confidence": 0.5}, {"count": 0, "confidence": None}]},
         "errors": {"missed": 1, "spurious": 2, "wrong_label": 3, "wrong_boundary": 4, "both": 5},
         "cost": {**cost, "answered_by_cache": cached},
-        "config": {"stacking": {"sentences": learnt}, "members": [{"engine": engine}]},
+        "config": {
+            "stacking": {"sentences": learnt},
+            "classification": {"vote": vote},
+            "members": [{"engine": engine}],
+        },
         "documents": documents,
     }
     return {"corpus": corpus, "report": report}
@@ -33,7 +43,9 @@ GOOD, BAD = {"a": [3, 0, 0], "b": [2, 0, 0]}, {"a": [1, 1, 2], "b": [2, 0, 0], "
 
 
 def test_a_run_that_the_cache_answered_tells_no_cost() -> None:
-    head, _, asked, known = quality([result("wnut17", GOOD), result("genia", GOOD, cached=1, learnt=0)])
+    counted = result("genia", GOOD, cached=1, learnt=0, vote="soft")
+    untaught = result("genia", GOOD, cached=1, learnt=0)
+    head, _, asked, known, strange = quality([result("wnut17", GOOD), counted, untaught])
     assert dict(zip(head, asked, strict=True)) == {
         "corpus": "wnut17",
         "sentences": "2",
@@ -42,12 +54,13 @@ def test_a_run_that_the_cache_answered_tells_no_cost() -> None:
         "tiny alone": "0.250",
         "calibration error": "0.125",
         "by chance alone": "0.500",
-        "votes": "learnt",
+        "judged by": "the pool",
         "run by": "llama.cpp",
         "s a sentence": "2.00",
         "tokens evaluated / submitted a sentence": "10 / 20",
     }
-    assert known[-4:] == ["counted", "llama.cpp", "", ""]
+    assert known[-4:] == ["a vote", "llama.cpp", "", ""]
+    assert strange[-4:] == ["other corpora", "llama.cpp", "", ""]
 
 
 def test_what_another_engine_takes_is_no_cost_of_the_default() -> None:

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from entsemble.ensemble.evidence import Evidence
 from entsemble.ensemble.gazetteer import Gazetteer
 from entsemble.ensemble.likeness import Likeness
-from entsemble.ensemble.stacking import SHARE, Answered, Evidence, Stacking, Weights, _best_f1, _fitted, learn
+from entsemble.ensemble.prior import shipped
+from entsemble.ensemble.stacking import INTERCEPT_RIDGE, SHARE, Answered, Stacking, Weights, best_f1, fitted, learn
 from entsemble.ensemble.voting import Ballot, soft
 from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 
@@ -48,10 +50,20 @@ def evidence(labels: LabelSet, trigrams: Any, *pool: Document) -> Evidence:
     return Evidence(("wrong", "right"), labels, Gazetteer(pool, labels, 2), Likeness(pool, labels, trigrams, trigrams))
 
 
+def vote_alone(columns: int) -> Weights:
+    """Believes the first column, and is unmoved by the others."""
+    return Weights((0.0,) * columns, (1.0,) * columns, (1.0, *[0.0] * (columns - 1)), 0.0, 0.5, 0)
+
+
+def before(told: Evidence) -> Weights:
+    """What the shipped prior says of such evidence."""
+    return shipped().weights(told.columns, looks=False)
+
+
 def test_it_learns_whom_to_believe(places: LabelSet, trigrams: Any) -> None:
     told = evidence(places, trigrams, sentence("Paris slept", ("Paris", "PER")))
     sentences = answered(40, told)
-    weights = learn(sentences, places)
+    weights = learn(sentences, places, vote_alone(len(told.columns)))
     assert weights is not None
     verdicts = list(sentences[0].verdicts.values())
     assert [v.label for v in verdicts] == ["PER", "PER"]
@@ -64,64 +76,73 @@ def test_it_learns_whom_to_believe(places: LabelSet, trigrams: Any) -> None:
 
 def test_too_little_teaches_nothing(places: LabelSet, trigrams: Any) -> None:
     told = evidence(places, trigrams)
-    assert learn(answered(9, told), places) is None
-    assert learn([], places) is None
-    assert learn(answered(20, told), places) is not None
+    assert learn(answered(9, told), places, before(told)) is None
+    assert learn([], places, before(told)) is None
+    assert learn(answered(20, told), places, before(told)) is not None
     text = " ".join(TOWNS)
     verdict = soft([ballot("wrong", "PER", 0.9), ballot("right", "LOC", 0.5)])
     crowd = sentence(text, *((town, "LOC") for town in TOWNS))
     many = Answered.by(told, crowd, {m.span: verdict for m in crowd.mentions})
-    assert learn([many] * 5, places) is not None
-    assert learn([many] * 4, places) is None, "fewer sentences than folds"
-    assert learn([Answered.by(told, sentence("Rain"), {})] * 50, places) is None
+    assert learn([many] * 5, places, before(told)) is not None
+    assert learn([many] * 4, places, before(told)) is None, "fewer sentences than folds"
+    assert learn([Answered.by(told, sentence("Rain"), {})] * 50, places, before(told)) is None
 
 
 def test_what_was_learnt_is_kept_exactly(places: LabelSet, trigrams: Any) -> None:
-    weights = learn(answered(40, evidence(places, trigrams)), places)
+    told = evidence(places, trigrams)
+    weights = learn(answered(40, told), places, before(told))
     assert weights is not None
     assert Weights.from_json(weights.to_json()) == weights
 
 
 def test_a_member_that_was_not_asked_is_average(places: LabelSet, trigrams: Any) -> None:
     told = evidence(places, trigrams)
-    weights = learn(answered(40, told), places)
+    weights = learn(answered(40, told), places, before(told))
     assert weights is not None
     [judged] = Stacking(told, weights).judge("Oslo", ["Oslo"], [soft([ballot("right", "LOC", 0.5)])])
     assert judged.label == "LOC"
     assert math.isfinite(judged.score)
 
 
-def test_the_regression_is_the_most_probable_one() -> None:
+def test_what_is_learnt_is_the_most_probable() -> None:
     from scipy.optimize import minimize
 
     draw = np.random.default_rng(0)
-    features = draw.normal(size=(200, 5)) * [1, 2, 3, 4, 0]
-    right = features @ [1, -1, 0.5, 0, 0] + draw.normal(size=200) > 0.3
-    found = _fitted(features, right)
-    x = np.column_stack([features[:, 0], features[:, 1:4] / features[:, 1:4].std(axis=0), np.ones(200)])
-    x[:, 1:4] -= x[:, 1:4].mean(axis=0)
+    features = draw.normal(size=(200, 3, 4)) * [1, 2, 3, 4]
+    said = features @ [1, -1, 0.5, 0] + draw.gumbel(size=(200, 3)) - draw.gumbel(size=(200, 1))
+    right = (said > 0) & (said == said.max(axis=1, keepdims=True))
+    prior = Weights((0.0, 1, 0, 0), (1.0, 2, 3, 4), (1.0, 0.5, 0, 0), -0.5, 0.3, 0, looks=True)
+    found = fitted(list(features), list(right.astype(float)), prior, 7.0)
+    assert (found.mean, found.scale, found.threshold, found.looks) == (prior.mean, prior.scale, 0.3, True)
+    x = np.concatenate([(features - prior.mean) / prior.scale, np.ones((200, 3, 1))], axis=2)
 
     def loss(w: Any) -> float:
         z = x @ w
-        prior = (w[0] - 1) ** 2 + 10 * (w[1:4] ** 2).sum() + w[4] ** 2
-        return float(np.logaddexp(0, z).sum() - z[right].sum() + prior / 2)
+        away = 7 * ((w[:4] - prior.coefficients) ** 2).sum() + INTERCEPT_RIDGE * (w[4] + 0.5) ** 2
+        return float(np.log1p(np.exp(z).sum(axis=1)).sum() - z[right].sum() + away / 2)
 
     theirs = minimize(loss, np.zeros(5), tol=1e-10).x
-    assert np.allclose(found.coefficients, [*theirs[:4], 0], atol=1e-4)
+    assert np.allclose(found.coefficients, theirs[:4], atol=1e-4)
     assert found.intercept == pytest.approx(theirs[4], abs=1e-4)
-    assert np.allclose(found.probabilities(features), 1 / (1 + np.exp(-x @ theirs)), atol=1e-4)
+    odds = np.exp(x[0] @ theirs)
+    assert np.allclose(found.probabilities(features[0]), odds / (1 + odds.sum()), atol=1e-4)
 
 
-def test_without_anything_to_learn_from_it_believes_the_vote(places: LabelSet, trigrams: Any) -> None:
-    found = _fitted(np.empty((0, 3)), np.empty(0, dtype=bool))
-    assert list(found.coefficients) == [1, 0, 0]
-    assert found.intercept == 0
-    told = evidence(places, trigrams)
-    verdict = soft([ballot("wrong", "PER", 0.9), ballot("right", "LOC", 0.5)])
-    [own] = told.features("Oslo", ["Oslo"], [verdict])
-    by_label = dict(zip(places.names, own[:, 0], strict=True))
-    assert 1 / (1 + math.exp(-by_label["PER"])) == pytest.approx(verdict.score)
-    assert by_label["LOC"] < by_label["PER"]
+def test_labels_exclude_one_another() -> None:
+    weights = vote_alone(2)
+    assert weights.probabilities(np.array([[800.0, 0], [800, 0], [0, 0]])) == pytest.approx([0.5, 0.5, 0])
+    assert weights.probabilities(np.array([[-800.0, 0]] * 3)) == pytest.approx([0, 0, 0])
+
+
+def test_a_place_with_two_labels_is_shared_by_them() -> None:
+    twice = [np.array([[1.0], [1.0]])] * 50, [np.ones(2)] * 50
+    shared = fitted(*twice, vote_alone(1), 1.0).probabilities(np.array([[1.0], [1.0]]))
+    assert shared[0] == shared[1]
+    assert 0.4 < shared[0] < 0.5
+
+
+def test_of_nothing_it_learns_nothing() -> None:
+    assert fitted([], [], vote_alone(3), 1.0) == vote_alone(3)
 
 
 def test_neighbours_speak_for_a_name_that_was_never_seen(places: LabelSet, trigrams: Any) -> None:
@@ -145,22 +166,11 @@ def test_what_a_text_itself_tells_is_not_among_its_neighbours(places: LabelSet, 
     assert Likeness([sentence("Rain")], places, trigrams, trigrams).of("Oslo", ["Oslo"]) == [None]
 
 
-def test_a_column_that_rounding_alone_moves_is_constant() -> None:
-    right = np.arange(80) % 2 == 0
-    constant = np.full(80, math.log(0.001 / 0.999))
-    constant[::4] = np.nan
-    told = right + np.random.default_rng(0).normal(size=80)
-    found = _fitted(np.column_stack([np.zeros(80), constant, told]), right)
-    assert found.scale[1] == 1
-    assert found.coefficients[1] == pytest.approx(0, abs=1e-6)
-    assert found.probabilities(np.array([[0, 6.9, 1e9], [0, 6.9, -1e9]])) == pytest.approx([1, 0])
-
-
 def test_no_threshold_parts_equals(places: LabelSet) -> None:
     texts = [sentence(f"Oslo {i}", ("Oslo", "LOC")) if i < 10 else sentence(f"Oslo {i}") for i in range(100)]
     verdict = soft([ballot("a", "LOC", 0.5)])
     told = [Answered(text, {Span(0, 4): verdict}, ()) for text in texts]
-    assert _best_f1(told, [[np.array([0.0, 0.1])]] * 100, places) == pytest.approx(2 * 10 / 110)
+    assert best_f1(told, [[np.array([0.0, 0.1])]] * 100, places) == pytest.approx(2 * 10 / 110)
 
 
 def test_a_name_over_two_lines_is_one_name(places: LabelSet) -> None:
@@ -169,15 +179,15 @@ def test_a_name_over_two_lines_is_one_name(places: LabelSet) -> None:
         Document("d", text, (Mention(3, 11, "LOC", "New\nYork"),)), {Span(3, 11): soft([ballot("a", "LOC", 0.5)])}, ()
     )
     assert told.surfaces == ["New York"]
-    assert told.right(places) == [False, True]
+    assert [own.tolist() for own in told.right(places)] == [[0, 1]]
 
 
 def test_honest_votes_are_left_as_they_are() -> None:
     draw = np.random.default_rng(0)
     log_odds = draw.normal(size=2000) * 2
-    found = _fitted(
-        np.column_stack([log_odds, draw.normal(size=2000)]), draw.random(2000) < 1 / (1 + np.exp(-log_odds))
-    )
+    features = np.stack([log_odds, draw.normal(size=2000)], axis=1)[:, None]
+    right = (draw.random(2000) < 1 / (1 + np.exp(-log_odds))).astype(float)[:, None]
+    found = fitted(list(features), list(right), vote_alone(2), 10.0)
     assert found.coefficients == pytest.approx([1, 0], abs=0.1)
     assert found.intercept == pytest.approx(0, abs=0.1)
 
@@ -186,15 +196,13 @@ def test_where_nothing_is_ever_right_nothing_is_learnt(places: LabelSet, trigram
     verdict = soft([ballot("right", "LOC", 0.5)])
     told = evidence(places, trigrams)
     texts = [Answered.by(told, sentence(f"rain {i}"), {Span(0, 4): verdict}) for i in range(40)]
-    assert learn(texts, places) is None
+    assert learn(texts, places, before(told)) is None
 
 
-def test_a_run_of_capitals_is_evidence_where_it_counts(places: LabelSet, trigrams: Any) -> None:
+def test_a_run_of_capitals_is_evidence(places: LabelSet, trigrams: Any) -> None:
     verdict = soft([ballot("right", "LOC", 0.5)])
-    told: list[Any] = ["Oslo and Bern rained", ["Oslo", "rained"], [verdict, verdict]]
-    likeness = Likeness([], places, trigrams, trigrams)
-    plain = Evidence(("right",), places, None, likeness).features(*told)
-    looked = Evidence(("right",), places, None, likeness, looks=True).features(*told)
-    assert [own[:, -1].tolist() for own in looked] == [[1, 1], [0, 0]]
-    for own, more in zip(plain, looked, strict=True):
-        assert np.array_equal(own, more[:, :-1], equal_nan=True)
+    told = Evidence(("right",), places, None, Likeness([], places, trigrams, trigrams))
+    found = told.features("Oslo and Bern rained", ["Oslo", "rained"], [verdict, verdict])
+    at = told.columns.index("run")
+    assert [own[:, at].tolist() for own in found] == [[1, 1], [0, 0]]
+    assert all(own.shape == (len(places.names), len(told.columns)) for own in found)

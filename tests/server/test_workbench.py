@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -27,8 +28,7 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
 
     def learnt(questions: Any, *_: Any, **__: Any) -> Weights:
         drawn.append(len(questions()))
-        size = 18 + looks
-        return Weights((0.0,) * size, (1.0,) * size, (0.0,) * size, 3.0, 0.2, 80, looks)
+        return Weights((0.0,) * 19, (1.0,) * 19, (0.0,) * 19, 3.0, 0.2, 80, looks)
 
     def scores(**labels: str) -> set[float | None]:
         asked = Request((Document("d", "Ann left Bern."),), labels)
@@ -46,7 +46,7 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
     workbench.warm()
     assert drawn == [80]
     [score] = scores()
-    assert score == pytest.approx(0.9526, abs=1e-4)
+    assert score == pytest.approx(math.exp(3) / (1 + 2 * math.exp(3)), abs=1e-4)
     workbench.pool.add([annotated(1000)])
     assert scores() == {score}, "a correction changes what is shown, and not whom to believe"
     assert score not in scores(person="names of people", location=""), "other labels were not learnt about"

@@ -21,12 +21,14 @@ from entsemble.data.options import ReadOptions
 from entsemble.data.windows import texts_within, window_documents
 from entsemble.ensemble import looks
 from entsemble.ensemble.copies import keys_within
+from entsemble.ensemble.evidence import Evidence
 from entsemble.ensemble.gazetteer import NAME, Gazetteer
 from entsemble.ensemble.likeness import Likeness
 from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
+from entsemble.ensemble.prior import shipped
 from entsemble.ensemble.retrieve import Shown, pre_extract
-from entsemble.ensemble.stacking import KEPT_AS, Evidence, Stacking, Weights
+from entsemble.ensemble.stacking import KEPT_AS, Stacking, Weights
 from entsemble.ensemble.voting import vote_named
 from entsemble.errors import ConfigError, DataError
 from entsemble.extractor import LocalExtractor, RayExtractor
@@ -128,29 +130,32 @@ class Assembly:
     def _stacking(
         self, pipeline: Pipeline, documents: Sequence[Document], configuration: Mapping[str, str]
     ) -> Stacking | None:
-        """What the pool teaches about the votes, or what it taught before."""
-        if not documents or not (self._weights or self.learns(documents)):
+        """What is known about the votes: what the pool teaches, or taught before, or else what other corpora did."""
+        if not documents or not (self._weights or teaching.judged(self.settings)):
             return None
+        looked = teaching.looks_propose(self.settings, documents)
+        evidence = self.evidence(pipeline, documents)
+        prior = shipped().weights(evidence.columns, looks=looked)
+        if self._weights or not self.learns(documents):
+            return Stacking(evidence, self._weights or prior)
         apart = keys_within(self._scored, self.settings.language)
         order = teaching.in_order(self.settings, documents)
         others = [i for i in order if apart.isdisjoint(keys_within([documents[i]], self.settings.language))]
-        weights = self._weights
-        if not (weights or others):
-            return None
-        if weights is None:
-            looked = teaching.looks_propose(self.settings, documents)
-            drawn = others[: teaching.enough(self.settings, [documents[i] for i in others])]
-            shapes = [configuration, looked, [documents[i].text for i in drawn]]
-            known = hashlib.sha256(json.dumps(shapes, sort_keys=True).encode())
-            weights = learnt(
-                partial(self._questions, pipeline, documents, drawn, looked=looked),
-                pipeline.labels,
-                LocalMapper(self.models.workers()),
-                kept=(self._store(), f"{KEPT_AS}:{known.hexdigest()}"),
-                anew=not self.settings.cache.replies,
-                watch=self.watch,
-            )
-        return Stacking(self._evidence(pipeline, documents, looked=weights.looks), weights) if weights else None
+        drawn = others[: teaching.enough(self.settings, [documents[i] for i in others])]
+        if not drawn:
+            return Stacking(evidence, prior)
+        shapes = [configuration, prior.to_json(), [documents[i].text for i in drawn]]
+        known = hashlib.sha256(json.dumps(shapes, sort_keys=True).encode())
+        weights = learnt(
+            partial(self._questions, pipeline, documents, drawn, looked=looked),
+            pipeline.labels,
+            prior,
+            LocalMapper(self.models.workers()),
+            kept=(self._store(), f"{KEPT_AS}:{known.hexdigest()}"),
+            anew=not self.settings.cache.replies,
+            watch=self.watch,
+        )
+        return Stacking(evidence, weights)
 
     def _questions(
         self, pipeline: Pipeline, documents: Sequence[Document], drawn: Sequence[int], *, looked: bool
@@ -162,14 +167,15 @@ class Assembly:
         for own in {part[i] for i in drawn}:
             rest = [d for d, other in zip(documents, part, strict=True) if other != own]
             answers = self._pipeline(rest, pipeline.labels, pipeline.members, rules)
-            apart[own] = answers, self._evidence(answers, rest, looked=looked)
+            apart[own] = answers, self.evidence(answers, rest)
         return [Question(documents[i], *apart[part[i]]) for i in drawn]
 
-    def _evidence(self, pipeline: Pipeline, documents: Sequence[Document], *, looked: bool) -> Evidence:
+    def evidence(self, pipeline: Pipeline, documents: Sequence[Document]) -> Evidence:
+        """What a pool of these documents knows of a candidate of that pipeline."""
         names = StoredEncoder(self.encoder(), self._store())
         likeness = Likeness(documents, pipeline.labels, names, self.encoder(), self.settings.language)
         members = [m.name for m in pipeline.members]
-        return Evidence(members, pipeline.labels, pipeline.gazetteer, likeness, looks=looked)
+        return Evidence(members, pipeline.labels, pipeline.gazetteer, likeness)
 
     def ray_extractor(self) -> RayExtractor:
         """The same ensemble on a Ray cluster; see `extractor`. What pool and models need is prepared here first."""
@@ -315,7 +321,7 @@ class Assembly:
                 f"[verification] member {verification.member!r} is no member; members: {', '.join(names)}"
             )
         return Rules(
-            vote=vote_named(self.settings.classification.vote),
+            vote=vote_named(self.settings.classification.vote or "soft"),
             threshold=self.settings.classification.threshold,
             verifier=verification.member or None,
             verifier_threshold=verification.threshold,

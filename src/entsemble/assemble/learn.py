@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from entsemble.assemble.models import Watch
+from entsemble.ensemble.evidence import Evidence
 from entsemble.ensemble.pipeline import Pipeline, Result
-from entsemble.ensemble.stacking import Answered, Evidence, Weights, learn
+from entsemble.ensemble.stacking import Answered, Weights, learn
 from entsemble.errors import MemberDownError, ModelError, PromptTooLongError
 from entsemble.protocols import Mapper
 from entsemble.retrieval.store import Store
@@ -33,30 +34,32 @@ class Question:
 def learnt(
     questions: Callable[[], Sequence[Question]],
     labels: LabelSet,
+    prior: Weights,
     mapper: Mapper,
     *,
     kept: tuple[Store, str],
     anew: bool,
     watch: Watch,
-) -> Weights | None:
+) -> Weights:
     """Answer sentences of the pool, each as if the pool held nothing from around it, and learn from them.
 
     Args:
         questions: made where nothing is kept; those that a member cannot answer are left out.
         labels: asked for.
+        prior: what is believed before.
         mapper: where they are answered.
         kept: where what was learnt is looked up, and kept, and the name of all that shapes it.
         anew: whether it is learnt though it is kept.
         watch: told how many sentences are answered, and why nothing is learnt.
 
     Returns:
-        `None` where they teach too little, or members fail at more of them than they answer: a run does not end for
+        The prior where they teach too little, or members fail at more of them than they answer: a run does not end for
         want of it.
     """
     store, owner = kept
     if not anew and (found := store.get(owner, [""])):
         with suppress(ValueError):  # of another version, or damaged: learnt anew
-            return Weights.from_json(found[""].decode()) if found[""] else None
+            return Weights.from_json(found[""].decode()) if found[""] else prior
 
     def answer(question: Question) -> tuple[Question, Result | ModelError]:
         try:
@@ -76,12 +79,12 @@ def learnt(
         else:
             answered.append(Answered.by(question.evidence, question.document, result.verdicts))
     if len(failed) > len(answered):
-        watch.warn(f"the votes are counted: {len(failed)} of {len(asked)} sentences to learn from failed; {failed[0]}")
-        return None
-    weights = learn(answered, labels)
-    if weights:
-        weights = replace(weights, looks=asked[0].pipeline.rules.looks)
-    else:
-        watch.warn(f"the votes are counted: {len(answered)} sentences of the pool teach too little about them")
+        told = f"{len(failed)} of {len(asked)} sentences to learn from failed; {failed[0]}"
+        watch.warn(f"the votes are judged by what other corpora taught: {told}")
+        return prior
+    weights = learn(answered, labels, prior)
+    if weights is None:
+        told = f"{len(answered)} sentences of the pool teach too little about them"
+        watch.warn(f"the votes are judged by what other corpora taught: {told}")
     store.put(owner, {"": weights.to_json().encode() if weights else b""})
-    return weights
+    return weights or prior

@@ -21,13 +21,20 @@ _MENTIONS = 100
 """That these hold, where so many are not too many sentences."""
 
 
+def judged(settings: Settings) -> bool:
+    """Whether what was learnt, from the pool or from other corpora, takes the vote's place, where there is a pool."""
+    classified = settings.classification
+    counted = classified.vote is not None or classified.threshold is not None
+    return (
+        bool(settings.stacking.sentences) or not counted
+    )  # who names a vote wants its verdicts; a threshold is of them
+
+
 def teaches(settings: Settings, documents: Sequence[Document]) -> bool:
     """Whether some of a pool's sentences are answered to learn from them."""
-    asked, classified = settings.stacking.sentences, settings.classification
-    if asked is not None:
-        return min(asked, len(documents)) > 0
-    if classified.vote != "soft" or classified.threshold is not None:
-        return False  # who names another vote wants its verdicts, and a threshold was chosen by its scores
+    asked = settings.stacking.sentences
+    if asked is not None or not judged(settings):
+        return min(asked or 0, len(documents)) > 0
     sentences, mentions = _POOL
     return len(documents) >= sentences and sum(len(d.mentions) for d in documents) >= mentions
 

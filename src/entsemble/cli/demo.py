@@ -30,7 +30,8 @@ def demo(quiet: bool) -> None:
     """Find the entities of a text that ships with entsemble, with two embedded models and a pool of 48 sentences.
 
     Then the same without the pool, by experts that are chosen for the text. Pulls the models where they are not there.
-    Nothing is learnt from the pool's answers, which would take longer than all the rest.
+    The votes are judged by what other corpora taught: learning from the pool's answers would take longer than all the
+    rest.
     """
     text = (_SAMPLES / "demo.txt").read_text(encoding="utf-8").strip()
     with as_file(_SAMPLES / "demo-pool.jsonl") as pool, display(quiet=quiet) as shown:

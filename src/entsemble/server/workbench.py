@@ -170,7 +170,7 @@ class Workbench:
         key = f"{version}:{settings.model_dump_json()}"
         with self._models(settings) as loaded:
             with loaded.building:  # one loads, the others find it loaded
-                unlearnt = learn and loaded.made is not None and loaded.made[1].pipeline.stacking is None
+                unlearnt = learn and loaded.made is not None and not _learnt(loaded.made[1])
                 if loaded.made is None or loaded.made[0] != key or unlearnt:
                     asked = settings if learn else settings.learning_nothing()
                     known = settings.model_dump_json(include={"members", "nested"}) + str(
@@ -185,8 +185,8 @@ class Workbench:
                         weights=self._weights.get(known),
                     )
                     loaded.made = key, assembly.extractor()
-                    if stacking := loaded.made[1].pipeline.stacking:
-                        self._weights[known] = stacking.weights
+                    if weights := _learnt(loaded.made[1]):
+                        self._weights[known] = weights
                 made = loaded.made[1]
             yield made
 
@@ -211,3 +211,9 @@ class Workbench:
                 idle = sorted((o.used, name) for name, o in self._loaded.items() if o.users == 0)
                 for _, name in idle[: max(0, len(self._loaded) - _LOADED)]:
                     closing.callback(self._loaded.pop(name).models.close)
+
+
+def _learnt(made: LocalExtractor) -> Weights | None:
+    """What the pool taught it, and not other corpora alone."""
+    stacking = made.pipeline.stacking
+    return stacking.weights if stacking and stacking.weights.sentences else None

@@ -1,0 +1,160 @@
+"""Learn what the votes of the embedded models are worth on open corpora, into `src/entsemble/ensemble/prior.json`.
+
+    python -m pack.prior
+
+Needs the corpora: the folder that ENTSEMBLE_DATA names. `prior.toml` says which, how many sentences of each, and their
+licences. Of each file the first part shows and the last is answered, so that documents are not on both sides. Replies
+are kept, so that what was stopped goes on where it was. How well what the other corpora taught does on each of them,
+beside votes that are counted, is written to `benchmarks/quality/results/prior`.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmarks.common import ROOT, corpora, run_once
+from benchmarks.quality.compare import counted
+
+from entsemble import _toml
+from entsemble.assemble import Assembly, adapt, unannotated
+from entsemble.assemble.teaching import looks_propose
+from entsemble.data.formats import read, write
+from entsemble.ensemble.evidence import Matrix
+from entsemble.ensemble.overlap import resolve
+from entsemble.ensemble.pipeline import THRESHOLD, Pipeline
+from entsemble.ensemble.prior import FILE, Column, Prior, learn_prior, members_as_one
+from entsemble.ensemble.stacking import SHARE, Answered, Weights, best_f1
+from entsemble.running.local import LocalMapper
+from entsemble.settings import environment, load
+from entsemble.types import Document, LabelSet, Mention
+
+PLAN = Path(__file__).with_name("prior.toml")
+RESULTS = ROOT / "benchmarks" / "quality" / "results" / "prior"
+SEED = 1
+_SHOWS, _ANSWERED = 0.65, 0.7
+"""Of a file, up to where it shows, and from where on it is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What one corpus tells: its answers, the columns of their features, and its labels."""
+
+    name: str
+    pool: int
+    answered: list[Answered]
+    columns: tuple[str, ...]
+    labels: LabelSet
+
+    @property
+    def candidates(self) -> list[Matrix]:
+        """The members as one."""
+        return [members_as_one(own, self.columns) for a in self.answered for own in a.features]
+
+    @property
+    def right(self) -> list[Matrix]:
+        """For each candidate, [labels]."""
+        return [own for a in self.answered for own in a.right(self.labels)]
+
+
+def main() -> None:
+    """Answer, learn, and tell of each corpus what the others teach."""
+    taught = [answered(corpus) for corpus in _toml.loads(PLAN.read_text(encoding="utf-8"))["corpus"]]
+    columns = tuple(dict.fromkeys(taught[0].columns))
+    by_others = [_learnt([t for t in taught if t.name != own.name], columns) for own in taught]
+    best = [best_f1(own.answered, _scored(w, own), own.labels) for own, w in zip(taught, by_others, strict=True)]
+    for number, (own, weights) in enumerate(zip(taught, by_others, strict=True)):
+        others = [f1 for f1, t in zip(best, taught, strict=True) if t.name != own.name]
+        rules = {
+            "votes counted": counted([a.document for a in own.answered], [_voted(a, own.labels) for a in own.answered]),
+            "what the other corpora taught": counted(
+                [a.document for a in own.answered], _found(weights, own, SHARE * float(np.mean(others)))
+            ),
+        }
+        result: dict[str, object] = {"corpus": f"{own.name}, pool of {own.pool}", "seed": SEED, "rules": rules}
+        run_once(RESULTS / f"{number}.json", "python -m pack.prior", partial(dict, result), again=True)
+    weights = _learnt(taught, columns)
+    told = zip(weights.mean, weights.scale, weights.coefficients, strict=True)
+    worth = [Column(*(round(x, 4) for x in column)) for column in told]
+    sentences = {t.name: 0 for t in taught}
+    for own in taught:
+        sentences[own.name] += len(own.answered)
+    threshold = round(SHARE * float(np.mean(best)), 3)
+    prior = Prior(dict(zip(columns, worth, strict=True)), round(weights.intercept, 4), threshold, sentences)
+    FILE.write_text(prior.to_json() + "\n", encoding="utf-8")
+
+
+def answered(corpus: dict[str, Any]) -> Taught:
+    """Some of its sentences, answered by votes that are counted."""
+    pool = drawn(corpus["files"], 0, _SHOWS)[: corpus["pool"]]
+    shown = {d.text for d in pool}
+    known = {m.label for d in pool for m in d.mentions}
+    first = corpus.get("skip", 0)
+    strange = [d for d in drawn(corpus["files"], _ANSWERED, 1) if d.text not in shown]
+    asked = [
+        replace(d, mentions=tuple(m for m in d.mentions if m.label in known))
+        for d in strange[first : first + corpus["sentences"]]
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pool.jsonl"
+        write(pool, path)
+        settings = load(overrides={"pool": {"path": path}, "classification": {"vote": "soft"}})
+        settings, _, _ = adapt(settings, environment(), map(unannotated, asked), scored=asked)
+        with Assembly(settings, environment(), scored=asked) as assembly:
+            pipeline = assembly.extractor().pipeline
+            evidence = assembly.evidence(pipeline, pool)
+            rules = replace(pipeline.rules, looks=looks_propose(settings, pool))
+            pipeline = Pipeline(pipeline.members, pipeline.labels, pipeline.pool, rules, pipeline.gazetteer)
+            results = LocalMapper(assembly.models.workers()).map(pipeline.run, [d.text for d in asked])
+            told = [Answered.by(evidence, d, r.verdicts) for d, r in zip(asked, results, strict=True)]
+    print(f"{corpus['name']}: {len(told)} sentences answered", flush=True)
+    return Taught(corpus["name"], len(pool), told, evidence.columns, evidence.labels)
+
+
+def drawn(files: list[str], low: float, high: float) -> list[Document]:
+    """The sentences of a part of each file, in an order drawn at random."""
+    found = []
+    for file in files:
+        documents = [d for d in read(corpora() / file) if d.text.strip()]
+        found += documents[int(low * len(documents)) : int(high * len(documents))]
+    return random.Random(SEED).sample(found, len(found))
+
+
+def _learnt(taught: list[Taught], columns: tuple[str, ...]) -> Weights:
+    return learn_prior([c for t in taught for c in t.candidates], [r for t in taught for r in t.right], columns)
+
+
+def _scored(weights: Weights, taught: Taught) -> list[list[Matrix]]:
+    """For each sentence, for each place, the labels' probabilities."""
+    return [[weights.probabilities(members_as_one(own, taught.columns)) for own in a.features] for a in taught.answered]
+
+
+def _found(weights: Weights, taught: Taught, threshold: float) -> list[list[Mention]]:
+    """The mentions of each sentence by what was learnt."""
+    return [
+        _kept(a, [(taught.labels.names[int(np.argmax(p))], float(p.max())) for p in own], threshold, taught.labels)
+        for a, own in zip(taught.answered, _scored(weights, taught), strict=True)
+    ]
+
+
+def _voted(answered: Answered, labels: LabelSet) -> list[Mention]:
+    """Those that a vote finds among what members or the pool proposed: looks alone propose nothing to it."""
+    proposed = [any(b.proposed for b in v.ballots) for v in answered.verdicts.values()]
+    said = [(v.label, v.score if p else 0.0) for v, p in zip(answered.verdicts.values(), proposed, strict=True)]
+    return _kept(answered, said, THRESHOLD, labels)
+
+
+def _kept(answered: Answered, said: Sequence[tuple[str, float]], threshold: float, labels: LabelSet) -> list[Mention]:
+    places = zip(answered.verdicts, answered.surfaces, said, strict=True)
+    mentions = [Mention(s.start, s.end, label, t, score) for s, t, (label, score) in places if score >= threshold]
+    return list(resolve(mentions, nested=labels.nested)[0])
+
+
+if __name__ == "__main__":
+    main()

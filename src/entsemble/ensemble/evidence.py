@@ -1,0 +1,97 @@
+"""What is known of a candidate, as numbers: the votes, the pool's names, and the looks of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from entsemble._words import word_spans
+from entsemble.ensemble.gazetteer import Gazetteer, Known
+from entsemble.ensemble.likeness import Alike, Likeness
+from entsemble.ensemble.looks import runs
+from entsemble.ensemble.voting import Verdict, soft_scores
+from entsemble.types import NONE_LABEL, LabelSet
+
+Matrix = npt.NDArray[np.float64]
+
+OF_A_MEMBER = ("own", "none", "proposed", "best")
+"""Log-odds of its probabilities of the label and of no entity; whether it proposed the candidate; whether no label is
+more probable to it."""
+
+OF_THE_POOL = ("annotated", "named", "seen", "known", "likeness", "cosine")
+"""How often the surface is annotated so, and at all, of the times that it is seen, as log-odds; these times; whether it
+is known; how much of the nearest names is annotated so, as log-odds, and how near the nearest is."""
+
+OF_THE_LOOKS = ("words", "capital", "lower", "run")
+"""How many words; whether it begins with a capital, has none, and is a whole run of words that have."""
+
+_LEAST = 1e-3
+"""Probabilities are taken as no nearer than this to 0 and 1."""
+
+
+class Evidence:
+    """What is known of a candidate, as numbers.
+
+    Args:
+        members: whose votes count, by name.
+        labels: that are asked for.
+        gazetteer: the pool's names, where they have a voice.
+        likeness: the pool's names by likeness.
+
+    Attributes:
+        columns: what each number is, by name; those of one member have the names of those of another.
+    """
+
+    def __init__(
+        self, members: Sequence[str], labels: LabelSet, gazetteer: Gazetteer | None, likeness: Likeness
+    ) -> None:
+        self._members, self.labels, self._gazetteer, self._likeness = tuple(members), labels, gazetteer, likeness
+        self.columns = ("vote", *OF_A_MEMBER * len(self._members), *OF_THE_POOL, *OF_THE_LOOKS)
+
+    def features(self, text: str, surfaces: Sequence[str], verdicts: Sequence[Verdict]) -> list[Matrix]:
+        """For each candidate, [labels, columns]; NaN is not known."""
+        known = self._gazetteer.known(text) if self._gazetteer else {}
+        alike = self._likeness.of(text, surfaces)
+        voted = [soft_scores(v.ballots) for v in verdicts]
+        looking = frozenset(runs(text))
+        return [
+            np.array(
+                [
+                    [*self._of_label(name, votes[name], v, known.get(s), a), *_of_looks(s), float(s in looking)]
+                    for name in self.labels.names
+                ]
+            )
+            for s, v, votes, a in zip(surfaces, verdicts, voted, alike, strict=True)
+        ]
+
+    def _of_label(
+        self, label: str, voted: float, verdict: Verdict, known: Known | None, alike: Alike | None
+    ) -> list[float]:
+        ballots = {b.member: b for b in verdict.ballots}
+        told = [_logit(voted)]
+        for member in self._members:
+            if member not in ballots:
+                told += [math.nan] * 4
+                continue
+            ballot = ballots[member]
+            own, best = ballot.probability(label), max(ballot.probability(x) for x in self.labels.names)
+            told += [_logit(own), _logit(ballot.probability(NONE_LABEL)), float(ballot.proposed), float(own >= best)]
+        if known:
+            times, named = known.labels[label], sum(known.labels.values())
+            seen = [_logit((n + 0.1) / (known.seen + 0.2)) for n in (times, named)]
+            told += [*seen, math.log1p(known.seen), 1.0]
+        else:
+            told += [0.0] * 4
+        return [*told, *([_logit(alike.shares[label]), alike.cosine] if alike else [math.nan] * 2)]
+
+
+def _of_looks(surface: str) -> list[float]:
+    return [float(len(word_spans(surface))), float(surface[:1].isupper()), float(surface.islower())]
+
+
+def _logit(probability: float) -> float:
+    p = min(max(probability, _LEAST), 1 - _LEAST)
+    return math.log(p / (1 - p))

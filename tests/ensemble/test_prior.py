@@ -1,0 +1,63 @@
+"""What other corpora taught: one for all members, believed until a pool says otherwise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from entsemble.ensemble.evidence import OF_A_MEMBER, OF_THE_LOOKS, OF_THE_POOL
+from entsemble.ensemble.prior import FILE, Column, Prior, learn_prior, members_as_one, shipped
+
+ONE = ("vote", *OF_A_MEMBER, *OF_THE_POOL, *OF_THE_LOOKS)
+TWO = ("vote", *OF_A_MEMBER * 2, *OF_THE_POOL, *OF_THE_LOOKS)
+
+
+def test_it_is_kept_exactly() -> None:
+    assert Prior.from_json(shipped().to_json()) == shipped()
+    assert FILE.read_text(encoding="utf-8") == shipped().to_json() + "\n"
+
+
+def test_what_is_shipped_is_sensible() -> None:
+    prior = shipped()
+    assert set(prior.columns) == set(ONE)
+    assert prior.columns["vote"].coefficient > 0
+    assert prior.columns["none"].coefficient < 0
+    assert 0 < prior.threshold < 0.5
+    assert sum(prior.learnt_from.values()) > 300
+    assert not {"CoNLL-2003", "WNUT17", "CrossNER", "GENIA", "BC5CDR"} & set(prior.learnt_from), "figures are of these"
+
+
+def test_members_have_equal_parts() -> None:
+    one, two = (shipped().weights(columns, looks=True) for columns in (ONE, TWO))
+    assert two.looks
+    assert two.sentences == 0
+    draw = np.random.default_rng(0)
+    each = draw.normal(size=(3, len(TWO)))
+    alike = members_as_one(each, TWO)
+    assert alike.shape == (3, len(ONE))
+    assert two.probabilities(each) == pytest.approx(one.probabilities(alike))
+
+
+def test_a_member_that_was_not_asked_is_left_out_of_the_mean() -> None:
+    told = np.arange(2.0 * len(TWO)).reshape(2, -1)
+    told[:, 1:5] = math.nan
+    alike = members_as_one(told, TWO)
+    assert alike[:, 1:5].tolist() == told[:, 5:9].tolist()
+    told[:, 5:9] = math.nan
+    assert np.isnan(members_as_one(told, TWO)[:, 1:5]).all()
+
+
+def test_it_is_learnt_of_all_corpora_from_the_vote_on() -> None:
+    draw = np.random.default_rng(0)
+    features = draw.normal(size=(3000, 2, 3)) * [2, 1, 1] + [-1, 5, 0]
+    utilities = features @ [1, 0, -1.5] - 0.5
+    best = utilities + draw.gumbel(size=(3000, 2)) - draw.gumbel(size=(3000, 1))
+    right = ((best > 0) & (best == best.max(axis=1, keepdims=True))).astype(float)
+    found = learn_prior(list(features), list(right), ("vote", "words", "run"))
+    told = [found.probabilities(own) for own in features]
+    true = [np.exp(u) / (1 + np.exp(u).sum()) for u in utilities]
+    assert np.abs(np.array(told) - true).mean() < 0.02
+    column = Column(found.mean[0], found.scale[0], found.coefficients[0])
+    assert column.coefficient / column.scale == pytest.approx(1, abs=0.1)
