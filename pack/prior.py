@@ -26,11 +26,11 @@ from entsemble import _toml
 from entsemble.assemble import Assembly, adapt, unannotated
 from entsemble.assemble.teaching import looks_propose
 from entsemble.data.formats import read, write
-from entsemble.ensemble.evidence import Matrix
+from entsemble.ensemble.evidence import OF_A_MEMBER, Matrix
 from entsemble.ensemble.overlap import resolve
 from entsemble.ensemble.pipeline import THRESHOLD, Pipeline
-from entsemble.ensemble.prior import FILE, Column, Prior, learn_prior, members_as_one
-from entsemble.ensemble.stacking import SHARE, Answered, Weights, best_f1
+from entsemble.ensemble.prior import FILE, Column, Prior
+from entsemble.ensemble.stacking import SHARE, Answered, Weights, best_f1, fitted
 from entsemble.running.local import LocalMapper
 from entsemble.settings import environment, load
 from entsemble.types import Document, LabelSet, Mention
@@ -38,6 +38,9 @@ from entsemble.types import Document, LabelSet, Mention
 PLAN = Path(__file__).with_name("prior.toml")
 RESULTS = ROOT / "benchmarks" / "quality" / "results" / "prior"
 SEED = 1
+RIDGE = 3.0
+"""Inverse variance of the coefficients: of so many candidates it matters little."""
+
 _SHOWS, _ANSWERED = 0.65, 0.7
 """Of a file, up to where it shows, and from where on it is answered."""
 
@@ -71,7 +74,7 @@ def main() -> None:
     best = [best_f1(own.answered, _scored(w, own), own.labels) for own, w in zip(taught, by_others, strict=True)]
     for number, (own, weights) in enumerate(zip(taught, by_others, strict=True)):
         others = [f1 for f1, t in zip(best, taught, strict=True) if t.name != own.name]
-        rules = {
+        rules = {  # both of the same answers; a vote believes nothing that only looks like a name
             "votes counted": counted([a.document for a in own.answered], [_voted(a, own.labels) for a in own.answered]),
             "what the other corpora taught": counted(
                 [a.document for a in own.answered], _found(weights, own, SHARE * float(np.mean(others)))
@@ -124,6 +127,37 @@ def drawn(files: list[str], low: float, high: float) -> list[Document]:
         documents = [d for d in read(corpora() / file) if d.text.strip()]
         found += documents[int(low * len(documents)) : int(high * len(documents))]
     return random.Random(SEED).sample(found, len(found))
+
+
+def members_as_one(features: Matrix, columns: Sequence[str]) -> Matrix:
+    """[labels, columns] -> [labels, columns of one member], their mean."""
+    width = len(OF_A_MEMBER)
+    last = 1 + width * columns.count(OF_A_MEMBER[0])
+    each = features[:, 1:last].reshape(len(features), -1, width)
+    return np.hstack([features[:, :1], each.mean(axis=1), features[:, last:]])
+
+
+def learn_prior(candidates: Sequence[Matrix], right: Sequence[Matrix], columns: Sequence[str]) -> Weights:
+    """Learn from candidates of many corpora, from a belief in the soft vote on.
+
+    Args:
+        candidates: of each, [labels, columns], the members as one.
+        right: of each, [labels]: 1 where it is one.
+        columns: their names, the vote's score first.
+    """
+    features = np.ma.masked_invalid(np.concatenate(candidates))
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    vote = np.arange(len(columns)) == 0
+    scale = np.where(spread > 0, spread, 1.0)
+    start = Weights(
+        tuple(mean.tolist()),
+        tuple(scale.tolist()),
+        tuple(np.where(vote, scale, 0.0).tolist()),
+        float(mean[0]),
+        0.0,
+        0,
+    )
+    return fitted(candidates, right, start, RIDGE)
 
 
 def _learnt(taught: list[Taught], columns: tuple[str, ...]) -> Weights:

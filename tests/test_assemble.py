@@ -283,10 +283,9 @@ def test_a_pool_teaches_once(tmp_path: Path) -> None:
     untaught = made(stacking={"sentences": 0})
     assert untaught.pipeline.stacking.weights.sentences == 0, "what other corpora taught"
     assert untaught.configuration["what was learnt"] != first.configuration["what was learnt"]
-    for counting in ({"vote": "soft"}, {"threshold": 0.4}):
-        counted = made(stacking={}, classification=counting)
-        assert counted.pipeline.stacking is None
-        assert "what was learnt" not in counted.configuration
+    counted = made(classification={"vote": "soft"})
+    assert counted.pipeline.stacking is None
+    assert "what was learnt" not in counted.configuration
 
 
 @pytest.mark.parametrize(
@@ -296,8 +295,8 @@ def test_a_pool_teaches_once(tmp_path: Path) -> None:
         (None, {}, 20, True),
         (None, {"vote": "majority"}, 200, False),
         (None, {"vote": "soft"}, 200, False),
-        (None, {"threshold": 0.4}, 200, False),
-        (20, {"vote": "majority"}, 200, True),
+        (None, {"threshold": 0.4}, 200, True),
+        (20, {"vote": "majority"}, 200, False),
         (20, {"threshold": 0.4}, 200, True),
         (80, {}, 30, True),
         (80, {}, 0, False),
@@ -341,7 +340,7 @@ def teaching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         )
         with Assembly(settings, place, scored=scored) as made:
             made.extractor()
-        return drawn.pop()
+        return drawn.pop() if drawn else []
 
     return of
 
@@ -384,8 +383,7 @@ def test_what_teaches_hardly_depends_on_what_is_scored(teaching: Any) -> None:
 def test_nothing_is_learnt_from_what_is_scored(teaching: Any) -> None:
     pool = naming(20, 1)
     assert teaching(pool, scored=pool[1:], sentences=1) == [pool[0].text]
-    with pytest.raises(IndexError):  # nobody is asked
-        teaching(pool, scored=pool, sentences=1)
+    assert teaching(pool, scored=pool, sentences=1) == [], "nobody is asked"
 
 
 @pytest.mark.usefixtures("scripted")

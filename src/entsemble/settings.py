@@ -68,7 +68,7 @@ class ClassificationSettings(_Frozen):
 
     Attributes:
         vote: how ballots become a verdict; `None` leaves it to what the pool and other corpora taught about them, and
-            to a soft vote without a pool or with a threshold.
+            to a soft vote without a pool.
         threshold: a mention needs at least this score; `None` leaves it to what was learnt, or to the vote.
         sure: a span that the smaller members type alike, each at least this probable, is not put to the larger ones.
     """

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
+from pack.prior import learn_prior, members_as_one
 
 from entsemble.ensemble.evidence import OF_A_MEMBER, OF_THE_LOOKS, OF_THE_POOL
-from entsemble.ensemble.prior import FILE, Column, Prior, learn_prior, members_as_one, shipped
+from entsemble.ensemble.prior import FILE, Column, Prior, shipped
 
 ONE = ("vote", *OF_A_MEMBER, *OF_THE_POOL, *OF_THE_LOOKS)
 TWO = ("vote", *OF_A_MEMBER * 2, *OF_THE_POOL, *OF_THE_LOOKS)
@@ -38,15 +37,6 @@ def test_members_have_equal_parts() -> None:
     alike = members_as_one(each, TWO)
     assert alike.shape == (3, len(ONE))
     assert two.probabilities(each) == pytest.approx(one.probabilities(alike))
-
-
-def test_a_member_that_was_not_asked_is_left_out_of_the_mean() -> None:
-    told = np.arange(2.0 * len(TWO)).reshape(2, -1)
-    told[:, 1:5] = math.nan
-    alike = members_as_one(told, TWO)
-    assert alike[:, 1:5].tolist() == told[:, 5:9].tolist()
-    told[:, 5:9] = math.nan
-    assert np.isnan(members_as_one(told, TWO)[:, 1:5]).all()
 
 
 def test_it_is_learnt_of_all_corpora_from_the_vote_on() -> None:

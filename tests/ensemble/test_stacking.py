@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,13 +96,47 @@ def test_what_was_learnt_is_kept_exactly(places: LabelSet, trigrams: Any) -> Non
     assert Weights.from_json(weights.to_json()) == weights
 
 
-def test_a_member_that_was_not_asked_is_average(places: LabelSet, trigrams: Any) -> None:
-    told = evidence(places, trigrams)
-    weights = learn(answered(40, told), places, before(told))
-    assert weights is not None
-    [judged] = Stacking(told, weights).judge("Oslo", ["Oslo"], [soft([ballot("right", "LOC", 0.5)])])
+def test_who_was_not_asked_is_as_if_not_there(places: LabelSet, trigrams: Any) -> None:
+    nothing = None, Likeness([], places, trigrams, trigrams)
+    one, two = (Evidence(names, places, *nothing) for names in (("right",), ("wrong", "right")))
+    told: list[Any] = ["Oslo", ["Oslo"], [soft([ballot("right", "LOC", 0.7)])]]
+    [alone], [beside] = (Stacking(e, before(e)).judge(*told) for e in (one, two))
+    assert alone.label == beside.label
+    assert alone.score == pytest.approx(beside.score)
+    [silent] = Stacking(two, before(two)).judge("Oslo", ["Oslo"], [soft([ballot("another", "LOC", 0.7)])])
+    assert math.isfinite(silent.score)
+
+
+def test_a_pool_cannot_speak_against_labels_that_it_does_not_show(places: LabelSet, trigrams: Any) -> None:
+    pool = [sentence("Ann Berg won", ("Ann Berg", "PER"))]
+    told = Evidence(("a", "b"), places, None, Likeness(pool, places, trigrams, trigrams))
+    both = soft([ballot("a", "LOC", 0.95), ballot("b", "LOC", 0.95)])
+    [judged] = Stacking(told, before(told)).judge("Old Oslo rose", ["Old Oslo"], [both])
     assert judged.label == "LOC"
-    assert math.isfinite(judged.score)
+    [own] = told.features("Old Oslo rose", ["Old Oslo"], [both])
+    assert np.isnan(own[:, told.columns.index("likeness")]).all()
+    assert (own[:, told.columns.index("cosine")] > 0).all()
+
+
+def odds(probability: float) -> float:
+    return math.log(probability / (1 - probability))
+
+
+def test_each_number_is_what_its_column_says(places: LabelSet, trigrams: Any) -> None:
+    pool = [sentence("Oslo fell", ("Oslo", "LOC")), sentence("Oslo Berg won", ("Oslo Berg", "PER")), sentence("Oslo")]
+    told = evidence(places, trigrams, *pool)
+    sure, unsure = ballot("wrong", "LOC", 0.8), replace(ballot("right", "LOC", 0.4), proposed=False)
+    [own] = told.features("in Oslo", ["Oslo"], [soft([sure, unsure])])
+    numbers = dict(zip(told.columns[9:], own[places.names.index("LOC")][9:].tolist(), strict=True))
+    assert own[places.names.index("LOC")][1:9].tolist() == pytest.approx(
+        [odds(0.8), odds(0.1), 1, 1, odds(0.4), odds(0.3), 0, 1]
+    )
+    assert numbers["seen"] == pytest.approx(math.log1p(2))
+    assert numbers["annotated"] == pytest.approx(odds(1.1 / 2.2))
+    assert numbers["named"] == pytest.approx(odds(1.1 / 2.2))
+    assert (numbers["known"], numbers["words"], numbers["capital"], numbers["lower"], numbers["run"]) == (1, 1, 1, 0, 1)
+    assert numbers["cosine"] == pytest.approx(1)
+    assert numbers["likeness"] > 0
 
 
 def test_what_is_learnt_is_the_most_probable() -> None:

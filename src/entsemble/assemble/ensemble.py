@@ -131,7 +131,7 @@ class Assembly:
         self, pipeline: Pipeline, documents: Sequence[Document], configuration: Mapping[str, str]
     ) -> Stacking | None:
         """What is known about the votes: what the pool teaches, or taught before, or else what other corpora did."""
-        if not documents or not (self._weights or teaching.judged(self.settings)):
+        if not documents or not (self._weights or teaching.judges(self.settings)):
             return None
         looked = teaching.looks_propose(self.settings, documents)
         evidence = self.evidence(pipeline, documents)
@@ -172,10 +172,15 @@ class Assembly:
 
     def evidence(self, pipeline: Pipeline, documents: Sequence[Document]) -> Evidence:
         """What a pool of these documents knows of a candidate of that pipeline."""
-        names = StoredEncoder(self.encoder(), self._store())
-        likeness = Likeness(documents, pipeline.labels, names, self.encoder(), self.settings.language)
         members = [m.name for m in pipeline.members]
-        return Evidence(members, pipeline.labels, pipeline.gazetteer, likeness)
+        return Evidence(members, pipeline.labels, pipeline.gazetteer, self.likeness(documents, pipeline.labels))
+
+    def likeness(self, documents: Sequence[Document], labels: LabelSet) -> Likeness:
+        """The names of a pool, ready to be compared with."""
+        names = StoredEncoder(
+            self.encoder(), self._store(), lambda done, total: self.watch.step("encoding the pool's names", done, total)
+        )
+        return Likeness(documents, labels, names, self.encoder(), self.settings.language)
 
     def ray_extractor(self) -> RayExtractor:
         """The same ensemble on a Ray cluster; see `extractor`. What pool and models need is prepared here first."""

@@ -21,20 +21,18 @@ _MENTIONS = 100
 """That these hold, where so many are not too many sentences."""
 
 
-def judged(settings: Settings) -> bool:
-    """Whether what was learnt, from the pool or from other corpora, takes the vote's place, where there is a pool."""
-    classified = settings.classification
-    counted = classified.vote is not None or classified.threshold is not None
-    return (
-        bool(settings.stacking.sentences) or not counted
-    )  # who names a vote wants its verdicts; a threshold is of them
+def judges(settings: Settings) -> bool:
+    """Whether what was learnt, from the pool or from other corpora, decides where there is a pool: no vote is named."""
+    return settings.classification.vote is None
 
 
 def teaches(settings: Settings, documents: Sequence[Document]) -> bool:
     """Whether some of a pool's sentences are answered to learn from them."""
     asked = settings.stacking.sentences
-    if asked is not None or not judged(settings):
-        return min(asked or 0, len(documents)) > 0
+    if not judges(settings) or not documents or asked == 0:
+        return False
+    if asked is not None:
+        return True
     sentences, mentions = _POOL
     return len(documents) >= sentences and sum(len(d.mentions) for d in documents) >= mentions
 
@@ -58,6 +56,6 @@ def enough(settings: Settings, documents: Sequence[Document]) -> int:
 
 
 def looks_propose(settings: Settings, documents: Sequence[Document]) -> bool:
-    """Whether what looks like a name is a candidate too, where this pool teaches what that is worth."""
+    """Whether what looks like a name is a candidate too, where no vote is counted."""
     asked = settings.stacking.looks
     return looks.usual(documents) if asked is None else asked

@@ -23,12 +23,13 @@ from entsemble.cli.selection import say_chosen
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import read
 from entsemble.ensemble.document import Extracted, Failed
+from entsemble.ensemble.stacking import Stacking
 from entsemble.errors import DataError
 from entsemble.evaluation.page import page
 from entsemble.evaluation.report import Report, build_report
 from entsemble.evaluation.stages import StageCounts, stage_counts
 from entsemble.evaluation.table import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
-from entsemble.settings import environment
+from entsemble.settings import Settings, environment
 from entsemble.types import Document
 
 
@@ -73,9 +74,7 @@ def evaluate(
         assembly = stack.enter_context(Assembly(settings, environment(), shown.watch(), scored=documents))
         extractor = assembly.extractor()
         known = [m.model.parameters for m in extractor.pipeline.members]
-        config = settings.model_dump(mode="json")
-        stacking = extractor.pipeline.stacking
-        config["stacking"]["sentences"] = stacking.weights.sentences if stacking else 0  # not asked for, but done
+        config = _configuration(settings, extractor.pipeline.stacking)
         summary = Summary()
         results = []
         for result in extractor.extract(unannotated(d) for d in documents):
@@ -102,6 +101,15 @@ def evaluate(
         say_difference(report, against, earlier)
     if summary.failures:
         sys.exit(1)
+
+
+def _configuration(settings: Settings, stacking: Stacking | None) -> dict[str, Any]:
+    """The settings, with what was not asked for, but done."""
+    told = settings.model_dump(mode="json")
+    told["stacking"]["sentences"] = stacking.weights.sentences if stacking else 0
+    if stacking is None:
+        told["classification"]["vote"] = settings.classification.vote or "soft"
+    return told
 
 
 def sample(documents: list[Document], limit: int | None, seed: int) -> list[Document]:

@@ -50,7 +50,7 @@ _OPTIONS = {
         metavar="N",
         help="Sentences of the pool that are answered first, to learn what the votes are worth; 0 leaves it to what "
         "other corpora taught. If not given, of a pool with 20 sentences and 40 mentions as many as hold 100, at least "
-        "40 and at most 120, unless the configuration has a vote or a threshold.",
+        "40 and at most 120, unless the configuration names a vote.",
     ),
     "nested": click.option(
         "--nested/--flat",

@@ -41,6 +41,7 @@ def build(path: Path, **shared: Any) -> None:  # noqa: ANN401 - made into Asked 
             assembly.extractor()
         else:
             assembly.pool_index(documents, labels, [])
+            assembly.likeness(documents, labels)
             if asks_members and not asked.quiet:
                 click.echo("what the members say of the pool waits for the texts that choose the experts", err=True)
     mentions = sum(len(d.mentions) for d in documents)

@@ -12,7 +12,7 @@ from entsemble._words import word_spans
 from entsemble.ensemble.gazetteer import Gazetteer, Known
 from entsemble.ensemble.likeness import Alike, Likeness
 from entsemble.ensemble.looks import runs
-from entsemble.ensemble.voting import Verdict, soft_scores
+from entsemble.ensemble.voting import Ballot, Verdict, soft_scores
 from entsemble.types import NONE_LABEL, LabelSet
 
 Matrix = npt.NDArray[np.float64]
@@ -52,7 +52,10 @@ class Evidence:
         self.columns = ("vote", *OF_A_MEMBER * len(self._members), *OF_THE_POOL, *OF_THE_LOOKS)
 
     def features(self, text: str, surfaces: Sequence[str], verdicts: Sequence[Verdict]) -> list[Matrix]:
-        """For each candidate, [labels, columns]; NaN is not known."""
+        """For each candidate, [labels, columns]; NaN is not known.
+
+        Of a member that was not asked, it is what those that were say on average, as if it were not there.
+        """
         known = self._gazetteer.known(text) if self._gazetteer else {}
         alike = self._likeness.of(text, surfaces)
         voted = [soft_scores(v.ballots) for v in verdicts]
@@ -71,21 +74,26 @@ class Evidence:
         self, label: str, voted: float, verdict: Verdict, known: Known | None, alike: Alike | None
     ) -> list[float]:
         ballots = {b.member: b for b in verdict.ballots}
-        told = [_logit(voted)]
-        for member in self._members:
-            if member not in ballots:
-                told += [math.nan] * 4
-                continue
-            ballot = ballots[member]
-            own, best = ballot.probability(label), max(ballot.probability(x) for x in self.labels.names)
-            told += [_logit(own), _logit(ballot.probability(NONE_LABEL)), float(ballot.proposed), float(own >= best)]
+        answers = {name: self._of_ballot(ballots[name], label) for name in self._members if name in ballots}
+        usual = np.mean([*answers.values()], axis=0).tolist() if answers else [math.nan] * len(OF_A_MEMBER)
+        told = [_logit(voted), *(x for name in self._members for x in answers.get(name, usual))]
         if known:
             times, named = known.labels[label], sum(known.labels.values())
             seen = [_logit((n + 0.1) / (known.seen + 0.2)) for n in (times, named)]
             told += [*seen, math.log1p(known.seen), 1.0]
         else:
             told += [0.0] * 4
-        return [*told, *([_logit(alike.shares[label]), alike.cosine] if alike else [math.nan] * 2)]
+        return [*told, *(_of_neighbours(alike, label) if alike else [math.nan] * 2)]
+
+    def _of_ballot(self, ballot: Ballot, label: str) -> list[float]:
+        own, best = ballot.probability(label), max(ballot.probability(x) for x in self.labels.names)
+        return [_logit(own), _logit(ballot.probability(NONE_LABEL)), float(ballot.proposed), float(own >= best)]
+
+
+def _of_neighbours(alike: Alike, label: str) -> list[float]:
+    """Where a pool shows one label only, or none of this one, its names cannot speak against the others."""
+    tells = len(alike.annotated) > 1 and label in alike.annotated
+    return [_logit(alike.shares[label]) if tells else math.nan, alike.cosine]
 
 
 def _of_looks(surface: str) -> list[float]:

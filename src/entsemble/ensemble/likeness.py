@@ -30,10 +30,12 @@ class Alike:
     Attributes:
         shares: label -> how much of the neighbours was annotated so; they add up to 1.
         cosine: of the nearest.
+        annotated: the labels that the pool has names of.
     """
 
     shares: dict[str, float]
     cosine: float
+    annotated: frozenset[str]
 
 
 class Likeness:
@@ -79,11 +81,12 @@ class Likeness:
         if not there.size:
             return [None] * len(surfaces)
         cosines = self._encoder.encode(list(surfaces)) @ self._vectors.T
-        return [self._alike(row[there], counts[there]) for row in cosines]
+        annotated = frozenset(x for x, times in zip(self._labels, counts.sum(axis=0), strict=True) if times > 0)
+        return [self._alike(row[there], counts[there], annotated) for row in cosines]
 
-    def _alike(self, cosines: np.ndarray, counts: np.ndarray) -> Alike:
+    def _alike(self, cosines: np.ndarray, counts: np.ndarray, annotated: frozenset[str]) -> Alike:
         nearest = np.argsort(-cosines, kind="stable")[:_NEIGHBOURS]
         near = np.exp((cosines[nearest] - cosines[nearest[0]]) / _WARMTH)
         shares = counts[nearest] / counts[nearest].sum(axis=1, keepdims=True)
         told = (near[:, None] * shares).sum(axis=0) / near.sum()
-        return Alike(dict(zip(self._labels, told.tolist(), strict=True)), float(cosines[nearest[0]]))
+        return Alike(dict(zip(self._labels, told.tolist(), strict=True)), float(cosines[nearest[0]]), annotated)

@@ -1,6 +1,6 @@
 """What looks like a name: words with capitals, side by side.
 
-Small models miss names that anybody would see. Where the pool teaches what such a look is worth, runs of words with
+Small models miss names that anybody would see. Where it was learnt what such a look is worth, runs of words with
 capitals are candidates too, which the members type; it depends on the texts whether most of them are names, so that a
 vote that is only counted would believe too many. Most names are such runs in some texts (news, tweets), few in others
 (papers on genes), and none in scripts without capitals.

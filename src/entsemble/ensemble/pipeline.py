@@ -56,7 +56,7 @@ class Rules:
         sure: a span that the smaller members type alike, each at least this probable, is not put to the larger ones.
         verifier_sure: a span that all who were asked type alike, scored at least this, is not verified.
         quorum: members that must answer a sentence; `None` needs all.
-        looks: whether what looks like a name is a candidate too; for a vote that was taught what that is worth.
+        looks: whether what looks like a name is a candidate too; for who knows what that is worth.
     """
 
     vote: Vote

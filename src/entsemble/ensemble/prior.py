@@ -14,14 +14,9 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
-from entsemble.ensemble.evidence import OF_A_MEMBER, Matrix
-from entsemble.ensemble.stacking import Weights, fitted
+from entsemble.ensemble.stacking import Weights
 
 FILE = Path(__file__).with_name("prior.json")
-
-_RIDGE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,36 +66,3 @@ class Prior:
 def shipped() -> Prior:
     """What entsemble comes with."""
     return Prior.from_json(FILE.read_text(encoding="utf-8"))
-
-
-def members_as_one(features: Matrix, columns: Sequence[str]) -> Matrix:
-    """[labels, columns] -> [labels, columns of one member], of those that are known their mean."""
-    first = 1
-    width = len(OF_A_MEMBER)
-    last = first + width * (columns.count(OF_A_MEMBER[0]))
-    each = features[:, first:last].reshape(len(features), -1, width)
-    mean = np.ma.masked_invalid(each).mean(axis=1).filled(np.nan)
-    return np.hstack([features[:, :first], mean, features[:, last:]])
-
-
-def learn_prior(candidates: Sequence[Matrix], right: Sequence[Matrix], columns: Sequence[str]) -> Weights:
-    """Learn from candidates of many corpora, from a belief in the soft vote on.
-
-    Args:
-        candidates: of each, [labels, columns], the members as one.
-        right: of each, [labels]: 1 where it is one.
-        columns: their names, the vote's score first.
-    """
-    features = np.ma.masked_invalid(np.concatenate(candidates))
-    mean, spread = features.mean(axis=0), features.std(axis=0)
-    vote = np.arange(len(columns)) == 0
-    scale = np.where(spread > 0, spread, 1.0)
-    start = Weights(
-        tuple(mean.tolist()),
-        tuple(scale.tolist()),
-        tuple(np.where(vote, scale, 0.0).tolist()),
-        float(mean[0]),
-        0.0,
-        0,
-    )
-    return fitted(candidates, right, start, _RIDGE)

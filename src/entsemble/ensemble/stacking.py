@@ -1,4 +1,4 @@
-"""How much each voice is worth, learnt from the pool: stacked generalisation (D. H. Wolpert, 1992).
+"""How much each voice is worth, learnt: stacked generalisation (D. H. Wolpert, 1992).
 
 The ensemble answers some sentences of its own pool, each as if the pool held nothing from around it: names return
 within a document, so that only the rest of the pool is as strange to a sentence as it is to a new text. On these, a
@@ -24,7 +24,7 @@ from entsemble.ensemble.voting import Verdict
 from entsemble.prompting.demonstration import one_line
 from entsemble.types import Document, LabelSet, Mention, Span
 
-KEPT_AS = "stacking/12"
+KEPT_AS = "stacking/13"
 """Names what is kept of this module's learning: another number wherever evidence, learning or the JSON change."""
 
 RIDGE = 10.0
@@ -52,7 +52,7 @@ class Weights:
         intercept: log-odds of a label against no entity, where all is average.
         threshold: of the score, below which a mention costs more F1 than it brings.
         sentences: of the pool, that it was learnt from; 0 where other corpora alone taught.
-        looks: whether candidates that only look like names were among what it was learnt from, and are evidence.
+        looks: whether what looks like a name is a candidate too.
     """
 
     mean: tuple[float, ...]
