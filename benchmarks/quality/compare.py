@@ -144,17 +144,6 @@ EXPERIMENTS = {
         )
         for size in (50, 25, 10)
     },
-    "teaching": Experiment(
-        pool=1500,
-        sentences=80,
-        corpora=("wnut17", "conll2003"),
-        variants={
-            "100 mentions": {"pool": {"gazetteer": 2}, "stacking": {"sentences": None}},
-            "40 sentences": {"pool": {"gazetteer": 2}, "stacking": {"sentences": 40}},
-        },
-        sizes={"wnut17": (1500, 300)},
-        cost=False,
-    ),
     "experts": Experiment(
         pool=1000,
         sentences=100,

@@ -12,7 +12,7 @@ from entsemble.ensemble.evidence import Evidence
 from entsemble.ensemble.gazetteer import Gazetteer
 from entsemble.ensemble.likeness import Likeness
 from entsemble.ensemble.prior import shipped
-from entsemble.ensemble.stacking import INTERCEPT_RIDGE, SHARE, Answered, Stacking, Weights, best_f1, fitted, learn
+from entsemble.ensemble.stacking import SHARE, Answered, Stacking, Weights, best_f1, fitted, learn
 from entsemble.ensemble.voting import Ballot, soft
 from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 
@@ -153,7 +153,7 @@ def test_what_is_learnt_is_the_most_probable() -> None:
 
     def loss(w: Any) -> float:
         z = x @ w
-        away = 7 * ((w[:4] - prior.coefficients) ** 2).sum() + INTERCEPT_RIDGE * (w[4] + 0.5) ** 2
+        away = 7 * (((w[:4] - prior.coefficients) ** 2).sum() + (w[4] + 0.5) ** 2)
         return float(np.log1p(np.exp(z).sum(axis=1)).sum() - z[right].sum() + away / 2)
 
     theirs = minimize(loss, np.zeros(5), tol=1e-10).x

@@ -141,7 +141,7 @@ class Assembly:
         apart = keys_within(self._scored, self.settings.language)
         order = teaching.in_order(self.settings, documents)
         others = [i for i in order if apart.isdisjoint(keys_within([documents[i]], self.settings.language))]
-        drawn = others[: teaching.enough(self.settings, [documents[i] for i in others])]
+        drawn = others[: teaching.enough(self.settings)]
         if not drawn:
             return Stacking(evidence, prior)
         shapes = [configuration, prior.to_json(), [documents[i].text for i in drawn]]

@@ -49,8 +49,8 @@ _OPTIONS = {
         type=click.IntRange(0),
         metavar="N",
         help="Sentences of the pool that are answered first, to learn what the votes are worth; 0 leaves it to what "
-        "other corpora taught. If not given, of a pool with 20 sentences and 40 mentions as many as hold 100, at least "
-        "40 and at most 120, unless the configuration names a vote.",
+        "other corpora taught. If not given, 40 of a pool with 20 sentences and 40 mentions or more, unless the "
+        "configuration names a vote.",
     ),
     "nested": click.option(
         "--nested/--flat",
