@@ -14,8 +14,7 @@ _POOL = 20, 40
 corpora taught would hardly be corrected."""
 
 _ANSWERED = 40
-"""Of its sentences, that are answered for that: beside what other corpora taught, eighty of WNUT17's training file taught
-no more."""
+"""Of its sentences, that are answered for that: beside what other corpora taught, eighty of WNUT17's taught no more."""
 
 
 def judges(settings: Settings) -> bool:
