@@ -1,15 +1,16 @@
 """The quality of the embedded default on real corpora, measured with the command line that users have.
 
-    python -m benchmarks.quality.run [--only conll2003,wnut17] [--sentences 300] [--again] [--counted | --experts]
-                                     [--in-batches]
+    python -m benchmarks.quality.run [--only conll2003,wnut17] [--sentences 300] [--again]
+                                     [--counted | --untaught | --experts] [--in-batches]
 
 Needs the corpora: the folder that ENTSEMBLE_DATA names. Each corpus is one `entsemble evaluate` run; its report is
 written to `results/<name>.json` together with the command, the commit, the machine and the seed. What the same command
 has measured already is not run again, so a benchmark that was stopped goes on where it was; `--again` runs it anew.
 Replies that are known are not asked for again, so that what differs in the ensemble alone is measured in a minute; of
 such a run the table tells no seconds (`benchmarks.throughput` does).
-With `--counted`, votes are counted, and nothing that was learnt judges them; with `--experts`, experts are members as
-well (the preset `best`). Their results are in `results/counted` and `results/best`. With `--in-batches`, transformers
+With `--counted`, votes are counted, and nothing that was learnt judges them; with `--untaught`, what other corpora
+taught does, and not the pool; with `--experts`, experts are members as well (the preset `best`). Their results are in
+folders of `results`. With `--in-batches`, transformers
 runs the same members in bfloat16, in half the time where the processor multiplies in that; the table says so, and tells
 no seconds of it. `table.py` turns the results into the tables of README.md and docs/benchmarks.md.
 """
@@ -33,11 +34,12 @@ RESULTS = HERE / "results"
 WAYS: Mapping[str, Sequence[str]] = {
     ".": (),
     "counted": ("--config", "benchmarks/quality/counted.toml"),
+    "untaught": ("--learn", "0"),
     "best": ("--preset", "best"),
 }
 """Folder within the results -> what the command is told."""
 
-IN_BATCHES = {".": "balanced", "counted": "counted", "best": "best"}
+IN_BATCHES = {".": "balanced", "counted": "counted", "untaught": "balanced", "best": "best"}
 """Folder within the results -> the configuration of its members in `bfloat16/`, in the place of another one."""
 
 
@@ -76,6 +78,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="run again what is there already")
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--counted", dest="way", action="store_const", const="counted", help="votes counted, not learnt")
+    way.add_argument("--untaught", dest="way", action="store_const", const="untaught", help="by other corpora alone")
     way.add_argument("--experts", dest="way", action="store_const", const="best", help="experts as members too")
     parser.add_argument("--in-batches", action="store_true", help="members run by transformers, in bfloat16")
     parser.add_argument("--seed", type=int, default=0)
