@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
 DOCS   := $(VENV)/.installed-docs
 
-.PHONY: demo test test-fast soak lint check format docs experts bench clean
+.PHONY: demo test test-fast soak lint check format docs experts prior bench clean
 
 demo: $(STAMP)          ## the main job, on the embedded models and a text that ships with the project
 	$(BIN)/entsemble demo
@@ -40,6 +40,9 @@ docs: $(DOCS)           ## the documentation site, warnings are errors
 
 experts: $(DEV)          ## train the experts that ship with entsemble (needs the corpora, takes an hour)
 	$(BIN)/python -m pack.build --again
+
+prior: $(DEV)            ## learn what votes are worth from the open corpora (needs them, takes an hour)
+	$(BIN)/python -m pack.prior
 
 bench: $(DEV)           ## the measurements that are missing (needs the corpora, takes many hours; can be stopped and gone on with)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt matplotlib
