@@ -47,7 +47,7 @@ _SHOWS, _ANSWERED = 0.65, 0.7
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """What one corpus tells: its answers, the columns of their features, and its labels."""
+    """What one corpus tells: its answers, the members as one, the columns of their features, and its labels."""
 
     name: str
     pool: int
@@ -57,8 +57,8 @@ class Taught:
 
     @property
     def candidates(self) -> list[Matrix]:
-        """The members as one."""
-        return [members_as_one(own, self.columns) for a in self.answered for own in a.features]
+        """[labels, columns] of each."""
+        return [own for a in self.answered for own in a.features]
 
     @property
     def right(self) -> list[Matrix]:
@@ -69,9 +69,8 @@ class Taught:
 def main() -> None:
     """Answer, learn, and tell of each corpus what the others teach."""
     taught = [answered(corpus) for corpus in _toml.loads(PLAN.read_text(encoding="utf-8"))["corpus"]]
-    columns = tuple(dict.fromkeys(taught[0].columns))
-    by_others = [_learnt([t for t in taught if t.name != own.name], columns) for own in taught]
-    best = [best_f1(own.answered, _scored(w, own), own.labels) for own, w in zip(taught, by_others, strict=True)]
+    by_others = [learnt_of([t for t in taught if t.name != own.name]) for own in taught]
+    best = [best_f1(own.answered, scored_by(w, own), own.labels) for own, w in zip(taught, by_others, strict=True)]
     for number, (own, weights) in enumerate(zip(taught, by_others, strict=True)):
         others = [f1 for f1, t in zip(best, taught, strict=True) if t.name != own.name]
         rules = {  # both of the same answers; a vote believes nothing that only looks like a name
@@ -82,14 +81,14 @@ def main() -> None:
         }
         result: dict[str, object] = {"corpus": f"{own.name}, pool of {own.pool}", "seed": SEED, "rules": rules}
         run_once(RESULTS / f"{number}.json", "python -m pack.prior", partial(dict, result), again=True)
-    weights = _learnt(taught, columns)
+    weights = learnt_of(taught)
     told = zip(weights.mean, weights.scale, weights.coefficients, strict=True)
     worth = [Column(*(round(x, 4) for x in column)) for column in told]
     sentences = {t.name: 0 for t in taught}
     for own in taught:
         sentences[own.name] += len(own.answered)
     threshold = round(SHARE * float(np.mean(best)), 3)
-    prior = Prior(dict(zip(columns, worth, strict=True)), round(weights.intercept, 4), threshold, sentences)
+    prior = Prior(dict(zip(taught[0].columns, worth, strict=True)), round(weights.intercept, 4), threshold, sentences)
     FILE.write_text(prior.to_json() + "\n", encoding="utf-8")
 
 
@@ -116,8 +115,10 @@ def answered(corpus: dict[str, Any]) -> Taught:
             pipeline = Pipeline(pipeline.members, pipeline.labels, pipeline.pool, rules, pipeline.gazetteer)
             results = LocalMapper(assembly.models.workers()).map(pipeline.run, [d.text for d in asked])
             told = [Answered.by(evidence, d, r.verdicts) for d, r in zip(asked, results, strict=True)]
+            columns = evidence.columns
+            one = [replace(a, features=[members_as_one(own, columns) for own in a.features]) for a in told]
     print(f"{corpus['name']}: {len(told)} sentences answered", flush=True)
-    return Taught(corpus["name"], len(pool), told, evidence.columns, evidence.labels)
+    return Taught(corpus["name"], len(pool), one, tuple(dict.fromkeys(columns)), evidence.labels)
 
 
 def drawn(files: list[str], low: float, high: float) -> list[Document]:
@@ -160,20 +161,23 @@ def learn_prior(candidates: Sequence[Matrix], right: Sequence[Matrix], columns: 
     return fitted(candidates, right, start, RIDGE)
 
 
-def _learnt(taught: list[Taught], columns: tuple[str, ...]) -> Weights:
-    return learn_prior([c for t in taught for c in t.candidates], [r for t in taught for r in t.right], columns)
+def learnt_of(taught: Sequence[Taught]) -> Weights:
+    """What these corpora teach."""
+    return learn_prior(
+        [c for t in taught for c in t.candidates], [r for t in taught for r in t.right], taught[0].columns
+    )
 
 
-def _scored(weights: Weights, taught: Taught) -> list[list[Matrix]]:
+def scored_by(weights: Weights, taught: Taught) -> list[list[Matrix]]:
     """For each sentence, for each place, the labels' probabilities."""
-    return [[weights.probabilities(members_as_one(own, taught.columns)) for own in a.features] for a in taught.answered]
+    return [[weights.probabilities(own) for own in a.features] for a in taught.answered]
 
 
 def _found(weights: Weights, taught: Taught, threshold: float) -> list[list[Mention]]:
     """The mentions of each sentence by what was learnt."""
     return [
         _kept(a, [(taught.labels.names[int(np.argmax(p))], float(p.max())) for p in own], threshold, taught.labels)
-        for a, own in zip(taught.answered, _scored(weights, taught), strict=True)
+        for a, own in zip(taught.answered, scored_by(weights, taught), strict=True)
     ]
 
 

@@ -128,22 +128,6 @@ EXPERIMENTS = {
         sizes={"wnut17": (1500, 300), "crossner-politics": (120, 80)},
         cost=False,
     ),
-    **{
-        f"few-{size}": Experiment(
-            pool=50,
-            sentences=80,
-            corpora=("conll2003", "wnut17") if size == 50 else ("conll2003",),
-            variants={
-                "votes counted": {"pool": {"gazetteer": 2}},
-                "what other corpora taught": {"pool": {"gazetteer": 2}, "stacking": {"sentences": 0}},
-                "and the pool": {"pool": {"gazetteer": 2}, "stacking": {"sentences": size}},
-            },
-            pools=dict.fromkeys(("votes counted", "what other corpora taught", "and the pool"), size),
-            sizes={"wnut17": (50, 120)},
-            cost=False,
-        )
-        for size in (50, 25, 10)
-    },
     "experts": Experiment(
         pool=1000,
         sentences=100,

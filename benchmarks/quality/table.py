@@ -36,6 +36,8 @@ def main() -> None:
 
 
 def _section(name: str) -> Table | None:
+    if name == "strange":
+        return strange(json.loads((HERE / "results" / "strange.json").read_text(encoding="utf-8")))
     kind, _, experiment = name.partition(":")
     folder = HERE / "results" / experiment
     files = sorted(folder.glob("*/*.json" if kind in {"compare", "members"} else "*.json"))
@@ -61,6 +63,13 @@ def _by_corpus(results: list[dict[str, Any]], experiment: str) -> list[list[dict
     order = list(EXPERIMENTS[experiment].variants)
     results = sorted(results, key=lambda r: order.index(r["variant"]))
     return [[r for r in results if r["corpus"] == corpus] for corpus in EXPERIMENTS[experiment].corpora]
+
+
+def strange(result: dict[str, Any]) -> Table:
+    """A row a ridge: mean F1 on texts like the pool's, and on strange ones."""
+    kinds = result["f1"]
+    rows = [["ridge", *(f"{kind} ({result['pairs'][kind]})" for kind in kinds)], ["---"] * (1 + len(kinds))]
+    return rows + [[ridge, *(f"{f1[ridge]:.3f}" for f1 in kinds.values())] for ridge in next(iter(kinds.values()))]
 
 
 def claims(results: list[dict[str, Any]]) -> Table:

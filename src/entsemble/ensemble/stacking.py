@@ -146,13 +146,16 @@ class Stacking:
         return judged
 
 
-def learn(answered: Sequence[Answered], labels: LabelSet, prior: Weights) -> Weights | None:
+def learn(
+    answered: Sequence[Answered], labels: LabelSet, prior: Weights, ridge: float = RIDGE
+) -> Weights | None:
     """Learn from sentences that were answered; `None` where they are too few, or too few answers are right or wrong.
 
     Args:
         answered: sentences.
         labels: in their order.
         prior: what is believed before, about the same features.
+        ridge: how much it holds on to that, see `RIDGE`.
     """
     right = [a.right(labels) for a in answered]
     told = np.concatenate([np.empty(0), *(own for places in right for own in places)])
@@ -161,7 +164,7 @@ def learn(answered: Sequence[Answered], labels: LabelSet, prior: Weights) -> Wei
 
     def taught(sentences: Sequence[int]) -> Weights:
         own = [f for i in sentences for f in answered[i].features], [r for i in sentences for r in right[i]]
-        return fitted(*own, prior, RIDGE)
+        return fitted(*own, prior, ridge)
 
     every = range(len(answered))
     parts = [taught([i for i in every if i % _FOLDS != fold]) for fold in range(_FOLDS)]

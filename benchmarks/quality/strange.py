@@ -1,0 +1,85 @@
+"""How much learning should hold on to what other corpora taught: on texts like the pool's, and on strange ones.
+
+    python -m benchmarks.quality.strange
+
+Of the corpora that `pack/prior.py` learns from, one teaches by forty of its sentences, and is scored on the rest of
+them, and so is each other one, which is strange to it. What is believed before is what those teach that are neither.
+Nothing here has seen a sentence that `run.py` reports on. Needs the corpora; replies are those of `pack.prior`. The mean
+F1 of all draws goes to `results/strange.json`, and `table.py` makes a table of it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from pack.prior import PLAN, Taught, answered, learnt_of, scored_by
+
+from benchmarks.common import ROOT, run_once
+from entsemble import _toml
+from entsemble.ensemble.overlap import resolve
+from entsemble.ensemble.stacking import SHARE, Weights, best_f1, learn
+from entsemble.evaluation.counts import Counts
+from entsemble.evaluation.matching import exact
+from entsemble.types import Mention
+
+RESULT = ROOT / "benchmarks" / "quality" / "results" / "strange.json"
+RIDGES = (10.0, 30.0, 100.0, 300.0)
+TEACHING = 40
+DRAWS = 3
+
+
+def main() -> None:
+    """Every ridge on every pair."""
+    run_once(RESULT, "python -m benchmarks.quality.strange", measure, again=True)
+
+
+def measure() -> dict[str, object]:
+    """Mean F1 of each ridge, and of the prior alone, at home and abroad."""
+    taught = [answered(corpus) for corpus in _toml.loads(PLAN.read_text(encoding="utf-8"))["corpus"]]
+    home: list[list[float]] = []
+    abroad: list[list[float]] = []
+    for teacher in taught:
+        if len(teacher.answered) <= TEACHING + 10:
+            continue
+        for other in taught:
+            if other is not teacher and other.name == teacher.name:
+                continue
+            prior = believed([t for t in taught if t.name not in (teacher.name, other.name)])
+            for draw in range(DRAWS):
+                mixed = random.Random(draw).sample(teacher.answered, len(teacher.answered))
+                asked = other if other is not teacher else replace(teacher, answered=mixed[TEACHING:])
+                learnt = [learn(mixed[:TEACHING], teacher.labels, prior, ridge) or prior for ridge in RIDGES]
+                (home if other is teacher else abroad).append([f1(w, asked) for w in (prior, *learnt)])
+    names = ["untaught", *(f"{ridge:.0f}" for ridge in RIDGES)]
+    told = {"like the pool's": home, "strange": abroad}
+    means = {
+        kind: dict(zip(names, np.mean(rows, axis=0).round(4).tolist(), strict=True)) for kind, rows in told.items()
+    }
+    return {"teaching": TEACHING, "pairs": {kind: len(rows) for kind, rows in told.items()}, "f1": means}
+
+
+def believed(taught: Sequence[Taught]) -> Weights:
+    """What these corpora teach, its threshold by their own sentences."""
+    weights = learnt_of(taught)
+    best = [best_f1(t.answered, scored_by(weights, t), t.labels) for t in taught]
+    return replace(weights, threshold=SHARE * float(np.mean(best)))
+
+
+def f1(weights: Weights, taught: Taught) -> float:
+    """Exact F1 on its sentences."""
+    every = Counts()
+    for a, places in zip(taught.answered, scored_by(weights, taught), strict=True):
+        said = [
+            Mention(s.start, s.end, taught.labels.names[int(np.argmax(p))], text, float(p.max()))
+            for s, text, p in zip(a.verdicts, a.surfaces, places, strict=True)
+            if p.max() >= weights.threshold
+        ]
+        every += exact(a.document.mentions, resolve(said, nested=taught.labels.nested)[0]).micro
+    return every.f1
+
+
+if __name__ == "__main__":
+    main()
