@@ -4,8 +4,8 @@
 
 Of the corpora that `pack/prior.py` learns from, one teaches by forty of its sentences, and is scored on the rest of
 them, and so is each other one, which is strange to it. What is believed before is what those teach that are neither.
-Nothing here has seen a sentence that `run.py` reports on. Needs the corpora; replies are those of `pack.prior`. The mean
-F1 of all draws goes to `results/strange.json`, and `table.py` makes a table of it.
+Nothing here has seen a sentence that `run.py` reports on. Needs the corpora; replies are those of `pack.prior`. The
+mean F1 of all draws goes to `results/strange`, and `table.py` makes a table of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.matching import exact
 from entsemble.types import Mention
 
-RESULT = ROOT / "benchmarks" / "quality" / "results" / "strange.json"
+RESULT = ROOT / "benchmarks" / "quality" / "results" / "strange" / "pairs.json"
 RIDGES = (10.0, 30.0, 100.0, 300.0)
 TEACHING = 40
 DRAWS = 3

@@ -36,8 +36,6 @@ def main() -> None:
 
 
 def _section(name: str) -> Table | None:
-    if name == "strange":
-        return strange(json.loads((HERE / "results" / "strange.json").read_text(encoding="utf-8")))
     kind, _, experiment = name.partition(":")
     folder = HERE / "results" / experiment
     files = sorted(folder.glob("*/*.json" if kind in {"compare", "members"} else "*.json"))
@@ -49,6 +47,8 @@ def _section(name: str) -> Table | None:
         return comparison(ran) if kind == "compare" else beside_members(ran)
     if kind == "claims":
         return claims(found)
+    if kind == "ridge":
+        return ridge(found[0])
     order = [corpus.name for corpus in CORPORA]
     found.sort(key=lambda r: order.index(r["corpus"]))
     if kind == "against":
@@ -65,7 +65,7 @@ def _by_corpus(results: list[dict[str, Any]], experiment: str) -> list[list[dict
     return [[r for r in results if r["corpus"] == corpus] for corpus in EXPERIMENTS[experiment].corpora]
 
 
-def strange(result: dict[str, Any]) -> Table:
+def ridge(result: dict[str, Any]) -> Table:
     """A row a ridge: mean F1 on texts like the pool's, and on strange ones."""
     kinds = result["f1"]
     rows = [["ridge", *(f"{kind} ({result['pairs'][kind]})" for kind in kinds)], ["---"] * (1 + len(kinds))]

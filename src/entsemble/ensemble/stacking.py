@@ -30,8 +30,8 @@ KEPT_AS = "stacking/14"
 RIDGE = 100.0
 """Inverse variance of the coefficients and the intercept around the prior's, features having a variance of 1.
 
-With a tenth of it, what forty sentences of one open corpus taught cost F1 on another (.562 where the prior has .598;
-this keeps .599), and was worth little more on others of its own (.584 and .579, the prior .558)."""
+What forty sentences of one open corpus teach is worth something on others of it and costs nothing on another corpus;
+with a tenth of this it is worth as much there, and a little less elsewhere (`benchmarks/quality/strange.py`)."""
 
 SHARE = 0.4
 """Of the best F1 by cross-validation: the threshold. Half of it would be the best where scores are true (Lipton et al.,
@@ -146,9 +146,7 @@ class Stacking:
         return judged
 
 
-def learn(
-    answered: Sequence[Answered], labels: LabelSet, prior: Weights, ridge: float = RIDGE
-) -> Weights | None:
+def learn(answered: Sequence[Answered], labels: LabelSet, prior: Weights, ridge: float = RIDGE) -> Weights | None:
     """Learn from sentences that were answered; `None` where they are too few, or too few answers are right or wrong.
 
     Args:
