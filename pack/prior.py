@@ -68,7 +68,7 @@ class Taught:
 
 def main() -> None:
     """Answer, learn, and tell of each corpus what the others teach."""
-    taught = [answered(corpus) for corpus in _toml.loads(PLAN.read_text(encoding="utf-8"))["corpus"]]
+    taught = every_corpus()
     by_others = [learnt_of([t for t in taught if t.name != own.name]) for own in taught]
     best = [best_f1(own.answered, scored_by(w, own), own.labels) for own, w in zip(taught, by_others, strict=True)]
     for number, (own, weights) in enumerate(zip(taught, by_others, strict=True)):
@@ -76,7 +76,7 @@ def main() -> None:
         rules = {  # both of the same answers; a vote believes nothing that only looks like a name
             "votes counted": counted([a.document for a in own.answered], [_voted(a, own.labels) for a in own.answered]),
             "what the other corpora taught": counted(
-                [a.document for a in own.answered], _found(weights, own, SHARE * float(np.mean(others)))
+                [a.document for a in own.answered], found_by(weights, own, SHARE * float(np.mean(others)))
             ),
         }
         result: dict[str, object] = {"corpus": f"{own.name}, pool of {own.pool}", "seed": SEED, "rules": rules}
@@ -90,6 +90,11 @@ def main() -> None:
     threshold = round(SHARE * float(np.mean(best)), 3)
     prior = Prior(dict(zip(taught[0].columns, worth, strict=True)), round(weights.intercept, 4), threshold, sentences)
     FILE.write_text(prior.to_json() + "\n", encoding="utf-8")
+
+
+def every_corpus() -> list[Taught]:
+    """What each table of the plan tells."""
+    return [answered(corpus) for corpus in _toml.loads(PLAN.read_text(encoding="utf-8"))["corpus"]]
 
 
 def answered(corpus: dict[str, Any]) -> Taught:
@@ -173,7 +178,7 @@ def scored_by(weights: Weights, taught: Taught) -> list[list[Matrix]]:
     return [[weights.probabilities(own) for own in a.features] for a in taught.answered]
 
 
-def _found(weights: Weights, taught: Taught, threshold: float) -> list[list[Mention]]:
+def found_by(weights: Weights, taught: Taught, threshold: float) -> list[list[Mention]]:
     """The mentions of each sentence by what was learnt."""
     return [
         _kept(a, [(taught.labels.names[int(np.argmax(p))], float(p.max())) for p in own], threshold, taught.labels)

@@ -15,15 +15,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from pack.prior import PLAN, Taught, answered, learnt_of, scored_by
+from pack.prior import Taught, every_corpus, found_by, learnt_of, scored_by
 
 from benchmarks.common import ROOT, run_once
-from entsemble import _toml
-from entsemble.ensemble.overlap import resolve
 from entsemble.ensemble.stacking import SHARE, Weights, best_f1, learn
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.matching import exact
-from entsemble.types import Mention
 
 RESULT = ROOT / "benchmarks" / "quality" / "results" / "strange" / "pairs.json"
 RIDGES = (10.0, 30.0, 100.0, 300.0)
@@ -38,7 +35,7 @@ def main() -> None:
 
 def measure() -> dict[str, object]:
     """Mean F1 of each ridge, and of the prior alone, at home and abroad."""
-    taught = [answered(corpus) for corpus in _toml.loads(PLAN.read_text(encoding="utf-8"))["corpus"]]
+    taught = every_corpus()
     home: list[list[float]] = []
     abroad: list[list[float]] = []
     for teacher in taught:
@@ -70,15 +67,9 @@ def believed(taught: Sequence[Taught]) -> Weights:
 
 def f1(weights: Weights, taught: Taught) -> float:
     """Exact F1 on its sentences."""
-    every = Counts()
-    for a, places in zip(taught.answered, scored_by(weights, taught), strict=True):
-        said = [
-            Mention(s.start, s.end, taught.labels.names[int(np.argmax(p))], text, float(p.max()))
-            for s, text, p in zip(a.verdicts, a.surfaces, places, strict=True)
-            if p.max() >= weights.threshold
-        ]
-        every += exact(a.document.mentions, resolve(said, nested=taught.labels.nested)[0]).micro
-    return every.f1
+    found = found_by(weights, taught, weights.threshold)
+    counts = (exact(a.document.mentions, own).micro for a, own in zip(taught.answered, found, strict=True))
+    return sum(counts, Counts()).f1
 
 
 if __name__ == "__main__":

@@ -130,14 +130,14 @@ class Stacking:
     """Judges candidates by what was learnt."""
 
     def __init__(self, evidence: Evidence, weights: Weights) -> None:
-        self.evidence, self.weights = evidence, weights
+        self._evidence, self.weights = evidence, weights
 
     def judge(self, text: str, surfaces: Sequence[str], verdicts: Sequence[Verdict]) -> list[Verdict]:
         """The most probable label of each candidate, scored by its probability, in the place of the vote's verdict."""
         if not surfaces:
             return []
-        names = self.evidence.labels.names
-        features = self.evidence.features(text, surfaces, verdicts)
+        names = self._evidence.labels.names
+        features = self._evidence.features(text, surfaces, verdicts)
         judged = []
         for verdict, own in zip(verdicts, features, strict=True):
             probabilities = self.weights.probabilities(own)
