@@ -20,7 +20,7 @@ from benchmarks.pages import Table, fill
 from benchmarks.quality.compare import EXPERIMENTS
 from benchmarks.quality.run import CORPORA
 from entsemble.evaluation.bootstrap import compare, interval
-from entsemble.evaluation.calibration import chance_deviation
+from entsemble.evaluation.calibration import Bin, Reliability
 from entsemble.evaluation.counts import Counts
 
 HERE = Path(__file__).parent
@@ -200,7 +200,7 @@ def quality(results: list[dict[str, Any]]) -> Table:
     """A row a corpus; what a run cost only where the default engine ran and the reply cache answered nothing."""
     members = sorted({name for r in results for name in r["report"]["members"]})
     head = ["corpus", "sentences", "F1", "95 % interval", *(f"{m} alone" for m in members)]
-    head += ["calibration error", "by chance alone", "judged by", "run by"]
+    head += ["calibration error", "by chance alone", "p", "judged by", "run by"]
     head += ["s a sentence", "tokens evaluated / submitted a sentence"]
     rows = [head, ["---"] * len(head), *(_row(r, members) for r in results)]
     parts = [r["report"]["micro"]["f1"] for r in results if r["corpus"].startswith("crossner-")]
@@ -209,10 +209,11 @@ def quality(results: list[dict[str, Any]]) -> Table:
     return rows
 
 
-def _by_chance(bins: list[dict[str, Any]]) -> float:
-    """`Reliability.ece_by_chance`, of results too whose report does not have it yet."""
-    filled: list[tuple[int, float]] = [(b["count"], b["confidence"]) for b in bins if b["count"]]
-    return sum(chance_deviation(*one) for one in filled) / max(1, sum(count for count, _ in filled))
+def _reliability(bins: list[dict[str, Any]]) -> Reliability:
+    """Of a report's bins: older ones lack some of its figures."""
+    filled = [(b["low"], b["high"], b["count"], b["confidence"], b["accuracy"]) for b in bins if b["count"]]
+    made = (Bin(low, high, n, round(n * right), n * score) for low, high, n, score, right in filled)
+    return Reliability(tuple(made), 0.0)
 
 
 def _row(result: dict[str, Any], members: list[str]) -> list[str]:
@@ -220,6 +221,7 @@ def _row(result: dict[str, Any], members: list[str]) -> list[str]:
     micro, cost = report["micro"], report["cost"]
     low, high = micro["f1_ci95"]
     n = cost["sentences"]
+    found = _reliability(report["reliability"]["bins"])
     spent = [f"{cost['seconds'] / n:.2f}"]
     spent += [f"{cost['prompt_tokens_evaluated'] / n:.0f} / {cost['prompt_tokens_submitted'] / n:.0f}"]
     engines = {m.get("engine") or "llama.cpp" for m in report["config"]["members"]}
@@ -231,7 +233,8 @@ def _row(result: dict[str, Any], members: list[str]) -> list[str]:
         f"{low:.3f} to {high:.3f}",
         *(f"{report['members'][m]['f1']:.3f}" if m in report["members"] else "" for m in members),
         f"{report['calibration']['ece']:.3f}",
-        f"{_by_chance(report['reliability']['bins']):.3f}",
+        f"{found.ece_by_chance:.3f}",
+        f"{found.p_value:.3f}",
         _decided_by(report["config"]),
         ", ".join(sorted(engines)),
         *(spent if told else ["", ""]),

@@ -26,7 +26,12 @@ def result(
         "members": {"tiny": {"f1": 0.25}},
         "stages": {"extraction": {"recall": 0.75}, "classification": {"accuracy": 0.5}},
         "calibration": {"ece": 0.125},
-        "reliability": {"bins": [{"count": 1, "confidence": 0.5}, {"count": 0, "confidence": None}]},
+        "reliability": {
+            "bins": [
+                {"low": 0.5, "high": 1.0, "count": 1, "confidence": 0.5, "accuracy": 1.0},
+                {"low": 0.0, "high": 0.5, "count": 0, "confidence": None, "accuracy": None},
+            ]
+        },
         "errors": {"missed": 1, "spurious": 2, "wrong_label": 3, "wrong_boundary": 4, "both": 5},
         "cost": {**cost, "answered_by_cache": cached},
         "config": {
@@ -54,6 +59,7 @@ def test_a_run_that_the_cache_answered_tells_no_cost() -> None:
         "tiny alone": "0.250",
         "calibration error": "0.125",
         "by chance alone": "0.500",
+        "p": "1.000",
         "judged by": "the pool",
         "run by": "llama.cpp",
         "s a sentence": "2.00",

@@ -137,6 +137,7 @@ def test_what_the_pool_teaches_is_asked_for_and_told(
     assert ran.code == 0, ran.err
     assert json.loads(report.read_text())["config"]["stacking"]["sentences"] == learnt
     assert "calibration error of true scores, by chance" in ran.out
+    assert "p, that true scores have as much" in ran.out
 
 
 @pytest.mark.usefixtures("scripted")

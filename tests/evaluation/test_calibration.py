@@ -61,6 +61,23 @@ def test_true_scores_have_as_much_error_as_chance_makes() -> None:
     assert reliability([], []).ece_by_chance == 0.0
 
 
+def test_how_often_true_scores_are_as_far_off() -> None:
+    # of four answers scored 0.5, none or all are right in 2 of 16 cases, one or three in 8 more
+    assert reliability([0.5] * 4, [True] * 4).p_value == pytest.approx(2 / 16, abs=0.015)
+    assert reliability([0.5] * 4, [True] * 3 + [False]).p_value == pytest.approx(10 / 16, abs=0.02)
+    assert reliability([0.5] * 4, [True, True, False, False]).p_value == 1.0
+    assert reliability([1.0, 1.0], [True, True]).p_value == 1.0
+    assert reliability([], []).p_value == 1.0
+
+
+def test_true_scores_rarely_look_false_and_false_ones_do() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [rng.random(200) for _ in range(100)]
+    true = [reliability(scores, rng.random(200) < scores).p_value for scores in drawn]
+    assert np.mean(np.array(true) < 0.05) < 0.1
+    assert all(reliability(scores, rng.random(200) < scores**3).p_value < 0.01 for scores in drawn[:20])
+
+
 def test_an_empty_bin_has_no_figures() -> None:
     low, high = reliability([0.2], [True], bins=2).to_json()["bins"]
     assert low == {"low": 0.0, "high": 0.5, "count": 1, "confidence": 0.2, "accuracy": 1.0}

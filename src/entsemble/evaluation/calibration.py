@@ -1,9 +1,10 @@
 """Whether a score of 0.8 means right eight times in ten.
 
 Sources: C. Guo et al., "On calibration of modern neural networks", ICML 2017 (expected calibration error, reliability
-table; after M. P. Naeini et al., AAAI 2015); G. W. Brier, "Verification of forecasts expressed in terms of
-probability", 1950; Y. Geifman and R. El-Yaniv, "Selective classification for deep neural networks", 2017 (risk and
-coverage).
+table; after M. P. Naeini et al., AAAI 2015); J. Bröcker and L. A. Smith, "Increasing the reliability of reliability
+diagrams", Weather and Forecasting 22, 2007 (what true scores would show); G. W. Brier, "Verification of forecasts
+expressed in terms of probability", 1950; Y. Geifman and R. El-Yaniv, "Selective classification for deep neural
+networks", 2017 (risk and coverage).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from entsemble.errors import DataError
 from entsemble.evaluation.counts import ratio
 
 Floats = npt.NDArray[np.float64]
+
+_DRAWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,20 @@ class Reliability:
         return ratio(sum(chance_deviation(x.count, x.confidence) for x in self.bins), self.scored)
 
     @property
+    def p_value(self) -> float:
+        """How often `ece` would be as large as it is, were all scores true, by drawing what would be right then.
+
+        A little too high where the scores of a bin differ, as `ece_by_chance` is. 1.0 for no answer.
+        """
+        rng = np.random.default_rng(0)
+        filled = [x for x in self.bins if x.count]
+        off = np.zeros(_DRAWS)
+        for x in filled:
+            off += np.abs(rng.binomial(x.count, min(x.confidence, 1.0), _DRAWS) - x.score_sum)
+        observed = sum(abs(x.score_sum - x.right) for x in filled)
+        return float((np.count_nonzero(off >= observed - 1e-9) + 1) / (_DRAWS + 1))
+
+    @property
     def brier(self) -> float:
         """Mean squared error of the scores; 0.0 for none."""
         return ratio(self.squared_error, self.scored)
@@ -100,7 +117,8 @@ class Reliability:
     def to_json(self) -> dict[str, Any]:
         """The report's `reliability`."""
         bins = [x.to_json() for x in self.bins]
-        return {"scored": self.scored, "ece_by_chance": self.ece_by_chance, "brier": self.brier, "bins": bins}
+        told = {"ece_by_chance": self.ece_by_chance, "p_value": self.p_value, "brier": self.brier}
+        return {"scored": self.scored, **told, "bins": bins}
 
 
 @dataclass(frozen=True, slots=True)

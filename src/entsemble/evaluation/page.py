@@ -84,10 +84,9 @@ def _headline(report: Report) -> str:
         ("F1, overlap is enough", f"{report.total.relaxed.micro.f1:.3f}", ""),
     ]
     if report.reliability:
-        told = (
-            f"{report.reliability.scored} scores; true ones would have {report.reliability.ece_by_chance:.3f} by chance"
-        )
-        figures.append(("calibration error", f"{report.reliability.ece:.3f}", told))
+        found = report.reliability
+        told = f"{found.scored} scores; true ones would have {found.ece_by_chance:.3f} by chance, p {found.p_value:.3f}"
+        figures.append(("calibration error", f"{found.ece:.3f}", told))
     shown = (f"<div><dt>{n}</dt><dd>{v}<small>{escape(t)}</small></dd></div>" for n, v, t in figures)
     missing = f"<p>{len(report.missing)} documents were not answered.</p>" if report.missing else ""
     return f'<dl class="figures">{"".join(shown)}</dl>{missing}'

@@ -6,8 +6,8 @@ What was not measured is `null`, never 0. Beside what the schema names, the JSON
 - `nested`: `inside` and `outermost`, each precision, recall, f1, gold, found, predicted and right (see
   `matching.PartCounts`); there only where a gold or a predicted mention lies inside another.
 - `errors`: missed, spurious, wrong_label, wrong_boundary and both (see `mistakes.Mistakes`).
-- `reliability`: scored, what chance alone makes of the error (`ece_by_chance`), brier and the bins that
-  `calibration.ece` comes from; `null` where no mention has a score.
+- `reliability`: scored, what chance alone makes of the error (`ece_by_chance`), how often true scores would have as
+  much (`p_value`), brier and the bins that `calibration.ece` comes from; `null` where no mention has a score.
 - `stage_counts`: the counts that `stages` comes from; `null` where the stages were not watched.
 - `documents`: id -> right, wrong and missed mentions, exact, so that two reports on the same documents can be compared
   in pairs (`bootstrap.compare`).

@@ -41,6 +41,7 @@ def _calibration_rows(reliability: Reliability) -> list[list[str]]:
     return [
         ["calibration error", f"{reliability.ece:.3f}"],
         ["calibration error of true scores, by chance", f"{reliability.ece_by_chance:.3f}"],
+        ["p, that true scores have as much", f"{reliability.p_value:.3f}"],
     ]
 
 
