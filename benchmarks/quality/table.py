@@ -2,11 +2,12 @@
 
     python -m benchmarks.quality.table [--check]
 
-A table stands between `<!-- quality:begin -->` and `<!-- quality:end -->`, that of another way between
-`<!-- quality:best:begin -->` and its end, what that way adds between `<!-- against:best:begin -->` and its end, and
-what bounds the quality between `<!-- bounds:begin -->` and its end. One of `compare.py`'s is between
-`<!-- compare:retrieval:begin -->` and its end, those of `claims.py` between `<!-- claims:claims:begin -->` and its end,
-and how an experiment's variants do beside the best of their members between `<!-- members:curve:begin -->` and its end.
+A table stands between `<!-- quality:begin -->` and `<!-- quality:end -->`, and in short between `<!-- headline:begin -->`
+and its end, that of another way between `<!-- quality:best:begin -->` and its end, what that way adds between
+`<!-- against:best:begin -->` and its end, and what bounds the quality between `<!-- bounds:begin -->` and its end. One of
+`compare.py`'s is between `<!-- compare:retrieval:begin -->` and its end, those of `claims.py` between
+`<!-- claims:claims:begin -->` and its end, and how an experiment's variants do beside the best of their members between
+`<!-- members:curve:begin -->` and its end.
 `--check` changes nothing and fails where a page does not say what the results say; the tests run it.
 """
 
@@ -54,7 +55,7 @@ def _section(name: str) -> Table | None:
     if kind == "against":
         first = {path.stem: json.loads(path.read_text()) for path in (HERE / "results").glob("*.json")}
         return against(found, first)
-    kinds = {"quality": quality, "bounds": bounds}
+    kinds = {"headline": headline, "quality": quality, "bounds": bounds}
     return kinds[kind](found) if kind in kinds else None
 
 
@@ -196,6 +197,18 @@ def bounds(results: list[dict[str, Any]]) -> Table:
     return rows
 
 
+def headline(results: list[dict[str, Any]]) -> Table:
+    """A row a corpus, for those who want to know what to expect."""
+    head = ["corpus", "sentences", "F1", "95 % interval", "the better member alone", "calibration error"]
+    rows = [head, ["---"] * len(head)]
+    for result in results:
+        report = result["report"]
+        alone = max(m["f1"] for m in report["members"].values())
+        told = [f"{alone:.3f}", f"{report['calibration']['ece']:.3f}"]
+        rows.append([*_row(result, [])[:4], *told])
+    return rows + _mean_of_crossner(results, len(head))
+
+
 def quality(results: list[dict[str, Any]]) -> Table:
     """A row a corpus; what a run cost only where the default engine ran and the reply cache answered nothing."""
     members = sorted({name for r in results for name in r["report"]["members"]})
@@ -203,10 +216,15 @@ def quality(results: list[dict[str, Any]]) -> Table:
     head += ["calibration error", "by chance alone", "p", "judged by", "run by"]
     head += ["s a sentence", "tokens evaluated / submitted a sentence"]
     rows = [head, ["---"] * len(head), *(_row(r, members) for r in results)]
+    return rows + _mean_of_crossner(results, len(head))
+
+
+def _mean_of_crossner(results: list[dict[str, Any]], columns: int) -> Table:
+    """A row where all its parts are there."""
     parts = [r["report"]["micro"]["f1"] for r in results if r["corpus"].startswith("crossner-")]
-    if len(parts) == CROSSNER:
-        rows.append(["crossner, mean", "", f"**{sum(parts) / CROSSNER:.3f}**", *[""] * (len(head) - 3)])
-    return rows
+    if len(parts) < CROSSNER:
+        return []
+    return [["crossner, mean", "", f"**{sum(parts) / CROSSNER:.3f}**", *[""] * (columns - 3)]]
 
 
 def _reliability(bins: list[dict[str, Any]]) -> Reliability:

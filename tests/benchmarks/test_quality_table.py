@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from benchmarks.quality.table import _judged, against, bounds, comparison, quality
+from benchmarks.quality.table import _judged, against, bounds, comparison, headline, quality
 
 
 def result(
@@ -101,6 +101,12 @@ def test_a_way_is_compared_on_the_sentences_that_both_answered() -> None:
     both = against([result("wnut17", GOOD), result("bc5cdr", BAD)], first)
     assert [row[:2] for row in both[2:]] == [["wnut17", "2"], ["bc5cdr", "3"], ["all", "5"]]
     assert both[3][5] == "+0.000"
+
+
+def test_the_headline_names_the_better_member_only() -> None:
+    told = result("wnut17", GOOD)
+    told["report"]["members"]["small"] = {"f1": 0.5}
+    assert headline([told])[2] == ["wnut17", "2", "**1.000**", "0.100 to 0.900", "0.500", "0.125"]
 
 
 def test_what_bounds_the_quality() -> None:

@@ -63,8 +63,8 @@ def test_true_scores_have_as_much_error_as_chance_makes() -> None:
 
 def test_how_often_true_scores_are_as_far_off() -> None:
     # of four answers scored 0.5, none or all are right in 2 of 16 cases, one or three in 8 more
-    assert reliability([0.5] * 4, [True] * 4).p_value == pytest.approx(2 / 16, abs=0.015)
-    assert reliability([0.5] * 4, [True] * 3 + [False]).p_value == pytest.approx(10 / 16, abs=0.02)
+    assert reliability([0.5] * 4, [True] * 4).p_value == pytest.approx(2 / 16, abs=0.03)
+    assert reliability([0.5] * 4, [True] * 3 + [False]).p_value == pytest.approx(10 / 16, abs=0.04)
     assert reliability([0.5] * 4, [True, True, False, False]).p_value == 1.0
     assert reliability([1.0, 1.0], [True, True]).p_value == 1.0
     assert reliability([], []).p_value == 1.0

@@ -22,7 +22,7 @@ from entsemble.evaluation.counts import ratio
 
 Floats = npt.NDArray[np.float64]
 
-_DRAWS = 10_000
+_DRAWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
