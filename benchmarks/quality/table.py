@@ -2,10 +2,10 @@
 
     python -m benchmarks.quality.table [--check]
 
-A table stands between `<!-- quality:begin -->` and `<!-- quality:end -->`, and in short between `<!-- headline:begin -->`
+A table stands between `<!-- quality:begin -->` and `<!-- quality:end -->`, in short between `<!-- headline:begin -->`
 and its end, that of another way between `<!-- quality:best:begin -->` and its end, what that way adds between
-`<!-- against:best:begin -->` and its end, and what bounds the quality between `<!-- bounds:begin -->` and its end. One of
-`compare.py`'s is between `<!-- compare:retrieval:begin -->` and its end, those of `claims.py` between
+`<!-- against:best:begin -->` and its end, and what bounds the quality between `<!-- bounds:begin -->` and its end. One
+of `compare.py`'s is between `<!-- compare:retrieval:begin -->` and its end, those of `claims.py` between
 `<!-- claims:claims:begin -->` and its end, and how an experiment's variants do beside the best of their members between
 `<!-- members:curve:begin -->` and its end.
 `--check` changes nothing and fails where a page does not say what the results say; the tests run it.
