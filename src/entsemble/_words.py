@@ -18,6 +18,9 @@ def word_spans(text: str) -> list[Span]:
     found = []
     for match in _WORD.finditer(text):
         start, end = match.span()
+        if match[0].isascii():
+            found.append(Span(start, end))
+            continue
         places = [start, *(i for i in range(start + 1, end) if unspaced(text[i]) or unspaced(text[i - 1])), end]
         found += [Span(*place) for place in pairwise(places)]
     return found

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from pack.prior import learn_prior, members_as_one
 
-from entsemble.ensemble.evidence import OF_A_MEMBER, OF_THE_LOOKS, OF_THE_POOL
+from entsemble.ensemble.evidence import OF_A_MEMBER, OF_THE_LOOKS, OF_THE_POOL, OF_THE_WORDS
 from entsemble.ensemble.prior import FILE, Column, Prior, shipped
 
-ONE = ("vote", *OF_A_MEMBER, *OF_THE_POOL, *OF_THE_LOOKS)
-TWO = ("vote", *OF_A_MEMBER * 2, *OF_THE_POOL, *OF_THE_LOOKS)
+ONE = ("vote", *OF_A_MEMBER, *OF_THE_POOL, *OF_THE_WORDS, *OF_THE_LOOKS)
+TWO = ("vote", *OF_A_MEMBER * 2, *OF_THE_POOL, *OF_THE_WORDS, *OF_THE_LOOKS)
 
 
 def test_it_is_kept_exactly() -> None:

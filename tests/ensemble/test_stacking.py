@@ -14,6 +14,7 @@ from entsemble.ensemble.likeness import Likeness
 from entsemble.ensemble.prior import shipped
 from entsemble.ensemble.stacking import SHARE, Answered, Stacking, Weights, best_f1, fitted, learn
 from entsemble.ensemble.voting import Ballot, soft
+from entsemble.ensemble.wording import Wording
 from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 
 TOWNS = ("Oslo", "Rome", "Bern", "Riga", "Lima", "Cairo", "Turin", "Delhi", "Quito", "Accra")
@@ -48,7 +49,8 @@ def answered(count: int, told: Evidence) -> list[Answered]:
 
 
 def evidence(labels: LabelSet, trigrams: Any, *pool: Document) -> Evidence:
-    return Evidence(("wrong", "right"), labels, Gazetteer(pool, labels, 2), Likeness(pool, labels, trigrams, trigrams))
+    known = Gazetteer(pool, labels, 2), Likeness(pool, labels, trigrams, trigrams), Wording(pool, labels)
+    return Evidence(("wrong", "right"), labels, *known)
 
 
 def vote_alone(columns: int) -> Weights:
@@ -97,7 +99,7 @@ def test_what_was_learnt_is_kept_exactly(places: LabelSet, trigrams: Any) -> Non
 
 
 def test_who_was_not_asked_is_as_if_not_there(places: LabelSet, trigrams: Any) -> None:
-    nothing = None, Likeness([], places, trigrams, trigrams)
+    nothing = None, Likeness([], places, trigrams, trigrams), Wording([], places)
     one, two = (Evidence(names, places, *nothing) for names in (("right",), ("wrong", "right")))
     told: list[Any] = ["Oslo", ["Oslo"], [soft([ballot("right", "LOC", 0.7)])]]
     [alone], [beside] = (Stacking(e, before(e)).judge(*told) for e in (one, two))
@@ -109,7 +111,7 @@ def test_who_was_not_asked_is_as_if_not_there(places: LabelSet, trigrams: Any) -
 
 def test_a_pool_cannot_speak_against_labels_that_it_does_not_show(places: LabelSet, trigrams: Any) -> None:
     pool = [sentence("Ann Berg won", ("Ann Berg", "PER"))]
-    told = Evidence(("a", "b"), places, None, Likeness(pool, places, trigrams, trigrams))
+    told = Evidence(("a", "b"), places, None, Likeness(pool, places, trigrams, trigrams), Wording(pool, places))
     both = soft([ballot("a", "LOC", 0.95), ballot("b", "LOC", 0.95)])
     [judged] = Stacking(told, before(told)).judge("Old Oslo rose", ["Old Oslo"], [both])
     assert judged.label == "LOC"
@@ -236,7 +238,7 @@ def test_where_nothing_is_ever_right_nothing_is_learnt(places: LabelSet, trigram
 
 def test_a_run_of_capitals_is_evidence(places: LabelSet, trigrams: Any) -> None:
     verdict = soft([ballot("right", "LOC", 0.5)])
-    told = Evidence(("right",), places, None, Likeness([], places, trigrams, trigrams))
+    told = Evidence(("right",), places, None, Likeness([], places, trigrams, trigrams), Wording([], places))
     found = told.features("Oslo and Bern rained", ["Oslo", "rained"], [verdict, verdict])
     at = told.columns.index("run")
     assert [own[:, at].tolist() for own in found] == [[1, 1], [0, 0]]

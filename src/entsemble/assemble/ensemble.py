@@ -30,6 +30,7 @@ from entsemble.ensemble.prior import shipped
 from entsemble.ensemble.retrieve import Shown, pre_extract
 from entsemble.ensemble.stacking import KEPT_AS, Stacking, Weights
 from entsemble.ensemble.voting import vote_named
+from entsemble.ensemble.wording import Wording
 from entsemble.errors import ConfigError, DataError
 from entsemble.extractor import LocalExtractor, RayExtractor
 from entsemble.prompting.labels import label_set
@@ -172,8 +173,9 @@ class Assembly:
 
     def evidence(self, pipeline: Pipeline, documents: Sequence[Document]) -> Evidence:
         """What a pool of these documents knows of a candidate of that pipeline."""
-        members = [m.name for m in pipeline.members]
-        return Evidence(members, pipeline.labels, pipeline.gazetteer, self.likeness(documents, pipeline.labels))
+        members, labels = [m.name for m in pipeline.members], pipeline.labels
+        wording = Wording(documents, labels, self.settings.language)
+        return Evidence(members, labels, pipeline.gazetteer, self.likeness(documents, labels), wording)
 
     def likeness(self, documents: Sequence[Document], labels: LabelSet) -> Likeness:
         """The names of a pool, ready to be compared with."""

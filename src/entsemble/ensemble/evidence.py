@@ -1,4 +1,4 @@
-"""What is known of a candidate, as numbers: the votes, the pool's names, and the looks of it."""
+"""What is known of a candidate, as numbers: the votes, the pool's names and words, and the looks of it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from entsemble.ensemble.gazetteer import Gazetteer, Known
 from entsemble.ensemble.likeness import Alike, Likeness
 from entsemble.ensemble.looks import runs
 from entsemble.ensemble.voting import Ballot, Verdict, soft_scores
+from entsemble.ensemble.wording import PLACES, Worded, Wording
 from entsemble.types import NONE_LABEL, LabelSet
 
 Matrix = npt.NDArray[np.float64]
@@ -24,6 +25,10 @@ more probable to it."""
 OF_THE_POOL = ("annotated", "named", "seen", "known", "likeness", "cosine")
 """How often the surface is annotated so, and at all, of the times that it is seen, as log-odds; these times; whether it
 is known; how much of the nearest names is annotated so, as log-odds, and how near the nearest is."""
+
+OF_THE_WORDS = (*PLACES, "unseen", "kind")
+"""How much more often than any word those at its ends and beside it stand so at a name, as differences of log-odds; the
+share of its words that the pool never saw; how much more often than any name one with such words is of the label."""
 
 OF_THE_LOOKS = ("words", "capital", "lower", "run")
 """How many words; whether it begins with a capital, has none, and is a whole run of words that have."""
@@ -40,16 +45,23 @@ class Evidence:
         labels: that are asked for.
         gazetteer: the pool's names, where they have a voice.
         likeness: the pool's names by likeness.
+        wording: the pool's words.
 
     Attributes:
         columns: what each number is, by name; those of one member have the names of those of another.
     """
 
     def __init__(
-        self, members: Sequence[str], labels: LabelSet, gazetteer: Gazetteer | None, likeness: Likeness
+        self,
+        members: Sequence[str],
+        labels: LabelSet,
+        gazetteer: Gazetteer | None,
+        likeness: Likeness,
+        wording: Wording,
     ) -> None:
-        self._members, self.labels, self._gazetteer, self._likeness = tuple(members), labels, gazetteer, likeness
-        self.columns = ("vote", *OF_A_MEMBER * len(self._members), *OF_THE_POOL, *OF_THE_LOOKS)
+        self._members, self.labels, self._gazetteer = tuple(members), labels, gazetteer
+        self._likeness, self._wording = likeness, wording
+        self.columns = ("vote", *OF_A_MEMBER * len(self._members), *OF_THE_POOL, *OF_THE_WORDS, *OF_THE_LOOKS)
 
     def features(self, text: str, surfaces: Sequence[str], verdicts: Sequence[Verdict]) -> list[Matrix]:
         """For each candidate, [labels, columns]; NaN is not known.
@@ -57,17 +69,22 @@ class Evidence:
         Of a member that was not asked, it is what those that were say on average, as if it were not there.
         """
         known = self._gazetteer.known(text) if self._gazetteer else {}
-        alike = self._likeness.of(text, surfaces)
+        alike, worded = self._likeness.of(text, surfaces), self._wording.of(text, surfaces)
         voted = [soft_scores(v.ballots) for v in verdicts]
         looking = frozenset(runs(text))
         return [
             np.array(
                 [
-                    [*self._of_label(name, votes[name], v, known.get(s), a), *_of_looks(s), float(s in looking)]
+                    [
+                        *self._of_label(name, votes[name], v, known.get(s), a),
+                        *_of_words(w, name),
+                        *_of_looks(s),
+                        float(s in looking),
+                    ]
                     for name in self.labels.names
                 ]
             )
-            for s, v, votes, a in zip(surfaces, verdicts, voted, alike, strict=True)
+            for s, v, votes, a, w in zip(surfaces, verdicts, voted, alike, worded, strict=True)
         ]
 
     def _of_label(
@@ -94,6 +111,14 @@ def _of_neighbours(alike: Alike, label: str) -> list[float]:
     """Where a pool shows one label only, or none of this one, its names cannot speak against the others."""
     tells = len(alike.annotated) > 1 and label in alike.annotated
     return [_logit(alike.shares[label]) if tells else math.nan, alike.cosine]
+
+
+def _of_words(worded: Worded | None, label: str) -> list[float]:
+    """A pool that shows no name of a label tells nothing of how its names are worded."""
+    if worded is None or label not in worded.labels:
+        return [math.nan] * len(OF_THE_WORDS)
+    lifts = [_logit(share) - _logit(worded.usual) for share in worded.shares]
+    return [*lifts, worded.unseen, worded.labels[label]]
 
 
 def _of_looks(surface: str) -> list[float]:

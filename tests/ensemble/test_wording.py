@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from entsemble.ensemble.evidence import OF_THE_WORDS, Evidence
+from entsemble.ensemble.likeness import Likeness
+from entsemble.ensemble.voting import Ballot, soft
+from entsemble.ensemble.wording import PLACES, Worded, Wording
+from entsemble.types import NONE_LABEL, Document, LabelSet, Mention
+
+
+def sentence(text: str, *names: tuple[str, str]) -> Document:
+    spots = ((text.index(name), name, label) for name, label in names)
+    return Document(text, text, tuple(Mention(at, at + len(name), label, name) for at, name, label in spots))
+
+
+POOL = [
+    sentence("Mr Berg saw Acme Corp today", ("Berg", "PER"), ("Acme Corp", "LOC")),
+    sentence("Mr Dahl saw the Corp of Oslo today", ("Dahl", "PER"), ("Oslo", "LOC")),
+    sentence("we saw Mr Lund", ("Lund", "PER")),
+]
+
+
+def of(wording: Wording, text: str, surface: str) -> Worded:
+    [told] = wording.of(text, [surface])
+    assert told is not None
+    return told
+
+
+def shares(told: Worded) -> dict[str, float]:
+    return dict(zip(PLACES, told.shares, strict=True))
+
+
+def test_words_tell_where_a_name_begins_and_ends(places: LabelSet) -> None:
+    wording = Wording(POOL, places)
+    right, long = of(wording, "then Mr Strand left", "Strand"), of(wording, "then Mr Strand left", "Mr Strand")
+    assert shares(right)["before"] > shares(long)["before"], "a title stands before names"
+    assert shares(right)["first"] > shares(long)["first"], "and begins none"
+    told = of(wording, "they own Initech Corp now", "Initech Corp")
+    assert shares(told)["last"] > told.usual > shares(of(wording, "they saw it", "saw"))["last"]
+
+
+def test_a_share_is_of_the_times_that_a_word_is_seen_and_held_by_those_like_it(places: LabelSet) -> None:
+    pool = [sentence("12 Oslo 34", ("Oslo", "LOC")), sentence("12 , 34")]
+    told = of(Wording(pool, places), "12 fell", "12")
+    usual = 1 / 6
+    assert told.usual == pytest.approx(usual)
+    by_looks = (0 + 4 * usual) / (4 + 4)  # none of the four figures begins a name
+    assert shares(told)["first"] == pytest.approx((0 + 4 * (0 + 4 * by_looks) / (4 + 4)) / (2 + 4))
+
+
+def test_what_stands_around_a_name_tells_its_label(places: LabelSet) -> None:
+    wording = Wording(POOL, places)
+    person, town = of(wording, "then Mr Strand left", "Strand"), of(wording, "the town of Molde rose", "Molde")
+    assert person.labels["PER"] > 0 > person.labels["LOC"]
+    assert town.labels["LOC"] > 0 > town.labels["PER"]
+    assert set(person.labels) == {"PER", "LOC"}
+
+
+def test_of_a_word_never_seen_those_that_look_and_end_alike_tell(places: LabelSet) -> None:
+    pool = [sentence(f"take {drug} daily", (drug, "LOC")) for drug in ("ibuprofen", "ketoprofen", "naproxen")]
+    wording = Wording([*pool, sentence("take bread daily")], places)
+    drug, food = of(wording, "take fenoprofen daily", "fenoprofen"), of(wording, "take cereals daily", "cereals")
+    assert drug.unseen == food.unseen == 1
+    assert shares(drug)["last"] > shares(food)["last"]
+    assert of(wording, "they take bread", "take bread").unseen == 0
+    assert of(wording, "take stale bread", "stale bread").unseen == 0.5
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("Anna", "Bergen", True),
+        ("Anna", "anna", False),
+        ("NASA", "Nasa", False),
+        ("McDonald", "Macdonald", False),
+        ("mRNA", "rnam", False),
+        ("B2", "C3", True),
+        ("12", "345", True),
+        ("B2", "12", False),
+        (",", ".", False),
+    ],
+)
+def test_what_looks_alike(one: str, other: str, alike: bool, places: LabelSet) -> None:
+    wording = Wording([sentence(f"so {one} fell", (one, "LOC")), sentence("so it goes on and on")], places)
+    told = of(wording, f"whereas {other} rose", other)
+    unlike = of(wording, "whereas § rose", "§")
+    assert (shares(told)["last"] > shares(unlike)["last"]) is alike
+
+
+def test_of_a_surface_that_stands_twice_it_is_the_mean(places: LabelSet) -> None:
+    wording = Wording(POOL, places)
+    both = of(wording, "Mr Strand saw Strand", "Strand")
+    one, two = of(wording, "Mr Strand saw it", "Strand"), of(wording, "Mr it saw Strand", "Strand")
+    assert both.shares == pytest.approx([(a + b) / 2 for a, b in zip(one.shares, two.shares, strict=True)])
+    assert both.labels["PER"] == pytest.approx((one.labels["PER"] + two.labels["PER"]) / 2)
+
+
+def test_what_a_text_itself_told_the_pool_is_left_out(places: LabelSet) -> None:
+    for own in POOL:
+        rest = Wording([d for d in POOL if d is not own], places)
+        for mention in own.mentions:
+            assert Wording(POOL, places).of(own.text, [mention.text]) == rest.of(own.text, [mention.text])
+    twice = Wording([*POOL, POOL[0]], places)
+    assert twice.of(POOL[0].text, ["Berg"]) == Wording(POOL[1:], places).of(POOL[0].text, ["Berg"])
+    assert Wording(POOL[:1], places).of(POOL[0].text, ["Berg", "Mr"]) == [None, None]
+
+
+def test_a_line_break_within_a_text_is_a_blank(places: LabelSet) -> None:
+    broken = [
+        sentence(d.text.replace(" ", "\n"), *((m.text.replace(" ", "\n"), m.label) for m in d.mentions)) for d in POOL
+    ]
+    assert Wording(broken, places).of("then\nMr Strand", ["Strand"]) == Wording(POOL, places).of(
+        "then Mr Strand", ["Strand"]
+    )
+
+
+def test_without_names_nothing_is_told(places: LabelSet) -> None:
+    for pool in ([], [sentence("it rained")]):
+        assert Wording(pool, places).of("Oslo", ["Oslo", "rain"]) == [None, None]
+    assert Wording(POOL, places).of("Oslo", []) == []
+
+
+def test_mentions_that_begin_or_end_within_a_word_have_a_part_of_it(places: LabelSet) -> None:
+    text = "the Osloregion grew"
+    pool = [Document("1", text, (Mention(4, 8, "LOC", "Oslo"),)), sentence("so it goes")]
+    told = of(Wording(pool, places), "an Osloregion", "Osloregion")
+    assert shares(told)["first"] > told.usual
+    assert told.unseen == 0
+
+
+def test_words_of_scripts_without_blanks_are_characters(places: LabelSet) -> None:
+    pool = [sentence("在北京市看", ("北京市", "LOC")), sentence("在上海市住", ("上海市", "LOC")), sentence("他看书了")]
+    wording = Wording(pool, places)
+    assert shares(of(wording, "在广州市吃", "广州市"))["last"] > shares(of(wording, "在广州市吃", "广州"))["last"]
+
+
+def test_as_evidence_they_are_lifts_and_a_label_that_the_pool_lacks_has_none(
+    places: LabelSet, trigrams: object
+) -> None:
+    pool = [sentence("Mr Berg won", ("Berg", "PER")), sentence("it rained")]
+    told = Evidence(("a",), places, None, Likeness(pool, places, trigrams, trigrams), Wording(pool, places))  # type: ignore[arg-type]
+    vote = soft([Ballot("a", {"LOC": -1.0, "PER": -1.0, NONE_LABEL: -1.0}, exact=True, proposed=True)])
+    [own] = told.features("Mr Dahl won", ["Dahl"], [vote])
+    at = [told.columns.index(name) for name in OF_THE_WORDS]
+    by_label = {name: own[i][at].tolist() for i, name in enumerate(places.names)}
+    assert all(math.isnan(x) for x in by_label["LOC"])
+    worded = of(Wording(pool, places), "Mr Dahl won", "Dahl")
+    lift = math.log(worded.shares[2] / (1 - worded.shares[2])) - math.log(worded.usual / (1 - worded.usual))
+    assert by_label["PER"][2] == pytest.approx(lift)
+    assert by_label["PER"][4:] == [1.0, 0.0], "one label alone cannot be told from others"
