@@ -31,6 +31,7 @@ from entsemble.ensemble.overlap import resolve
 from entsemble.ensemble.pipeline import THRESHOLD, Pipeline
 from entsemble.ensemble.prior import FILE, Column, Prior
 from entsemble.ensemble.stacking import SHARE, Answered, Weights, best_f1, fitted
+from entsemble.ensemble.wording import Wording
 from entsemble.running.local import LocalMapper
 from entsemble.settings import environment, load
 from entsemble.types import Document, LabelSet, Mention
@@ -117,7 +118,8 @@ def answered(corpus: dict[str, Any]) -> Taught:
             pipeline = assembly.extractor().pipeline
             evidence = assembly.evidence(pipeline, pool)
             rules = replace(pipeline.rules, looks=looks_propose(settings, pool))
-            pipeline = Pipeline(pipeline.members, pipeline.labels, pipeline.pool, rules, pipeline.gazetteer)
+            words = Wording(pool, pipeline.labels)
+            pipeline = Pipeline(pipeline.members, pipeline.labels, pipeline.pool, rules, pipeline.gazetteer, words)
             results = LocalMapper(assembly.models.workers()).map(pipeline.run, [d.text for d in asked])
             told = [Answered.by(evidence, d, r.verdicts) for d, r in zip(asked, results, strict=True)]
             columns = evidence.columns

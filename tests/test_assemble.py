@@ -283,8 +283,12 @@ def test_a_pool_teaches_once(tmp_path: Path) -> None:
     untaught = made(stacking={"sentences": 0})
     assert untaught.pipeline.stacking.weights.sentences == 0, "what other corpora taught"
     assert untaught.configuration["what was learnt"] != first.configuration["what was learnt"]
+    assert untaught.pipeline.wording is not None, "the pool's words propose where nobody counts"
+    silent = made(stacking={"sentences": 0, "words": False})
+    assert silent.pipeline.wording is None
+    assert silent.configuration["words propose"] != untaught.configuration["words propose"]
     counted = made(classification={"vote": "soft"})
-    assert counted.pipeline.stacking is None
+    assert counted.pipeline.stacking is counted.pipeline.wording is None
     assert "what was learnt" not in counted.configuration
 
 

@@ -86,10 +86,12 @@ class StackingSettings(_Frozen):
             from it; `None` leaves it to the pool and the vote.
         looks: whether what looks like a name is a candidate too, where no vote decides; `None` leaves it to whether
             most of the pool's names look so.
+        words: whether what is worded like the pool's names is a candidate too, where no vote decides.
     """
 
     sentences: int | None = Field(default=None, ge=0)
     looks: bool | None = None
+    words: bool = True
 
 
 class VerificationSettings(_Frozen):

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from entsemble.ensemble.looks import NAME, runs, usual, with_runs
-from entsemble.ensemble.member import Candidate
+from entsemble.ensemble.looks import NAME, runs, usual
+from entsemble.ensemble.member import Candidate, with_others
 from entsemble.types import Document, mention_at
 
 
@@ -38,11 +38,11 @@ def test_whether_names_usually_are_whole_runs(names: list[str], expected: bool) 
 
 def test_what_somebody_proposed_is_not_proposed_again() -> None:
     text = "Ann Berg left Oslo for Bergen, and Oslo wept"
-    found = with_runs(text, [Candidate("Ann", ("a",)), Candidate("Oslo", ("a", "b"))])
+    found = with_others(text, [Candidate("Ann", ("a",)), Candidate("Oslo", ("a", "b"))], runs(text), NAME)
     assert found == [
         Candidate("Ann Berg", (NAME,)),
         Candidate("Ann", ("a",)),
         Candidate("Oslo", ("a", "b")),
         Candidate("Bergen", (NAME,)),
     ]
-    assert with_runs("rain", []) == []
+    assert with_others("rain", [], runs("rain"), NAME) == []

@@ -16,6 +16,7 @@ from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Result, Rules
 from entsemble.ensemble.retrieve import Shown
 from entsemble.ensemble.voting import VOTES
+from entsemble.ensemble.wording import Wording
 from entsemble.errors import PromptTooLongError
 from entsemble.prompting.labels import label_set
 from entsemble.retrieval.index import PoolIndex, vectors_of
@@ -118,6 +119,20 @@ def test_what_looks_like_a_name_is_typed_and_has_its_line(member: Made, places: 
     assert lines["Ann"] == (Fate.KEPT, ("a",))
     assert lines["Then Bergen"][1] == ("looks",)
     assert [m.text for m in result.alone["a"]] == ["Ann"], "it did not propose the other itself"
+
+
+def test_what_is_worded_like_a_name_is_typed_and_has_its_line(member: Made, places: LabelSet) -> None:
+    pool = [
+        Document(f"{i}", text, (mention_at(text, 3, len(text), "LOC"),))
+        for i, text in enumerate(("in oslo", "in bern"))
+    ]
+    wording = Wording([*pool, Document("", "we saw them")], places)
+    a = member("a", {"lima": "location"}, replies={"in lima": " none"})
+    assert Pipeline([a], places, None, rules(threshold=0.1)).run("in lima").ledger == ()
+    result = Pipeline([a], places, None, rules(threshold=0.1), wording=wording).run("in lima")
+    assert found(result) == [(3, 7, "LOC")]
+    assert [(e.surface, e.fate, e.members) for e in result.ledger] == [("lima", Fate.KEPT, ("words",))]
+    assert result.alone["a"] == (), "it did not propose it itself"
 
 
 def test_repeated_mentions_are_separate(member: Made, places: LabelSet) -> None:

@@ -29,26 +29,30 @@ def of(wording: Wording, text: str, surface: str) -> Worded:
     return told
 
 
-def shares(told: Worded) -> dict[str, float]:
-    return dict(zip(PLACES, told.shares, strict=True))
+def lifts(told: Worded) -> dict[str, float]:
+    return dict(zip(PLACES, told.lifts, strict=True))
+
+
+def odds(share: float) -> float:
+    return math.log(share / (1 - share))
 
 
 def test_words_tell_where_a_name_begins_and_ends(places: LabelSet) -> None:
     wording = Wording(POOL, places)
     right, long = of(wording, "then Mr Strand left", "Strand"), of(wording, "then Mr Strand left", "Mr Strand")
-    assert shares(right)["before"] > shares(long)["before"], "a title stands before names"
-    assert shares(right)["first"] > shares(long)["first"], "and begins none"
+    assert lifts(right)["before"] > lifts(long)["before"], "a title stands before names"
+    assert lifts(right)["first"] > lifts(long)["first"], "and begins none"
     told = of(wording, "they own Initech Corp now", "Initech Corp")
-    assert shares(told)["last"] > told.usual > shares(of(wording, "they saw it", "saw"))["last"]
+    assert lifts(told)["last"] > 0 > lifts(of(wording, "they saw it", "saw"))["last"]
 
 
 def test_a_share_is_of_the_times_that_a_word_is_seen_and_held_by_those_like_it(places: LabelSet) -> None:
     pool = [sentence("12 Oslo 34", ("Oslo", "LOC")), sentence("12 , 34")]
     told = of(Wording(pool, places), "12 fell", "12")
     usual = 1 / 6
-    assert told.usual == pytest.approx(usual)
     by_looks = (0 + 4 * usual) / (4 + 4)  # none of the four figures begins a name
-    assert shares(told)["first"] == pytest.approx((0 + 4 * (0 + 4 * by_looks) / (4 + 4)) / (2 + 4))
+    share = (0 + 4 * (0 + 4 * by_looks) / (4 + 4)) / (2 + 4)
+    assert lifts(told)["first"] == pytest.approx(odds(share) - odds(usual))
 
 
 def test_what_stands_around_a_name_tells_its_label(places: LabelSet) -> None:
@@ -64,7 +68,7 @@ def test_of_a_word_never_seen_those_that_look_and_end_alike_tell(places: LabelSe
     wording = Wording([*pool, sentence("take bread daily")], places)
     drug, food = of(wording, "take fenoprofen daily", "fenoprofen"), of(wording, "take cereals daily", "cereals")
     assert drug.unseen == food.unseen == 1
-    assert shares(drug)["last"] > shares(food)["last"]
+    assert lifts(drug)["last"] > lifts(food)["last"]
     assert of(wording, "they take bread", "take bread").unseen == 0
     assert of(wording, "take stale bread", "stale bread").unseen == 0.5
 
@@ -87,14 +91,14 @@ def test_what_looks_alike(one: str, other: str, alike: bool, places: LabelSet) -
     wording = Wording([sentence(f"so {one} fell", (one, "LOC")), sentence("so it goes on and on")], places)
     told = of(wording, f"whereas {other} rose", other)
     unlike = of(wording, "whereas § rose", "§")
-    assert (shares(told)["last"] > shares(unlike)["last"]) is alike
+    assert (lifts(told)["last"] > lifts(unlike)["last"]) is alike
 
 
 def test_of_a_surface_that_stands_twice_it_is_the_mean(places: LabelSet) -> None:
     wording = Wording(POOL, places)
     both = of(wording, "Mr Strand saw Strand", "Strand")
     one, two = of(wording, "Mr Strand saw it", "Strand"), of(wording, "Mr it saw Strand", "Strand")
-    assert both.shares == pytest.approx([(a + b) / 2 for a, b in zip(one.shares, two.shares, strict=True)])
+    assert both.lifts == pytest.approx([(a + b) / 2 for a, b in zip(one.lifts, two.lifts, strict=True)])
     assert both.labels["PER"] == pytest.approx((one.labels["PER"] + two.labels["PER"]) / 2)
 
 
@@ -127,14 +131,14 @@ def test_mentions_that_begin_or_end_within_a_word_have_a_part_of_it(places: Labe
     text = "the Osloregion grew"
     pool = [Document("1", text, (Mention(4, 8, "LOC", "Oslo"),)), sentence("so it goes")]
     told = of(Wording(pool, places), "an Osloregion", "Osloregion")
-    assert shares(told)["first"] > told.usual
+    assert lifts(told)["first"] > 0
     assert told.unseen == 0
 
 
 def test_words_of_scripts_without_blanks_are_characters(places: LabelSet) -> None:
     pool = [sentence("在北京市看", ("北京市", "LOC")), sentence("在上海市住", ("上海市", "LOC")), sentence("他看书了")]
     wording = Wording(pool, places)
-    assert shares(of(wording, "在广州市吃", "广州市"))["last"] > shares(of(wording, "在广州市吃", "广州"))["last"]
+    assert lifts(of(wording, "在广州市吃", "广州市"))["last"] > lifts(of(wording, "在广州市吃", "广州"))["last"]
 
 
 def test_as_evidence_they_are_lifts_and_a_label_that_the_pool_lacks_has_none(
@@ -148,6 +152,32 @@ def test_as_evidence_they_are_lifts_and_a_label_that_the_pool_lacks_has_none(
     by_label = {name: own[i][at].tolist() for i, name in enumerate(places.names)}
     assert all(math.isnan(x) for x in by_label["LOC"])
     worded = of(Wording(pool, places), "Mr Dahl won", "Dahl")
-    lift = math.log(worded.shares[2] / (1 - worded.shares[2])) - math.log(worded.usual / (1 - worded.usual))
-    assert by_label["PER"][2] == pytest.approx(lift)
-    assert by_label["PER"][4:] == [1.0, 0.0], "one label alone cannot be told from others"
+    assert by_label["PER"][:4] == list(worded.lifts)
+    assert by_label["PER"][4:] == [0.0, 1.0, 0.0], "one label alone cannot be told from others"
+
+
+def test_spans_are_likely_whose_words_stand_as_those_of_names(places: LabelSet) -> None:
+    pool = [*POOL, *(sentence(f"we saw it rain and snow {i}") for i in range(5))]
+    wording = Wording(pool, places)
+    assert wording.likely("then Mr Strand saw Initech Corp today") == ("Strand", "Initech Corp")
+    assert wording.likely("we saw it rain") == wording.likely("") == ()
+    assert Wording([], places).likely("Mr Strand") == ()
+    assert wording.likely(POOL[2].text) == Wording([d for d in pool if d is not POOL[2]], places).likely(POOL[2].text)
+
+
+def test_words_between_the_ends_speak_against_a_name_that_never_holds_them(places: LabelSet) -> None:
+    name = "Bank of Oslo"
+    pool = [*POOL, sentence(f"the {name} fell", (name, "LOC"))]
+    wording = Wording(pool, places)
+    text = "Strand saw Initech Corp, the Bank of Molde"
+    assert of(wording, text, "Strand saw Initech Corp").within < of(wording, text, "Bank of Molde").within <= 0
+    assert of(wording, text, "Initech Corp").within == 0
+
+
+def test_of_likely_spans_none_overlap_and_none_is_too_long(places: LabelSet) -> None:
+    name = "Aa Bb Cc Dd Ee Ff Gg Hh Ii Jj"
+    wording = Wording([sentence(f"{name} won {i}", (name, "LOC")) for i in range(3)], places)
+    found = wording.likely("Aa Bb Cc Dd Ee Ff Gg Hh Ii Jj lost")
+    assert all(len(surface.split()) <= 8 for surface in found)
+    words = " ".join(found).split()
+    assert len(words) == len(set(words))

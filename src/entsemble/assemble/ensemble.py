@@ -19,7 +19,7 @@ from entsemble.backends.tagging import best_tagger
 from entsemble.data.formats import read
 from entsemble.data.options import ReadOptions
 from entsemble.data.windows import texts_within, window_documents
-from entsemble.ensemble import looks
+from entsemble.ensemble import looks, wording
 from entsemble.ensemble.copies import keys_within
 from entsemble.ensemble.evidence import Evidence
 from entsemble.ensemble.gazetteer import NAME, Gazetteer
@@ -122,7 +122,13 @@ class Assembly:
         index = self.pool_index(documents, labels, members) if documents else None
         half = self.settings.pool.gazetteer
         gazetteer = Gazetteer(documents, labels, half, self.settings.language) if documents and half else None
-        return Pipeline(members, labels, index, rules, gazetteer)
+        propose = documents and self.settings.stacking.words and self._judged_by_learning()
+        words = Wording(documents, labels, self.settings.language) if propose else None
+        return Pipeline(members, labels, index, rules, gazetteer, words)
+
+    def _judged_by_learning(self) -> bool:
+        """Whether what was learnt decides where there is a pool, and not a vote."""
+        return self._weights is not None or teaching.judges(self.settings)
 
     def learns(self, documents: Sequence[Document]) -> bool:
         """Whether some of a pool's sentences are answered to learn from them."""
@@ -132,7 +138,7 @@ class Assembly:
         self, pipeline: Pipeline, documents: Sequence[Document], configuration: Mapping[str, str]
     ) -> Stacking | None:
         """What is known about the votes: what the pool teaches, or taught before, or else what other corpora did."""
-        if not documents or not (self._weights or teaching.judges(self.settings)):
+        if not documents or not self._judged_by_learning():
             return None
         looked = teaching.looks_propose(self.settings, documents)
         evidence = self.evidence(pipeline, documents)
@@ -174,8 +180,8 @@ class Assembly:
     def evidence(self, pipeline: Pipeline, documents: Sequence[Document]) -> Evidence:
         """What a pool of these documents knows of a candidate of that pipeline."""
         members, labels = [m.name for m in pipeline.members], pipeline.labels
-        wording = Wording(documents, labels, self.settings.language)
-        return Evidence(members, labels, pipeline.gazetteer, self.likeness(documents, labels), wording)
+        words = pipeline.wording or Wording(documents, labels, self.settings.language)
+        return Evidence(members, labels, pipeline.gazetteer, self.likeness(documents, labels), words)
 
     def likeness(self, documents: Sequence[Document], labels: LabelSet) -> Likeness:
         """The names of a pool, ready to be compared with."""
@@ -242,7 +248,12 @@ class Assembly:
             raise ConfigError("no members: an ensemble needs at least one [[members]] table or --model")
         made = [self._member(m) for m in self.settings.members]
         names = [m.name for m in made]
-        for name, whose in ((NAME, "as the pool's own voice is"), (looks.NAME, "as what looks like a name is")):
+        taken = {
+            NAME: "as the pool's own voice is",
+            looks.NAME: "as what looks like a name is",
+            wording.NAME: "as what is worded like one is",
+        }
+        for name, whose in taken.items():
             if name in names:
                 raise ConfigError(f"no member can be called {name!r}, {whose}; give it another `name`")
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -309,6 +320,7 @@ class Assembly:
         told["pool"] = self.settings.pool.model_dump(mode="json", exclude={"path"})
         told["labels"] = [[x.name, x.readable, x.definition] for x in pipeline.labels] + [pipeline.labels.nested]
         told["members"] = [m.name for m in pipeline.members]
+        told["words propose"] = pipeline.wording is not None
         told["entsemble"] = __version__
         if pipeline.pool is not None:
             shown = ((d.text, [(m.start, m.end, m.label) for m in d.mentions]) for d in pipeline.pool.documents)

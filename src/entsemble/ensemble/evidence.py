@@ -13,7 +13,7 @@ from entsemble.ensemble.gazetteer import Gazetteer, Known
 from entsemble.ensemble.likeness import Alike, Likeness
 from entsemble.ensemble.looks import runs
 from entsemble.ensemble.voting import Ballot, Verdict, soft_scores
-from entsemble.ensemble.wording import PLACES, Worded, Wording
+from entsemble.ensemble.wording import PLACES, Worded, Wording, logit
 from entsemble.types import NONE_LABEL, LabelSet
 
 Matrix = npt.NDArray[np.float64]
@@ -26,15 +26,13 @@ OF_THE_POOL = ("annotated", "named", "seen", "known", "likeness", "cosine")
 """How often the surface is annotated so, and at all, of the times that it is seen, as log-odds; these times; whether it
 is known; how much of the nearest names is annotated so, as log-odds, and how near the nearest is."""
 
-OF_THE_WORDS = (*PLACES, "unseen", "kind")
-"""How much more often than any word those at its ends and beside it stand so at a name, as differences of log-odds; the
-share of its words that the pool never saw; how much more often than any name one with such words is of the label."""
+OF_THE_WORDS = (*PLACES, "within", "unseen", "kind")
+"""How much more often than any word those at its ends and beside it stand so at a name, and how much less often those
+between its ends stand within one, as differences of log-odds; the share of its words that the pool never saw; how much
+more often than any name one with such words is of the label."""
 
 OF_THE_LOOKS = ("words", "capital", "lower", "run")
 """How many words; whether it begins with a capital, has none, and is a whole run of words that have."""
-
-_LEAST = 1e-3
-"""Probabilities are taken as no nearer than this to 0 and 1."""
 
 
 class Evidence:
@@ -93,10 +91,10 @@ class Evidence:
         ballots = {b.member: b for b in verdict.ballots}
         answers = {name: self._of_ballot(ballots[name], label) for name in self._members if name in ballots}
         usual = np.mean([*answers.values()], axis=0).tolist() if answers else [math.nan] * len(OF_A_MEMBER)
-        told = [_logit(voted), *(x for name in self._members for x in answers.get(name, usual))]
+        told = [logit(voted), *(x for name in self._members for x in answers.get(name, usual))]
         if known:
             times, named = known.labels[label], sum(known.labels.values())
-            seen = [_logit((n + 0.1) / (known.seen + 0.2)) for n in (times, named)]
+            seen = [logit((n + 0.1) / (known.seen + 0.2)) for n in (times, named)]
             told += [*seen, math.log1p(known.seen), 1.0]
         else:
             told += [0.0] * 4
@@ -104,27 +102,21 @@ class Evidence:
 
     def _of_ballot(self, ballot: Ballot, label: str) -> list[float]:
         own, best = ballot.probability(label), max(ballot.probability(x) for x in self.labels.names)
-        return [_logit(own), _logit(ballot.probability(NONE_LABEL)), float(ballot.proposed), float(own >= best)]
+        return [logit(own), logit(ballot.probability(NONE_LABEL)), float(ballot.proposed), float(own >= best)]
 
 
 def _of_neighbours(alike: Alike, label: str) -> list[float]:
     """Where a pool shows one label only, or none of this one, its names cannot speak against the others."""
     tells = len(alike.annotated) > 1 and label in alike.annotated
-    return [_logit(alike.shares[label]) if tells else math.nan, alike.cosine]
+    return [logit(alike.shares[label]) if tells else math.nan, alike.cosine]
 
 
 def _of_words(worded: Worded | None, label: str) -> list[float]:
     """A pool that shows no name of a label tells nothing of how its names are worded."""
     if worded is None or label not in worded.labels:
         return [math.nan] * len(OF_THE_WORDS)
-    lifts = [_logit(share) - _logit(worded.usual) for share in worded.shares]
-    return [*lifts, worded.unseen, worded.labels[label]]
+    return [*worded.lifts, worded.within, worded.unseen, worded.labels[label]]
 
 
 def _of_looks(surface: str) -> list[float]:
     return [float(len(word_spans(surface))), float(surface[:1].isupper()), float(surface.islower())]
-
-
-def _logit(probability: float) -> float:
-    p = min(max(probability, _LEAST), 1 - _LEAST)
-    return math.log(p / (1 - p))

@@ -9,10 +9,8 @@ vote that is only counted would believe too many. Most names are such runs in so
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from entsemble.ensemble.member import Candidate
-from entsemble.prompting.align import occurrences
 from entsemble.prompting.demonstration import one_line
 from entsemble.types import Document
 
@@ -44,15 +42,3 @@ def usual(documents: Iterable[Document]) -> bool:
     """Whether most of the mentions of annotated texts are such runs, and whole ones."""
     looking = [m.text in found for d in documents for found in [frozenset(runs(d.text))] for m in d.mentions]
     return sum(looking) * 2 > len(looking)
-
-
-def with_runs(text: str, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates and, in text order, the runs that nobody proposed."""
-    line = one_line(text)
-    places = {c.surface: occurrences(line, c.surface)[0] for c in candidates}
-    alike = {span for c in candidates for span in occurrences(line, c.surface)}
-    new = [(surface, occurrences(line, surface)) for surface in runs(text)]
-    added = [(surface, there[0]) for surface, there in new if there and alike.isdisjoint(there)]
-    every = [*candidates, *(Candidate(surface, (NAME,)) for surface, _ in added)]
-    places |= dict(added)
-    return sorted(every, key=lambda c: (places[c.surface].start, -places[c.surface].end))

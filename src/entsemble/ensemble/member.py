@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from entsemble.errors import MemberDownError, ModelError, PromptTooLongError
-from entsemble.prompting.demonstration import Demonstration
+from entsemble.prompting.align import occurrences
+from entsemble.prompting.demonstration import Demonstration, one_line
 from entsemble.prompting.template import Template
 from entsemble.protocols import LanguageModel
 
@@ -64,3 +65,22 @@ class Candidate:
 
     surface: str
     members: tuple[str, ...]
+
+
+def with_others(text: str, candidates: Sequence[Candidate], surfaces: Iterable[str], name: str) -> list[Candidate]:
+    """The candidates and, in text order, those of the surfaces that nobody proposed.
+
+    Args:
+        text: where they stand.
+        candidates: that somebody proposed.
+        surfaces: of the text.
+        name: who proposes them.
+    """
+    line = one_line(text)
+    places = {c.surface: occurrences(line, c.surface)[0] for c in candidates}
+    alike = {span for c in candidates for span in occurrences(line, c.surface)}
+    new = [(surface, occurrences(line, surface)) for surface in surfaces]
+    added = [(surface, there[0]) for surface, there in new if there and alike.isdisjoint(there)]
+    every = [*candidates, *(Candidate(surface, (name,)) for surface, _ in added)]
+    places |= dict(added)
+    return sorted(every, key=lambda c: (places[c.surface].start, -places[c.surface].end))

@@ -13,17 +13,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from entsemble.ensemble import looks, wording
 from entsemble.ensemble.classify import classify
 from entsemble.ensemble.extract import extract
 from entsemble.ensemble.gazetteer import Gazetteer
 from entsemble.ensemble.ledger import Entry, Fate
-from entsemble.ensemble.looks import with_runs
-from entsemble.ensemble.member import Candidate, Member
+from entsemble.ensemble.member import Candidate, Member, with_others
 from entsemble.ensemble.overlap import resolve
 from entsemble.ensemble.retrieve import Retrieval, Shown, retrieve
 from entsemble.ensemble.stacking import Stacking
 from entsemble.ensemble.verify import Claim, verify
 from entsemble.ensemble.voting import Ballot, Verdict, Vote
+from entsemble.ensemble.wording import Wording
 from entsemble.errors import MemberDownError, PromptTooLongError
 from entsemble.prompting.align import occurrences
 from entsemble.prompting.demonstration import Demonstration, one_line
@@ -118,6 +119,7 @@ class Pipeline:
         pool: where demonstrations come from; `None` asks without any.
         rules: how answers are put together.
         gazetteer: the pool's names, which propose and vote too.
+        wording: the pool's words, which propose too; for who knows what that is worth.
         stacking: judges in the place of the vote.
     """
 
@@ -128,10 +130,11 @@ class Pipeline:
         pool: PoolIndex | None,
         rules: Rules,
         gazetteer: Gazetteer | None = None,
+        wording: Wording | None = None,
         stacking: Stacking | None = None,
     ) -> None:
         self.members, self.labels, self.pool, self.rules = tuple(members), labels, pool, rules
-        self.gazetteer, self.stacking = gazetteer, stacking
+        self.gazetteer, self.wording, self.stacking = gazetteer, wording, stacking
         asked = rules.threshold
         self._vote_threshold = THRESHOLD if asked is None else asked
         self._threshold = stacking.weights.threshold if stacking and asked is None else self._vote_threshold
@@ -139,7 +142,7 @@ class Pipeline:
     def judged_by(self, stacking: Stacking) -> Pipeline:
         """The same, judged by what was learnt, where candidates are what they were then."""
         rules = replace(self.rules, looks=stacking.weights.looks)
-        return Pipeline(self.members, self.labels, self.pool, rules, self.gazetteer, stacking)
+        return Pipeline(self.members, self.labels, self.pool, rules, self.gazetteer, self.wording, stacking)
 
     def run(self, text: str) -> Result:
         """All four stages on one sentence.
@@ -219,8 +222,10 @@ class Pipeline:
         known = self.gazetteer.known(text) if self.gazetteer else {}
         if self.gazetteer:
             candidates = self.gazetteer.with_proposals(text, candidates, known)
+        if self.wording:
+            candidates = with_others(text, candidates, self.wording.likely(text), wording.NAME)
         if self.rules.looks:
-            candidates = with_runs(text, candidates)
+            candidates = with_others(text, candidates, looks.runs(text), looks.NAME)
         if not candidates:
             return []
         typed = classify(candidates, self.labels, prompts, self.rules.sure)
