@@ -115,11 +115,11 @@ def answered(corpus: dict[str, Any]) -> Taught:
         settings = load(overrides={"pool": {"path": path}, "classification": {"vote": "soft"}})
         settings, _, _ = adapt(settings, environment(), map(unannotated, asked), scored=asked)
         with Assembly(settings, environment(), scored=asked) as assembly:
-            pipeline = assembly.extractor().pipeline
+            voting = assembly.extractor().pipeline
+            rules = replace(voting.rules, looks=looks_propose(settings, pool))
+            words = Wording(pool, voting.labels, settings.language)
+            pipeline = Pipeline(voting.members, voting.labels, voting.pool, rules, voting.gazetteer, words)
             evidence = assembly.evidence(pipeline, pool)
-            rules = replace(pipeline.rules, looks=looks_propose(settings, pool))
-            words = Wording(pool, pipeline.labels)
-            pipeline = Pipeline(pipeline.members, pipeline.labels, pipeline.pool, rules, pipeline.gazetteer, words)
             results = LocalMapper(assembly.models.workers()).map(pipeline.run, [d.text for d in asked])
             told = [Answered.by(evidence, d, r.verdicts) for d, r in zip(asked, results, strict=True)]
             columns = evidence.columns

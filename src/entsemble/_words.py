@@ -3,27 +3,53 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from itertools import pairwise
 
 from entsemble.types import Span
 
-_WORD = re.compile(r"\w+|[^\w\s]")
+_PIECE = re.compile(r"\w+|[^\w\s]")
 
 
 def word_spans(text: str) -> list[Span]:
     """Words and marks, in order.
 
-    Words of scripts without blanks fall into characters: a span may begin and end at any of them.
+    Words of scripts without blanks fall into characters: a span may begin and end at any of them. A combining mark
+    belongs to what it follows.
     """
-    found = []
-    for match in _WORD.finditer(text):
+    found: list[Span] = []
+    for match in _PIECE.finditer(text):
         start, end = match.span()
-        if match[0].isascii():
-            found.append(Span(start, end))
-            continue
-        places = [start, *(i for i in range(start + 1, end) if unspaced(text[i]) or unspaced(text[i - 1])), end]
-        found += [Span(*place) for place in pairwise(places)]
+        inner = () if match[0].isascii() else range(start + 1, end)
+        places = [start, *(i for i in inner if unspaced(text[i]) or unspaced(text[i - 1])), end]
+        for piece in pairwise(places):
+            if found and found[-1].end == piece[0] and _by_mark(text, piece[0]):
+                found[-1] = Span(found[-1].start, piece[1])
+            else:
+                found.append(Span(*piece))
     return found
+
+
+def _by_mark(text: str, edge: int) -> bool:
+    """Whether a combining mark is what joins the characters on both sides of `edge`."""
+    marks = (unicodedata.category(text[i])[0] == "M" for i in (edge - 1, edge))
+    return any(marks) and joined(text, edge)
+
+
+def joined(text: str, edge: int) -> bool:
+    """Whether the characters on both sides of `edge` belong to one word."""
+    if not 0 < edge < len(text):
+        return False
+    right = text[edge]
+    if unicodedata.category(right)[0] == "M":
+        return True
+    before = edge - 1
+    while before > 0 and unicodedata.category(text[before])[0] == "M":
+        before -= 1
+    left = text[before]
+    if not (left.isalnum() and right.isalnum()):
+        return False
+    return not (unspaced(left) or unspaced(right))
 
 
 def unspaced(character: str) -> bool:

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from entsemble.ensemble.evidence import OF_THE_WORDS, Evidence
 from entsemble.ensemble.likeness import Likeness
 from entsemble.ensemble.voting import Ballot, soft
 from entsemble.ensemble.wording import PLACES, Worded, Wording
+from entsemble.prompting.align import occurrences
+from entsemble.prompting.demonstration import one_line
+from entsemble.prompting.labels import label_set
 from entsemble.types import NONE_LABEL, Document, LabelSet, Mention
 
 
@@ -163,6 +169,32 @@ def test_spans_are_likely_whose_words_stand_as_those_of_names(places: LabelSet) 
     assert wording.likely("we saw it rain") == wording.likely("") == ()
     assert Wording([], places).likely("Mr Strand") == ()
     assert wording.likely(POOL[2].text) == Wording([d for d in pool if d is not POOL[2]], places).likely(POOL[2].text)
+
+
+def test_a_mention_without_a_word_teaches_nothing(places: LabelSet) -> None:
+    blank = Document("b", "so it  goes", (Mention(5, 7, "LOC", "  "),))
+    assert Wording([blank], places).of("Oslo", ["Oslo"]) == [None]
+    assert Wording([blank, POOL[2]], places).of("the Oslo", ["Oslo"]) != [None]
+    assert Wording([blank, POOL[2]], places).of(POOL[2].text, ["Lund"]) == [None]
+
+
+def test_in_a_pool_of_bare_names_no_word_is_likelier_than_another(places: LabelSet) -> None:
+    bare = [sentence(name, (name, "LOC")) for name in ("Oslo", "Bern", "Rome")]
+    assert Wording(bare, places).likely("we saw it rain") == ()
+
+
+@given(st.text(alphabet="aB1.\u0301\u0915\u093f \u4eac\u0e01\u0e34-", max_size=30), st.integers(0, 2**30))
+def test_what_is_likely_stands_in_the_text(text: str, seed: int) -> None:
+    labels = label_set({"PER": "", "LOC": ""})
+    draw = random.Random(seed)
+    pool = []
+    for i, words in enumerate([text.split(), ["Ann", "ate"], ["a", "B1"]]):
+        line = " ".join(words)
+        start, end = sorted(draw.sample(range(len(line) + 1), 2)) if line else (0, 0)
+        mentions = (Mention(start, end, "LOC", line[start:end]),) if start < end else ()
+        pool.append(Document(str(i), line, mentions))
+    other = f"x {text} y"
+    assert all(occurrences(one_line(other), surface) for surface in Wording(pool, labels).likely(other))
 
 
 def test_words_between_the_ends_speak_against_a_name_that_never_holds_them(places: LabelSet) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from entsemble._words import word_spans
-from entsemble.ensemble.copies import keys_within
+from entsemble.ensemble.copies import by_text
 from entsemble.ensemble.member import Candidate
 from entsemble.ensemble.voting import Ballot
 from entsemble.prompting.align import occurrences
@@ -71,10 +71,7 @@ class Gazetteer:
                 first = words[0].of(name)
                 self._longest[first] = max(len(words), self._longest.get(first, 0))
         self._seen = Counter(surface for document in documents for surface in self._standing(document))
-        self._same: defaultdict[str, list[Document]] = defaultdict(list)
-        for document in documents:
-            for key in keys_within([document], language):
-                self._same[key].append(document)
+        self._same = by_text(documents, language)
 
     def known(self, text: str) -> dict[str, Known]:
         """The pool's names in a text; what they were in this very text, should the pool hold it, is left out."""

@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from entsemble._words import word_spans
-from entsemble.ensemble.copies import keys_within
+from entsemble.ensemble.copies import by_text
 from entsemble.prompting.align import occurrences
 from entsemble.prompting.demonstration import one_line
 from entsemble.retrieval.index import same_text_key
@@ -39,6 +41,9 @@ _WITHIN = "within"
 _TELLS_LABEL = PLACES[1:]
 """Where: what a name ends with ("Corp."), and what stands around it."""
 
+_ANY = ""
+"""In the place of a kind of word: any."""
+
 _EDGES = {"before": "\n", "after": "\r"}
 """In the place of a word where a text begins and ends; no word is like these."""
 
@@ -46,7 +51,9 @@ _ENDING = 3
 """Letters."""
 
 _HOLD, _HOLD_LABEL = 4.0, 1.0
-"""Times that a word must have been seen, and seen with a name, to count as much as those that look and end alike."""
+"""Times that a word must have been seen, and seen at a name, to count as much as those that look and end alike."""
+
+_K_contra = TypeVar("_K_contra", contravariant=True)
 
 
 _LONGEST = 8
@@ -87,37 +94,40 @@ class Wording:
     def __init__(self, documents: Sequence[Document], labels: LabelSet, language: str = "en") -> None:
         self._labels = labels.names
         self._told = _Told.by(documents)
-        self._same: defaultdict[str, list[Document]] = defaultdict(list)
-        for document in documents:
-            for key in keys_within([document], language):
-                self._same[key].append(document)
+        self._same = by_text(documents, language)
 
     def of(self, text: str, surfaces: Sequence[str]) -> list[Worded | None]:
-        """Of surfaces of a text, what this very text told aside; `None` where no name is left to learn from."""
+        """Of surfaces of a text, what this very text told aside.
+
+        `None` where no name is left to learn from, or the surface stands nowhere.
+        """
         told, labels, line, spans, words = self._read(text)
         if not labels:
             return [None] * len(surfaces)
         places = ([_within(spans, span) for span in occurrences(line, surface)] for surface in surfaces)
-        return [told.worded(words, there, labels) for there in places]
+        return [told.worded(words, there, labels) if any(there) else None for there in places]
 
     def likely(self, text: str) -> tuple[str, ...]:
         """The spans that are names rather than not, by their words and those beside them, in text order.
 
         By naive Bayes: a priori a word begins a name as often as any does. The words between the ends speak against it
-        alone, since there may be many. Of two that overlap, the likelier.
+        alone, since there may be many. Of two that overlap, the likelier. None where any word is rather a name than
+        not, in a pool of bare names.
         """
         told, labels, line, spans, words = self._read(text)
-        if not labels:
+        if not labels or told.usual("first") >= 0.5:
             return ()
         at = range(len(words))
-        lifts = [[lift for lift, _ in told.standing(words, range(i, i + 1), labels)] for i in at]
-        against = [0.0, *accumulate(told.against(word, labels) for word in words)]
+        first, last, before, after = (
+            zip(*(told.lifts(words, range(i, i + 1)) for i in at), strict=True) if at else [()] * 4
+        )
+        against = [0.0, *accumulate(map(told.against, words))]
         ends = [i for i in at if any(map(str.isalnum, words[i]))]
         likely = []
         for i in ends:
+            begun = logit(told.usual("first")) + before[i] + first[i]
             for j in ends[bisect_left(ends, i) : bisect_left(ends, i + _LONGEST)]:
-                between = against[j] - against[i + 1] if j > i else 0.0
-                odds = logit(told.usual("first")) + lifts[i][0] + lifts[j][1] + lifts[i][2] + lifts[j][3] + between
+                odds = begun + (against[j] - against[i + 1] if j > i else 0.0) + last[j] + after[j]
                 if odds >= 0:
                     likely.append((odds, i, j))
         taken: set[int] = set()
@@ -143,81 +153,114 @@ class _Told:
 
     Attributes:
         seen: kind of word -> times.
-        placed: place, kind of word, label -> times.
-        stood: place -> times.
-        names: label -> mentions.
+        stood: place, kind of word -> times, of any word too.
+        named: place, kind of word, label -> times.
+        names: label -> mentions that have words.
         words: of all documents.
     """
 
-    seen: Counter[str]
-    placed: Counter[tuple[str, str, str]]
-    stood: Counter[str]
+    seen: _Counts[str]
+    stood: _Counts[tuple[str, str]]
+    named: _Counts[tuple[str, str, str]]
     names: Counter[str]
     words: int
 
     @classmethod
     def by(cls, documents: Sequence[Document]) -> _Told:
         """What these documents tell."""
-        seen: Counter[str] = Counter()
+        times: Counter[str] = Counter()
         placed: Counter[tuple[str, str, str]] = Counter()
+        names: Counter[str] = Counter()
         for document in documents:
             line = one_line(document.text)
             spans = word_spans(line)
             words = [span.of(line) for span in spans]
-            seen.update(words)
+            times.update(words)
             for m in document.mentions:
-                there = _within(spans, m.span)
-                placed.update((*standing, m.label) for standing in _standing(words, there))
-                placed.update((_WITHIN, words[i], m.label) for i in there)
-        total = seen.total()
-        seen.update(dict.fromkeys(_EDGES.values(), len(documents)))
-        kinds: Counter[str] = Counter()
-        for word, times in seen.items():
-            kinds.update(dict.fromkeys(_kinds(word), times))
-        every: Counter[tuple[str, str, str]] = Counter()
-        stood: Counter[str] = Counter()
-        for (place, word, label), times in placed.items():
-            every.update({(place, kind, label): times for kind in _kinds(word)})
-            stood[place] += times
-        return cls(kinds, every, stood, Counter(m.label for d in documents for m in d.mentions), total)
+                if there := _within(spans, m.span):
+                    names[m.label] += 1
+                    placed.update((place, word, m.label) for place, word in _standing(words, there))
+                    placed.update((_WITHIN, words[i], m.label) for i in there)
+        every = times.total()
+        times.update(dict.fromkeys(_EDGES.values(), len(documents)))
+        seen, stood, named = Counter[str](), Counter[tuple[str, str]](), Counter[tuple[str, str, str]]()
+        for word, n in times.items():
+            for kind in set(_kinds(word)):
+                seen[kind] += n
+        for (place, word, label), n in placed.items():
+            stood[place, _ANY] += n
+            for kind in set(_kinds(word)):
+                stood[place, kind] += n
+                named[place, kind, label] += n
+        return cls(seen, stood, named, names, every)
 
     def without(self, own: _Told) -> _Told:
         """What is left where some is taken away."""
-        left = self.seen - own.seen, self.placed - own.placed, self.stood - own.stood, self.names - own.names
-        return _Told(*left, self.words - own.words)
+        left = _Rest(self.seen, own.seen), _Rest(self.stood, own.stood), _Rest(self.named, own.named)
+        return _Told(*left, self.names - own.names, self.words - own.words)
 
     def usual(self, place: str) -> float:
         """How often any word stands so."""
-        return self.stood[place] / self.words
+        return self.stood[place, _ANY] / self.words
 
-    def worded(self, words: Sequence[str], places: Sequence[range], labels: Sequence[str]) -> Worded | None:
-        """Of a surface that stands at these words; `None` where it stands at none."""
-        if not any(places):
-            return None
-        every = [self.standing(words, place, labels) for place in places if place]
-        lifts = np.mean([[lift for lift, _ in own] for own in every], axis=0)
-        kinds = np.mean([np.sum([own[PLACES.index(p)][1] for p in _TELLS_LABEL], axis=0) for own in every], axis=0)
-        within = np.mean([sum(self.against(words[i], labels) for i in place[1:-1]) for place in places if place])
-        unseen = np.mean([self.seen[words[i]] == 0 for place in places for i in place])
-        by_label = dict(zip(labels, kinds.tolist(), strict=True))
-        return Worded(tuple(lifts.tolist()), float(within), float(unseen), by_label)
+    def worded(self, words: Sequence[str], places: Sequence[range], labels: Sequence[str]) -> Worded:
+        """Of a surface that stands at these words."""
+        within = [sum(self.against(words[i]) for i in place[1:-1]) for place in places]
+        unseen = [self.seen[words[i]] == 0 for place in places for i in place]
+        by_label = np.mean([self._of_labels(words, place, labels) for place in places], axis=0)
+        return Worded(
+            tuple(np.mean([self.lifts(words, place) for place in places], axis=0).tolist()),
+            float(np.mean(within)),
+            float(np.mean(unseen)),
+            dict(zip(labels, by_label.tolist(), strict=True)),
+        )
 
-    def standing(self, words: Sequence[str], place: range, labels: Sequence[str]) -> list[tuple[float, list[float]]]:
-        """For each of `PLACES`, the lift of its word, and the logarithms of the labels' lifts, see `Worded`."""
-        return [self._lift(*standing, labels) for standing in _standing(words, place)]
+    def lifts(self, words: Sequence[str], place: range) -> list[float]:
+        """For each of `PLACES`, how much more often its word stands so than any word, as a difference of log-odds."""
+        return [self._lift(name, word) for name, word in _standing(words, place)]
 
-    def against(self, word: str, labels: Sequence[str]) -> float:
-        """How much less often than any word it stands within a name, as a difference of log-odds, or 0."""
-        return min(0.0, self._lift(_WITHIN, word, labels)[0])
+    def against(self, word: str) -> float:
+        """How much less often than any word it stands within a name, likewise, or 0."""
+        return min(0.0, self._lift(_WITHIN, word))
 
-    def _lift(self, place: str, word: str, labels: Sequence[str]) -> tuple[float, list[float]]:
-        usual = [self.names[label] / self.names.total() for label in labels]
-        share, own = self.usual(place), usual
+    def _lift(self, place: str, word: str) -> float:
+        share = usual = self.usual(place)
         for kind in reversed(_kinds(word)):
-            times = [self.placed[place, kind, label] for label in labels]
-            share = (sum(times) + _HOLD * share) / (self.seen[kind] + _HOLD)
-            own = [(n + _HOLD_LABEL * o) / (sum(times) + _HOLD_LABEL) for n, o in zip(times, own, strict=True)]
-        return logit(share) - logit(self.usual(place)), [math.log(o / u) for o, u in zip(own, usual, strict=True)]
+            share = (self.stood[place, kind] + _HOLD * share) / (self.seen[kind] + _HOLD)
+        return logit(share) - logit(usual)
+
+    def _of_labels(self, words: Sequence[str], place: range, labels: Sequence[str]) -> list[float]:
+        """For each label, how much more often names have it where such words stand so than any name, see `Worded`."""
+        every = self.names.total()
+        usual = [self.names[label] / every for label in labels]
+        found = [0.0] * len(labels)
+        for name, word in _standing(words, place):
+            if name in _TELLS_LABEL:
+                own = usual
+                for kind in reversed(_kinds(word)):
+                    whole = self.stood[name, kind] + _HOLD_LABEL
+                    own = [
+                        (self.named[name, kind, x] + _HOLD_LABEL * o) / whole for x, o in zip(labels, own, strict=True)
+                    ]
+                found = [f + math.log(o / u) for f, o, u in zip(found, own, usual, strict=True)]
+        return found
+
+
+class _Counts(Protocol[_K_contra]):
+    """What is counted; 0 of what was never met."""
+
+    def __getitem__(self, key: _K_contra, /) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest(Generic[_K_contra]):
+    """Counts with some taken away as they are asked for: a pool's are many, and a text's few."""
+
+    whole: _Counts[_K_contra]
+    own: _Counts[_K_contra]
+
+    def __getitem__(self, key: _K_contra, /) -> int:
+        return self.whole[key] - self.own[key]
 
 
 def logit(probability: float) -> float:
@@ -235,15 +278,14 @@ def _within(spans: Sequence[Span], span: Span) -> range:
 
 def _standing(words: Sequence[str], place: range) -> Iterator[tuple[str, str]]:
     """For each of `PLACES`, the word that stands so."""
-    if not place:
-        return
     at = (place[0], place[-1], place[0] - 1, place[-1] + 1)
     for name, i in zip(PLACES, at, strict=True):
         yield name, words[i] if 0 <= i < len(words) else _EDGES[name]
 
 
+@lru_cache(1 << 16)
 def _kinds(word: str) -> tuple[str, ...]:
-    """The word, what looks and ends alike, and what looks alike."""
+    """The word, what looks and ends alike, and what looks alike. A mark is like itself alone, so it counts sooner."""
     if word in _EDGES.values():
         return (word,)
     looks = _looks(word)

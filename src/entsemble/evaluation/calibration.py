@@ -99,7 +99,8 @@ class Reliability:
     def p_value(self) -> float:
         """How often `ece` would be as large as it is, were all scores true, by drawing what would be right then.
 
-        A little too high where the scores of a bin differ, as `ece_by_chance` is. 1.0 for no answer.
+        A little too high where the scores of a bin differ, as `ece_by_chance` is, and too low where answers are right
+        or wrong together, as those of one text may be. 1.0 for no answer.
         """
         rng = np.random.default_rng(0)
         filled = [x for x in self.bins if x.count]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 
-from entsemble._words import unspaced
+from entsemble._words import joined
 from entsemble.types import Span
 
 _HIDDEN = frozenset("\u200b\u200c\u200d\u2060\ufeff\u200e\u200f")
@@ -63,20 +62,4 @@ def _apart(spans: Iterable[Span]) -> list[Span]:
 
 
 def _stands_alone(text: str, span: Span) -> bool:
-    return not (_joined(text, span.start) or _joined(text, span.end))
-
-
-def _joined(text: str, edge: int) -> bool:
-    """Whether the characters on both sides of `edge` belong to one word."""
-    if not 0 < edge < len(text):
-        return False
-    right = text[edge]
-    if unicodedata.category(right)[0] == "M":  # a combining mark belongs to what it follows
-        return True
-    before = edge - 1
-    while before > 0 and unicodedata.category(text[before])[0] == "M":
-        before -= 1
-    left = text[before]
-    if not (left.isalnum() and right.isalnum()):
-        return False
-    return not (unspaced(left) or unspaced(right))
+    return not (joined(text, span.start) or joined(text, span.end))
