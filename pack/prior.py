@@ -74,7 +74,7 @@ def main() -> None:
     best = [best_f1(own.answered, scored_by(w, own), own.labels) for own, w in zip(taught, by_others, strict=True)]
     for number, (own, weights) in enumerate(zip(taught, by_others, strict=True)):
         others = [f1 for f1, t in zip(best, taught, strict=True) if t.name != own.name]
-        rules = {  # both of the same answers; a vote believes nothing that only looks like a name
+        rules = {  # both of the same answers; a vote believes nothing that no member and no name of the pool proposed
             "votes counted": counted([a.document for a in own.answered], [_voted(a, own.labels) for a in own.answered]),
             "what the other corpora taught": counted(
                 [a.document for a in own.answered], found_by(weights, own, SHARE * float(np.mean(others)))
@@ -189,7 +189,7 @@ def found_by(weights: Weights, taught: Taught, threshold: float) -> list[list[Me
 
 
 def _voted(answered: Answered, labels: LabelSet) -> list[Mention]:
-    """Those that a vote finds among what members or the pool proposed: looks alone propose nothing to it."""
+    """Those that a vote finds among what members or the pool proposed: looks and words alone propose nothing to it."""
     proposed = [any(b.proposed for b in v.ballots) for v in answered.verdicts.values()]
     said = [(v.label, v.score if p else 0.0) for v, p in zip(answered.verdicts.values(), proposed, strict=True)]
     return _kept(answered, said, THRESHOLD, labels)

@@ -30,8 +30,8 @@ KEPT_AS = "stacking/17"
 RIDGE = 300.0
 """Inverse variance of the coefficients and the intercept around the prior's, features having a variance of 1.
 
-What forty sentences of an open corpus teach is worth little, on others of it and on another corpus, and anything from a
-thirtieth of this is worth as much (`benchmarks/quality/strange.py`); this is the most careful."""
+What forty sentences of an open corpus teach is worth something on others of it and costs nothing on another corpus, and
+anything from a thirtieth of this is worth about as much (`benchmarks/quality/strange.py`); this is the most careful."""
 
 SHARE = 0.4
 """Of the best F1 by cross-validation: the threshold. Half of it would be the best where scores are true (Lipton et al.,
