@@ -30,7 +30,7 @@ from entsemble.ensemble.evidence import OF_A_MEMBER, Matrix
 from entsemble.ensemble.overlap import resolve
 from entsemble.ensemble.pipeline import THRESHOLD, Pipeline
 from entsemble.ensemble.prior import FILE, Column, Prior
-from entsemble.ensemble.stacking import SHARE, Answered, Weights, best_f1, fitted
+from entsemble.ensemble.stacking import SHARE, Answered, Lesson, Weights, best_f1, fitted
 from entsemble.ensemble.wording import Wording
 from entsemble.running.local import LocalMapper
 from entsemble.settings import environment, load
@@ -57,14 +57,9 @@ class Taught:
     labels: LabelSet
 
     @property
-    def candidates(self) -> list[Matrix]:
-        """[labels, columns] of each."""
-        return [own for a in self.answered for own in a.features]
-
-    @property
-    def right(self) -> list[Matrix]:
-        """For each candidate, [labels]."""
-        return [own for a in self.answered for own in a.right(self.labels)]
+    def lessons(self) -> list[Lesson]:
+        """What each sentence teaches."""
+        return [a.lesson(self.labels) for a in self.answered]
 
 
 def main() -> None:
@@ -89,7 +84,8 @@ def main() -> None:
     for own in taught:
         sentences[own.name] += len(own.answered)
     threshold = round(SHARE * float(np.mean(best)), 3)
-    prior = Prior(dict(zip(taught[0].columns, worth, strict=True)), round(weights.intercept, 4), threshold, sentences)
+    intercept, nesting = round(weights.intercept, 4), round(weights.nesting, 4)
+    prior = Prior(dict(zip(taught[0].columns, worth, strict=True)), intercept, nesting, threshold, sentences)
     FILE.write_text(prior.to_json() + "\n", encoding="utf-8")
 
 
@@ -145,15 +141,14 @@ def members_as_one(features: Matrix, columns: Sequence[str]) -> Matrix:
     return np.hstack([features[:, :1], each.mean(axis=1), features[:, last:]])
 
 
-def learn_prior(candidates: Sequence[Matrix], right: Sequence[Matrix], columns: Sequence[str]) -> Weights:
-    """Learn from candidates of many corpora, from a belief in the soft vote on.
+def learn_prior(lessons: Sequence[Lesson], columns: Sequence[str]) -> Weights:
+    """Learn from sentences of many corpora, from a belief in the soft vote on.
 
     Args:
-        candidates: of each, [labels, columns], the members as one.
-        right: of each, [labels]: 1 where it is one.
-        columns: their names, the vote's score first.
+        lessons: what each sentence teaches, the members as one.
+        columns: names of its features, the vote's score first.
     """
-    features = np.ma.masked_invalid(np.concatenate(candidates))
+    features = np.ma.masked_invalid(np.concatenate([own for lesson in lessons for own in lesson.features]))
     mean, spread = features.mean(axis=0), features.std(axis=0)
     vote = np.arange(len(columns)) == 0
     scale = np.where(spread > 0, spread, 1.0)
@@ -161,23 +156,22 @@ def learn_prior(candidates: Sequence[Matrix], right: Sequence[Matrix], columns: 
         tuple(mean.tolist()),
         tuple(scale.tolist()),
         tuple(np.where(vote, scale, 0.0).tolist()),
-        float(mean[0]),
-        0.0,
-        0,
+        intercept=float(mean[0]),
+        nesting=0.0,
+        threshold=0.0,
+        sentences=0,
     )
-    return fitted(candidates, right, start, RIDGE)
+    return fitted(lessons, start, RIDGE)
 
 
 def learnt_of(taught: Sequence[Taught]) -> Weights:
     """What these corpora teach."""
-    return learn_prior(
-        [c for t in taught for c in t.candidates], [r for t in taught for r in t.right], taught[0].columns
-    )
+    return learn_prior([lesson for t in taught for lesson in t.lessons], taught[0].columns)
 
 
 def scored_by(weights: Weights, taught: Taught) -> list[list[Matrix]]:
     """For each sentence, for each place, the labels' probabilities."""
-    return [[weights.probabilities(own) for own in a.features] for a in taught.answered]
+    return [weights.probabilities(x.features, x.arrangements) for x in taught.lessons]
 
 
 def found_by(weights: Weights, taught: Taught, threshold: float) -> list[list[Mention]]:

@@ -18,7 +18,7 @@ from entsemble.running.ray_data import RayCluster
 from entsemble.settings import environment, load
 
 pytestmark = pytest.mark.usefixtures("scripted")
-LEARNT = Weights((0.0,), (1.0,), (0.0,), 0.0, 0.3, 10)
+LEARNT = Weights((0.0,), (1.0,), (0.0,), 0.0, 0.0, 0.3, 10)
 
 
 @pytest.fixture

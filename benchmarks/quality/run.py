@@ -65,8 +65,6 @@ CORPORA = (
     Corpus("masakhaner-swa", "masakhaner1/swa/train.txt", "masakhaner1/swa/dev.txt"),
     Corpus("masakhaner-yor", "masakhaner1/yor/train.txt", "masakhaner1/yor/dev.txt"),
     Corpus("uner-danish", "uner-danish/da_ddt-ud-train.iob2", "uner-danish/da_ddt-ud-dev.iob2"),
-    # of GermEval there is no training part: its test part shows, and is not scored
-    Corpus("germeval2014", "de-germeval2014/germ.test.iob2", "de-germeval2014/germ.dev.iob2"),
 )
 
 

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from pack.prior import learn_prior, members_as_one
 
-from entsemble.ensemble.evidence import OF_A_MEMBER, OF_THE_LOOKS, OF_THE_POOL, OF_THE_WORDS
+from entsemble.ensemble.arrangements import Arrangements
+from entsemble.ensemble.evidence import OF_A_MEMBER, OF_THE_LOOKS, OF_THE_POOL, OF_THE_RIVALS, OF_THE_WORDS
 from entsemble.ensemble.prior import FILE, Column, Prior, shipped
+from entsemble.ensemble.stacking import Lesson
+from entsemble.types import Span
 
-ONE = ("vote", *OF_A_MEMBER, *OF_THE_POOL, *OF_THE_WORDS, *OF_THE_LOOKS)
-TWO = ("vote", *OF_A_MEMBER * 2, *OF_THE_POOL, *OF_THE_WORDS, *OF_THE_LOOKS)
+ONE = ("vote", *OF_A_MEMBER, *OF_THE_POOL, *OF_THE_WORDS, *OF_THE_LOOKS, *OF_THE_RIVALS)
+TWO = ("vote", *OF_A_MEMBER * 2, *OF_THE_POOL, *OF_THE_WORDS, *OF_THE_LOOKS, *OF_THE_RIVALS)
 
 
 def test_it_is_kept_exactly() -> None:
@@ -36,7 +39,9 @@ def test_members_have_equal_parts() -> None:
     each = draw.normal(size=(3, len(TWO)))
     alike = members_as_one(each, TWO)
     assert alike.shape == (3, len(ONE))
-    assert two.probabilities(each) == pytest.approx(one.probabilities(alike))
+    alone = Arrangements([Span(0, 4)], nested=False)
+    [of_two], [of_one] = two.probabilities([each], alone), one.probabilities([alike], alone)
+    assert of_two == pytest.approx(of_one)
 
 
 def test_it_is_learnt_of_all_corpora_from_the_vote_on() -> None:
@@ -45,8 +50,9 @@ def test_it_is_learnt_of_all_corpora_from_the_vote_on() -> None:
     utilities = features @ [1, 0, -1.5] - 0.5
     best = utilities + draw.gumbel(size=(3000, 2)) - draw.gumbel(size=(3000, 1))
     right = ((best > 0) & (best == best.max(axis=1, keepdims=True))).astype(float)
-    found = learn_prior(list(features), list(right), ("vote", "words", "run"))
-    told = [found.probabilities(own) for own in features]
+    alone = Arrangements([Span(i, i + 1) for i in range(len(features))], nested=False)
+    found = learn_prior([Lesson(list(features), list(right), alone, 0)], ("vote", "words", "run"))
+    told = found.probabilities(list(features), alone)
     true = [np.exp(u) / (1 + np.exp(u).sum()) for u in utilities]
     assert np.abs(np.array(told) - true).mean() < 0.02
     column = Column(found.mean[0], found.scale[0], found.coefficients[0])

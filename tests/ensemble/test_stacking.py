@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entsemble.ensemble.evidence import Evidence
+from entsemble.ensemble.arrangements import Arrangements
+from entsemble.ensemble.evidence import OF_THE_RIVALS, Evidence
 from entsemble.ensemble.gazetteer import Gazetteer
 from entsemble.ensemble.likeness import Likeness
 from entsemble.ensemble.prior import shipped
-from entsemble.ensemble.stacking import SHARE, Answered, Stacking, Weights, best_f1, fitted, learn
+from entsemble.ensemble.stacking import SHARE, Answered, Lesson, Stacking, Weights, best_f1, fitted, learn
 from entsemble.ensemble.voting import Ballot, soft
 from entsemble.ensemble.wording import Wording
 from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
@@ -55,7 +56,23 @@ def evidence(labels: LabelSet, trigrams: Any, *pool: Document) -> Evidence:
 
 def vote_alone(columns: int) -> Weights:
     """Believes the first column, and is unmoved by the others."""
-    return Weights((0.0,) * columns, (1.0,) * columns, (1.0, *[0.0] * (columns - 1)), 0.0, 0.5, 0)
+    return Weights((0.0,) * columns, (1.0,) * columns, (1.0, *[0.0] * (columns - 1)), 0.0, 0.0, 0.5, 0)
+
+
+def side_by_side(count: int) -> Arrangements:
+    """Of places that exclude none."""
+    return Arrangements([Span(i, i + 1) for i in range(count)], nested=False)
+
+
+def lesson(features: Any, right: Any) -> Lesson:
+    """Of candidates that exclude none: [candidates, labels, features] and [candidates, labels]."""
+    return Lesson(list(features), list(np.asarray(right, dtype=float)), side_by_side(len(features)), 0)
+
+
+def alone(weights: Weights, features: Any) -> Any:
+    """The probabilities of a candidate that stands alone."""
+    [found] = weights.probabilities([features], side_by_side(1))
+    return found
 
 
 def before(told: Evidence) -> Weights:
@@ -68,12 +85,14 @@ def test_it_learns_whom_to_believe(places: LabelSet, trigrams: Any) -> None:
     sentences = answered(40, told)
     weights = learn(sentences, places, vote_alone(len(told.columns)))
     assert weights is not None
-    verdicts = list(sentences[0].verdicts.values())
-    assert [v.label for v in verdicts] == ["PER", "PER"]
-    judged = Stacking(told, weights).judge(sentences[0].document.text, sentences[0].surfaces, verdicts)
+    verdicts = sentences[0].verdicts
+    assert [v.label for v in verdicts.values()] == ["PER", "PER"]
+    found = Stacking(told, weights).judge(sentences[0].document.text, verdicts)
+    assert [*found] == [*verdicts]
+    judged = [*found.values()]
     assert judged[0].label == "LOC"
     assert judged[1].score < weights.threshold < judged[0].score, "no entity: it is left to the threshold"
-    assert judged[0].ballots == verdicts[0].ballots
+    assert [v.ballots for v in judged] == [v.ballots for v in verdicts.values()]
     assert weights.threshold == pytest.approx(SHARE), "of an F1 of 1"
 
 
@@ -101,21 +120,23 @@ def test_what_was_learnt_is_kept_exactly(places: LabelSet, trigrams: Any) -> Non
 def test_who_was_not_asked_is_as_if_not_there(places: LabelSet, trigrams: Any) -> None:
     nothing = None, Likeness([], places, trigrams, trigrams), Wording([], places)
     one, two = (Evidence(names, places, *nothing) for names in (("right",), ("wrong", "right")))
-    told: list[Any] = ["Oslo", ["Oslo"], [soft([ballot("right", "LOC", 0.7)])]]
-    [alone], [beside] = (Stacking(e, before(e)).judge(*told) for e in (one, two))
-    assert alone.label == beside.label
-    assert alone.score == pytest.approx(beside.score)
-    [silent] = Stacking(two, before(two)).judge("Oslo", ["Oslo"], [soft([ballot("another", "LOC", 0.7)])])
+    oslo = Span(0, 4)
+    told = {oslo: soft([ballot("right", "LOC", 0.7)])}
+    single, beside = (Stacking(e, before(e)).judge("Oslo", told)[oslo] for e in (one, two))
+    assert single.label == beside.label
+    assert single.score == pytest.approx(beside.score)
+    silent = Stacking(two, before(two)).judge("Oslo", {oslo: soft([ballot("another", "LOC", 0.7)])})[oslo]
     assert math.isfinite(silent.score)
+    assert Stacking(two, before(two)).judge("Oslo", {}) == {}
 
 
 def test_a_pool_cannot_speak_against_labels_that_it_does_not_show(places: LabelSet, trigrams: Any) -> None:
     pool = [sentence("Ann Berg won", ("Ann Berg", "PER"))]
     told = Evidence(("a", "b"), places, None, Likeness(pool, places, trigrams, trigrams), Wording(pool, places))
     both = soft([ballot("a", "LOC", 0.95), ballot("b", "LOC", 0.95)])
-    [judged] = Stacking(told, before(told)).judge("Old Oslo rose", ["Old Oslo"], [both])
-    assert judged.label == "LOC"
-    [own] = told.features("Old Oslo rose", ["Old Oslo"], [both])
+    judged = Stacking(told, before(told)).judge("Old Oslo rose", {Span(0, 8): both})
+    assert judged[Span(0, 8)].label == "LOC"
+    [own] = told.features("Old Oslo rose", {Span(0, 8): both})
     assert np.isnan(own[:, told.columns.index("likeness")]).all()
     assert (own[:, told.columns.index("cosine")] > 0).all()
 
@@ -128,7 +149,7 @@ def test_each_number_is_what_its_column_says(places: LabelSet, trigrams: Any) ->
     pool = [sentence("Oslo fell", ("Oslo", "LOC")), sentence("Oslo Berg won", ("Oslo Berg", "PER")), sentence("Oslo")]
     told = evidence(places, trigrams, *pool)
     sure, unsure = ballot("wrong", "LOC", 0.8), replace(ballot("right", "LOC", 0.4), proposed=False)
-    [own] = told.features("in Oslo", ["Oslo"], [soft([sure, unsure])])
+    [own] = told.features("in Oslo", {Span(3, 7): soft([sure, unsure])})
     numbers = dict(zip(told.columns[9:], own[places.names.index("LOC")][9:].tolist(), strict=True))
     assert own[places.names.index("LOC")][1:9].tolist() == pytest.approx(
         [odds(0.8), odds(0.1), 1, 1, odds(0.4), odds(0.3), 0, 1]
@@ -148,8 +169,8 @@ def test_what_is_learnt_is_the_most_probable() -> None:
     features = draw.normal(size=(200, 3, 4)) * [1, 2, 3, 4]
     said = features @ [1, -1, 0.5, 0] + draw.gumbel(size=(200, 3)) - draw.gumbel(size=(200, 1))
     right = (said > 0) & (said == said.max(axis=1, keepdims=True))
-    prior = Weights((0.0, 1, 0, 0), (1.0, 2, 3, 4), (1.0, 0.5, 0, 0), -0.5, 0.3, 0, looks=True)
-    found = fitted(list(features), list(right.astype(float)), prior, 7.0)
+    prior = Weights((0.0, 1, 0, 0), (1.0, 2, 3, 4), (1.0, 0.5, 0, 0), -0.5, 0.0, 0.3, 0, looks=True)
+    found = fitted([lesson(features[:90], right[:90]), lesson(features[90:], right[90:])], prior, 7.0)
     assert (found.mean, found.scale, found.threshold, found.looks) == (prior.mean, prior.scale, 0.3, True)
     x = np.concatenate([(features - prior.mean) / prior.scale, np.ones((200, 3, 1))], axis=2)
 
@@ -162,24 +183,24 @@ def test_what_is_learnt_is_the_most_probable() -> None:
     assert np.allclose(found.coefficients, theirs[:4], atol=1e-4)
     assert found.intercept == pytest.approx(theirs[4], abs=1e-4)
     odds = np.exp(x[0] @ theirs)
-    assert np.allclose(found.probabilities(features[0]), odds / (1 + odds.sum()), atol=1e-4)
+    assert np.allclose(alone(found, features[0]), odds / (1 + odds.sum()), atol=1e-4)
 
 
 def test_labels_exclude_one_another() -> None:
     weights = vote_alone(2)
-    assert weights.probabilities(np.array([[800.0, 0], [800, 0], [0, 0]])) == pytest.approx([0.5, 0.5, 0])
-    assert weights.probabilities(np.array([[-800.0, 0]] * 3)) == pytest.approx([0, 0, 0])
+    assert alone(weights, np.array([[800.0, 0], [800, 0], [0, 0]])) == pytest.approx([0.5, 0.5, 0])
+    assert alone(weights, np.array([[-800.0, 0]] * 3)) == pytest.approx([0, 0, 0])
 
 
 def test_a_place_with_two_labels_is_shared_by_them() -> None:
-    twice = [np.array([[1.0], [1.0]])] * 50, [np.ones(2)] * 50
-    shared = fitted(*twice, vote_alone(1), 1.0).probabilities(np.array([[1.0], [1.0]]))
+    twice = lesson([np.array([[1.0], [1.0]])] * 50, [np.ones(2)] * 50)
+    shared = alone(fitted([twice], vote_alone(1), 1.0), np.array([[1.0], [1.0]]))
     assert shared[0] == shared[1]
     assert 0.4 < shared[0] < 0.5
 
 
 def test_of_nothing_it_learns_nothing() -> None:
-    assert fitted([], [], vote_alone(3), 1.0) == vote_alone(3)
+    assert fitted([], vote_alone(3), 1.0) == fitted([lesson([], [])], vote_alone(3), 1.0) == vote_alone(3)
 
 
 def test_neighbours_speak_for_a_name_that_was_never_seen(places: LabelSet, trigrams: Any) -> None:
@@ -224,7 +245,7 @@ def test_honest_votes_are_left_as_they_are() -> None:
     log_odds = draw.normal(size=2000) * 2
     features = np.stack([log_odds, draw.normal(size=2000)], axis=1)[:, None]
     right = (draw.random(2000) < 1 / (1 + np.exp(-log_odds))).astype(float)[:, None]
-    found = fitted(list(features), list(right), vote_alone(2), 10.0)
+    found = fitted([lesson(features, right)], vote_alone(2), 10.0)
     assert found.coefficients == pytest.approx([1, 0], abs=0.1)
     assert found.intercept == pytest.approx(0, abs=0.1)
 
@@ -239,7 +260,68 @@ def test_where_nothing_is_ever_right_nothing_is_learnt(places: LabelSet, trigram
 def test_a_run_of_capitals_is_evidence(places: LabelSet, trigrams: Any) -> None:
     verdict = soft([ballot("right", "LOC", 0.5)])
     told = Evidence(("right",), places, None, Likeness([], places, trigrams, trigrams), Wording([], places))
-    found = told.features("Oslo and Bern rained", ["Oslo", "rained"], [verdict, verdict])
+    found = told.features("Oslo and Bern rained", {Span(0, 4): verdict, Span(14, 20): verdict})
     at = told.columns.index("run")
     assert [own[:, at].tolist() for own in found] == [[1, 1], [0, 0]]
     assert all(own.shape == (len(places.names), len(told.columns)) for own in found)
+
+
+def test_what_overlaps_is_evidence(places: LabelSet, trigrams: Any) -> None:
+    voted, unvoted = (soft([replace(ballot("right", "LOC", 0.5), proposed=p)]) for p in (True, False))
+    told = evidence(places, trigrams)
+    found = told.features(
+        "New York City Hall", {Span(0, 13): voted, Span(0, 8): voted, Span(4, 8): unvoted, Span(9, 18): unvoted}
+    )
+    at = [told.columns.index(name) for name in OF_THE_RIVALS]
+    assert [np.expm1(own[0, at]).round().tolist() for own in found] == [[2, 0, 1], [1, 1, 1], [0, 2, 2], [0, 0, 1]]
+
+
+def test_a_place_that_excludes_a_likelier_one_is_less_likely() -> None:
+    weights, features = vote_alone(1), [np.array([[2.0]]), np.array([[1.0]])]
+    over = Arrangements([Span(0, 8), Span(4, 8)], nested=False)
+    both = float(np.exp(2) + np.exp(1) + 1)
+    assert weights.probabilities(features, over) == [
+        pytest.approx([np.exp(2) / both]),
+        pytest.approx([np.exp(1) / both]),
+    ]
+    beside = weights.probabilities(features, side_by_side(2))
+    assert beside == [pytest.approx([1 / (1 + np.exp(-2))]), pytest.approx([1 / (1 + np.exp(-1))])]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_of_places_that_overlap_it_learns_what_is_most_probable(nested: bool) -> None:
+    from scipy.optimize import minimize
+
+    draw = np.random.default_rng(1)
+    places, lessons = [Span(0, 8), Span(0, 3), Span(4, 8), Span(2, 6), Span(9, 12)], []
+    ways = Arrangements(places, nested=nested)
+    for _ in range(60):
+        right = np.zeros((5, 2))
+        kept = draw.choice([0, 1, 2, 4], size=3, replace=False) if nested else draw.choice([0, 3, 4], size=1)
+        right[kept, draw.integers(2, size=len(kept))] = 1
+        inside = int(right[0].any() * right[1:3].sum())
+        features = draw.normal(size=(5, 2, 3)) + right[..., None] * [1.0, 0, -0.5]
+        lessons.append(Lesson(list(features), list(right), ways, inside if nested else 0))
+    prior = replace(vote_alone(3), nesting=-0.5)
+    found = fitted(lessons, prior, 2.0)
+
+    def loss(w: Any) -> float:
+        told = ((w - np.array([1, 0, 0, 0, -0.5])) ** 2).sum()
+        for own in lessons:
+            utilities = [f @ w[:3] + w[3] for f in own.features]
+            right = sum(float(u @ r) for u, r in zip(utilities, own.right, strict=True)) + w[4] * own.enclosed
+            worth = [float(np.logaddexp.reduce(u)) for u in utilities]
+            told += ways.marginals(worth, float(w[4])).log_total - right
+        return float(told)
+
+    theirs = minimize(loss, np.zeros(5), tol=1e-9).x
+    assert [*found.coefficients, found.intercept, found.nesting] == pytest.approx(theirs, abs=2e-3)
+    assert (found.nesting == prior.nesting) is (not nested), "what is flat tells nothing of nesting"
+
+
+def test_a_lesson_counts_mentions_within_others(places: LabelSet) -> None:
+    document = sentence("New York City Hall", ("New York City Hall", "LOC"), ("New York", "LOC"), ("Hall", "PER"))
+    verdict = soft([ballot("right", "LOC", 0.5)])
+    told = Answered(document, dict.fromkeys([Span(0, 18), Span(0, 8), Span(4, 8)], verdict), ())
+    assert told.lesson(replace(places, nested=True)).enclosed == 1, "nobody proposed the hall"
+    assert told.lesson(places).enclosed == 0

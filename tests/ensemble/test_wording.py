@@ -14,7 +14,7 @@ from entsemble.ensemble.wording import PLACES, Worded, Wording
 from entsemble.prompting.align import occurrences
 from entsemble.prompting.demonstration import one_line
 from entsemble.prompting.labels import label_set
-from entsemble.types import NONE_LABEL, Document, LabelSet, Mention
+from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 
 
 def sentence(text: str, *names: tuple[str, str]) -> Document:
@@ -29,8 +29,13 @@ POOL = [
 ]
 
 
+def at(text: str, surface: str) -> Span:
+    """Its first place in the text."""
+    return occurrences(one_line(text), surface)[0]
+
+
 def of(wording: Wording, text: str, surface: str) -> Worded:
-    [told] = wording.of(text, [surface])
+    [told] = wording.of(text, [at(text, surface)])
     assert told is not None
     return told
 
@@ -100,37 +105,39 @@ def test_what_looks_alike(one: str, other: str, alike: bool, places: LabelSet) -
     assert (lifts(told)["last"] > lifts(unlike)["last"]) is alike
 
 
-def test_of_a_surface_that_stands_twice_it_is_the_mean(places: LabelSet) -> None:
-    wording = Wording(POOL, places)
-    both = of(wording, "Mr Strand saw Strand", "Strand")
-    one, two = of(wording, "Mr Strand saw it", "Strand"), of(wording, "Mr it saw Strand", "Strand")
-    assert both.lifts == pytest.approx([(a + b) / 2 for a, b in zip(one.lifts, two.lifts, strict=True)])
-    assert both.labels["PER"] == pytest.approx((one.labels["PER"] + two.labels["PER"]) / 2)
+def test_each_place_is_told_by_what_stands_around_it(places: LabelSet) -> None:
+    text = "Mr Strand saw Strand"
+    one, two = Wording(POOL, places).of(text, [Span(3, 9), Span(14, 20)])
+    assert one == of(Wording(POOL, places), "Mr Strand saw it", "Strand")
+    assert one is not None
+    assert two is not None
+    assert lifts(one)["before"] > lifts(two)["before"]
 
 
 def test_what_a_text_itself_told_the_pool_is_left_out(places: LabelSet) -> None:
     for own in POOL:
         rest = Wording([d for d in POOL if d is not own], places)
         for mention in own.mentions:
-            assert Wording(POOL, places).of(own.text, [mention.text]) == rest.of(own.text, [mention.text])
+            assert Wording(POOL, places).of(own.text, [mention.span]) == rest.of(own.text, [mention.span])
     twice = Wording([*POOL, POOL[0]], places)
-    assert twice.of(POOL[0].text, ["Berg"]) == Wording(POOL[1:], places).of(POOL[0].text, ["Berg"])
-    assert Wording(POOL[:1], places).of(POOL[0].text, ["Berg", "Mr"]) == [None, None]
+    text = POOL[0].text
+    assert of(twice, text, "Berg") == of(Wording(POOL[1:], places), text, "Berg")
+    assert Wording(POOL[:1], places).of(text, [at(text, "Berg"), at(text, "Mr")]) == [None, None]
 
 
 def test_a_line_break_within_a_text_is_a_blank(places: LabelSet) -> None:
     broken = [
         sentence(d.text.replace(" ", "\n"), *((m.text.replace(" ", "\n"), m.label) for m in d.mentions)) for d in POOL
     ]
-    assert Wording(broken, places).of("then\nMr Strand", ["Strand"]) == Wording(POOL, places).of(
-        "then Mr Strand", ["Strand"]
-    )
+    alike = of(Wording(POOL, places), "then Mr Strand", "Strand")
+    assert of(Wording(broken, places), "then\nMr Strand", "Strand") == alike
 
 
 def test_without_names_nothing_is_told(places: LabelSet) -> None:
     for pool in ([], [sentence("it rained")]):
-        assert Wording(pool, places).of("Oslo", ["Oslo", "rain"]) == [None, None]
+        assert Wording(pool, places).of("Oslo rain", [Span(0, 4), Span(5, 9)]) == [None, None]
     assert Wording(POOL, places).of("Oslo", []) == []
+    assert Wording(POOL, places).of("Oslo - Bern", [Span(4, 5)]) == [None], "a blank has no words"
 
 
 def test_mentions_that_begin_or_end_within_a_word_have_a_part_of_it(places: LabelSet) -> None:
@@ -153,10 +160,10 @@ def test_as_evidence_they_are_lifts_and_a_label_that_the_pool_lacks_has_none(
     pool = [sentence("Mr Berg won", ("Berg", "PER")), sentence("it rained")]
     told = Evidence(("a",), places, None, Likeness(pool, places, trigrams, trigrams), Wording(pool, places))  # type: ignore[arg-type]
     vote = soft([Ballot("a", {"LOC": -1.0, "PER": -1.0, NONE_LABEL: -1.0}, exact=True, proposed=True)])
-    [own] = told.features("Mr Dahl won", ["Dahl"], [vote])
-    at = [told.columns.index(name) for name in OF_THE_WORDS]
-    by_label = {name: own[i][at].tolist() for i, name in enumerate(places.names)}
-    assert all(math.isnan(x) for x in by_label["LOC"])
+    [own] = told.features("Mr Dahl won", {Span(3, 7): vote})
+    columns = [told.columns.index(name) for name in OF_THE_WORDS]
+    by_label = {name: own[i][columns].tolist() for i, name in enumerate(places.names)}
+    assert by_label["LOC"] == pytest.approx([*[math.nan] * 5, 1.0, 0.0], nan_ok=True)
     worded = of(Wording(pool, places), "Mr Dahl won", "Dahl")
     assert by_label["PER"][:4] == list(worded.lifts)
     assert by_label["PER"][4:] == [0.0, 1.0, 0.0], "one label alone cannot be told from others"
@@ -173,9 +180,9 @@ def test_spans_are_likely_whose_words_stand_as_those_of_names(places: LabelSet) 
 
 def test_a_mention_without_a_word_teaches_nothing(places: LabelSet) -> None:
     blank = Document("b", "so it  goes", (Mention(5, 7, "LOC", "  "),))
-    assert Wording([blank], places).of("Oslo", ["Oslo"]) == [None]
-    assert Wording([blank, POOL[2]], places).of("the Oslo", ["Oslo"]) != [None]
-    assert Wording([blank, POOL[2]], places).of(POOL[2].text, ["Lund"]) == [None]
+    assert Wording([blank], places).of("Oslo", [Span(0, 4)]) == [None]
+    assert Wording([blank, POOL[2]], places).of("the Oslo", [Span(4, 8)]) != [None]
+    assert Wording([blank, POOL[2]], places).of(POOL[2].text, [at(POOL[2].text, "Lund")]) == [None]
 
 
 def test_in_a_pool_of_bare_names_no_word_is_likelier_than_another(places: LabelSet) -> None:

@@ -28,7 +28,7 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
 
     def learnt(questions: Any, *_: Any, **__: Any) -> Weights:
         drawn.append(len(questions()))
-        return Weights((0.0,) * 26, (1.0,) * 26, (0.0,) * 26, 3.0, 0.2, 80, looks)
+        return Weights((0.0,) * 29, (1.0,) * 29, (0.0,) * 29, 3.0, 0.0, 0.2, 80, looks)
 
     def scores(**labels: str) -> set[float | None]:
         asked = Request((Document("d", "Ann left Bern."),), labels)

@@ -1,9 +1,9 @@
-"""What is known of a candidate, as numbers: the votes, the pool's names and words, and the looks of it."""
+"""What is known of a candidate, as numbers: the votes, the pool's names and words, its looks, and what overlaps it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,8 @@ from entsemble.ensemble.likeness import Alike, Likeness
 from entsemble.ensemble.looks import runs
 from entsemble.ensemble.voting import Ballot, Verdict, soft_scores
 from entsemble.ensemble.wording import PLACES, Worded, Wording, logit
-from entsemble.types import NONE_LABEL, LabelSet
+from entsemble.prompting.demonstration import one_line
+from entsemble.types import NONE_LABEL, LabelSet, Span
 
 Matrix = npt.NDArray[np.float64]
 
@@ -33,6 +34,10 @@ more often than any name one with such words is of the label."""
 
 OF_THE_LOOKS = ("words", "capital", "lower", "run")
 """How many words; whether it begins with a capital, has none, and is a whole run of words that have."""
+
+OF_THE_RIVALS = ("inside", "around", "rivals")
+"""How many other candidates stand within it, how many around it, and how many that overlap it were proposed by who
+votes, each as the logarithm of one more: many that are alike would else count as many voices for a name there."""
 
 
 class Evidence:
@@ -59,31 +64,28 @@ class Evidence:
     ) -> None:
         self._members, self.labels, self._gazetteer = tuple(members), labels, gazetteer
         self._likeness, self._wording = likeness, wording
-        self.columns = ("vote", *OF_A_MEMBER * len(self._members), *OF_THE_POOL, *OF_THE_WORDS, *OF_THE_LOOKS)
+        of_members = OF_A_MEMBER * len(self._members)
+        self.columns = ("vote", *of_members, *OF_THE_POOL, *OF_THE_WORDS, *OF_THE_LOOKS, *OF_THE_RIVALS)
 
-    def features(self, text: str, surfaces: Sequence[str], verdicts: Sequence[Verdict]) -> list[Matrix]:
-        """For each candidate, [labels, columns]; NaN is not known.
+    def features(self, text: str, verdicts: Mapping[Span, Verdict]) -> list[Matrix]:
+        """For each place of a candidate, [labels, columns]; NaN is not known.
 
         Of a member that was not asked, it is what those that were say on average, as if it were not there.
         """
         known = self._gazetteer.known(text) if self._gazetteer else {}
-        alike, worded = self._likeness.of(text, surfaces), self._wording.of(text, surfaces)
-        voted = [soft_scores(v.ballots) for v in verdicts]
+        surfaces = [span.of(one_line(text)) for span in verdicts]
+        alike, worded = self._likeness.of(text, surfaces), self._wording.of(text, [*verdicts])
         looking = frozenset(runs(text))
-        return [
-            np.array(
-                [
-                    [
-                        *self._of_label(name, votes[name], v, known.get(s), a),
-                        *_of_words(w, name),
-                        *_of_looks(s),
-                        float(s in looking),
-                    ]
-                    for name in self.labels.names
-                ]
-            )
-            for s, v, votes, a, w in zip(surfaces, verdicts, voted, alike, worded, strict=True)
-        ]
+        proposed = [span for span, v in verdicts.items() if any(b.proposed for b in v.ballots)]
+        found = []
+        for (span, verdict), surface, a, w in zip(verdicts.items(), surfaces, alike, worded, strict=True):
+            votes, told = soft_scores(verdict.ballots), known.get(surface)
+            whole = *_of_looks(surface), float(surface in looking), *_of_rivals(span, verdicts.keys(), proposed)
+            rows = [
+                [*self._of_label(x, votes[x], verdict, told, a), *_of_words(w, x), *whole] for x in self.labels.names
+            ]
+            found.append(np.array(rows))
+        return found
 
     def _of_label(
         self, label: str, voted: float, verdict: Verdict, known: Known | None, alike: Alike | None
@@ -112,11 +114,20 @@ def _of_neighbours(alike: Alike, label: str) -> list[float]:
 
 
 def _of_words(worded: Worded | None, label: str) -> list[float]:
-    """A pool that shows no name of a label tells nothing of how its names are worded."""
-    if worded is None or label not in worded.labels:
+    """A pool that shows no name of a label tells nothing of how its names are worded: they have it as often as any."""
+    if worded is None:
         return [math.nan] * len(OF_THE_WORDS)
+    if label not in worded.labels:
+        return [*[math.nan] * len(worded.lifts), math.nan, worded.unseen, 0.0]
     return [*worded.lifts, worded.within, worded.unseen, worded.labels[label]]
 
 
 def _of_looks(surface: str) -> list[float]:
     return [float(len(word_spans(surface))), float(surface[:1].isupper()), float(surface.islower())]
+
+
+def _of_rivals(span: Span, candidates: Collection[Span], proposed: Collection[Span]) -> list[float]:
+    others = [other for other in candidates if other != span]
+    inside, around = (sum(map(has, others)) for has in (span.contains, lambda other: other.contains(span)))
+    rivals = sum(other != span and other.overlaps(span) for other in proposed)
+    return [math.log1p(inside), math.log1p(around), math.log1p(rivals)]

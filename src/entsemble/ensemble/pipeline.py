@@ -102,8 +102,16 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A candidate with the vote's verdict, the one that counts, and the verifier's probability of yes, if asked."""
+    """A place of a candidate.
 
+    Attributes:
+        span, candidate: which.
+        vote: the vote's verdict.
+        verdict: the one that counts.
+        yes: the verifier's probability of yes, if it was asked.
+    """
+
+    span: Span
     candidate: Candidate
     vote: Verdict
     verdict: Verdict
@@ -202,17 +210,16 @@ class Pipeline:
         costs += [("extraction", *cost) for cost in extraction.usage]
         judged = self._judge(text, extraction.candidates, prompts, costs)
         mentions, ledger = self._decide(text, judged)
-        places = [(j, span) for j in judged for span in _places(text, j.candidate)]
         return Result(
             mentions=mentions,
             alone={m.name: self._alone(text, judged, m.name) for m, _, _ in prompts},
-            proposed=tuple(span for _, span in places),
-            typed={span: _label(j) for j, span in places},
-            verified={span: self._denial(j) is None for j, span in places if j.yes is not None},
+            proposed=tuple(j.span for j in judged),
+            typed={j.span: _label(j) for j in judged},
+            verified={j.span: self._denial(j) is None for j in judged if j.yes is not None},
             demonstrations=shown,
             ledger=(*extraction.lost, *ledger),
             costs=tuple(costs),
-            verdicts={span: j.vote for j, span in places},
+            verdicts={j.span: j.vote for j in judged},
         )
 
     def _judge(
@@ -235,23 +242,36 @@ class Pipeline:
             self.rules.vote(ballots if own is None else (*ballots, own))
             for ballots, own in zip(typed.ballots, told, strict=True)
         ]
-        verdicts: Sequence[Verdict] = votes
+        places = [(span, c, vote) for c, vote in zip(candidates, votes, strict=True) for span in _places(text, c)]
+        verdicts: Mapping[Span, Verdict] = {span: vote for span, _, vote in places}
         if self.stacking:
-            verdicts = self.stacking.judge(text, [c.surface for c in candidates], votes)
-        yes: Sequence[float | None] = [None] * len(verdicts)
-        words = {x.name: x.readable for x in self.labels}
-        voted = [v.label != NONE_LABEL and self._reaches(v) for v in verdicts]
-        claims = [
-            Claim(c.surface, words[v.label] if entity else NONE_LABEL, entity and not self._unanimous(v))
-            for c, v, entity in zip(candidates, verdicts, voted, strict=True)
+            verdicts = self.stacking.judge(text, verdicts)
+        yes = self._verify([(c, verdicts[span]) for span, c, _ in places], prompts, costs)
+        return [
+            _Judged(span, c, vote, verdicts[span], answer) for (span, c, vote), answer in zip(places, yes, strict=True)
         ]
+
+    def _verify(
+        self, told: Sequence[tuple[Candidate, Verdict]], prompts: Sequence[Asked], costs: list[tuple[str, str, Usage]]
+    ) -> list[float | None]:
+        """Stage 4: of each place the probability of yes, `None` where nobody is asked; alike places are asked once."""
         asked_last = [asked for asked in prompts if asked[0].name == self.rules.verifier]
-        if asked_last and any(claim.asked for claim in claims):
-            [(verifier, template, prompt)] = asked_last
-            verified = verify(claims, verifier, template, prompt)
-            costs.append(("verification", verifier.name, verified.usage))
-            yes = verified.yes
-        return [_Judged(*parts) for parts in zip(candidates, votes, verdicts, yes, strict=True)]
+        words = {x.name: x.readable for x in self.labels}
+        voted = [v.label if v.label != NONE_LABEL and self._reaches(v) else NONE_LABEL for _, v in told]
+        said = [(c.surface, words.get(label, NONE_LABEL)) for (c, _), label in zip(told, voted, strict=True)]
+        open_ones = {
+            claim
+            for claim, label, (_, v) in zip(said, voted, told, strict=True)
+            if label != NONE_LABEL and not self._unanimous(v)
+        }
+        if not asked_last or not open_ones:
+            return [None] * len(told)
+        claims = [Claim(*claim, claim in open_ones) for claim in dict.fromkeys(said)]
+        [(verifier, template, prompt)] = asked_last
+        verified = verify(claims, verifier, template, prompt)
+        costs.append(("verification", verifier.name, verified.usage))
+        yes = dict(zip(dict.fromkeys(said), verified.yes, strict=True))
+        return [yes[claim] for claim in said]
 
     def _reaches(self, verdict: Verdict) -> bool:
         return verdict.score >= self._threshold
@@ -267,16 +287,15 @@ class Pipeline:
         return judged.yes if denied else None
 
     def _decide(self, text: str, judged: Sequence[_Judged]) -> tuple[tuple[Mention, ...], list[Entry]]:
-        """Mentions, and a ledger line for each place of each candidate."""
+        """Mentions, and a ledger line for each place."""
         ledger, passed = [], []
         for j in judged:
             fate, detail = self._fate(j)
-            for span in _places(text, j.candidate):
-                if fate is Fate.KEPT:
-                    passed.append(_mention(text, span, j.verdict))
-                else:
-                    ledger.append(Entry(span.of(text), fate, j.candidate.members, span, j.verdict.label, detail))
-        proposers = {span: j.candidate.members for j in judged for span in _places(text, j.candidate)}
+            if fate is Fate.KEPT:
+                passed.append(_mention(text, j.span, j.verdict))
+            else:
+                ledger.append(Entry(j.span.of(text), fate, j.candidate.members, j.span, j.verdict.label, detail))
+        proposers = {j.span: j.candidate.members for j in judged}
         kept, lost = resolve(passed, nested=self.labels.nested)
         for mention, rival in lost:
             told = f"{rival.text} ({rival.label})"
@@ -307,7 +326,7 @@ class Pipeline:
                 continue
             verdict = self.rules.vote(ballots)
             if verdict.label != NONE_LABEL and verdict.score >= self._vote_threshold:
-                mentions += [_mention(text, span, verdict) for span in _places(text, j.candidate)]
+                mentions.append(_mention(text, j.span, verdict))
         return tuple(resolve(mentions, nested=self.labels.nested)[0])
 
 

@@ -34,13 +34,13 @@ class Prior:
 
     Attributes:
         columns: of `Evidence.columns`, the members' means in the place of each member's own.
-        intercept: see `Weights`.
-        threshold: see `Weights`.
+        intercept, nesting, threshold: see `Weights`.
         learnt_from: which corpora, and how many of their sentences.
     """
 
     columns: Mapping[str, Column]
     intercept: float
+    nesting: float
     threshold: float
     learnt_from: Mapping[str, int]
 
@@ -49,7 +49,7 @@ class Prior:
         known = [self.columns[name] for name in columns]
         shares = [c.coefficient / columns.count(name) for name, c in zip(columns, known, strict=True)]
         mean, scale = tuple(c.mean for c in known), tuple(c.scale for c in known)
-        return Weights(mean, scale, tuple(shares), self.intercept, self.threshold, 0, looks)
+        return Weights(mean, scale, tuple(shares), self.intercept, self.nesting, self.threshold, 0, looks)
 
     def to_json(self) -> str:
         """As text, exact."""

@@ -20,11 +20,8 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Generic, Protocol, TypeVar
 
-import numpy as np
-
 from entsemble._words import word_spans
 from entsemble.ensemble.copies import by_text
-from entsemble.prompting.align import occurrences
 from entsemble.prompting.demonstration import one_line
 from entsemble.retrieval.index import same_text_key
 from entsemble.types import Document, LabelSet, Span
@@ -65,13 +62,13 @@ _LEAST = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Worded:
-    """What the words within and around a surface tell, on average of the places where it stands in a text.
+    """What the words within and around a place tell.
 
     Attributes:
         lifts: for each of `PLACES`, how much more often its word stands so than any word, as a difference of log-odds.
         within: of the words between the ends, how much less often they stand within a name than any word, likewise, as
             a sum.
-        unseen: the share of the surface's words that the pool never saw.
+        unseen: the share of its words that the pool never saw.
         labels: label -> log of how much more often than any name one with such words has it; of the labels that the
             pool has names of.
     """
@@ -96,16 +93,13 @@ class Wording:
         self._told = _Told.by(documents)
         self._same = by_text(documents, language)
 
-    def of(self, text: str, surfaces: Sequence[str]) -> list[Worded | None]:
-        """Of surfaces of a text, what this very text told aside.
-
-        `None` where no name is left to learn from, or the surface stands nowhere.
-        """
-        told, labels, line, spans, words = self._read(text)
+    def of(self, text: str, places: Sequence[Span]) -> list[Worded | None]:
+        """Of places of a text, what this very text told aside; `None` where no name is left to learn from."""
+        told, labels, _, spans, words = self._read(text)
         if not labels:
-            return [None] * len(surfaces)
-        places = ([_within(spans, span) for span in occurrences(line, surface)] for surface in surfaces)
-        return [told.worded(words, there, labels) if any(there) else None for there in places]
+            return [None] * len(places)
+        there = [_within(spans, place) for place in places]
+        return [told.worded(words, own, labels) if own else None for own in there]
 
     def likely(self, text: str) -> tuple[str, ...]:
         """The spans that are names rather than not, by their words and those beside them, in text order.
@@ -203,16 +197,13 @@ class _Told:
         """How often any word stands so."""
         return self.stood[place, _ANY] / self.words
 
-    def worded(self, words: Sequence[str], places: Sequence[range], labels: Sequence[str]) -> Worded:
-        """Of a surface that stands at these words."""
-        within = [sum(self.against(words[i]) for i in place[1:-1]) for place in places]
-        unseen = [self.seen[words[i]] == 0 for place in places for i in place]
-        by_label = np.mean([self._of_labels(words, place, labels) for place in places], axis=0)
+    def worded(self, words: Sequence[str], place: range, labels: Sequence[str]) -> Worded:
+        """Of a name that would stand at these words."""
         return Worded(
-            tuple(np.mean([self.lifts(words, place) for place in places], axis=0).tolist()),
-            float(np.mean(within)),
-            float(np.mean(unseen)),
-            dict(zip(labels, by_label.tolist(), strict=True)),
+            tuple(self.lifts(words, place)),
+            float(sum(self.against(words[i]) for i in place[1:-1])),
+            sum(self.seen[words[i]] == 0 for i in place) / len(place),
+            dict(zip(labels, self._of_labels(words, place, labels), strict=True)),
         )
 
     def lifts(self, words: Sequence[str], place: range) -> list[float]:
