@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from entsemble.backends.scripted import ScriptedModel
 from entsemble.ensemble.ledger import Fate
-from entsemble.ensemble.member import Member
+from entsemble.ensemble.member import Member, with_others
 from entsemble.ensemble.pipeline import Pipeline, Result, Rules
 from entsemble.ensemble.retrieve import Shown
-from entsemble.ensemble.voting import VOTES
+from entsemble.ensemble.stacking import Stacking, Weights
+from entsemble.ensemble.voting import VOTES, Verdict
 from entsemble.ensemble.wording import Wording
 from entsemble.errors import PromptTooLongError
+from entsemble.prompting.align import occurrences
 from entsemble.prompting.labels import label_set
 from entsemble.retrieval.index import PoolIndex, vectors_of
 from entsemble.retrieval.tagging import SurfaceTagger
@@ -105,6 +107,72 @@ def test_the_verifier_is_not_asked_about_what_is_lost_anyway(member: Made, place
     result = Pipeline(members, places, None, rules(threshold=0.9, verifier="b")).run("Oslo")
     assert not [cost for cost in result.costs if cost[0] == "verification"]
     assert fates(result) == {"Oslo": Fate.BELOW_THRESHOLD}
+
+
+class ByPlace(Stacking):
+    """Judges each place as it is told."""
+
+    def __init__(self, told: Mapping[Span, tuple[str, float]]) -> None:
+        self._told, self.weights = told, Weights((), (), (), 0.0, 0.0, 0.3, 0)
+
+    def judge(self, text: str, verdicts: Mapping[Span, Verdict]) -> dict[Span, Verdict]:
+        return {s: replace(v, label=self._told[s][0], score=self._told[s][1]) for s, v in verdicts.items()}
+
+
+def test_each_place_of_a_surface_is_judged_by_itself(member: Made, places: LabelSet) -> None:
+    text = "Oslo saw Oslo."
+    first, second = Span(0, 4), Span(9, 13)
+    stacking = ByPlace({first: ("LOC", 0.2), second: ("PER", 0.8)})
+    result = Pipeline([member("a", {"Oslo": "location"})], places, None, rules(), stacking=stacking).run(text)
+    assert found(result) == [(9, 13, "PER")]
+    assert result.mentions[0].score == 0.8
+    assert result.typed == {first: "LOC", second: "PER"}
+    assert [(e.span, e.fate, e.label) for e in result.ledger] == [
+        (first, Fate.BELOW_THRESHOLD, "LOC"),
+        (second, Fate.KEPT, "PER"),
+    ]
+    assert {span: v.label for span, v in result.verdicts.items()} == {first: "LOC", second: "LOC"}, "the vote's own"
+
+
+def test_the_ledger_names_what_stands_where_a_less_likely_candidate_does(member: Made, places: LabelSet) -> None:
+    model = member("a", {"Oslo": "location", "Bank of Oslo": "location"})
+    stacking = ByPlace({Span(0, 12): ("LOC", 0.9), Span(8, 12): ("LOC", 0.05)})
+    result = Pipeline([model], places, None, rules(), stacking=stacking).run("Bank of Oslo")
+    assert {e.surface: (e.fate, e.detail) for e in result.ledger} == {
+        "Bank of Oslo": (Fate.KEPT, "score 0.900"),
+        "Oslo": (Fate.BELOW_THRESHOLD, "score 0.050, beside Bank of Oslo (LOC)"),
+    }
+
+
+@pytest.mark.parametrize("sure", [None, 0.9])
+def test_the_verifier_is_asked_about_each_kind_of_place_once(
+    member: Made, places: LabelSet, sure: float | None
+) -> None:
+    text = "Oslo, Oslo, Oslo and Oslo"
+    spans = [Span(i, i + 4) for i in (0, 6, 12, 21)]
+    told = dict(zip(spans, [("LOC", 0.99), ("LOC", 0.5), ("PER", 0.6), ("LOC", 0.1)], strict=True))
+    judge = Narrow({}, 10**6)
+    members = [member("a", {"Oslo": "location"}), member("judge", judge)]
+    asked = replace(rules(verifier="judge"), verifier_sure=sure)
+    pipeline = Pipeline(members, places, None, asked, stacking=ByPlace(told))
+    pipeline._unanimous = lambda verdict: sure is not None and verdict.score >= sure  # type: ignore[method-assign]
+    result = pipeline.run(text)
+    shape = members[0].template
+    checks = [prompt.split(shape.checks)[-1] for prompt in judge.asked if shape.checks in prompt]
+    assert len(checks) == 2, "a location, a person"
+    [types] = {prompt.split(shape.types)[-1].split(shape.checks)[0] for prompt in judge.asked if shape.checks in prompt}
+    assert types.count("Oslo") == 1, "typed as where it is the most probable"
+    assert "location" in types
+    assert result.verified == dict.fromkeys(spans[0 if sure is None else 1 : 3], False)
+    assert found(result) == ([] if sure is None else [(0, 4, "LOC")]), "what is sure is not asked about"
+
+
+def test_two_that_propose_one_place_alike_are_one(member: Made) -> None:
+    text = "ANDRE met Andre\u0301 here"
+    added = with_others(text, [], ["ANDRE", "Andre", "met"], "looks")
+    taken = [span for c in added for span in occurrences(text, c.surface)]
+    assert len(taken) == len(set(taken))
+    assert [c.surface for c in added] == ["ANDRE", "met"]
 
 
 def test_what_looks_like_a_name_is_typed_and_has_its_line(member: Made, places: LabelSet) -> None:

@@ -325,3 +325,22 @@ def test_a_lesson_counts_mentions_within_others(places: LabelSet) -> None:
     told = Answered(document, dict.fromkeys([Span(0, 18), Span(0, 8), Span(4, 8)], verdict), ())
     assert told.lesson(replace(places, nested=True)).enclosed == 1, "nobody proposed the hall"
     assert told.lesson(places).enclosed == 0
+
+
+@pytest.mark.parametrize(
+    ("nested", "names", "right"),
+    [
+        (False, ["New York", "York"], [1, 0, 0]),
+        (True, ["New York", "York"], [1, 1, 0]),
+        (True, ["New York", "York City"], [0, 0, 1]),
+    ],
+)
+def test_annotated_places_that_cannot_stand_together_are_not_both_right(
+    places: LabelSet, nested: bool, names: list[str], right: list[int]
+) -> None:
+    document = sentence("New York City", *((name, "LOC") for name in names))
+    spans = [Span(0, 8), Span(4, 8), Span(4, 13)]
+    told = Answered(document, dict.fromkeys(spans, soft([ballot("right", "LOC", 0.5)])), ())
+    taught = told.lesson(replace(places, nested=nested))
+    assert [int(own.any()) for own in taught.right] == right
+    assert taught.enclosed == max(0, sum(right) - 1)

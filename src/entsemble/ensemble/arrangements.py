@@ -51,8 +51,9 @@ class Arrangements:
             worth: of each span, the log-odds that it would have if it excluded none.
             nesting: what is added to that where it stands within another.
         """
-        told = Marginals([0.0] * self._count, [0.0] * self._count, 0.0)
-        return Marginals(told.chosen, told.enclosed, math.fsum(g.into(told, worth, nesting) for g in self._groups))
+        chosen, enclosed = [0.0] * self._count, [0.0] * self._count
+        totals = [group.into(chosen, enclosed, worth, nesting) for group in self._groups]
+        return Marginals(chosen, enclosed, math.fsum(totals))
 
 
 class _Group:
@@ -61,29 +62,29 @@ class _Group:
     def __init__(self, spans: Sequence[Span], own: Sequence[int], *, nested: bool) -> None:
         self._outermost = _Chain(spans, own)
         self._by_length = sorted(own, key=lambda i: len(spans[i]))
-        self._within: dict[int, _Chain] = {}
+        self._inner: dict[int, _Chain] = {}
         for i in own if nested else ():
             if inside := [j for j in own if j != i and spans[i].contains(spans[j])]:
-                self._within[i] = _Chain(spans, inside)
+                self._inner[i] = _Chain(spans, inside)
 
-    def into(self, told: Marginals, worth: Sequence[float], nesting: float) -> float:
+    def into(self, chosen: list[float], enclosed: list[float], worth: Sequence[float], nesting: float) -> float:
         """Write the spans' probabilities; the logarithm of what their arrangements are worth together."""
         whole = {i: worth[i] for i in self._by_length}  # with all that may stand within it
-        enclosed: dict[int, float] = {}
+        within: dict[int, float] = {}
         totals: dict[int, list[float]] = {}
         for i in self._by_length:
-            if i in self._within:
-                totals[i] = self._within[i].totals(enclosed)
+            if i in self._inner:
+                totals[i] = self._inner[i].totals(within)
                 whole[i] += totals[i][-1]
-            enclosed[i] = whole[i] + nesting
+            within[i] = whole[i] + nesting
         outermost = self._outermost.totals(whole)
         for i, share in self._outermost.shares(whole, outermost):
-            told.chosen[i] = share
+            chosen[i] = share
         for i in reversed(self._by_length):
-            if i in self._within:
-                for j, share in self._within[i].shares(enclosed, totals[i]):
-                    told.enclosed[j] += told.chosen[i] * share
-                    told.chosen[j] += told.chosen[i] * share
+            if i in self._inner:
+                for j, share in self._inner[i].shares(within, totals[i]):
+                    enclosed[j] += chosen[i] * share
+                    chosen[j] += chosen[i] * share
         return outermost[-1]
 
 

@@ -73,7 +73,8 @@ class Evidence:
         Of a member that was not asked, it is what those that were say on average, as if it were not there.
         """
         known = self._gazetteer.known(text) if self._gazetteer else {}
-        surfaces = [span.of(one_line(text)) for span in verdicts]
+        line = one_line(text)
+        surfaces = [span.of(line) for span in verdicts]
         alike, worded = self._likeness.of(text, surfaces), self._wording.of(text, [*verdicts])
         looking = frozenset(runs(text))
         proposed = [span for span, v in verdicts.items() if any(b.proposed for b in v.ballots)]

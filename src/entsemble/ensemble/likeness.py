@@ -80,7 +80,8 @@ class Likeness:
         there = np.flatnonzero(counts.sum(axis=1) > 0)
         if not there.size:
             return [None] * len(surfaces)
-        cosines = self._encoder.encode(list(surfaces)) @ self._vectors.T
+        once = {surface: row for row, surface in enumerate(dict.fromkeys(surfaces))}
+        cosines = (self._encoder.encode([*once]) @ self._vectors.T)[[once[surface] for surface in surfaces]]
         annotated = frozenset(x for x, times in zip(self._labels, counts.sum(axis=0), strict=True) if times > 0)
         return [self._alike(row[there], counts[there], annotated) for row in cosines]
 

@@ -79,8 +79,11 @@ def with_others(text: str, candidates: Sequence[Candidate], surfaces: Iterable[s
     line = one_line(text)
     places = {c.surface: occurrences(line, c.surface)[0] for c in candidates}
     alike = {span for c in candidates for span in occurrences(line, c.surface)}
-    new = [(surface, occurrences(line, surface)) for surface in surfaces]
-    added = [(surface, there[0]) for surface, there in new if there and alike.isdisjoint(there)]
-    every = [*candidates, *(Candidate(surface, (name,)) for surface, _ in added)]
-    places |= dict(added)
+    every = [*candidates]
+    for surface in surfaces:
+        there = occurrences(line, surface)
+        if there and alike.isdisjoint(there):
+            places[surface] = there[0]
+            alike.update(there)
+            every.append(Candidate(surface, (name,)))
     return sorted(every, key=lambda c: (places[c.surface].start, -places[c.surface].end))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from entsemble.types import Mention
+from entsemble.types import Mention, Span
 
 
 def resolve(mentions: Sequence[Mention], *, nested: bool) -> tuple[list[Mention], list[tuple[Mention, Mention]]]:
@@ -20,7 +20,7 @@ def resolve(mentions: Sequence[Mention], *, nested: bool) -> tuple[list[Mention]
     kept: list[Mention] = []
     lost: list[tuple[Mention, Mention]] = []
     for mention in ranked:
-        rival = next((k for k in kept if _conflict(mention, k, nested=nested)), None)
+        rival = next((k for k in kept if exclude(mention.span, k.span, nested=nested)), None)
         if rival is None:
             kept.append(mention)
         else:
@@ -28,5 +28,6 @@ def resolve(mentions: Sequence[Mention], *, nested: bool) -> tuple[list[Mention]
     return sorted(kept, key=lambda m: (m.start, -m.end)), lost
 
 
-def _conflict(a: Mention, b: Mention, *, nested: bool) -> bool:
-    return a.span.crosses(b.span) or a.span == b.span if nested else a.span.overlaps(b.span)
+def exclude(a: Span, b: Span, *, nested: bool) -> bool:
+    """Whether these two cannot stand together."""
+    return a.crosses(b) or a == b if nested else a.overlaps(b)

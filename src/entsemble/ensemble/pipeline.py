@@ -19,7 +19,7 @@ from entsemble.ensemble.extract import extract
 from entsemble.ensemble.gazetteer import Gazetteer
 from entsemble.ensemble.ledger import Entry, Fate
 from entsemble.ensemble.member import Candidate, Member, with_others
-from entsemble.ensemble.overlap import resolve
+from entsemble.ensemble.overlap import exclude, resolve
 from entsemble.ensemble.retrieve import Retrieval, Shown, retrieve
 from entsemble.ensemble.stacking import Stacking
 from entsemble.ensemble.verify import Claim, verify
@@ -225,7 +225,7 @@ class Pipeline:
     def _judge(
         self, text: str, candidates: Sequence[Candidate], prompts: Sequence[Asked], costs: list[tuple[str, str, Usage]]
     ) -> list[_Judged]:
-        """Stages 3 and 4. What is voted no entity, or stays below the threshold anyway, is not verified."""
+        """Stages 3 and 4."""
         known = self.gazetteer.known(text) if self.gazetteer else {}
         if self.gazetteer:
             candidates = self.gazetteer.with_proposals(text, candidates, known)
@@ -254,24 +254,29 @@ class Pipeline:
     def _verify(
         self, told: Sequence[tuple[Candidate, Verdict]], prompts: Sequence[Asked], costs: list[tuple[str, str, Usage]]
     ) -> list[float | None]:
-        """Stage 4: of each place the probability of yes, `None` where nobody is asked; alike places are asked once."""
+        """Stage 4: of each place the probability of yes, `None` where nobody is asked; alike places are asked once.
+
+        What is voted no entity, is sure, or stays below the threshold anyway is not asked about.
+        """
         asked_last = [asked for asked in prompts if asked[0].name == self.rules.verifier]
         words = {x.name: x.readable for x in self.labels}
-        voted = [v.label if v.label != NONE_LABEL and self._reaches(v) else NONE_LABEL for _, v in told]
-        said = [(c.surface, words.get(label, NONE_LABEL)) for (c, _), label in zip(told, voted, strict=True)]
-        open_ones = {
-            claim
-            for claim, label, (_, v) in zip(said, voted, told, strict=True)
-            if label != NONE_LABEL and not self._unanimous(v)
-        }
-        if not asked_last or not open_ones:
+        entity = [v.label != NONE_LABEL and self._reaches(v) for _, v in told]
+        said = [
+            Claim(c.surface, words[v.label] if named else NONE_LABEL)
+            for (c, v), named in zip(told, entity, strict=True)
+        ]
+        asked = [named and not self._unanimous(v) for (_, v), named in zip(told, entity, strict=True)]
+        checks = [*dict.fromkeys(claim for claim, open_ in zip(said, asked, strict=True) if open_)]
+        if not asked_last or not checks:
             return [None] * len(told)
-        claims = [Claim(*claim, claim in open_ones) for claim in dict.fromkeys(said)]
+        typed = {claim.surface: claim for claim in said}
+        for i in sorted(range(len(told)), key=lambda i: told[i][1].score if entity[i] else -1.0):
+            typed[said[i].surface] = said[i]  # a surface is typed once, as at its most probable place
         [(verifier, template, prompt)] = asked_last
-        verified = verify(claims, verifier, template, prompt)
-        costs.append(("verification", verifier.name, verified.usage))
-        yes = dict(zip(dict.fromkeys(said), verified.yes, strict=True))
-        return [yes[claim] for claim in said]
+        answers, usage = verify([*typed.values()], checks, verifier, template, prompt)
+        costs.append(("verification", verifier.name, usage))
+        yes = dict(zip(checks, answers, strict=True))
+        return [yes[claim] if open_ else None for claim, open_ in zip(said, asked, strict=True)]
 
     def _reaches(self, verdict: Verdict) -> bool:
         return verdict.score >= self._threshold
@@ -288,32 +293,33 @@ class Pipeline:
 
     def _decide(self, text: str, judged: Sequence[_Judged]) -> tuple[tuple[Mention, ...], list[Entry]]:
         """Mentions, and a ledger line for each place."""
-        ledger, passed = [], []
-        for j in judged:
-            fate, detail = self._fate(j)
-            if fate is Fate.KEPT:
-                passed.append(_mention(text, j.span, j.verdict))
-            else:
-                ledger.append(Entry(j.span.of(text), fate, j.candidate.members, j.span, j.verdict.label, detail))
-        proposers = {j.span: j.candidate.members for j in judged}
+        passed = [_mention(text, j.span, j.verdict) for j in judged if self._passes(j)]
         kept, lost = resolve(passed, nested=self.labels.nested)
-        for mention, rival in lost:
-            told = f"{rival.text} ({rival.label})"
-            ledger.append(
-                Entry(mention.text, Fate.OVERLAPPED, proposers[mention.span], mention.span, mention.label, told)
-            )
-        ledger += [Entry(m.text, Fate.KEPT, proposers[m.span], m.span, m.label, f"score {m.score:.3f}") for m in kept]
+        rivals = {mention.span: rival for mention, rival in lost}
+        ledger = [
+            Entry(j.span.of(text), fate, j.candidate.members, j.span, j.verdict.label, detail)
+            for j in judged
+            for fate, detail in [self._fate(j, kept, rivals)]
+        ]
         return tuple(kept), ledger
 
-    def _fate(self, judged: _Judged) -> tuple[Fate, str]:
+    def _passes(self, judged: _Judged) -> bool:
+        return _label(judged) is not None and self._reaches(judged.verdict) and self._denial(judged) is None
+
+    def _fate(self, judged: _Judged, kept: Sequence[Mention], rivals: Mapping[Span, Mention]) -> tuple[Fate, str]:
+        """How a place ended, where these mentions were kept, and each of those that did not lost to that rival."""
+        score = f"score {judged.verdict.score:.3f}"
         if _label(judged) is None:
             return Fate.OUTVOTED, f"nearest label {judged.verdict.best_label}, {judged.verdict.score:.3f}"
         if not self._reaches(judged.verdict):
-            return Fate.BELOW_THRESHOLD, f"score {judged.verdict.score:.3f}"
+            excluding = [m for m in kept if exclude(judged.span, m.span, nested=self.labels.nested)]
+            return Fate.BELOW_THRESHOLD, score + "".join(f", beside {m.text} ({m.label})" for m in excluding)
         denial = self._denial(judged)
         if denial is not None:
             return Fate.DENIED, f"probability of yes {denial:.3f}"
-        return Fate.KEPT, ""
+        if rival := rivals.get(judged.span):
+            return Fate.OVERLAPPED, f"{rival.text} ({rival.label})"
+        return Fate.KEPT, score
 
     def _alone(self, text: str, judged: Sequence[_Judged], member: str) -> tuple[Mention, ...]:
         """What `member` would answer with its own proposals and its own vote; nothing where it was not asked."""

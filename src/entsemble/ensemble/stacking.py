@@ -47,7 +47,7 @@ _SLOPE = 1e-4
 """Of what a step promises, that it must keep (L. Armijo, 1966)."""
 
 _LEAST_STEP = 1e-6
-"""A step that moves no coefficient further is the last."""
+"""A step that moves no coefficient further is the last, and so is one that promises more however short it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Weights:
     looks: bool = False
 
     def centred(self, features: Matrix) -> Matrix:
-        """[..., features], centred and scaled, and a 1; what is not known (NaN) is taken as average."""
+        """[rows, features] -> [rows, features + 1]: centred and scaled, what is not known (NaN) as average, and a 1."""
         told = np.nan_to_num((features - self.mean) / self.scale, nan=0.0)
         return np.column_stack([told, np.ones(len(told))])
 
@@ -154,7 +154,8 @@ class Answered:
     @property
     def surfaces(self) -> list[str]:
         """Of the places proposed."""
-        return [span.of(one_line(self.document.text)) for span in self.verdicts]
+        line = one_line(self.document.text)
+        return [span.of(line) for span in self.verdicts]
 
     def right(self, labels: LabelSet) -> list[Matrix]:
         """For each place, [labels]: 1 where it is annotated so."""
@@ -165,10 +166,13 @@ class Answered:
         ]
 
     def lesson(self, labels: LabelSet) -> Lesson:
-        """What it teaches."""
+        """What it teaches; of annotated places that cannot stand together, the longer ones are right."""
         right = self.right(labels)
-        kept = [span for span, own in zip(self.verdicts, right, strict=True) if own.any()]
-        enclosed = sum(any(a.contains(b) for a in kept if a != b) for b in kept) if labels.nested else 0
+        places = zip(self.verdicts, self.surfaces, right, strict=True)
+        said = [Mention(span.start, span.end, labels.names[0], told) for span, told, own in places if own.any()]
+        kept = [m.span for m in resolve(said, nested=labels.nested)[0]]
+        right = [own * (span in kept) for span, own in zip(self.verdicts, right, strict=True)]
+        enclosed = sum(any(a.contains(b) for a in kept if a != b) for b in kept)
         return Lesson(self.features, right, Arrangements([*self.verdicts], nested=labels.nested), enclosed)
 
 
@@ -254,9 +258,13 @@ def fitted(lessons: Sequence[Lesson], prior: Weights, ridge: float) -> Weights:
     for _ in range(_STEPS):
         step, size = np.linalg.solve(curvature, gradient), 1.0
         tried = told(w - step)
-        while tried[0] > loss - size * _SLOPE * (gradient @ step) and size > _LEAST_STEP:
+        while tried[0] > loss - size * _SLOPE * (gradient @ step):
             size /= 2
+            if size < _LEAST_STEP:
+                break
             tried = told(w - size * step)
+        if size < _LEAST_STEP:
+            break
         w, (loss, gradient, curvature) = w - size * step, tried
         if np.abs(size * step).max() < _LEAST_STEP:
             break

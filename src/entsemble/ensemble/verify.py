@@ -14,38 +14,35 @@ from entsemble.types import Usage
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A surface and the readable label that it was voted; `asked` where the verifier shall judge it."""
+    """A surface and a readable label that some place of it was voted."""
 
     surface: str
     label: str
-    asked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """The verifier's probability of yes for each claim, `None` for claims it was not asked about."""
-
-    yes: tuple[float | None, ...]
-    usage: Usage
-
-
-def verify(claims: Sequence[Claim], member: Member, template: Template, prompt: str) -> Verification:
-    """Ask `member` about each claim.
+def verify(
+    typed: Sequence[Claim], asked: Sequence[Claim], member: Member, template: Template, prompt: str
+) -> tuple[list[float], Usage]:
+    """Ask `member` about each claim that is to be asked about; the probability of yes of each, and what it cost.
 
     The prompt goes on from extraction's: the union, the voted types, then one check at a time, each on its own.
+
+    Args:
+        typed: each surface of the union once, with what it was voted, or `none`.
+        asked: claims about some of these surfaces.
+        member: the verifier.
+        template: its.
+        prompt: its own up to the extraction question.
     """
-    so_far = prompt + listing(template, [claim.surface for claim in claims]) + template.types
-    so_far += "".join(typing_question(template, c.surface) + type_answer(template, c.label) for c in claims)
+    so_far = prompt + listing(template, [claim.surface for claim in typed]) + template.types
+    so_far += "".join(typing_question(template, c.surface) + type_answer(template, c.label) for c in typed)
     so_far += template.checks
-    yes: list[float | None] = []
+    yes: list[float] = []
     cost = Usage()
-    for claim in claims:
-        if not claim.asked:
-            yes.append(None)
-            continue
+    for claim in asked:
         question = so_far + check_question(template, claim.surface, claim.label)
         with member.asked() as model:
             [choice] = model.choose([question], [template.yes, template.no])
         yes.append(math.exp(choice.log_probabilities[0]))
         cost += choice.usage
-    return Verification(tuple(yes), cost)
+    return yes, cost
