@@ -309,17 +309,15 @@ class Pipeline:
     def _fate(self, judged: _Judged, kept: Sequence[Mention], rivals: Mapping[Span, Mention]) -> tuple[Fate, str]:
         """How a place ended, where these mentions were kept, and each of those that did not lost to that rival."""
         score = f"score {judged.verdict.score:.3f}"
+        if self._passes(judged):
+            rival = rivals.get(judged.span)
+            return (Fate.OVERLAPPED, f"{rival.text} ({rival.label})") if rival else (Fate.KEPT, score)
         if _label(judged) is None:
             return Fate.OUTVOTED, f"nearest label {judged.verdict.best_label}, {judged.verdict.score:.3f}"
         if not self._reaches(judged.verdict):
             excluding = [m for m in kept if exclude(judged.span, m.span, nested=self.labels.nested)]
             return Fate.BELOW_THRESHOLD, score + "".join(f", beside {m.text} ({m.label})" for m in excluding)
-        denial = self._denial(judged)
-        if denial is not None:
-            return Fate.DENIED, f"probability of yes {denial:.3f}"
-        if rival := rivals.get(judged.span):
-            return Fate.OVERLAPPED, f"{rival.text} ({rival.label})"
-        return Fate.KEPT, score
+        return Fate.DENIED, f"probability of yes {self._denial(judged):.3f}"
 
     def _alone(self, text: str, judged: Sequence[_Judged], member: str) -> tuple[Mention, ...]:
         """What `member` would answer with its own proposals and its own vote; nothing where it was not asked."""

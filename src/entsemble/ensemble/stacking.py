@@ -29,7 +29,7 @@ KEPT_AS = "stacking/19"
 """Names what is kept of this module's learning: another number wherever evidence, learning or the JSON change."""
 
 RIDGE = 100.0
-"""Inverse variance of the coefficients and the intercept around the prior's, features having a variance of 1.
+"""Inverse variance of coefficients, intercept and nesting around the prior's, features having a variance of 1.
 
 What forty sentences of an open corpus teach is worth something on others of it and costs nothing on another corpus.
 A third of this is a little worse on the latter (`benchmarks/quality/strange.py`)."""
