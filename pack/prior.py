@@ -30,7 +30,7 @@ from entsemble.ensemble.evidence import OF_A_MEMBER, Matrix
 from entsemble.ensemble.overlap import resolve
 from entsemble.ensemble.pipeline import THRESHOLD, Pipeline
 from entsemble.ensemble.prior import FILE, Column, Prior
-from entsemble.ensemble.stacking import SHARE, Answered, Lesson, Weights, best_f1, fitted
+from entsemble.ensemble.stacking import SHARE, Answered, Lesson, Weights, fitted, promised_f1
 from entsemble.ensemble.wording import Wording
 from entsemble.running.local import LocalMapper
 from entsemble.settings import environment, load
@@ -66,7 +66,7 @@ def main() -> None:
     """Answer, learn, and tell of each corpus what the others teach."""
     taught = every_corpus()
     by_others = [learnt_of([t for t in taught if t.name != own.name]) for own in taught]
-    best = [best_f1(own.answered, scored_by(w, own), own.labels) for own, w in zip(taught, by_others, strict=True)]
+    best = [promised_f1(own.answered, scored_by(w, own), own.labels) for own, w in zip(taught, by_others, strict=True)]
     for number, (own, weights) in enumerate(zip(taught, by_others, strict=True)):
         others = [f1 for f1, t in zip(best, taught, strict=True) if t.name != own.name]
         rules = {  # both of the same answers; a vote believes nothing that no member and no name of the pool proposed

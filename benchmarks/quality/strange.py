@@ -18,7 +18,7 @@ import numpy as np
 from pack.prior import Taught, every_corpus, found_by, learnt_of, scored_by
 
 from benchmarks.common import ROOT, run_once
-from entsemble.ensemble.stacking import SHARE, Weights, best_f1, learn
+from entsemble.ensemble.stacking import SHARE, Weights, learn, promised_f1
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.matching import exact
 
@@ -61,7 +61,7 @@ def measure() -> dict[str, object]:
 def believed(taught: Sequence[Taught]) -> Weights:
     """What these corpora teach, its threshold by their own sentences."""
     weights = learnt_of(taught)
-    best = [best_f1(t.answered, scored_by(weights, t), t.labels) for t in taught]
+    best = [promised_f1(t.answered, scored_by(weights, t), t.labels) for t in taught]
     return replace(weights, threshold=SHARE * float(np.mean(best)))
 
 

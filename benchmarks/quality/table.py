@@ -21,7 +21,6 @@ from benchmarks.pages import Table, fill
 from benchmarks.quality.compare import EXPERIMENTS
 from benchmarks.quality.run import CORPORA
 from entsemble.evaluation.bootstrap import compare, interval
-from entsemble.evaluation.calibration import Bin, Reliability
 from entsemble.evaluation.counts import Counts
 
 HERE = Path(__file__).parent
@@ -213,7 +212,7 @@ def quality(results: list[dict[str, Any]]) -> Table:
     """A row a corpus; what a run cost only where the default engine ran and the reply cache answered nothing."""
     members = sorted({name for r in results for name in r["report"]["members"]})
     head = ["corpus", "sentences", "F1", "95 % interval", *(f"{m} alone" for m in members)]
-    head += ["calibration error", "by chance alone", "p", "judged by", "run by"]
+    head += ["calibration error", "its 95 % interval", "by chance alone", "p", "judged by", "run by"]
     head += ["s a sentence", "tokens evaluated / submitted a sentence"]
     rows = [head, ["---"] * len(head), *(_row(r, members) for r in results)]
     return rows + _mean_of_crossner(results, len(head))
@@ -227,11 +226,12 @@ def _mean_of_crossner(results: list[dict[str, Any]], columns: int) -> Table:
     return [["crossner, mean", "", f"**{sum(parts) / CROSSNER:.3f}**", *[""] * (columns - 3)]]
 
 
-def _reliability(bins: list[dict[str, Any]]) -> Reliability:
-    """Of a report's bins: older ones lack some of its figures."""
-    filled = [(b["low"], b["high"], b["count"], b["confidence"], b["accuracy"]) for b in bins if b["count"]]
-    made = (Bin(low, high, n, round(n * right), n * score) for low, high, n, score, right in filled)
-    return Reliability(tuple(made), 0.0)
+def _by_chance(report: dict[str, Any]) -> list[str]:
+    """The interval of the calibration error, what chance makes of it, and p; older reports did not look at texts."""
+    found = report["reliability"]
+    if "ece_ci95" not in found:
+        return ["", "", ""]
+    return ["{:.3f} to {:.3f}".format(*found["ece_ci95"]), f"{found['ece_by_chance']:.3f}", f"{found['p_value']:.3f}"]
 
 
 def _row(result: dict[str, Any], members: list[str]) -> list[str]:
@@ -239,7 +239,6 @@ def _row(result: dict[str, Any], members: list[str]) -> list[str]:
     micro, cost = report["micro"], report["cost"]
     low, high = micro["f1_ci95"]
     n = cost["sentences"]
-    found = _reliability(report["reliability"]["bins"])
     spent = [f"{cost['seconds'] / n:.2f}"]
     spent += [f"{cost['prompt_tokens_evaluated'] / n:.0f} / {cost['prompt_tokens_submitted'] / n:.0f}"]
     engines = {m.get("engine") or "llama.cpp" for m in report["config"]["members"]}
@@ -251,8 +250,7 @@ def _row(result: dict[str, Any], members: list[str]) -> list[str]:
         f"{low:.3f} to {high:.3f}",
         *(f"{report['members'][m]['f1']:.3f}" if m in report["members"] else "" for m in members),
         f"{report['calibration']['ece']:.3f}",
-        f"{found.ece_by_chance:.3f}",
-        f"{found.p_value:.3f}",
+        *_by_chance(report),
         _decided_by(report["config"]),
         ", ".join(sorted(engines)),
         *(spent if told else ["", ""]),

@@ -26,12 +26,7 @@ def result(
         "members": {"tiny": {"f1": 0.25}},
         "stages": {"extraction": {"recall": 0.75}, "classification": {"accuracy": 0.5}},
         "calibration": {"ece": 0.125},
-        "reliability": {
-            "bins": [
-                {"low": 0.5, "high": 1.0, "count": 1, "confidence": 0.5, "accuracy": 1.0},
-                {"low": 0.0, "high": 0.5, "count": 0, "confidence": None, "accuracy": None},
-            ]
-        },
+        "reliability": {"ece_ci95": [0.0, 0.25], "ece_by_chance": 0.5, "p_value": 0.75},
         "errors": {"missed": 1, "spurious": 2, "wrong_label": 3, "wrong_boundary": 4, "both": 5},
         "cost": {**cost, "answered_by_cache": cached},
         "config": {
@@ -58,8 +53,9 @@ def test_a_run_that_the_cache_answered_tells_no_cost() -> None:
         "95 % interval": "0.100 to 0.900",
         "tiny alone": "0.250",
         "calibration error": "0.125",
+        "its 95 % interval": "0.000 to 0.250",
         "by chance alone": "0.500",
-        "p": "1.000",
+        "p": "0.750",
         "judged by": "the pool",
         "run by": "llama.cpp",
         "s a sentence": "2.00",
@@ -67,6 +63,14 @@ def test_a_run_that_the_cache_answered_tells_no_cost() -> None:
     }
     assert known[-4:] == ["a vote", "llama.cpp", "", ""]
     assert strange[-4:] == ["other corpora", "llama.cpp", "", ""]
+
+
+def test_a_report_that_did_not_look_at_texts_tells_no_chance() -> None:
+    old = result("wnut17", GOOD)
+    old["report"]["reliability"] = {"ece_by_chance": 0.5, "p_value": 0.75}
+    head, _, row = quality([old])
+    told = dict(zip(head, row, strict=True))
+    assert [told[x] for x in ("its 95 % interval", "by chance alone", "p")] == ["", "", ""]
 
 
 def test_what_another_engine_takes_is_no_cost_of_the_default() -> None:

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
 from entsemble.errors import DataError
-from entsemble.evaluation.calibration import chance_deviation, reliability, risk_coverage
+from entsemble.evaluation.calibration import reliability, risk_coverage
 
 
 def test_ece_of_a_known_case() -> None:
@@ -37,22 +35,6 @@ def test_honest_scores_have_a_small_error() -> None:
     assert reliability(scores, rng.random(20_000) < scores**3).ece > 0.2
 
 
-@pytest.mark.parametrize(
-    ("count", "score"), [(1, 0.5), (3, 0.25), (7, 0.92), (40, 0.5), (400, 0.993), (5, 1.0), (5, 0.0)]
-)
-def test_what_chance_makes_of_true_scores(count: int, score: float) -> None:
-    table = reliability([score] * count, [True] * count)
-    ways = [math.comb(count, k) * score**k * (1 - score) ** (count - k) for k in range(count + 1)]
-    expected = sum(way * abs(k / count - score) for k, way in enumerate(ways))
-    assert table.ece_by_chance == pytest.approx(expected, abs=1e-9)
-    assert chance_deviation(count, score) == pytest.approx(count * expected, abs=1e-9)
-
-
-def test_a_score_next_to_one_leaves_nothing_to_chance() -> None:
-    for count in range(1, 100):
-        assert chance_deviation(count, 1 - 2**-53) == pytest.approx(0, abs=1e-12)
-
-
 def test_true_scores_have_as_much_error_as_chance_makes() -> None:
     rng = np.random.default_rng(0)
     drawn = [rng.random(60) for _ in range(400)]
@@ -76,6 +58,52 @@ def test_true_scores_rarely_look_false_and_false_ones_do() -> None:
     true = [reliability(scores, rng.random(200) < scores).p_value for scores in drawn]
     assert np.mean(np.array(true) < 0.05) < 0.1
     assert all(reliability(scores, rng.random(200) < scores**3).p_value < 0.01 for scores in drawn[:20])
+
+
+def texts_alike(draw: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Four answers a text, all with one true score, and right or wrong together."""
+    scores = np.repeat(draw.random(count), 4)
+    return scores, np.repeat(draw.random(count), 4) < scores, np.repeat(np.arange(count), 4)
+
+
+def test_answers_of_a_text_are_right_or_wrong_together() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [texts_alike(rng, 60) for _ in range(100)]
+    tables = [reliability(*one) for one in drawn]
+    assert np.mean(np.array([t.p_value for t in tables]) < 0.05) < 0.12
+    assert np.mean([t.ece for t in tables]) == pytest.approx(np.mean([t.ece_by_chance for t in tables]), rel=0.1)
+    apart = [reliability(scores, right) for scores, right, _ in drawn]
+    assert np.mean(np.array([t.p_value for t in apart]) < 0.05) > 0.3, "texts aside, true scores would look false"
+
+
+@pytest.mark.parametrize("power", [1, 1.5, 3])
+def test_the_interval_holds_the_error(power: float) -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.random(1_000_000)
+    truth = reliability(scores, rng.random(len(scores)) < scores**power, np.zeros(len(scores), dtype=int)).ece
+    inside = []
+    for _ in range(100):
+        told, count = rng.random(120), rng.integers(40, size=120)
+        low, high = reliability(told, rng.random(120) < told**power, count).ece_ci95
+        inside.append(low <= truth <= high)
+    assert np.mean(inside) > 0.85
+
+
+def test_one_text_tells_nothing() -> None:
+    table = reliability([0.9, 0.8, 0.7], [False, True, False], [0, 0, 0])
+    assert table.p_value == 1.0
+    assert table.ece_ci95[0] == 0.0
+    assert table.ece_ci95[1] > table.ece
+
+
+def test_the_interval_is_of_what_p_says() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.random(400)
+    false, true = (reliability(scores, rng.random(400) < scores**power) for power in (3, 1))
+    assert false.p_value < 0.01 < false.ece_ci95[0] <= false.ece <= false.ece_ci95[1]
+    assert true.p_value > 0.05
+    assert true.ece_ci95[0] == 0.0
+    assert reliability([], []).ece_ci95 == (0.0, 0.0)
 
 
 def test_an_empty_bin_has_no_figures() -> None:
@@ -108,3 +136,5 @@ def test_wrong_shapes_and_no_bins() -> None:
         risk_coverage([0.5], [True, False])
     with pytest.raises(ValueError, match="at least one bin"):
         reliability([0.5], [True], bins=0)
+    with pytest.raises(ValueError, match="one text a score"):
+        reliability([0.5], [True], [0, 1])

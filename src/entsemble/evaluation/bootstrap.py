@@ -117,8 +117,14 @@ def _draws(rng: np.random.Generator, documents: int, resamples: int) -> Iterator
         yield times.reshape(block, documents).astype(np.float64)
 
 
+def tosses(rng: np.random.Generator, documents: int, resamples: int) -> Iterator[Floats]:
+    """[block, n] for each document 0 or 1, by the toss of a coin, `resamples` rows in all."""
+    for block in _blocks(documents, resamples):
+        yield rng.integers(2, size=(block, documents)).astype(np.float64)
+
+
 def _swapped(rng: np.random.Generator, one: Floats, two: Floats, resamples: int) -> Iterator[Floats]:
     """[block] differences of F1 with each document's two answers swapped by the toss of a coin."""
-    for block in _blocks(len(one), resamples):
-        moved = rng.integers(2, size=(block, len(one))).astype(np.float64) @ (two - one)
+    for heads in tosses(rng, len(one), resamples):
+        moved = heads @ (two - one)
         yield _f1(one.sum(axis=0) + moved) - _f1(two.sum(axis=0) - moved)

@@ -2,14 +2,15 @@
 
 Sources: C. Guo et al., "On calibration of modern neural networks", ICML 2017 (expected calibration error, reliability
 table; after M. P. Naeini et al., AAAI 2015); J. Bröcker and L. A. Smith, "Increasing the reliability of reliability
-diagrams", Weather and Forecasting 22, 2007 (what true scores would show); G. W. Brier, "Verification of forecasts
-expressed in terms of probability", 1950; Y. Geifman and R. El-Yaniv, "Selective classification for deep neural
-networks", 2017 (risk and coverage).
+diagrams", Weather and Forecasting 22, 2007 (what true scores would show); C. F. J. Wu, "Jackknife, bootstrap and other
+resampling methods in regression analysis", Annals of Statistics 14, 1986, and A. C. Cameron et al., "Bootstrap-based
+improvements for inference with clustered errors", Review of Economics and Statistics 90, 2008 (the wild bootstrap, text
+by text); G. W. Brier, "Verification of forecasts expressed in terms of probability", 1950; Y. Geifman and R. El-Yaniv,
+"Selective classification for deep neural networks", 2017 (risk and coverage).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from entsemble.errors import DataError
+from entsemble.evaluation.bootstrap import tosses
 from entsemble.evaluation.counts import ratio
 
 Floats = npt.NDArray[np.float64]
 
 _DRAWS = 1_000
+_TAIL = 0.025
+_MULTIPLES = np.concatenate([np.linspace(0, 3, 151), np.linspace(3.1, 10, 70)])
+"""Of what was observed, that may be the truth."""
+
+_TIE = 1e-9  # errors closer than this are the same but for rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +74,26 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """A reliability table.
+    """A reliability table, and how far chance goes.
+
+    Answers of one text are right or wrong together more often than others, so texts are what chance is about: where a
+    text's answers promised too much, they might as well have promised as much too little (the wild bootstrap).
 
     Attributes:
         bins: of equal width, from 0 to 1.
         squared_error: sum over the answers of (score - right)**2.
+        ece_ci95: between which errors, spread over the bins as the one that was found, it is not improbable to find it:
+            so few answers have some error even if their scores are true, and the interval allows for that.
+        ece_by_chance: about what `ece` would be on average, were all scores true: as much of it is the fault of few
+            texts.
+        p_value: how often `ece` would be as large as it is, were all scores true; 1.0 for no answer.
     """
 
     bins: tuple[Bin, ...]
     squared_error: float
+    ece_ci95: tuple[float, float]
+    ece_by_chance: float
+    p_value: float
 
     @property
     def scored(self) -> int:
@@ -88,38 +106,14 @@ class Reliability:
         return ratio(sum(abs(x.score_sum - x.right) for x in self.bins), self.scored)
 
     @property
-    def ece_by_chance(self) -> float:
-        """About what `ece` would be on average, were all scores true: as much of it is the fault of few answers.
-
-        A little more than that where the scores of a bin differ, since each is taken for their mean.
-        """
-        return ratio(sum(chance_deviation(x.count, x.confidence) for x in self.bins), self.scored)
-
-    @property
-    def p_value(self) -> float:
-        """How often `ece` would be as large as it is, were all scores true, by drawing what would be right then.
-
-        A little too high where the scores of a bin differ, as `ece_by_chance` is, and too low where answers are right
-        or wrong together, as those of one text may be. 1.0 for no answer.
-        """
-        rng = np.random.default_rng(0)
-        filled = [x for x in self.bins if x.count]
-        off = np.zeros(_DRAWS)
-        for x in filled:
-            off += np.abs(rng.binomial(x.count, min(x.confidence, 1.0), _DRAWS) - x.score_sum)
-        observed = sum(abs(x.score_sum - x.right) for x in filled)
-        return float((np.count_nonzero(off >= observed - 1e-9) + 1) / (_DRAWS + 1))
-
-    @property
     def brier(self) -> float:
         """Mean squared error of the scores; 0.0 for none."""
         return ratio(self.squared_error, self.scored)
 
     def to_json(self) -> dict[str, Any]:
         """The report's `reliability`."""
-        bins = [x.to_json() for x in self.bins]
-        told = {"ece_by_chance": self.ece_by_chance, "p_value": self.p_value, "brier": self.brier}
-        return {"scored": self.scored, **told, "bins": bins}
+        chance = {"ece_ci95": [*self.ece_ci95], "ece_by_chance": self.ece_by_chance, "p_value": self.p_value}
+        return {"scored": self.scored, **chance, "brier": self.brier, "bins": [x.to_json() for x in self.bins]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,46 +143,59 @@ class Threshold:
         return ratio(self.wrong, self.accepted)
 
 
-def chance_deviation(count: int, probability: float) -> float:
-    """How far, on average, the number of right answers is from what is expected, each being right with `probability`.
-
-    The mean absolute deviation of a binomial, by de Moivre's formula (P. Diaconis and S. Zabell, 1991).
-
-    Args:
-        count: answers.
-        probability: in [0, 1].
-    """
-    if not 0 < probability < 1:
-        return 0.0
-    above = min(math.floor(count * probability) + 1, count)  # it may be rounded up
-    ways = math.lgamma(count + 1) - math.lgamma(above + 1) - math.lgamma(count - above + 1)
-    chance = ways + above * math.log(probability) + (count - above + 1) * math.log1p(-probability)
-    return 2 * above * math.exp(chance)
-
-
 def reliability(
-    scores: Sequence[float] | Floats, correct: Sequence[bool] | npt.NDArray[np.bool_], bins: int = 10
+    scores: Sequence[float] | Floats,
+    correct: Sequence[bool] | npt.NDArray[np.bool_],
+    texts: Sequence[int] | npt.NDArray[np.int64] | None = None,
+    bins: int = 10,
 ) -> Reliability:
     """Sort answers into bins of equal width by score.
 
     Args:
         scores: [n] confidences in [0, 1].
         correct: [n] whether each answer is right.
+        texts: [n] number of the text that each answer is of, from 0 on; without it, each is of one of its own.
         bins: how many bins.
 
     Raises:
         DataError: a score is no probability.
-        ValueError: not one truth a score, or no bin.
+        ValueError: not one truth or text a score, or no bin.
     """
     if bins < 1:
         raise ValueError(f"a reliability table needs at least one bin, got {bins}")
     values, truth = _arrays(scores, correct)
+    of = np.arange(len(values)) if texts is None else np.asarray(texts, dtype=np.int64)
+    if of.shape != values.shape:
+        raise ValueError(f"one text a score is needed, got shapes {values.shape} and {of.shape}")
     index = np.minimum((values * bins).astype(np.int64), bins - 1)
     count = np.bincount(index, minlength=bins)
     right = np.bincount(index, weights=truth, minlength=bins)
     sums = np.bincount(index, weights=values, minlength=bins)
-    table = (Bin(i / bins, (i + 1) / bins, int(count[i]), int(right[i]), float(sums[i])) for i in range(bins))
-    return Reliability(tuple(table), float(((values - truth) ** 2).sum()))
+    table = tuple(Bin(i / bins, (i + 1) / bins, int(count[i]), int(right[i]), float(sums[i])) for i in range(bins))
+    away = np.zeros((of.max(initial=-1) + 1, bins))
+    np.add.at(away, (of, index), values - truth)
+    return Reliability(table, float(((values - truth) ** 2).sum()), *_chance(away, len(values)))
+
+
+def _chance(away: Floats, scored: int) -> tuple[tuple[float, float], float, float]:
+    """`ece_ci95`, `ece_by_chance` and `p_value`.
+
+    Args:
+        away: [texts, bins] by how much each text's scores promise too much.
+        scored: how many answers there are.
+    """
+    if not scored:
+        return (0.0, 0.0), 0.0, 1.0
+    rng = np.random.default_rng(0)
+    noise = np.concatenate([(2 * heads - 1) @ away for heads in tosses(rng, len(away), _DRAWS)])
+    total = away.sum(axis=0)
+    found = float(np.abs(total).sum()) / scored
+    drawn = np.array([np.abs(multiple * total + noise).sum(axis=1) for multiple in _MULTIPLES]) / scored
+    as_large, as_small = drawn >= found - _TIE, drawn <= found + _TIE
+    possible = _MULTIPLES[as_large.mean(axis=1) >= _TAIL], _MULTIPLES[as_small.mean(axis=1) >= _TAIL]
+    low, high = possible[0].min(initial=1.0), possible[1].max(initial=1.0)
+    p_value = (np.count_nonzero(as_large[0]) + 1) / (_DRAWS + 1)
+    return (float(low) * found, float(high) * found), float(drawn[0].mean()), p_value
 
 
 def risk_coverage(

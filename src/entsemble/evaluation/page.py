@@ -85,7 +85,9 @@ def _headline(report: Report) -> str:
     ]
     if report.reliability:
         found = report.reliability
-        told = f"{found.scored} scores; true ones would have {found.ece_by_chance:.3f} by chance, p {found.p_value:.3f}"
+        low, high = found.ece_ci95
+        chance = f"true scores would have {found.ece_by_chance:.3f} by chance, p {found.p_value:.3f}"
+        told = f"{low:.3f} to {high:.3f}, 95 %; {found.scored} scores; {chance}"
         figures.append(("calibration error", f"{found.ece:.3f}", told))
     shown = (f"<div><dt>{n}</dt><dd>{v}<small>{escape(t)}</small></dd></div>" for n, v, t in figures)
     missing = f"<p>{len(report.missing)} documents were not answered.</p>" if report.missing else ""

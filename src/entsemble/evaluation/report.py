@@ -6,8 +6,9 @@ What was not measured is `null`, never 0. Beside what the schema names, the JSON
 - `nested`: `inside` and `outermost`, each precision, recall, f1, gold, found, predicted and right (see
   `matching.PartCounts`); there only where a gold or a predicted mention lies inside another.
 - `errors`: missed, spurious, wrong_label, wrong_boundary and both (see `mistakes.Mistakes`).
-- `reliability`: scored, what chance alone makes of the error (`ece_by_chance`), how often true scores would have as
-  much (`p_value`), brier and the bins that `calibration.ece` comes from; `null` where no mention has a score.
+- `reliability`: scored, the interval of the error (`ece_ci95`), what chance alone makes of it (`ece_by_chance`), how
+  often true scores would have as much (`p_value`), brier and the bins that `calibration.ece` comes from; `null` where
+  no mention has a score.
 - `stage_counts`: the counts that `stages` comes from; `null` where the stages were not watched.
 - `documents`: id -> right, wrong and missed mentions, exact, so that two reports on the same documents can be compared
   in pairs (`bootstrap.compare`).
@@ -200,8 +201,9 @@ def _cost(given: Mapping[str, float | None], documents: int) -> dict[str, float 
 
 def _reliability(paired: Sequence[Pair]) -> Reliability | None:
     """The reliability table of the mentions that have a score; `None` where none has."""
-    answers = [answer for one in paired for answer in scored_answers(one)]
-    return reliability([score for score, _ in answers], [right for _, right in answers]) if answers else None
+    answers = [(*answer, text) for text, one in enumerate(paired) for answer in scored_answers(one)]
+    scores, truth, texts = zip(*answers, strict=True) if answers else ((), (), ())
+    return reliability(scores, truth, texts) if answers else None
 
 
 def scored_answers(one: Pair) -> list[tuple[float, bool]]:

@@ -38,8 +38,10 @@ def summary_rows(report: Report) -> list[list[str]]:
 
 
 def _calibration_rows(reliability: Reliability) -> list[list[str]]:
+    low, high = reliability.ece_ci95
     return [
         ["calibration error", f"{reliability.ece:.3f}"],
+        ["calibration error, 95 % interval", f"{low:.3f} to {high:.3f}"],
         ["calibration error of true scores, by chance", f"{reliability.ece_by_chance:.3f}"],
         ["p, that true scores have as much", f"{reliability.p_value:.3f}"],
     ]
