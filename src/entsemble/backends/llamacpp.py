@@ -39,19 +39,24 @@ _FLOOR = 1e-30
 _TOO_LONG = "exceed_context_size_error"
 
 
+Owner = tuple[int, tuple[float, ...]]
+"""A thread, and how much of each adapter."""
+
+
 @dataclass(slots=True)
 class _Slot:
     """One KV cache of the engine.
 
     Attributes:
         anchor: the prompt it was started with; whatever begins with it may continue here.
-        owner: the thread that started it: a sentence is one thread's, and its copy in another is read afresh.
+        owner: the thread that started it, since a sentence is one thread's, and its copy in another is read afresh; and
+            the adapters that it was read with, since no other sum of them may go on there.
         used: when, on a counter, so that the longest unused goes first.
     """
 
     number: int
     anchor: str | None = None
-    owner: int = 0
+    owner: Owner = (0, ())
     used: int = 0
     busy: bool = False
 
@@ -65,38 +70,44 @@ class _Slots:
         self._free = threading.Condition()
 
     @contextmanager
-    def taken_for(self, prompt: str) -> Iterator[tuple[int, bool]]:
-        """The slot's number, and whether it already holds a beginning of `prompt`; waits while all are busy."""
+    def taken_for(self, prompt: str, scales: tuple[float, ...] = ()) -> Iterator[tuple[int, bool]]:
+        """The slot's number, and whether it already holds a beginning of `prompt`; waits while all are busy.
+
+        Args:
+            prompt: to be read.
+            scales: of the adapters that it is read with.
+        """
+        owner = threading.get_ident(), scales
         with self._free:
-            while (slot := self._pick(prompt)) is None:
+            while (slot := self._pick(prompt, owner)) is None:
                 self._free.wait()
-            holds = slot in self._holding(prompt)
+            holds = slot in self._holding(prompt, owner)
             if not holds:
-                slot.anchor, slot.owner = prompt, threading.get_ident()
+                slot.anchor, slot.owner = prompt, owner
             self._clock += 1
             slot.used, slot.busy = self._clock, True
         try:
             yield slot.number, holds
         except BaseException:
-            slot.anchor, slot.used = None, 0  # so that this thread takes it again, and none that another goes on in
+            slot.anchor, slot.used = None, 0  # so that it is taken again, and none that another goes on in
             raise
         finally:
             with self._free:
                 slot.busy = False
                 self._free.notify_all()
 
-    def _holding(self, prompt: str) -> list[_Slot]:
-        """The slots of this thread that hold a beginning of `prompt`; the very same prompt begins anew."""
-        own = [s for s in self._slots if s.anchor is not None and s.owner == threading.get_ident()]
+    def _holding(self, prompt: str, owner: Owner) -> list[_Slot]:
+        """Its own slots that hold a beginning of `prompt`; the very same prompt begins anew."""
+        own = [s for s in self._slots if s.anchor is not None and s.owner == owner]
         return [s for s in own if prompt.startswith(s.anchor or "") and prompt != s.anchor]
 
-    def _pick(self, prompt: str) -> _Slot | None:
-        """A thread starts afresh in a slot of its own, so that it never takes one that another goes on in."""
-        if holding := self._holding(prompt):
+    def _pick(self, prompt: str, owner: Owner) -> _Slot | None:
+        """Whoever starts afresh does so in a slot of its own, and never takes one that another goes on in."""
+        if holding := self._holding(prompt, owner):
             best = max(holding, key=lambda s: (len(s.anchor or ""), s.used))
             return None if best.busy else best
         free = [s for s in self._slots if not s.busy]
-        own = [s for s in free if s.anchor is not None and s.owner == threading.get_ident()]
+        own = [s for s in free if s.anchor is not None and s.owner == owner]
         return min(own or free, key=lambda s: s.used, default=None)
 
 
@@ -234,8 +245,7 @@ class LlamaCppModel:
     def _ask(
         self, prompt: str, content: str | list[Any], body: Mapping[str, Any], separator: str | None = None
     ) -> tuple[dict[str, Any], Usage]:
-        anchor = f"{self._scales}\n{prompt}" if self._scales else prompt  # a cache is of one adapter's making
-        with self._turns, self._slots.taken_for(anchor) as (slot, holds):
+        with self._turns, self._slots.taken_for(prompt, tuple(self._scales.values())) as (slot, holds):
             told = {**body, "prompt": content, "id_slot": slot, "cache_prompt": holds}
             if self._scales:
                 told["lora"] = [{"id": i, "scale": scale} for i, scale in enumerate(self._scales.values())]
