@@ -9,10 +9,10 @@ has measured already is not run again, so a benchmark that was stopped goes on w
 Replies that are known are not asked for again, so that what differs in the ensemble alone is measured in a minute; of
 such a run the table tells no seconds (`benchmarks.throughput` does).
 With `--counted`, votes are counted, and nothing that was learnt judges them; with `--untaught`, what other corpora
-taught does, and not the pool; with `--experts`, experts are members as well (the preset `best`). Their results are in
-folders of `results`. With `--in-batches`, transformers
-runs the same members in bfloat16, in half the time where the processor multiplies in that; the table says so, and tells
-no seconds of it. `table.py` turns the results into the tables of README.md and docs/benchmarks.md.
+taught does, and not the pool; with `--experts`, experts are members as well (the preset `best`), but for those that
+learnt of what is scored. Their results are in folders of `results`. With `--in-batches`, transformers runs the same
+members in bfloat16, in half the time where the processor multiplies in that; the table says so, and tells no seconds of
+it. `table.py` turns the results into the tables of README.md and docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ WAYS: Mapping[str, Sequence[str]] = {
 
 IN_BATCHES = {".": "balanced", "counted": "counted", "untaught": "balanced", "best": "best"}
 """Folder within the results -> the configuration of its members in `bfloat16/`, in the place of another one."""
+
+STRANGERS = "benchmarks/quality/strangers.toml"
+"""The experts that learnt nothing of what is scored, where others did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ def main() -> None:
         told = ["--seed", str(given.seed), *WAYS[given.way]]
         if given.in_batches:
             told += ["--config", str((HERE / "bfloat16" / f"{IN_BATCHES[given.way]}.toml").relative_to(ROOT))]
+        elif given.way == "best" and corpus.name.startswith("crossner-"):
+            told += ["--config", STRANGERS]
         limit = ["--limit", str(given.sentences)]
         command = f"entsemble evaluate {corpus.gold} --pool {corpus.pool} {' '.join(limit + told)}"
         if corpus.name in wanted:
