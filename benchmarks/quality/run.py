@@ -42,8 +42,8 @@ WAYS: Mapping[str, Sequence[str]] = {
 IN_BATCHES = {".": "balanced", "counted": "counted", "untaught": "balanced", "best": "best"}
 """Folder within the results -> the configuration of its members in `bfloat16/`, in the place of another one."""
 
-STRANGERS = "benchmarks/quality/strangers.toml"
-"""The experts that learnt nothing of what is scored, where others did."""
+STRANGERS = "strangers"
+"""The configuration in which only experts take part that learnt nothing of CrossNER: two did, of what is scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +92,12 @@ def main() -> None:
     for corpus in CORPORA:
         target = RESULTS / given.way / f"{corpus.name}.json"
         told = ["--seed", str(given.seed), *WAYS[given.way]]
+        strangers = given.way == "best" and corpus.name.startswith("crossner-")
         if given.in_batches:
-            told += ["--config", str((HERE / "bfloat16" / f"{IN_BATCHES[given.way]}.toml").relative_to(ROOT))]
-        elif given.way == "best" and corpus.name.startswith("crossner-"):
-            told += ["--config", STRANGERS]
+            name = STRANGERS if strangers else IN_BATCHES[given.way]
+            told += ["--config", f"benchmarks/quality/bfloat16/{name}.toml"]
+        elif strangers:
+            told += ["--config", f"benchmarks/quality/{STRANGERS}.toml"]
         limit = ["--limit", str(given.sentences)]
         command = f"entsemble evaluate {corpus.gold} --pool {corpus.pool} {' '.join(limit + told)}"
         if corpus.name in wanted:
