@@ -52,11 +52,12 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	$(BIN)/python -m benchmarks.throughput.presets
 	$(BIN)/python -m benchmarks.quality.run
 	$(BIN)/python -m benchmarks.quality.run --counted
+	$(BIN)/python -m benchmarks.quality.run --untaught
 	$(BIN)/python -m benchmarks.quality.run --experts
 	$(BIN)/python -m benchmarks.sam.unified --precision bfloat16
 	for what in run sanity ablation with_pool; do $(BIN)/python -m benchmarks.sam.$$what || exit 1; done
 	$(BIN)/python -m benchmarks.quality.claims
-	for what in members voices looks few-50 few-25 few-10 curve verification shots threshold experts; do \
+	for what in members voices looks curve verification shots threshold experts; do \
 	  $(BIN)/python -m benchmarks.quality.compare $$what || exit 1; done
 	$(BIN)/python -m benchmarks.peers.run
 	for what in throughput quality sam peers; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
