@@ -102,7 +102,7 @@ class _Slots:
         return [s for s in own if prompt.startswith(s.anchor or "") and prompt != s.anchor]
 
     def _pick(self, prompt: str, owner: Owner) -> _Slot | None:
-        """Whoever starts afresh does so in a slot of its own, and never takes one that another goes on in."""
+        """Whoever starts afresh does so in a slot of its own; with one an owner, none takes what another goes on in."""
         if holding := self._holding(prompt, owner):
             best = max(holding, key=lambda s: (len(s.anchor or ""), s.used))
             return None if best.busy else best

@@ -202,8 +202,10 @@ def _cost(given: Mapping[str, float | None], documents: int) -> dict[str, float 
 def _reliability(paired: Sequence[Pair]) -> Reliability | None:
     """The reliability table of the mentions that have a score; `None` where none has."""
     answers = [(*answer, text) for text, one in enumerate(paired) for answer in scored_answers(one)]
-    scores, truth, texts = zip(*answers, strict=True) if answers else ((), (), ())
-    return reliability(scores, truth, texts) if answers else None
+    if not answers:
+        return None
+    scores, truth, texts = zip(*answers, strict=True)
+    return reliability(scores, truth, texts)
 
 
 def scored_answers(one: Pair) -> list[tuple[float, bool]]:
