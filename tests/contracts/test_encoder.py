@@ -54,11 +54,11 @@ def test_nothing_and_blanks(encoder: Encoder) -> None:
     assert np.isfinite(rows).all()
 
 
-def test_a_batch_is_its_parts(encoder: Encoder) -> None:
+def test_a_vector_hangs_on_its_text_alone(encoder: Encoder) -> None:
     texts = [f"{text} {i}" for i in range(3) for text in TEXTS]
     together = encoder.encode(texts)
-    alone = np.stack([encoder.encode([text])[0] for text in texts])
-    assert np.abs(together - alone).max() < 1e-3
+    assert np.array_equal(together, [encoder.encode([text])[0] for text in texts]), "not on those beside it"
+    assert np.array_equal(together[::-1], encoder.encode(texts[::-1])), "nor on their order, nor on what came before"
 
 
 @pytest.mark.parametrize("text", ["word " * 3000, "Donaudampfschifffahrt " * 400, "😀" * 2000])
