@@ -356,14 +356,19 @@ def naming(count: int, every: int) -> list[Document]:
 
 
 @pytest.mark.usefixtures("scripted")
-@pytest.mark.parametrize(("asked", "expected"), [(None, 40), (30, 30), (500, 200)])
-def test_forty_sentences_teach_unless_others_are_asked_for(teaching: Any, asked: int | None, expected: int) -> None:
-    assert len(teaching(naming(200, 1), sentences=asked)) == expected
+@pytest.mark.parametrize(
+    ("size", "asked", "expected"),
+    [(60, None, 40), (200, None, 40), (300, None, 60), (900, None, 80), (200, 30, 30), (200, 500, 200)],
+)
+def test_a_fifth_of_a_pool_teaches_within_limits_unless_others_are_asked_for(
+    teaching: Any, size: int, asked: int | None, expected: int
+) -> None:
+    assert len(teaching(naming(size, 1), sentences=asked)) == expected
 
 
 @pytest.mark.usefixtures("scripted")
 def test_what_teaches_hardly_depends_on_what_is_scored(teaching: Any) -> None:
-    pool = naming(300, 1)
+    pool = naming(200, 1)
     first = teaching(pool)
     assert teaching(pool) == first
     kept = [text for text in teaching(pool, scored=pool[:30]) if text in first]

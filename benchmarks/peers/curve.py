@@ -1,4 +1,4 @@
-"""Peers with pools of 10 to 100 sentences, pools and scored ones those of `benchmarks.quality.compare curve`.
+"""Peers with pools of 10 to 100 sentences, pools and scored ones those of `benchmarks.quality.curve`.
 
     python -m benchmarks.peers.curve [--only conll2003] [--peers "spaCy trained,spacy-llm"]
 
@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from benchmarks.common import corpora, run_once
+from benchmarks.common import run_once
 from benchmarks.peers.run import MODELS, RESULTS, peers_python, served, spent, theirs
-from benchmarks.quality.compare import CURVE, EXPERIMENTS, TRAIN, draw
-from entsemble.data.formats import read
+from benchmarks.quality.curve import SEED, SIZES, drawn
 from entsemble.prompting.labels import label_set
 from entsemble.types import Document
 
@@ -35,15 +34,13 @@ def main() -> None:
     parser.add_argument("--only", default="conll2003", help="corpora, separated by commas")
     parser.add_argument("--peers", default=",".join(PEERS), help="separated by commas")
     given = parser.parse_args()
-    experiment = EXPERIMENTS["curve"]
     for corpus in given.only.split(","):
-        documents = [*read(corpora() / TRAIN[corpus])]
-        pool, scored = draw(documents, experiment.pool, experiment.sentences)
+        pool, scored = drawn(corpus)
         for peer in given.peers.split(","):
-            for size in CURVE.values():
+            for size in SIZES:
                 target = RESULTS / "curve" / corpus / f"{PEERS[peer].replace(' ', '-')}-{size}.json"
                 command = f'python -m benchmarks.peers.curve --only {corpus} --peers "{peer}"'
-                told = {"corpus": corpus, "peer": peer, "pool": size}
+                told = {"corpus": corpus, "peer": peer, "pool": size, "seed": SEED}
                 run_once(target, command, partial(measure, peer, pool[:size], scored), told)
                 print(f"{corpus}: {peer}, {size} sentences: done", flush=True)
 

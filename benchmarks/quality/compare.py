@@ -44,8 +44,6 @@ TRAIN = {
     "bc5cdr": "bc5cdr/train.tsv",
 }
 
-CURVE = {f"{n} sentences": n for n in (100, 50, 25, 10)}
-
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
@@ -59,7 +57,6 @@ class Experiment:
         corpora: by name.
         variants: name -> settings.
         cost: whether what they cost is compared too; else replies that are known are not asked for again.
-        pools: name of a variant -> how many of the pool's sentences it has, where not all.
         experts: whether those that are shipped take part; no sentence that one of them learnt is drawn then.
     """
 
@@ -68,7 +65,6 @@ class Experiment:
     corpora: tuple[str, ...]
     variants: Mapping[str, Mapping[str, Any]]
     cost: bool = True
-    pools: Mapping[str, int] = field(default_factory=dict)
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     experts: bool = False
 
@@ -202,14 +198,6 @@ EXPERIMENTS = {
         },
         cost=False,
     ),
-    "curve": Experiment(
-        pool=100,
-        sentences=60,
-        corpora=("conll2003", "wnut17", "crossner-politics"),
-        variants={name: {"pool": {"gazetteer": 2}, "stacking": {"sentences": None}} for name in CURVE},
-        cost=False,
-        pools=CURVE,
-    ),
     "length": Experiment(
         pool=70,
         sentences=30,
@@ -238,8 +226,7 @@ def main() -> None:
             target = RESULTS / given.experiment / corpus / f"{name.replace(', ', '-').replace(' ', '-')}.json"
             command = f"python -m benchmarks.quality.compare {given.experiment} --only {corpus}"
             told = {"corpus": corpus, "variant": name, "engine": ENGINE}
-            shown = pool[: experiment.pools.get(name)]
-            run_once(target, command, partial(measure, shown, scored, settings, experiment.cost), told)
+            run_once(target, command, partial(measure, pool, scored, settings, experiment.cost), told)
 
 
 def draw(documents: Sequence[Document], pool: int, scored: int) -> tuple[list[Document], list[Document]]:

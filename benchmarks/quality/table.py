@@ -6,14 +6,15 @@ A table stands between `<!-- quality:begin -->` and `<!-- quality:end -->`, in s
 and its end, that of another way between `<!-- quality:best:begin -->` and its end, what that way adds between
 `<!-- against:best:begin -->` and its end, and what bounds the quality between `<!-- bounds:begin -->` and its end. One
 of `compare.py`'s is between `<!-- compare:retrieval:begin -->` and its end, those of `claims.py` between
-`<!-- claims:claims:begin -->` and its end, and how an experiment's variants do beside the best of their members between
-`<!-- members:curve:begin -->` and its end.
+`<!-- claims:claims:begin -->` and its end, and how pools of several sizes do beside the best member between
+`<!-- curve:begin -->` and its end.
 `--check` changes nothing and fails where a page does not say what the results say; the tests run it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,25 +38,32 @@ def main() -> None:
 
 def _section(name: str) -> Table | None:
     kind, _, experiment = name.partition(":")
-    folder = HERE / "results" / experiment
-    files = sorted(folder.glob("*/*.json" if kind in {"compare", "members"} else "*.json"))
+    folder = HERE / "results" / ("curve" if kind == "curve" else experiment)
+    files = sorted(folder.glob("*/*.json" if kind in {"compare", "curve"} else "*.json"))
     found = [json.loads(path.read_text()) for path in files]
-    if not found:
-        return None
-    if kind in {"compare", "members"}:
-        ran = _by_corpus(found, experiment)
-        return comparison(ran) if kind == "compare" else beside_members(ran)
-    if kind == "claims":
-        return claims(found)
-    if kind == "ridge":
-        return ridge(found[0])
+    tables: Mapping[str, Callable[[], Table]] = {
+        "compare": lambda: comparison(_by_corpus(found, experiment)),
+        "curve": lambda: curve(found),
+        "claims": lambda: claims(found),
+        "ridge": lambda: ridge(found[0]),
+        "teaching": lambda: teaching(_in_order(found)),
+        "against": lambda: against(_in_order(found), _default()),
+        "headline": lambda: headline(_in_order(found)),
+        "quality": lambda: quality(_in_order(found)),
+        "bounds": lambda: bounds(_in_order(found)),
+    }
+    return tables[kind]() if found and kind in tables else None
+
+
+def _in_order(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As the corpora are listed."""
     order = [corpus.name for corpus in CORPORA]
-    found.sort(key=lambda r: order.index(r["corpus"]))
-    if kind == "against":
-        first = {path.stem: json.loads(path.read_text()) for path in (HERE / "results").glob("*.json")}
-        return against(found, first)
-    kinds = {"headline": headline, "quality": quality, "bounds": bounds}
-    return kinds[kind](found) if kind in kinds else None
+    return sorted(results, key=lambda r: order.index(r["corpus"]))
+
+
+def _default() -> dict[str, dict[str, Any]]:
+    """Corpus -> the default's result."""
+    return {path.stem: json.loads(path.read_text()) for path in (HERE / "results").glob("*.json")}
 
 
 def _by_corpus(results: list[dict[str, Any]], experiment: str) -> list[list[dict[str, Any]]]:
@@ -70,6 +78,16 @@ def ridge(result: dict[str, Any]) -> Table:
     kinds = result["f1"]
     rows = [["ridge", *(f"{kind} ({result['pairs'][kind]})" for kind in kinds)], ["---"] * (1 + len(kinds))]
     return rows + [[ridge, *(f"{f1[ridge]:.3f}" for f1 in kinds.values())] for ridge in next(iter(kinds.values()))]
+
+
+def teaching(results: list[dict[str, Any]]) -> Table:
+    """A row a corpus and number of sentences that teach: how good, and how true, what is found is."""
+    rows = [["corpus", "sentences that teach", "F1", "calibration error", "log loss"], ["---"] * 5]
+    for result in results:
+        for number, found in result["means"].items():
+            told = (found[key] for key in ("f1", "calibration_error", "log_loss"))
+            rows.append([result["corpus"], number, *(f"{x:.3f}" for x in told)])
+    return rows
 
 
 def claims(results: list[dict[str, Any]]) -> Table:
@@ -139,16 +157,16 @@ def comparison(corpora: list[list[dict[str, Any]]]) -> Table:
     return rows
 
 
-def beside_members(corpora: list[list[dict[str, Any]]]) -> Table:
-    """A row a corpus and variant: F1 of the ensemble, and the difference to the best of its members, paired."""
+def curve(results: list[dict[str, Any]]) -> Table:
+    """A row a corpus and size of the pool: F1 of the ensemble, and the difference to its best member, paired."""
     head = ["corpus", "pool", "F1", "95 % interval", "best member", "its F1", "difference to it", "95 % interval", "p"]
     rows = [head, ["---"] * len(head)]
-    for result in (r for ran in corpora for r in ran):
+    for result in sorted(results, key=lambda r: (r["corpus"], r["pool"])):
         alone = {name: _counts(counts) for name, counts in result["members"].items()}
         f1 = {name: sum(counts, Counts()).f1 for name, counts in alone.items()}
         best = max(f1, key=f1.__getitem__)
         own, ci95, *against = _against(_counts(result["counts"]), alone[best])
-        rows.append([result["corpus"], result["variant"], own, ci95, best, f"{f1[best]:.3f}", *against])
+        rows.append([result["corpus"], str(result["pool"]), own, ci95, best, f"{f1[best]:.3f}", *against])
     return rows
 
 

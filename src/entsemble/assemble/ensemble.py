@@ -148,13 +148,13 @@ class Assembly:
         apart = keys_within(self._scored, self.settings.language)
         order = teaching.in_order(self.settings, documents)
         others = [i for i in order if apart.isdisjoint(keys_within([documents[i]], self.settings.language))]
-        drawn = others[: teaching.enough(self.settings)]
+        drawn = others[: teaching.enough(self.settings, documents)]
         if not drawn:
             return Stacking(evidence, prior)
         shapes = [configuration, prior.to_json(), [documents[i].text for i in drawn]]
         known = hashlib.sha256(json.dumps(shapes, sort_keys=True).encode())
         weights = learnt(
-            partial(self._questions, pipeline, documents, drawn, looked=looked),
+            partial(self.questions, pipeline, documents, drawn, looked=looked),
             pipeline.labels,
             prior,
             LocalMapper(self.models.workers()),
@@ -164,7 +164,7 @@ class Assembly:
         )
         return Stacking(evidence, weights)
 
-    def _questions(
+    def questions(
         self, pipeline: Pipeline, documents: Sequence[Document], drawn: Sequence[int], *, looked: bool
     ) -> list[Question]:
         """Sentences of the pool by their numbers, each with the ensemble whose pool lacks that sentence's stretch."""

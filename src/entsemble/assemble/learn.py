@@ -61,23 +61,8 @@ def learnt(
         with suppress(ValueError):  # of another version, or damaged: learnt anew
             return Weights.from_json(found[""].decode()) if found[""] else prior
 
-    def answer(question: Question) -> tuple[Question, Result | ModelError]:
-        try:
-            return question, question.pipeline.run(question.document.text)
-        except ModelError as error:
-            return question, error
-
     asked = questions()
-    answered: list[Answered] = []
-    failed: list[ModelError] = []
-    for number, (question, result) in enumerate(mapper.map(answer, asked), 1):
-        watch.step("answering the pool to learn from it", number, len(asked))
-        if isinstance(result, ModelError):
-            failed += [] if isinstance(result, PromptTooLongError) else [result]
-        elif result.absent:
-            failed.append(MemberDownError(*next(iter(result.absent.items()))))
-        else:
-            answered.append(Answered.by(question.evidence, question.document, result.verdicts))
+    answered, failed = answers(asked, mapper, watch)
     if len(failed) > len(answered):
         told = f"{len(failed)} of {len(asked)} sentences to learn from failed; {failed[0]}"
         watch.warn(f"the votes are judged by what other corpora taught: {told}")
@@ -88,3 +73,25 @@ def learnt(
         watch.warn(f"the votes are judged by what other corpora taught: {told}")
     store.put(owner, {"": weights.to_json().encode() if weights else b""})
     return weights or prior
+
+
+def answers(questions: Sequence[Question], mapper: Mapper, watch: Watch) -> tuple[list[Answered], list[ModelError]]:
+    """Each question's answer, and why others have none; a sentence that is too long for a member is neither."""
+
+    def answer(question: Question) -> tuple[Question, Result | ModelError]:
+        try:
+            return question, question.pipeline.run(question.document.text)
+        except ModelError as error:
+            return question, error
+
+    answered: list[Answered] = []
+    failed: list[ModelError] = []
+    for number, (question, result) in enumerate(mapper.map(answer, questions), 1):
+        watch.step("answering the pool to learn from it", number, len(questions))
+        if isinstance(result, ModelError):
+            failed += [] if isinstance(result, PromptTooLongError) else [result]
+        elif result.absent:
+            failed.append(MemberDownError(*next(iter(result.absent.items()))))
+        else:
+            answered.append(Answered.by(question.evidence, question.document, result.verdicts))
+    return answered, failed

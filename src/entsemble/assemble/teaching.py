@@ -13,8 +13,9 @@ _POOL = 20, 40
 """Sentences and mentions of a pool from which on it teaches, where nobody said whether it should: of fewer, what other
 corpora taught would hardly be corrected."""
 
-_ANSWERED = 40
-"""Of its sentences, that are answered for that: beside what other corpora taught, eighty of WNUT17's taught no more."""
+_SHARE, _FEWEST, _MOST = 5, 40, 80
+"""One in so many of its sentences is answered for that, within these ends: more of them tell better how probable a
+candidate is (`benchmarks/quality/teaching.py`), and each takes as long as a sentence of the user's own."""
 
 
 def judges(settings: Settings) -> bool:
@@ -41,10 +42,10 @@ def in_order(settings: Settings, documents: Sequence[Document]) -> list[int]:
     return random.Random(settings.seed).sample(range(len(documents)), len(documents))
 
 
-def enough(settings: Settings) -> int:
-    """How many sentences teach, from the first of that order on, where some do."""
+def enough(settings: Settings, documents: Sequence[Document]) -> int:
+    """How many of the pool's sentences teach, from the first of that order on, where some do."""
     asked = settings.stacking.sentences
-    return _ANSWERED if asked is None else asked
+    return min(_MOST, max(_FEWEST, len(documents) // _SHARE)) if asked is None else asked
 
 
 def looks_propose(settings: Settings, documents: Sequence[Document]) -> bool:

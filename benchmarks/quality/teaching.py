@@ -1,0 +1,114 @@
+"""How many sentences of a pool should teach what the votes are worth.
+
+    python -m benchmarks.quality.teaching [--only genia]
+
+Sentences of a corpus' training file are answered as an ensemble that learns answers its pool. Of them, some that are
+drawn at random teach, and others are scored, in many draws. Nothing here has seen a sentence that `run.py` reports on,
+nor has what is believed before, which other corpora taught. Needs the corpora; replies are kept, so that what was
+stopped goes on where it was. The means over all draws go to `results/teaching/<corpus>.json`, and `table.py` makes a
+table of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from pack.prior import Taught, found_by, scored_by
+
+from benchmarks.common import ENGINE, ROOT, corpora, in_batches, run_once
+from benchmarks.quality.compare import TRAIN
+from benchmarks.quality.run import CORPORA
+from entsemble.assemble import Assembly, teaching
+from entsemble.assemble.learn import answers
+from entsemble.assemble.models import Watch
+from entsemble.ensemble.evidence import Matrix
+from entsemble.ensemble.prior import shipped
+from entsemble.ensemble.stacking import Weights, learn
+from entsemble.evaluation.calibration import reliability
+from entsemble.evaluation.counts import Counts
+from entsemble.evaluation.matching import exact
+from entsemble.running.local import LocalMapper
+from entsemble.settings import environment, load
+
+RESULTS = ROOT / "benchmarks" / "quality" / "results" / "teaching"
+ANSWERED, SCORED = 120, 40
+TEACHING = (0, 20, 40, 60, 80)
+DRAWS = 40
+LARGE = tuple(c.name for c in CORPORA if c.name in TRAIN and not c.name.startswith("crossner-"))
+"""Corpora with so many training sentences."""
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--only", help="corpora, separated by commas")
+    given = parser.parse_args()
+    for corpus in given.only.split(",") if given.only else LARGE:
+        command = f"python -m benchmarks.quality.teaching --only {corpus}"
+        told = {"corpus": corpus, "engine": ENGINE}
+        run_once(RESULTS / f"{corpus}.json", command, partial(measure, corpus), told)
+
+
+def measure(corpus: str) -> Mapping[str, Any]:
+    """Means over the draws, for each number of sentences that teach."""
+    taught, prior = answered(corpus)
+    found: dict[int, list[tuple[float, float, float]]] = {n: [] for n in TEACHING}
+    for draw in range(DRAWS):
+        mixed = random.Random(draw).sample(taught.answered, len(taught.answered))
+        scored = Taught(taught.name, taught.pool, mixed[:SCORED], taught.columns, taught.labels)
+        for n in TEACHING:
+            weights = learn(mixed[SCORED : SCORED + n], taught.labels, prior) if n else prior
+            found[n].append(judged(weights or prior, scored))
+    means = {n: np.mean(rows, axis=0).round(4).tolist() for n, rows in found.items()}
+    names = "f1", "calibration_error", "log_loss"
+    return {
+        "pool": taught.pool,
+        "answered": len(taught.answered),
+        "scored": SCORED,
+        "draws": DRAWS,
+        "means": {str(n): dict(zip(names, row, strict=True)) for n, row in means.items()},
+    }
+
+
+def answered(corpus: str) -> tuple[Taught, Weights]:
+    """Sentences of a training file, each answered without what is around it, and what is believed before."""
+    settings = in_batches(load(overrides={"pool": {"path": corpora() / TRAIN[corpus]}, "stacking": {"sentences": 0}}))
+    with Assembly(settings, environment(), Watch()) as assembly:
+        documents = assembly.pool_documents()
+        pipeline = assembly.extractor().pipeline
+        looked = teaching.looks_propose(settings, documents)
+        columns = assembly.evidence(pipeline, documents).columns
+        drawn = teaching.in_order(settings, documents)[:ANSWERED]
+        questions = assembly.questions(pipeline, documents, drawn, looked=looked)
+        told, failed = answers(questions, LocalMapper(assembly.models.workers()), Watch())
+    if failed:
+        raise failed[0]
+    return Taught(corpus, len(documents), told, columns, pipeline.labels), shipped().weights(columns, looks=looked)
+
+
+def judged(weights: Weights, scored: Taught) -> tuple[float, float, float]:
+    """Exact F1, expected calibration error of what is found, and the loss of a candidate."""
+    found = found_by(weights, scored, weights.threshold)
+    counts = (exact(a.document.mentions, own).micro for a, own in zip(scored.answered, found, strict=True))
+    gold = ({(m.start, m.end, m.label) for m in a.document.mentions} for a in scored.answered)
+    told = [(m.score or 0.0, (m.start, m.end, m.label) in own) for own, ms in zip(gold, found, strict=True) for m in ms]
+    error = reliability([s for s, _ in told], [right for _, right in told]).ece
+    return sum(counts, Counts()).f1, error, log_loss(scored_by(weights, scored), scored)
+
+
+def log_loss(probabilities: Sequence[Sequence[Matrix]], scored: Taught) -> float:
+    """Mean of a candidate's, being what it is: one of the labels, or no entity."""
+    right = chain.from_iterable(a.right(scored.labels) for a in scored.answered)
+    pairs = zip(chain.from_iterable(probabilities), right, strict=True)
+    return float(np.mean([-math.log(max(1e-9, p @ r if r.any() else 1 - p.sum())) for p, r in pairs]))
+
+
+if __name__ == "__main__":
+    main()
