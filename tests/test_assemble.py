@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -233,6 +234,19 @@ def test_a_sentence_is_not_shown_the_pool_text_that_holds_it(tmp_path: Path) -> 
         [result] = made.extractor().extract([Document("d", "Lee saw Oslo.")])
     assert isinstance(result, Extracted)
     assert result.demonstrations == (("o",),)
+
+
+@pytest.mark.usefixtures("scripted")
+@pytest.mark.parametrize(("similarity", "tagger"), [("sentence", "surface-1"), ("span", "the installed one")])
+def test_spacy_is_loaded_only_where_spans_are_weighed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, similarity: str, tagger: str
+) -> None:
+    monkeypatch.setattr("entsemble.assemble.ensemble.best_tagger", lambda _: SimpleNamespace(name="the installed one"))
+    write(naming(3, 1), tmp_path / "pool.jsonl")
+    with assembly(tmp_path, pool={"path": tmp_path / "pool.jsonl", "similarity": similarity}) as made:
+        index = made.extractor().pipeline.pool
+    assert index is not None
+    assert index.tagger.name == tagger
 
 
 @pytest.mark.parametrize(("length", "expected"), [(10, 240), (200, 600)])

@@ -39,6 +39,7 @@ from entsemble.protocols import Encoder
 from entsemble.retrieval.index import PoolIndex, vectors_of
 from entsemble.retrieval.label_guided import LabelGuided
 from entsemble.retrieval.store import Store, StoredEncoder, stored_spans
+from entsemble.retrieval.tagging import SurfaceTagger
 from entsemble.running.local import LocalMapper
 from entsemble.running.ray_data import RayCluster
 from entsemble.settings import Environment, MemberSettings, Settings, environment
@@ -280,7 +281,7 @@ class Assembly:
             documents,
             vectors_of(documents, spans, prepared),
             encoder=self.encoder(),
-            tagger=best_tagger(self.settings.language),
+            tagger=best_tagger(self.settings.language) if pool.similarity == "span" else SurfaceTagger(),
             similarity=pool.similarity,
             seed=self.settings.seed,
             guided=LabelGuided(documents, prepared, self.encoder()) if pool.similarity == "label-guided" else None,
