@@ -21,7 +21,7 @@ class LlamaCppEncoder:
     """A GGUF embedding model in this process.
 
     It reads one text at a time. Of several in one batch, each vector's fourth digit hangs on which others are there and
-    in what order, and these on what was encoded before; sentences take no longer so, and names by a third.
+    in what order, and these on what was encoded before. Sentences take no longer this way, names a third longer.
 
     Args:
         path: the `.gguf` file.
