@@ -382,7 +382,7 @@ def test_a_fifth_of_a_pool_teaches_within_limits_unless_others_are_asked_for(
 
 @pytest.mark.usefixtures("scripted")
 def test_what_teaches_hardly_depends_on_what_is_scored(teaching: Any) -> None:
-    pool = naming(200, 1)
+    pool = naming(300, 1)
     first = teaching(pool)
     assert teaching(pool) == first
     kept = [text for text in teaching(pool, scored=pool[:30]) if text in first]
