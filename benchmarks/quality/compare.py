@@ -139,8 +139,8 @@ EXPERIMENTS = {
     ),
     "verification": Experiment(
         pool=3000,
-        sentences=80,
-        corpora=("conll2003",),
+        sentences=150,
+        corpora=("conll2003", "wnut17"),
         variants={
             "none": {},
             "by SmolLM2 135M": {"verification": {"member": "smollm2-135m"}},
@@ -150,7 +150,7 @@ EXPERIMENTS = {
     ),
     "shots": Experiment(
         pool=3000,
-        sentences=60,
+        sentences=100,
         corpora=("conll2003",),
         variants={f"{n} shots": {"pool": {"shots": n}} for n in (8, 0, 2, 4, 16, 32)},
     ),
@@ -174,8 +174,8 @@ EXPERIMENTS = {
         },
     ),
     "retrieval": Experiment(
-        pool=100,
-        sentences=30,
+        pool=200,
+        sentences=100,
         corpora=("conll2003",),
         variants={
             "sentence": {"pool": {"similarity": "sentence"}},

@@ -10,9 +10,10 @@ Replies that are known are not asked for again, so that what differs in the ense
 such a run the table tells no seconds (`benchmarks.throughput` does).
 With `--counted`, votes are counted, and nothing that was learnt judges them; with `--untaught`, what other corpora
 taught does, and not the pool; with `--experts`, experts are members as well (the preset `best`), but for those that
-learnt of what is scored. Their results are in folders of `results`. With `--in-batches`, transformers runs the same
-members in bfloat16, in half the time where the processor multiplies in that; the table says so, and tells no seconds of
-it. `table.py` turns the results into the tables of README.md and docs/benchmarks.md.
+learnt of what is scored. Their results are in folders of `results`, and so are those in other languages. With
+`--in-batches`, transformers runs the same members in bfloat16, in half the time where the processor multiplies in that;
+the table says so, and tells no seconds of it. `table.py` turns the results into the tables of README.md and
+docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -42,17 +43,21 @@ WAYS: Mapping[str, Sequence[str]] = {
 IN_BATCHES = {".": "balanced", "counted": "counted", "untaught": "balanced", "best": "best"}
 """Folder within the results -> the configuration of its members in `bfloat16/`, in the place of another one."""
 
+LANGUAGES = "languages"
+"""Folder within the results of the default on corpora that are not English."""
+
 STRANGERS = "strangers"
 """The configuration in which only experts take part that learnt nothing of CrossNER: two did, of what is scored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """One measurement: where demonstrations come from, and what is scored."""
+    """One measurement: where demonstrations come from, and what is scored; the language, where it is not English."""
 
     name: str
     pool: str
     gold: str
+    language: str | None = None
 
 
 CORPORA = (
@@ -64,10 +69,12 @@ CORPORA = (
     ),
     Corpus("genia", "genia/genia.train.reconstructed.iob2", "genia/genia.dev.iob2"),
     Corpus("bc5cdr", "bc5cdr/train.tsv", "bc5cdr/devel.tsv"),
-    Corpus("zh-weibo", "zh-weibo/weiboNER_2nd_conll.train", "zh-weibo/weiboNER_2nd_conll.dev"),
-    Corpus("masakhaner-swa", "masakhaner1/swa/train.txt", "masakhaner1/swa/dev.txt"),
-    Corpus("masakhaner-yor", "masakhaner1/yor/train.txt", "masakhaner1/yor/dev.txt"),
-    Corpus("uner-danish", "uner-danish/da_ddt-ud-train.iob2", "uner-danish/da_ddt-ud-dev.iob2"),
+    Corpus("zh-weibo", "zh-weibo/weiboNER_2nd_conll.train", "zh-weibo/weiboNER_2nd_conll.dev", "Chinese"),
+    Corpus("masakhaner-swa", "masakhaner1/swa/train.txt", "masakhaner1/swa/dev.txt", "Swahili"),
+    Corpus("masakhaner-yor", "masakhaner1/yor/train.txt", "masakhaner1/yor/dev.txt", "Yoruba"),
+    Corpus("uner-danish", "uner-danish/da_ddt-ud-train.iob2", "uner-danish/da_ddt-ud-dev.iob2", "Danish"),
+    # it comes without a training file
+    Corpus("germeval2014", "de-germeval2014/germ.test.iob2", "de-germeval2014/germ.dev.iob2", "German"),
 )
 
 
@@ -90,7 +97,8 @@ def main() -> None:
     if strange := wanted - {c.name for c in CORPORA}:
         sys.exit(f"no corpus is called {', '.join(sorted(strange))}; there are {', '.join(c.name for c in CORPORA)}")
     for corpus in CORPORA:
-        target = RESULTS / given.way / f"{corpus.name}.json"
+        place = LANGUAGES if corpus.language and given.way == "." else given.way
+        target = RESULTS / place / f"{corpus.name}.json"
         told = ["--seed", str(given.seed), *WAYS[given.way]]
         strangers = given.way == "best" and corpus.name.startswith("crossner-")
         if given.in_batches:
