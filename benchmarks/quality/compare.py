@@ -139,7 +139,7 @@ EXPERIMENTS = {
     ),
     "verification": Experiment(
         pool=3000,
-        sentences=150,
+        sentences=100,
         corpora=("conll2003", "wnut17"),
         variants={
             "none": {},
@@ -150,7 +150,7 @@ EXPERIMENTS = {
     ),
     "shots": Experiment(
         pool=3000,
-        sentences=100,
+        sentences=60,
         corpora=("conll2003",),
         variants={f"{n} shots": {"pool": {"shots": n}} for n in (8, 0, 2, 4, 16, 32)},
     ),
@@ -175,7 +175,7 @@ EXPERIMENTS = {
     ),
     "retrieval": Experiment(
         pool=200,
-        sentences=100,
+        sentences=60,
         corpora=("conll2003",),
         variants={
             "sentence": {"pool": {"similarity": "sentence"}},
