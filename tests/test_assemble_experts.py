@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
-from entsemble.assemble import Brief, TrainingData, expert_store, train_expert
+from entsemble.assemble import Brief, TrainingData, expert_store, models, train_expert
+from entsemble.assemble.expert_files import WeightedSum
+from entsemble.assemble.models import Models, Watch
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.experts import adapter
+from entsemble.experts.adapter import Adapter
+from entsemble.experts.merging.factors import Factors
+from entsemble.experts.store import Expert
 from entsemble.experts.training import Progress, Training
-from entsemble.settings import Environment, environment
+from entsemble.settings import Environment, Settings, environment, load
 
 NAMES = ("Ann", "Bob", "Chen", "Dora", "Emil", "Fay", "Gus", "Hal")
 TOWNS = ("Oslo", "Lima", "Bonn", "Graz", "Riga", "Turin")
@@ -70,6 +78,160 @@ class TestBadInput:
         path.write_text('{"id": "1", "text": "Ann", "mentions": [{"start": 0, "end": 3, "label": "person"}]}\n')
         with pytest.raises(DataError, match="too few"):
             train_expert(Brief("one", (TrainingData(path),)), place)
+
+
+Shapes = dict[str, tuple[int, int, int]]
+"""Module -> outputs, inputs, rank."""
+
+
+@pytest.fixture
+def keep(place: Environment, expert_card: Callable[[str], Any], tmp_path: Path) -> Callable[..., Expert]:
+    """Keeps an expert that changes these modules at random."""
+
+    def kept(name: str, shapes: Shapes, *, replace: bool = False, alpha: int | None = None) -> Expert:
+        random = np.random.default_rng(len(shapes))
+        factors = {
+            module: Factors(
+                a=random.normal(size=(rank, inputs)).astype(np.float32),
+                b=random.normal(size=(outputs, rank)).astype(np.float32),
+            )
+            for module, (outputs, inputs, rank) in shapes.items()
+        }
+        adapter.save(Adapter(factors), tmp_path / name)
+        if alpha is not None:
+            config = tmp_path / name / adapter.CONFIG
+            config.write_text(json.dumps({**json.loads(config.read_text()), "lora_alpha": alpha}))
+        return expert_store(place).add(tmp_path / name, expert_card(name), replace=replace)
+
+    return kept
+
+
+QUERY, VALUE, NEXT = "model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.v_proj", "model.layers.1.mlp.up_proj"
+
+
+@pytest.mark.models
+def test_a_sum_of_experts_is_one_adapter(keep: Any, model_file: Callable[[str], Path], tmp_path: Path) -> None:
+    """Of any ranks, and of modules that only one of them changes."""
+    gguf = pytest.importorskip("gguf")
+    one = keep("one", {QUERY: (576, 576, 2), VALUE: (192, 576, 2)})
+    two, three = keep("two", {VALUE: (192, 576, 3), NEXT: (1536, 576, 3)}), keep("three", {VALUE: (192, 576, 1)})
+    asked = WeightedSum.of([one, two, three], {"two": -0.25, "one": 0.5, "three": 0.0})
+    assert asked.parts == ((one, 0.5), (two, -0.25))
+    asked.write(model_file("smollm2-135m"), tmp_path / "sum.gguf")
+    written = {t.name: t.data for t in gguf.GGUFReader(tmp_path / "sum.gguf").tensors}
+    of = {e.card.name: adapter.load(e.folder).factors for e in (one, two)}
+    wanted = {
+        "blk.0.attn_v": 0.5 * of["one"][VALUE].dense() - 0.25 * of["two"][VALUE].dense(),
+        "blk.1.ffn_up": -0.25 * of["two"][NEXT].dense(),
+        "blk.0.attn_q": None,  # its rows stand in another order; compared in `test_gguf_lora.py`
+    }
+    assert len(written) == 2 * len(wanted)
+    assert written["blk.0.attn_v.weight.lora_a"].shape[0] == 2 + 3
+    for module, change in wanted.items():
+        a, b = (written[f"{module}.weight.lora_{x}"] for x in "ab")
+        assert change is None or b @ a == pytest.approx(change, abs=1e-4)
+
+
+@pytest.mark.models
+def test_an_expert_of_another_base_is_named(keep: Any, model_file: Callable[[str], Path], tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    experts = [keep("one", {VALUE: (192, 576, 2)}), keep("wide", {VALUE: (192, 640, 2), NEXT: (9, 9, 1)})]
+    asked = WeightedSum.of(experts, {"one": 0.5, "wide": 0.5})
+    with pytest.raises(DataError, match=r"the expert wide: .*for another base"):
+        asked.write(model_file("smollm2-135m"), tmp_path / "sum.gguf")
+
+
+def test_sums_are_told_apart(keep: Any) -> None:
+    experts = [keep("one", {VALUE: (4, 6, 2)}), keep("two", {VALUE: (4, 6, 2), NEXT: (4, 6, 2)})]
+    given = [{}, {"one": 1.0}, {"two": 1.0}, {"one": 0.5, "two": 0.5}, {"one": 0.5}, {"one": 0.5, "two": -0.5}]
+    louder = keep("one", {VALUE: (4, 6, 2)}, replace=True, alpha=16)  # the same weights, a change eight times as large
+    told = {WeightedSum.of(experts, weights).fingerprint for weights in given}
+    assert len({*told, WeightedSum.of([louder], {"one": 1.0}).fingerprint}) == len(given) + 1
+
+
+class Engine:
+    """Stands for llama.cpp: says which adapter is applied, and which lie beside it."""
+
+    started: ClassVar[list[Engine]] = []
+
+    def __init__(self, name: str, path: Path, *, fingerprint: str, engine: Any, **_: Any) -> None:
+        self.name, self.slots = name, engine.slots
+        self.files = {x: f.read_bytes() for x, f in engine.adapters.items()}
+        self.applied: str | None = None
+        self.started.append(self)
+
+    def adapted(self, name: str, fingerprint: str, adapter: str | None) -> Engine:
+        made = copy(self)
+        made.name, made.applied = name, adapter
+        assert adapter is None or adapter in self.files
+        return made
+
+    def close(self) -> None:
+        self.files = {}
+
+
+class TestEngines:
+    @pytest.fixture(autouse=True)
+    def fake(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        def written(own: WeightedSum, base: Path, target: Path) -> None:
+            target.write_text(own.fingerprint)
+
+        monkeypatch.setattr(Engine, "started", [])
+        monkeypatch.setattr(models, "LlamaCppModel", Engine)
+        monkeypatch.setattr(WeightedSum, "write", written)
+        base = tmp_path / "base.gguf"
+        base.write_bytes(b"GGUF")
+
+    @pytest.fixture
+    def experts(self, keep: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expert_card: Any) -> list[Expert]:
+        monkeypatch.setattr(Models, "base", lambda *_: expert_card("x").base_sha256)
+        return [keep("one", {VALUE: (4, 6, 2)}), keep("two", {VALUE: (4, 6, 2), NEXT: (4, 6, 2)})]
+
+    def settings(self, tmp_path: Path, *of: dict[str, float]) -> Settings:
+        members = [{"name": str(i), "model": str(tmp_path / "base.gguf"), "experts": x} for i, x in enumerate(of)]
+        return load(overrides={"members": members, "cache": {"replies": False}})
+
+    def test_each_member_has_its_own_sum_of_one_engine(
+        self, place: Environment, experts: list[Expert], tmp_path: Path
+    ) -> None:
+        both, one = {"one": 0.5, "two": 0.5}, {"one": 1.0}
+        settings = self.settings(tmp_path, {}, both, one, {"one": 0.0}, both)
+        with closing(Models(settings, place, Watch())) as made:
+            views: list[Any] = [made.language_model(m) for m in settings.members]
+            told = [WeightedSum.of(experts, w).fingerprint for w in (both, one)]
+            assert [v.applied for v in views] == [None, told[0], told[1], None, told[0]]
+            assert [v.name for v in views] == ["0", "1", "2", "3", "4"]
+            [engine] = Engine.started
+            assert engine.files == {fingerprint: fingerprint.encode() for fingerprint in told}
+            assert engine.slots == 5 * made.workers()
+
+    def test_an_expert_that_was_replaced_is_loaded(
+        self, place: Environment, experts: list[Expert], keep: Any, tmp_path: Path
+    ) -> None:
+        settings = self.settings(tmp_path, {"one": 1.0})
+        with closing(Models(settings, place, Watch())) as made:
+            before: Any = made.language_model(settings.members[0])
+            assert made.language_model(settings.members[0]) is not None
+            assert len(Engine.started) == 1
+            keep("one", {VALUE: (4, 6, 2), NEXT: (4, 6, 2)}, replace=True)
+            after: Any = made.language_model(settings.members[0])
+            assert after.applied != before.applied
+            assert len(Engine.started) == 2
+
+    def test_sums_that_are_asked_for(self, place: Environment, experts: list[Expert], tmp_path: Path) -> None:
+        settings = self.settings(tmp_path, {})
+        [member] = settings.members
+        with closing(Models(settings, place, Watch())) as made:
+            assert made.sums(member, experts, {}) == {}
+            assert not Engine.started
+            found: dict[str, Any] = made.sums(member, experts, {"base": {}, "1": {"one": 1.0}, "2": {"two": 1.0}})
+            again = made.sums(member, experts, {"base": {}, "1": {"one": 1.0}, "2": {"two": 1.0}})
+            assert len({v.applied for v in found.values()}) == 3
+            assert found.keys() == again.keys()
+            assert len(Engine.started) == 1
+            other: Any = made.sums(member, experts, {"both": {"one": 0.5, "two": 0.5}})["both"]
+            assert list(other.files) == [other.applied]
+            assert found["1"].applied in found["1"].files
 
 
 @pytest.mark.models

@@ -12,6 +12,9 @@ from entsemble.backends.gguf_lora import Matrix, write_lora
 from entsemble.backends.llamacpp import Engine, LlamaCppModel
 from entsemble.backends.quantise import requantise
 from entsemble.errors import DataError, ModelUnavailableError
+from entsemble.experts import adapter
+from entsemble.experts.adapter import Adapter
+from entsemble.experts.merging.factors import Factors, stacked
 
 pytestmark = pytest.mark.models
 
@@ -21,10 +24,12 @@ PROMPT = (
 )
 OPTIONS = [" Bob", " Person", " Oslo", " Al"]
 
-Factors = dict[str, tuple[Matrix, Matrix]]
+WEIGHTS = 0.5, 0.25
+
+Pairs = dict[str, tuple[Matrix, Matrix]]
 
 
-def factors(seed: int, rank: int = 4, size: float = 0.07) -> Factors:
+def factors(seed: int, rank: int = 4, size: float = 0.07) -> Pairs:
     random = np.random.default_rng(seed)
     return {
         f"model.layers.{layer}.self_attn.{kind}": (
@@ -34,6 +39,10 @@ def factors(seed: int, rank: int = 4, size: float = 0.07) -> Factors:
         for layer in range(LAYERS)
         for kind, outputs in SIZES.items()
     }
+
+
+def changes(pairs: Pairs) -> dict[str, Factors]:
+    return {module: Factors(a, b) for module, (a, b) in pairs.items()}
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +56,10 @@ def base(model_file: Callable[[str], Path], tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="module")
 def files(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("lora")
-    one, two = factors(1), factors(2, rank=2)
-    both = {  # the weighted sum, ranks side by side
-        module: (
-            np.concatenate([one[module][0], two[module][0]]),
-            np.concatenate([0.5 * one[module][1], 0.25 * two[module][1]], axis=1),
-        )
-        for module in one
-    }
-    for name, adapter in (("one", one), ("two", two), ("both", both)):
-        write_lora(adapter, base, folder / f"{name}.gguf")
+    one, two = (changes(factors(seed, rank)) for seed, rank in ((1, 4), (2, 2)))
+    both = {module: stacked([one[module], two[module]], WEIGHTS) for module in one}
+    for name, change in (("one", one), ("two", two), ("both", both)):
+        write_lora(Adapter(change).pairs, base, folder / f"{name}.gguf")
     return {name: folder / f"{name}.gguf" for name in ("one", "two", "both")}
 
 
@@ -72,22 +75,14 @@ def scored(model: LlamaCppModel) -> np.ndarray[Any, Any]:
     return np.array(model.choose([PROMPT], OPTIONS)[0].log_probabilities)
 
 
-def test_without_scales_the_base_answers(model: LlamaCppModel, base: Path) -> None:
+def test_without_an_adapter_the_base_answers(model: LlamaCppModel, base: Path) -> None:
     alone = LlamaCppModel("alone", base, fingerprint="b", engine=Engine(context=512, slots=1, threads=1))
     assert scored(model) == pytest.approx(scored(alone), abs=1e-5)
     alone.close()
 
 
-def test_a_weighted_sum_of_scales_is_the_merged_adapter(model: LlamaCppModel) -> None:
-    by_scales = model.adapted("sum", "x", {"one": 0.5, "two": 0.25})
-    merged = model.adapted("merged", "z", {"both": 1.0})
-    assert scored(by_scales) == pytest.approx(scored(merged), abs=0.01)
-    assert np.abs(scored(by_scales) - scored(model)).max() > 0.1
-    assert len({m.fingerprint for m in (model, by_scales, merged)}) == 3
-
-
 def test_models_of_one_engine_do_not_disturb_each_other(model: LlamaCppModel) -> None:
-    one, two = model.adapted("1", "x", {"one": 1.0}), model.adapted("2", "y", {"two": 1.0})
+    one, two = model.adapted("1", "x", "one"), model.adapted("2", "y", "two")
     first = scored(one), scored(two), scored(model)
     again = scored(one), scored(two), scored(model)
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
@@ -96,26 +91,32 @@ def test_models_of_one_engine_do_not_disturb_each_other(model: LlamaCppModel) ->
     assert math.exp(longer.log_probabilities[0]) + math.exp(longer.log_probabilities[1]) == pytest.approx(1)
 
 
-def test_peft_and_llama_cpp_agree(base: Path, tmp_path: Path, files: dict[str, Path], model: LlamaCppModel) -> None:
+def test_peft_and_llama_cpp_agree(base: Path, tmp_path: Path, model: LlamaCppModel) -> None:
+    """On the base, on an adapter, and on a sum of two, which PEFT makes by itself."""
     torch = pytest.importorskip("torch", reason="needs the extra 'experts'")
     transformers = pytest.importorskip("transformers", reason="needs the extra 'experts'")
     peft = pytest.importorskip("peft", reason="needs the extra 'experts'")
-    from entsemble.experts import adapter
-    from entsemble.experts.adapter import Adapter
-    from entsemble.experts.merging.factors import Factors as Change
 
-    adapter.save(Adapter({m: Change(a, b) for m, (a, b) in factors(1).items()}), tmp_path / "one")
+    adapter.save(Adapter(changes(factors(1))), tmp_path / "one")
+    adapter.save(Adapter(changes(factors(2, rank=2))), tmp_path / "two")
     plain = transformers.AutoModelForCausalLM.from_pretrained(base.parent, gguf_file=base.name, dtype=torch.float32)
-    tuned = peft.PeftModel.from_pretrained(plain, tmp_path / "one")
+    tuned = peft.PeftModel.from_pretrained(plain, tmp_path / "one", adapter_name="one")
+    tuned.load_adapter(tmp_path / "two", adapter_name="two")
+    tuned.add_weighted_adapter(["one", "two"], WEIGHTS, "both", combination_type="cat")
     ids = {"input_ids": torch.tensor([model.tokenize(PROMPT)])}
     wanted = [model.tokenize(option)[0] for option in OPTIONS]
+
+    def told() -> np.ndarray[Any, Any]:
+        return np.asarray(tuned(**ids).logits[0, -1, wanted].log_softmax(-1).numpy())
+
     with torch.no_grad():
-        changed = tuned(**ids).logits[0, -1, wanted].log_softmax(-1).numpy()
         with tuned.disable_adapter():
-            unchanged = tuned(**ids).logits[0, -1, wanted].log_softmax(-1).numpy()
-    assert scored(model) == pytest.approx(unchanged, abs=0.03)
-    assert scored(model.adapted("1", "x", {"one": 1.0})) == pytest.approx(changed, abs=0.03)
-    assert np.abs(changed - unchanged).max() > 0.3
+            unchanged = told()
+        assert scored(model) == pytest.approx(unchanged, abs=0.03)
+        for name in ("one", "both"):
+            tuned.set_adapter(name)
+            assert scored(model.adapted(name, name, name)) == pytest.approx(told(), abs=0.03)
+            assert np.abs(told() - unchanged).max() > 0.1
 
 
 def test_an_adapter_for_another_base(base: Path, tmp_path: Path) -> None:

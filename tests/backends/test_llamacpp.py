@@ -28,16 +28,16 @@ def test_a_prompt_that_fails_takes_no_slot_from_another_sentence() -> None:
         assert ask("a") == (1, False)  # the same question begins afresh
 
 
-def test_each_sum_of_adapters_goes_on_in_a_slot_of_its_own() -> None:
+def test_each_adapter_goes_on_in_a_slot_of_its_own() -> None:
     slots = _Slots(3)
 
-    def ask(prompt: str, *scales: float) -> tuple[int, bool]:
-        with slots.taken_for(prompt, scales) as told:
+    def ask(prompt: str, adapter: str | None) -> tuple[int, bool]:
+        with slots.taken_for(prompt, adapter) as told:
             return told
 
-    asked = [ask("a", 0, 0), ask("a", 1, 0), ask("a", 0, 1)]
+    asked = [ask("a", None), ask("a", "one"), ask("a", "two")]
     assert asked == [(0, False), (1, False), (2, False)], "none takes what another has read"
-    goes_on = [ask("a goes on", 0, 0), ask("a goes on", 1, 0), ask("a goes on", 0, 1)]
+    goes_on = [ask("a goes on", None), ask("a goes on", "one"), ask("a goes on", "two")]
     assert goes_on == [(0, True), (1, True), (2, True)]
-    assert ask("b", 1, 0) == (1, False), "the next sentence is read where the last one was"
-    assert ask("a goes on and on", 0, 0) == (0, True)
+    assert ask("b", "one") == (1, False), "the next sentence is read where the last one was"
+    assert ask("a goes on and on", None) == (0, True)

@@ -1,18 +1,21 @@
-"""Where experts are kept, and the files that the engine reads them from."""
+"""Where experts are kept, and the files that engines read sums of them from."""
 
 from __future__ import annotations
 
 import hashlib
-import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import entsemble
 from entsemble.backends.catalogue import ModelCard, PypiSource
-from entsemble.backends.gguf_lora import CONVERSION, fitting, write_lora
+from entsemble.backends.gguf_lora import fitting, write_lora
 from entsemble.backends.pull import local_path
 from entsemble.backends.registry import parse_model
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts import adapter
+from entsemble.experts.adapter import Adapter
+from entsemble.experts.merging.factors import Factors, stacked
 from entsemble.experts.store import Expert, ExpertStore, change_of
 from entsemble.settings import Environment
 
@@ -50,31 +53,50 @@ def check_base(folder: Path, base: str, environment: Environment) -> None:
         fitting(adapter.load(folder).pairs, file)
 
 
-def adapter_file(expert: Expert, base: Path, fingerprint: str, environment: Environment) -> Path:
-    """The expert as llama.cpp reads it, converted the first time that it is asked for.
+@dataclass(frozen=True, slots=True)
+class WeightedSum:
+    """A weighted sum of experts.
 
-    Args:
-        expert: whose files were checked.
-        base: the GGUF file that it changes.
-        fingerprint: of that file.
-        environment: whose cache keeps it.
-
-    Raises:
-        DataError: it is for another base, or the cache cannot be written.
-        ModelUnavailableError: the base is of an architecture whose adapters we cannot convert.
+    Attributes:
+        parts: each expert and its weight; of none, the model as it is.
     """
-    told = f"{expert.card.files[adapter.WEIGHTS]}\0{fingerprint}\0{CONVERSION}"
-    folder = environment.cache / "adapters"
-    file = folder / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.gguf"
-    if file.exists():
-        return file
-    pairs = change_of(expert).pairs
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as work:
-            made = Path(work) / "adapter.gguf"
-            write_lora(pairs, base, made)
-            made.replace(file)
-    except OSError as error:
-        raise DataError(f"{expert.card.name} cannot be converted here ({error.strerror})", folder) from error
-    return file
+
+    parts: tuple[tuple[Expert, float], ...]
+
+    @classmethod
+    def of(cls, experts: Iterable[Expert], weights: Mapping[str, float]) -> WeightedSum:
+        """Those of the experts that have a weight by their name, in the order of `experts`."""
+        return cls(tuple((e, weight) for e in experts if (weight := weights.get(e.card.name))))
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the experts' contents and their weights."""
+        return "+".join(
+            f"{e.card.files[adapter.WEIGHTS]}:{e.card.files[adapter.CONFIG]}*{weight:.9g}" for e, weight in self.parts
+        )
+
+    def write(self, base: Path, target: Path) -> None:
+        """As one adapter that llama.cpp reads, exact: ranks side by side, the weights in it.
+
+        llama.cpp would add up several as they happen to lie in memory, and answer otherwise from run to run.
+
+        Args:
+            base: the GGUF file that it changes.
+            target: the file.
+
+        Raises:
+            DataError: an expert is for another base, or was changed meanwhile.
+            MissingExtraError: the package `gguf` is not installed.
+            ModelUnavailableError: the base is of an architecture whose adapters we cannot convert.
+        """
+        held: dict[str, list[tuple[Factors, float]]] = {}
+        for expert, weight in self.parts:
+            change = change_of(expert)
+            try:
+                fitting(change.pairs, base)
+            except DataError as error:
+                raise DataError(f"the expert {expert.card.name}: {error}") from error
+            for module, factors in change.factors.items():
+                held.setdefault(module, []).append((factors, weight))
+        whole = Adapter({module: stacked(*zip(*own, strict=True)) for module, own in sorted(held.items())})
+        write_lora(whole.pairs, base, target)

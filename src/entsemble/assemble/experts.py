@@ -8,8 +8,8 @@ import platform
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -177,8 +177,7 @@ def score(adapted: Adapter, dev: Sequence[Document], base: Path) -> Score:
         base: the GGUF file, or the folder of a model of transformers, that it changes.
     """
     labels = _labels(dev)
-    with tempfile.TemporaryDirectory() as place, closing(_engine(adapted, base, Path(place))) as plain:
-        model = plain.adapted("expert", "expert", {"expert": 1.0})
+    with _engine(adapted, base) as model:
         return score_of(expert_alone(model, labels, TEMPLATE, _LANGUAGE), dev, "held back")
 
 
@@ -194,14 +193,21 @@ def _labels(documents: Sequence[Document], file: Path | None = None) -> LabelSet
         raise DataError(str(error), file) from error
 
 
-def _engine(adapted: Adapter, base: Path, place: Path) -> LlamaCppModel | TransformersModel:
-    """The base as users have it, and the adapter beside it, which `place` is for."""
-    if base.is_dir():
-        adapter.save(adapted, place)
-        return TransformersModel("base", base, fingerprint="", adapters={"expert": place})
-    file = place / "adapter.gguf"
-    write_lora(adapted.pairs, base, file)
-    return LlamaCppModel("base", base, fingerprint="", engine=Engine(adapters={"expert": file}))
+@contextmanager
+def _engine(adapted: Adapter, base: Path) -> Iterator[LlamaCppModel | TransformersModel]:
+    """The base as users have it, the adapter applied."""
+    with tempfile.TemporaryDirectory() as folder:
+        if base.is_dir():
+            place = Path(folder)
+            adapter.save(adapted, place)
+            with closing(TransformersModel("base", base, fingerprint="", adapters={"expert": place})) as plain:
+                yield plain.adapted("expert", "expert", {"expert": 1.0})
+        else:
+            file = Path(folder) / "adapter.gguf"
+            write_lora(adapted.pairs, base, file)
+            engine = Engine(adapters={"expert": file})
+            with closing(LlamaCppModel("base", base, fingerprint="", engine=engine)) as model:
+                yield model.adapted("expert", "expert", "expert")
 
 
 def _sentences(path: Path) -> list[Document]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol, TypeVar
 
 from entsemble._files import sha256
-from entsemble.assemble.expert_files import adapter_file, base_sha256, expert_store, unpacked
+from entsemble.assemble.expert_files import WeightedSum, base_sha256, expert_store, unpacked
 from entsemble.backends import hub
 from entsemble.backends.catalogue import ModelCard, card
 from entsemble.backends.embedding import LlamaCppEncoder, SentenceTransformerEncoder
@@ -23,7 +23,7 @@ from entsemble.backends.openai_http import OpenAIModel
 from entsemble.backends.pull import OnProgress, pull, silent
 from entsemble.backends.registry import ModelSource, ModelSpec, ServerModel, parse_model
 from entsemble.backends.transformers_peft import TransformersModel
-from entsemble.errors import ConfigError, EntsembleError
+from entsemble.errors import ConfigError, DataError, EntsembleError
 from entsemble.experts import adapter
 from entsemble.experts.store import Expert, change_of
 from entsemble.protocols import Encoder, LanguageModel
@@ -89,7 +89,7 @@ class Models:
             ModelError: it cannot be had.
             UnknownNameError: there is no such expert.
         """
-        spec, key = parse_model(member.model), _key(member)
+        spec = parse_model(member.model)
         if isinstance(spec.source, ServerModel):
             if member.experts:
                 raise ConfigError(
@@ -100,22 +100,25 @@ class Models:
                 raise ConfigError(
                     f"{member.model}: a server has an engine of its own; leave `engine` and `precision` out"
                 )
-            if key not in self._loaded:
+            if (key := _key(member)) not in self._loaded:
                 self._loaded[key] = self._closing(self._server(spec.source, spec.name, member))
             return self._cached(self._loaded[key])
-        experts = self._experts(key)
-        for expert in experts:
-            if expert.card.name in _weights(member) and expert.card.template != member.template:
+        own = self._sum(member)
+        for expert, _ in own.parts:
+            if expert.card.template != member.template:
                 raise ConfigError(
                     f"the expert {expert.card.name} was trained on the prompt shape {expert.card.template}, "
                     f"and the member has {member.template}"
                 )
+        others = [m for m in self.settings.members if m != member and _key(m) == _key(member)]
+        sums = [own, *map(self._sum, others)]
+        views = len(sums) if any(s.parts for s in sums) else 0
+        key = *_key(member), *sorted(s.fingerprint for s in sums)  # an expert may be replaced while a server runs
         if key not in self._loaded:
-            views = sum(_key(m) == key for m in self.settings.members) if experts else 1
-            self._loaded[key] = self._closing(self._local(spec, member, experts, max(1, views) * self.workers()))
+            self._loaded[key] = self._closing(self._local(spec, member, sums, max(1, views) * self.workers()))
         model = self._loaded[key]
-        if experts and isinstance(model, (LlamaCppModel, TransformersModel)):
-            model = _view(model, member.name or spec.name, experts, _weights(member))
+        if views and isinstance(model, (LlamaCppModel, TransformersModel)):
+            model = _view(model, member.name or spec.name, own)
         return self._cached(model)
 
     def sums(
@@ -128,13 +131,19 @@ class Models:
             experts: that stand in the sums.
             wanted: name of a sum -> expert -> weight; of no expert, the model as it is.
         """
-        key = ("sums", _key(member), *(e.card.name for e in experts))
+        sums = {name: WeightedSum.of(experts, given) for name, given in wanted.items()}
+        if not sums:
+            return {}
+        spec, loaded = parse_model(member.model), [*sums.values()]
+        if self._by_transformers(spec, member):  # it makes any sum of those that are loaded
+            loaded = [WeightedSum.of([e], {e.card.name: 1.0}) for e in experts]
+        key = "sums", _key(member), *(s.fingerprint for s in loaded)
         if key not in self._loaded:
-            self._loaded[key] = self._closing(self._local(parse_model(member.model), member, experts, slots=2))
+            self._loaded[key] = self._closing(self._local(spec, member, loaded, slots=2))
         model = self._loaded[key]
         if not isinstance(model, (LlamaCppModel, TransformersModel)):
             raise TypeError(f"{member.model} takes no experts")
-        return {name: self._cached(_view(model, name, experts, given)) for name, given in wanted.items()}
+        return {name: self._cached(_view(model, name, own)) for name, own in sums.items()}
 
     def base(self, member: MemberSettings) -> str:
         """The checksum by which experts know the member's model; see `base_sha256`.
@@ -192,15 +201,17 @@ class Models:
         )
         return path, _folder_sha256(path) if path.is_dir() else sha256(path)
 
-    def _experts(self, key: tuple[object, ...]) -> list[Expert]:
-        """All that members of one loaded model ask for, in order."""
-        names = sorted({name for m in self.settings.members if _key(m) == key for name in _weights(m)})
-        store = expert_store(self.environment)
-        return [store.get(name) for name in names]
+    def _sum(self, member: MemberSettings) -> WeightedSum:
+        """Of the experts that a member asks for, by name."""
+        weights, store = _weights(member), expert_store(self.environment)
+        return WeightedSum.of(map(store.get, sorted(weights)), weights)
 
-    def _local(self, spec: ModelSpec, member: MemberSettings, experts: Sequence[Expert], slots: int) -> InProcess:
+    def _by_transformers(self, spec: ModelSpec, member: MemberSettings) -> bool:
+        return self.local_file(spec)[0].is_dir() or member.engine == "transformers"
+
+    def _local(self, spec: ModelSpec, member: MemberSettings, sums: Sequence[WeightedSum], slots: int) -> InProcess:
         path, fingerprint = self.local_file(spec)
-        by_transformers = path.is_dir() or member.engine == "transformers"
+        by_transformers = self._by_transformers(spec, member)
         if path.is_dir() and member.engine == "llama.cpp":
             raise ConfigError(f"{member.model}: llama.cpp runs GGUF files, and this is a folder; leave `engine` out")
         if member.precision and not by_transformers:
@@ -209,7 +220,8 @@ class Models:
                 f'or say engine = "transformers"'
             )
         base = self.base(member)
-        for expert in experts:
+        experts = {expert.card.name: expert for own in sums for expert, _ in own.parts}
+        for expert in experts.values():
             if expert.card.base_sha256 != base:
                 theirs = f"{expert.card.base} of checksum {expert.card.base_sha256[:12]}"
                 raise ConfigError(
@@ -218,30 +230,33 @@ class Models:
                 )
         name = member.name or spec.name
         known = spec.source.parameters if isinstance(spec.source, ModelCard) else None
-        if by_transformers:
-            place = Path(self._open.enter_context(TemporaryDirectory()))
-            folders = {e.card.name: place / e.card.name for e in experts}
-            for expert in experts:
-                adapter.save(change_of(expert), folders[expert.card.name])
-            return TransformersModel(
-                name,
-                path,
-                fingerprint=fingerprint,
+        with _folder() if experts else nullcontext(Path()) as place:  # engines read adapters when they start, and once
+            if by_transformers:
+                folders = {which: place / which for which in experts}
+                for which, folder in folders.items():
+                    adapter.save(change_of(experts[which]), folder)
+                return TransformersModel(
+                    name,
+                    path,
+                    fingerprint=fingerprint,
+                    context=member.context,
+                    slots=max(slots, 2 * self.workers()),
+                    adapters=folders,
+                    precision=member.precision or "float32",
+                    kept=unpacked(fingerprint, self.environment),
+                )
+            told = {own.fingerprint: own for own in sums if own.parts}
+            adapters = {which: place / f"{number}.gguf" for number, which in enumerate(told)}
+            for which, file in adapters.items():
+                told[which].write(path, file)
+            engine = Engine(
                 context=member.context,
-                slots=max(slots, 2 * self.workers()),
-                adapters=folders,
-                precision=member.precision or "float32",
-                kept=unpacked(fingerprint, self.environment),
+                slots=slots,
+                threads=self._threads(),
+                gpu_layers=member.gpu_layers,
+                adapters=adapters,
             )
-        adapters = {e.card.name: adapter_file(e, path, fingerprint, self.environment) for e in experts}
-        engine = Engine(
-            context=member.context,
-            slots=slots,
-            threads=self._threads(),
-            gpu_layers=member.gpu_layers,
-            adapters=adapters,
-        )
-        return LlamaCppModel(name, path, fingerprint=fingerprint, parameters=known, engine=engine)
+            return LlamaCppModel(name, path, fingerprint=fingerprint, parameters=known, engine=engine)
 
     def _server(self, source: ServerModel, name: str, member: MemberSettings) -> LanguageModel:
         if member.base_url is None:
@@ -323,11 +338,26 @@ def _weights(member: MemberSettings) -> dict[str, float]:
     return dict(member.experts)
 
 
-def _view(model: InProcess, name: str, experts: Sequence[Expert], weights: Mapping[str, float]) -> InProcess:
-    """The model with these of its experts applied; the others are as if they were not there."""
-    applied = [(e.card.files[adapter.WEIGHTS], weights.get(e.card.name, 0.0)) for e in experts]
-    fingerprint = ",".join(f"{sha}*{weight:.9g}" for sha, weight in applied if weight)
-    return model.adapted(name, fingerprint, weights)
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """For what an engine reads when it starts.
+
+    Raises:
+        DataError: nothing can be written there.
+    """
+    try:
+        with TemporaryDirectory(prefix="entsemble-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        told = f"the experts cannot be written for the engine ({error.strerror}); make room, or name a folder in TMPDIR"
+        raise DataError(told) from error
+
+
+def _view(model: InProcess, name: str, own: WeightedSum) -> InProcess:
+    """The model with a sum of experts applied, of those that were loaded beside it."""
+    if isinstance(model, LlamaCppModel):
+        return model.adapted(name, own.fingerprint, own.fingerprint if own.parts else None)
+    return model.adapted(name, own.fingerprint, {e.card.name: weight for e, weight in own.parts})
 
 
 def _folder_sha256(folder: Path) -> str:

@@ -15,9 +15,6 @@ from entsemble.errors import DataError, MissingExtraError, ModelUnavailableError
 
 Matrix = npt.NDArray[np.float32]
 
-CONVERSION = 1
-"""Raised whenever an adapter is converted otherwise than before, so that what was kept is not taken."""
-
 _AS_THEY_ARE = {"gemma", "gemma2", "gemma3", "phi3", "qwen2", "qwen3"}
 _ROTATED = {"llama"}
 """Architectures whose rows of queries and keys stand in another order in GGUF than in Hugging Face's files."""

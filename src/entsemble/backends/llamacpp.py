@@ -39,8 +39,8 @@ _FLOOR = 1e-30
 _TOO_LONG = "exceed_context_size_error"
 
 
-Owner = tuple[int, tuple[float, ...]]
-"""A thread, and how much of each adapter."""
+Owner = tuple[int, str | None]
+"""A thread, and the adapter that is applied."""
 
 
 @dataclass(slots=True)
@@ -50,13 +50,13 @@ class _Slot:
     Attributes:
         anchor: the prompt it was started with; whatever begins with it may continue here.
         owner: the thread that started it, since a sentence is one thread's, and its copy in another is read afresh; and
-            the adapters that it was read with, since no other sum of them may go on there.
+            the adapter that it was read with, since none may go on where another read.
         used: when, on a counter, so that the longest unused goes first.
     """
 
     number: int
     anchor: str | None = None
-    owner: Owner = (0, ())
+    owner: Owner = (0, None)
     used: int = 0
     busy: bool = False
 
@@ -70,14 +70,14 @@ class _Slots:
         self._free = threading.Condition()
 
     @contextmanager
-    def taken_for(self, prompt: str, scales: tuple[float, ...] = ()) -> Iterator[tuple[int, bool]]:
+    def taken_for(self, prompt: str, adapter: str | None = None) -> Iterator[tuple[int, bool]]:
         """The slot's number, and whether it already holds a beginning of `prompt`; waits while all are busy.
 
         Args:
             prompt: to be read.
-            scales: of the adapters that it is read with.
+            adapter: that it is read with.
         """
-        owner = threading.get_ident(), scales
+        owner = threading.get_ident(), adapter
         with self._free:
             while (slot := self._pick(prompt, owner)) is None:
                 self._free.wait()
@@ -123,6 +123,8 @@ class Engine:
         threads: CPU threads.
         gpu_layers: layers put on a GPU, where the installed engine has one.
         adapters: name -> GGUF LoRA file loaded beside the model; no effect until a view asks for it, see `adapted`.
+            A sum of several is one file: llama.cpp adds them up in the order in which they lie in memory, which
+            quantised activations make another answer of.
     """
 
     context: int = 4096
@@ -161,24 +163,22 @@ class LlamaCppModel:
         self._turns = threading.Semaphore(engine.parallel)
         self._http = httpx.Client(base_url=self._server.listening_address, timeout=60, trust_env=False)
         self._tries = Tries(self.tokenize)
-        self._scales = dict.fromkeys(engine.adapters, 0.0)
+        self._adapters = tuple(engine.adapters)
+        self._adapter: str | None = None
         self._owner = True
 
-    def adapted(self, name: str, fingerprint: str, weights: Mapping[str, float]) -> LlamaCppModel:
-        """The same engine with a weighted sum of its adapters applied, as a model of its own: nothing is loaded twice.
-
-        The sum is exact, and there is no merged file.
+    def adapted(self, name: str, fingerprint: str, adapter: str | None) -> LlamaCppModel:
+        """The same engine with one of its adapters applied, as a model of its own: nothing is loaded twice.
 
         Args:
             name: of the new model.
-            fingerprint: of the adapters' contents and weights; the base's is put before it.
-            weights: adapter -> weight; those that are not named are as if they were not there.
+            fingerprint: of the adapter's contents; the base's is put before it.
+            adapter: by its name; without one, the model as it is.
         """
-        if strange := weights.keys() - self._scales.keys():
-            raise ValueError(f"no adapters {', '.join(sorted(strange))} beside the model")
+        if adapter not in {None, *self._adapters}:
+            raise ValueError(f"no adapter {adapter} beside the model")
         made = copy(self)
-        made.name, made._owner = name, False
-        made._scales = {adapter: weights.get(adapter, 0.0) for adapter in self._scales}
+        made.name, made._owner, made._adapter = name, False, adapter
         made.fingerprint = f"{self.fingerprint}:{fingerprint}"
         return made
 
@@ -245,10 +245,10 @@ class LlamaCppModel:
     def _ask(
         self, prompt: str, content: str | list[Any], body: Mapping[str, Any], separator: str | None = None
     ) -> tuple[dict[str, Any], Usage]:
-        with self._turns, self._slots.taken_for(prompt, tuple(self._scales.values())) as (slot, holds):
+        with self._turns, self._slots.taken_for(prompt, self._adapter) as (slot, holds):
             told = {**body, "prompt": content, "id_slot": slot, "cache_prompt": holds}
-            if self._scales:
-                told["lora"] = [{"id": i, "scale": scale} for i, scale in enumerate(self._scales.values())]
+            if self._adapters:
+                told["lora"] = [{"id": i, "scale": float(x == self._adapter)} for i, x in enumerate(self._adapters)]
             if separator is None:
                 answer = self._server.handle_completions(told)
             else:
