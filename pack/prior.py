@@ -161,7 +161,7 @@ def learn_prior(lessons: Sequence[Lesson], columns: Sequence[str]) -> Weights:
         threshold=0.0,
         sentences=0,
     )
-    return fitted(lessons, start, RIDGE)
+    return fitted(lessons, start, RIDGE).weights
 
 
 def learnt_of(taught: Sequence[Taught]) -> Weights:

@@ -45,7 +45,8 @@ def _section(name: str) -> Table | None:
         "compare": lambda: comparison(_by_corpus(found, experiment)),
         "curve": lambda: curve(found),
         "claims": lambda: claims(found),
-        "ridge": lambda: ridge(found[0]),
+        "strange": lambda: strange(found[0]),
+        "ridges": lambda: ridges(_in_order(found)),
         "teaching": lambda: teaching(_in_order(found)),
         "against": lambda: against(_in_order(found), _default()),
         "headline": lambda: headline(_in_order(found)),
@@ -73,11 +74,25 @@ def _by_corpus(results: list[dict[str, Any]], experiment: str) -> list[list[dict
     return [[r for r in results if r["corpus"] == corpus] for corpus in EXPERIMENTS[experiment].corpora]
 
 
-def ridge(result: dict[str, Any]) -> Table:
+def strange(result: dict[str, Any]) -> Table:
     """A row a ridge: mean F1 on texts like the pool's, and on strange ones."""
     kinds = result["f1"]
     rows = [["ridge", *(f"{kind} ({result['pairs'][kind]})" for kind in kinds)], ["---"] * (1 + len(kinds))]
     return rows + [[ridge, *(f"{f1[ridge]:.3f}" for f1 in kinds.values())] for ridge in next(iter(kinds.values()))]
+
+
+def ridges(results: list[dict[str, Any]]) -> Table:
+    """A row a corpus and ridge: how good, and how true, what is found is, and the loss beside the first, paired."""
+    head = ["corpus", "log Bayes factor", "ridge", "F1", "calibration error", "log loss a sentence", *BESIDE[:3]]
+    rows = [head, ["---"] * len(head)]
+    for result in results:
+        own = [result["corpus"], f"{result['log_bayes_factor']:.2f}"]
+        for name, found in result["ridges"].items():
+            told = [f"{found[key]:.3f}" for key in ("f1", "calibration_error", "log_loss")]
+            low, high = found["ci95"]
+            other = [f"{found['difference']:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{found['p_value']:.3f}"]
+            rows.append([*own, name, *told, *(other if found["difference"] else [""] * 3)])
+    return rows
 
 
 def teaching(results: list[dict[str, Any]]) -> Table:

@@ -25,6 +25,7 @@ from pack.prior import Taught, found_by, scored_by
 from benchmarks.common import ENGINE, ROOT, corpora, in_batches, run_once
 from benchmarks.quality.compare import TRAIN
 from benchmarks.quality.run import CORPORA
+from benchmarks.quality.strange import f1
 from entsemble.assemble import Assembly, teaching
 from entsemble.assemble.learn import answers
 from entsemble.assemble.models import Watch
@@ -32,8 +33,6 @@ from entsemble.ensemble.evidence import Matrix
 from entsemble.ensemble.prior import shipped
 from entsemble.ensemble.stacking import Weights, learn
 from entsemble.evaluation.calibration import reliability
-from entsemble.evaluation.counts import Counts
-from entsemble.evaluation.matching import exact
 from entsemble.running.local import LocalMapper
 from entsemble.settings import environment, load
 
@@ -58,7 +57,7 @@ def main() -> None:
 
 def measure(corpus: str) -> Mapping[str, Any]:
     """Means over the draws, for each number of sentences that teach."""
-    taught, prior = answered(corpus)
+    taught, prior = answered(corpus, ANSWERED)
     found: dict[int, list[tuple[float, float, float]]] = {n: [] for n in TEACHING}
     for draw in range(DRAWS):
         mixed = random.Random(draw).sample(taught.answered, len(taught.answered))
@@ -77,15 +76,15 @@ def measure(corpus: str) -> Mapping[str, Any]:
     }
 
 
-def answered(corpus: str) -> tuple[Taught, Weights]:
-    """Sentences of a training file, each answered without what is around it, and what is believed before."""
+def answered(corpus: str, count: int) -> tuple[Taught, Weights]:
+    """So many sentences of a training file, each answered without what is around it, and what is believed before."""
     settings = in_batches(load(overrides={"pool": {"path": corpora() / TRAIN[corpus]}, "stacking": {"sentences": 0}}))
     with Assembly(settings, environment(), Watch()) as assembly:
         documents = assembly.pool_documents()
         pipeline = assembly.extractor().pipeline
         looked = teaching.looks_propose(settings, documents)
         columns = assembly.evidence(pipeline, documents).columns
-        drawn = teaching.in_order(settings, documents)[:ANSWERED]
+        drawn = teaching.in_order(settings, documents)[:count]
         questions = assembly.questions(pipeline, documents, drawn, looked=looked)
         told, failed = answers(questions, LocalMapper(assembly.models.workers()), Watch())
     if failed:
@@ -95,12 +94,16 @@ def answered(corpus: str) -> tuple[Taught, Weights]:
 
 def judged(weights: Weights, scored: Taught) -> tuple[float, float, float]:
     """Exact F1, expected calibration error of what is found, and the loss of a candidate."""
+    told = rated(weights, scored)
+    error = reliability([score for score, _ in told], [right for _, right in told]).ece
+    return f1(weights, scored), error, log_loss(scored_by(weights, scored), scored)
+
+
+def rated(weights: Weights, scored: Taught) -> list[tuple[float, bool]]:
+    """Of each mention that is found, its score, and whether it is right."""
     found = found_by(weights, scored, weights.threshold)
-    counts = (exact(a.document.mentions, own).micro for a, own in zip(scored.answered, found, strict=True))
     gold = ({(m.start, m.end, m.label) for m in a.document.mentions} for a in scored.answered)
-    told = [(m.score or 0.0, (m.start, m.end, m.label) in own) for own, ms in zip(gold, found, strict=True) for m in ms]
-    error = reliability([s for s, _ in told], [right for _, right in told]).ece
-    return sum(counts, Counts()).f1, error, log_loss(scored_by(weights, scored), scored)
+    return [(m.score or 0.0, (m.start, m.end, m.label) in own) for own, ms in zip(gold, found, strict=True) for m in ms]
 
 
 def log_loss(probabilities: Sequence[Sequence[Matrix]], scored: Taught) -> float:

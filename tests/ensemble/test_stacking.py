@@ -13,7 +13,20 @@ from entsemble.ensemble.evidence import OF_THE_RIVALS, Evidence
 from entsemble.ensemble.gazetteer import Gazetteer
 from entsemble.ensemble.likeness import Likeness
 from entsemble.ensemble.prior import shipped
-from entsemble.ensemble.stacking import SHARE, Answered, Lesson, Stacking, Weights, fitted, learn, promised_f1
+from entsemble.ensemble.stacking import (
+    LOOSE_RIDGE,
+    RIDGE,
+    SHARE,
+    Answered,
+    Fit,
+    Lesson,
+    Stacking,
+    Weights,
+    fitted,
+    learn,
+    promised_f1,
+    ridge_for,
+)
 from entsemble.ensemble.voting import Ballot, soft
 from entsemble.ensemble.wording import Wording
 from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
@@ -170,7 +183,7 @@ def test_what_is_learnt_is_the_most_probable() -> None:
     said = features @ [1, -1, 0.5, 0] + draw.gumbel(size=(200, 3)) - draw.gumbel(size=(200, 1))
     right = (said > 0) & (said == said.max(axis=1, keepdims=True))
     prior = Weights((0.0, 1, 0, 0), (1.0, 2, 3, 4), (1.0, 0.5, 0, 0), -0.5, 0.0, 0.3, 0, looks=True)
-    found = fitted([lesson(features[:90], right[:90]), lesson(features[90:], right[90:])], prior, 7.0)
+    found = fitted([lesson(features[:90], right[:90]), lesson(features[90:], right[90:])], prior, 7.0).weights
     assert (found.mean, found.scale, found.threshold, found.looks) == (prior.mean, prior.scale, 0.3, True)
     x = np.concatenate([(features - prior.mean) / prior.scale, np.ones((200, 3, 1))], axis=2)
 
@@ -194,13 +207,50 @@ def test_labels_exclude_one_another() -> None:
 
 def test_a_place_with_two_labels_is_shared_by_them() -> None:
     twice = lesson([np.array([[1.0], [1.0]])] * 50, [np.ones(2)] * 50)
-    shared = alone(fitted([twice], vote_alone(1), 1.0), np.array([[1.0], [1.0]]))
+    shared = alone(fitted([twice], vote_alone(1), 1.0).weights, np.array([[1.0], [1.0]]))
     assert shared[0] == shared[1]
     assert 0.4 < shared[0] < 0.5
 
 
 def test_of_nothing_it_learns_nothing() -> None:
-    assert fitted([], vote_alone(3), 1.0) == fitted([lesson([], [])], vote_alone(3), 1.0) == vote_alone(3)
+    nothing = Fit(vote_alone(3), 0.0)
+    assert fitted([], vote_alone(3), 1.0) == fitted([lesson([], [])], vote_alone(3), 1.0) == nothing
+
+
+def drawn(log_odds: Any, seed: int) -> Lesson:
+    """Candidates of one label, with one number that is drawn, that are right as often as `log_odds` of it says."""
+    draw = np.random.default_rng(seed)
+    told = draw.normal(size=300)
+    right = draw.random(300) < 1 / (1 + np.exp(-log_odds(told)))
+    return lesson(told[:, None, None], right[:, None])
+
+
+@pytest.mark.parametrize("ridge", [2.0, 50.0])
+def test_the_evidence_is_what_the_lessons_have_on_average(ridge: float) -> None:
+    told = drawn(lambda x: 0.5 * x - 0.5, 3)
+    x = np.concatenate(list(told.features))[:, 0]
+    right = np.concatenate(list(told.right)) > 0
+    grid = np.linspace(-1.5, 2.5, 401)
+    slope, intercept = (own[..., None] for own in np.meshgrid(grid, grid - 1))
+    u = slope * x + intercept
+    log_likelihood = (u * right - np.logaddexp(0, u)).sum(axis=-1)
+    prior = np.exp(-ridge * ((slope - 1) ** 2 + intercept**2)[..., 0] / 2) * ridge / (2 * math.pi)
+    average = (np.exp(log_likelihood) * prior).sum() * (grid[1] - grid[0]) ** 2
+    assert fitted([told], vote_alone(1), ridge).log_evidence == pytest.approx(math.log(average), abs=0.05)
+
+
+def test_a_pool_that_is_unlike_what_others_taught_is_held_to_it_less() -> None:
+    alike, somewhat, unlike = (drawn(told, 1) for told in (lambda x: x, lambda x: x - 0.3, lambda x: -x - 1))
+    assert [ridge_for([own], vote_alone(1)) for own in (alike, somewhat, unlike)] == [RIDGE, RIDGE, LOOSE_RIDGE]
+    assert ridge_for([], vote_alone(1)) == RIDGE
+
+
+def test_how_firmly_it_holds_on_is_learnt_too(places: LabelSet, trigrams: Any) -> None:
+    told = evidence(places, trigrams, sentence("Paris slept", ("Paris", "PER")))
+    sentences, prior = answered(40, told), vote_alone(len(told.columns))
+    assert ridge_for([a.lesson(places) for a in sentences], prior) == LOOSE_RIDGE
+    found, loosely, firmly = (learn(sentences, places, prior, ridge) for ridge in (None, LOOSE_RIDGE, RIDGE))
+    assert found == loosely != firmly
 
 
 def test_neighbours_speak_for_a_name_that_was_never_seen(places: LabelSet, trigrams: Any) -> None:
@@ -249,7 +299,7 @@ def test_honest_votes_are_left_as_they_are() -> None:
     log_odds = draw.normal(size=2000) * 2
     features = np.stack([log_odds, draw.normal(size=2000)], axis=1)[:, None]
     right = (draw.random(2000) < 1 / (1 + np.exp(-log_odds))).astype(float)[:, None]
-    found = fitted([lesson(features, right)], vote_alone(2), 10.0)
+    found = fitted([lesson(features, right)], vote_alone(2), 10.0).weights
     assert found.coefficients == pytest.approx([1, 0], abs=0.1)
     assert found.intercept == pytest.approx(0, abs=0.1)
 
@@ -307,7 +357,7 @@ def test_of_places_that_overlap_it_learns_what_is_most_probable(nested: bool) ->
         features = draw.normal(size=(5, 2, 3)) + right[..., None] * [1.0, 0, -0.5]
         lessons.append(Lesson(list(features), list(right), ways, inside if nested else 0))
     prior = replace(vote_alone(3), nesting=-0.5)
-    found = fitted(lessons, prior, 2.0)
+    found = fitted(lessons, prior, 2.0).weights
 
     def loss(w: Any) -> float:
         told = ((w - np.array([1, 0, 0, 0, -0.5])) ** 2).sum()

@@ -13,6 +13,7 @@ correction of that, not a rule of its own.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -25,7 +26,7 @@ from entsemble.ensemble.voting import Verdict
 from entsemble.prompting.demonstration import one_line
 from entsemble.types import Document, LabelSet, Mention, Span
 
-KEPT_AS = "stacking/20"
+KEPT_AS = "stacking/21"
 """Names what is kept of this module's learning: another number wherever evidence, learning or the JSON change."""
 
 RIDGE = 100.0
@@ -33,6 +34,13 @@ RIDGE = 100.0
 
 What forty sentences of an open corpus teach is worth something on others of it and costs nothing on another corpus.
 A third of this is a little worse on the latter (`benchmarks/quality/strange.py`)."""
+
+LOOSE_RIDGE = 30.0
+"""Where the pool is unlike what other corpora taught (`benchmarks/quality/ridges.py`)."""
+
+STRONG = math.log(20.0)
+"""How far the pool's own sentences must be more probable with the loose ridge than with the other, as a log Bayes
+factor, for it to be taken: strong evidence by R. E. Kass and A. E. Raftery (1995)."""
 
 SHARE = 0.5
 """Of the best F1 that the scores promise: the threshold that is the best where they are true (Lipton et al., 2014,
@@ -195,26 +203,48 @@ class Stacking:
         return judged
 
 
-def learn(answered: Sequence[Answered], labels: LabelSet, prior: Weights, ridge: float = RIDGE) -> Weights | None:
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What some lessons teach, and how well what was believed before them foresaw it.
+
+    Attributes:
+        weights: the most probable ones.
+        log_evidence: of the lessons, whatever the weights are (D. J. C. MacKay, 1992, after Laplace): fits of the same
+            lessons with other ridges can be compared by it.
+    """
+
+    weights: Weights
+    log_evidence: float
+
+
+def learn(answered: Sequence[Answered], labels: LabelSet, prior: Weights, ridge: float | None = None) -> Weights | None:
     """Learn from sentences that were answered; `None` where they are too few, or too few answers are right or wrong.
 
     Args:
         answered: sentences.
         labels: in their order.
         prior: what is believed before, about the same features.
-        ridge: how much it holds on to that, see `RIDGE`.
+        ridge: how much it holds on to that; without one, the sentences say it, see `ridge_for`.
     """
     lessons = [a.lesson(labels) for a in answered]
     told = np.concatenate([np.empty(0), *(own for lesson in lessons for own in lesson.right)])
     if len(answered) < _FOLDS or min(told.sum(), (1 - told).sum()) < _FEWEST:
         return None
-    parts = [fitted([x for i, x in enumerate(lessons) if i % _FOLDS != fold], prior, ridge) for fold in range(_FOLDS)]
-    scored = [parts[i % _FOLDS].probabilities(x.features, x.arrangements) for i, x in enumerate(lessons)]
+    ridge = ridge or ridge_for(lessons, prior)
+    parts = [[x for i, x in enumerate(lessons) if i % _FOLDS != fold] for fold in range(_FOLDS)]
+    by_others = [fitted(part, prior, ridge).weights for part in parts]
+    scored = [by_others[i % _FOLDS].probabilities(x.features, x.arrangements) for i, x in enumerate(lessons)]
     threshold = SHARE * promised_f1(answered, scored, labels)
-    return replace(fitted(lessons, prior, ridge), threshold=threshold, sentences=len(answered))
+    return replace(fitted(lessons, prior, ridge).weights, threshold=threshold, sentences=len(answered))
 
 
-def fitted(lessons: Sequence[Lesson], prior: Weights, ridge: float) -> Weights:
+def ridge_for(lessons: Sequence[Lesson], prior: Weights) -> float:
+    """The loose ridge where there is strong evidence for it, or else the other."""
+    loose, firm = (fitted(lessons, prior, ridge).log_evidence for ridge in (LOOSE_RIDGE, RIDGE))
+    return LOOSE_RIDGE if loose - firm > STRONG else RIDGE
+
+
+def fitted(lessons: Sequence[Lesson], prior: Weights, ridge: float) -> Fit:
     """The most probable coefficients, given which arrangement is right; of nothing they are the prior's.
 
     By Newton's method, but for the curvature, which is that of spans that exclude none: the steps that it gives are
@@ -227,7 +257,7 @@ def fitted(lessons: Sequence[Lesson], prior: Weights, ridge: float) -> Weights:
     """
     lessons = [lesson for lesson in lessons if lesson.features]
     if not lessons:
-        return prior
+        return Fit(prior, 0.0)
     x = prior.centred(np.concatenate([own for lesson in lessons for own in lesson.features]))
     wanted = np.concatenate([own / max(1.0, own.sum()) for lesson in lessons for own in lesson.right])
     sizes = [len(own) for lesson in lessons for own in lesson.features]
@@ -269,7 +299,8 @@ def fitted(lessons: Sequence[Lesson], prior: Weights, ridge: float) -> Weights:
         if np.abs(size * step).max() < _LEAST_STEP:
             break
     coefficients, intercept, nesting = tuple(w[:-2].tolist()), float(w[-2]), float(w[-1])
-    return replace(prior, coefficients=coefficients, intercept=intercept, nesting=nesting)
+    spread = len(w) * math.log(ridge) - float(np.linalg.slogdet(curvature)[1])
+    return Fit(replace(prior, coefficients=coefficients, intercept=intercept, nesting=nesting), spread / 2 - loss)
 
 
 def promised_f1(answered: Sequence[Answered], scored: Sequence[Sequence[Matrix]], labels: LabelSet) -> float:
