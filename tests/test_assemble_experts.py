@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from contextlib import closing
@@ -217,6 +218,23 @@ class TestEngines:
             after: Any = made.language_model(settings.members[0])
             assert after.applied != before.applied
             assert len(Engine.started) == 2
+
+    def test_a_disk_that_is_full_is_told_from_an_engine_that_fails(
+        self, place: Environment, experts: list[Expert], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        settings = self.settings(tmp_path, {"one": 1.0})
+        with closing(Models(settings, place, Watch())) as made, monkeypatch.context() as patched:
+            patched.setattr(models, "LlamaCppModel", fails)
+            with pytest.raises(OSError, match="No space"):
+                made.language_model(settings.members[0])
+        with closing(Models(settings, place, Watch())) as made, monkeypatch.context() as patched:
+            patched.setattr(WeightedSum, "write", fails)
+            with pytest.raises(DataError, match=r"experts cannot be written for the engine \(No space left.*TMPDIR"):
+                made.language_model(settings.members[0])
+        assert not Engine.started
 
     def test_sums_that_are_asked_for(self, place: Environment, experts: list[Expert], tmp_path: Path) -> None:
         settings = self.settings(tmp_path, {})

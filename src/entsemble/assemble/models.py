@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -230,25 +230,32 @@ class Models:
                 )
         name = member.name or spec.name
         known = spec.source.parameters if isinstance(spec.source, ModelCard) else None
-        with _folder() if experts else nullcontext(Path()) as place:  # engines read adapters when they start, and once
+
+        def write(folder: Path) -> dict[str, Path]:
             if by_transformers:
-                folders = {which: place / which for which in experts}
-                for which, folder in folders.items():
-                    adapter.save(change_of(experts[which]), folder)
+                files = {which: folder / which for which in experts}
+                for which, file in files.items():
+                    adapter.save(change_of(experts[which]), file)
+                return files
+            told = {own.fingerprint: own for own in sums if own.parts}
+            files = {which: folder / f"{number}.gguf" for number, which in enumerate(told)}
+            for which, file in files.items():
+                told[which].write(path, file)
+            return files
+
+        made: AbstractContextManager[dict[str, Path]] = _written(write) if experts else nullcontext({})
+        with made as adapters:  # engines read them when they start, and once
+            if by_transformers:
                 return TransformersModel(
                     name,
                     path,
                     fingerprint=fingerprint,
                     context=member.context,
                     slots=max(slots, 2 * self.workers()),
-                    adapters=folders,
+                    adapters=adapters,
                     precision=member.precision or "float32",
                     kept=unpacked(fingerprint, self.environment),
                 )
-            told = {own.fingerprint: own for own in sums if own.parts}
-            adapters = {which: place / f"{number}.gguf" for number, which in enumerate(told)}
-            for which, file in adapters.items():
-                told[which].write(path, file)
             engine = Engine(
                 context=member.context,
                 slots=slots,
@@ -339,18 +346,19 @@ def _weights(member: MemberSettings) -> dict[str, float]:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
-    """For what an engine reads when it starts.
+def _written(write: Callable[[Path], dict[str, Path]]) -> Iterator[dict[str, Path]]:
+    """What an engine reads when it starts: the files that `write` makes in a folder, gone afterwards.
 
     Raises:
-        DataError: nothing can be written there.
+        DataError: they cannot be written.
     """
-    try:
-        with TemporaryDirectory(prefix="entsemble-") as folder:
-            yield Path(folder)
-    except OSError as error:
-        told = f"the experts cannot be written for the engine ({error.strerror}); make room, or name a folder in TMPDIR"
-        raise DataError(told) from error
+    with ExitStack() as stack:
+        try:
+            files = write(Path(stack.enter_context(TemporaryDirectory(prefix="entsemble-"))))
+        except OSError as error:
+            told = f"the experts cannot be written for the engine ({error.strerror})"
+            raise DataError(f"{told}; make room, or name a folder in TMPDIR") from error
+        yield files
 
 
 def _view(model: InProcess, name: str, own: WeightedSum) -> InProcess:
