@@ -15,18 +15,16 @@ import argparse
 import random
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
-from pack.prior import Taught, scored_by
+from pack.prior import Taught
 from scipy import stats
 
-from benchmarks.common import ENGINE, ROOT, run_once
+from benchmarks.common import ENGINE, ROOT, run_missing
 from benchmarks.quality.strange import f1
-from benchmarks.quality.teaching import LARGE, answered, log_loss, rated
-from entsemble.ensemble.stacking import LOOSE_RIDGE, RIDGE, STRONG, Weights, fitted, learn
-from entsemble.evaluation.calibration import reliability
+from benchmarks.quality.teaching import LARGE, answered, calibration_error, log_losses, rated
+from entsemble.ensemble.stacking import LOOSE_RIDGE, RIDGE, STRONG, Weights, learn, log_bayes_factor
 
 RESULTS = ROOT / "benchmarks" / "quality" / "results" / "ridges"
 CORPORA = (*LARGE, "crossner-politics", "crossner-science")
@@ -40,10 +38,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", help="corpora, separated by commas")
     given = parser.parse_args()
-    for corpus in given.only.split(",") if given.only else CORPORA:
-        command = f"python -m benchmarks.quality.ridges --only {corpus}"
-        told = {"corpus": corpus, "engine": ENGINE}
-        run_once(RESULTS / f"{corpus}.json", command, partial(measure, corpus), told)
+    wanted = given.only.split(",") if given.only else CORPORA
+    run_missing(RESULTS, wanted, "python -m benchmarks.quality.ridges --only {}", measure, {"engine": ENGINE})
 
 
 def measure(corpus: str) -> Mapping[str, Any]:
@@ -52,20 +48,15 @@ def measure(corpus: str) -> Mapping[str, Any]:
     found = {name: judged(taught, prior, ridge) for name, ridge in RIDGES.items()}
     first = found[str(int(RIDGE))][0]
     return {
+        "corpus": corpus,
         "answered": len(taught.answered),
-        "log_bayes_factor": round(for_the_loose_one(taught, prior), 2),
+        "log_bayes_factor": round(log_bayes_factor(taught.lessons, prior), 2),
         "strong": round(STRONG, 2),
         "ridges": {
             name: {**means, "log_loss": round(float(losses.mean()), 4), **beside(losses - first)}
             for name, (losses, means) in found.items()
         },
     }
-
-
-def for_the_loose_one(taught: Taught, prior: Weights) -> float:
-    """How much more probable all of its sentences are with the loose ridge, as a log Bayes factor."""
-    loose, firm = (fitted(taught.lessons, prior, ridge).log_evidence for ridge in (LOOSE_RIDGE, RIDGE))
-    return loose - firm
 
 
 def judged(taught: Taught, prior: Weights, ridge: float | None) -> tuple[np.ndarray, dict[str, float]]:
@@ -76,18 +67,13 @@ def judged(taught: Taught, prior: Weights, ridge: float | None) -> tuple[np.ndar
         mixed = random.Random(partition).sample(range(size), size)
         for fold in range(FOLDS):
             asked = mixed[fold::FOLDS]
+            scored = replace(taught, answered=[taught.answered[i] for i in asked])
             teaching = [taught.answered[i] for i in mixed if i not in asked]
             weights = learn(teaching, taught.labels, prior, ridge) or prior
-            for i in asked:
-                alone = replace(taught, answered=[taught.answered[i]])
-                candidates = len(alone.answered[0].verdicts)
-                if candidates:
-                    losses[i] += candidates * log_loss(scored_by(weights, alone), alone) / PARTITIONS
-            scored = replace(taught, answered=[taught.answered[i] for i in asked])
+            losses[asked] += [sum(own) / PARTITIONS for own in log_losses(weights, scored)]
             scores.append(f1(weights, scored))
             told += rated(weights, scored)
-    error = reliability([score for score, _ in told], [right for _, right in told]).ece
-    return losses, {"f1": round(float(np.mean(scores)), 4), "calibration_error": round(error, 4)}
+    return losses, {"f1": round(float(np.mean(scores)), 4), "calibration_error": round(calibration_error(told), 4)}
 
 
 def beside(difference: np.ndarray) -> dict[str, object]:

@@ -15,21 +15,19 @@ import argparse
 import math
 import random
 from collections.abc import Mapping, Sequence
-from functools import partial
 from itertools import chain
 from typing import Any
 
 import numpy as np
 from pack.prior import Taught, found_by, scored_by
 
-from benchmarks.common import ENGINE, ROOT, corpora, in_batches, run_once
+from benchmarks.common import ENGINE, ROOT, corpora, in_batches, run_missing
 from benchmarks.quality.compare import TRAIN
 from benchmarks.quality.run import CORPORA
 from benchmarks.quality.strange import f1
 from entsemble.assemble import Assembly, teaching
 from entsemble.assemble.learn import answers
 from entsemble.assemble.models import Watch
-from entsemble.ensemble.evidence import Matrix
 from entsemble.ensemble.prior import shipped
 from entsemble.ensemble.stacking import Weights, learn
 from entsemble.evaluation.calibration import reliability
@@ -49,10 +47,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", help="corpora, separated by commas")
     given = parser.parse_args()
-    for corpus in given.only.split(",") if given.only else LARGE:
-        command = f"python -m benchmarks.quality.teaching --only {corpus}"
-        told = {"corpus": corpus, "engine": ENGINE}
-        run_once(RESULTS / f"{corpus}.json", command, partial(measure, corpus), told)
+    wanted = given.only.split(",") if given.only else LARGE
+    run_missing(RESULTS, wanted, "python -m benchmarks.quality.teaching --only {}", measure, {"engine": ENGINE})
 
 
 def measure(corpus: str) -> Mapping[str, Any]:
@@ -68,6 +64,7 @@ def measure(corpus: str) -> Mapping[str, Any]:
     means = {n: np.mean(rows, axis=0).round(4).tolist() for n, rows in found.items()}
     names = "f1", "calibration_error", "log_loss"
     return {
+        "corpus": corpus,
         "pool": taught.pool,
         "answered": len(taught.answered),
         "scored": SCORED,
@@ -94,9 +91,8 @@ def answered(corpus: str, count: int) -> tuple[Taught, Weights]:
 
 def judged(weights: Weights, scored: Taught) -> tuple[float, float, float]:
     """Exact F1, expected calibration error of what is found, and the loss of a candidate."""
-    told = rated(weights, scored)
-    error = reliability([score for score, _ in told], [right for _, right in told]).ece
-    return f1(weights, scored), error, log_loss(scored_by(weights, scored), scored)
+    every = [*chain.from_iterable(log_losses(weights, scored))]
+    return f1(weights, scored), calibration_error(rated(weights, scored)), float(np.mean(every))
 
 
 def rated(weights: Weights, scored: Taught) -> list[tuple[float, bool]]:
@@ -106,11 +102,20 @@ def rated(weights: Weights, scored: Taught) -> list[tuple[float, bool]]:
     return [(m.score or 0.0, (m.start, m.end, m.label) in own) for own, ms in zip(gold, found, strict=True) for m in ms]
 
 
-def log_loss(probabilities: Sequence[Sequence[Matrix]], scored: Taught) -> float:
-    """Mean of a candidate's, being what it is: one of the labels, or no entity."""
-    right = chain.from_iterable(a.right(scored.labels) for a in scored.answered)
-    pairs = zip(chain.from_iterable(probabilities), right, strict=True)
-    return float(np.mean([-math.log(max(1e-9, p @ r if r.any() else 1 - p.sum())) for p, r in pairs]))
+def calibration_error(told: Sequence[tuple[float, bool]]) -> float:
+    """Expected, of what `rated` told."""
+    return reliability([score for score, _ in told], [right for _, right in told]).ece
+
+
+def log_losses(weights: Weights, scored: Taught) -> list[list[float]]:
+    """Of each sentence, each candidate's, being what it is: one of the labels, or no entity."""
+    return [
+        [
+            -math.log(max(1e-9, p @ r if r.any() else 1 - p.sum()))
+            for p, r in zip(own, a.right(scored.labels), strict=True)
+        ]
+        for own, a in zip(scored_by(weights, scored), scored.answered, strict=True)
+    ]
 
 
 if __name__ == "__main__":

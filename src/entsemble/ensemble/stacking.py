@@ -240,8 +240,13 @@ def learn(answered: Sequence[Answered], labels: LabelSet, prior: Weights, ridge:
 
 def ridge_for(lessons: Sequence[Lesson], prior: Weights) -> float:
     """The loose ridge where there is strong evidence for it, or else the other."""
+    return LOOSE_RIDGE if log_bayes_factor(lessons, prior) > STRONG else RIDGE
+
+
+def log_bayes_factor(lessons: Sequence[Lesson], prior: Weights) -> float:
+    """How much more probable the lessons are with the loose ridge than with the other."""
     loose, firm = (fitted(lessons, prior, ridge).log_evidence for ridge in (LOOSE_RIDGE, RIDGE))
-    return LOOSE_RIDGE if loose - firm > STRONG else RIDGE
+    return loose - firm
 
 
 def fitted(lessons: Sequence[Lesson], prior: Weights, ridge: float) -> Fit:
