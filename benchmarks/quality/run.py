@@ -1,7 +1,7 @@
 """The quality of the embedded default on real corpora, measured with the command line that users have.
 
     python -m benchmarks.quality.run [--only conll2003,wnut17] [--sentences 300] [--again]
-                                     [--counted | --untaught | --experts] [--in-batches]
+                                     [--counted | --untaught | --experts | --larger] [--in-batches]
 
 Needs the corpora: the folder that ENTSEMBLE_DATA names. Each corpus is one `entsemble evaluate` run; its report is
 written to `results/<name>.json` together with the command, the commit, the machine and the seed. What the same command
@@ -10,7 +10,8 @@ Replies that are known are not asked for again, so that what differs in the ense
 such a run the table tells no seconds (`benchmarks.throughput` does).
 With `--counted`, votes are counted, and nothing that was learnt judges them; with `--untaught`, what other corpora
 taught does, and not the pool; with `--experts`, experts are members as well (the preset `best`), but for those that
-learnt of what is scored. Their results are in folders of `results`, and so are those in other languages. With
+learnt of what is scored; with `--larger`, the default answers more sentences of the corpora of which fewer do not tell
+whether scores are true. Their results are in folders of `results`, and so are those in other languages. With
 `--in-batches`, transformers runs the same members in bfloat16, in half the time where the processor multiplies in that;
 the table says so, and tells no seconds of it. `table.py` turns the results into the tables of README.md and
 docs/benchmarks.md.
@@ -37,10 +38,14 @@ WAYS: Mapping[str, Sequence[str]] = {
     "counted": ("--config", "benchmarks/quality/counted.toml"),
     "untaught": ("--learn", "0"),
     "best": ("--preset", "best"),
+    "larger": (),
 }
 """Folder within the results -> what the command is told."""
 
-IN_BATCHES = {".": "balanced", "counted": "counted", "untaught": "balanced", "best": "best"}
+LARGER = {"wnut17": 1_009, "crossner-politics": 300, "crossner-science": 300}
+"""Corpus -> sentences of its larger sample. Those of WNUT17 are all that its development file has."""
+
+IN_BATCHES = {".": "balanced", "counted": "counted", "untaught": "balanced", "best": "best", "larger": "balanced"}
 """Folder within the results -> the configuration of its members in `bfloat16/`, in the place of another one."""
 
 LANGUAGES = "languages"
@@ -88,6 +93,7 @@ def main() -> None:
     way.add_argument("--counted", dest="way", action="store_const", const="counted", help="votes counted, not learnt")
     way.add_argument("--untaught", dest="way", action="store_const", const="untaught", help="by other corpora alone")
     way.add_argument("--experts", dest="way", action="store_const", const="best", help="experts as members too")
+    way.add_argument("--larger", dest="way", action="store_const", const="larger", help="larger samples of three")
     parser.add_argument("--in-batches", action="store_true", help="members run by transformers, in bfloat16")
     parser.add_argument("--seed", type=int, default=0)
     parser.set_defaults(way=".")
@@ -106,9 +112,10 @@ def main() -> None:
             told += ["--config", f"benchmarks/quality/bfloat16/{name}.toml"]
         elif strangers:
             told += ["--config", f"benchmarks/quality/{STRANGERS}.toml"]
-        limit = ["--limit", str(given.sentences)]
+        sentences = LARGER.get(corpus.name) if given.way == "larger" else given.sentences
+        limit = ["--limit", str(sentences)]
         command = f"entsemble evaluate {corpus.gold} --pool {corpus.pool} {' '.join(limit + told)}"
-        if corpus.name in wanted:
+        if corpus.name in wanted and sentences:
             run_once(target, command, partial(measure, corpus, data, limit, told), again=given.again)
 
 
