@@ -1,6 +1,6 @@
 """The quality of the embedded default on real corpora, measured with the command line that users have.
 
-    python -m benchmarks.quality.run [--only conll2003,wnut17] [--sentences 300] [--again]
+    python -m benchmarks.quality.run [--only conll2003,wnut17] [--sentences 60] [--again]
                                      [--counted | --untaught | --experts | --larger] [--in-batches]
 
 Needs the corpora: the folder that ENTSEMBLE_DATA names. Each corpus is one `entsemble evaluate` run; its report is
@@ -11,7 +11,8 @@ such a run the table tells no seconds (`benchmarks.throughput` does).
 With `--counted`, votes are counted, and nothing that was learnt judges them; with `--untaught`, what other corpora
 taught does, and not the pool; with `--experts`, experts are members as well (the preset `best`), but for those that
 learnt of what is scored; with `--larger`, the default answers more sentences of the corpora of which fewer do not tell
-whether scores are true. Their results are in folders of `results`, and so are those in other languages. With
+whether scores are true. Their results are in folders of `results`, and so are those in other languages; `SAMPLES` says
+which corpora each way has, and how many sentences of each. With
 `--in-batches`, transformers runs the same members in bfloat16, in half the time where the processor multiplies in that;
 the table says so, and tells no seconds of it. `table.py` turns the results into the tables of README.md and
 docs/benchmarks.md.
@@ -42,11 +43,11 @@ WAYS: Mapping[str, Sequence[str]] = {
 }
 """Folder within the results -> what the command is told."""
 
-LARGER = {"wnut17": 1_009, "crossner-politics": 300, "crossner-science": 300}
-"""Corpus -> sentences of its larger sample. Those of WNUT17 are all that its development file has."""
-
 IN_BATCHES = {".": "balanced", "counted": "counted", "untaught": "balanced", "best": "best", "larger": "balanced"}
 """Folder within the results -> the configuration of its members in `bfloat16/`, in the place of another one."""
+
+SENTENCES = 300
+"""Of a corpus that a way has no sample of."""
 
 LANGUAGES = "languages"
 """Folder within the results of the default on corpora that are not English."""
@@ -78,28 +79,47 @@ CORPORA = (
     Corpus("masakhaner-swa", "masakhaner1/swa/train.txt", "masakhaner1/swa/dev.txt", "Swahili"),
     Corpus("masakhaner-yor", "masakhaner1/yor/train.txt", "masakhaner1/yor/dev.txt", "Yoruba"),
     Corpus("uner-danish", "uner-danish/da_ddt-ud-train.iob2", "uner-danish/da_ddt-ud-dev.iob2", "Danish"),
-    # it comes without a training file
-    Corpus("germeval2014", "de-germeval2014/germ.test.iob2", "de-germeval2014/germ.dev.iob2", "German"),
 )
+
+SAMPLES: Mapping[str, Mapping[str, int]] = {
+    ".": {c.name: 60 if c.language or c.name.startswith("crossner-") else 300 for c in CORPORA},
+    "counted": {
+        "conll2003": 200,
+        "wnut17": 300,
+        "crossner-ai": 200,
+        "genia": 40,
+        "zh-weibo": 40,
+        "masakhaner-swa": 40,
+    },
+    "untaught": dict.fromkeys(("conll2003", "wnut17", "genia", "bc5cdr"), 300),
+    "best": {
+        **{"conll2003": 60, "wnut17": 300, "genia": 60, "bc5cdr": 60},
+        **{c.name: 30 for c in CORPORA if c.name.startswith("crossner-")},
+    },
+    "larger": {"wnut17": 1_009, "crossner-politics": 300},
+}
+"""Folder within the results -> corpus -> sentences: fewer where an answer takes long. WNUT17's development file has no
+more than 1,009."""
 
 
 def main() -> None:
     """Run what is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", help="names, separated by commas")
-    parser.add_argument("--sentences", type=int, default=300)
+    parser.add_argument("--sentences", type=int, help="of each corpus")
     parser.add_argument("--again", action="store_true", help="run again what is there already")
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--counted", dest="way", action="store_const", const="counted", help="votes counted, not learnt")
     way.add_argument("--untaught", dest="way", action="store_const", const="untaught", help="by other corpora alone")
     way.add_argument("--experts", dest="way", action="store_const", const="best", help="experts as members too")
-    way.add_argument("--larger", dest="way", action="store_const", const="larger", help="larger samples of three")
+    way.add_argument("--larger", dest="way", action="store_const", const="larger", help="larger samples")
     parser.add_argument("--in-batches", action="store_true", help="members run by transformers, in bfloat16")
     parser.add_argument("--seed", type=int, default=0)
     parser.set_defaults(way=".")
     given = parser.parse_args()
     data = corpora()
-    wanted = set(given.only.split(",")) if given.only else {c.name for c in CORPORA}
+    samples = SAMPLES[given.way]
+    wanted = set(given.only.split(",") if given.only else samples)
     if strange := wanted - {c.name for c in CORPORA}:
         sys.exit(f"no corpus is called {', '.join(sorted(strange))}; there are {', '.join(c.name for c in CORPORA)}")
     for corpus in CORPORA:
@@ -112,10 +132,9 @@ def main() -> None:
             told += ["--config", f"benchmarks/quality/bfloat16/{name}.toml"]
         elif strangers:
             told += ["--config", f"benchmarks/quality/{STRANGERS}.toml"]
-        sentences = LARGER.get(corpus.name) if given.way == "larger" else given.sentences
-        limit = ["--limit", str(sentences)]
+        limit = ["--limit", str(given.sentences or samples.get(corpus.name, SENTENCES))]
         command = f"entsemble evaluate {corpus.gold} --pool {corpus.pool} {' '.join(limit + told)}"
-        if corpus.name in wanted and sentences:
+        if corpus.name in wanted:
             run_once(target, command, partial(measure, corpus, data, limit, told), again=given.again)
 
 
