@@ -47,6 +47,25 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_preset(tmp_pa
     assert load(path).workers is None
 
 
+@pytest.mark.parametrize("wrong", ['pool = "pool.jsonl"', "stacking = 5", "cache = false"])
+def test_a_value_in_the_place_of_a_table_is_an_error(tmp_path: Path, wrong: str) -> None:
+    unsaid = {"pool": {"path": None}, "stacking": {"sentences": None}, "cache": {"replies": None}}
+    with pytest.raises(ConfigError, match=f"{wrong.split(maxsplit=1)[0]}: Input should be a valid"):
+        load(config(tmp_path, wrong), overrides=unsaid)
+
+
+def test_a_negative_seed_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="seed: Input should be greater than or equal to 0"):
+        load(config(tmp_path, "seed = -1"))
+
+
+def test_an_encoder_s_folder_is_found_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    made = load(config(tmp_path, '[encoder]\nmodel = "models/mine"\n'))
+    assert made.encoder.model == str(tmp_path / "models" / "mine")
+    assert load(config(tmp_path, '[encoder]\nmodel = "owner/name"\n')).encoder.model == "owner/name"
+
+
 def test_the_paper_s_preset_compares_spans() -> None:
     assert load(preset="paper").pool.similarity == "span"
 

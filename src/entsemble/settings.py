@@ -151,7 +151,7 @@ class Settings(_Frozen):
         quorum: members that must answer; `None` needs all, and a document without one of them fails.
     """
 
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     language: str = "en"
     nested: bool | None = None
     workers: int | None = Field(default=None, ge=1)
@@ -266,17 +266,19 @@ def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         values = values | {"pool": pool | {"path": folder / Path(pool["path"]).expanduser()}}
     members = values.get("members")
     if isinstance(members, list):
-        values = values | {"members": [_anchored_member(m, folder) for m in members]}
+        values = values | {"members": [_anchored_model(m, folder) for m in members]}
+    if "encoder" in values:
+        values = values | {"encoder": _anchored_model(values["encoder"], folder)}
     return values
 
 
-def _anchored_member(member: object, folder: Path) -> object:
-    model = member.get("model") if isinstance(member, dict) else None
-    if not isinstance(member, dict) or not isinstance(model, str) or _REMOTE.match(model):
-        return member
+def _anchored_model(table: object, folder: Path) -> object:
+    model = table.get("model") if isinstance(table, dict) else None
+    if not isinstance(table, dict) or not isinstance(model, str) or _REMOTE.match(model):
+        return table
     path = folder / Path(model).expanduser()
     is_path = model.endswith(".gguf") or ("/" in model and path.is_dir())
-    return member | {"model": str(path)} if is_path else member
+    return table | {"model": str(path)} if is_path else table
 
 
 def _over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -285,8 +287,10 @@ def _over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
         if value is None:
             continue
         under = merged.get(key)
-        table = isinstance(value, Mapping) and key != "labels"  # labels are asked for as a whole
-        merged[key] = _over(under if isinstance(under, Mapping) else {}, value) if table else value
+        if not isinstance(value, Mapping) or key == "labels":  # labels are asked for as a whole
+            merged[key] = value
+        elif under is None or isinstance(under, Mapping):  # what is no table stays, for validation to say so
+            merged[key] = _over(under or {}, value)
     return merged
 
 

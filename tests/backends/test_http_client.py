@@ -24,7 +24,7 @@ from entsemble.ensemble.member import Member
 from entsemble.ensemble.pipeline import Pipeline, Rules
 from entsemble.ensemble.retrieve import Shown
 from entsemble.ensemble.voting import VOTES
-from entsemble.errors import BadReplyError, ModelUnavailableError
+from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError
 from entsemble.extractor import LocalExtractor
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
@@ -139,6 +139,15 @@ def test_a_fault_that_stays_is_told(fault: Callable[[BaseHTTPRequestHandler], No
     kind = BadReplyError if fault in (truncated, page) else ModelUnavailableError
     with server(lambda to, _: fault(to)) as url, pytest.raises(kind, match=r"127\.0\.0\.1"):
         client(url, Traffic(timeout=patience(fault), retries=1, backoff=0.01)).post({})
+
+
+def test_a_key_that_no_header_can_hold_is_not_shown() -> None:
+    with pytest.raises(ConfigError, match=r"^the key for http://x/ has characters that no key has") as told:
+        Client(httpx.URL("http://x/"), "sk-se\ncret", Traffic())
+    assert "cret" not in str(told.value)
+    client = Client(httpx.URL("http://x/"), "sk-secret\r\n", Traffic())
+    assert client.excerpt("sk-secret is wrong") == "[key] is wrong"
+    client.close()
 
 
 def test_it_waits_as_long_as_the_server_asks() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -153,6 +155,7 @@ def test_tsv_by_content_is_conll(tmp_path: Path) -> None:
         ("", "no header"),
         ("text,b\n1\n", ":2: this row has 1 cells"),
         ('text\nfine\n"open', ":3: no CSV"),
+        ("text\rfine\rlines\r", ":1: no CSV"),
     ],
 )
 def test_table_errors(tmp_path: Path, content: str, message: str) -> None:
@@ -175,11 +178,58 @@ def test_folders_and_equal_names(tmp_path: Path) -> None:
     (tmp_path / ".hidden.txt").write_text("x")
     assert [(d.id, d.text) for d in read(tmp_path)] == [("a/t.txt", "a"), ("b/t.txt", "b")]
     assert len(list(read([tmp_path / "a" / "t.txt", tmp_path / "b" / "t.txt"]))) == 2
+    assert [d.id for d in read([tmp_path / "a", tmp_path / "b"])] == ["a/t.txt", "b/t.txt"]
     with pytest.raises(DataError, match="no text"):
         list(read(tmp_path / "picture.png"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no file"):
         list(read(tmp_path / "empty"))
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    lines = "".join(f'{{"text": "{i}"}}\n' for i in range(20_000))
+    with ThreadPoolExecutor() as threads:
+        for given in ('{"text": "a"}\n', lines):
+            written = threads.submit(pipe.write_text, given)
+            assert len(list(read(pipe))) == given.count("\n")
+            written.result(5)
+
+
+def test_writing_through_a_link_or_into_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    link, pipe = tmp_path / "link.jsonl", tmp_path / "pipe"
+    link.symlink_to(tmp_path / "real" / "t.jsonl")
+    write([Document("a", "1")], link)
+    assert link.is_symlink()
+    assert [d.text for d in read(tmp_path / "real" / "t.jsonl")] == ["1"]
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as threads:
+        held = threads.submit(pipe.read_text)
+        write([Document("a", "2")], pipe, "jsonl")
+        assert '"text": "2"' in held.result(5)
+    assert pipe.is_fifo()
+
+
+def test_names_that_are_no_utf8(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("Ada")
+    write(read(tmp_path), tmp_path / "out.jsonl")
+    assert next(read(tmp_path / "out.jsonl")).id == "caf\\xe9.txt"
+
+
+def test_half_a_character_is_written_nowhere(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="half of a surrogate pair"):
+        write([Document("a", "\ud800")], tmp_path / "x.jsonl")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_cannot_be_read_is_told_of_the_input(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^x{300}: cannot be read: File name too long"):
+        write(read("x" * 300), tmp_path / "out.jsonl")
+    if Path("/proc/self/mem").exists():
+        with pytest.raises(DataError, match=r"^/proc/self/mem: cannot be read"):
+            write(read("/proc/self/mem", "text"), tmp_path / "out.jsonl")
 
 
 def test_html_is_escaped_and_loads_nothing() -> None:
@@ -209,6 +259,8 @@ def test_convert(tmp_path: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "1 document, 1 mention\n")
     result = CliRunner().invoke(convert, ["-", "-", "--from", "conll"], input="Hi\tO\nAda\tB-PER\n")
     assert '"text": "Hi Ada"' in result.stdout
+    result = CliRunner(charset="ascii").invoke(convert, ["-", "-", "--from", "text"], input="Zo\u00eb".encode())
+    assert "Zo\u00eb".encode() in result.stdout_bytes
     result = CliRunner().invoke(convert, [str(tmp_path / "none"), str(tmp_path / "b.jsonl")])
     assert isinstance(result.exception, EntsembleError)
     result = CliRunner().invoke(convert, [str(tmp_path / "a.txt"), "-", "--columns", "x"])

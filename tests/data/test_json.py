@@ -80,6 +80,17 @@ def test_tokens_and_votes(tmp_path: Path) -> None:
         ('{"text": "a", "title": "\\ud83d"}', r":2: what stands beside the text holds half of a surrogate"),
         ('{"text": "a", "id": "\\udc00"}', r":2: what stands beside the text holds half of a surrogate"),
         ('{"text": "ab", "tokens": [[0, 3]]}', r":2: token 1: \[0, 3\)"),
+        ('{"text": "ab", "mentions": [[0, 1, "P\\ud800"]]}', r":2: mention 1: the label holds half of a surrogate"),
+        (
+            '{"text": "ab", "mentions": [{"start": 0, "end": 1, "label": "P", "votes": {"m": "\\ud800"}}]}',
+            r":2: mention 1: votes holds half of a surrogate",
+        ),
+        (
+            '{"text": "ab", "mentions": [{"start": 0, "end": 1, "label": "P", "score": 1' + "0" * 400 + "}]}",
+            r":2: mention 1: the score is too large",
+        ),
+        ('{"text": "ab", "n": 1' + "0" * 5000 + "}", r":2: no JSON that can be read: Exceeds the limit"),
+        ('{"text": ' + "[" * 100_000, r":2: no JSON that can be read: maximum recursion"),
     ],
 )
 def test_errors_name_line_and_mention(tmp_path: Path, line: str, message: str) -> None:
@@ -87,6 +98,11 @@ def test_errors_name_line_and_mention(tmp_path: Path, line: str, message: str) -
     path.write_text('{"text": "fine"}\n' + line + "\n", encoding="utf-8")
     with pytest.raises(DataError, match=message):
         list(read(path))
+
+
+def test_mentions_that_are_null_hide_no_others(tmp_path: Path) -> None:
+    found = one(tmp_path, {"text": "Ann", "mentions": None, "entities": [[0, 3, "P"]]})
+    assert ([m.text for m in found.mentions], found.meta) == (["Ann"], {})
 
 
 def test_an_id_given_twice_is_an_error(tmp_path: Path) -> None:
@@ -102,6 +118,7 @@ def test_an_id_given_twice_is_an_error(tmp_path: Path) -> None:
         ('[\n{"text": "a"}\n', r":3: no JSON: a comma"),
         ('[\n{"text": "a",\n]', r":3: no JSON"),
         ('[{"text": "a"}] x', r"something follows"),
+        ('[\n{"text": ' + "[" * 100_000, r":2: no JSON that can be read: maximum recursion"),
     ],
 )
 def test_errors_in_arrays_name_the_line(tmp_path: Path, content: str, message: str) -> None:

@@ -62,6 +62,12 @@ def test_sentences_of_several_scripts() -> None:
     ]
 
 
+@pytest.mark.parametrize("blank", ["\u00a0", "\u202f", "\u3000", "\u2028", "\x85"])
+def test_a_wide_blank_before_a_full_stop(blank: str) -> None:
+    text = f"Plan B{blank}. Then he left."
+    assert "".join(s.of(text) for s in sentences(text)).replace(" ", "") == text.replace(" ", "")
+
+
 def test_a_tokenised_document_is_one_window() -> None:
     text = "He left. She came."
     tokens = (Span(0, 2), Span(3, 8), Span(9, 12), Span(13, 18))

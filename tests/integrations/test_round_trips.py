@@ -111,6 +111,9 @@ class TestLabelStudio:
                 },
                 "'nn' is at 'An'",
             ),
+            ({"data": {"text": "Ann"}, "annotations": 5}, "`annotations` must be a list"),
+            ({"data": {"text": "Ann"}, "annotations": [{"result": 5}]}, "`result` must be a list"),
+            ({"data": {"text": "Ann", "by": "\ud800"}}, "holds half of a surrogate"),
         ],
     )
     def test_what_is_wrong_is_said(self, task: Any, why: str, tmp_path: Path) -> None:

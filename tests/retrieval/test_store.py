@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -116,3 +117,16 @@ def test_a_file_that_is_no_store(tmp_path: Path) -> None:
         Store(path)
     with pytest.raises(DataError, match="ENTSEMBLE_CACHE"):
         Store(path / "below" / "a.sqlite")
+
+
+def test_a_disk_that_is_full_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "pools.sqlite")
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr("entsemble.retrieval.store.sqlite3.connect", full)
+    with pytest.warns(UserWarning, match="is not kept: disk I/O error"):
+        store.put("me", {"text": b"1"})
+    with pytest.raises(DataError, match="disk I/O error"):
+        store.get("me", ["text"])

@@ -21,6 +21,7 @@ from fastapi.testclient import TestClient
 
 from entsemble.server.pool_file import PoolFile
 from entsemble.server.workbench import Workbench
+from entsemble.types import Document, mention_at
 
 Serve = Callable[..., TestClient]
 LABELS = {"person": "names of people", "location": ""}
@@ -167,6 +168,29 @@ class TestPool:
         assert len(PoolFile(pool_file).texts()[1]) == 9
         with pytest.raises(ConfigError, match="JSON Lines"):
             PoolFile(tmp_path / "train.conll")
+
+    def test_what_else_is_known_of_a_text_stays(self, pool_file: Path) -> None:
+        pool_file.write_text('{"id": "a", "text": "Ann left.", "tokens": [[0, 3], [4, 9]], "source": "letters 1934"}\n')
+        pool = PoolFile(pool_file)
+        corrected = Document("x", "Ann left.", (mention_at("Ann left.", 0, 3, "person"),))
+        for _ in range(2):
+            pool.add([corrected])
+            kept = pool.correct("a", corrected)
+            assert [kept] == list(read(pool_file))
+            assert (kept.meta, [t.start for t in kept.tokens]) == ({"source": "letters 1934"}, [0, 4])
+        assert pool.correct("a", Document("x", "Bea left.")).tokens == ()
+
+    def test_what_is_written_beside_it_is_kept(self, pool_file: Path) -> None:
+        pool = PoolFile(pool_file)
+        with pool_file.open("a") as file:
+            file.write('{"id": "beside", "text": "Written by hand."}\n')
+        pool.add([Document("x", "Corrected.")])
+        assert [d.text for d in read(pool_file)][-2:] == ["Written by hand.", "Corrected."]
+        pool_file.write_text("{")
+        for _ in range(2):
+            with pytest.raises(DataError, match=":1: no JSON"):
+                pool.add([Document("x", "Lost.")])
+        assert pool_file.read_text() == "{"
 
     def test_a_full_disk_leaves_it_as_it_was(
         self, serve: Serve, pool: PoolFile, monkeypatch: pytest.MonkeyPatch

@@ -372,7 +372,9 @@ def with_absolute_paths(settings: Settings) -> Settings:
         for m, source in zip(settings.members, sources, strict=True)
     )
     pool = settings.pool.model_copy(update={"path": path})
-    return settings.model_copy(update={"pool": pool, "members": members})
+    model = Path(settings.encoder.model)
+    encoder = settings.encoder.model_copy(update={"model": str(model.resolve())} if model.is_dir() else {})
+    return settings.model_copy(update={"pool": pool, "members": members, "encoder": encoder})
 
 
 def select_members(settings: Settings, models: Sequence[str]) -> Settings:

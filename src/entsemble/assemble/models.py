@@ -304,7 +304,9 @@ class Models:
         try:
             known = card(name)
         except EntsembleError:
-            return SentenceTransformerEncoder(name)
+            folder = Path(name)
+            files = sorted(p for p in folder.rglob("*") if p.is_file())
+            return SentenceTransformerEncoder(name, _sha256_of(folder, files) if folder.is_dir() else None)
         if known.kind != "encoder":
             raise ConfigError(f"{name} writes text and makes no vectors; an encoder that does is minilm-l6")
         path, fingerprint = self.local_file(ModelSpec(name, known))
@@ -373,7 +375,12 @@ def _folder_sha256(folder: Path) -> str:
     files = sorted(p for p in folder.iterdir() if p.suffix in {".safetensors", ".json", ".txt", ".model"})
     if not any(p.suffix == ".safetensors" for p in files):
         raise ConfigError(f"no model in {folder}: it holds no safetensors")
-    told = "\n".join(f"{p.name} {sha256(p)}" for p in files)
+    return _sha256_of(folder, files)
+
+
+def _sha256_of(folder: Path, files: Sequence[Path]) -> str:
+    """Of files in a folder, and of what they are called there."""
+    told = "\n".join(f"{p.relative_to(folder).as_posix()} {sha256(p)}" for p in files)
     return hashlib.sha256(told.encode()).hexdigest()
 
 

@@ -65,16 +65,21 @@ class LlamaCppEncoder:
 
 
 class SentenceTransformerEncoder:
-    """Any sentence-transformers model, by name or folder (extra `sentence-transformers`)."""
+    """Any sentence-transformers model (extra `sentence-transformers`).
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: of the model, or its folder.
+        checksum: of a folder, which may hold another model tomorrow.
+    """
+
+    def __init__(self, name: str, checksum: str | None = None) -> None:
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
             raise MissingExtraError(
                 "sentence-transformers", "sentence-transformers", f"the encoder {name!r}"
             ) from error
-        self.weights = self.fingerprint = f"sentence-transformers:{name}"
+        self.weights = self.fingerprint = f"sentence-transformers:{checksum or name}"
         self._model = SentenceTransformer(name)
 
     def encode(self, texts: Sequence[str]) -> Vectors:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import tenacity
 
-from entsemble.errors import BadReplyError, ModelUnavailableError
+from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError
 
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _LONGEST_WAIT = 60.0
@@ -65,12 +65,18 @@ class Client:
         url: the address; errors show it without user, password and query.
         api_key: sent as a bearer token; never shown.
         traffic: limits and patience.
+
+    Raises:
+        ConfigError: the key holds what no header can.
     """
 
     def __init__(self, url: httpx.URL, api_key: str | None, traffic: Traffic) -> None:
         self.shown = str(url.copy_with(userinfo=b"", query=None))
-        self._url, self._key, self._timeout = url, api_key, traffic.timeout
-        headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+        key = (api_key or "").strip()  # a variable that a file was read into may end with its line
+        if not (key.isascii() and key.isprintable()):
+            raise ConfigError(f"the key for {self.shown} has characters that no key has; look at the variable it is in")
+        self._url, self._key, self._timeout = url, key, traffic.timeout
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_connections=traffic.concurrency)
         self._client = httpx.Client(timeout=traffic.timeout, headers=headers, limits=limits)
         self._under_way = threading.Semaphore(traffic.concurrency)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from entsemble.cli.wording import counted
+from entsemble.cli.wording import counted, standard_output
 from entsemble.data import formats
 from entsemble.data.options import ConllFormat, Discontinuous, ReadOptions, Spacing
 from entsemble.types import Document
@@ -77,7 +77,7 @@ def convert(
         documents = formats.read([Path(p) for p in inputs], source_format, options)
     seen = _Counted(documents)
     if output == "-":
-        formats.write_stream(seen, sys.stdout, target_format or "jsonl")
+        formats.write_stream(seen, standard_output(), target_format or "jsonl")
     else:
         formats.write(seen, output, target_format)
     click.echo(f"{counted(seen.documents, 'document')}, {counted(seen.mentions, 'mention')}", err=True)

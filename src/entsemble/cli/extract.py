@@ -22,7 +22,7 @@ from entsemble.cli.options import Asked, shared_options
 from entsemble.cli.report_files import check_writable
 from entsemble.cli.selection import say_chosen
 from entsemble.cli.summary import Summary
-from entsemble.cli.wording import counted
+from entsemble.cli.wording import counted, standard_output
 from entsemble.data.formats import WRITABLE, read, read_stream, write, write_stream
 from entsemble.ensemble.document import Extracted, Failed
 from entsemble.errors import DataError
@@ -110,7 +110,7 @@ def extract(
         told = Telling(number=number, ledger=ledger, resumable=journal is not None, least=min_score, unsure=unsure)
         found = _found(results, summary, shown, stopping, told)
         if output is None:
-            write_stream(found, sys.stdout, output_format or "jsonl")
+            write_stream(found, standard_output(), output_format or "jsonl")
         else:
             write(found, output, output_format, again=held > 0)
         if unsure_path:

@@ -64,7 +64,7 @@ _OPTIONS = {
         help="Input format, not the pool's; recognised if not given.",
     ),
     "limit": click.option("--limit", type=click.IntRange(1), help="Only this many documents."),
-    "seed": click.option("--seed", type=int, help="For everything that is drawn."),
+    "seed": click.option("--seed", type=click.IntRange(0), help="For everything that is drawn."),
     "no_cache": click.option("--no-cache", is_flag=True, help="Ask the models again what they were asked before."),
     "quiet": click.option("--quiet", is_flag=True, help="No progress and no summary."),
 }

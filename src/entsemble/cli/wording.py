@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from typing import TextIO
+
 
 def counted(count: int, what: str) -> str:
     """A count and what is counted.
@@ -10,3 +14,10 @@ def counted(count: int, what: str) -> str:
     ('1 document', '1,200 documents')
     """
     return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
+def standard_output() -> TextIO:
+    """Standard output for documents, written as files are: in UTF-8, whatever the terminal's encoding."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    return sys.stdout

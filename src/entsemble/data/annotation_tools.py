@@ -133,20 +133,22 @@ def _of_task(task: object, usual: str) -> Document:
     meta = {**{k: v for k, v in data.items() if k not in {"text", "id"}}, **(task.get("meta") or {})}
     if others:
         meta["label studio"] = others
-    return Document(str(data.get("id", task.get("id", usual))), text, tuple(mentions), (), meta)
+    name = str(data.get("id", task.get("id", usual)))
+    jsonl.check_whole(json.dumps([name, meta, [m.label for m in mentions]], ensure_ascii=False), "a task")
+    return Document(name, text, tuple(mentions), (), meta)
 
 
 def _results(task: Mapping[str, Any]) -> Sequence[Any]:
     """Of the last annotation that was not cancelled; of the predictions where nobody annotated."""
-    annotations, predictions = ([a for a in task.get(k) or () if isinstance(a, Mapping)] for k in _MADE)
+    annotations, predictions = ([a for a in jsonl.list_of(task.get(k), k) if isinstance(a, Mapping)] for k in _MADE)
     made = [a for a in annotations if not a.get("was_cancelled")] if annotations else predictions
-    return made[-1].get("result") or () if made else ()
+    return jsonl.list_of(made[-1].get("result"), "result") if made else ()
 
 
 def _skipped(task: object) -> bool:
     """Whether people saw it and all cancelled."""
-    made = task.get("annotations") if isinstance(task, Mapping) else None
-    cancelled = [isinstance(a, Mapping) and bool(a.get("was_cancelled")) for a in made or ()]
+    made = jsonl.list_of(task.get("annotations"), "annotations") if isinstance(task, Mapping) else ()
+    cancelled = [isinstance(a, Mapping) and bool(a.get("was_cancelled")) for a in made]
     return bool(cancelled) and all(cancelled)
 
 
@@ -160,7 +162,7 @@ def _mentions(text: str, places: Mapping[int, int], value: Mapping[str, Any], sc
         raise DataError(
             f"the label on {shown!r} is at {text[start:end]!r}; was the text changed after it was labelled?"
         )
-    given = float(score) if isinstance(score, (int, float)) else None
+    given = jsonl.score_of(score, repr(text[start:end]))
     return [replace(mention_at(text, start, end, str(label)), score=given) for label in value["labels"]]
 
 

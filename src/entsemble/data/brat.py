@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from entsemble.data.options import Discontinuous, ReadOptions
-from entsemble.data.source import Source
+from entsemble.data.source import Source, readable_name
 from entsemble.errors import DataError
 from entsemble.types import Document, Mention
 
@@ -30,8 +30,8 @@ _LONGEST_NAME = 240
 """Bytes of a file name that all common file systems take, without its ending."""
 
 
-def read_folder(folder: Path, options: ReadOptions) -> Iterator[Document]:
-    """All pairs below `folder`, sorted; ids are relative paths without the ending.
+def read_folder(folder: Path, options: ReadOptions, under: str = "") -> Iterator[Document]:
+    """All pairs below `folder`, sorted; ids are relative paths without the ending, behind `under`.
 
     A `.txt` without an `.ann` is a document without mentions.
 
@@ -42,7 +42,7 @@ def read_folder(folder: Path, options: ReadOptions) -> Iterator[Document]:
     for stem in _stems(paths, str(folder)):
         ann = paths.get(stem + ".ann")
         text = Source.of_file(paths[stem + ".txt"]).text(keep_mark=True)
-        yield _document(unquote(stem), text, Source.of_file(ann) if ann else None, options.discontinuous)
+        yield _document(under + unquote(stem), text, Source.of_file(ann) if ann else None, options.discontinuous)
 
 
 def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # noqa: ARG001 - ids are names of files
@@ -134,6 +134,7 @@ def _stems(names: Iterable[str], place: str) -> list[str]:
 
 
 def _document(identity: str, text: str, annotations: Source | None, discontinuous: Discontinuous) -> Document:
+    identity = readable_name(identity)
     if annotations is None:
         return Document(identity, text)
     found = list(_annotations(annotations, discontinuous))

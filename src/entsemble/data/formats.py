@@ -26,7 +26,7 @@ from entsemble.data import (
 )
 from entsemble.data.options import ReadOptions
 from entsemble.data.seen import Seen
-from entsemble.data.source import Source
+from entsemble.data.source import Source, reading
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.types import Document
 
@@ -154,6 +154,8 @@ def write(
             elif known.writer:
                 with temporary.open("w", encoding="utf-8", newline="\n") as stream:
                     known.writer(documents, stream)
+    except UnicodeEncodeError as error:
+        raise DataError("a document holds half of a surrogate pair, which no file can", target) from error
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror or error}; check the path", target) from error
 
@@ -190,12 +192,15 @@ def _unnamed(target: Path) -> str:
 def _read_all(
     paths: Sequence[Path], name: str | None, options: ReadOptions, on_error: OnError | None
 ) -> Iterator[Document]:
-    files = [p.name for p in paths]
+    names = [p.name for p in paths]
     for path in paths:
-        if path.is_dir():
-            yield from _tolerant(partial(_read_folder, path, name, options, on_error), on_error)
+        shown = path.name if names.count(path.name) == 1 else path.as_posix()
+        with reading(path):
+            folder = path.is_dir()
+        if folder:
+            under = f"{shown}/" if len(paths) > 1 else ""
+            yield from _tolerant(partial(_read_folder, path, under, name, options, on_error), on_error)
         else:
-            shown = path.name if files.count(path.name) == 1 else path.as_posix()
             yield from _tolerant(partial(_read_file, path, shown, name, options), on_error)
 
 
@@ -208,16 +213,18 @@ def _tolerant(reader: Callable[[], Iterator[Document]], on_error: OnError | None
         on_error(error)
 
 
-def _read_folder(folder: Path, name: str | None, options: ReadOptions, on_error: OnError | None) -> Iterator[Document]:
+def _read_folder(
+    folder: Path, under: str, name: str | None, options: ReadOptions, on_error: OnError | None
+) -> Iterator[Document]:
     if name == "brat" or (name is None and next(folder.rglob("*.ann"), None)):
-        yield from brat.read_folder(folder, options)
+        yield from brat.read_folder(folder, options, under)
         return
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and not _hidden(p.relative_to(folder))]
     wanted = files if name else [p for p in files if _recognised(p)]
     if not wanted:
         raise DataError("the folder holds no file of a known format; name the format, or give the files", folder)
     for path in wanted:
-        shown = path.relative_to(folder).as_posix()
+        shown = under + path.relative_to(folder).as_posix()
         yield from _tolerant(partial(_read_file, path, shown, name, options), on_error)
 
 
@@ -231,7 +238,7 @@ def _recognised(path: Path) -> bool:
     if named == "html":
         return False
     try:
-        return named is not None or recognise.of_file(path) == "conll"
+        return named is not None or recognise.of(Source.of_file(path)) == "conll"
     except DataError:
         return False  # neither text nor named like one: a picture, a model
 
@@ -239,15 +246,14 @@ def _recognised(path: Path) -> bool:
 def _read_file(path: Path, shown: str, name: str | None, options: ReadOptions) -> Iterator[Document]:
     if not path.exists():
         raise DataError("there is no such file; check the path", path)
-    chosen = name or ("conll" if options.conll else recognise.of_file(path))
-    if path_reader := FORMATS[chosen].path_reader:
-        return path_reader(path, options, shown)
-    return _read_source(Source.of_file(path, shown), chosen, options)
+    return _read_source(Source.of_file(path, shown), name, options)
 
 
 def _read_source(source: Source, name: str | None, options: ReadOptions) -> Iterator[Document]:
-    chosen = name or ("conll" if options.conll else recognise.of_source(source))
-    reader = FORMATS[chosen].reader
+    chosen = name or ("conll" if options.conll else recognise.of(source))
+    reader, path_reader = FORMATS[chosen].reader, FORMATS[chosen].path_reader
+    if path_reader and source.path:
+        return path_reader(source.path, options, source.name)
     if reader is None:
         raise DataError(f"{chosen} cannot be read from one file", source.place)
     return reader(source, options)
@@ -264,7 +270,14 @@ def _unique(documents: Iterable[Document]) -> Iterator[Document]:
 
 @contextmanager
 def _replacing(target: Path) -> Iterator[Path]:
-    """A path for a file or folder that becomes `target` when all went well, and vanishes otherwise."""
+    """A path for a file or folder that becomes `target` when all went well, and vanishes otherwise.
+
+    What a link shows is replaced, and not the link; a pipe or a device is no file that could be, and written as it is.
+    """
+    if target.exists() and not target.is_file() and not target.is_dir():
+        yield target
+        return
+    target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.part")
     _remove(temporary)

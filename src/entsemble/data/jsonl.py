@@ -24,6 +24,8 @@ _END_KEYS = ("end", "end_offset", "end_position")
 _LABEL_KEYS = ("label", "entity_type", "entity_group", "type")
 _SURFACE_KEYS = ("text", "entity_value")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
+_BEYOND_PYTHON = (ValueError, RecursionError)
+"""What its JSON parser says of a number with thousands of digits, and of brackets within thousands of brackets."""
 
 
 def read_lines(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: ARG001
@@ -41,6 +43,8 @@ def read_lines(source: Source, options: ReadOptions) -> Iterator[Document]:  # n
             except json.JSONDecodeError as error:
                 problem = f"no JSON: {error.msg} at column {error.colno}; write one JSON object a line"
                 raise DataError(problem, source.place, number) from error
+            except _BEYOND_PYTHON as error:
+                raise DataError(f"no JSON that can be read: {error}", source.place, number) from error
             except DataError as error:
                 raise DataError(error.problem, source.place, number) from error
 
@@ -91,7 +95,7 @@ def from_json(record: object, default_id: str) -> Document:
     rest = dict(record)
     text = _text(rest)
     mentions = tuple(_mention(m, i, text) for i, m in enumerate(_mention_list(rest), 1))
-    tokens = tuple(_token(t, i, text) for i, t in enumerate(_list(rest.pop("tokens", None), "tokens"), 1))
+    tokens = tuple(_token(t, i, text) for i, t in enumerate(list_of(rest.pop("tokens", None), "tokens"), 1))
     given = rest.pop("id", None)
     if given is not None and (not isinstance(given, (str, int)) or isinstance(given, bool)):
         raise DataError(f"`id` must be a string or an integer, not {_kind(given)}")
@@ -142,6 +146,9 @@ def _items(text: str, source: Source) -> Iterator[tuple[int, object]]:
             item, end = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
             raise DataError(f"no JSON: {error.msg} at column {error.colno}", source.place, error.lineno) from error
+        except _BEYOND_PYTHON as error:
+            line = text.count("\n", 0, position) + 1
+            raise DataError(f"no JSON that can be read: {error}", source.place, line) from error
         yield position, item
         position = _skip(text, end, blank)
         if not in_array:
@@ -183,9 +190,10 @@ def check_whole(text: str, what: str) -> None:
 def _mention_list(rest: dict[str, Any]) -> list[Any]:
     """Takes the mentions out of `rest`; a plain string or number under `label` is no mention and stays."""
     for key in _MENTION_KEYS:
-        value = rest.get(key)
-        if key in rest and (value is None or _holds_mentions(value, key)):
-            return _list(rest.pop(key), key)
+        if key in rest and rest[key] is None:
+            del rest[key]
+        elif key in rest and _holds_mentions(rest[key], key):
+            return list_of(rest.pop(key), key)
     return []
 
 
@@ -195,7 +203,8 @@ def _holds_mentions(value: object, key: str) -> bool:
     return isinstance(value, list) and all(isinstance(v, (list, dict)) for v in value)
 
 
-def _list(value: object, key: str) -> list[Any]:
+def list_of(value: object, key: str) -> list[Any]:
+    """The value of a key that holds a list or nothing; DataError where it is anything else."""
     if value is None:
         return []
     if not isinstance(value, list):
@@ -212,6 +221,7 @@ def _mention(value: object, number: int, text: str) -> Mention:
     label = _first(value, _LABEL_KEYS)
     if not isinstance(label, str) or not label.strip():
         raise DataError(f"{where}: the label must be a string that is not blank, not {label!r}")
+    check_whole(label, f"{where}: the label")
     span = _span(_first(value, _START_KEYS), _first(value, _END_KEYS), where, text)
     surface = _first(value, _SURFACE_KEYS)
     if surface is not None and surface != span.of(text):
@@ -219,7 +229,8 @@ def _mention(value: object, number: int, text: str) -> Mention:
             f"{where} says {surface!r}, but the text has {span.of(text)!r} at [{span.start}, {span.end}); "
             "offsets count code points from 0, the end is exclusive"
         )
-    return Mention(span.start, span.end, label, span.of(text), _score(value, where), _votes(value, where))
+    score = score_of(value.get("score"), where)
+    return Mention(span.start, span.end, label, span.of(text), score, _votes(value, where))
 
 
 def _span(start: object, end: object, where: str, text: str) -> Span:
@@ -230,17 +241,21 @@ def _span(start: object, end: object, where: str, text: str) -> Span:
     return Span(start, end)
 
 
-def _score(value: Mapping[str, Any], where: str) -> float | None:
-    score = value.get("score")
+def score_of(score: object, where: str) -> float | None:
+    """A mention's score as a number; DataError where it is none."""
     if score is not None and (isinstance(score, bool) or not isinstance(score, (int, float))):
         raise DataError(f"{where}: the score must be a number, not {score!r}")
-    return None if score is None else float(score)
+    try:
+        return None if score is None else float(score)
+    except OverflowError as error:
+        raise DataError(f"{where}: the score is too large") from error
 
 
 def _votes(value: Mapping[str, Any], where: str) -> dict[str, str]:
     votes = value.get("votes") or {}
     if not isinstance(votes, dict) or not all(isinstance(v, str) for v in votes.values()):
         raise DataError(f"{where}: votes must map members to labels, not {votes!r}")
+    check_whole("".join([*votes, *votes.values()]), f"{where}: votes")
     return votes
 
 

@@ -39,26 +39,15 @@ def by_ending(path: Path) -> str | None:
     return BY_ENDING.get(path.suffix.lower())
 
 
-def of_file(path: Path) -> str:
-    """The format of the file at `path`: its content decides between CoNLL, tables, JSON and text.
+def of(source: Source) -> str:
+    """The format of a file or stream: the content decides between CoNLL, tables, JSON and text.
 
     Raises:
         DataError: it is binary, or HTML, which is only written.
     """
-    named = by_ending(path)
-    if named == "brat" or (named == "text" and path.with_suffix(".ann").exists()):
-        return "brat"
-    if named in ("conll", "jsonl", "parquet", "spacy"):
+    named = _named(source.path) if source.path else None
+    if named in ("brat", "conll", "jsonl", "parquet", "spacy"):
         return named
-    return of_source(Source.of_file(path), named)
-
-
-def of_source(source: Source, named: str | None = None) -> str:
-    """The format that the content shows, `named` being what the name suggests.
-
-    Raises:
-        DataError: it is binary, or HTML, which is only written.
-    """
     if named == "html":
         raise DataError("HTML is written and not read; give the text itself", source.place)
     lines = _first_lines(source)
@@ -72,6 +61,12 @@ def of_source(source: Source, named: str | None = None) -> str:
     if named is None and lines and "\t" in lines[0] and table.has_text_header(lines[0], "tsv"):
         return "tsv"
     return "text"
+
+
+def _named(path: Path) -> str | None:
+    """The format that a file's name tells; a text with its annotations beside it is brat."""
+    named = by_ending(path)
+    return "brat" if named == "text" and path.with_suffix(".ann").exists() else named
 
 
 def _first_lines(source: Source) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
@@ -32,7 +34,7 @@ class Source:
     @classmethod
     def of_file(cls, path: Path, name: str | None = None) -> Source:
         """The file at `path`, called by its file name unless told otherwise."""
-        return cls(name or path.name, path)
+        return cls(readable_name(name or path.name), path)
 
     @classmethod
     def of_stream(cls, stream: TextIO | BinaryIO, name: str) -> Source:
@@ -49,12 +51,14 @@ class Source:
 
     def head(self) -> bytes:
         """The first bytes, which are read again by whoever reads next."""
-        if self._stream is not None:
-            if not self._head:
-                self._head = self._stream.read(HEAD_BYTES)
-            return self._head
-        with self._open() as file:
-            return file.read(HEAD_BYTES)
+        if self._stream is None and self._is_pipe():
+            self._stream = self._open()  # until who reads next is done: what a pipe gave it does not give again
+        with reading(self.place):
+            if self._stream is not None:
+                self._head = self._head or self._stream.read(HEAD_BYTES)
+                return self._head
+            with self._open() as file:
+                return file.read(HEAD_BYTES)
 
     def lines(self) -> Iterator[tuple[int, str]]:
         r"""Line number from 1 and the line with its end. Only `\n` ends a line; a byte order mark is dropped.
@@ -87,15 +91,33 @@ class Source:
     def _open(self) -> BinaryIO:
         if self.path is None:
             raise DataError("a stream can be read only once; save it as a file", self.name)
-        try:
+        with reading(self.place):
             return self.path.open("rb")
-        except OSError as error:
-            raise DataError(f"cannot be opened: {error.strerror}; check the path", self.path) from error
+
+    def _is_pipe(self) -> bool:
+        """Whether the path is of something that is read once, such as a shell's `<(command)`."""
+        with reading(self.place):
+            return self.path is not None and self.path.exists() and not self.path.is_file()
 
     def _byte_lines(self) -> Iterator[bytes]:
-        if self._stream is not None:
+        if self._stream is None:
+            with reading(self.place), self._open() as file:
+                yield from file
+            return
+        with reading(self.place), self._stream if self.path else nullcontext():
             yield from io.BytesIO(self._head + self._stream.readline())
             yield from self._stream
-        else:
-            with self._open() as file:
-                yield from file
+
+
+def readable_name(name: str) -> str:
+    """A file's name as text, whose bytes that are no UTF-8 are written out."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+@contextmanager
+def reading(place: str | Path) -> Iterator[None]:
+    """What the system says against reading at `place`, as a DataError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}; check the path", place) from error

@@ -29,7 +29,10 @@ def read_tsv(source: Source, options: ReadOptions) -> Iterator[Document]:
 
 def has_text_header(first_line: str, kind: str) -> bool:
     """Whether a file that begins with this line names a column of texts."""
-    row = next(csv.reader([first_line], delimiter=_separator(first_line, kind)), [])
+    try:
+        row = next(csv.reader([first_line], delimiter=_separator(first_line, kind)), [])
+    except csv.Error:
+        return False
     return _find(row, TEXT_HEADERS) is not None
 
 
@@ -48,11 +51,16 @@ def _read(source: Source, options: ReadOptions, kind: str) -> Iterator[Document]
         raise DataError("there is no header; the first line must name the columns", source.place, 1)
     rest = (line for _, line in lines)
     separator = _separator(first, kind)
-    header = [h.strip() for h in next(csv.reader([first], delimiter=separator), [])]
+    try:
+        header = [h.strip() for h in next(csv.reader([first], delimiter=separator), [])]
+    except csv.Error as error:
+        raise DataError(f"no {kind.upper()}: {error}; lines end with a line feed", source.place, 1) from error
     text_column = _column(header, options.text_column, TEXT_HEADERS, source)
     if text_column is None:
         raise DataError(
-            f"no column is called like a text; name it. The columns are: {', '.join(header)}", source.place, 1
+            f"no column is called like a text; call it {TEXT_HEADERS[0]!r}. The columns are: {', '.join(header)}",
+            source.place,
+            1,
         )
     id_column = _column(header, options.id_column, ID_HEADERS, source)
     reader = csv.reader(rest, delimiter=separator, strict=True)

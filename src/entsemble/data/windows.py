@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,9 @@ _BLOCK = 1000
 
 _LONGEST_BLOCK = 16_000
 """A block without a boundary grows up to here."""
+
+_WIDE_BLANK = re.compile(r"[^\S\x00-\x7f](?=\.)")
+"""A blank beyond ASCII before a full stop: after a single letter, sentencex panics at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ def _boundaries(text: str, language: str) -> Iterator[tuple[int, int]]:
     while start < len(text):
         block = text[start : start + size]
         last_block = start + len(block) == len(text)
-        lengths = [len(s) for s in sentencex.segment(language, block)]
+        lengths = [len(s) for s in sentencex.segment(language, _WIDE_BLANK.sub(" ", block))]
         if sum(lengths) != len(block):  # never seen; a sentence too long is better than one lost
             lengths = [len(block)]
         if not last_block and len(lengths) == 1 and size < _LONGEST_BLOCK:

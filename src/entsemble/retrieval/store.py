@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -46,11 +47,7 @@ class Store:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
-            raise DataError(
-                f"cannot keep the pool's index here ({error}); delete the file, or choose another "
-                "cache folder with ENTSEMBLE_CACHE",
-                path,
-            ) from error
+            raise self._unusable(error) from error
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -58,21 +55,35 @@ class Store:
             yield connection
 
     def get(self, owner: str, texts: Sequence[str]) -> dict[str, bytes]:
-        """The values known for `texts`."""
+        """The values known for `texts`.
+
+        Raises:
+            DataError: the file cannot be read any more.
+        """
         keys = {_key(text): text for text in texts}
         found: dict[str, bytes] = {}
-        with self._open() as connection:
-            for part in _parts(list(keys), _BATCH):
-                marks = ",".join("?" * len(part))
-                query = f"SELECT text, value FROM kept WHERE owner = ? AND text IN ({marks})"
-                found |= {keys[key]: value for key, value in connection.execute(query, [owner, *part])}
+        try:
+            with self._open() as connection:
+                for part in _parts(list(keys), _BATCH):
+                    marks = ",".join("?" * len(part))
+                    query = f"SELECT text, value FROM kept WHERE owner = ? AND text IN ({marks})"
+                    found |= {keys[key]: value for key, value in connection.execute(query, [owner, *part])}
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
         return found
 
     def put(self, owner: str, values: dict[str, bytes]) -> None:
-        """Keep `values`; all of them or, when killed, none."""
+        """Keep `values`; all of them or, when killed, none. A run goes on without, warned."""
         rows = [(owner, _key(text), value) for text, value in values.items()]
-        with self._open() as connection:
-            connection.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", rows)
+        try:
+            with self._open() as connection:
+                connection.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            warnings.warn(f"{self._path}: what was prepared of the pool is not kept: {error}", stacklevel=2)
+
+    def _unusable(self, error: Exception) -> DataError:
+        told = f"cannot keep the pool's index here ({error}); delete the file, or choose another"
+        return DataError(f"{told} cache folder with ENTSEMBLE_CACHE", self._path)
 
 
 class StoredEncoder:

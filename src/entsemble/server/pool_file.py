@@ -28,7 +28,8 @@ class PoolFile:
     """Annotated texts by id, in the order in which they came.
 
     A text is in it once: whoever annotates it again corrects it. Each change is written whole and renamed into place
-    before it counts, so a kill leaves the pool before or after it.
+    before it counts, so a kill leaves the pool before or after it. What was written into the file by other means since
+    is read before a change, and kept.
 
     Args:
         path: a JSON Lines file; made with the first text where it is not there.
@@ -53,8 +54,10 @@ class PoolFile:
             raise ConfigError(f"another server keeps {path}; stop it, or name another --pool") from error
         except OSError as error:
             raise DataError(f"a pool cannot be kept here ({error.strerror})", path) from error
-        found = read(path, "jsonl", ReadOptions(discontinuous="hull")) if path.exists() else ()
-        self._now: tuple[int, tuple[Document, ...]] = (0, tuple(found))
+        self._now: tuple[int, tuple[Document, ...]] = (0, ())
+        self._read_at: tuple[int, ...] = ()
+        if path.exists():
+            self._now = 0, self._read()
 
     def close(self) -> None:
         """Let another server keep it."""
@@ -79,31 +82,32 @@ class PoolFile:
             ids = {same_text_key(d.text): d.id for d in now.values()}
             for document in documents:
                 name = ids.setdefault(same_text_key(document.text), uuid.uuid4().hex[:12])
-                now[name] = replace(document, id=name)
+                now[name] = _corrected(now.get(name), replace(document, id=name))
                 kept.append(now[name])
 
         self._change(change)
         return kept
 
     def correct(self, name: str, document: Document) -> Document:
-        """Put another text, or other mentions, in the place of one.
+        """Put another text, or other mentions, in the place of one; returned as it is kept.
 
         Raises:
             DataError: the file cannot be written.
             KeyError: there is none of that id.
             ValueError: another one has that text.
         """
-        made = replace(document, id=name)
+        kept: list[Document] = []
 
         def change(now: dict[str, Document]) -> None:
             if name not in now:
                 raise KeyError(name)
-            if any(d.id != name and same_text_key(d.text) == same_text_key(made.text) for d in now.values()):
+            if any(d.id != name and same_text_key(d.text) == same_text_key(document.text) for d in now.values()):
                 raise ValueError("another text of the pool says the same; correct or delete that one")
-            now[name] = made
+            now[name] = _corrected(now[name], replace(document, id=name))
+            kept.append(now[name])
 
         self._change(change)
-        return made
+        return kept[0]
 
     def delete(self, name: str) -> None:
         """Forget one; raises as `correct` does."""
@@ -112,10 +116,22 @@ class PoolFile:
     def _change(self, change: Callable[[dict[str, Document]], None]) -> None:
         with self._turn:
             version, before = self._now
+            if self.path.exists() and self._stamp() != self._read_at:  # somebody edits the file beside the server
+                before = self._read()
             now = {d.id: d for d in before}
             change(now)
             self._write(now.values())
             self._now = version + 1, tuple(now.values())
+
+    def _read(self) -> tuple[Document, ...]:
+        stamp = self._stamp()
+        found = tuple(read(self.path, "jsonl", ReadOptions(discontinuous="hull")))
+        self._read_at = stamp
+        return found
+
+    def _stamp(self) -> tuple[int, ...]:
+        told = self.path.stat()
+        return told.st_mtime_ns, told.st_size, told.st_ino
 
     def _write(self, documents: Iterable[Document]) -> None:
         try:
@@ -128,6 +144,15 @@ class PoolFile:
                 if self.path.exists():
                     shutil.copymode(self.path, new)
                 new.replace(self.path)
+                self._read_at = self._stamp()
                 sync(self.path.parent)
         except OSError as error:
             raise DataError(f"the pool cannot be written ({error.strerror})", self.path) from error
+
+
+def _corrected(before: Document | None, made: Document) -> Document:
+    """What is known of a text beside its mentions stays known, and its tokens where it is the same text."""
+    if before is None:
+        return made
+    tokens = before.tokens if before.text == made.text else ()
+    return replace(made, tokens=made.tokens or tokens, meta={**before.meta, **made.meta})
