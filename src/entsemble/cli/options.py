@@ -22,8 +22,7 @@ _OPTIONS = {
     "labels": click.option(
         "--labels",
         metavar="L",
-        help='Labels, as "person,organisation", or a TOML file of name = "definition"; those of the annotated texts '
-        "if not given.",
+        help='Labels, as "person,organisation", or a TOML file of name = "definition"; those of the pool if not given.',
     ),
     "pool": click.option(
         "--pool", type=click.Path(path_type=Path), help="Annotated sentences to draw demonstrations from."
@@ -49,8 +48,8 @@ _OPTIONS = {
         type=click.IntRange(0),
         metavar="N",
         help="Sentences of the pool that are answered first, to learn what the votes are worth; 0 leaves it to what "
-        "other corpora taught. If not given, 40 of a pool with 20 sentences and 40 mentions or more, unless the "
-        "configuration names a vote.",
+        "other corpora taught. If not given, a fifth of a pool with 20 sentences and 40 mentions or more, 40 at "
+        "least and 80 at most, unless the configuration names a vote.",
     ),
     "nested": click.option(
         "--nested/--flat",
