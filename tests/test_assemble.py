@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -154,6 +155,21 @@ def test_the_encoder_must_be_one(tmp_path: Path, pool_file: Path) -> None:
         made.encoder()
 
 
+def test_an_encoder_that_is_trained_again_in_its_folder_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(SentenceTransformer=str))
+    (tmp_path / "1_Pooling").mkdir()
+    seen = set()
+    for file in ("model.safetensors", "1_Pooling/config.json", "1_Pooling/config.json"):
+        for content in ("old", "new"):
+            (tmp_path / file).write_text(content)
+            models = Models(load(overrides={"encoder": {"model": str(tmp_path)}}), environment(), Watch())
+            seen.add(models.encoder().fingerprint)
+            models.close()
+    assert len(seen) == 4, "each content once, whatever came before"
+
+
 @pytest.mark.usefixtures("scripted")
 def test_nested_is_told_by_the_pool_unless_asked(tmp_path: Path) -> None:
     text = "Bank of Oslo"
@@ -262,6 +278,9 @@ def test_actors_are_given_absolute_paths(tmp_path: Path, monkeypatch: pytest.Mon
     told = with_absolute_paths(told)
     assert told.pool.path == tmp_path.resolve() / "pool.jsonl"
     assert [m.model for m in told.members] == [str(tmp_path.resolve() / "own.gguf"), "openai:x"]
+    (tmp_path / "mine").mkdir()
+    for model, absolute in (("mine", str(tmp_path.resolve() / "mine")), ("minilm-l6", "minilm-l6")):
+        assert with_absolute_paths(load(overrides={"encoder": {"model": model}})).encoder.model == absolute
 
 
 def test_a_reader_without_the_answers() -> None:

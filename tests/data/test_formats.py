@@ -179,6 +179,9 @@ def test_folders_and_equal_names(tmp_path: Path) -> None:
     assert [(d.id, d.text) for d in read(tmp_path)] == [("a/t.txt", "a"), ("b/t.txt", "b")]
     assert len(list(read([tmp_path / "a" / "t.txt", tmp_path / "b" / "t.txt"]))) == 2
     assert [d.id for d in read([tmp_path / "a", tmp_path / "b"])] == ["a/t.txt", "b/t.txt"]
+    for part in ("a", "b"):
+        (tmp_path / part / "t.ann").touch()
+    assert [d.id for d in read([tmp_path / "a", tmp_path / "b"])] == ["a/t", "b/t"]
     with pytest.raises(DataError, match="no text"):
         list(read(tmp_path / "picture.png"))
     (tmp_path / "empty").mkdir()
