@@ -184,6 +184,8 @@ class TestPool:
         pool = PoolFile(pool_file)
         with pool_file.open("a") as file:
             file.write('{"id": "beside", "text": "Written by hand."}\n')
+        with pytest.raises(KeyError):
+            pool.delete("unknown")
         pool.add([Document("x", "Corrected.")])
         assert [d.text for d in read(pool_file)][-2:] == ["Written by hand.", "Corrected."]
         pool_file.write_text("{")

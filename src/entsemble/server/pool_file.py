@@ -115,9 +115,9 @@ class PoolFile:
 
     def _change(self, change: Callable[[dict[str, Document]], None]) -> None:
         with self._turn:
-            version, before = self._now
             if self.path.exists() and self._stamp() != self._read_at:  # somebody edits the file beside the server
-                before = self._read()
+                self._now = self._now[0] + 1, self._read()
+            version, before = self._now
             now = {d.id: d for d in before}
             change(now)
             self._write(now.values())
