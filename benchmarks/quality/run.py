@@ -12,10 +12,9 @@ With `--counted`, votes are counted, and nothing that was learnt judges them; wi
 taught does, and not the pool; with `--experts`, experts are members as well (the preset `best`), but for those that
 learnt of what is scored; with `--larger`, the default answers more sentences of the corpora of which fewer do not tell
 whether scores are true. Their results are in folders of `results`, and so are those in other languages; `SAMPLES` says
-which corpora each way has, and how many sentences of each. With
-`--in-batches`, transformers runs the same members in bfloat16, in half the time where the processor multiplies in that;
-the table says so, and tells no seconds of it. `table.py` turns the results into the tables of README.md and
-docs/benchmarks.md.
+which corpora each way has, and how many sentences of each. With `--in-batches`, transformers runs the same members in
+bfloat16, in half the time where the processor multiplies in that; the table says so, and tells no seconds of it.
+`table.py` turns the results into the tables of README.md and docs/benchmarks.md.
 """
 
 from __future__ import annotations
