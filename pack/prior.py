@@ -176,8 +176,12 @@ def scored_by(weights: Weights, taught: Taught) -> list[list[Matrix]]:
 
 def found_by(weights: Weights, taught: Taught, threshold: float) -> list[list[Mention]]:
     """The mentions of each sentence by what was learnt."""
+
+    def told(probabilities: Matrix) -> float:
+        return weights.scaling.of(float(probabilities.max()))
+
     return [
-        _kept(a, [(taught.labels.names[int(np.argmax(p))], float(p.max())) for p in own], threshold, taught.labels)
+        _kept(a, [(taught.labels.names[int(np.argmax(p))], told(p)) for p in own], threshold, taught.labels)
         for a, own in zip(taught.answered, scored_by(weights, taught), strict=True)
     ]
 

@@ -4,7 +4,7 @@ The ensemble answers some sentences of its own pool, each as if the pool held no
 within a document, so that only the rest of the pool is as strange to a sentence as it is to a new text. On these, a
 conditional logit (D. McFadden, 1974) learns from the votes, from what the pool knows, and from the looks of a
 candidate, how probable each label is, and that it is no entity: they exclude one another, and so do candidates that
-overlap (`arrangements.py`). That takes the place of the vote's verdict, and is its score.
+overlap (`arrangements.py`). That takes the place of the vote's verdict, and its score is made of it (`scaling.py`).
 
 Before it has seen anything it believes what other corpora taught (`prior.py`): what a few sentences teach is a
 correction of that, not a rule of its own.
@@ -21,12 +21,14 @@ import numpy as np
 
 from entsemble.ensemble.arrangements import Arrangements
 from entsemble.ensemble.evidence import Evidence, Matrix
+from entsemble.ensemble.newton import minimum
 from entsemble.ensemble.overlap import resolve
+from entsemble.ensemble.scaling import Scaling, scaled
 from entsemble.ensemble.voting import Verdict
 from entsemble.prompting.demonstration import one_line
 from entsemble.types import Document, LabelSet, Mention, Span
 
-KEPT_AS = "stacking/21"
+KEPT_AS = "stacking/22"
 """Names what is kept of this module's learning: another number wherever evidence, learning or the JSON change."""
 
 RIDGE = 100.0
@@ -50,13 +52,6 @@ _FOLDS = 5
 _FEWEST = 10
 """Right and wrong answers that there must be to learn from."""
 
-_STEPS = 100
-_SLOPE = 1e-4
-"""Of what a step promises, that it must keep (L. Armijo, 1966)."""
-
-_LEAST_STEP = 1e-6
-"""A step that moves no coefficient further is the last, and so is one that promises more however short it is."""
-
 
 @dataclass(frozen=True, slots=True)
 class Weights:
@@ -70,6 +65,7 @@ class Weights:
         threshold: of the score, below which a mention costs more F1 than it brings.
         sentences: of the pool, that it was learnt from; 0 where other corpora alone taught.
         looks: whether what looks like a name is a candidate too.
+        scaling: of a probability to the score.
     """
 
     mean: tuple[float, ...]
@@ -80,6 +76,7 @@ class Weights:
     threshold: float
     sentences: int
     looks: bool = False
+    scaling: Scaling = Scaling()
 
     def centred(self, features: Matrix) -> Matrix:
         """[rows, features] -> [rows, features + 1]: centred and scaled, what is not known (NaN) as average, and a 1."""
@@ -118,7 +115,8 @@ class Weights:
             mean, scale, coefficients = (tuple(map(float, told[name])) for name in ("mean", "scale", "coefficients"))
             intercept, nesting, threshold = (float(told[name]) for name in ("intercept", "nesting", "threshold"))
             sentences, looks = int(told["sentences"]), bool(told["looks"])
-            return cls(mean, scale, coefficients, intercept, nesting, threshold, sentences, looks)
+            scaling = Scaling(**{name: float(told["scaling"][name]) for name in ("slope", "intercept")})
+            return cls(mean, scale, coefficients, intercept, nesting, threshold, sentences, looks, scaling)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not weights: {error}") from error
 
@@ -165,9 +163,14 @@ class Answered:
         line = one_line(self.document.text)
         return [span.of(line) for span in self.verdicts]
 
+    @property
+    def gold(self) -> frozenset[tuple[int, int, str]]:
+        """Start, end and label of each mention that is annotated."""
+        return frozenset((m.start, m.end, m.label) for m in self.document.mentions)
+
     def right(self, labels: LabelSet) -> list[Matrix]:
         """For each place, [labels]: 1 where it is annotated so."""
-        gold = {(m.start, m.end, m.label) for m in self.document.mentions}
+        gold = self.gold
         return [
             np.array([(span.start, span.end, name) in gold for name in labels.names], dtype=float)
             for span in self.verdicts
@@ -191,7 +194,10 @@ class Stacking:
         self._evidence, self.weights = evidence, weights
 
     def judge(self, text: str, verdicts: Mapping[Span, Verdict]) -> dict[Span, Verdict]:
-        """The most probable label of each place, scored by its probability, in the place of the vote's verdict."""
+        """The most probable label of each place, scored by its probability, in the place of the vote's verdict.
+
+        The score of one that is likely to be found is how often such are right; of the others it is but an order.
+        """
         labels = self._evidence.labels
         features = self._evidence.features(text, verdicts)
         probabilities = self.weights.probabilities(features, Arrangements([*verdicts], nested=labels.nested))
@@ -199,7 +205,8 @@ class Stacking:
         for (span, verdict), own in zip(verdicts.items(), probabilities, strict=True):
             best = int(np.argmax(own))
             name = labels.names[best]
-            judged[span] = replace(verdict, label=name, score=float(own[best]), best_label=name)
+            score = self.weights.scaling.of(float(own[best]))
+            judged[span] = replace(verdict, label=name, score=score, best_label=name)
         return judged
 
 
@@ -234,8 +241,11 @@ def learn(answered: Sequence[Answered], labels: LabelSet, prior: Weights, ridge:
     parts = [[x for i, x in enumerate(lessons) if i % _FOLDS != fold] for fold in range(_FOLDS)]
     by_others = [fitted(part, prior, ridge).weights for part in parts]
     scored = [by_others[i % _FOLDS].probabilities(x.features, x.arrangements) for i, x in enumerate(lessons)]
-    threshold = SHARE * promised_f1(answered, scored, labels)
-    return replace(fitted(lessons, prior, ridge).weights, threshold=threshold, sentences=len(answered))
+    least = SHARE * promised_f1(answered, scored, labels)
+    sure = [m for a, own in zip(answered, scored, strict=True) for m in rated(a, own, labels) if m[0] >= least]
+    scaling = scaled([p for p, _ in sure], [right for _, right in sure], prior.scaling)
+    weights = fitted(lessons, prior, ridge).weights
+    return replace(weights, threshold=scaling.of(least), sentences=len(answered), scaling=scaling)
 
 
 def ridge_for(lessons: Sequence[Lesson], prior: Weights) -> float:
@@ -252,8 +262,7 @@ def log_bayes_factor(lessons: Sequence[Lesson], prior: Weights) -> float:
 def fitted(lessons: Sequence[Lesson], prior: Weights, ridge: float) -> Fit:
     """The most probable coefficients, given which arrangement is right; of nothing they are the prior's.
 
-    By Newton's method, but for the curvature, which is that of spans that exclude none: the steps that it gives are
-    shortened where they are too long, so that they end at the same place.
+    The curvature is that of spans that exclude none.
 
     Args:
         lessons: what each sentence teaches.
@@ -288,21 +297,7 @@ def fitted(lessons: Sequence[Lesson], prior: Weights, ridge: float) -> Fit:
         expected = np.add.reduceat(wide * p[:, None], first)
         return float(loss), gradient, (wide * p[:, None]).T @ wide - expected.T @ expected + ridge * np.eye(len(w))
 
-    w = before
-    loss, gradient, curvature = told(w)
-    for _ in range(_STEPS):
-        step, size = np.linalg.solve(curvature, gradient), 1.0
-        tried = told(w - step)
-        while tried[0] > loss - size * _SLOPE * (gradient @ step):
-            size /= 2
-            if size < _LEAST_STEP:
-                break
-            tried = told(w - size * step)
-        if size < _LEAST_STEP:
-            break
-        w, (loss, gradient, curvature) = w - size * step, tried
-        if np.abs(size * step).max() < _LEAST_STEP:
-            break
+    w, loss, curvature = minimum(told, before)
     coefficients, intercept, nesting = tuple(w[:-2].tolist()), float(w[-2]), float(w[-1])
     spread = len(w) * math.log(ridge) - float(np.linalg.slogdet(curvature)[1])
     return Fit(replace(prior, coefficients=coefficients, intercept=intercept, nesting=nesting), spread / 2 - loss)
@@ -319,14 +314,23 @@ def promised_f1(answered: Sequence[Answered], scored: Sequence[Sequence[Matrix]]
         scored: for each, for each place, the labels' probabilities.
         labels: in their order.
     """
-    scores: list[float] = []
-    wanted = 0
-    for sentence, probabilities in zip(answered, scored, strict=True):
-        mentions = [
-            Mention(span.start, span.end, labels.names[int(np.argmax(p))], surface, float(p.max()))
-            for span, surface, p in zip(sentence.verdicts, sentence.surfaces, probabilities, strict=True)
-        ]
-        wanted += len({(m.start, m.end, m.label) for m in sentence.document.mentions})
-        scores += [m.score or 0.0 for m in resolve(mentions, nested=labels.nested)[0]]
-    right = np.cumsum(sorted(scores, reverse=True))
+    kept = [p for a, own in zip(answered, scored, strict=True) for p, _ in rated(a, own, labels)]
+    wanted = sum(len(a.gold) for a in answered)
+    right = np.cumsum(sorted(kept, reverse=True))
     return float((2 * right / (np.arange(len(right)) + 1 + wanted)).max(initial=0.0))
+
+
+def rated(sentence: Answered, probabilities: Sequence[Matrix], labels: LabelSet) -> list[tuple[float, bool]]:
+    """Of each mention that no more probable one excludes, in text order: its probability, and whether it is right.
+
+    Args:
+        sentence: answered.
+        probabilities: for each of its places, the labels'.
+        labels: in their order.
+    """
+    mentions = [
+        Mention(span.start, span.end, labels.names[int(np.argmax(p))], surface, float(p.max()))
+        for span, surface, p in zip(sentence.verdicts, sentence.surfaces, probabilities, strict=True)
+    ]
+    kept = resolve(mentions, nested=labels.nested)[0]
+    return [(m.score or 0.0, (m.start, m.end, m.label) in sentence.gold) for m in kept]

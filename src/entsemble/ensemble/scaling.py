@@ -1,0 +1,75 @@
+"""Scores that are right as often as they say: Platt scaling (J. Platt, 1999), as far as a pool tells it.
+
+What judges a place learns from all of them, of which few are names. Among those few that it takes for one it is too
+sure: where it says 0.95, people who annotate agree less often than that, and where it says 0.4, more often. So of the
+mentions that are found in the pool's own sentences, each by what the others taught, the log-odds are stretched and
+moved, as far as they are surer than they are right. That changes no mention, and the order of none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from entsemble.ensemble.newton import Array, minimum
+
+SPREAD = 0.3, 0.3
+"""Standard deviation of slope and intercept from one corpus to another, about what is believed before.
+
+Chosen on training sentences of nine corpora, of which 0.2 and 0.4 are worth about the same."""
+
+_LEAST_SLOPE = 0.1
+"""However little the scores of a pool's own sentences tell, more is better."""
+
+_LEAST = 1e-12
+"""Probability of what is impossible, and of what is not sure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """What a probability is worth.
+
+    Attributes:
+        slope: of the log-odds; positive.
+        intercept: what is added to them.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def of(self, probability: float) -> float:
+        """The score of a mention of this probability; the same where nothing was learnt."""
+        log_odds = self.slope * log_odds_of(probability) + self.intercept
+        return 1 / (1 + math.exp(-log_odds))
+
+
+def scaled(probabilities: Sequence[float], right: Sequence[bool], before: Scaling) -> Scaling:
+    """The most probable scaling of some mentions; of none, what is believed before.
+
+    Args:
+        probabilities: [n] of each mention.
+        right: [n] whether it is one.
+        before: what is believed.
+    """
+    log_odds = np.array([log_odds_of(p) for p in probabilities])
+    x = np.column_stack([log_odds, np.ones_like(log_odds)])
+    wanted, mean = np.array(right, dtype=float), np.array([before.slope, before.intercept])
+    precision = 1 / np.square(SPREAD)
+
+    def told(w: Array) -> tuple[float, Array, Array]:
+        z, away = x @ w, w - mean
+        p = np.exp(-np.logaddexp(0, -z))
+        loss = float(np.logaddexp(0, z).sum() - wanted @ z + precision @ away**2 / 2)
+        return loss, x.T @ (p - wanted) + precision * away, (x.T * (p * (1 - p))) @ x + np.diag(precision)
+
+    slope, intercept = minimum(told, mean)[0].tolist()
+    return Scaling(max(slope, _LEAST_SLOPE), intercept)
+
+
+def log_odds_of(probability: float) -> float:
+    """Finite, whatever the probability."""
+    p = min(max(probability, _LEAST), 1 - _LEAST)
+    return math.log(p / (1 - p))
