@@ -46,6 +46,10 @@ class Scaling:
         return 1 / (1 + math.exp(-log_odds))
 
 
+AS_IT_IS = Scaling()
+"""A probability is the score."""
+
+
 def scaled(probabilities: Sequence[float], right: Sequence[bool], before: Scaling) -> Scaling:
     """The most probable scaling of some mentions; of none, what is believed before.
 

@@ -23,7 +23,7 @@ from entsemble.ensemble.arrangements import Arrangements
 from entsemble.ensemble.evidence import Evidence, Matrix
 from entsemble.ensemble.newton import minimum
 from entsemble.ensemble.overlap import resolve
-from entsemble.ensemble.scaling import Scaling, scaled
+from entsemble.ensemble.scaling import AS_IT_IS, Scaling, scaled
 from entsemble.ensemble.voting import Verdict
 from entsemble.prompting.demonstration import one_line
 from entsemble.types import Document, LabelSet, Mention, Span
@@ -76,7 +76,7 @@ class Weights:
     threshold: float
     sentences: int
     looks: bool = False
-    scaling: Scaling = Scaling()
+    scaling: Scaling = AS_IT_IS
 
     def centred(self, features: Matrix) -> Matrix:
         """[rows, features] -> [rows, features + 1]: centred and scaled, what is not known (NaN) as average, and a 1."""
