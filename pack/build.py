@@ -20,7 +20,7 @@ from benchmarks.common import ROOT, corpora
 
 from entsemble import _toml
 from entsemble.assemble import Brief, TrainingData, train_expert
-from entsemble.assemble.ensemble import annotated
+from entsemble.assemble.annotated import annotated
 from entsemble.data.formats import write
 from entsemble.experts.training import Progress, Training
 from entsemble.prompting.labels import readable

@@ -288,5 +288,5 @@ def test_an_expert_is_trained_and_answers(
     assert sum(card.vectors.sentences) == 43
     assert card.scores[0].f1 > 0.5, "it learnt something that its base does not know"
     assert len(adapter.load(expert.folder).factors) == 210
-    assert expert_store(place).names() == ("towns",)
+    assert "towns" in expert_store(place).names()
     assert not list((tmp_path / "cache" / "training").iterdir())

@@ -20,7 +20,7 @@ from benchmarks.common import run_missing
 from benchmarks.sam.run import TARGETS, asked, drawn, sampled, scored
 from benchmarks.sam.unified import adapters, taking_part
 from entsemble.assemble import expert_store, select_experts
-from entsemble.assemble.ensemble import unannotated
+from entsemble.assemble.annotated import unannotated
 from entsemble.assemble.models import Models, Watch
 from entsemble.assemble.without_examples import experts_together, habits
 from entsemble.experts.merged import keep_merged

@@ -24,7 +24,7 @@ from typing import Any, Literal
 from benchmarks.common import corpora, in_batches, measured, run_once
 from benchmarks.sam.unified import COMMON, UNIFIED, adapters, place, taking_part
 from entsemble.assemble import expert_store, select_experts
-from entsemble.assemble.ensemble import annotated, unannotated
+from entsemble.assemble.annotated import annotated, unannotated
 from entsemble.assemble.models import Models, Watch
 from entsemble.assemble.without_examples import counts_of, experts_together, habits
 from entsemble.ensemble.voting import VOTES

@@ -22,7 +22,7 @@ from benchmarks.common import corpora, in_batches, run_missing
 from benchmarks.sam.run import CHOSEN, TARGETS, sampled, scored
 from benchmarks.sam.unified import adapters, taking_part
 from entsemble.assemble import Assembly, adapt, unannotated
-from entsemble.assemble.ensemble import annotated
+from entsemble.assemble.annotated import annotated
 from entsemble.data.formats import write
 from entsemble.settings import (
     ClassificationSettings,

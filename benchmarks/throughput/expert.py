@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.common import corpora, run_once
 from entsemble.assemble import Assembly, unannotated
-from entsemble.assemble.ensemble import annotated
+from entsemble.assemble.annotated import annotated
 from entsemble.ensemble.document import Extracted
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.matching import exact

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from entsemble.ensemble.scaling import AS_IT_IS, SPREAD, Scaling, log_odds_of, scaled
+from entsemble.ensemble.scaling import AS_IT_IS, LEAST, SPREAD, Scaling, scaled
+from entsemble.ensemble.wording import logit
 
 
 def drawn(slope: float, intercept: float, count: int) -> tuple[list[float], list[bool]]:
@@ -31,7 +32,7 @@ def test_few_mentions_correct_what_is_believed_and_no_more() -> None:
     probabilities, right = drawn(0.5, 0.0, 60)
     before = Scaling(0.8, 0.1)
     found = scaled(probabilities, right, before)
-    x = np.array([[log_odds_of(p), 1] for p in probabilities])
+    x = np.array([[logit(p, LEAST), 1] for p in probabilities])
     away = np.array([before.slope, before.intercept])
 
     def loss(w: np.ndarray) -> float:

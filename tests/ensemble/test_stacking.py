@@ -13,6 +13,7 @@ from entsemble.ensemble.evidence import OF_THE_RIVALS, Evidence
 from entsemble.ensemble.gazetteer import Gazetteer
 from entsemble.ensemble.likeness import Likeness
 from entsemble.ensemble.prior import shipped
+from entsemble.ensemble.scaling import AS_IT_IS, LEAST
 from entsemble.ensemble.stacking import (
     LOOSE_RIDGE,
     RIDGE,
@@ -28,7 +29,7 @@ from entsemble.ensemble.stacking import (
     ridge_for,
 )
 from entsemble.ensemble.voting import Ballot, soft
-from entsemble.ensemble.wording import Wording
+from entsemble.ensemble.wording import Wording, logit
 from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 
 TOWNS = ("Oslo", "Rome", "Bern", "Riga", "Lima", "Cairo", "Turin", "Delhi", "Quito", "Accra")
@@ -107,6 +108,21 @@ def test_it_learns_whom_to_believe(places: LabelSet, trigrams: Any) -> None:
     assert judged[1].score < weights.threshold < judged[0].score, "no entity: it is left to the threshold"
     assert [v.ballots for v in judged] == [v.ballots for v in verdicts.values()]
     assert 0 < weights.threshold <= SHARE
+
+
+def test_scaling_changes_no_mention(places: LabelSet, trigrams: Any) -> None:
+    told = evidence(places, trigrams, sentence("Paris slept", ("Paris", "PER")))
+    sentences = answered(40, told)
+    weights = learn(sentences, places, vote_alone(len(told.columns)))
+    assert weights is not None
+    assert weights.scaling != AS_IT_IS
+    odds = (logit(weights.threshold, LEAST) - weights.scaling.intercept) / weights.scaling.slope
+    least = 1 / (1 + math.exp(-odds))
+    for one in sentences:
+        scores = [v.score for v in Stacking(told, weights).judge(one.document.text, one.verdicts).values()]
+        plain = [float(p.max()) for p in weights.probabilities(one.features, side_by_side(2))]
+        assert scores != plain
+        assert [s >= weights.threshold for s in scores] == [p >= least for p in plain] == [True, False]
 
 
 def test_too_little_teaches_nothing(places: LabelSet, trigrams: Any) -> None:

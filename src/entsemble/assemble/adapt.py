@@ -14,7 +14,8 @@ from itertools import chain, islice
 
 import numpy as np
 
-from entsemble.assemble.ensemble import Assembly, unannotated
+from entsemble.assemble.annotated import unannotated
+from entsemble.assemble.ensemble import Assembly
 from entsemble.assemble.expert_files import expert_store
 from entsemble.assemble.models import Models, Watch
 from entsemble.assemble.without_examples import answered, expert_alone, habits, score_of

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from entsemble import __version__
 from entsemble.assemble import teaching
+from entsemble.assemble.annotated import annotated, has_nested
 from entsemble.assemble.learn import Question, learnt
 from entsemble.assemble.models import Models, Watch
 from entsemble.backends.registry import parse_model
 from entsemble.backends.tagging import best_tagger
-from entsemble.data.formats import read
-from entsemble.data.options import ReadOptions
 from entsemble.data.windows import texts_within, window_documents
 from entsemble.ensemble import looks, wording
 from entsemble.ensemble.copies import keys_within
@@ -239,7 +238,7 @@ class Assembly:
             )
         nested = self.settings.nested
         try:
-            return label_set(asked, nested=any(map(_has_nested, pool)) if nested is None else nested)
+            return label_set(asked, nested=any(map(has_nested, pool)) if nested is None else nested)
         except ValueError as error:
             raise ConfigError(str(error)) from error
 
@@ -386,34 +385,3 @@ def select_members(settings: Settings, models: Sequence[str]) -> Settings:
     if verification.member not in names:
         verification = verification.model_copy(update={"member": ""})
     return settings.model_copy(update={"members": members, "verification": verification})
-
-
-def annotated(path: Path, language: str, purpose: str) -> list[Document]:
-    """The annotated sentences of a file; a mention in parts counts from its first to its last.
-
-    Args:
-        path: the file.
-        language: of its texts.
-        purpose: what the sentences are for, for the error.
-
-    Raises:
-        DataError: it cannot be read, or holds no mention.
-    """
-    whole = read(path, options=ReadOptions(discontinuous="hull"))
-    parts = [part for document in whole for part in window_documents(document, language=language)]
-    if not any(part.mentions for part in parts):
-        raise DataError(f"no annotated mention in it; {purpose}", path)
-    return parts
-
-
-def unannotated(document: Document) -> Document:
-    """The document as a reader without the answers sees it."""
-    return replace(document, mentions=())
-
-
-def _has_nested(document: Document) -> bool:
-    return any(
-        a is not b and a.span != b.span and a.span.overlaps(b.span)
-        for a in document.mentions
-        for b in document.mentions
-    )

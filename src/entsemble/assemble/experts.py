@@ -15,7 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from entsemble.assemble.ensemble import Assembly, annotated
+from entsemble.assemble.annotated import annotated
+from entsemble.assemble.ensemble import Assembly
 from entsemble.assemble.expert_files import expert_store, unpacked
 from entsemble.assemble.models import Watch
 from entsemble.assemble.without_examples import expert_alone, score_of

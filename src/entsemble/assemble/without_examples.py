@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from entsemble.assemble.ensemble import ZERO_SHOT, unannotated
+from entsemble.assemble.annotated import unannotated
+from entsemble.assemble.ensemble import ZERO_SHOT
 from entsemble.assemble.models import Models
 from entsemble.ensemble.document import Failed
 from entsemble.ensemble.member import Member

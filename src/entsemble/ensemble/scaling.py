@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from entsemble.ensemble.newton import Array, minimum
+from entsemble.ensemble.wording import logit
 
 SPREAD = 0.3, 0.3
 """Standard deviation of slope and intercept from one corpus to another, about what is believed before.
@@ -24,7 +25,7 @@ Chosen on training sentences of nine corpora, of which 0.2 and 0.4 are worth abo
 _LEAST_SLOPE = 0.1
 """However little the scores of a pool's own sentences tell, more is better."""
 
-_LEAST = 1e-12
+LEAST = 1e-12
 """Probability of what is impossible, and of what is not sure."""
 
 
@@ -42,7 +43,7 @@ class Scaling:
 
     def of(self, probability: float) -> float:
         """The score of a mention of this probability; the same where nothing was learnt."""
-        log_odds = self.slope * log_odds_of(probability) + self.intercept
+        log_odds = self.slope * logit(probability, LEAST) + self.intercept
         return 1 / (1 + math.exp(-log_odds))
 
 
@@ -58,7 +59,7 @@ def scaled(probabilities: Sequence[float], right: Sequence[bool], before: Scalin
         right: [n] whether it is one.
         before: what is believed.
     """
-    log_odds = np.array([log_odds_of(p) for p in probabilities])
+    log_odds = np.array([logit(p, LEAST) for p in probabilities])
     x = np.column_stack([log_odds, np.ones_like(log_odds)])
     wanted, mean = np.array(right, dtype=float), np.array([before.slope, before.intercept])
     precision = 1 / np.square(SPREAD)
@@ -71,9 +72,3 @@ def scaled(probabilities: Sequence[float], right: Sequence[bool], before: Scalin
 
     slope, intercept = minimum(told, mean)[0].tolist()
     return Scaling(max(slope, _LEAST_SLOPE), intercept)
-
-
-def log_odds_of(probability: float) -> float:
-    """Finite, whatever the probability."""
-    p = min(max(probability, _LEAST), 1 - _LEAST)
-    return math.log(p / (1 - p))

@@ -262,7 +262,7 @@ def log_bayes_factor(lessons: Sequence[Lesson], prior: Weights) -> float:
 def fitted(lessons: Sequence[Lesson], prior: Weights, ridge: float) -> Fit:
     """The most probable coefficients, given which arrangement is right; of nothing they are the prior's.
 
-    The curvature is that of spans that exclude none.
+    The curvature is that of spans that exclude none: it makes steps too long now and then, which `minimum` shortens.
 
     Args:
         lessons: what each sentence teaches.

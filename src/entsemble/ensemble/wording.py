@@ -254,9 +254,9 @@ class _Rest(Generic[_K_contra]):
         return self.whole[key] - self.own[key]
 
 
-def logit(probability: float) -> float:
-    """Log-odds, of what is neither sure nor impossible."""
-    p = min(max(probability, _LEAST), 1 - _LEAST)
+def logit(probability: float, least: float = _LEAST) -> float:
+    """Log-odds, of what is neither surer nor less possible than `least` says."""
+    p = min(max(probability, least), 1 - least)
     return math.log(p / (1 - p))
 
 
