@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from entsemble._sqlite import SECONDS, write_ahead
 from entsemble.errors import DataError
 from entsemble.protocols import Encoder, Vectors
 
@@ -44,14 +45,14 @@ class Store:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._open() as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
+                write_ahead(connection)
                 connection.execute(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=60)) as connection, connection:
+        with closing(sqlite3.connect(self._path, timeout=SECONDS)) as connection, connection:
             yield connection
 
     def get(self, owner: str, texts: Sequence[str]) -> dict[str, bytes]:

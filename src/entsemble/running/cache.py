@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from entsemble._sqlite import SECONDS, write_ahead
 from entsemble.errors import DataError
 from entsemble.protocols import LanguageModel
 from entsemble.types import Choice, Reply, Usage
@@ -51,8 +52,8 @@ class ReplyCache:
         self._puts, self._broken = 0, False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection = sqlite3.connect(path, timeout=SECONDS, check_same_thread=False, isolation_level=None)
+            write_ahead(self._connection)
             self._connection.execute("PRAGMA synchronous=NORMAL")
             for statement in _SCHEMA:
                 self._connection.execute(statement)
