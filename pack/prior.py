@@ -30,7 +30,8 @@ from entsemble.ensemble.evidence import OF_A_MEMBER, Matrix
 from entsemble.ensemble.overlap import resolve
 from entsemble.ensemble.pipeline import THRESHOLD, Pipeline
 from entsemble.ensemble.prior import FILE, Column, Prior
-from entsemble.ensemble.stacking import SHARE, Answered, Lesson, Weights, fitted, promised_f1
+from entsemble.ensemble.scaling import AS_IT_IS, Scaling, scaled
+from entsemble.ensemble.stacking import SHARE, Answered, Lesson, Weights, fitted, promised_f1, rated
 from entsemble.ensemble.wording import Wording
 from entsemble.running.local import LocalMapper
 from entsemble.settings import environment, load
@@ -41,6 +42,9 @@ RESULTS = ROOT / "benchmarks" / "quality" / "results" / "prior"
 SEED = 1
 RIDGE = 3.0
 """Inverse variance of the coefficients: of so many candidates it matters little."""
+
+SPREAD = 10.0, 10.0
+"""Of slope and intercept about a score that is the probability: nothing is believed of them."""
 
 _SHOWS, _ANSWERED = 0.65, 0.7
 """Of a file, up to where it shows, and from where on it is answered."""
@@ -83,9 +87,10 @@ def main() -> None:
     sentences = {t.name: 0 for t in taught}
     for own in taught:
         sentences[own.name] += len(own.answered)
-    threshold = round(SHARE * float(np.mean(best)), 3)
-    intercept, nesting = round(weights.intercept, 4), round(weights.nesting, 4)
-    prior = Prior(dict(zip(taught[0].columns, worth, strict=True)), intercept, nesting, threshold, sentences)
+    least = SHARE * float(np.mean(best))
+    scaling = scaling_of(taught, by_others, least)
+    intercept, nesting, threshold = round(weights.intercept, 4), round(weights.nesting, 4), round(scaling.of(least), 3)
+    prior = Prior(dict(zip(taught[0].columns, worth, strict=True)), intercept, nesting, threshold, scaling, sentences)
     FILE.write_text(prior.to_json() + "\n", encoding="utf-8")
 
 
@@ -167,6 +172,19 @@ def learn_prior(lessons: Sequence[Lesson], columns: Sequence[str]) -> Weights:
 def learnt_of(taught: Sequence[Taught]) -> Weights:
     """What these corpora teach."""
     return learn_prior([lesson for t in taught for lesson in t.lessons], taught[0].columns)
+
+
+def scaling_of(taught: Sequence[Taught], by_others: Sequence[Weights], least: float) -> Scaling:
+    """What the probability of a mention of each corpus is worth, that the others taught, from `least` on."""
+    told = [
+        m
+        for own, weights in zip(taught, by_others, strict=True)
+        for sentence, probabilities in zip(own.answered, scored_by(weights, own), strict=True)
+        for m in rated(sentence, probabilities, own.labels)
+        if m[0] >= least
+    ]
+    scaling = scaled([p for p, _ in told], [right for _, right in told], AS_IT_IS, SPREAD)
+    return Scaling(round(scaling.slope, 4), round(scaling.intercept, 4))
 
 
 def scored_by(weights: Weights, taught: Taught) -> list[list[Matrix]]:

@@ -24,7 +24,7 @@ def test_nothing_learnt_changes_nothing() -> None:
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.6, 0.2), (1.5, -0.8)])
 def test_scores_are_right_as_often_as_they_say(slope: float, intercept: float) -> None:
-    told = scaled(*drawn(slope, intercept, 20_000), AS_IT_IS)
+    told = scaled(*drawn(slope, intercept, 100_000), AS_IT_IS)
     assert (told.slope, told.intercept) == pytest.approx((slope, intercept), abs=0.06)
 
 

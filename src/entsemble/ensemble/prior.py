@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
+from entsemble.ensemble.scaling import Scaling
 from entsemble.ensemble.stacking import Weights
 
 FILE = Path(__file__).with_name("prior.json")
@@ -34,7 +35,7 @@ class Prior:
 
     Attributes:
         columns: of `Evidence.columns`, the members' means in the place of each member's own.
-        intercept, nesting, threshold: see `Weights`.
+        intercept, nesting, threshold, scaling: see `Weights`.
         learnt_from: which corpora, and how many of their sentences.
     """
 
@@ -42,6 +43,7 @@ class Prior:
     intercept: float
     nesting: float
     threshold: float
+    scaling: Scaling
     learnt_from: Mapping[str, int]
 
     def weights(self, columns: Sequence[str], *, looks: bool) -> Weights:
@@ -49,7 +51,8 @@ class Prior:
         known = [self.columns[name] for name in columns]
         shares = [c.coefficient / columns.count(name) for name, c in zip(columns, known, strict=True)]
         mean, scale = tuple(c.mean for c in known), tuple(c.scale for c in known)
-        return Weights(mean, scale, tuple(shares), self.intercept, self.nesting, self.threshold, 0, looks)
+        learnt = tuple(shares), self.intercept, self.nesting, self.threshold
+        return Weights(mean, scale, *learnt, sentences=0, looks=looks, scaling=self.scaling)
 
     def to_json(self) -> str:
         """As text, exact."""
@@ -59,7 +62,8 @@ class Prior:
     def from_json(cls, text: str) -> Prior:
         """What `to_json` wrote."""
         told = json.loads(text)
-        return cls(**{**told, "columns": {name: Column(**own) for name, own in told["columns"].items()}})
+        columns = {name: Column(**own) for name, own in told["columns"].items()}
+        return cls(**{**told, "columns": columns, "scaling": Scaling(**told["scaling"])})
 
 
 @cache
