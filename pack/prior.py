@@ -175,15 +175,20 @@ def learnt_of(taught: Sequence[Taught]) -> Weights:
 
 
 def scaling_of(taught: Sequence[Taught], by_others: Sequence[Weights], least: float) -> Scaling:
-    """What the probability of a mention of each corpus is worth, that the others taught, from `least` on."""
-    told = [
-        m
+    """What the probability of a mention is worth that the other corpora taught, from `least` on, in the mean corpus."""
+    found = [
+        [
+            m
+            for sentence, probabilities in zip(own.answered, scored_by(weights, own), strict=True)
+            for m in rated(sentence, probabilities, own.labels)
+            if m[0] >= least
+        ]
         for own, weights in zip(taught, by_others, strict=True)
-        for sentence, probabilities in zip(own.answered, scored_by(weights, own), strict=True)
-        for m in rated(sentence, probabilities, own.labels)
-        if m[0] >= least
     ]
-    scaling = scaled([p for p, _ in told], [right for _, right in told], AS_IT_IS, SPREAD)
+    mean = sum(map(len, found)) / len(found)
+    told = [(p, right, mean / len(of_one)) for of_one in found for p, right in of_one]  # a corpus counts as any other
+    probabilities, right, counts = zip(*told, strict=True)
+    scaling = scaled(probabilities, right, AS_IT_IS, spread=SPREAD, counts=counts)
     return Scaling(round(scaling.slope, 4), round(scaling.intercept, 4))
 
 

@@ -55,3 +55,11 @@ def test_a_surer_mention_never_scores_less() -> None:
 
 def test_a_probability_without_bounds() -> None:
     assert scaled([0.0, 1.0] * 50, [True, False] * 50, AS_IT_IS).of(0.5) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_mention_may_count_as_many() -> None:
+    probabilities, right = drawn(0.6, 0.2, 30)
+    once = scaled(probabilities, right, AS_IT_IS, counts=[1.0] * 20 + [3.0] * 10)
+    assert once != scaled(probabilities, right, AS_IT_IS)
+    many = scaled(probabilities + probabilities[20:] * 2, right + right[20:] * 2, AS_IT_IS)
+    assert (once.slope, once.intercept) == pytest.approx((many.slope, many.intercept))

@@ -54,7 +54,12 @@ AS_IT_IS = Scaling()
 
 
 def scaled(
-    probabilities: Sequence[float], right: Sequence[bool], before: Scaling, spread: tuple[float, float] = SPREAD
+    probabilities: Sequence[float],
+    right: Sequence[bool],
+    before: Scaling,
+    *,
+    spread: tuple[float, float] = SPREAD,
+    counts: Sequence[float] | None = None,
 ) -> Scaling:
     """The most probable scaling of some mentions; of none, what is believed before.
 
@@ -63,17 +68,22 @@ def scaled(
         right: [n] whether it is one.
         before: what is believed.
         spread: standard deviation of slope and intercept about that.
+        counts: [n] as how many each mention counts; as one if not given.
     """
     log_odds = np.array([logit(p, LEAST) for p in probabilities])
     x = np.column_stack([log_odds, np.ones_like(log_odds)])
     wanted, mean = np.array(right, dtype=float), np.array([before.slope, before.intercept])
-    precision = 1 / np.square(spread)
+    precision, each = 1 / np.square(spread), np.ones_like(log_odds) if counts is None else np.array(counts)
 
     def told(w: Array) -> tuple[float, Array, Array]:
         z, away = x @ w, w - mean
         p = np.exp(-np.logaddexp(0, -z))
-        loss = float(np.logaddexp(0, z).sum() - wanted @ z + precision @ away**2 / 2)
-        return loss, x.T @ (p - wanted) + precision * away, (x.T * (p * (1 - p))) @ x + np.diag(precision)
+        loss = float(each @ (np.logaddexp(0, z) - wanted * z) + precision @ away**2 / 2)
+        return (
+            loss,
+            x.T @ (each * (p - wanted)) + precision * away,
+            (x.T * (each * p * (1 - p))) @ x + np.diag(precision),
+        )
 
     slope, intercept = minimum(told, mean)[0].tolist()
     return Scaling(max(slope, _LEAST_SLOPE), intercept)
