@@ -1,7 +1,7 @@
 """The quality of the embedded default on real corpora, measured with the command line that users have.
 
     python -m benchmarks.quality.run [--only conll2003,wnut17] [--sentences 60] [--again]
-                                     [--counted | --untaught | --experts | --larger] [--in-batches]
+                                     [--counted | --untaught | --experts | --larger | --test] [--in-batches]
 
 Needs the corpora: the folder that ENTSEMBLE_DATA names. Each corpus is one `entsemble evaluate` run; its report is
 written to `results/<name>.json` together with the command, the commit, the machine and the seed. What the same command
@@ -11,9 +11,10 @@ such a run the table tells no seconds (`benchmarks.throughput` does).
 With `--counted`, votes are counted, and nothing that was learnt judges them; with `--untaught`, what other corpora
 taught does, and not the pool; with `--experts`, experts are members as well (the preset `best`), but for those that
 learnt of what is scored; with `--larger`, the default answers more sentences of the corpora of which fewer do not tell
-whether scores are true. Their results are in folders of `results`, and so are those in other languages; `SAMPLES` says
-which corpora each way has, and how many sentences of each. With `--in-batches`, transformers runs the same members in
-bfloat16, in half the time where the processor multiplies in that; the table says so, and tells no seconds of it.
+whether scores are true; with `--test`, it answers sentences of test files, by which nothing was chosen. Their results
+are in folders of `results`, and so are those in other languages; `SAMPLES` says which corpora each way has, and how
+many sentences of each. With `--in-batches`, transformers runs the same members in bfloat16, in half the time where the
+processor multiplies in that; the table says so, and tells no seconds of it.
 `table.py` turns the results into the tables of README.md and docs/benchmarks.md.
 """
 
@@ -25,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -39,10 +40,11 @@ WAYS: Mapping[str, Sequence[str]] = {
     "untaught": ("--learn", "0"),
     "best": ("--preset", "best"),
     "larger": (),
+    "test": (),
 }
 """Folder within the results -> what the command is told."""
 
-IN_BATCHES = {".": "balanced", "counted": "counted", "untaught": "balanced", "best": "best", "larger": "balanced"}
+IN_BATCHES = dict.fromkeys(WAYS, "balanced") | {"counted": "counted", "best": "best"}
 """Folder within the results -> the configuration of its members in `bfloat16/`, in the place of another one."""
 
 SENTENCES = 300
@@ -57,23 +59,37 @@ STRANGERS = "strangers"
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """One measurement: where demonstrations come from, and what is scored; the language, where it is not English."""
+    """One measurement: where demonstrations come from, and what is scored.
+
+    Attributes:
+        name: names it.
+        pool: the training file.
+        gold: the development file.
+        language: where it is not English.
+        test: the test file, where there is one and the default was not chosen by it.
+    """
 
     name: str
     pool: str
     gold: str
     language: str | None = None
+    test: str = ""
 
 
 CORPORA = (
     Corpus("conll2003", "conll2003-4col/train.txt", "conll2003-4col/valid.txt"),
     Corpus("wnut17", "wnut17/wnut17train.conll", "wnut17/emerging.dev.conll"),
     *(
-        Corpus(f"crossner-{part}", f"crossner/{part}/train.txt", f"crossner/{part}/dev.txt")
+        Corpus(
+            f"crossner-{part}",
+            f"crossner/{part}/train.txt",
+            f"crossner/{part}/dev.txt",
+            test=f"crossner/{part}/test.txt",
+        )
         for part in ("ai", "literature", "music", "politics", "science")
     ),
     Corpus("genia", "genia/genia.train.reconstructed.iob2", "genia/genia.dev.iob2"),
-    Corpus("bc5cdr", "bc5cdr/train.tsv", "bc5cdr/devel.tsv"),
+    Corpus("bc5cdr", "bc5cdr/train.tsv", "bc5cdr/devel.tsv", test="bc5cdr/test.tsv"),
     Corpus("zh-weibo", "zh-weibo/weiboNER_2nd_conll.train", "zh-weibo/weiboNER_2nd_conll.dev", "Chinese"),
     Corpus("masakhaner-swa", "masakhaner1/swa/train.txt", "masakhaner1/swa/dev.txt", "Swahili"),
     Corpus("masakhaner-yor", "masakhaner1/yor/train.txt", "masakhaner1/yor/dev.txt", "Yoruba"),
@@ -96,6 +112,7 @@ SAMPLES: Mapping[str, Mapping[str, int]] = {
         **{c.name: 30 for c in CORPORA if c.name.startswith("crossner-")},
     },
     "larger": {"wnut17": 1_009, "crossner-politics": 300, "crossner-science": 300},
+    "test": {"crossner-politics": 60, "crossner-science": 100, "bc5cdr": 300},
 }
 """Folder within the results -> corpus -> sentences: fewer where an answer takes long. WNUT17's development file has no
 more than 1,009."""
@@ -111,6 +128,7 @@ def main() -> None:
     way.add_argument("--counted", dest="way", action="store_const", const="counted", help="votes counted, not learnt")
     way.add_argument("--untaught", dest="way", action="store_const", const="untaught", help="by other corpora alone")
     way.add_argument("--experts", dest="way", action="store_const", const="best", help="experts as members too")
+    way.add_argument("--test", dest="way", action="store_const", const="test", help="test files, once")
     way.add_argument("--larger", dest="way", action="store_const", const="larger", help="larger samples")
     parser.add_argument("--in-batches", action="store_true", help="members run by transformers, in bfloat16")
     parser.add_argument("--seed", type=int, default=0)
@@ -121,7 +139,8 @@ def main() -> None:
     wanted = set(given.only.split(",") if given.only else samples)
     if strange := wanted - {c.name for c in CORPORA}:
         sys.exit(f"no corpus is called {', '.join(sorted(strange))}; there are {', '.join(c.name for c in CORPORA)}")
-    for corpus in CORPORA:
+    for listed in CORPORA:
+        corpus = replace(listed, gold=listed.test) if given.way == "test" else listed
         place = LANGUAGES if corpus.language and given.way == "." else given.way
         target = RESULTS / place / f"{corpus.name}.json"
         told = ["--seed", str(given.seed), *WAYS[given.way]]
