@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pack.prior import learn_prior, members_as_one
+from pack.prior import Taught, learn_prior, members_as_one, scaling_of
 
 from entsemble.ensemble.arrangements import Arrangements
 from entsemble.ensemble.evidence import OF_A_MEMBER, OF_THE_LOOKS, OF_THE_POOL, OF_THE_RIVALS, OF_THE_WORDS
 from entsemble.ensemble.prior import FILE, Column, Prior, shipped
-from entsemble.ensemble.stacking import Lesson
-from entsemble.types import Span
+from entsemble.ensemble.stacking import Answered, Lesson, Weights
+from entsemble.ensemble.voting import Verdict
+from entsemble.types import Document, LabelSet, Mention, Span
 
 ONE = ("vote", *OF_A_MEMBER, *OF_THE_POOL, *OF_THE_WORDS, *OF_THE_LOOKS, *OF_THE_RIVALS)
 TWO = ("vote", *OF_A_MEMBER * 2, *OF_THE_POOL, *OF_THE_WORDS, *OF_THE_LOOKS, *OF_THE_RIVALS)
@@ -27,6 +28,7 @@ def test_what_is_shipped_is_sensible() -> None:
     assert prior.columns["vote"].coefficient > 0
     assert prior.columns["none"].coefficient < 0
     assert 0 < prior.threshold < 0.5
+    assert 0.3 < prior.scaling.slope < 1, "what is found because it was probable is not as sure as that"
     assert sum(prior.learnt_from.values()) > 300
     assert not {"CoNLL-2003", "WNUT17", "CrossNER", "GENIA", "BC5CDR"} & set(prior.learnt_from), "figures are of these"
 
@@ -35,6 +37,7 @@ def test_members_have_equal_parts() -> None:
     one, two = (shipped().weights(columns, looks=True) for columns in (ONE, TWO))
     assert two.looks
     assert two.sentences == 0
+    assert (two.scaling, two.threshold) == (shipped().scaling, shipped().threshold)
     draw = np.random.default_rng(0)
     each = draw.normal(size=(3, len(TWO)))
     alike = members_as_one(each, TWO)
@@ -57,3 +60,24 @@ def test_it_is_learnt_of_all_corpora_from_the_vote_on() -> None:
     assert np.abs(np.array(told) - true).mean() < 0.02
     column = Column(found.mean[0], found.scale[0], found.coefficients[0])
     assert column.coefficient / column.scale == pytest.approx(1, abs=0.1)
+
+
+def test_scores_are_scaled_as_the_mean_corpus_needs(places: LabelSet) -> None:
+    """Corpora whose log-odds are worth a half and all of what they say; one of them is ten times the other."""
+    label, draw = places.names[0], np.random.default_rng(0)
+    as_said = Weights((0.0,), (1.0,), (1.0,), intercept=0.0, nesting=0.0, threshold=0.0, sentences=0)
+
+    def corpus(worth: float, size: int) -> Taught:
+        told = []
+        for log_odds in draw.normal(1, 2, size):
+            right = draw.random() < 1 / (1 + np.exp(-worth * log_odds))
+            mentions = (Mention(0, 4, label, "Rome"),) if right else ()
+            verdict = {Span(0, 4): Verdict(label, 0.5, label, ())}
+            told.append(Answered(Document("d", "Rome", mentions), verdict, [np.array([[log_odds]])]))
+        return Taught("towns", 10, told, ("vote",), places)
+
+    found = scaling_of([corpus(0.5, 4000), corpus(1.0, 400)], [as_said, as_said], 0.0)
+    assert found.slope == pytest.approx(0.67, abs=0.07)
+    assert found.intercept == pytest.approx(0.0, abs=0.1)
+    found = scaling_of([corpus(0.5, 400), corpus(0.5, 4000)], [as_said, as_said], 0.4)
+    assert found.slope == pytest.approx(0.5, abs=0.1)
