@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -16,6 +17,8 @@ from pydantic import BaseModel
 from entsemble.cli import root
 from entsemble.data.formats import FORMATS
 from entsemble.ensemble.ledger import Fate
+from entsemble.experts.card import Score
+from entsemble.integrations.distil import Distilled
 from entsemble.settings import Settings
 
 from .markdown import DOCS, PAGES, ROOT, anchors, blocks, links, name_of
@@ -81,6 +84,14 @@ def test_every_format_is_described() -> None:
 def test_every_fate_is_described() -> None:
     text = (REFERENCE / "ledger.md").read_text(encoding="utf-8")
     assert [fate.value for fate in Fate if f"`{fate.value}`" not in text] == []
+
+
+def test_every_key_of_what_commands_tell_as_json_is_described() -> None:
+    told = (REFERENCE / "report.md").read_text(encoding="utf-8")
+    answers = {"experts evaluate": set(Score.model_fields) - {"data"}, "distil": {f.name for f in fields(Distilled)}}
+    for command, keys in answers.items():
+        _, _, section = told.partition(f"`{command} --json`")
+        assert keys <= set(re.findall(r"`(\w+)`", section)), f"{command} --json tells keys that no table has"
 
 
 @pytest.mark.parametrize("what", ["quality", "throughput", "sam", "server", "distil", "peers"])
