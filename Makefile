@@ -55,6 +55,7 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	$(BIN)/python -m benchmarks.quality.run --untaught
 	$(BIN)/python -m benchmarks.quality.run --experts
 	$(BIN)/python -m benchmarks.quality.run --larger
+	$(BIN)/python -m benchmarks.quality.run --test
 	$(BIN)/python -m benchmarks.sam.unified --precision bfloat16
 	for what in run sanity ablation with_pool; do $(BIN)/python -m benchmarks.sam.$$what || exit 1; done
 	for what in curve claims strange teaching ridges; do $(BIN)/python -m benchmarks.quality.$$what || exit 1; done
