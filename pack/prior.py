@@ -186,7 +186,7 @@ def scaling_of(taught: Sequence[Taught], by_others: Sequence[Weights], least: fl
         for own, weights in zip(taught, by_others, strict=True)
     ]
     mean = sum(map(len, found)) / len(found)
-    told = [(p, right, mean / len(of_one)) for of_one in found for p, right in of_one]  # a corpus counts as any other
+    told = [(p, right, mean / len(of_one)) for of_one in found for p, right in of_one]  # each corpus counts the same
     probabilities, right, counts = zip(*told, strict=True)
     scaling = scaled(probabilities, right, AS_IT_IS, spread=SPREAD, counts=counts)
     return Scaling(round(scaling.slope, 4), round(scaling.intercept, 4))
