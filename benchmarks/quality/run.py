@@ -11,7 +11,7 @@ such a run the table tells no seconds (`benchmarks.throughput` does).
 With `--counted`, votes are counted, and nothing that was learnt judges them; with `--untaught`, what other corpora
 taught does, and not the pool; with `--experts`, experts are members as well (the preset `best`), but for those that
 learnt of what is scored; with `--larger`, the default answers more sentences of the corpora of which fewer do not tell
-whether scores are true; with `--test`, it answers sentences of test files, by which nothing was chosen. Their results
+whether scores are true; with `--test`, sentences of test files, by which no scaling was chosen. Their results
 are in folders of `results`, and so are those in other languages; `SAMPLES` says which corpora each way has, and how
 many sentences of each. With `--in-batches`, transformers runs the same members in bfloat16, in half the time where the
 processor multiplies in that; the table says so, and tells no seconds of it.
@@ -66,7 +66,7 @@ class Corpus:
         pool: the training file.
         gold: the development file.
         language: where it is not English.
-        test: the test file, where there is one and the default was not chosen by it.
+        test: the test file, where there is one; that of CrossNER is scored by `benchmarks.sam` too.
     """
 
     name: str
