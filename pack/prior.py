@@ -177,12 +177,7 @@ def learnt_of(taught: Sequence[Taught]) -> Weights:
 def scaling_of(taught: Sequence[Taught], by_others: Sequence[Weights], least: float) -> Scaling:
     """What the probability of a mention is worth that the other corpora taught, from `least` on, in the mean corpus."""
     found = [
-        [
-            m
-            for sentence, probabilities in zip(own.answered, scored_by(weights, own), strict=True)
-            for m in rated(sentence, probabilities, own.labels)
-            if m[0] >= least
-        ]
+        [m for m in rated(own.answered, scored_by(weights, own), own.labels) if m[0] >= least]
         for own, weights in zip(taught, by_others, strict=True)
     ]
     mean = sum(map(len, found)) / len(found)

@@ -242,7 +242,7 @@ def learn(answered: Sequence[Answered], labels: LabelSet, prior: Weights, ridge:
     by_others = [fitted(part, prior, ridge).weights for part in parts]
     scored = [by_others[i % _FOLDS].probabilities(x.features, x.arrangements) for i, x in enumerate(lessons)]
     least = SHARE * promised_f1(answered, scored, labels)
-    sure = [m for a, own in zip(answered, scored, strict=True) for m in rated(a, own, labels) if m[0] >= least]
+    sure = [m for m in rated(answered, scored, labels) if m[0] >= least]
     scaling = scaled([p for p, _ in sure], [right for _, right in sure], prior.scaling)
     weights = fitted(lessons, prior, ridge).weights
     return replace(weights, threshold=scaling.of(least), sentences=len(answered), scaling=scaling)
@@ -314,20 +314,26 @@ def promised_f1(answered: Sequence[Answered], scored: Sequence[Sequence[Matrix]]
         scored: for each, for each place, the labels' probabilities.
         labels: in their order.
     """
-    kept = [p for a, own in zip(answered, scored, strict=True) for p, _ in rated(a, own, labels)]
+    kept = [p for p, _ in rated(answered, scored, labels)]
     wanted = sum(len(a.gold) for a in answered)
     right = np.cumsum(sorted(kept, reverse=True))
     return float((2 * right / (np.arange(len(right)) + 1 + wanted)).max(initial=0.0))
 
 
-def rated(sentence: Answered, probabilities: Sequence[Matrix], labels: LabelSet) -> list[tuple[float, bool]]:
+def rated(
+    answered: Sequence[Answered], scored: Sequence[Sequence[Matrix]], labels: LabelSet
+) -> list[tuple[float, bool]]:
     """Of each mention that no more probable one excludes, in text order: its probability, and whether it is right.
 
     Args:
-        sentence: answered.
-        probabilities: for each of its places, the labels'.
+        answered: sentences.
+        scored: for each, for each place, the labels' probabilities.
         labels: in their order.
     """
+    return [m for a, own in zip(answered, scored, strict=True) for m in _rated(a, own, labels)]
+
+
+def _rated(sentence: Answered, probabilities: Sequence[Matrix], labels: LabelSet) -> list[tuple[float, bool]]:
     mentions = [
         Mention(span.start, span.end, labels.names[int(np.argmax(p))], surface, float(p.max()))
         for span, surface, p in zip(sentence.verdicts, sentence.surfaces, probabilities, strict=True)
