@@ -118,8 +118,8 @@ SAMPLES: Mapping[str, Mapping[str, int]] = {
     },
     "test": {"crossner-science": 100, "bc5cdr": 300},
 }
-"""Folder within the results -> corpus -> sentences: fewer where an answer takes long. Larger is all of a development
-file, or 600 sentences (300 of Danish), where the pool has 200 or more; the list was committed before they were asked."""
+"""Folder within the results -> corpus -> sentences: fewer where an answer takes long. Where the pool has 200 or more,
+the larger sample is all of a development file, or 600 sentences (300 of Danish): listed before they were asked."""
 
 
 def main() -> None:
