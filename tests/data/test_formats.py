@@ -189,6 +189,40 @@ def test_folders_and_equal_names(tmp_path: Path) -> None:
         list(read(tmp_path / "empty"))
 
 
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("closed", "open", ".hidden"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "t.txt").write_text(part)
+    listed = os.scandir
+
+    def refuse(place: str) -> object:
+        if Path(place).name in ("closed", ".hidden"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return listed(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for name in (None, "text"):
+        with pytest.raises(DataError, match=r"closed: cannot be listed: Permission denied; check who may read it"):
+            list(read(tmp_path, name))
+    told: list[DataError] = []
+    assert [d.text for d in read(tmp_path, on_error=told.append)] == ["open"]
+    assert [e.path for e in told] == [str(tmp_path / "closed")]
+    (tmp_path / "open" / "t.ann").touch()
+    with pytest.raises(DataError, match="cannot be listed"):
+        list(read(tmp_path))
+
+
+def test_a_link_that_leads_nowhere_is_told(tmp_path: Path) -> None:
+    (tmp_path / "here.txt").write_text("here")
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere.txt")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"gone\.txt: there is no such file"):
+        list(read(tmp_path))
+    told: list[DataError] = []
+    assert [d.text for d in read(tmp_path, on_error=told.append)] == ["here"]
+    assert len(told) == 1
+
+
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -11,7 +11,7 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -30,15 +30,15 @@ _LONGEST_NAME = 240
 """Bytes of a file name that all common file systems take, without its ending."""
 
 
-def read_folder(folder: Path, options: ReadOptions, under: str = "") -> Iterator[Document]:
-    """All pairs below `folder`, sorted; ids are relative paths without the ending, behind `under`.
+def read_folder(folder: Path, files: Sequence[Path], options: ReadOptions, under: str = "") -> Iterator[Document]:
+    """All pairs among the `files` below `folder`; ids are relative paths without the ending, behind `under`.
 
     A `.txt` without an `.ann` is a document without mentions.
 
     Raises:
         DataError: an `.ann` without its `.txt`, a line that is no annotation, or a mention that is not where it says.
     """
-    paths = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.suffix in (".txt", ".ann")}
+    paths = {p.relative_to(folder).as_posix(): p for p in files if p.suffix in (".txt", ".ann")}
     for stem in _stems(paths, str(folder)):
         ann = paths.get(stem + ".ann")
         text = Source.of_file(paths[stem + ".txt"]).text(keep_mark=True)

@@ -26,7 +26,7 @@ from entsemble.data import (
 )
 from entsemble.data.options import ReadOptions
 from entsemble.data.seen import Seen
-from entsemble.data.source import Source, reading
+from entsemble.data.source import Source, files_below, reading
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.types import Document
 
@@ -216,20 +216,16 @@ def _tolerant(reader: Callable[[], Iterator[Document]], on_error: OnError | None
 def _read_folder(
     folder: Path, under: str, name: str | None, options: ReadOptions, on_error: OnError | None
 ) -> Iterator[Document]:
-    if name == "brat" or (name is None and next(folder.rglob("*.ann"), None)):
-        yield from brat.read_folder(folder, options, under)
+    files = files_below(folder, on_error)
+    if name == "brat" or (name is None and any(p.suffix == ".ann" for p in files)):
+        yield from brat.read_folder(folder, files, options, under)
         return
-    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and not _hidden(p.relative_to(folder))]
-    wanted = files if name else [p for p in files if _recognised(p)]
+    wanted = [p for p in files if not p.name.startswith(".") and (name or _recognised(p))]
     if not wanted:
         raise DataError("the folder holds no file of a known format; name the format, or give the files", folder)
     for path in wanted:
         shown = under + path.relative_to(folder).as_posix()
         yield from _tolerant(partial(_read_file, path, shown, name, options), on_error)
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _recognised(path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
@@ -107,6 +107,29 @@ class Source:
         with reading(self.place), self._stream if self.path else nullcontext():
             yield from io.BytesIO(self._head + self._stream.readline())
             yield from self._stream
+
+
+def files_below(folder: Path, on_error: Callable[[DataError], None] | None = None) -> list[Path]:
+    """The files in `folder` and in its folders that are not hidden, sorted; links to folders are not followed.
+
+    A link that leads nowhere is among them, so that whoever opens it says so. What can be opened only once, such as a
+    pipe, is not.
+
+    Raises:
+        DataError: a folder cannot be listed; where `on_error` is given it is told, and the rest is there.
+    """
+
+    def unlisted(error: OSError) -> None:
+        told = DataError(f"cannot be listed: {error.strerror or error}; check who may read it", error.filename)
+        if on_error is None:
+            raise told from error
+        on_error(told)
+
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=unlisted):
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        found += (p for n in names if (p := Path(place, n)).is_file() or p.is_symlink())
+    return sorted(found)
 
 
 def readable_name(name: str) -> str:
