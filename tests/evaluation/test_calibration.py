@@ -106,6 +106,20 @@ def test_the_interval_is_of_what_p_says() -> None:
     assert reliability([], []).ece_ci95 == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("right", [85, 84])
+def test_an_error_that_is_small_by_luck_has_a_wide_interval(right: int) -> None:
+    table = reliability([0.848] * 100, [i < right for i in range(100)])
+    assert table.ece < 0.01
+    assert 0.04 < table.ece_ci95[1] < 0.1, "one standard error is 0.036"
+
+
+def test_no_error_at_all_has_an_interval() -> None:
+    table = reliability([0.5] * 100, [i < 50 for i in range(100)])
+    assert table.ece == 0.0
+    assert table.ece_ci95[0] == 0.0
+    assert table.ece_ci95[1] == pytest.approx(0.1, abs=0.02)
+
+
 def test_an_empty_bin_has_no_figures() -> None:
     low, high = reliability([0.2], [True], bins=2).to_json()["bins"]
     assert low == {"low": 0.0, "high": 0.5, "count": 1, "confidence": 0.2, "accuracy": 1.0}

@@ -26,8 +26,8 @@ Floats = npt.NDArray[np.float64]
 
 _DRAWS = 1_000
 _TAIL = 0.025
-_MULTIPLES = np.concatenate([np.linspace(0, 3, 151), np.linspace(3.1, 10, 70)])
-"""Of what was observed, that may be the truth."""
+_MULTIPLES = np.concatenate([np.linspace(0, 3, 151), np.linspace(3.1, 10, 70), np.geomspace(10.5, 10_000, 141)])
+"""Of what was observed, that may be the truth: many where next to nothing was, among few answers."""
 
 _TIE = 1e-9  # errors closer than this are the same but for rounding
 
@@ -195,7 +195,10 @@ def _chance(away: Floats, scored: int) -> tuple[tuple[float, float], float, floa
     possible = _MULTIPLES[as_large.mean(axis=1) >= _TAIL], _MULTIPLES[as_small.mean(axis=1) >= _TAIL]
     low, high = possible[0].min(initial=1.0), possible[1].max(initial=1.0)
     p_value = (np.count_nonzero(as_large[0]) + 1) / (_DRAWS + 1)
-    return (float(low) * found, float(high) * found), float(drawn[0].mean()), p_value
+    chance = float(drawn[0].mean())
+    if found <= _TIE:  # nothing has no multiples: as far as true scores go
+        return (0.0, float(np.quantile(drawn[0], 1 - _TAIL))), chance, p_value
+    return (float(low) * found, min(1.0, float(high) * found)), chance, p_value
 
 
 def risk_coverage(
