@@ -23,7 +23,7 @@ from entsemble.cli.report_files import check_writable
 from entsemble.cli.selection import say_chosen
 from entsemble.cli.summary import Summary
 from entsemble.cli.wording import counted, standard_output
-from entsemble.data.formats import WRITABLE, read, read_stream, write, write_stream
+from entsemble.data.formats import WRITABLE, check_stream, check_target, read, read_stream, write, write_stream
 from entsemble.ensemble.document import Extracted, Failed
 from entsemble.errors import DataError
 from entsemble.extractor import Extractor
@@ -96,6 +96,10 @@ def extract(
     _check_unsure(unsure_path, output, min_score)
     with display(quiet=asked.quiet) as shown, ExitStack() as stack:
         journal = stack.enter_context(closing(Journal(output))) if output else None
+        if output is None:
+            check_stream(output_format or "jsonl")
+        else:
+            check_target(output, output_format, again=journal is not None and journal.held > 0)
         read_ones = islice(_documents(inputs, asked.input_format, summary), asked.limit)
         settings, documents, chosen = adapt(asked.settings(), environment(), read_ones, shown.watch())
         say_chosen(chosen, quiet=asked.quiet)

@@ -141,12 +141,7 @@ def write(
         DataError: the documents cannot be held by the format, or the path cannot be written.
     """
     target = Path(path)
-    name = format or _named_by(target)
-    known = _known(name, WRITABLE)
-    if name == "brat" and target.exists() and not (target.is_dir() and (again or not any(target.iterdir()))):
-        raise DataError("exists and is no empty folder; brat needs a new one", target)
-    if name != "brat" and target.is_dir():
-        raise DataError(f"is a folder, and {name} is a file; give the file's name", target)
+    known = check_target(target, format, again=again)
     try:
         with _replacing(target) as temporary:
             if known.path_writer:
@@ -167,10 +162,26 @@ def write_stream(documents: Iterable[Document], stream: TextIO, format: str) -> 
         UnknownNameError: there is no such format.
         ConfigError: brat or Parquet, which need a path.
     """
+    check_stream(format)(documents, stream)
+
+
+def check_target(target: Path, format: str | None = None, *, again: bool = False) -> Format:  # noqa: A002
+    """What `write` would refuse before it takes a document in, and the format that it would write; see there."""
+    name = format or _named_by(target)
+    known = _known(name, WRITABLE)
+    if name == "brat" and target.exists() and not (target.is_dir() and (again or not any(target.iterdir()))):
+        raise DataError("exists and is no empty folder; brat needs a new one", target)
+    if name != "brat" and target.is_dir():
+        raise DataError(f"is a folder, and {name} is a file; give the file's name", target)
+    return known
+
+
+def check_stream(format: str) -> Writer:  # noqa: A002
+    """What `write_stream` would refuse before it takes a document in, and what writes; see there."""
     writer = _known(format, WRITABLE).writer
     if writer is None:
         raise ConfigError(f"{format} cannot go to a stream; give a path")
-    writer(documents, stream)
+    return writer
 
 
 def _known(name: str, among: Sequence[str]) -> Format:

@@ -36,10 +36,12 @@ class Journal:
         output: the file or folder that the run will write; the journal is `.<its name>.journal` beside it.
 
     Raises:
-        DataError: another run is writing this output, or the journal cannot be written.
+        DataError: another run is writing this output, or the journal cannot be written; `.` and `/` have no name.
     """
 
     def __init__(self, output: Path) -> None:
+        if not output.name:
+            raise DataError("it has no name of its own; name a file, or a new folder", output)
         self.path = output.with_name(f".{output.name}.journal")
         self._lock = FileLock(output.with_name(f".{output.name}.lock"), thread_local=False)
         self._removed = False
@@ -62,6 +64,12 @@ class Journal:
             self._unlock()
             raise DataError(f"this is no journal ({error}); delete it to begin afresh", self.path) from error
 
+    @property
+    def held(self) -> int:
+        """How many inputs the record holds."""
+        (count,) = self._connection.execute("SELECT count(*) FROM done").fetchone()
+        return int(count)
+
     def begin(self, configuration: Mapping[str, str]) -> tuple[int, list[str]]:
         """Go on with a run of this configuration, or begin one.
 
@@ -73,8 +81,7 @@ class Journal:
             record was emptied.
         """
         before = dict(self._connection.execute("SELECT part, value FROM run"))
-        (held,) = self._connection.execute("SELECT count(*) FROM done").fetchone()
-        now = dict(configuration)
+        held, now = self.held, dict(configuration)
         changed = sorted(k for k in before.keys() | now.keys() if before and before.get(k) != now.get(k))
         self._connection.execute("BEGIN")
         if changed:
@@ -82,7 +89,7 @@ class Journal:
         self._connection.execute("DELETE FROM run")
         self._connection.executemany("INSERT INTO run VALUES (?, ?)", now.items())
         self._connection.execute("COMMIT")
-        return int(held), changed
+        return held, changed
 
     def get(self, key: bytes) -> object | None:
         """What was recorded for the input `key`."""
