@@ -224,6 +224,16 @@ def test_nested_mentions(member: Made, nested: bool) -> None:
         assert "Bank of Oslo (ORG)" in lost.detail
 
 
+def test_every_spelling_of_what_is_listed_is_a_candidate(member: Made, places: LabelSet) -> None:
+    text = "Acme  Corp bought ACME CORP shares."
+    listing = member("a", {"ACME CORP": "organisation"}, replies={text: "acme corp"})
+    result = Pipeline([listing], places, None, rules()).run(text)
+    assert [(e.surface, e.span, e.members) for e in result.ledger] == [
+        ("Acme  Corp", Span(0, 10), ("a",)),
+        ("ACME CORP", Span(18, 27), ("a",)),
+    ]
+
+
 def test_a_span_that_is_not_in_the_text(member: Made, places: LabelSet) -> None:
     text = "Ann left Oslo."
     made_up = member("a", {"Ann": "person"}, replies={text: "Ann | Berlin | Osl"})

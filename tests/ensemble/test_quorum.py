@@ -55,6 +55,15 @@ def test_with_a_quorum_the_others_answer_as_if_alone(member: Made, places: Label
     assert set(result.alone) == {"a"}
 
 
+def test_what_was_asked_in_vain_cost_something_too(member: Made, places: LabelSet) -> None:
+    healthy = member("a", {"Ann": "person"})
+    result = Pipeline([healthy, ill("b")], places, None, rules(1)).run("Ann left.")
+    alone = Pipeline([healthy], places, None, rules(1)).run("Ann left.")
+    told = [(stage, name) for stage, name, _ in result.costs]
+    assert told == [("extraction", "a"), ("extraction", "b"), ("extraction", "a"), ("classification", "a")]
+    assert result.costs[-2:] == alone.costs
+
+
 @pytest.mark.parametrize(("quorum", "ok"), [(1, True), (2, False), (3, False)])
 def test_the_quorum_is_kept(member: Made, places: LabelSet, quorum: int, ok: bool) -> None:
     pipeline = Pipeline([member("a", {"Ann": "person"}), ill("b"), ill("c")], places, None, rules(quorum))

@@ -64,9 +64,9 @@ def extract(text: str, prompts: Sequence[tuple[Member, Template, str]]) -> Extra
             if not found:
                 lost.append(Entry(surface, Fate.NOT_IN_TEXT, (member.name,)))
                 continue
-            as_written = one_line(found[0].of(text))
-            if member.name not in proposed.setdefault(as_written, []):
-                proposed[as_written].append(member.name)
+            for as_written in {one_line(span.of(text)): None for span in found}:  # it may stand in another case, too
+                if member.name not in proposed.setdefault(as_written, []):
+                    proposed[as_written].append(member.name)
     order = {surface: occurrences(one_line(text), surface)[0] for surface in proposed}
     ranked = sorted(proposed, key=lambda s: (order[s].start, -order[s].end))
     return Extraction(tuple(Candidate(s, tuple(proposed[s])) for s in ranked), tuple(lost), tuple(usage))

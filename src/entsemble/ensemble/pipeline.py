@@ -164,20 +164,21 @@ class Pipeline:
             PromptTooLongError: the sentence alone does not fit a member's context.
         """
         absent: dict[str, str] = {}
+        costs: list[tuple[str, str, Usage]] = []  # of all tries
         while True:
             members = [m for m in self.members if m.name not in absent]
             try:
-                return replace(self._sentence(text, members), absent=absent)
+                return replace(self._sentence(text, members, costs), absent=absent)
             except MemberDownError as error:
                 absent[error.member] = error.problem
                 if self.rules.quorum is None or len(members) <= self.rules.quorum:
                     raise
 
-    def _sentence(self, text: str, members: Sequence[Member]) -> Result:
+    def _sentence(self, text: str, members: Sequence[Member], costs: list[tuple[str, str, Usage]]) -> Result:
         found = Retrieval()
         if self.pool is not None:
             found = retrieve(text, members, self.labels, self.pool, self.rules.shown)
-        costs = [("retrieval", *cost) for cost in found.usage]
+        costs += [("retrieval", *cost) for cost in found.usage]
         return self._fitting(text, members, found.demonstrations, costs)
 
     def _fitting(
