@@ -161,6 +161,19 @@ def test_a_verifier_that_is_one_with_another_member_still_verifies(place: Enviro
     assert [m.name for m in settings.members] == [settings.verification.member] == ["domain"]
 
 
+@pytest.mark.parametrize("verifier", ["smollm2-135m", "other"])
+@pytest.mark.parametrize("named", [0, 1])
+def test_a_member_without_a_name_is_called_as_its_model(
+    place: Environment, keep: Any, verifier: str, named: int
+) -> None:
+    keep("people", "person", texts=("Ann flew to Oslo.",))
+    members = [{"model": "smollm2-135m", "experts": view} for view in ("domain", "sampled")]
+    members[named]["name"] = "other"
+    settings, _, _ = adapt(asked(members=members, verification={"member": verifier}), place, TEXTS)
+    [member] = settings.members
+    assert settings.verification.member == (member.name or "smollm2-135m")
+
+
 def test_a_pool_with_few_mentions_still_decides(place: Environment, keep: Any, tmp_path: Path) -> None:
     keep("people", "person")
     keep("towns", "location")

@@ -7,15 +7,17 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from entsemble.assemble import Brief, TrainingData, expert_store, models, train_expert
+from entsemble.assemble import Brief, TrainingData, expert_store, experts, models, train_expert
 from entsemble.assemble.expert_files import WeightedSum
 from entsemble.assemble.models import Models, Watch
+from entsemble.data.formats import read
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.experts import adapter
 from entsemble.experts.adapter import Adapter
@@ -74,11 +76,36 @@ class TestBadInput:
         with pytest.raises(DataError, match=r"named\.jsonl.*'none'"):
             train_expert(Brief("one", (TrainingData(path),)), place)
 
+    def test_nothing_is_held_back_that_has_a_mention(self, tmp_path: Path, place: Environment) -> None:
+        path = tmp_path / "sparse.jsonl"
+        rows: list[Any] = [{"id": str(i), "text": f"Rain on day {i}."} for i in range(20)]
+        rows.append({"id": "a", "text": "Ann", "mentions": [{"start": 0, "end": 3, "label": "person"}]})
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        with pytest.raises(DataError, match=r"sparse\.jsonl.*too few annotated sentences"):
+            train_expert(Brief("one", (TrainingData(path),)), place)
+
+    def test_sentences_to_score_without_a_mention(self, data: Path, tmp_path: Path, place: Environment) -> None:
+        path = tmp_path / "dev.jsonl"
+        rows: list[Any] = [{"id": str(i), "text": f"Rain on day {i}."} for i in range(2000)]
+        rows.append({"id": "a", "text": "Ann", "mentions": [{"start": 0, "end": 3, "label": "person"}]})
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        with pytest.raises(DataError, match=r"dev\.jsonl: none of 100 sentences drawn of it has a mention"):
+            train_expert(Brief("one", (TrainingData(data),), dev=path), place)
+
     def test_too_few_sentences(self, tmp_path: Path, place: Environment) -> None:
         path = tmp_path / "one.jsonl"
         path.write_text('{"id": "1", "text": "Ann", "mentions": [{"start": 0, "end": 3, "label": "person"}]}\n')
         with pytest.raises(DataError, match="too few"):
             train_expert(Brief("one", (TrainingData(path),)), place)
+
+
+def test_copies_are_learnt_or_held_back_and_not_both(data: Path) -> None:
+    rows = list(read(data))
+    loud = [replace(d, id=f"{d.id}+", text=d.text.upper(), mentions=()) for d in rows]
+    learnt, dev = experts._split([[*rows, *loud]], Brief("one", (TrainingData(data),)))
+    assert dev
+    assert {d.text.casefold() for d, _ in learnt}.isdisjoint(d.text.casefold() for d in dev)
+    assert len(learnt) == 2 * len(rows) - 2 * len({d.text.casefold() for d in dev})
 
 
 Shapes = dict[str, tuple[int, int, int]]
@@ -156,7 +183,7 @@ class Engine:
     started: ClassVar[list[Engine]] = []
 
     def __init__(self, name: str, path: Path, *, fingerprint: str, engine: Any, **_: Any) -> None:
-        self.name, self.slots = name, engine.slots
+        self.name, self.slots, self.parameters = name, engine.slots, 100
         self.files = {x: f.read_bytes() for x, f in engine.adapters.items()}
         self.applied: str | None = None
         self.started.append(self)
@@ -205,6 +232,7 @@ class TestEngines:
             [engine] = Engine.started
             assert engine.files == {fingerprint: fingerprint.encode() for fingerprint in told}
             assert engine.slots == 5 * made.workers()
+            assert made.parameters == 100, "one model, whatever many share it"
 
     def test_an_expert_that_was_replaced_is_loaded(
         self, place: Environment, experts: list[Expert], keep: Any, tmp_path: Path

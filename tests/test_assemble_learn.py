@@ -76,10 +76,15 @@ def test_sentences_too_long_are_left_out(told: Any) -> None:
 
 
 @pytest.mark.parametrize("trouble", [{"a": "is down"}, MemberDownError("a", "answers nonsense")])
-def test_sentences_that_a_member_failed_at_are_left_out(told: Any, trouble: Any) -> None:
+def test_sentences_that_a_member_failed_at_are_left_out(
+    told: Any, trouble: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     assert told([trouble] * 5 + [{}] * 5) == LEARNT
+    assert "again by the next run: 5 of 10 sentences failed" in caplog.text
+    assert told([trouble] + [{}] * 9, teaches=False).sentences == 0
+    assert told([{}] * 10) == LEARNT, "it was not kept"
     assert told([]) == LEARNT, "it was kept"
-    assert told.seen == [5]
+    assert told.seen == [5, 9, 10]
 
 
 def test_members_that_mostly_fail_teach_nothing_and_end_no_run(told: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -134,6 +134,11 @@ def test_limit_and_annotations_that_were_there(command: Command, pool_file: Path
         (["--pool", "absent.jsonl"], 65, "absent.jsonl: .*no such file"),
         (["--format", "brat", *ASKED], 64, "brat cannot"),
         (["-o", "out.xyz", *ASKED], 64, "'out.xyz' tells no format"),
+        (["-o", "out", *ASKED], 64, "'out' tells no format"),
+        (["--format", "parquet", *ASKED], 64, "parquet cannot go to a stream"),
+        (["--format", "brat", "-o", "full", *ASKED], 65, "full: exists and is no empty folder"),
+        (["-o", "out.docx/", "--format", "jsonl", *ASKED], 65, "out.docx: is a folder, and jsonl is a file"),
+        (["--format", "brat", "-o", ".", *ASKED], 65, "it has no name of its own"),
         (["--unsure", "u.jsonl", *ASKED], 64, "--unsure needs --min-score"),
         (["--min-score", "1", "--unsure", "absent/u.jsonl", *ASKED], 65, "its folder does not exist"),
         (["--min-score", "1", "--unsure", "u.conll", *ASKED], 64, "ends in .jsonl"),
@@ -147,11 +152,24 @@ def test_what_cannot_be_right(
     import re
 
     monkeypatch.chdir(tmp_path)
+    for folder in ("full/inner", "out.docx"):
+        (tmp_path / folder).mkdir(parents=True)
     ran = command("extract", "-", *words, "--quiet", given=b"Ann left Oslo.")
     assert ran.code == code
+    assert not [*tmp_path.glob(".*")], "no journal is left"
     assert re.search(told, ran.told), ran.err
     assert "Traceback" not in ran.err
     assert ran.out == ""
+
+
+@pytest.mark.parametrize("words", [["-o", "out"], ["--format", "brat"], ["--format", "brat", "-o", "full"]])
+def test_an_output_that_cannot_be_is_told_before_the_models_load(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
+) -> None:
+    monkeypatch.setattr(Assembly, "extractor", None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full" / "inner").mkdir(parents=True)
+    assert command("extract", "-", *words, *ASKED, given=b"Ann").code in (64, 65)
 
 
 def test_a_stream_that_is_no_utf8(command: Command) -> None:
@@ -252,6 +270,15 @@ def test_evaluate_scores_the_members_though_the_first_document_is_blank(command:
     )
     report = json.loads(command("evaluate", gold, *ASKED, "--json", "-", "--quiet").out)
     assert report["members"] == {"smollm2-135m": {"f1": 1.0}, "gemma-3-270m": {"f1": 1.0}}
+
+
+def test_a_report_says_nothing_of_who_asked(command: Command, tmp_path: Path) -> None:
+    (gold := tmp_path / "gold.txt").write_text("Ann")
+    told = '[[members]]\nmodel = "openai:m"\nbase_url = "http://me:secret@localhost:8000/v1?key=secret"\n'
+    (tmp_path / "c.toml").write_text(told)
+    ran = command("evaluate", gold, *ASKED, "--config", tmp_path / "c.toml", "--json", "-", "--quiet")
+    assert "secret" not in ran.out
+    assert json.loads(ran.out)["config"]["members"][0]["base_url"] == "http://localhost:8000/v1"
 
 
 def test_a_report_beside_an_earlier_one(command: Command, tmp_path: Path, pool_file: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from entsemble.assemble.annotated import unannotated
 from entsemble.assemble.ensemble import Assembly
 from entsemble.assemble.expert_files import expert_store
-from entsemble.assemble.models import Models, Watch
+from entsemble.assemble.models import Models, Watch, called
 from entsemble.assemble.without_examples import answered, expert_alone, habits, score_of
 from entsemble.data.windows import window_documents
 from entsemble.ensemble.copies import keys_within
@@ -117,8 +117,8 @@ def adapt(
         twin = next((other for other in resolved if _alike(given, other)), None)
         if twin is None:
             resolved.append(given)
-        elif verifier and verifier == given.name:  # both views chose the same: one voice, not two
-            verifier = twin.name or ""
+        elif verifier == called(given):  # both views chose the same: one voice, not two
+            verifier = called(twin)
     verification = settings.verification.model_copy(update={"member": verifier})
     return settings.model_copy(update={"members": tuple(resolved), "verification": verification}), every, found
 

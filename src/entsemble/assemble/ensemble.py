@@ -14,12 +14,12 @@ from entsemble import __version__
 from entsemble.assemble import teaching
 from entsemble.assemble.annotated import annotated, has_nested
 from entsemble.assemble.learn import Question, learnt
-from entsemble.assemble.models import Models, Watch
+from entsemble.assemble.models import Models, Watch, called
 from entsemble.backends.registry import parse_model
 from entsemble.backends.tagging import best_tagger
-from entsemble.data.windows import texts_within, window_documents
+from entsemble.data.windows import window_documents
 from entsemble.ensemble import looks, wording
-from entsemble.ensemble.copies import keys_within
+from entsemble.ensemble.copies import Copies, keys_within
 from entsemble.ensemble.evidence import Evidence
 from entsemble.ensemble.gazetteer import NAME, Gazetteer
 from entsemble.ensemble.likeness import Likeness
@@ -284,7 +284,7 @@ class Assembly:
             similarity=pool.similarity,
             seed=self.settings.seed,
             guided=LabelGuided(documents, prepared, self.encoder()) if pool.similarity == "label-guided" else None,
-            parts=[texts_within(d, self.settings.language) for d in documents],
+            copies=Copies(documents, self.settings.language).at,
         )
 
     def _store(self) -> Store:
@@ -334,7 +334,7 @@ class Assembly:
 
     def _rules(self) -> Rules:
         verification = self.settings.verification
-        names = [m.name or parse_model(m.model).name for m in self.settings.members]
+        names = [called(m) for m in self.settings.members]
         if verification.member and verification.member not in names:
             raise ConfigError(
                 f"[verification] member {verification.member!r} is no member; members: {', '.join(names)}"
@@ -351,7 +351,7 @@ class Assembly:
         )
 
     def _member(self, member: MemberSettings) -> Member:
-        name = member.name or parse_model(member.model).name
+        name = called(member)
         model = self.models.language_model(member)
         asked, first = template(member.template), template(ZERO_SHOT)
         return Member(name, model, asked, first, member.weight, member.bias, member.shots)
@@ -380,7 +380,7 @@ def select_members(settings: Settings, models: Sequence[str]) -> Settings:
     """`settings` with exactly these models as members."""
     known = {name: m for m in settings.members for name in (m.model, m.name)}
     members = tuple(known.get(name) or MemberSettings(model=name) for name in models)
-    names = {m.name or parse_model(m.model).name for m in members}
+    names = set(map(called, members))
     verification = settings.verification
     if verification.member not in names:
         verification = verification.model_copy(update={"member": ""})

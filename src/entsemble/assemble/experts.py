@@ -35,6 +35,7 @@ from entsemble.experts.store import Expert, ExpertStore, change_of
 from entsemble.experts.training import Progress, Training, adapter_of, train, tunable
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
+from entsemble.retrieval.index import same_text_key
 from entsemble.settings import Environment, MemberSettings, Settings
 from entsemble.types import Document, LabelSet
 
@@ -231,7 +232,7 @@ def _check(brief: Brief, store: ExpertStore) -> None:
 
 
 def _split(parts: Sequence[Sequence[Document]], brief: Brief) -> tuple[list[Learnt], list[Document]]:
-    """What is learnt from, and what is held back; sentences with the same text are on one side."""
+    """What is learnt from, and what is held back; copies of a sentence are on one side."""
     draw = random.Random(brief.how.seed)
     labels = [tuple(sorted({m.label for d in part for m in d.mentions})) for part in parts]
     every = [(d, own) for part, own in zip(parts, labels, strict=True) for d in part]
@@ -244,13 +245,15 @@ def _split(parts: Sequence[Sequence[Document]], brief: Brief) -> tuple[list[Lear
         dev, rest = [d for d, _ in rest[:count]], rest[count:]
     for data, part in zip(brief.data, parts, strict=True):
         _labels(part, data.path)
-    _labels(dev, brief.dev or brief.data[0].path)
-    texts = {d.text for d in dev}
-    learnt = [(d, own) for d, own in rest if d.text not in texts][: brief.limit]
+    held_back = {same_text_key(d.text) for d in dev}
+    learnt = [(d, own) for d, own in rest if same_text_key(d.text) not in held_back][: brief.limit]
+    if not any(d.mentions for d in dev) and brief.dev is not None:
+        raise DataError(f"none of {len(dev)} sentences drawn of it has a mention; give others", brief.dev)
     if not any(d.mentions for d, _ in learnt) or not any(d.mentions for d in dev):
         raise DataError(
             "too few annotated sentences to learn from and to hold some back; give more", brief.data[0].path
         )
+    _labels(dev, brief.dev or brief.data[0].path)
     return learnt, dev
 
 

@@ -48,7 +48,7 @@ def learnt(
         labels: asked for.
         prior: what is believed before.
         mapper: where they are answered.
-        kept: where what was learnt is looked up, and kept, and the name of all that shapes it.
+        kept: where what was learnt is looked up, and kept unless a member failed, and the name of all that shapes it.
         anew: whether it is learnt though it is kept.
         watch: told how many sentences are answered, and why nothing is learnt.
 
@@ -71,7 +71,11 @@ def learnt(
     if weights is None:
         told = f"{len(answered)} sentences of the pool teach too little about them"
         watch.warn(f"the votes are judged by what other corpora taught: {told}")
-    store.put(owner, {"": weights.to_json().encode() if weights else b""})
+    if failed:
+        told = f"{len(failed)} of {len(asked)} sentences failed; {failed[0]}"
+        watch.warn(f"what the pool teaches is learnt without them, and again by the next run: {told}")
+    else:
+        store.put(owner, {"": weights.to_json().encode() if weights else b""})
     return weights or prior
 
 

@@ -118,7 +118,7 @@ class Models:
             self._loaded[key] = self._closing(self._local(spec, member, sums, max(1, views) * self.workers()))
         model = self._loaded[key]
         if views and isinstance(model, (LlamaCppModel, TransformersModel)):
-            model = _view(model, member.name or spec.name, own)
+            model = _view(model, called(member), own)
         return self._cached(model)
 
     def sums(
@@ -144,6 +144,12 @@ class Models:
         if not isinstance(model, (LlamaCppModel, TransformersModel)):
             raise TypeError(f"{member.model} takes no experts")
         return {name: self._cached(_view(model, name, own)) for name, own in sums.items()}
+
+    @property
+    def parameters(self) -> int | None:
+        """Of all models that are loaded, one that several members share counted once; `None` where one is not known."""
+        known = [model.parameters for model in self._loaded.values()]
+        return None if None in known else sum(p or 0 for p in known)
 
     def base(self, member: MemberSettings) -> str:
         """The checksum by which experts know the member's model; see `base_sha256`.
@@ -228,7 +234,7 @@ class Models:
                     f"the expert {expert.card.name} changes {theirs}, not {member.model} of checksum {base[:12]}; "
                     f"name a member's model that it was trained on"
                 )
-        name = member.name or spec.name
+        name = called(member)
         known = spec.source.parameters if isinstance(spec.source, ModelCard) else None
 
         def write(folder: Path) -> dict[str, Path]:
@@ -311,6 +317,11 @@ class Models:
             raise ConfigError(f"{name} writes text and makes no vectors; an encoder that does is minilm-l6")
         path, fingerprint = self.local_file(ModelSpec(name, known))
         return self._closing(LlamaCppEncoder(path, fingerprint=fingerprint, threads=_cores()))
+
+
+def called(member: MemberSettings) -> str:
+    """What votes and reports call a member: its name, or else its model's."""
+    return member.name or parse_model(member.model).name
 
 
 def base_checksum(model: str, environment: Environment) -> str:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from rich.console import Console
@@ -67,13 +68,12 @@ def evaluate(
         raise DataError("no document in it", gold)
     check_writable(report_path, page_path)
     earlier = read_counts(against) if against else None
-    summary = Summary()
     with display(quiet=asked.quiet) as shown, ExitStack() as stack:
         settings, _, chosen = adapt(settings, environment(), documents, shown.watch(), scored=documents)
         say_chosen(chosen, quiet=asked.quiet)
         assembly = stack.enter_context(Assembly(settings, environment(), shown.watch(), scored=documents))
         extractor = assembly.extractor()
-        known = [m.model.parameters for m in extractor.pipeline.members]
+        parameters = assembly.models.parameters
         config = _configuration(settings, extractor.pipeline.stacking)
         summary = Summary()
         results = []
@@ -81,7 +81,6 @@ def evaluate(
             summary.add(result)
             shown.step("documents", summary.documents, len(documents), summary.rates())
             results.append(result)
-    parameters = None if None in known else sum(p or 0 for p in known)
     asked_all = settings.classification.sure is None  # else nobody knows what a member would have answered alone
     names = [m.name for m in extractor.pipeline.members] if asked_all else []
     report = report_of(documents, results, names, summary.cost(parameters), config)
@@ -104,8 +103,13 @@ def evaluate(
 
 
 def _configuration(settings: Settings, stacking: Stacking | None) -> dict[str, Any]:
-    """The settings, with what was not asked for, but done."""
+    """The settings, with what was not asked for, but done, and without what an address says of who asks."""
     told = settings.model_dump(mode="json")
+    for member in told["members"]:
+        if member["base_url"]:  # a report is passed on
+            address = urlsplit(member["base_url"])
+            own = address.netloc.rpartition("@")[2]
+            member["base_url"] = address._replace(netloc=own, query="", fragment="").geturl()
     told["stacking"]["sentences"] = stacking.weights.sentences if stacking else 0
     if stacking is None:
         told["classification"]["vote"] = settings.classification.vote or "soft"

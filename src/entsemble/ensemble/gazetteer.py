@@ -13,12 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from entsemble._words import word_spans
-from entsemble.ensemble.copies import by_text
+from entsemble.ensemble.copies import Copies
 from entsemble.ensemble.member import Candidate
 from entsemble.ensemble.voting import Ballot
 from entsemble.prompting.align import occurrences
 from entsemble.prompting.demonstration import one_line
-from entsemble.retrieval.index import same_text_key
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span
 
 NAME = "pool"
@@ -71,12 +70,12 @@ class Gazetteer:
                 first = words[0].of(name)
                 self._longest[first] = max(len(words), self._longest.get(first, 0))
         self._seen = Counter(surface for document in documents for surface in self._standing(document))
-        self._same = by_text(documents, language)
+        self._copies = Copies(documents, language)
 
     def known(self, text: str) -> dict[str, Known]:
-        """The pool's names in a text; what they were in this very text, should the pool hold it, is left out."""
+        """The pool's names in a text; what they were in this very text, whole or in part, is left out."""
         found = {}
-        same = self._same.get(same_text_key(text), [])
+        same = self._copies.of(text)
         for surface in {surface for surface, _ in self._names_in(text)}:
             labels, seen = Counter(self._named[surface]), self._seen[surface]
             for document in same:

@@ -6,16 +6,15 @@ kNN-NER (Wang et al., 2022, arXiv 2203.17103), on the surface alone.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from entsemble.ensemble.copies import keys_within
+from entsemble.ensemble.copies import Copies
 from entsemble.prompting.demonstration import one_line
 from entsemble.protocols import Encoder
-from entsemble.retrieval.index import same_text_key
 from entsemble.types import Document, LabelSet
 
 _NEIGHBOURS = 16
@@ -56,12 +55,12 @@ class Likeness:
         column = {label: i for i, label in enumerate(self._labels)}
         row: dict[str, int] = {}
         every: Counter[tuple[int, int]] = Counter()
-        self._same: defaultdict[str, Counter[tuple[int, int]]] = defaultdict(Counter)
+        self._told: list[Counter[tuple[int, int]]] = []
         for document in documents:
             told = Counter((row.setdefault(one_line(m.text), len(row)), column[m.label]) for m in document.mentions)
             every.update(told)
-            for key in keys_within([document], language) if told else ():
-                self._same[key] += told
+            self._told.append(told)
+        self._copies = Copies(documents, language)
         self._counts = np.zeros((len(row), len(self._labels)))
         for at, times in every.items():
             self._counts[at] = times
@@ -71,11 +70,9 @@ class Likeness:
         """The neighbours of surfaces of a text, those aside that only this very text has; `None` without any."""
         if not surfaces:
             return []
-        counts = self._counts
-        own = self._same.get(same_text_key(text))
-        if own:
-            counts = counts.copy()
-            for at, times in own.items():
+        counts = self._counts.copy()
+        for i in self._copies.at(text):
+            for at, times in self._told[i].items():
                 counts[at] -= times
         there = np.flatnonzero(counts.sum(axis=1) > 0)
         if not there.size:

@@ -21,9 +21,8 @@ from itertools import accumulate
 from typing import Generic, Protocol, TypeVar
 
 from entsemble._words import word_spans
-from entsemble.ensemble.copies import by_text
+from entsemble.ensemble.copies import Copies
 from entsemble.prompting.demonstration import one_line
-from entsemble.retrieval.index import same_text_key
 from entsemble.types import Document, LabelSet, Span
 
 NAME = "words"
@@ -91,7 +90,7 @@ class Wording:
     def __init__(self, documents: Sequence[Document], labels: LabelSet, language: str = "en") -> None:
         self._labels = labels.names
         self._told = _Told.by(documents)
-        self._same = by_text(documents, language)
+        self._copies = Copies(documents, language)
 
     def of(self, text: str, places: Sequence[Span]) -> list[Worded | None]:
         """Of places of a text, what this very text told aside; `None` where no name is left to learn from."""
@@ -134,7 +133,7 @@ class Wording:
 
     def _read(self, text: str) -> tuple[_Told, list[str], str, list[Span], list[str]]:
         """What the pool tells without this text, the labels that it has names of, and the text, in words."""
-        same = self._same.get(same_text_key(text))
+        same = self._copies.of(text)
         told = self._told.without(_Told.by(same)) if same else self._told
         line = one_line(text)
         spans = word_spans(line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,8 +76,7 @@ class PoolIndex:
         similarity: `span` (EL4NER's), `sentence`, `label-guided` (DEER's) or `random`.
         seed: for `random`.
         guided: of the same documents, in order; what `label-guided` needs.
-        parts: for each document, texts within it that it is not shown for: a mention across a sentence boundary joins
-            sentences that whoever asks has apart.
+        copies: of a text, the numbers of the documents that are not shown for it, besides those of the same text.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class PoolIndex:
         similarity: Similarity = "span",
         seed: int = 0,
         guided: LabelGuided | None = None,
-        parts: Sequence[Iterable[str]] | None = None,
+        copies: Callable[[str], Sequence[int]] | None = None,
     ) -> None:
         if similarity not in SIMILARITIES:
             raise UnknownNameError("similarity", similarity, SIMILARITIES)
@@ -99,11 +98,7 @@ class PoolIndex:
         self.documents, self._vectors = tuple(documents), vectors
         self._encoder, self.tagger, self.similarity, self._seed = encoder, tagger, similarity, seed
         self._guided = guided if similarity == "label-guided" else None
-        self._keys = np.array([same_text_key(d.text) for d in documents])
-        self._holding: dict[str, set[int]] = {}
-        for i, within in enumerate(parts or ()):
-            for text in within:
-                self._holding.setdefault(same_text_key(text), set()).add(i)
+        self._keys, self._copies = np.array([same_text_key(d.text) for d in documents]), copies
         counts = [len(spans) for spans in vectors.of_sentence]
         self._starts: npt.NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         self._flat = np.array([i for spans in vectors.of_sentence for i in spans], dtype=np.int64)
@@ -113,13 +108,13 @@ class PoolIndex:
     def search(self, query: Query, k: int) -> list[Hit]:
         """The `k` most similar pool sentences, best first; fewer where the pool is smaller.
 
-        A sentence never retrieves itself, nor what it is a part of, nor the same text twice: copies count as one,
-        whatever their case and blanks. Where a span-level search has no span that weighs anything, sentence similarity
+        A sentence never retrieves itself, nor the same text twice: copies count as one, whatever their case and blanks.
+        Where a span-level search has no span that weighs anything, sentence similarity
         decides.
         """
-        key = same_text_key(query.text)
-        allowed = self._first_of_text & (self._keys != key)
-        allowed[list(self._holding.get(key, ()))] = False
+        allowed = self._first_of_text & (self._keys != same_text_key(query.text))
+        if self._copies:
+            allowed[self._copies(query.text)] = False
         if k <= 0 or not allowed.any():
             return []
         if self.similarity == "random":
