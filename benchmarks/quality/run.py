@@ -119,7 +119,7 @@ SAMPLES: Mapping[str, Mapping[str, int]] = {
     "test": {"crossner-science": 100, "bc5cdr": 300},
 }
 """Folder within the results -> corpus -> sentences: fewer where an answer takes long. Where the pool has 200 or more,
-the larger sample is all of a development file, or 600 sentences (300 of Danish): listed before they were asked."""
+the larger sample is all of a development file, or 600 sentences of it (300 of Danish)."""
 
 
 def main() -> None:
