@@ -134,7 +134,7 @@ def test_limit_and_annotations_that_were_there(command: Command, pool_file: Path
         (["--pool", "absent.jsonl"], 65, "absent.jsonl: .*no such file"),
         (["--format", "brat", *ASKED], 64, "brat cannot"),
         (["-o", "out.xyz", *ASKED], 64, "'out.xyz' tells no format"),
-        (["-o", "out", *ASKED], 64, "'out' tells no format"),
+        (["-o", "new/out", *ASKED], 64, "'out' tells no format"),
         (["--format", "parquet", *ASKED], 64, "parquet cannot go to a stream"),
         (["--format", "brat", "-o", "full", *ASKED], 65, "full: exists and is no empty folder"),
         (["-o", "out.docx/", "--format", "jsonl", *ASKED], 65, "out.docx: is a folder, and jsonl is a file"),
@@ -156,7 +156,7 @@ def test_what_cannot_be_right(
         (tmp_path / folder).mkdir(parents=True)
     ran = command("extract", "-", *words, "--quiet", given=b"Ann left Oslo.")
     assert ran.code == code
-    assert not [*tmp_path.glob(".*")], "no journal is left"
+    assert {p.name for p in tmp_path.iterdir()} == {"full", "out.docx"}, "no folder is made, and no journal left"
     assert re.search(told, ran.told), ran.err
     assert "Traceback" not in ran.err
     assert ran.out == ""

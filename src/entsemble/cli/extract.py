@@ -94,12 +94,14 @@ def extract(
     summary = Summary()
     unsure: list[Document] | None = [] if unsure_path else None
     _check_unsure(unsure_path, output, min_score)
+    if output:
+        check_target(output, output_format, again=True)
+    else:
+        check_stream(output_format or "jsonl")
     with display(quiet=asked.quiet) as shown, ExitStack() as stack:
         journal = stack.enter_context(closing(Journal(output))) if output else None
-        if output is None:
-            check_stream(output_format or "jsonl")
-        else:
-            check_target(output, output_format, again=journal is not None and journal.held > 0)
+        if output and journal and not journal.held:  # else it is this run's own folder
+            check_target(output, output_format)
         read_ones = islice(_documents(inputs, asked.input_format, summary), asked.limit)
         settings, documents, chosen = adapt(asked.settings(), environment(), read_ones, shown.watch())
         say_chosen(chosen, quiet=asked.quiet)
