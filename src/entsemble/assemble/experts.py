@@ -247,9 +247,10 @@ def _split(parts: Sequence[Sequence[Document]], brief: Brief) -> tuple[list[Lear
         _labels(part, data.path)
     held_back = {same_text_key(d.text) for d in dev}
     learnt = [(d, own) for d, own in rest if same_text_key(d.text) not in held_back][: brief.limit]
-    if not any(d.mentions for d in dev) and brief.dev is not None:
+    scored = any(d.mentions for d in dev)
+    if not scored and brief.dev is not None:
         raise DataError(f"none of {len(dev)} sentences drawn of it has a mention; give others", brief.dev)
-    if not any(d.mentions for d, _ in learnt) or not any(d.mentions for d in dev):
+    if not scored or not any(d.mentions for d, _ in learnt):
         raise DataError(
             "too few annotated sentences to learn from and to hold some back; give more", brief.data[0].path
         )

@@ -108,8 +108,8 @@ class PoolIndex:
     def search(self, query: Query, k: int) -> list[Hit]:
         """The `k` most similar pool sentences, best first; fewer where the pool is smaller.
 
-        A sentence never retrieves itself, nor the same text twice: copies count as one, whatever their case and blanks.
-        Where a span-level search has no span that weighs anything, sentence similarity
+        A sentence never retrieves itself, nor what `copies` names for it, nor the same text twice: copies count as one,
+        whatever their case and blanks. Where a span-level search has no span that weighs anything, sentence similarity
         decides.
         """
         allowed = self._first_of_text & (self._keys != same_text_key(query.text))
