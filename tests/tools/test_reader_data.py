@@ -126,6 +126,15 @@ def test_a_label_with_an_unreadable_mention_is_not_asked_for() -> None:
     assert (spans, unreadable) == ([(0, 0, "part")], {"whole"})
 
 
+def test_a_prompt_has_a_label_wherever_one_can_be_asked_for(corpora: list[Source], tmp_path: Path) -> None:
+    single = Mixture({"travel": load_mixture(tmp_path, ScoredTexts(), corpora).corpora["travel"]})
+    writer, generator = PromptWriter(single, Wording(), Chances(only_absent=1, joined=0)), random.Random(4)
+    readable = Document("travel", "Off to Rome", (Mention(7, 11, "arrival city"),), "train", ("arrival city",))
+    assert writer.write(readable, generator).spans == ((2, 2, 0),)
+    unreadable = Document("travel", "Off to Rome", (Mention(8, 11, "arrival city"),), "train", ("arrival city",))
+    assert writer.write(unreadable, generator).labels == ()
+
+
 def test_an_epoch_is_the_same_for_the_same_seed(mixture: Mixture) -> None:
     assert mixture.epoch(1, 0) == mixture.epoch(1, 0)
     assert {document.text for document in mixture.epoch(1, 0)} == {document.text for document in mixture.epoch(1, 1)}

@@ -115,6 +115,11 @@ def test_the_loss_counts_what_exists_only(encoder: Encoder) -> None:
     assert right == 1.0
 
 
+def test_a_row_without_labels_is_no_reason_for_nan(encoder: Encoder) -> None:
+    batch = encoder.batch([encoder.row(("a", "b"), ()), encoder.row(("a",), ("city",))])
+    assert small_reader()(*batch.inputs()).isfinite().all()
+
+
 def test_long_texts_and_many_labels_are_read_in_parts(encoder: Encoder) -> None:
     text = " ".join("abcdefghij"[number % 10] for number in range(180))
     labels = [f"city {number}" for number in range(45)]

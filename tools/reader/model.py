@@ -105,7 +105,7 @@ class LabelReader(nn.Module):  # type: ignore[misc]
         label_side = functional.normalize(self.similarity(label_vectors).float(), dim=-1)
         cosines = torch.matmul(span_side, label_side.transpose(1, 2)).float()
         label_weights = label_mask.unsqueeze(1).float()
-        mean_cosine = (cosines * label_weights).sum(-1, keepdim=True) / label_weights.sum(-1, keepdim=True)
+        mean_cosine = (cosines * label_weights).sum(-1, keepdim=True) / label_weights.sum(-1, keepdim=True).clamp(min=1)
         return self.config.cosine_scale * self.cosine_weight * (cosines - self.centring * mean_cosine)
 
 

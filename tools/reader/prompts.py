@@ -68,7 +68,10 @@ class PromptWriter:
         }
 
     def write(self, document: Document, random_generator: random.Random) -> Example:
-        """One example; the same sentence gives other prompts at other times."""
+        """One example; the same sentence gives other prompts at other times.
+
+        It has no labels where the corpus has a single one that no span can stand for; such an example is of no use.
+        """
         if random_generator.random() < self.chances.joined:
             document = self._joined(document, random_generator)
         word_list, word_spans, unreadable = aligned(document)
@@ -90,6 +93,8 @@ class PromptWriter:
             document,
             random_generator,
         )
+        if not prompt_labels:  # the only label was left out, and no distant one was safe
+            prompt_labels = present_labels[:1]
         random_generator.shuffle(prompt_labels)
         label_position = {label_name: label_index for label_index, label_name in enumerate(prompt_labels)}
         right_spans = tuple(

@@ -40,7 +40,7 @@ def source_rows(source_table: Sequence[Source], mixture_summary: dict[str, Any])
 
 
 def make_card(
-    run_folder: Path, evaluation: dict[str, Any], weights_file: Path, decay_steps: int, train_command: str
+    run_folder: Path, evaluation: dict[str, Any], weights_file: Path, earlier_sentences: int, train_command: str
 ) -> dict[str, Any]:
     """All that is known of the weights."""
     log_records = [
@@ -53,8 +53,7 @@ def make_card(
         "licence": "Apache-2.0 for the weights; the sources' licences and attributions are below",
         "command": train_command,
         "seed": 7,
-        "sentences_seen": log_records[-1]["sentences"],
-        "decay_steps": decay_steps,
+        "sentences_seen": earlier_sentences + log_records[-1]["sentences"],
         "labels": mixture_summary["labels"],
         "sentences_per_epoch": mixture_summary["sentences"],
         "dropped_as_scored": sum(mixture_summary["dropped_as_scored"].values()),
@@ -122,23 +121,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     argument_parser.add_argument("--run", type=Path, required=True)
     argument_parser.add_argument("--encoder", type=Path, required=True)
     argument_parser.add_argument("--evaluation", type=Path, required=True)
-    argument_parser.add_argument("--decay", type=int, default=0, help="how many steps the decay had")
+    argument_parser.add_argument("--weights", type=Path, help="other weights than the run's released ones")
+    argument_parser.add_argument("--earlier", type=int, default=0, help="sentences of the runs that --start continued")
+    argument_parser.add_argument("--command", default="python -m tools.reader.train", help="what trained the weights")
     argument_parser.add_argument("--out", type=Path, default=RELEASE)
     parsed_arguments = argument_parser.parse_args(arguments)
     parsed_arguments.out.mkdir(parents=True, exist_ok=True)
-    weights_file = Path(
-        shutil.copyfile(parsed_arguments.run / "released.safetensors", parsed_arguments.out / "reader.safetensors")
-    )
+    trained_weights = parsed_arguments.weights or parsed_arguments.run / "released.safetensors"
+    weights_file = Path(shutil.copyfile(trained_weights, parsed_arguments.out / "reader.safetensors"))
     if weights_file.stat().st_size > MOST_BYTES:
         raise SystemExit(f"{weights_file.stat().st_size} bytes are more than {MOST_BYTES}")
     for entry_name in ("config.json", "tokenizer.json"):
         shutil.copyfile(parsed_arguments.encoder / entry_name, parsed_arguments.out / entry_name)
     (parsed_arguments.out / "reader.json").write_text(config_json(ReaderConfig()) + "\n", encoding="utf-8")
     evaluation = json.loads(parsed_arguments.evaluation.read_text(encoding="utf-8"))
-    train_command = (
-        f"python -m tools.reader.train --encoder DIR --out RUN, then the same with --decay {parsed_arguments.decay}"
+    model_card = make_card(
+        parsed_arguments.run, evaluation, weights_file, parsed_arguments.earlier, parsed_arguments.command
     )
-    model_card = make_card(parsed_arguments.run, evaluation, weights_file, parsed_arguments.decay, train_command)
     (parsed_arguments.out / "card.json").write_text(
         json.dumps(model_card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import signal
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tools.reader.corpora import Document, data_folder
@@ -89,7 +90,9 @@ class Feed:
         chunk_documents = documents[
             chunk_number * CHUNK * batch_size : min(document_count, (chunk_number + 1) * CHUNK * batch_size)
         ]
-        examples = [self.writer.write(document, random_generator) for document in chunk_documents]
+        written = [self.writer.write(document, random_generator) for document in chunk_documents]
+        usable = [example for example in written if example.words and example.labels]  # else a mean over nothing
+        examples = usable + usable[: len(written) - len(usable)]
         encoded_rows = [
             (current_example, self.encoder.row(current_example.words, current_example.labels))
             for current_example in examples
@@ -159,6 +162,8 @@ class Trainer:
                 parameter.grad.add_(other_gradient)
             parameter.grad.div_(worker_count)
         gradient_norm = float(nn.utils.clip_grad_norm_(parameters, 1.0))
+        if not math.isfinite(gradient_norm):
+            raise FloatingPointError(f"the gradient of step {self.step} is not finite")
         self.optimiser.step()
         mean_loss, typing_accuracy = (
             sum(worker_values) / worker_count
@@ -247,6 +252,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     argument_parser.add_argument(
         "--minutes", type=float, default=0, metavar="M", help="train and release within M minutes"
     )
+    argument_parser.add_argument("--start", type=Path, help="released weights to continue from, with a new optimiser")
     argument_parser.add_argument("--seed", type=int, default=7)
     argument_parser.add_argument("--batch-size", type=int, default=16)
     argument_parser.add_argument(
@@ -278,6 +284,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options,
     )
     trainer = Trainer(LabelReader(load_encoder(parsed_arguments.encoder)), batch_feed, options)
+    if parsed_arguments.start:
+        weights = load_file(parsed_arguments.start)
+        trainer.model.load_state_dict({name: value.float() for name, value in weights.items()})
     was_resumed = trainer.restore()
     mixture_summary = mixture.summary(batch_feed.epoch_documents(trainer.position[0]))
     (parsed_arguments.out / "mixture.json").write_text(json.dumps(mixture_summary, indent=1), encoding="utf-8")
