@@ -92,7 +92,7 @@ def plot(curve_points: Sequence[dict[str, Any]], image_file: Path) -> None:
     plot_axes.set_ylabel(f"zero-shot F1, {SENTENCES} sentences a domain")
     plot_axes.set_ylim(bottom=0)
     plot_axes.grid(alpha=0.3)
-    plot_axes.legend(fontsize=8)
+    plot_figure.legend(fontsize=8, loc="outside right center")
     plot_figure.savefig(image_file, dpi=150)
 
 

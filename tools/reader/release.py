@@ -40,7 +40,7 @@ def source_rows(source_table: Sequence[Source], mixture_summary: dict[str, Any])
 
 
 def make_card(
-    run_folder: Path, evaluation: dict[str, Any], weights_file: Path, earlier_sentences: int, train_command: str
+    run_folder: Path, evaluation: dict[str, Any], weights_file: Path, sentences_seen: int | None, train_command: str
 ) -> dict[str, Any]:
     """All that is known of the weights."""
     log_records = [
@@ -53,12 +53,11 @@ def make_card(
         "licence": "Apache-2.0 for the weights; the sources' licences and attributions are below",
         "command": train_command,
         "seed": 7,
-        "sentences_seen": earlier_sentences + log_records[-1]["sentences"],
+        "sentences_seen": sentences_seen or log_records[-1]["sentences"],
         "labels": mixture_summary["labels"],
         "sentences_per_epoch": mixture_summary["sentences"],
         "dropped_as_scored": sum(mixture_summary["dropped_as_scored"].values()),
         "held_out_domains": [corpus_source.name for corpus_source in source_table if corpus_source.held_out],
-        "last_log_line": log_records[-1],
         "bytes": weights_file.stat().st_size,
         "sha256": hashlib.sha256(weights_file.read_bytes()).hexdigest(),
         "evaluation": evaluation,
@@ -122,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     argument_parser.add_argument("--encoder", type=Path, required=True)
     argument_parser.add_argument("--evaluation", type=Path, required=True)
     argument_parser.add_argument("--weights", type=Path, help="other weights than the run's released ones")
-    argument_parser.add_argument("--earlier", type=int, default=0, help="sentences of the runs that --start continued")
+    argument_parser.add_argument("--sentences", type=int, help="how many were seen, where the log does not say it")
     argument_parser.add_argument("--command", default="python -m tools.reader.train", help="what trained the weights")
     argument_parser.add_argument("--out", type=Path, default=RELEASE)
     parsed_arguments = argument_parser.parse_args(arguments)
@@ -136,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     (parsed_arguments.out / "reader.json").write_text(config_json(ReaderConfig()) + "\n", encoding="utf-8")
     evaluation = json.loads(parsed_arguments.evaluation.read_text(encoding="utf-8"))
     model_card = make_card(
-        parsed_arguments.run, evaluation, weights_file, parsed_arguments.earlier, parsed_arguments.command
+        parsed_arguments.run, evaluation, weights_file, parsed_arguments.sentences, parsed_arguments.command
     )
     (parsed_arguments.out / "card.json").write_text(
         json.dumps(model_card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
