@@ -39,10 +39,10 @@ docs: $(DOCS)           ## the documentation site, warnings are errors
 	$(BIN)/mkdocs build --strict
 
 experts: $(DEV)          ## train the experts that ship with entsemble (needs the corpora, takes an hour)
-	$(BIN)/python -m pack.build --again
+	$(BIN)/python -m tools.release.experts --again
 
 prior: $(DEV)            ## learn what votes are worth from the open corpora (needs them, takes an hour)
-	$(BIN)/python -m pack.prior
+	$(BIN)/python -m tools.release.scorer
 
 bench: $(DEV)           ## the measurements that are missing (needs the corpora, takes many hours; can be stopped and gone on with)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt matplotlib

@@ -116,7 +116,7 @@ def machine() -> dict[str, object]:
 
 def revision() -> str:
     """The commit that last changed what is measured or measures, with a plus where that differs from it now."""
-    made_of = ("src", "pack", ":(glob)benchmarks/**/*.py")
+    made_of = ("src", "tools", ":(glob)benchmarks/**/*.py")
     return _git("log", "-1", "--format=%H", "--", *made_of) + ("+" if _git("status", "--porcelain", *made_of) else "")
 
 

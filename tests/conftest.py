@@ -18,17 +18,17 @@ import numpy as np
 import pytest
 
 from entsemble import cli, settings
-from entsemble.assemble.models import Models
+from entsemble.assembly.model_pool import Models
 from entsemble.backends.catalogue import card
-from entsemble.backends.pull import pull
+from entsemble.backends.download import pull
 from entsemble.backends.scripted import ScriptedModel
-from entsemble.ensemble.member import Member
-from entsemble.experts import adapter
-from entsemble.experts.adapter import Adapter
+from entsemble.experts import peft_folder as adapter
 from entsemble.experts.card import Card
-from entsemble.experts.merging.factors import Factors
+from entsemble.experts.merging.low_rank import Factors
 from entsemble.experts.merging.merge import Merging, merge
+from entsemble.experts.peft_folder import Adapter
 from entsemble.experts.store import Expert
+from entsemble.ner.member import Member
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
 from entsemble.protocols import Encoder, LanguageModel, Vectors
@@ -334,7 +334,7 @@ def workbench(tmp_path: Path, scripted: None, plain_members: None) -> Iterator[A
     """What answers for a server: scripted members, and an empty pool of its own."""
     pytest.importorskip("fastapi", reason="needs the extra 'serve'")
     from entsemble.server.pool_file import PoolFile
-    from entsemble.server.workbench import Workbench
+    from entsemble.server.service import Workbench
 
     def asked(said: Any) -> settings.Settings:
         return settings.load(overrides={"cache": {"replies": False}, **said})
@@ -350,7 +350,7 @@ def serve(workbench: Any) -> Iterator[Callable[..., Any]]:
     from fastapi.testclient import TestClient
 
     from entsemble.server.app import create_app
-    from entsemble.server.guards import Limits
+    from entsemble.server.security import Limits
 
     with ExitStack() as stack:
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from entsemble.backends.registry import parse_model
-from entsemble.ensemble.voting import vote_named
+from entsemble.backends.model_spec import parse_model
 from entsemble.errors import ConfigError, UnknownNameError
 from entsemble.prompting.template import template
 from entsemble.settings import Settings, environment, load, preset_names
+from entsemble.voting.rules import vote_named
 
 
 def config(tmp_path: Path, text: str) -> Path:

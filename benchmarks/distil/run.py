@@ -24,7 +24,7 @@ import spacy
 from benchmarks.common import corpora, machine, revision
 from entsemble.data import docbin
 from entsemble.data.formats import read, write
-from entsemble.integrations.student import speed_of
+from entsemble.distillation.student import speed_of
 from entsemble.types import Document
 
 CACHE = Path(__file__).parent / "cache"

@@ -38,12 +38,12 @@ from benchmarks.common import corpora, run_missing
 from benchmarks.quality.compare import counted
 from benchmarks.quality.run import CORPORA
 from benchmarks.throughput import engine
-from entsemble.assemble import Assembly, unannotated
+from entsemble.assembly import Assembly, unannotated
 from entsemble.backends.catalogue import card
-from entsemble.backends.llamacpp import load_engine
-from entsemble.backends.pull import pull
+from entsemble.backends.download import pull
+from entsemble.backends.llamacpp.model import load_engine
 from entsemble.data.formats import read, write
-from entsemble.ensemble.document import Extracted
+from entsemble.ner.documents import Extracted
 from entsemble.prompting.labels import label_set
 from entsemble.settings import environment, load
 from entsemble.types import Document, LabelSet, Mention

@@ -19,16 +19,16 @@ from pathlib import Path
 
 from benchmarks.common import ENGINE, corpora, in_batches, run_missing
 from benchmarks.quality.compare import RESULTS, SEED, TRAIN, counted, draw
-from entsemble.assemble import Assembly
+from entsemble.assembly import Assembly
 from entsemble.data.formats import read, write
-from entsemble.ensemble.overlap import resolve
-from entsemble.ensemble.pipeline import THRESHOLD, Result
-from entsemble.ensemble.voting import VOTES, Ballot, Vote
 from entsemble.errors import PromptTooLongError
 from entsemble.evaluation.counts import Counts
-from entsemble.running.local import LocalMapper
+from entsemble.execution.threads import LocalMapper
+from entsemble.ner.pipeline import THRESHOLD, Result
 from entsemble.settings import environment, load
 from entsemble.types import NONE_LABEL, Document, Mention
+from entsemble.voting.overlaps import resolve
+from entsemble.voting.rules import VOTES, Ballot, Vote
 
 POOL = {"conll2003": 3000, "wnut17": 2000, "crossner-ai": 60}
 SENTENCES = {"conll2003": 100, "wnut17": 100, "crossner-ai": 40}

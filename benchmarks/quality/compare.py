@@ -22,14 +22,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pack.build import PLAN, parts
+from tools.release.experts import PLAN, parts
 
 from benchmarks.common import ENGINE, corpora, in_batches, run_once
-from entsemble import _toml
-from entsemble.assemble import Assembly, adapt, unannotated
+from entsemble._lib import toml as _toml
+from entsemble.assembly import Assembly, adapt, unannotated
 from entsemble.data.formats import read, write
-from entsemble.ensemble.document import Extracted
 from entsemble.evaluation.matching import exact
+from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
 from entsemble.types import Document, Mention, total
 

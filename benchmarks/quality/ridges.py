@@ -18,13 +18,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from pack.prior import Taught
 from scipy import stats
+from tools.release.scorer import Taught
 
 from benchmarks.common import ENGINE, ROOT, run_missing
 from benchmarks.quality.strange import f1
 from benchmarks.quality.teaching import LARGE, answered, calibration_error, log_losses, rated
-from entsemble.ensemble.stacking import LOOSE_RIDGE, RIDGE, STRONG, Weights, learn, log_bayes_factor
+from entsemble.scoring.stacking import LOOSE_RIDGE, RIDGE, STRONG, Weights, learn, log_bayes_factor
 
 RESULTS = ROOT / "benchmarks" / "quality" / "results" / "ridges"
 CORPORA = (*LARGE, "crossner-politics", "crossner-science")

@@ -2,10 +2,10 @@
 
     python -m benchmarks.quality.strange
 
-Of the corpora that `pack/prior.py` learns from, one teaches by forty of its sentences, and is scored on the rest of
-them, and so is each other one, which is strange to it. What is believed before is what those teach that are neither.
-Nothing here has seen a sentence that `run.py` reports on. Needs the corpora; replies are those of `pack.prior`. The
-mean F1 of all draws goes to `results/strange`, and `table.py` makes a table of it.
+One of the corpora of `tools/release/scorer.py` is the training corpus, with forty of its sentences. The scorer is then
+measured on the rest of that corpus and on each other corpus, which is out of domain for it. Its prior is fitted on the
+corpora that are neither. No sentence that `run.py` reports on takes part. Needs the corpora; model replies are those of
+`tools.release.scorer`. The mean F1 of all draws goes to `results/strange`, and `table.py` makes a table of it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from pack.prior import Taught, every_corpus, found_by, learnt_of, scored_by
+from tools.release.scorer import Taught, every_corpus, found_by, learnt_of, scored_by
 
 from benchmarks.common import ROOT, run_once
-from entsemble.ensemble.stacking import SHARE, Weights, learn, promised_f1
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.matching import exact
+from entsemble.scoring.stacking import SHARE, Weights, learn, promised_f1
 
 RESULT = ROOT / "benchmarks" / "quality" / "results" / "strange" / "pairs.json"
 RIDGES = (10.0, 30.0, 100.0, 300.0)

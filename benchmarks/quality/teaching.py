@@ -19,19 +19,20 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from pack.prior import Taught, found_by, scored_by
+from tools.release.scorer import Taught, found_by, scored_by
 
 from benchmarks.common import ENGINE, ROOT, corpora, in_batches, run_missing
 from benchmarks.quality.compare import TRAIN
 from benchmarks.quality.run import CORPORA
 from benchmarks.quality.strange import f1
-from entsemble.assemble import Assembly, teaching
-from entsemble.assemble.learn import answers
-from entsemble.assemble.models import Watch
-from entsemble.ensemble.prior import shipped
-from entsemble.ensemble.stacking import Weights, learn
+from entsemble.assembly import Assembly
+from entsemble.assembly import training_sentences as teaching
+from entsemble.assembly.model_pool import Watch
+from entsemble.assembly.stacking import answers
 from entsemble.evaluation.calibration import reliability
-from entsemble.running.local import LocalMapper
+from entsemble.execution.threads import LocalMapper
+from entsemble.scoring.pretrained import shipped
+from entsemble.scoring.stacking import Weights, learn
 from entsemble.settings import environment, load
 
 RESULTS = ROOT / "benchmarks" / "quality" / "results" / "teaching"

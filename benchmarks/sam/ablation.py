@@ -19,12 +19,12 @@ from tempfile import TemporaryDirectory
 from benchmarks.common import run_missing
 from benchmarks.sam.run import TARGETS, asked, drawn, sampled, scored
 from benchmarks.sam.unified import adapters, taking_part
-from entsemble.assemble import expert_store, select_experts
-from entsemble.assemble.annotated import unannotated
-from entsemble.assemble.models import Models, Watch
-from entsemble.assemble.without_examples import experts_together, habits
-from entsemble.experts.merged import keep_merged
+from entsemble.assembly import expert_store, select_experts
+from entsemble.assembly.model_pool import Models, Watch
+from entsemble.assembly.zero_shot import experts_together, habits
+from entsemble.data.annotated import unannotated
 from entsemble.experts.merging.merge import Merging
+from entsemble.experts.recipes import keep_merged
 from entsemble.experts.selection import Choice, choose
 from entsemble.experts.store import Expert, ExpertStore
 from entsemble.settings import Settings, environment

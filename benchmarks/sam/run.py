@@ -23,15 +23,15 @@ from typing import Any, Literal
 
 from benchmarks.common import corpora, in_batches, measured, run_once
 from benchmarks.sam.unified import COMMON, UNIFIED, adapters, place, taking_part
-from entsemble.assemble import expert_store, select_experts
-from entsemble.assemble.annotated import annotated, unannotated
-from entsemble.assemble.models import Models, Watch
-from entsemble.assemble.without_examples import counts_of, experts_together, habits
-from entsemble.ensemble.voting import VOTES
+from entsemble.assembly import expert_store, select_experts
+from entsemble.assembly.model_pool import Models, Watch
+from entsemble.assembly.zero_shot import counts_of, experts_together, habits
+from entsemble.data.annotated import annotated, unannotated
 from entsemble.extractor import LocalExtractor
 from entsemble.prompting.labels import label_set
 from entsemble.settings import Settings, load
 from entsemble.types import Document, LabelSet
+from entsemble.voting.rules import VOTES
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.sam.sanity [--sentences 100] [--only politics,finance]
 
-Sentences that the domain's own expert never learnt (held back by `pack.build`), asked for the labels of those
-sentences. One result a domain, with the counts of each expert on each sentence; what the same
+Sentences that the domain's own expert never learnt (held back by `tools.release.experts`), asked for the labels
+of those sentences. One result a domain, with the counts of each expert on each sentence; what the same
 command has measured already is not run again.
 """
 
@@ -13,15 +13,15 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
-from pack.build import PLAN, parts
+from tools.release.experts import PLAN, parts
 
 from benchmarks.common import corpora, run_missing
 from benchmarks.sam.run import asked, scored
 from benchmarks.sam.unified import adapters, place
-from entsemble import _toml
-from entsemble.assemble import expert_store
-from entsemble.assemble.models import Models, Watch
-from entsemble.assemble.without_examples import expert_alone
+from entsemble._lib import toml as _toml
+from entsemble.assembly import expert_store
+from entsemble.assembly.model_pool import Models, Watch
+from entsemble.assembly.zero_shot import expert_alone
 from entsemble.prompting.labels import label_set
 
 RESULTS = Path(__file__).parent / "results" / "sanity"

@@ -15,12 +15,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
-from pack.build import PLAN, build, parts
+from tools.release.experts import PLAN, build, parts
 
 from benchmarks.common import corpora
-from entsemble import _toml
-from entsemble.assemble import expert_store
-from entsemble.experts.adapter import WEIGHTS
+from entsemble._lib import toml as _toml
+from entsemble.assembly import expert_store
+from entsemble.experts.peft_folder import WEIGHTS
 from entsemble.settings import Environment, environment
 from entsemble.types import Precision
 

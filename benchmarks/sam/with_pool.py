@@ -21,8 +21,8 @@ from tempfile import TemporaryDirectory
 from benchmarks.common import corpora, in_batches, run_missing
 from benchmarks.sam.run import CHOSEN, TARGETS, sampled, scored
 from benchmarks.sam.unified import adapters, taking_part
-from entsemble.assemble import Assembly, adapt, unannotated
-from entsemble.assemble.annotated import annotated
+from entsemble.assembly import Assembly, adapt, unannotated
+from entsemble.data.annotated import annotated
 from entsemble.data.formats import write
 from entsemble.settings import (
     ClassificationSettings,

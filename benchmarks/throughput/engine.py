@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from entsemble.backends import llamacpp
+from entsemble.backends.llamacpp import model as llamacpp
 
 
 @dataclass(frozen=True, slots=True)

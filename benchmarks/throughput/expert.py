@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import corpora, run_once
-from entsemble.assemble import Assembly, unannotated
-from entsemble.assemble.annotated import annotated
-from entsemble.ensemble.document import Extracted
+from entsemble.assembly import Assembly, unannotated
+from entsemble.data.annotated import annotated
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.matching import exact
+from entsemble.ner.documents import Extracted
 from entsemble.settings import CacheSettings, MemberSettings, Settings, environment
 from entsemble.types import Document, total
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import EACH_SENTENCE, corpora, machine, revision
-from entsemble.assemble import Assembly, unannotated
+from entsemble.assembly import Assembly, unannotated
 from entsemble.data.formats import read
-from entsemble.ensemble.document import Extracted
+from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
 from entsemble.types import Document, total
 

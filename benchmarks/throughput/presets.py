@@ -20,9 +20,9 @@ from typing import Any
 
 from benchmarks.common import corpora, run_missing
 from benchmarks.quality.compare import counted
-from entsemble.assemble import Assembly, adapt, unannotated
+from entsemble.assembly import Assembly, adapt, unannotated
 from entsemble.data.formats import read, write
-from entsemble.ensemble.document import Extracted
+from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
 from entsemble.types import total
 

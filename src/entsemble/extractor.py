@@ -10,13 +10,13 @@ from typing import Protocol
 
 from entsemble.data.jsonl import from_json, to_json
 from entsemble.data.windows import windows
-from entsemble.ensemble.document import Extracted, Failed, extract_documents
-from entsemble.ensemble.pipeline import Pipeline, Result
-from entsemble.ensemble.record import from_record, key_of, to_record
 from entsemble.errors import ModelError
-from entsemble.running.journal import Journal, resumed
-from entsemble.running.local import LocalMapper
-from entsemble.running.ray_data import EXECUTION, RayCluster, Work
+from entsemble.execution.journal import Journal, resumed
+from entsemble.execution.ray import EXECUTION, RayCluster, Work
+from entsemble.execution.threads import LocalMapper
+from entsemble.ner.documents import Extracted, Failed, extract_documents
+from entsemble.ner.pipeline import Pipeline, Result
+from entsemble.ner.serialize import from_record, key_of, to_record
 from entsemble.types import Document
 
 Results = Iterator[Extracted | Failed]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from entsemble import _toml
+from entsemble._lib import toml as _toml
 from entsemble.errors import ConfigError, UnknownNameError
 from entsemble.types import Precision
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from entsemble.backends.catalogue import HubSource, ModelCard, PypiSource, card, catalogue
-from entsemble.backends.quantise import QUANTISATIONS
-from entsemble.backends.registry import ModelSpec, ServerModel, parse_model
+from entsemble.backends.gguf.requantise import QUANTISATIONS
+from entsemble.backends.model_spec import ModelSpec, ServerModel, parse_model
 from entsemble.errors import ConfigError, UnknownNameError
 
 

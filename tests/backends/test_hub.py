@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("huggingface_hub")
 
 from entsemble.backends.catalogue import HubSource, ModelCard
+from entsemble.backends.download import local_path, pull
 from entsemble.backends.hub import Progress, download, parse_hub
 from entsemble.backends.hub import local_path as hub_copy
-from entsemble.backends.pull import local_path, pull
 from entsemble.errors import ModelUnavailableError
 
 CONTENT = bytes(range(256)) * 90_000  # 23 MB: the hub library reads 10 MB at a time

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from entsemble.backends.scripted import ScriptedModel
 from entsemble.data.formats import read, write
-from entsemble.ensemble.member import Member
-from entsemble.ensemble.pipeline import Pipeline, Rules
-from entsemble.ensemble.retrieve import Shown
-from entsemble.ensemble.voting import VOTES
+from entsemble.execution.journal import Journal
+from entsemble.execution.threads import LocalMapper
 from entsemble.extractor import LocalExtractor
+from entsemble.ner.member import Member
+from entsemble.ner.pipeline import Pipeline, Rules
+from entsemble.ner.stages.retrieve import Shown
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
-from entsemble.running.journal import Journal
-from entsemble.running.local import LocalMapper
+from entsemble.voting.rules import VOTES
 
 
 def main(source: Path, output: Path) -> None:

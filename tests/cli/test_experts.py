@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from entsemble.experts import adapter, card
+from entsemble.experts import card
+from entsemble.experts import peft_folder as adapter
 
 Command = Callable[..., Any]
 Folder = Callable[..., Path]

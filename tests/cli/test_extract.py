@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from entsemble.assemble import Assembly
-from entsemble.ensemble.pipeline import Pipeline, Result
+from entsemble.assembly import Assembly
 from entsemble.errors import PromptTooLongError
+from entsemble.ner.pipeline import Pipeline, Result
 
 Command = Callable[..., Any]
 ASKED = ["--labels", "person,location"]

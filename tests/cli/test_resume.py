@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from entsemble.ensemble.pipeline import Pipeline, Result
 from entsemble.errors import ModelUnavailableError
+from entsemble.ner.pipeline import Pipeline, Result
 
 Command = Callable[..., Any]
 

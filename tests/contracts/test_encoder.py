@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entsemble.backends.embedding import LlamaCppEncoder
+from entsemble.backends.encoders import LlamaCppEncoder
 from entsemble.protocols import Encoder
-from entsemble.retrieval.store import Store, StoredEncoder
+from entsemble.retrieval.embedding_cache import Store, StoredEncoder
 
 TEXTS = ["Oslo is the capital of Norway.", "Norway's capital city is called Oslo.", "The cat ate my homework."]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from entsemble.backends.llamacpp import Engine, LlamaCppModel
-from entsemble.backends.openai_http import OpenAIModel
+from entsemble.backends.llamacpp.model import Engine, LlamaCppModel
+from entsemble.backends.openai.model import OpenAIModel
 from entsemble.backends.scripted import ScriptedModel
 from entsemble.errors import BadReplyError, PromptTooLongError
 from entsemble.prompting.grammar import listing_grammar
@@ -79,7 +79,7 @@ def model(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
         return
     if request.param == "transformers":
         pytest.importorskip("peft", reason="needs the extra 'experts'")
-        from entsemble.backends.transformers_peft import TransformersModel
+        from entsemble.backends.transformers.model import TransformersModel
 
         yield TransformersModel("transformers", path("smollm2-135m"), fingerprint="f", context=CONTEXT)
         return

@@ -16,9 +16,9 @@ from pydantic import BaseModel
 
 from entsemble.cli import root
 from entsemble.data.formats import FORMATS
-from entsemble.ensemble.ledger import Fate
+from entsemble.distillation.teacher import Distilled
 from entsemble.experts.card import Score
-from entsemble.integrations.distil import Distilled
+from entsemble.ner.ledger import Fate
 from entsemble.settings import Settings
 
 from .markdown import DOCS, PAGES, ROOT, anchors, blocks, links, name_of

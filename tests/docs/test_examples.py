@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from entsemble import _toml
+from entsemble._lib import toml as _toml
 from entsemble.data.formats import read, write
 from entsemble.settings import Settings, environment
 

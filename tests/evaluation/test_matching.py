@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.evaluation.assignment import maximum_matching, overlap
+from entsemble.evaluation.bipartite import maximum_matching, overlap
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.matching import NestedCounts, PartCounts, exact, nested, relaxed, spans_only, triples
 from entsemble.types import Mention

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from entsemble.errors import ConfigError, DataError, UnknownNameError
-from entsemble.experts import adapter, card
+from entsemble.experts import card
+from entsemble.experts import peft_folder as adapter
 from entsemble.experts.card import Card
 from entsemble.experts.store import ExpertStore, change_of
 

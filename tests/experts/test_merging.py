@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from entsemble.errors import ConfigError, UnknownNameError
-from entsemble.experts.adapter import Adapter
-from entsemble.experts.merging.factors import Factors, Matrix, cut, factored, squared_norm, stacked
+from entsemble.experts.merging.low_rank import Factors, Matrix, cut, factored, squared_norm, stacked
 from entsemble.experts.merging.merge import Merging, merge
 from entsemble.experts.merging.methods import dropped, elected, ties, trimmed
+from entsemble.experts.peft_folder import Adapter
 
 SHAPES = [(12, 20), (20, 12), (16, 16)]
 

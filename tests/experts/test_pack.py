@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pack.build import PLAN, parts
+from tools.release.experts import PLAN, parts
 
-from entsemble import _toml
-from entsemble.assemble import base_checksum
-from entsemble.assemble.expert_files import _SHIPPED
-from entsemble.experts import adapter
+from entsemble._lib import toml as _toml
+from entsemble.assembly import base_checksum
+from entsemble.assembly.expert_files import _SHIPPED
+from entsemble.experts import peft_folder as adapter
 from entsemble.experts.store import ExpertStore
 from entsemble.settings import environment
 
@@ -82,7 +82,7 @@ def test_what_is_held_back_is_not_learnt(name: str, corpus: Callable[[str], Path
 def test_personal_data_is_split_by_its_templates(
     monkeypatch: pytest.MonkeyPatch, corpus: Callable[[str], Path]
 ) -> None:
-    from pack import build
+    from tools.release import experts as build
 
     monkeypatch.setattr(build, "_readable", lambda d, _: d)
     [part] = parts("privacy", corpus("."))

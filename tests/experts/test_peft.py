@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entsemble.experts import adapter
-from entsemble.experts.adapter import Adapter
-from entsemble.experts.merging.factors import Factors
+from entsemble.experts import peft_folder as adapter
+from entsemble.experts.merging.low_rank import Factors
 from entsemble.experts.merging.merge import Merging, merge
+from entsemble.experts.peft_folder import Adapter
 
 torch = pytest.importorskip("torch", reason="needs the extra 'experts'")
 peft = pytest.importorskip("peft", reason="needs the extra 'experts'")

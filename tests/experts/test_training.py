@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from entsemble.errors import ConfigError, DataError
-from entsemble.experts import adapter
-from entsemble.experts.adapter import Adapter
+from entsemble.experts import peft_folder as adapter
 from entsemble.experts.examples import Piece
+from entsemble.experts.peft_folder import Adapter
 from entsemble.experts.training import STATE, Progress, Trained, Training, _tokens, adapter_of, train, tunable
 
 pytest.importorskip("torch", reason="needs the extra 'experts'")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from entsemble.assemble import Assembly
+from entsemble.assembly import Assembly
 from entsemble.data.formats import read, write
 from entsemble.errors import DataError
 from entsemble.settings import environment, load
@@ -181,7 +181,7 @@ class TestSpacy:
 @pytest.mark.usefixtures("scripted", "plain_members")
 def test_datasets() -> None:
     pytest.importorskip("datasets", reason="needs the extra 'datasets'")
-    from entsemble.integrations.hugging_face import features, from_dataset, mapped, to_dataset
+    from entsemble.integrations.datasets import features, from_dataset, mapped, to_dataset
 
     made = to_dataset([NESTED, GOLD, PLAIN])
     assert made.features == features()
@@ -194,7 +194,7 @@ def test_datasets() -> None:
 
 def test_pandas() -> None:
     pytest.importorskip("pandas", reason="needs the extra 'pandas'")
-    from entsemble.integrations.frames import COLUMNS, from_frame, to_frame
+    from entsemble.integrations.pandas import COLUMNS, from_frame, to_frame
 
     documents = [NESTED, GOLD, PLAIN]
     frame = to_frame(documents)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble._words import unspaced
+from entsemble._lib.text import unspaced
 from entsemble.prompting.align import occurrences
 from entsemble.types import Span
 

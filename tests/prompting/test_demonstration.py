@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.prompting.demonstration import demonstrate, one_line
+from entsemble._lib.text import one_line
+from entsemble.prompting.demonstration import demonstrate
 from entsemble.prompting.labels import label_set
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span, mention_at
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from entsemble.errors import UnknownNameError
 from entsemble.protocols import Encoder, Vectors
 from entsemble.retrieval.index import PoolIndex, Query, vectors_of
+from entsemble.retrieval.pos_heuristic import SurfaceTagger
 from entsemble.retrieval.similarity import span_weight
-from entsemble.retrieval.tagging import SurfaceTagger
 from entsemble.types import Document, Span, mention_at
 
 SENTENCES = [
@@ -139,7 +139,7 @@ def test_each_surface_is_encoded_once(trigrams: Any) -> None:
 
 
 def test_a_pool_in_which_no_span_was_found(trigrams: Any) -> None:
-    from entsemble.retrieval.store import StoredEncoder
+    from entsemble.retrieval.embedding_cache import StoredEncoder
 
     class Nothing:
         def get(self, owner: str, texts: Sequence[str]) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ import pytest
 
 from entsemble.retrieval.index import PoolIndex, Query, vectors_of
 from entsemble.retrieval.label_guided import LabelGuided
-from entsemble.retrieval.tagging import SurfaceTagger
+from entsemble.retrieval.pos_heuristic import SurfaceTagger
 from entsemble.types import Document, mention_at
 
 

@@ -20,7 +20,7 @@ pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 from fastapi.testclient import TestClient
 
 from entsemble.server.pool_file import PoolFile
-from entsemble.server.workbench import Workbench
+from entsemble.server.service import Workbench
 from entsemble.types import Document, mention_at
 
 Serve = Callable[..., TestClient]

@@ -27,7 +27,7 @@ from playwright import sync_api as playwright
 
 from entsemble.server.app import create_app
 from entsemble.server.pool_file import PoolFile
-from entsemble.server.workbench import Workbench
+from entsemble.server.service import Workbench
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -228,7 +228,7 @@ class TestPage:
             assert (time.monotonic() - began) / 20 < 0.5, "seconds a key"
 
     def test_what_is_cancelled_stops(self, opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from entsemble.ensemble.pipeline import Pipeline
+        from entsemble.ner.pipeline import Pipeline
 
         run, begun = Pipeline.run, []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from entsemble._files import sha256
+from entsemble._lib.digest import sha256
 from entsemble.backends.catalogue import HubSource
 from entsemble.errors import ConfigError, MissingExtraError, ModelUnavailableError
 

@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from entsemble import settings
-from entsemble.assemble import Assembly, adapt
+from entsemble.assembly import Assembly, adapt
 from entsemble.cli.display import Display, display
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import read
-from entsemble.ensemble.document import Extracted, Failed
+from entsemble.ner.documents import Extracted, Failed
 from entsemble.settings import Settings, environment
 from entsemble.types import Document
 

@@ -21,8 +21,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from entsemble.assemble import Watch
-from entsemble.backends.pull import Progress as Bytes
+from entsemble.assembly import Watch
+from entsemble.backends.download import Progress as Bytes
 
 
 def stderr() -> Console:

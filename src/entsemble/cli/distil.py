@@ -14,7 +14,7 @@ from entsemble.cli.display import display
 from entsemble.cli.interrupt import StoppedError, interruptible
 from entsemble.cli.options import Asked, shared_options
 from entsemble.data.formats import read
-from entsemble.integrations.distil import Distillation, Distilled, Wanted
+from entsemble.distillation.teacher import Distillation, Distilled, Wanted
 from entsemble.settings import environment
 
 

@@ -16,20 +16,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from entsemble.assemble import Assembly, adapt, unannotated
+from entsemble.assembly import Assembly, adapt, unannotated
 from entsemble.cli.display import display
 from entsemble.cli.options import Asked, shared_options
 from entsemble.cli.report_files import against_option, check_writable, read_counts, say_difference, write_report
 from entsemble.cli.selection import say_chosen
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import read
-from entsemble.ensemble.document import Extracted, Failed
-from entsemble.ensemble.stacking import Stacking
 from entsemble.errors import DataError
-from entsemble.evaluation.page import page
+from entsemble.evaluation.render.html import page
+from entsemble.evaluation.render.text import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
 from entsemble.evaluation.report import Report, build_report
 from entsemble.evaluation.stages import StageCounts, stage_counts
-from entsemble.evaluation.table import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
+from entsemble.ner.documents import Extracted, Failed
+from entsemble.scoring.stacking import Stacking
 from entsemble.settings import Settings, environment
 from entsemble.types import Document
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from entsemble.assemble import (
+from entsemble.assembly import (
     TEMPLATE,
     Brief,
     TrainingData,
@@ -33,9 +33,9 @@ from entsemble.data.formats import read
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts import card
 from entsemble.experts.card import Card
-from entsemble.experts.merged import keep_merged, weights_of
 from entsemble.experts.merging.merge import WEIGHTED_SUM, Merging
 from entsemble.experts.merging.methods import METHODS
+from entsemble.experts.recipes import keep_merged, weights_of
 from entsemble.experts.store import Expert
 from entsemble.experts.training import Progress, Training
 from entsemble.prompting.labels import label_set

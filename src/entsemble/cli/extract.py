@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from entsemble.assemble import Assembly, adapt, unannotated
+from entsemble.assembly import Assembly, adapt, unannotated
 from entsemble.cli.display import Display, display, stderr
 from entsemble.cli.interrupt import StoppedError, interruptible
 from entsemble.cli.options import Asked, shared_options
@@ -24,10 +24,10 @@ from entsemble.cli.selection import say_chosen
 from entsemble.cli.summary import Summary
 from entsemble.cli.wording import counted, standard_output
 from entsemble.data.formats import WRITABLE, check_stream, check_target, read, read_stream, write, write_stream
-from entsemble.ensemble.document import Extracted, Failed
 from entsemble.errors import DataError
+from entsemble.execution.journal import Journal
 from entsemble.extractor import Extractor
-from entsemble.running.journal import Journal
+from entsemble.ner.documents import Extracted, Failed
 from entsemble.settings import environment
 from entsemble.types import Document
 

@@ -8,10 +8,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from entsemble.assemble import Assembly, Watch
+from entsemble.assembly import Assembly, Watch
 from entsemble.backends.catalogue import PypiSource, card, catalogue
-from entsemble.backends.pull import local_path
-from entsemble.backends.registry import parse_model
+from entsemble.backends.download import local_path
+from entsemble.backends.model_spec import parse_model
 from entsemble.cli.display import display
 from entsemble.settings import Settings, environment
 

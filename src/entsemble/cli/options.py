@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
-from entsemble import _toml, settings
-from entsemble.assemble import select_members
+from entsemble import settings
+from entsemble._lib import toml as _toml
+from entsemble.assembly import select_members
 from entsemble.data.formats import READABLE
 from entsemble.errors import ConfigError
 from entsemble.retrieval.index import SIMILARITIES

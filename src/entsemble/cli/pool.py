@@ -8,11 +8,11 @@ from typing import Any
 import click
 from rich.console import Console
 
-from entsemble.assemble import Assembly
+from entsemble.assembly import Assembly
 from entsemble.cli.display import display
 from entsemble.cli.options import Asked, shared_options
 from entsemble.cli.wording import counted
-from entsemble.ensemble.retrieve import retrieve
+from entsemble.ner.stages.retrieve import retrieve
 from entsemble.settings import environment
 
 

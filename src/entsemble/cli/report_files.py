@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from entsemble.errors import DataError
-from entsemble.evaluation.against import beside, counts_of
+from entsemble.evaluation.compare import beside, counts_of
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.report import Report
 

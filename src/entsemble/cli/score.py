@@ -13,10 +13,10 @@ from rich.text import Text
 
 from entsemble.cli.report_files import against_option, check_writable, read_counts, say_difference, write_report
 from entsemble.data.formats import read
-from entsemble.evaluation.page import page
-from entsemble.evaluation.pairing import with_ids_of
+from entsemble.evaluation.documents import with_ids_of
+from entsemble.evaluation.render.html import page
+from entsemble.evaluation.render.text import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
 from entsemble.evaluation.report import Report, build_report
-from entsemble.evaluation.table import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
 from entsemble.types import Document
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.table import Column, Table
 
-from entsemble.assemble import Selection
+from entsemble.assembly import Selection
 
 
 def say_chosen(selection: Selection | None, *, quiet: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from entsemble.assemble import select_members
+from entsemble.assembly import select_members
 from entsemble.cli.options import parse_labels
 from entsemble.errors import ConfigError, MissingExtraError
 from entsemble.settings import DEFAULT_PRESET, Settings, environment, load
@@ -79,9 +79,9 @@ def serve(**given: Any) -> None:  # noqa: ANN401 - the options above
         import uvicorn
 
         from entsemble.server.app import create_app
-        from entsemble.server.guards import Limits, is_loopback
         from entsemble.server.pool_file import PoolFile
-        from entsemble.server.workbench import Workbench
+        from entsemble.server.security import Limits, is_loopback
+        from entsemble.server.service import Workbench
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "the server") from error
     where, host = environment(), given["host"]

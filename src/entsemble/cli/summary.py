@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from entsemble.cli.wording import counted
-from entsemble.ensemble.document import Extracted, Failed
+from entsemble.ner.documents import Extracted, Failed
 from entsemble.types import Usage, total
 
 

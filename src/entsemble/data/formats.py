@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from shutil import rmtree
 from typing import BinaryIO, TextIO
 
-from entsemble._files import sync
-from entsemble.data import (
-    annotation_tools,
-    brat,
-    conll,
-    conll_writer,
-    docbin,
-    html,
-    jsonl,
-    parquet,
-    plain,
-    recognise,
-    table,
-)
+from entsemble._lib.atomic import replacing
+from entsemble.data import annotation_tools, brat, detect, docbin, html, jsonl, parquet, plain, tables
+from entsemble.data.conll import reader as conll
+from entsemble.data.conll import writer as conll_writer
 from entsemble.data.options import ReadOptions
-from entsemble.data.seen import Seen
 from entsemble.data.source import Source, files_below, reading
+from entsemble.data.unique_ids import Seen
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.types import Document
 
@@ -56,7 +45,7 @@ OnError = Callable[[DataError], None]
 FORMATS: dict[str, Format] = {
     "brat": Format(path_reader=brat.read, path_writer=brat.write_folder),
     "conll": Format(conll.read, conll_writer.write),
-    "csv": Format(table.read_csv),
+    "csv": Format(tables.read_csv),
     "doccano": Format(jsonl.read_lines, annotation_tools.write_doccano),
     "html": Format(None, html.write),
     "json": Format(jsonl.read_array, jsonl.write_array),
@@ -66,7 +55,7 @@ FORMATS: dict[str, Format] = {
     "prodigy": Format(annotation_tools.read_prodigy, annotation_tools.write_prodigy),
     "spacy": Format(path_reader=docbin.read, path_writer=docbin.write),
     "text": Format(plain.read),
-    "tsv": Format(table.read_tsv),
+    "tsv": Format(tables.read_tsv),
 }
 
 READABLE = tuple(n for n, f in FORMATS.items() if f.reader or f.path_reader)
@@ -143,7 +132,7 @@ def write(
     target = Path(path)
     known = check_target(target, format, again=again)
     try:
-        with _replacing(target) as temporary:
+        with replacing(target) as temporary:
             if known.path_writer:
                 known.path_writer(documents, temporary)
             elif known.writer:
@@ -193,7 +182,7 @@ def _known(name: str, among: Sequence[str]) -> Format:
 def _named_by(target: Path) -> str:
     if not target.suffix or target.is_dir():
         return "brat" if target.is_dir() else _unnamed(target)
-    return recognise.by_ending(target) or _unnamed(target)
+    return detect.by_ending(target) or _unnamed(target)
 
 
 def _unnamed(target: Path) -> str:
@@ -241,11 +230,11 @@ def _read_folder(
 
 def _recognised(path: Path) -> bool:
     """Whether a file in a folder is read: its ending is known, or its content is CoNLL."""
-    named = recognise.by_ending(path)
+    named = detect.by_ending(path)
     if named == "html":
         return False
     try:
-        return named is not None or recognise.of(Source.of_file(path)) == "conll"
+        return named is not None or detect.of(Source.of_file(path)) == "conll"
     except DataError:
         return False  # neither text nor named like one: a picture, a model
 
@@ -257,7 +246,7 @@ def _read_file(path: Path, shown: str, name: str | None, options: ReadOptions) -
 
 
 def _read_source(source: Source, name: str | None, options: ReadOptions) -> Iterator[Document]:
-    chosen = name or ("conll" if options.conll else recognise.of(source))
+    chosen = name or ("conll" if options.conll else detect.of(source))
     reader, path_reader = FORMATS[chosen].reader, FORMATS[chosen].path_reader
     if path_reader and source.path:
         return path_reader(source.path, options, source.name)
@@ -273,36 +262,3 @@ def _unique(documents: Iterable[Document]) -> Iterator[Document]:
             if not seen.add(document.id):
                 raise DataError(f"two documents have the id {document.id!r}; give each its own, or leave ids out")
             yield document
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """A path for a file or folder that becomes `target` when all went well, and vanishes otherwise.
-
-    What a link shows is replaced, and not the link; a pipe or a device is no file that could be, and written as it is.
-    """
-    if target.exists() and not target.is_file() and not target.is_dir():
-        yield target
-        return
-    target = target.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.part")
-    _remove(temporary)
-    try:
-        yield temporary
-        for path in (*temporary.rglob("*"), temporary) if temporary.is_dir() else (temporary,):
-            sync(path)
-        if temporary.is_dir() and target.exists():
-            rmtree(target)
-        temporary.replace(target)
-        sync(target.parent)
-    except BaseException:
-        _remove(temporary)
-        raise
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from entsemble.evaluation.assignment import pairs
+from entsemble.evaluation.bipartite import pairs
 from entsemble.evaluation.matching import triples
 from entsemble.types import Mention
 

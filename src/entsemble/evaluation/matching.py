@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from entsemble.evaluation.assignment import Triple, pairs
+from entsemble.evaluation.bipartite import Triple, pairs
 from entsemble.evaluation.counts import Counts, LabelCounts, count_sets, ratio
 from entsemble.types import Mention
 

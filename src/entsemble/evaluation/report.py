@@ -25,9 +25,9 @@ from entsemble.errors import DataError
 from entsemble.evaluation.bootstrap import interval
 from entsemble.evaluation.calibration import Reliability, reliability
 from entsemble.evaluation.counts import Counts, LabelCounts
+from entsemble.evaluation.documents import Pair, pair
+from entsemble.evaluation.error_analysis import Mistakes, mistakes
 from entsemble.evaluation.matching import NestedCounts, exact, nested, relaxed, spans_only, triples
-from entsemble.evaluation.mistakes import Mistakes, mistakes
-from entsemble.evaluation.pairing import Pair, pair
 from entsemble.evaluation.stages import StageCounts
 from entsemble.types import Document, Mention
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from entsemble import _toml
-from entsemble.prompting.demonstration import one_line
+from entsemble._lib import toml as _toml
+from entsemble._lib.text import one_line
 from entsemble.prompting.labels import readable
 from entsemble.prompting.render import extraction_prompt, listing, type_answer, typing_question
 from entsemble.prompting.template import Template

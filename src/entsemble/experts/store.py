@@ -11,11 +11,13 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from entsemble._files import sha256, sync
+from entsemble._lib.atomic import sync
+from entsemble._lib.digest import sha256
 from entsemble.errors import ConfigError, DataError, EntsembleError, UnknownNameError
-from entsemble.experts import adapter, card
-from entsemble.experts.adapter import Adapter
+from entsemble.experts import card
+from entsemble.experts import peft_folder as adapter
 from entsemble.experts.card import Card
+from entsemble.experts.peft_folder import Adapter
 
 FILES = (adapter.CONFIG, adapter.WEIGHTS)
 """What an expert's folder holds beside its card; whatever else a given folder holds is not taken over."""

@@ -21,12 +21,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from entsemble._files import sync
+from entsemble._lib.atomic import sync
 from entsemble.errors import ConfigError, DataError, MissingExtraError
-from entsemble.experts import adapter
-from entsemble.experts.adapter import Adapter
+from entsemble.experts import peft_folder as adapter
 from entsemble.experts.examples import Piece
-from entsemble.experts.merging.factors import Factors
+from entsemble.experts.merging.low_rank import Factors
+from entsemble.experts.peft_folder import Adapter
 from entsemble.types import Precision
 
 STATE = "state.safetensors"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from entsemble._words import joined
+from entsemble._lib.text import joined
 from entsemble.types import Span
 
 _HIDDEN = frozenset("\u200b\u200c\u200d\u2060\ufeff\u200e\u200f")

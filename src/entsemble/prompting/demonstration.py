@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from entsemble._words import unspaced
+from entsemble._lib.text import one_line, unspaced
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span
 
 _WORD = re.compile(r"[^\W\d_]{4,}")
@@ -28,11 +28,6 @@ class Demonstration:
     surfaces: tuple[str, ...]
     types: tuple[tuple[str, str], ...]
     checks: tuple[tuple[str, str, bool], ...]
-
-
-def one_line(text: str) -> str:
-    """`text` with line breaks as blanks, character for character, so that a prompt's lines stay its own."""
-    return re.sub(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]", " ", text)
 
 
 def demonstrate(document: Document, labels: LabelSet, *, negatives: int = 1) -> Demonstration:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from entsemble._words import word_spans
-from entsemble.prompting.demonstration import one_line
+from entsemble._lib.text import one_line, word_spans
 from entsemble.prompting.template import Template
 
 

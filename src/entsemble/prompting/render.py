@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from entsemble.prompting.demonstration import Demonstration, one_line
+from entsemble._lib.text import one_line
+from entsemble.prompting.demonstration import Demonstration
 from entsemble.prompting.template import Template
 from entsemble.types import LabelSet
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
 
-from entsemble import _toml
+from entsemble._lib import toml as _toml
 from entsemble.errors import UnknownNameError
 
 _FOLDER = files("entsemble.prompting") / "templates"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from entsemble._lib.text import same_text_key
 from entsemble.errors import UnknownNameError
 from entsemble.protocols import Encoder, Tagger, Vectors
 from entsemble.retrieval.label_guided import LabelGuided
@@ -154,11 +154,6 @@ class PoolIndex:
         candidates = np.flatnonzero(allowed)
         drawn = np.random.default_rng(int.from_bytes(digest[:8], "big")).permutation(candidates)[:k]
         return np.asarray(drawn, dtype=np.int64)
-
-
-def same_text_key(text: str) -> str:
-    """What two texts share when they are the same sentence for our purposes: all but blanks, in any case."""
-    return re.sub(r"\s+", "", text).casefold()
 
 
 def vectors_of(documents: Sequence[Document], spans: Sequence[Sequence[str]], encoder: Encoder) -> PoolVectors:

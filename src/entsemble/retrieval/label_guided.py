@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from entsemble._words import word_spans
+from entsemble._lib.text import word_spans
 from entsemble.protocols import Encoder, Vectors
 from entsemble.retrieval.similarity import Scores
 from entsemble.types import Document

@@ -30,11 +30,11 @@ import entsemble
 from entsemble.data.formats import write
 from entsemble.errors import DataError, EntsembleError, MissingExtraError
 from entsemble.server import schemas
-from entsemble.server.extraction import NOT_DONE, Extraction
-from entsemble.server.guards import Guard, Limits
-from entsemble.server.measures import Measured, Measures
-from entsemble.server.turnstile import FullError, Turnstile
-from entsemble.server.workbench import Workbench
+from entsemble.server.admission import FullError, Turnstile
+from entsemble.server.metrics import Measured, Measures
+from entsemble.server.security import Guard, Limits
+from entsemble.server.service import Workbench
+from entsemble.server.streaming import NOT_DONE, Extraction
 from entsemble.types import Document
 
 _STATIC = Path(__file__).with_name("static")

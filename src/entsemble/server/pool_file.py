@@ -13,12 +13,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from entsemble._files import sync
+from entsemble._lib.atomic import sync
+from entsemble._lib.text import same_text_key
 from entsemble.data.formats import read
 from entsemble.data.jsonl import to_json
 from entsemble.data.options import ReadOptions
 from entsemble.errors import ConfigError, DataError
-from entsemble.retrieval.index import same_text_key
 from entsemble.types import Document
 
 _ENDING = ".jsonl"

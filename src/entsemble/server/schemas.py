@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from entsemble.ensemble.document import Extracted
 from entsemble.experts.store import Expert
+from entsemble.ner.documents import Extracted
 from entsemble.types import NONE_LABEL, Document, Mention, mention_at
 
 _OSLO: JsonDict = {"start": 12, "end": 16, "label": "location"}

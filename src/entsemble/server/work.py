@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from anyio import CancelScope
 
-from entsemble.ensemble.document import Extracted, Failed
 from entsemble.extractor import LocalExtractor
-from entsemble.server.workbench import Request, Workbench
+from entsemble.ner.documents import Extracted, Failed
+from entsemble.server.service import Request, Workbench
 
 
 @dataclass(frozen=True, slots=True)

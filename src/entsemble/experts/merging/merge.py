@@ -10,9 +10,9 @@ from zlib import crc32
 import numpy as np
 
 from entsemble.errors import ConfigError, UnknownNameError
-from entsemble.experts.adapter import Adapter
-from entsemble.experts.merging.factors import Factors, cut, factored, squared_norm, stacked
+from entsemble.experts.merging.low_rank import Factors, cut, factored, squared_norm, stacked
 from entsemble.experts.merging.methods import ELECTING, METHODS
+from entsemble.experts.peft_folder import Adapter
 
 WEIGHTED_SUM = "weighted-sum"
 

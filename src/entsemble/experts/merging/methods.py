@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from entsemble.experts.merging.factors import Matrix
+from entsemble.experts.merging.low_rank import Matrix
 
 
 def trimmed(change: Matrix, density: float) -> Matrix:

@@ -1,0 +1,388 @@
+"""Settings into an ensemble: members, encoder, pool and pipeline."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, replace
+from functools import partial
+from pathlib import Path
+
+from entsemble import __version__
+from entsemble.assembly import training_sentences as teaching
+from entsemble.assembly.model_pool import Models, Watch, called
+from entsemble.assembly.stacking import Question, learnt
+from entsemble.backends.model_spec import parse_model
+from entsemble.backends.spacy_pos import best_tagger
+from entsemble.data.annotated import annotated, has_nested
+from entsemble.data.windows import window_documents
+from entsemble.errors import ConfigError, DataError
+from entsemble.execution.ray import RayCluster
+from entsemble.execution.threads import LocalMapper
+from entsemble.extractor import LocalExtractor, RayExtractor
+from entsemble.ner.member import Member
+from entsemble.ner.pipeline import Pipeline, Rules
+from entsemble.ner.stages.retrieve import Shown, pre_extract
+from entsemble.pool import capitalised as looks
+from entsemble.pool import word_counts as wording
+from entsemble.pool.gazetteer import NAME, Gazetteer
+from entsemble.pool.leakage import Copies, keys_within
+from entsemble.pool.neighbours import Likeness
+from entsemble.pool.word_counts import Wording
+from entsemble.prompting.labels import label_set
+from entsemble.prompting.template import template
+from entsemble.protocols import Encoder
+from entsemble.retrieval.embedding_cache import Store, StoredEncoder, stored_spans
+from entsemble.retrieval.index import PoolIndex, vectors_of
+from entsemble.retrieval.label_guided import LabelGuided
+from entsemble.retrieval.pos_heuristic import SurfaceTagger
+from entsemble.scoring.features import Evidence
+from entsemble.scoring.pretrained import shipped
+from entsemble.scoring.stacking import KEPT_AS, Stacking, Weights
+from entsemble.settings import Environment, MemberSettings, Settings, environment
+from entsemble.types import Document, LabelSet
+from entsemble.voting.rules import vote_named
+
+ZERO_SHOT = "zero-shot-1"
+
+_SHORT = 80
+"""Characters of a demonstration that are always paid for, however short the sentences of a pool are."""
+
+_SHAPES_NOTHING = frozenset({"workers", "threads", "cache", "ray", "stacking"})
+"""Settings that results do not depend on, or not directly."""
+
+_PARTS = 5
+"""Stretches of a pool, in its order: a sentence that teaches is answered without its own, since the sentences of a
+document follow one another in a file."""
+
+
+class Assembly:
+    """Builds what a run needs, each model once, and closes it at the end.
+
+    Use it in a `with` statement.
+
+    Args:
+        settings: what the user asked for.
+        environment: where things are kept.
+        watch: told about downloads and preparations.
+        models: loaded already, for the same members; closed by whoever loaded them.
+        pool: in the place of the file that the settings name.
+        scored: documents that nothing is to be learnt from, even where the pool holds them.
+        weights: learnt before, with these members and labels; nothing is learnt then.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environment: Environment,
+        watch: Watch | None = None,
+        *,
+        models: Models | None = None,
+        pool: Sequence[Document] | None = None,
+        scored: Sequence[Document] = (),
+        weights: Weights | None = None,
+    ) -> None:
+        self.settings, self.environment, self.watch = settings, environment, watch or Watch()
+        self.models = models or Models(settings, environment, self.watch)
+        self._own_models, self._pool, self._scored, self._weights = models is None, pool, scored, weights
+
+    def __enter__(self) -> Assembly:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._own_models:
+            self.models.close()
+
+    def extractor(self) -> LocalExtractor:
+        """The ensemble as configured.
+
+        Raises:
+            ConfigError: what was asked cannot be right.
+            DataError: the pool cannot be read, or names labels that were not asked for.
+            ModelError: a model cannot be had.
+        """
+        rules = self._rules()
+        documents = self.pool_documents()
+        rules = replace(rules, shown=self.shown(documents))
+        labels = self.labels(documents)
+        members = self.members()
+        pipeline = self._pipeline(documents, labels, members, rules)
+        configuration = self._configuration(pipeline)
+        if stacking := self._stacking(pipeline, documents, configuration):
+            pipeline = pipeline.judged_by(stacking)
+            configuration["what was learnt"] = hashlib.sha256(stacking.weights.to_json().encode()).hexdigest()
+        mapper = LocalMapper(self.models.workers())
+        return LocalExtractor(pipeline, mapper, self.settings.language, configuration)
+
+    def _pipeline(
+        self, documents: Sequence[Document], labels: LabelSet, members: Sequence[Member], rules: Rules
+    ) -> Pipeline:
+        """The members with these documents as their pool."""
+        index = self.pool_index(documents, labels, members) if documents else None
+        half = self.settings.pool.gazetteer
+        gazetteer = Gazetteer(documents, labels, half, self.settings.language) if documents and half else None
+        propose = documents and self.settings.stacking.words and self._judged_by_learning()
+        words = Wording(documents, labels, self.settings.language) if propose else None
+        return Pipeline(members, labels, index, rules, gazetteer, words)
+
+    def _judged_by_learning(self) -> bool:
+        """Whether what was learnt decides where there is a pool, and not a vote."""
+        return self._weights is not None or teaching.judges(self.settings)
+
+    def learns(self, documents: Sequence[Document]) -> bool:
+        """Whether some of a pool's sentences are answered to learn from them."""
+        return teaching.teaches(self.settings, documents)
+
+    def _stacking(
+        self, pipeline: Pipeline, documents: Sequence[Document], configuration: Mapping[str, str]
+    ) -> Stacking | None:
+        """What is known about the votes: what the pool teaches, or taught before, or else what other corpora did."""
+        if not documents or not self._judged_by_learning():
+            return None
+        looked = teaching.looks_propose(self.settings, documents)
+        evidence = self.evidence(pipeline, documents)
+        prior = shipped().weights(evidence.columns, looks=looked)
+        if self._weights or not self.learns(documents):
+            return Stacking(evidence, self._weights or prior)
+        apart = keys_within(self._scored, self.settings.language)
+        order = teaching.in_order(self.settings, documents)
+        others = [i for i in order if apart.isdisjoint(keys_within([documents[i]], self.settings.language))]
+        drawn = others[: teaching.enough(self.settings, documents)]
+        if not drawn:
+            return Stacking(evidence, prior)
+        shapes = [configuration, prior.to_json(), [documents[i].text for i in drawn]]
+        known = hashlib.sha256(json.dumps(shapes, sort_keys=True).encode())
+        weights = learnt(
+            partial(self.questions, pipeline, documents, drawn, looked=looked),
+            pipeline.labels,
+            prior,
+            LocalMapper(self.models.workers()),
+            kept=(self._store(), f"{KEPT_AS}:{known.hexdigest()}"),
+            anew=not self.settings.cache.replies,
+            watch=self.watch,
+        )
+        return Stacking(evidence, weights)
+
+    def questions(
+        self, pipeline: Pipeline, documents: Sequence[Document], drawn: Sequence[int], *, looked: bool
+    ) -> list[Question]:
+        """Sentences of the pool by their numbers, each with the ensemble whose pool lacks that sentence's stretch."""
+        part = [i * _PARTS // len(documents) for i in range(len(documents))]
+        rules = replace(pipeline.rules, looks=looked)
+        apart = {}
+        for own in {part[i] for i in drawn}:
+            rest = [d for d, other in zip(documents, part, strict=True) if other != own]
+            answers = self._pipeline(rest, pipeline.labels, pipeline.members, rules)
+            apart[own] = answers, self.evidence(answers, rest)
+        return [Question(documents[i], *apart[part[i]]) for i in drawn]
+
+    def evidence(self, pipeline: Pipeline, documents: Sequence[Document]) -> Evidence:
+        """What a pool of these documents knows of a candidate of that pipeline."""
+        members, labels = [m.name for m in pipeline.members], pipeline.labels
+        words = pipeline.wording or Wording(documents, labels, self.settings.language)
+        return Evidence(members, labels, pipeline.gazetteer, self.likeness(documents, labels), words)
+
+    def likeness(self, documents: Sequence[Document], labels: LabelSet) -> Likeness:
+        """The names of a pool, ready to be compared with."""
+        names = StoredEncoder(
+            self.encoder(), self._store(), lambda done, total: self.watch.step("encoding the pool's names", done, total)
+        )
+        return Likeness(documents, labels, names, self.encoder(), self.settings.language)
+
+    def ray_extractor(self) -> RayExtractor:
+        """The same ensemble on a Ray cluster; see `extractor`. What pool and models need is prepared here first."""
+        asked = self.settings.ray
+        threads = self.settings.threads or max(1, int(asked.cpus) // max(1, len(self.settings.members)))
+        settings = with_absolute_paths(self.settings).model_copy(update={"threads": threads})
+        with Assembly(settings, self.environment, self.watch) as here:
+            made = here.extractor()
+        stacking, learnt_here = made.pipeline.stacking, settings.learning_nothing()
+        build = partial(_on_actor, learnt_here, stacking.weights if stacking else None)
+        cluster = RayCluster(asked.actors, asked.cpus, asked.gpus, asked.batch, asked.address)
+        cluster.connected()  # before anybody else looks after signals
+        return RayExtractor(build, cluster, made.configuration)
+
+    def pool_documents(self) -> list[Document]:
+        """The pool in sentences; empty where there is no pool.
+
+        Raises:
+            DataError: it cannot be read, or is empty.
+        """
+        path = self.settings.pool.path
+        if self._pool is not None:
+            return [part for d in self._pool for part in window_documents(d, language=self.settings.language)]
+        if path is None:
+            return []
+        return annotated(path, self.settings.language, "a pool needs sentences with mentions to show")
+
+    def labels(self, pool: Sequence[Document]) -> LabelSet:
+        """The label set asked for, or, where none was, the pool's own.
+
+        Raises:
+            ConfigError: neither labels nor a pool.
+            DataError: the pool holds labels that were not asked for.
+        """
+        found = Counter(m.label for d in pool for m in d.mentions)
+        asked = self.settings.labels or dict.fromkeys(sorted(found), "")
+        if not asked:
+            raise ConfigError(
+                'no labels: name them with --labels "person,organisation", or give a --pool that has some'
+            )
+        unknown = sorted(found.keys() - asked.keys())
+        if unknown:
+            counts = ", ".join(f"{name} ({found[name]} mentions)" for name in unknown)
+            raise DataError(
+                f"labels that were not asked for: {counts}; ask for them too, or take them out of the pool",
+                self.settings.pool.path,
+            )
+        nested = self.settings.nested
+        try:
+            return label_set(asked, nested=any(map(has_nested, pool)) if nested is None else nested)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+    def members(self) -> list[Member]:
+        """The members, their models loaded; two members with one model share it."""
+        if not self.settings.members:
+            raise ConfigError("no members: an ensemble needs at least one [[members]] table or --model")
+        made = [self._member(m) for m in self.settings.members]
+        names = [m.name for m in made]
+        taken = {
+            NAME: "as the pool's own voice is",
+            looks.NAME: "as what looks like a name is",
+            wording.NAME: "as what is worded like one is",
+        }
+        for name, whose in taken.items():
+            if name in names:
+                raise ConfigError(f"no member can be called {name!r}, {whose}; give it another `name`")
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ConfigError(f"two members are called {twice[0]!r}; give each a `name` of its own")
+        return made
+
+    def encoder(self) -> Encoder:
+        """The encoder of retrieval and of domains."""
+        return self.models.encoder()
+
+    def pool_index(self, documents: Sequence[Document], labels: LabelSet, members: Sequence[Member]) -> PoolIndex:
+        """The pool, ready to be searched. Goes on where an earlier preparation of the same pool stopped."""
+        pool = self.settings.pool
+        store = self._store()
+        if pool.spans == "members" and pool.similarity == "span":
+            spans = self._pre_extracted(documents, labels, members, store)
+        else:
+            spans = [tuple(m.text for m in d.mentions) for d in documents]
+        prepared = StoredEncoder(
+            self.encoder(), store, lambda done, total: self.watch.step("encoding the pool", done, total)
+        )
+        return PoolIndex(
+            documents,
+            vectors_of(documents, spans, prepared),
+            encoder=self.encoder(),
+            tagger=best_tagger(self.settings.language) if pool.similarity == "span" else SurfaceTagger(),
+            similarity=pool.similarity,
+            seed=self.settings.seed,
+            guided=LabelGuided(documents, prepared, self.encoder()) if pool.similarity == "label-guided" else None,
+            copies=Copies(documents, self.settings.language).at,
+        )
+
+    def _store(self) -> Store:
+        return Store(self.environment.cache / "pools.sqlite")
+
+    def _pre_extracted(
+        self, documents: Sequence[Document], labels: LabelSet, members: Sequence[Member], store: Store
+    ) -> list[tuple[str, ...]]:
+        told = [m.model.fingerprint for m in members] + [ZERO_SHOT] + [f"{x.readable}\0{x.definition}" for x in labels]
+        owner = "spans:" + hashlib.sha256("\0\0".join(told).encode()).hexdigest()
+        known = stored_spans(
+            owner,
+            [d.text for d in documents],
+            lambda text: pre_extract(text, members, labels)[0],
+            store,
+            lambda done, total: self.watch.step("pre-extracting the pool's spans", done, total),
+        )
+        return [known[d.text] for d in documents]
+
+    def shown(self, pool: Sequence[Document]) -> Shown:
+        """How many demonstrations a sentence is shown: where nothing else is asked, `shots` of the pool's mean length.
+
+        Less leaves out the most similar ones where the pool's sentences are long.
+        """
+        asked = self.settings.pool
+        usual = sum(len(d.text) for d in pool) / len(pool) if pool else 0
+        characters = asked.characters or max(1, round(asked.shots * max(_SHORT, usual)))
+        return Shown(asked.shots, characters, asked.empty)
+
+    def _configuration(self, pipeline: Pipeline) -> dict[str, str]:
+        """All that shapes the results, by names that a user knows; what was learnt comes to it once that is known."""
+        told = self.settings.model_dump(mode="json", exclude={"members", "pool", *_SHAPES_NOTHING})
+        told["pool"] = self.settings.pool.model_dump(mode="json", exclude={"path"})
+        told["labels"] = [[x.name, x.readable, x.definition] for x in pipeline.labels] + [pipeline.labels.nested]
+        told["members"] = [m.name for m in pipeline.members]
+        told["words propose"] = pipeline.wording is not None
+        told["entsemble"] = __version__
+        if pipeline.pool is not None:
+            shown = ((d.text, [(m.start, m.end, m.label) for m in d.mentions]) for d in pipeline.pool.documents)
+            told["pool's sentences"] = list(shown)
+            told["encoder"] = self.encoder().fingerprint
+            told["tagger"] = pipeline.pool.tagger.name if pipeline.pool.similarity == "span" else ""
+        for m in pipeline.members:
+            shape = [astuple(m.template), astuple(m.zero_shot), m.weight, sorted(m.bias.items()), m.shots]
+            told[f"member {m.name}"] = [m.model.fingerprint, *shape]
+        return {name: hashlib.sha256(json.dumps(value).encode()).hexdigest() for name, value in told.items()}
+
+    def _rules(self) -> Rules:
+        verification = self.settings.verification
+        names = [called(m) for m in self.settings.members]
+        if verification.member and verification.member not in names:
+            raise ConfigError(
+                f"[verification] member {verification.member!r} is no member; members: {', '.join(names)}"
+            )
+        return Rules(
+            vote=vote_named(self.settings.classification.vote or "soft"),
+            threshold=self.settings.classification.threshold,
+            verifier=verification.member or None,
+            verifier_threshold=verification.threshold,
+            shown=self.shown(()),
+            sure=self.settings.classification.sure,
+            verifier_sure=verification.sure,
+            quorum=self.settings.quorum,
+        )
+
+    def _member(self, member: MemberSettings) -> Member:
+        name = called(member)
+        model = self.models.language_model(member)
+        asked, first = template(member.template), template(ZERO_SHOT)
+        return Member(name, model, asked, first, member.weight, member.bias, member.shots)
+
+
+def _on_actor(settings: Settings, weights: Weights | None) -> LocalExtractor:
+    """An ensemble for as long as the process lives, kept in the places of the machine that it runs on."""
+    return Assembly(settings, environment(), weights=weights).extractor()
+
+
+def with_absolute_paths(settings: Settings) -> Settings:
+    """The same settings where the working folder is another."""
+    path = settings.pool.path and settings.pool.path.resolve()
+    sources = [parse_model(m.model).source for m in settings.members]
+    members = tuple(
+        m.model_copy(update={"model": str(source.resolve())}) if isinstance(source, Path) else m
+        for m, source in zip(settings.members, sources, strict=True)
+    )
+    pool = settings.pool.model_copy(update={"path": path})
+    model = Path(settings.encoder.model)
+    encoder = settings.encoder.model_copy(update={"model": str(model.resolve())} if model.is_dir() else {})
+    return settings.model_copy(update={"pool": pool, "members": members, "encoder": encoder})
+
+
+def select_members(settings: Settings, models: Sequence[str]) -> Settings:
+    """`settings` with exactly these models as members."""
+    known = {name: m for m in settings.members for name in (m.model, m.name)}
+    members = tuple(known.get(name) or MemberSettings(model=name) for name in models)
+    names = set(map(called, members))
+    verification = settings.verification
+    if verification.member not in names:
+        verification = verification.model_copy(update={"member": ""})
+    return settings.model_copy(update={"members": members, "verification": verification})

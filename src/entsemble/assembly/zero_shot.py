@@ -1,0 +1,141 @@
+"""Experts asked without demonstrations, as they are trained to be: alone, together, and how well they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from entsemble.assembly.builder import ZERO_SHOT
+from entsemble.assembly.model_pool import Models
+from entsemble.data.annotated import unannotated
+from entsemble.errors import PromptTooLongError
+from entsemble.evaluation.bootstrap import interval
+from entsemble.evaluation.counts import Counts
+from entsemble.evaluation.matching import exact, spans_only
+from entsemble.execution.threads import LocalMapper
+from entsemble.experts.card import Score
+from entsemble.experts.store import Expert
+from entsemble.extractor import LocalExtractor
+from entsemble.ner.documents import Failed
+from entsemble.ner.member import Member
+from entsemble.ner.pipeline import Pipeline, Rules
+from entsemble.ner.stages.retrieve import Shown
+from entsemble.prompting.template import template
+from entsemble.protocols import LanguageModel
+from entsemble.settings import MemberSettings
+from entsemble.types import Document, LabelSet
+from entsemble.voting.rules import VOTES, Ballot, Verdict, Vote, habit
+
+_SURE = 0.5
+"""How much of its belief in an entity an expert by itself must give the label."""
+
+
+def expert_alone(
+    model: LanguageModel,
+    labels: LabelSet,
+    shape: str,
+    language: str,
+    *,
+    vote: Vote = VOTES["union"],
+    workers: int = 1,
+) -> LocalExtractor:
+    """One model, asked without demonstrations, as experts are trained to be."""
+    return experts_together({"expert": (model, {})}, labels, shape, language, vote=vote, workers=workers)
+
+
+def experts_together(
+    models: Mapping[str, tuple[LanguageModel, Mapping[str, float]]],
+    labels: LabelSet,
+    shape: str,
+    language: str,
+    *,
+    vote: Vote = VOTES["union"],
+    threshold: float | None = _SURE,
+    workers: int = 1,
+) -> LocalExtractor:
+    """Several models and what corrects the labels of each, asked without demonstrations.
+
+    Args:
+        models: name -> model, label -> what is added to its log-probability.
+        labels: asked for.
+        shape: the prompts' template.
+        language: of the texts, for their sentence boundaries.
+        vote: how results are put together.
+        threshold: a mention needs at least this score.
+        workers: sentences in flight; more than one pays where the model reads many at once.
+    """
+    asked, first = template(shape), template(ZERO_SHOT)
+    members = [Member(name, model, asked, first, bias=bias) for name, (model, bias) in models.items()]
+    pipeline = Pipeline(members, labels, None, Rules(vote, threshold, None, 0.5, Shown(0)))
+    return LocalExtractor(pipeline, LocalMapper(workers), language, {})
+
+
+def answered(extractor: LocalExtractor, sentences: Sequence[Document]) -> Iterator[Document]:
+    """Each sentence with what is found in it, whatever mentions it had; nothing in one that is too long.
+
+    Raises:
+        ModelError: a model does not answer.
+    """
+    for result in extractor.extract(map(unannotated, sentences)):
+        if isinstance(result, Failed) and not isinstance(result.error, PromptTooLongError):
+            raise result.error
+        yield result.document
+
+
+def counts_of(extractor: LocalExtractor, gold: Sequence[Document]) -> tuple[list[Counts], list[Counts]]:
+    """What is right of each annotated sentence, with labels and without; one that is too long: nothing is found.
+
+    Raises:
+        ModelError: a model does not answer.
+    """
+    answers = list(answered(extractor, gold))
+    typed = [exact(d.mentions, said.mentions).micro for d, said in zip(gold, answers, strict=True)]
+    return typed, [spans_only(d.mentions, said.mentions) for d, said in zip(gold, answers, strict=True)]
+
+
+def score_of(extractor: LocalExtractor, gold: Sequence[Document], named: str) -> Score:
+    """How well an ensemble does on annotated sentences; see `counts_of`."""
+    typed, spans = counts_of(extractor, gold)
+    low, high = interval(typed)
+    return Score(
+        data=named,
+        sentences=len(gold),
+        f1=sum(typed, Counts()).f1,
+        f1_ci95=(low, high),
+        spans_f1=sum(spans, Counts()).f1,
+    )
+
+
+def habits(
+    models: Models,
+    member: MemberSettings,
+    experts: Sequence[Expert],
+    labels: LabelSet,
+    sample: Sequence[Document],
+    sums: Mapping[str, Mapping[str, float]],
+) -> dict[str, dict[str, float]]:
+    """What corrects the labels of each sum of experts, seen on what it finds in the sample; see `voting.habit`.
+
+    Args:
+        models: of the run.
+        member: whose model it is.
+        experts: that stand in the sums.
+        labels: asked for.
+        sample: sentences, whose mentions are not looked at.
+        sums: name of a sum -> expert -> weight.
+
+    Raises:
+        ModelError: a model does not answer.
+    """
+    found = {}
+    for view, model in models.sums(member, experts, sums).items():
+        beliefs: list[Mapping[str, float]] = []
+
+        def watched(ballots: Sequence[Ballot], beliefs: list[Mapping[str, float]] = beliefs) -> Verdict:
+            beliefs.extend(b.log_probabilities for b in ballots if b.exact)
+            return VOTES["union"](ballots)
+
+        language, at_once = models.settings.language, models.at_once(member)
+        extractor = expert_alone(model, labels, member.template, language, vote=watched, workers=at_once)
+        list(answered(extractor, sample))
+        found[view] = habit(beliefs)
+    return found

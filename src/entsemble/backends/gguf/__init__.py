@@ -1,0 +1,1 @@
+"""GGUF files: the container, requantisation, LoRA adapters."""

@@ -1,0 +1,1 @@
+"""The CoNLL family: one token a line, tags in a column."""

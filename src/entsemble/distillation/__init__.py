@@ -1,0 +1,1 @@
+"""A small spaCy pipeline that learns from the ensemble."""

@@ -1,0 +1,352 @@
+"""EL4NER from end to end, for one sentence. Read this first: the stages are one file each, in the order of this one.
+
+    retrieve   demonstrations, by span-level similarity
+    extract    every member lists spans, the union is kept
+    classify   every member types every span, they vote
+    verify     one member is asked whether the vote is right
+
+Xiao et al., 2025: EL4NER, arXiv 2505.23038.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from entsemble._lib.text import one_line
+from entsemble.errors import MemberDownError, PromptTooLongError
+from entsemble.ner.ledger import Entry, Fate
+from entsemble.ner.member import Member
+from entsemble.ner.stages.classify import classify
+from entsemble.ner.stages.extract import extract
+from entsemble.ner.stages.retrieve import Retrieval, Shown, retrieve
+from entsemble.ner.stages.verify import Claim, verify
+from entsemble.pool import capitalised as looks
+from entsemble.pool import word_counts as wording
+from entsemble.pool.gazetteer import Gazetteer
+from entsemble.pool.word_counts import Wording
+from entsemble.prompting.align import occurrences
+from entsemble.prompting.demonstration import Demonstration
+from entsemble.prompting.render import extraction_prompt
+from entsemble.prompting.template import Template
+from entsemble.retrieval.index import PoolIndex
+from entsemble.scoring.stacking import Stacking
+from entsemble.types import NONE_LABEL, LabelSet, Mention, Span, Usage
+from entsemble.voting.candidates import Candidate, with_others
+from entsemble.voting.overlaps import exclude, resolve
+from entsemble.voting.rules import Ballot, Verdict, Vote
+
+Asked = tuple[Member, Template, str]
+"""A member, its template, and its prompt up to the extraction question."""
+
+Costs = tuple[tuple[str, str, Usage], ...]
+"""(stage, member, what it cost), as often as it was asked."""
+
+
+THRESHOLD = 0.4
+"""Of a vote's score, where none is asked for and nothing was learnt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How the answers of the members are put together.
+
+    Attributes:
+        vote: one of `voting.VOTES`.
+        threshold: a mention needs at least this score; `None` leaves it to what was learnt, or takes `THRESHOLD`.
+        verifier: the member that verifies; `None` leaves stage 4 out.
+        verifier_threshold: the verifier denies what it finds less likely than this.
+        shown: demonstrations a sentence.
+        sure: a span that the smaller members type alike, each at least this probable, is not put to the larger ones.
+        verifier_sure: a span that all who were asked type alike, scored at least this, is not verified.
+        quorum: members that must answer a sentence; `None` needs all.
+        looks: whether what looks like a name is a candidate too; for who knows what that is worth.
+    """
+
+    vote: Vote
+    threshold: float | None
+    verifier: str | None
+    verifier_threshold: float
+    shown: Shown
+    sure: float | None = None
+    verifier_sure: float | None = None
+    quorum: int | None = None
+    looks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one sentence gave.
+
+    Attributes:
+        mentions: in text order.
+        alone: member name -> what that member would have answered alone, by the same rules, from the same prompts.
+        proposed: the union's spans.
+        typed: each span's voted label, `None` for no entity, before verification and overlap.
+        verified: the spans that the verifier was asked about, and whether it let each through.
+        demonstrations: ids of the pool sentences shown, the most similar last.
+        ledger: what became of everything proposed.
+        costs: by stage and member.
+        verdicts: the vote's own on each of the union's spans, before anything that was learnt.
+        absent: member name -> why it is not in this answer.
+    """
+
+    mentions: tuple[Mention, ...]
+    alone: Mapping[str, tuple[Mention, ...]]
+    proposed: tuple[Span, ...]
+    typed: Mapping[Span, str | None]
+    verified: Mapping[Span, bool]
+    demonstrations: tuple[str, ...]
+    ledger: tuple[Entry, ...]
+    costs: Costs
+    verdicts: Mapping[Span, Verdict] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A place of a candidate.
+
+    Attributes:
+        span, candidate: which.
+        vote: the vote's verdict.
+        verdict: the one that counts.
+        yes: the verifier's probability of yes, if it was asked.
+    """
+
+    span: Span
+    candidate: Candidate
+    vote: Verdict
+    verdict: Verdict
+    yes: float | None
+
+
+class Pipeline:
+    """Finds the mentions of a sentence.
+
+    Args:
+        members: at least one; names unique.
+        labels: what is asked for.
+        pool: where demonstrations come from; `None` asks without any.
+        rules: how answers are put together.
+        gazetteer: the pool's names, which propose and vote too.
+        wording: the pool's words, which propose too; for who knows what that is worth.
+        stacking: judges in the place of the vote.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        labels: LabelSet,
+        pool: PoolIndex | None,
+        rules: Rules,
+        gazetteer: Gazetteer | None = None,
+        wording: Wording | None = None,
+        stacking: Stacking | None = None,
+    ) -> None:
+        self.members, self.labels, self.pool, self.rules = tuple(members), labels, pool, rules
+        self.gazetteer, self.wording, self.stacking = gazetteer, wording, stacking
+        asked = rules.threshold
+        self._vote_threshold = THRESHOLD if asked is None else asked
+        self._threshold = stacking.weights.threshold if stacking and asked is None else self._vote_threshold
+
+    def judged_by(self, stacking: Stacking) -> Pipeline:
+        """The same, judged by what was learnt, where candidates are what they were then."""
+        rules = replace(self.rules, looks=stacking.weights.looks)
+        return Pipeline(self.members, self.labels, self.pool, rules, self.gazetteer, self.wording, stacking)
+
+    def run(self, text: str) -> Result:
+        """All four stages on one sentence.
+
+        With as many of the demonstrations as fit every member's context: where a prompt is too long, the less similar
+        half is left out. Where a member is down and the quorum allows it, the answer is what the others would have
+        given without it.
+
+        Raises:
+            MemberDownError: a member is gone, or answers nonsense, and the quorum needs it.
+            PromptTooLongError: the sentence alone does not fit a member's context.
+        """
+        absent: dict[str, str] = {}
+        costs: list[tuple[str, str, Usage]] = []  # of all tries
+        while True:
+            members = [m for m in self.members if m.name not in absent]
+            try:
+                return replace(self._sentence(text, members, costs), absent=absent)
+            except MemberDownError as error:
+                absent[error.member] = error.problem
+                if self.rules.quorum is None or len(members) <= self.rules.quorum:
+                    raise
+
+    def _sentence(self, text: str, members: Sequence[Member], costs: list[tuple[str, str, Usage]]) -> Result:
+        found = Retrieval()
+        if self.pool is not None:
+            found = retrieve(text, members, self.labels, self.pool, self.rules.shown)
+        costs += [("retrieval", *cost) for cost in found.usage]
+        return self._fitting(text, members, found.demonstrations, costs)
+
+    def _fitting(
+        self,
+        text: str,
+        members: Sequence[Member],
+        shown: Sequence[Demonstration],
+        costs: list[tuple[str, str, Usage]],
+    ) -> Result:
+        prompts = [
+            (
+                m,
+                m.template,
+                extraction_prompt(m.template, self.labels, m.seen(shown), text, checks=m.name == self.rules.verifier),
+            )
+            for m in members
+        ]
+        try:
+            return self._answer(text, prompts, tuple(d.id for d in shown), costs)
+        except PromptTooLongError:
+            if not shown:
+                raise
+        return self._fitting(text, members, shown[(len(shown) + 1) // 2 :], costs)
+
+    def _answer(
+        self, text: str, prompts: Sequence[Asked], shown: tuple[str, ...], costs: list[tuple[str, str, Usage]]
+    ) -> Result:
+        """Stages 2 to 4, with these prompts."""
+        extraction = extract(text, prompts)
+        costs += [("extraction", *cost) for cost in extraction.usage]
+        judged = self._judge(text, extraction.candidates, prompts, costs)
+        mentions, ledger = self._decide(text, judged)
+        return Result(
+            mentions=mentions,
+            alone={m.name: self._alone(text, judged, m.name) for m, _, _ in prompts},
+            proposed=tuple(j.span for j in judged),
+            typed={j.span: _label(j) for j in judged},
+            verified={j.span: self._denial(j) is None for j in judged if j.yes is not None},
+            demonstrations=shown,
+            ledger=(*extraction.lost, *ledger),
+            costs=tuple(costs),
+            verdicts={j.span: j.vote for j in judged},
+        )
+
+    def _judge(
+        self, text: str, candidates: Sequence[Candidate], prompts: Sequence[Asked], costs: list[tuple[str, str, Usage]]
+    ) -> list[_Judged]:
+        """Stages 3 and 4."""
+        known = self.gazetteer.known(text) if self.gazetteer else {}
+        if self.gazetteer:
+            candidates = self.gazetteer.with_proposals(text, candidates, known)
+        if self.wording:
+            candidates = with_others(text, candidates, self.wording.likely(text), wording.NAME)
+        if self.rules.looks:
+            candidates = with_others(text, candidates, looks.runs(text), looks.NAME)
+        if not candidates:
+            return []
+        typed = classify(candidates, self.labels, prompts, self.rules.sure)
+        costs += [("classification", *cost) for cost in typed.usage]
+        told = [self.gazetteer.ballot(c, known) if self.gazetteer else None for c in candidates]
+        votes = [
+            self.rules.vote(ballots if own is None else (*ballots, own))
+            for ballots, own in zip(typed.ballots, told, strict=True)
+        ]
+        places = [(span, c, vote) for c, vote in zip(candidates, votes, strict=True) for span in _places(text, c)]
+        verdicts: Mapping[Span, Verdict] = {span: vote for span, _, vote in places}
+        if self.stacking:
+            verdicts = self.stacking.judge(text, verdicts)
+        yes = self._verify([(c, verdicts[span]) for span, c, _ in places], prompts, costs)
+        return [
+            _Judged(span, c, vote, verdicts[span], answer) for (span, c, vote), answer in zip(places, yes, strict=True)
+        ]
+
+    def _verify(
+        self, told: Sequence[tuple[Candidate, Verdict]], prompts: Sequence[Asked], costs: list[tuple[str, str, Usage]]
+    ) -> list[float | None]:
+        """Stage 4: of each place the probability of yes, `None` where nobody is asked; alike places are asked once.
+
+        What is voted no entity, is sure, or stays below the threshold anyway is not asked about.
+        """
+        asked_last = [asked for asked in prompts if asked[0].name == self.rules.verifier]
+        words = {x.name: x.readable for x in self.labels}
+        entity = [v.label != NONE_LABEL and self._reaches(v) for _, v in told]
+        said = [
+            Claim(c.surface, words[v.label] if named else NONE_LABEL)
+            for (c, v), named in zip(told, entity, strict=True)
+        ]
+        asked = [named and not self._unanimous(v) for (_, v), named in zip(told, entity, strict=True)]
+        checks = [*dict.fromkeys(claim for claim, open_ in zip(said, asked, strict=True) if open_)]
+        if not asked_last or not checks:
+            return [None] * len(told)
+        typed = {claim.surface: claim for claim in said}
+        for i in sorted(range(len(told)), key=lambda i: told[i][1].score if entity[i] else -1.0):
+            typed[said[i].surface] = said[i]  # a surface is typed once, as at its most probable place
+        [(verifier, template, prompt)] = asked_last
+        answers, usage = verify([*typed.values()], checks, verifier, template, prompt)
+        costs.append(("verification", verifier.name, usage))
+        yes = dict(zip(checks, answers, strict=True))
+        return [yes[claim] if open_ else None for claim, open_ in zip(said, asked, strict=True)]
+
+    def _reaches(self, verdict: Verdict) -> bool:
+        return verdict.score >= self._threshold
+
+    def _unanimous(self, verdict: Verdict) -> bool:
+        """Whether all agree beyond what a verifier could add."""
+        sure = self.rules.verifier_sure
+        return sure is not None and verdict.score >= sure and all(b.best == verdict.label for b in verdict.ballots)
+
+    def _denial(self, judged: _Judged) -> float | None:
+        """The verifier's probability of yes, where it denies."""
+        denied = judged.yes is not None and judged.yes < self.rules.verifier_threshold
+        return judged.yes if denied else None
+
+    def _decide(self, text: str, judged: Sequence[_Judged]) -> tuple[tuple[Mention, ...], list[Entry]]:
+        """Mentions, and a ledger line for each place."""
+        passed = [_mention(text, j.span, j.verdict) for j in judged if self._passes(j)]
+        kept, lost = resolve(passed, nested=self.labels.nested)
+        rivals = {mention.span: rival for mention, rival in lost}
+        ledger = [
+            Entry(j.span.of(text), fate, j.candidate.members, j.span, j.verdict.label, detail)
+            for j in judged
+            for fate, detail in [self._fate(j, kept, rivals)]
+        ]
+        return tuple(kept), ledger
+
+    def _passes(self, judged: _Judged) -> bool:
+        return _label(judged) is not None and self._reaches(judged.verdict) and self._denial(judged) is None
+
+    def _fate(self, judged: _Judged, kept: Sequence[Mention], rivals: Mapping[Span, Mention]) -> tuple[Fate, str]:
+        """How a place ended, where these mentions were kept, and each of those that did not lost to that rival."""
+        score = f"score {judged.verdict.score:.3f}"
+        if self._passes(judged):
+            rival = rivals.get(judged.span)
+            return (Fate.OVERLAPPED, f"{rival.text} ({rival.label})") if rival else (Fate.KEPT, score)
+        if _label(judged) is None:
+            return Fate.OUTVOTED, f"nearest label {judged.verdict.best_label}, {judged.verdict.score:.3f}"
+        if not self._reaches(judged.verdict):
+            excluding = [m for m in kept if exclude(judged.span, m.span, nested=self.labels.nested)]
+            return Fate.BELOW_THRESHOLD, score + "".join(f", beside {m.text} ({m.label})" for m in excluding)
+        return Fate.DENIED, f"probability of yes {self._denial(judged):.3f}"
+
+    def _alone(self, text: str, judged: Sequence[_Judged], member: str) -> tuple[Mention, ...]:
+        """What `member` would answer with its own proposals and its own vote; nothing where it was not asked."""
+        mentions = []
+        for j in judged:
+            if member not in j.candidate.members:
+                continue
+            ballots: list[Ballot] = [b for b in j.verdict.ballots if b.member == member]
+            if not ballots:
+                continue
+            verdict = self.rules.vote(ballots)
+            if verdict.label != NONE_LABEL and verdict.score >= self._vote_threshold:
+                mentions.append(_mention(text, j.span, verdict))
+        return tuple(resolve(mentions, nested=self.labels.nested)[0])
+
+
+def _label(judged: _Judged) -> str | None:
+    return None if judged.verdict.label == NONE_LABEL else judged.verdict.label
+
+
+def _places(text: str, candidate: Candidate) -> list[Span]:
+    """Every place of the candidate: a repeated mention is as many mentions."""
+    return occurrences(one_line(text), candidate.surface)
+
+
+def _mention(text: str, span: Span, verdict: Verdict) -> Mention:
+    votes = {ballot.member: ballot.best for ballot in verdict.ballots}
+    return Mention(span.start, span.end, verdict.label, span.of(text), round(verdict.score, 4), votes)

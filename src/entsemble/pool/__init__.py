@@ -1,0 +1,1 @@
+"""What annotated sentences tell without a language model."""

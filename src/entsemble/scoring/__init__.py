@@ -1,0 +1,1 @@
+"""The learned combiner; one door: `Stacking.judge`."""

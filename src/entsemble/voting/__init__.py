@@ -1,0 +1,1 @@
+"""Candidates, ballots on them, and the rules that turn ballots into a verdict."""

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from entsemble.backends.gguf.lora import Matrix, write_lora
+from entsemble.backends.gguf.requantise import requantise
+from entsemble.backends.llamacpp.model import Engine, LlamaCppModel
+from entsemble.errors import DataError, ModelUnavailableError
+from entsemble.experts import peft_folder as adapter
+from entsemble.experts.merging.low_rank import Factors, stacked
+from entsemble.experts.peft_folder import Adapter
+
+pytestmark = pytest.mark.models
+
+LAYERS, SIZES = 30, {"q_proj": 576, "k_proj": 192, "v_proj": 192}
+PROMPT = (
+    "Named entity recognition. Entity types: person, location.\n\nText: Ann Lee met Bob in Oslo.\nEntities: Ann Lee |"
+)
+OPTIONS = [" Bob", " Person", " Oslo", " Al"]
+
+WEIGHTS = 0.5, 0.25
+
+Pairs = dict[str, tuple[Matrix, Matrix]]
+
+
+def factors(seed: int, rank: int = 4, size: float = 0.07) -> Pairs:
+    random = np.random.default_rng(seed)
+    return {
+        f"model.layers.{layer}.self_attn.{kind}": (
+            random.normal(scale=size, size=(rank, 576)).astype(np.float32),
+            random.normal(scale=size, size=(outputs, rank)).astype(np.float32),
+        )
+        for layer in range(LAYERS)
+        for kind, outputs in SIZES.items()
+    }
+
+
+def changes(pairs: Pairs) -> dict[str, Factors]:
+    return {module: Factors(a, b) for module, (a, b) in pairs.items()}
+
+
+@pytest.fixture(scope="module")
+def base(model_file: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In full precision: quantised activations would hide small mistakes."""
+    made = tmp_path_factory.mktemp("f32") / "model.gguf"
+    requantise(model_file("smollm2-135m"), made, "f32")
+    return made
+
+
+@pytest.fixture(scope="module")
+def files(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("lora")
+    one, two = (changes(factors(seed, rank)) for seed, rank in ((1, 4), (2, 2)))
+    both = {module: stacked([one[module], two[module]], WEIGHTS) for module in one}
+    for name, change in (("one", one), ("two", two), ("both", both)):
+        write_lora(Adapter(change).pairs, base, folder / f"{name}.gguf")
+    return {name: folder / f"{name}.gguf" for name in ("one", "two", "both")}
+
+
+@pytest.fixture(scope="module")
+def model(base: Path, files: dict[str, Path]) -> Iterator[LlamaCppModel]:
+    engine = Engine(context=512, slots=4, threads=1, adapters=files)
+    made = LlamaCppModel("base", base, fingerprint="b", engine=engine)
+    yield made
+    made.close()
+
+
+def scored(model: LlamaCppModel) -> np.ndarray[Any, Any]:
+    return np.array(model.choose([PROMPT], OPTIONS)[0].log_probabilities)
+
+
+def test_without_an_adapter_the_base_answers(model: LlamaCppModel, base: Path) -> None:
+    alone = LlamaCppModel("alone", base, fingerprint="b", engine=Engine(context=512, slots=1, threads=1))
+    assert scored(model) == pytest.approx(scored(alone), abs=1e-5)
+    alone.close()
+
+
+def test_models_of_one_engine_do_not_disturb_each_other(model: LlamaCppModel) -> None:
+    one, two = model.adapted("1", "x", "one"), model.adapted("2", "y", "two")
+    first = scored(one), scored(two), scored(model)
+    again = scored(one), scored(two), scored(model)
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert (first[0] != first[1]).all()
+    longer = one.choose([PROMPT + " Bob\nTypes: Bob ="], [" person;", " location;"])[0]
+    assert math.exp(longer.log_probabilities[0]) + math.exp(longer.log_probabilities[1]) == pytest.approx(1)
+
+
+def test_peft_and_llama_cpp_agree(base: Path, tmp_path: Path, model: LlamaCppModel) -> None:
+    """On the base, on an adapter, and on a sum of two, which PEFT makes by itself."""
+    torch = pytest.importorskip("torch", reason="needs the extra 'experts'")
+    transformers = pytest.importorskip("transformers", reason="needs the extra 'experts'")
+    peft = pytest.importorskip("peft", reason="needs the extra 'experts'")
+
+    adapter.save(Adapter(changes(factors(1))), tmp_path / "one")
+    adapter.save(Adapter(changes(factors(2, rank=2))), tmp_path / "two")
+    plain = transformers.AutoModelForCausalLM.from_pretrained(base.parent, gguf_file=base.name, dtype=torch.float32)
+    tuned = peft.PeftModel.from_pretrained(plain, tmp_path / "one", adapter_name="one")
+    tuned.load_adapter(tmp_path / "two", adapter_name="two")
+    tuned.add_weighted_adapter(["one", "two"], WEIGHTS, "both", combination_type="cat")
+    ids = {"input_ids": torch.tensor([model.tokenize(PROMPT)])}
+    wanted = [model.tokenize(option)[0] for option in OPTIONS]
+
+    def told() -> np.ndarray[Any, Any]:
+        return np.asarray(tuned(**ids).logits[0, -1, wanted].log_softmax(-1).numpy())
+
+    with torch.no_grad():
+        with tuned.disable_adapter():
+            unchanged = told()
+        assert scored(model) == pytest.approx(unchanged, abs=0.03)
+        for name in ("one", "both"):
+            tuned.set_adapter(name)
+            assert scored(model.adapted(name, name, name)) == pytest.approx(told(), abs=0.03)
+            assert np.abs(told() - unchanged).max() > 0.1
+
+
+def test_an_adapter_for_another_base(base: Path, tmp_path: Path) -> None:
+    wrong = {"model.layers.0.self_attn.q_proj": (np.ones((2, 640), np.float32), np.ones((640, 2), np.float32))}
+    with pytest.raises(DataError, match="for another base"):
+        write_lora(wrong, base, tmp_path / "x.gguf")
+    with pytest.raises(DataError, match="for another base"):
+        write_lora({"model.layers.99.self_attn.q_proj": factors(0).popitem()[1]}, base, tmp_path / "x.gguf")
+
+
+def test_no_such_adapter_file(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailableError, match="no adapter file"):
+        LlamaCppModel("m", base, fingerprint="b", engine=Engine(adapters={"none": tmp_path / "none.gguf"}))

@@ -1,0 +1,135 @@
+"""The pool's names: what is counted, what is proposed, and what it weighs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from entsemble.ner.ledger import Fate
+from entsemble.ner.pipeline import Pipeline, Rules
+from entsemble.ner.stages.retrieve import Shown
+from entsemble.pool.gazetteer import NAME, Gazetteer
+from entsemble.prompting.labels import label_set
+from entsemble.types import NONE_LABEL, Document, LabelSet, Mention
+from entsemble.voting.candidates import Candidate
+from entsemble.voting.rules import VOTES, Ballot
+
+
+def sentence(text: str, *names: tuple[str, str]) -> Document:
+    places = ((text.index(name), name, label) for name, label in names)
+    return Document(text, text, tuple(Mention(at, at + len(name), label, name) for at, name, label in places))
+
+
+POOL = (
+    sentence("Jordan lost to Oslo.", ("Jordan", "PER"), ("Oslo", "LOC")),
+    sentence("Rain over Jordan.", ("Jordan", "LOC")),
+    sentence("Jordan signed.", ("Jordan", "PER")),
+    sentence("The Bank of Oslo fell.", ("Bank of Oslo", "PER")),
+    sentence("Will Will go?", ("Will", "PER")),
+    sentence("Will it rain?"),
+    sentence("Will he?"),
+)
+
+
+def made(labels: LabelSet, *documents: Document, half: float = 2) -> Gazetteer:
+    return Gazetteer(documents or POOL, labels, half)
+
+
+def test_names_are_counted_with_and_without_annotation(places: LabelSet) -> None:
+    known = made(places).known("Jordan saw Will in Oslo.")
+    assert (dict(known["Jordan"].labels), known["Jordan"].seen) == ({"PER": 2, "LOC": 1}, 3)
+    assert known["Oslo"].seen == 1, "within the longer name, where mentions do not nest, it could not be annotated"
+    assert (known["Will"].named, known["Will"].seen) == (1 / 4, 4)
+
+
+def test_what_the_text_itself_would_tell_is_left_out(places: LabelSet) -> None:
+    known = made(places).known("rain over  Jordan.")
+    assert (dict(known["Jordan"].labels), known["Jordan"].seen) == ({"PER": 2}, 2)
+    assert made(places, POOL[1]).known(POOL[1].text) == {}
+
+
+def test_names_are_proposed_in_text_order(places: LabelSet) -> None:
+    gazetteer = made(places)
+    text = "Will the Bank of Oslo pay Jordan?"
+    found = gazetteer.with_proposals(text, [Candidate("Jordan", ("a",))], gazetteer.known(text))
+    assert found == [Candidate("Bank of Oslo", (NAME,)), Candidate("Jordan", ("a", NAME))]
+
+
+def test_nested_names_are_proposed_where_mentions_nest() -> None:
+    labels = label_set({"PER": "", "LOC": ""}, nested=True)
+    gazetteer = made(labels, *POOL, sentence("Oslo won.", ("Oslo", "LOC")))
+    text = "The Bank of Oslo"
+    found = gazetteer.with_proposals(text, [], gazetteer.known(text))
+    assert [c.surface for c in found] == ["Bank of Oslo", "Oslo"]
+    assert gazetteer.known(text)["Oslo"].seen == 3
+
+
+def test_a_name_within_a_longer_candidate_is_not_proposed_where_mentions_do_not_nest(places: LabelSet) -> None:
+    gazetteer = made(places)
+    text = "The Church of Oslo fell. Jordan wept."
+    found = gazetteer.with_proposals(text, [Candidate("Church of Oslo", ("a",))], gazetteer.known(text))
+    assert found == [Candidate("Church of Oslo", ("a",)), Candidate("Jordan", (NAME,))]
+
+
+def test_a_sentence_of_a_pool_text_with_a_mention_across_its_boundary_is_its_own_copy(places: LabelSet) -> None:
+    joined = sentence("Ann Berg. Lee saw Oslo", ("Ann Berg. Lee", "PER"), ("Oslo", "LOC"))
+    assert made(places, joined).known("Lee saw Oslo") == {}
+
+
+def test_a_long_name_without_blanks_and_one_beside_them(places: LabelSet) -> None:
+    gazetteer = made(
+        places, sentence("กรุงเทพมหานคร", ("กรุงเทพมหานคร", "LOC")), sentence("在 Google 工作", ("Google", "PER"))
+    )
+    assert set(gazetteer.known("ไปกรุงเทพมหานคร")) == {"กรุงเทพมหานคร"}
+    assert set(gazetteer.known("我在Google上班")) == {"Google"}
+
+
+def test_in_a_union_the_pool_answers_for_what_it_alone_proposed(places: LabelSet) -> None:
+    gazetteer = made(places)
+    known = gazetteer.known("Jordan")
+    own = gazetteer.ballot(Candidate("Jordan", (NAME,)), known)
+    assert own is not None
+    proposed = [Ballot("a", _sure("LOC"), True, True), own]
+    assert VOTES["union"](proposed).label == "LOC"
+    alone = VOTES["union"]([Ballot("a", _sure("LOC"), True, False), own])
+    assert (alone.label, round(alone.score, 3)) == ("PER", 0.667)
+
+
+@pytest.mark.parametrize("text", ["奥斯陆在挪威。", "Oslo\nis", "ÅOslo", "", "jordan"])
+def test_any_script(text: str, places: LabelSet) -> None:
+    gazetteer = made(places, sentence("去奥斯陆", ("奥斯陆", "LOC")), *POOL)
+    found = {c.surface for c in gazetteer.with_proposals(text, [], gazetteer.known(text))}
+    assert found == {"奥斯陆在挪威。": {"奥斯陆"}, "Oslo\nis": {"Oslo"}}.get(text, set())
+
+
+def test_the_more_often_a_name_was_seen_the_more_it_counts(places: LabelSet) -> None:
+    gazetteer = made(places)
+    known = gazetteer.known("Jordan")
+    ballot = gazetteer.ballot(Candidate("Jordan", ("a", NAME)), known)
+    assert ballot is not None
+    assert ballot.beside == 3 / 2
+    assert math.isclose(ballot.probability("PER"), 2 / 3)
+    members = [Ballot(name, _sure("LOC"), True, True) for name in ("a", "b")]
+    alone, together = VOTES["soft"](members), VOTES["soft"]((*members, ballot))
+    assert (alone.label, together.label) == ("LOC", "LOC")
+    assert math.isclose(together.score, (2 * 0.98 + 3 * ballot.probability("LOC")) / 5, rel_tol=1e-6)
+    assert gazetteer.ballot(Candidate("Nobody", ()), known) is None
+
+
+def _sure(label: str) -> dict[str, float]:
+    return {x: math.log(0.98 if x == label else 0.01) for x in ("PER", "LOC", NONE_LABEL)}
+
+
+def test_a_name_that_no_model_saw_is_found(member: Callable[..., Any], places: LabelSet) -> None:
+    rules = Rules(VOTES["soft"], 0.4, None, 0.5, Shown(0))
+    often = [sentence(f"Carla, {n}.", ("Carla", "PER")) for n in range(20)]
+    pipeline = Pipeline([member("a", {})], places, None, rules, made(places, *often))
+    result = pipeline.run("We met Carla.")
+    assert [(m.text, m.label, dict(m.votes)) for m in result.mentions] == [
+        ("Carla", "PER", {"a": NONE_LABEL, NAME: "PER"})
+    ]
+    assert [(e.fate, e.members) for e in result.ledger] == [(Fate.KEPT, (NAME,))]
+    assert result.alone == {"a": ()}

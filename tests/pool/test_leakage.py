@@ -1,0 +1,63 @@
+"""What gives the annotation of a text away: copies of it, what holds it, and what it holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from entsemble.pool.gazetteer import Gazetteer
+from entsemble.pool.leakage import Copies
+from entsemble.pool.neighbours import Likeness
+from entsemble.pool.word_counts import Wording
+from entsemble.retrieval.index import PoolIndex, Query, vectors_of
+from entsemble.retrieval.pos_heuristic import SurfaceTagger
+from entsemble.types import Document, LabelSet, Mention
+
+ASKED = "Mary Berg lives in Oslo. She left Bergen in May."
+
+
+def sentence(text: str, *names: tuple[str, str]) -> Document:
+    spots = ((text.index(name), name, label) for name, label in names)
+    return Document(text, text, tuple(Mention(at, at + len(name), label, name) for at, name, label in spots))
+
+
+OTHER = sentence("Ann saw Rome.", ("Ann", "PER"), ("Rome", "LOC"))
+GIVING_AWAY = [
+    [sentence("MARY BERG lives in  Oslo.", ("MARY BERG", "PER"), ("Oslo", "LOC"))],
+    [
+        sentence("Mary Berg lives in Oslo.", ("Mary Berg", "PER")),
+        sentence("She left Bergen in May.", ("Bergen", "LOC")),
+    ],
+    [sentence(ASKED, ("Mary Berg", "PER"), ("Oslo", "LOC"), ("Bergen", "LOC"))],
+]
+
+
+@pytest.mark.parametrize("own", GIVING_AWAY)
+def test_a_text_is_found_whole_and_in_parts(own: list[Document]) -> None:
+    copies = Copies([OTHER, *own])
+    assert copies.at(ASKED) == [*range(1, len(own) + 1)]
+    assert copies.of(ASKED) == own
+    assert copies.at("Ann saw Rome. She left Bergen in June.") == [0]
+
+
+def test_what_holds_a_text_is_found() -> None:
+    copies = Copies([OTHER, sentence(ASKED)])
+    assert copies.at("she left Bergen  in May.") == [1]
+    assert copies.at("She left") == []
+
+
+@pytest.mark.parametrize("own", GIVING_AWAY)
+def test_no_part_of_a_text_is_shown_for_it_or_speaks_of_it(
+    own: list[Document], places: LabelSet, trigrams: Any
+) -> None:
+    pool = [OTHER, *own]
+    vectors = vectors_of(pool, [[m.text for m in d.mentions] for d in pool], trigrams)
+    told: Any = {"encoder": trigrams, "tagger": SurfaceTagger(), "similarity": "sentence"}
+    index = PoolIndex(pool, vectors, **told, copies=Copies(pool).at)
+    assert [hit.document for hit in index.search(Query(ASKED), 9)] == [OTHER]
+    assert Gazetteer(pool, places, 2).known(ASKED) == {}
+    spans = [m.span for m in sentence(ASKED, ("Mary Berg", "PER"), ("Bergen", "LOC")).mentions]
+    assert Wording(pool, places).of(ASKED, spans) == Wording([OTHER], places).of(ASKED, spans)
+    apart = Likeness([OTHER], places, trigrams, trigrams)
+    assert Likeness(pool, places, trigrams, trigrams).of(ASKED, ["Mary Berg"]) == apart.of(ASKED, ["Mary Berg"])

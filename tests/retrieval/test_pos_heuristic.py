@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from entsemble.retrieval.pos_heuristic import SurfaceTagger
+from entsemble.types import Span
+
+
+@pytest.mark.parametrize(
+    ("surface", "tag"),
+    [
+        ("Oslo", "PROPN"),
+        ("the Bank", "PROPN"),
+        ("iPhone", "PROPN"),
+        ("covid19", "PROPN"),
+        ("@ann", "PROPN"),
+        ("#metoo", "PROPN"),
+        ("北京", "PROPN"),
+        ("القاهرة", "PROPN"),
+        ("ירושלים", "PROPN"),
+        ("हिन्दी", "PROPN"),
+        ("Москва", "PROPN"),
+        ("москва", "NOUN"),
+        ("protein", "NOUN"),
+        ("1984", "NOUN"),
+        ("she", "PRON"),
+        ("They", "PRON"),
+        ("he himself", "PRON"),
+        ("their house", "NOUN"),
+        ("...", "X"),
+        ("😀", "X"),
+        ("\u200b", "X"),
+    ],
+)
+def test_tags_by_the_look(surface: str, tag: str) -> None:
+    text = f"xx {surface} yy"
+    assert SurfaceTagger().tags(text, [Span(3, 3 + len(surface))]) == [tag]
+
+
+def test_one_tag_a_span() -> None:
+    assert SurfaceTagger().tags("Ann saw it", [Span(8, 10), Span(0, 3), Span(4, 7)]) == ["PRON", "PROPN", "NOUN"]
+    assert SurfaceTagger().tags("Ann saw it", []) == []

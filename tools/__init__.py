@@ -1,0 +1,1 @@
+"""What makes a release: experts and the pre-trained scorer."""

@@ -1,0 +1,221 @@
+"""Learn what the votes of the embedded models are worth on open corpora, into `src/entsemble/scoring/pretrained.json`.
+
+    python -m tools.release.scorer
+
+Needs the corpora: the folder that ENTSEMBLE_DATA names. `prior.toml` says which, how many sentences of each, and their
+licences. Of each file the first part shows and the last is answered, so that documents are not on both sides. Replies
+are kept, so that what was stopped goes on where it was. How well what the other corpora taught does on each of them,
+beside votes that are counted, is written to `benchmarks/quality/results/prior`.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmarks.common import ROOT, corpora, run_once
+from benchmarks.quality.compare import counted
+
+from entsemble._lib import toml as _toml
+from entsemble.assembly import Assembly, adapt, unannotated
+from entsemble.assembly.training_sentences import looks_propose
+from entsemble.data.formats import read, write
+from entsemble.execution.threads import LocalMapper
+from entsemble.ner.pipeline import THRESHOLD, Pipeline
+from entsemble.pool.word_counts import Wording
+from entsemble.scoring.features import OF_A_MEMBER, Matrix
+from entsemble.scoring.platt import AS_IT_IS, Scaling, scaled
+from entsemble.scoring.pretrained import FILE, Column, Prior
+from entsemble.scoring.stacking import SHARE, Answered, Lesson, Weights, fitted, promised_f1, rated
+from entsemble.settings import environment, load
+from entsemble.types import Document, LabelSet, Mention
+from entsemble.voting.overlaps import resolve
+
+PLAN = Path(__file__).with_name("prior.toml")
+RESULTS = ROOT / "benchmarks" / "quality" / "results" / "prior"
+SEED = 1
+RIDGE = 3.0
+"""Inverse variance of the coefficients: of so many candidates it matters little."""
+
+SPREAD = 10.0, 10.0
+"""Of slope and intercept about a score that is the probability: nothing is believed of them."""
+
+_SHOWS, _ANSWERED = 0.65, 0.7
+"""Of a file, up to where it shows, and from where on it is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What one corpus tells: its answers, the members as one, the columns of their features, and its labels."""
+
+    name: str
+    pool: int
+    answered: list[Answered]
+    columns: tuple[str, ...]
+    labels: LabelSet
+
+    @property
+    def lessons(self) -> list[Lesson]:
+        """What each sentence teaches."""
+        return [a.lesson(self.labels) for a in self.answered]
+
+
+def main() -> None:
+    """Answer, learn, and tell of each corpus what the others teach."""
+    taught = every_corpus()
+    by_others = [learnt_of([t for t in taught if t.name != own.name]) for own in taught]
+    best = [promised_f1(own.answered, scored_by(w, own), own.labels) for own, w in zip(taught, by_others, strict=True)]
+    for number, (own, weights) in enumerate(zip(taught, by_others, strict=True)):
+        others = [f1 for f1, t in zip(best, taught, strict=True) if t.name != own.name]
+        rules = {  # both of the same answers; a vote believes nothing that no member and no name of the pool proposed
+            "votes counted": counted([a.document for a in own.answered], [_voted(a, own.labels) for a in own.answered]),
+            "what the other corpora taught": counted(
+                [a.document for a in own.answered], found_by(weights, own, SHARE * float(np.mean(others)))
+            ),
+        }
+        result: dict[str, object] = {"corpus": f"{own.name}, pool of {own.pool}", "seed": SEED, "rules": rules}
+        run_once(RESULTS / f"{number}.json", "python -m tools.release.scorer", partial(dict, result), again=True)
+    weights = learnt_of(taught)
+    told = zip(weights.mean, weights.scale, weights.coefficients, strict=True)
+    worth = [Column(*(round(x, 4) for x in column)) for column in told]
+    sentences = {t.name: 0 for t in taught}
+    for own in taught:
+        sentences[own.name] += len(own.answered)
+    least = SHARE * float(np.mean(best))
+    scaling = scaling_of(taught, by_others, least)
+    intercept, nesting, threshold = round(weights.intercept, 4), round(weights.nesting, 4), round(scaling.of(least), 3)
+    prior = Prior(dict(zip(taught[0].columns, worth, strict=True)), intercept, nesting, threshold, scaling, sentences)
+    FILE.write_text(prior.to_json() + "\n", encoding="utf-8")
+
+
+def every_corpus() -> list[Taught]:
+    """What each table of the plan tells."""
+    return [answered(corpus) for corpus in _toml.loads(PLAN.read_text(encoding="utf-8"))["corpus"]]
+
+
+def answered(corpus: dict[str, Any]) -> Taught:
+    """Some of its sentences, answered by votes that are counted."""
+    pool = drawn(corpus["files"], 0, _SHOWS)[: corpus["pool"]]
+    shown = {d.text for d in pool}
+    known = {m.label for d in pool for m in d.mentions}
+    first = corpus.get("skip", 0)
+    strange = [d for d in drawn(corpus["files"], _ANSWERED, 1) if d.text not in shown]
+    asked = [
+        replace(d, mentions=tuple(m for m in d.mentions if m.label in known))
+        for d in strange[first : first + corpus["sentences"]]
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pool.jsonl"
+        write(pool, path)
+        settings = load(overrides={"pool": {"path": path}, "classification": {"vote": "soft"}})
+        settings, _, _ = adapt(settings, environment(), map(unannotated, asked), scored=asked)
+        with Assembly(settings, environment(), scored=asked) as assembly:
+            voting = assembly.extractor().pipeline
+            rules = replace(voting.rules, looks=looks_propose(settings, pool))
+            words = Wording(pool, voting.labels, settings.language)
+            pipeline = Pipeline(voting.members, voting.labels, voting.pool, rules, voting.gazetteer, words)
+            evidence = assembly.evidence(pipeline, pool)
+            results = LocalMapper(assembly.models.workers()).map(pipeline.run, [d.text for d in asked])
+            told = [Answered.by(evidence, d, r.verdicts) for d, r in zip(asked, results, strict=True)]
+            columns = evidence.columns
+            one = [replace(a, features=[members_as_one(own, columns) for own in a.features]) for a in told]
+    print(f"{corpus['name']}: {len(told)} sentences answered", flush=True)
+    return Taught(corpus["name"], len(pool), one, tuple(dict.fromkeys(columns)), evidence.labels)
+
+
+def drawn(files: list[str], low: float, high: float) -> list[Document]:
+    """The sentences of a part of each file, in an order drawn at random."""
+    found = []
+    for file in files:
+        documents = [d for d in read(corpora() / file) if d.text.strip()]
+        found += documents[int(low * len(documents)) : int(high * len(documents))]
+    return random.Random(SEED).sample(found, len(found))
+
+
+def members_as_one(features: Matrix, columns: Sequence[str]) -> Matrix:
+    """[labels, columns] -> [labels, columns of one member], their mean."""
+    width = len(OF_A_MEMBER)
+    last = 1 + width * columns.count(OF_A_MEMBER[0])
+    each = features[:, 1:last].reshape(len(features), -1, width)
+    return np.hstack([features[:, :1], each.mean(axis=1), features[:, last:]])
+
+
+def learn_prior(lessons: Sequence[Lesson], columns: Sequence[str]) -> Weights:
+    """Learn from sentences of many corpora, from a belief in the soft vote on.
+
+    Args:
+        lessons: what each sentence teaches, the members as one.
+        columns: names of its features, the vote's score first.
+    """
+    features = np.ma.masked_invalid(np.concatenate([own for lesson in lessons for own in lesson.features]))
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    vote = np.arange(len(columns)) == 0
+    scale = np.where(spread > 0, spread, 1.0)
+    start = Weights(
+        tuple(mean.tolist()),
+        tuple(scale.tolist()),
+        tuple(np.where(vote, scale, 0.0).tolist()),
+        intercept=float(mean[0]),
+        nesting=0.0,
+        threshold=0.0,
+        sentences=0,
+    )
+    return fitted(lessons, start, RIDGE).weights
+
+
+def learnt_of(taught: Sequence[Taught]) -> Weights:
+    """What these corpora teach."""
+    return learn_prior([lesson for t in taught for lesson in t.lessons], taught[0].columns)
+
+
+def scaling_of(taught: Sequence[Taught], by_others: Sequence[Weights], least: float) -> Scaling:
+    """What the probability of a mention is worth that the other corpora taught, from `least` on, in the mean corpus."""
+    found = [
+        [m for m in rated(own.answered, scored_by(weights, own), own.labels) if m[0] >= least]
+        for own, weights in zip(taught, by_others, strict=True)
+    ]
+    mean = sum(map(len, found)) / len(found)
+    told = [(p, right, mean / len(of_one)) for of_one in found for p, right in of_one]  # each corpus counts the same
+    probabilities, right, counts = zip(*told, strict=True)
+    scaling = scaled(probabilities, right, AS_IT_IS, spread=SPREAD, counts=counts)
+    return Scaling(round(scaling.slope, 4), round(scaling.intercept, 4))
+
+
+def scored_by(weights: Weights, taught: Taught) -> list[list[Matrix]]:
+    """For each sentence, for each place, the labels' probabilities."""
+    return [weights.probabilities(x.features, x.arrangements) for x in taught.lessons]
+
+
+def found_by(weights: Weights, taught: Taught, threshold: float) -> list[list[Mention]]:
+    """The mentions of each sentence by what was learnt."""
+
+    def told(probabilities: Matrix) -> float:
+        return weights.scaling.of(float(probabilities.max()))
+
+    return [
+        _kept(a, [(taught.labels.names[int(np.argmax(p))], told(p)) for p in own], threshold, taught.labels)
+        for a, own in zip(taught.answered, scored_by(weights, taught), strict=True)
+    ]
+
+
+def _voted(answered: Answered, labels: LabelSet) -> list[Mention]:
+    """Those that a vote finds among what members or the pool proposed: looks and words alone propose nothing to it."""
+    proposed = [any(b.proposed for b in v.ballots) for v in answered.verdicts.values()]
+    said = [(v.label, v.score if p else 0.0) for v, p in zip(answered.verdicts.values(), proposed, strict=True)]
+    return _kept(answered, said, THRESHOLD, labels)
+
+
+def _kept(answered: Answered, said: Sequence[tuple[str, float]], threshold: float, labels: LabelSet) -> list[Mention]:
+    places = zip(answered.verdicts, answered.surfaces, said, strict=True)
+    mentions = [Mention(s.start, s.end, label, t, score) for s, t, (label, score) in places if score >= threshold]
+    return list(resolve(mentions, nested=labels.nested)[0])
+
+
+if __name__ == "__main__":
+    main()
