@@ -13,15 +13,10 @@ from entsemble.ner.pipeline import Pipeline, Rules
 from entsemble.ner.stages.retrieve import Shown
 from entsemble.pool.gazetteer import NAME, Gazetteer
 from entsemble.prompting.labels import label_set
-from entsemble.types import NONE_LABEL, Document, LabelSet, Mention
+from entsemble.types import NONE_LABEL, Document, LabelSet
 from entsemble.voting.candidates import Candidate
 from entsemble.voting.rules import VOTES, Ballot
-
-
-def sentence(text: str, *names: tuple[str, str]) -> Document:
-    places = ((text.index(name), name, label) for name, label in names)
-    return Document(text, text, tuple(Mention(at, at + len(name), label, name) for at, name, label in places))
-
+from tests.factories import sentence
 
 POOL = (
     sentence("Jordan lost to Oslo.", ("Jordan", "PER"), ("Oslo", "LOC")),

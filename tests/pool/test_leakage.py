@@ -12,15 +12,10 @@ from entsemble.pool.neighbours import Likeness
 from entsemble.pool.word_counts import Wording
 from entsemble.retrieval.index import PoolIndex, Query, vectors_of
 from entsemble.retrieval.pos_heuristic import SurfaceTagger
-from entsemble.types import Document, LabelSet, Mention
+from entsemble.types import Document, LabelSet
+from tests.factories import sentence
 
 ASKED = "Mary Berg lives in Oslo. She left Bergen in May."
-
-
-def sentence(text: str, *names: tuple[str, str]) -> Document:
-    spots = ((text.index(name), name, label) for name, label in names)
-    return Document(text, text, tuple(Mention(at, at + len(name), label, name) for at, name, label in spots))
-
 
 OTHER = sentence("Ann saw Rome.", ("Ann", "PER"), ("Rome", "LOC"))
 GIVING_AWAY = [

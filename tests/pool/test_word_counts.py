@@ -15,12 +15,7 @@ from entsemble.prompting.labels import label_set
 from entsemble.scoring.features import OF_THE_WORDS, Evidence
 from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 from entsemble.voting.rules import Ballot, soft
-
-
-def sentence(text: str, *names: tuple[str, str]) -> Document:
-    spots = ((text.index(name), name, label) for name, label in names)
-    return Document(text, text, tuple(Mention(at, at + len(name), label, name) for at, name, label in spots))
-
+from tests.factories import sentence
 
 POOL = [
     sentence("Mr Berg saw Acme Corp today", ("Berg", "PER"), ("Acme Corp", "LOC")),

@@ -32,13 +32,9 @@ from entsemble.scoring.stacking import (
 )
 from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
 from entsemble.voting.rules import Ballot, soft
+from tests.factories import sentence
 
 TOWNS = ("Oslo", "Rome", "Bern", "Riga", "Lima", "Cairo", "Turin", "Delhi", "Quito", "Accra")
-
-
-def sentence(text: str, *names: tuple[str, str]) -> Document:
-    spots = ((text.index(name), name, label) for name, label in names)
-    return Document(text, text, tuple(Mention(at, at + len(name), label, name) for at, name, label in spots))
 
 
 def ballot(member: str, label: str, sure: float) -> Ballot:
