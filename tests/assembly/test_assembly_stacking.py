@@ -42,7 +42,7 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
 
         def run(pipeline: Pipeline, text: str) -> Result:
             assert pipeline.pool
-            assert pipeline.rules.looks == proposing
+            assert ("looks" in {p.name for p in pipeline.proposers}) == proposing
             pools.append((text, {d.text for d in pipeline.pool.documents}))
             answer = next(waiting)
             if isinstance(answer, Exception):
@@ -62,9 +62,9 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
         )
         with Assembly(settings, place) as assembly:
             made = assembly.ray_extractor().build() if on_actors else assembly.extractor()
-        looks.append(made.pipeline.rules.looks)
-        assert made.pipeline.stacking is not None
-        return made.pipeline.stacking.weights
+        looks.append("looks" in {p.name for p in made.pipeline.proposers})
+        assert made.pipeline.scorer is not None
+        return made.pipeline.scorer.weights
 
     answered.seen, answered.pools, answered.looks = seen, pools, looks  # type: ignore[attr-defined]
     return answered

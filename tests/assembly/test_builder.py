@@ -309,19 +309,20 @@ def test_a_pool_teaches_once(tmp_path: Path) -> None:
     assert "what was learnt" in first.configuration
     [result] = first.extract([Document("d", "Eve left Bern.")])
     assert all(m.score is not None and 0 < m.score < 1 for m in result.document.mentions)
-    assert first.pipeline.stacking is not None
-    assert first.pipeline.stacking.weights.sentences == 24
+    assert first.pipeline.scorer is not None
+    assert first.pipeline.scorer.weights.sentences == 24
     made(stacking={"sentences": 29})
     assert steps.count("answering the pool to learn from it") == 28, "all that the pool has"
     untaught = made(stacking={"sentences": 0})
-    assert untaught.pipeline.stacking.weights.sentences == 0, "what other corpora taught"
+    assert untaught.pipeline.scorer.weights.sentences == 0, "what other corpora taught"
     assert untaught.configuration["what was learnt"] != first.configuration["what was learnt"]
-    assert untaught.pipeline.wording is not None, "the pool's words propose where nobody counts"
+    assert "words" in {p.name for p in untaught.pipeline.proposers}, "the pool's words propose where nobody counts"
     silent = made(stacking={"sentences": 0, "words": False})
-    assert silent.pipeline.wording is None
+    assert [p.name for p in silent.pipeline.proposers] == ["pool", "looks"]
     assert silent.configuration["words propose"] != untaught.configuration["words propose"]
     counted = made(classification={"vote": "soft"})
-    assert counted.pipeline.stacking is counted.pipeline.wording is None
+    assert counted.pipeline.scorer is None
+    assert [p.name for p in counted.pipeline.proposers] == ["pool"]
     assert "what was learnt" not in counted.configuration
 
 

@@ -16,6 +16,7 @@ from entsemble.ner.ledger import Fate
 from entsemble.ner.member import Member
 from entsemble.ner.pipeline import Pipeline, Result, Rules
 from entsemble.ner.stages.retrieve import Shown
+from entsemble.pool.proposers import CapitalisedProposer, NaiveBayesProposer
 from entsemble.pool.word_counts import Wording
 from entsemble.prompting.align import occurrences
 from entsemble.prompting.labels import label_set
@@ -23,7 +24,7 @@ from entsemble.retrieval.index import PoolIndex, vectors_of
 from entsemble.retrieval.pos_heuristic import SurfaceTagger
 from entsemble.scoring.stacking import Stacking, Weights
 from entsemble.types import Choice, Document, LabelSet, Reply, Span, mention_at, total
-from entsemble.voting.candidates import with_others
+from entsemble.voting.candidates import add_proposals
 from entsemble.voting.rules import VOTES, Verdict
 
 Made = Callable[..., Member]
@@ -124,7 +125,7 @@ def test_each_place_of_a_surface_is_judged_by_itself(member: Made, places: Label
     text = "Oslo saw Oslo."
     first, second = Span(0, 4), Span(9, 13)
     stacking = ByPlace({first: ("LOC", 0.2), second: ("PER", 0.8)})
-    result = Pipeline([member("a", {"Oslo": "location"})], places, None, rules(), stacking=stacking).run(text)
+    result = Pipeline([member("a", {"Oslo": "location"})], places, None, rules(), scorer=stacking).run(text)
     assert found(result) == [(9, 13, "PER")]
     assert result.mentions[0].score == 0.8
     assert result.typed == {first: "LOC", second: "PER"}
@@ -138,7 +139,7 @@ def test_each_place_of_a_surface_is_judged_by_itself(member: Made, places: Label
 def test_the_ledger_names_what_stands_where_a_less_likely_candidate_does(member: Made, places: LabelSet) -> None:
     model = member("a", {"Oslo": "location", "Bank of Oslo": "location"})
     stacking = ByPlace({Span(0, 12): ("LOC", 0.9), Span(8, 12): ("LOC", 0.05)})
-    result = Pipeline([model], places, None, rules(), stacking=stacking).run("Bank of Oslo")
+    result = Pipeline([model], places, None, rules(), scorer=stacking).run("Bank of Oslo")
     assert {e.surface: (e.fate, e.detail) for e in result.ledger} == {
         "Bank of Oslo": (Fate.KEPT, "score 0.900"),
         "Oslo": (Fate.BELOW_THRESHOLD, "score 0.050, beside Bank of Oslo (LOC)"),
@@ -155,7 +156,7 @@ def test_the_verifier_is_asked_about_each_kind_of_place_once(
     judge = Narrow({}, 10**6)
     members = [member("a", {"Oslo": "location"}), member("judge", judge)]
     asked = replace(rules(verifier="judge"), verifier_sure=sure)
-    pipeline = Pipeline(members, places, None, asked, stacking=ByPlace(told))
+    pipeline = Pipeline(members, places, None, asked, scorer=ByPlace(told))
     pipeline._unanimous = lambda verdict: sure is not None and verdict.score >= sure  # type: ignore[method-assign]
     result = pipeline.run(text)
     shape = members[0].template
@@ -170,7 +171,7 @@ def test_the_verifier_is_asked_about_each_kind_of_place_once(
 
 def test_two_that_propose_one_place_alike_are_one(member: Made) -> None:
     text = "ANDRE met Andre\u0301 here"
-    added = with_others(text, [], ["ANDRE", "Andre", "met"], "looks")
+    added = add_proposals(text, [], ["ANDRE", "Andre", "met"], "looks")
     taken = [span for c in added for span in occurrences(text, c.surface)]
     assert len(taken) == len(set(taken))
     assert [c.surface for c in added] == ["ANDRE", "met"]
@@ -181,7 +182,7 @@ def test_what_looks_like_a_name_is_typed_and_has_its_line(member: Made, places: 
     a = member("a", {"Ann": "person", "Oslo": "location"}, replies={text: " Ann"})
     plain = Pipeline([a], places, None, rules(threshold=0.1)).run(text)
     assert found(plain) == [(0, 3, "PER")]
-    result = Pipeline([a], places, None, replace(rules(threshold=0.1), looks=True)).run(text)
+    result = Pipeline([a], places, None, rules(threshold=0.1), [CapitalisedProposer()]).run(text)
     assert found(result) == [(0, 3, "PER"), (9, 13, "LOC")]
     lines = {e.surface: (e.fate, e.members) for e in result.ledger}
     assert lines["Oslo"] == (Fate.KEPT, ("looks",))
@@ -198,7 +199,7 @@ def test_what_is_worded_like_a_name_is_typed_and_has_its_line(member: Made, plac
     wording = Wording([*pool, Document("", "we saw them")], places)
     a = member("a", {"lima": "location"}, replies={"in lima": " none"})
     assert Pipeline([a], places, None, rules(threshold=0.1)).run("in lima").ledger == ()
-    result = Pipeline([a], places, None, rules(threshold=0.1), wording=wording).run("in lima")
+    result = Pipeline([a], places, None, rules(threshold=0.1), [NaiveBayesProposer(wording)]).run("in lima")
     assert found(result) == [(3, 7, "LOC")]
     assert [(e.surface, e.fate, e.members) for e in result.ledger] == [("lima", Fate.KEPT, ("words",))]
     assert result.alone["a"] == (), "it did not propose it itself"

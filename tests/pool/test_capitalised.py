@@ -4,7 +4,7 @@ import pytest
 
 from entsemble.pool.capitalised import NAME, runs, usual
 from entsemble.types import Document, mention_at
-from entsemble.voting.candidates import Candidate, with_others
+from entsemble.voting.candidates import Candidate, add_proposals
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def test_whether_names_usually_are_whole_runs(names: list[str], expected: bool) 
 
 def test_what_somebody_proposed_is_not_proposed_again() -> None:
     text = "Ann Berg left Oslo for Bergen, and Oslo wept"
-    found = with_others(text, [Candidate("Ann", ("a",)), Candidate("Oslo", ("a", "b"))], runs(text), NAME)
+    found = add_proposals(text, [Candidate("Ann", ("a",)), Candidate("Oslo", ("a", "b"))], runs(text), NAME)
     assert found == [
         Candidate("Ann Berg", (NAME,)),
         Candidate("Ann", ("a",)),
         Candidate("Oslo", ("a", "b")),
         Candidate("Bergen", (NAME,)),
     ]
-    assert with_others("rain", [], runs("rain"), NAME) == []
+    assert add_proposals("rain", [], runs("rain"), NAME) == []

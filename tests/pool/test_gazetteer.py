@@ -121,7 +121,7 @@ def _sure(label: str) -> dict[str, float]:
 def test_a_name_that_no_model_saw_is_found(member: Callable[..., Any], places: LabelSet) -> None:
     rules = Rules(VOTES["soft"], 0.4, None, 0.5, Shown(0))
     often = [sentence(f"Carla, {n}.", ("Carla", "PER")) for n in range(20)]
-    pipeline = Pipeline([member("a", {})], places, None, rules, made(places, *often))
+    pipeline = Pipeline([member("a", {})], places, None, rules, [made(places, *often)])
     result = pipeline.run("We met Carla.")
     assert [(m.text, m.label, dict(m.votes)) for m in result.mentions] == [
         ("Carla", "PER", {"a": NONE_LABEL, NAME: "PER"})

@@ -28,6 +28,7 @@ from entsemble.assembly.training_sentences import looks_propose
 from entsemble.data.formats import read, write
 from entsemble.execution.threads import LocalMapper
 from entsemble.ner.pipeline import THRESHOLD, Pipeline
+from entsemble.pool.proposers import CapitalisedProposer, NaiveBayesProposer
 from entsemble.pool.word_counts import Wording
 from entsemble.scoring.features import OF_A_MEMBER, Matrix
 from entsemble.scoring.platt import AS_IT_IS, Scaling, scaled
@@ -117,9 +118,9 @@ def answered(corpus: dict[str, Any]) -> Taught:
         settings, _, _ = adapt(settings, environment(), map(unannotated, asked), scored=asked)
         with Assembly(settings, environment(), scored=asked) as assembly:
             voting = assembly.extractor().pipeline
-            rules = replace(voting.rules, looks=looks_propose(settings, pool))
-            words = Wording(pool, voting.labels, settings.language)
-            pipeline = Pipeline(voting.members, voting.labels, voting.pool, rules, voting.gazetteer, words)
+            proposers = [*voting.proposers, NaiveBayesProposer(Wording(pool, voting.labels, settings.language))]
+            proposers += [CapitalisedProposer()] if looks_propose(settings, pool) else []
+            pipeline = Pipeline(voting.members, voting.labels, voting.pool, voting.rules, proposers)
             evidence = assembly.evidence(pipeline, pool)
             results = LocalMapper(assembly.models.workers()).map(pipeline.run, [d.text for d in asked])
             told = [Answered.by(evidence, d, r.verdicts) for d, r in zip(asked, results, strict=True)]

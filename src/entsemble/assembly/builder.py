@@ -30,6 +30,7 @@ from entsemble.pool import word_counts as wording
 from entsemble.pool.gazetteer import NAME, Gazetteer
 from entsemble.pool.leakage import Copies, keys_within
 from entsemble.pool.neighbours import Likeness
+from entsemble.pool.proposers import CapitalisedProposer, NaiveBayesProposer
 from entsemble.pool.word_counts import Wording
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import template
@@ -43,6 +44,7 @@ from entsemble.scoring.pretrained import shipped
 from entsemble.scoring.stacking import KEPT_AS, Stacking, Weights
 from entsemble.settings import Environment, MemberSettings, Settings, environment
 from entsemble.types import Document, LabelSet
+from entsemble.voting.candidates import Proposer
 from entsemble.voting.rules import vote_named
 
 ZERO_SHOT = "zero-shot-1"
@@ -111,21 +113,32 @@ class Assembly:
         pipeline = self._pipeline(documents, labels, members, rules)
         configuration = self._configuration(pipeline)
         if stacking := self._stacking(pipeline, documents, configuration):
-            pipeline = pipeline.judged_by(stacking)
+            capitalised = [CapitalisedProposer()] if stacking.weights.looks else []
+            pipeline = pipeline.with_scorer(stacking, [*pipeline.proposers, *capitalised])
             configuration["what was learnt"] = hashlib.sha256(stacking.weights.to_json().encode()).hexdigest()
         mapper = LocalMapper(self.models.workers())
         return LocalExtractor(pipeline, mapper, self.settings.language, configuration)
 
     def _pipeline(
-        self, documents: Sequence[Document], labels: LabelSet, members: Sequence[Member], rules: Rules
+        self,
+        documents: Sequence[Document],
+        labels: LabelSet,
+        members: Sequence[Member],
+        rules: Rules,
+        *,
+        capitalised: bool = False,
     ) -> Pipeline:
         """The members with these documents as their pool."""
         index = self.pool_index(documents, labels, members) if documents else None
         half = self.settings.pool.gazetteer
-        gazetteer = Gazetteer(documents, labels, half, self.settings.language) if documents and half else None
-        propose = documents and self.settings.stacking.words and self._judged_by_learning()
-        words = Wording(documents, labels, self.settings.language) if propose else None
-        return Pipeline(members, labels, index, rules, gazetteer, words)
+        proposers: list[Proposer] = []
+        if documents and half:
+            proposers.append(Gazetteer(documents, labels, half, self.settings.language))
+        if documents and self.settings.stacking.words and self._judged_by_learning():
+            proposers.append(NaiveBayesProposer(Wording(documents, labels, self.settings.language)))
+        if capitalised:
+            proposers.append(CapitalisedProposer())
+        return Pipeline(members, labels, index, rules, proposers)
 
     def _judged_by_learning(self) -> bool:
         """Whether what was learnt decides where there is a pool, and not a vote."""
@@ -170,19 +183,20 @@ class Assembly:
     ) -> list[Question]:
         """Sentences of the pool by their numbers, each with the ensemble whose pool lacks that sentence's stretch."""
         part = [i * _PARTS // len(documents) for i in range(len(documents))]
-        rules = replace(pipeline.rules, looks=looked)
         apart = {}
         for own in {part[i] for i in drawn}:
             rest = [d for d, other in zip(documents, part, strict=True) if other != own]
-            answers = self._pipeline(rest, pipeline.labels, pipeline.members, rules)
+            answers = self._pipeline(rest, pipeline.labels, pipeline.members, pipeline.rules, capitalised=looked)
             apart[own] = answers, self.evidence(answers, rest)
         return [Question(documents[i], *apart[part[i]]) for i in drawn]
 
     def evidence(self, pipeline: Pipeline, documents: Sequence[Document]) -> Evidence:
         """What a pool of these documents knows of a candidate of that pipeline."""
         members, labels = [m.name for m in pipeline.members], pipeline.labels
-        words = pipeline.wording or Wording(documents, labels, self.settings.language)
-        return Evidence(members, labels, pipeline.gazetteer, self.likeness(documents, labels), words)
+        gazetteer = next((p for p in pipeline.proposers if isinstance(p, Gazetteer)), None)
+        naive_bayes = next((p for p in pipeline.proposers if isinstance(p, NaiveBayesProposer)), None)
+        words = naive_bayes.words if naive_bayes else Wording(documents, labels, self.settings.language)
+        return Evidence(members, labels, gazetteer, self.likeness(documents, labels), words)
 
     def likeness(self, documents: Sequence[Document], labels: LabelSet) -> Likeness:
         """The names of a pool, ready to be compared with."""
@@ -198,7 +212,7 @@ class Assembly:
         settings = with_absolute_paths(self.settings).model_copy(update={"threads": threads})
         with Assembly(settings, self.environment, self.watch) as here:
             made = here.extractor()
-        stacking, learnt_here = made.pipeline.stacking, settings.learning_nothing()
+        stacking, learnt_here = made.pipeline.scorer, settings.learning_nothing()
         build = partial(_on_actor, learnt_here, stacking.weights if stacking else None)
         cluster = RayCluster(asked.actors, asked.cpus, asked.gpus, asked.batch, asked.address)
         cluster.connected()  # before anybody else looks after signals
@@ -321,7 +335,7 @@ class Assembly:
         told["pool"] = self.settings.pool.model_dump(mode="json", exclude={"path"})
         told["labels"] = [[x.name, x.readable, x.definition] for x in pipeline.labels] + [pipeline.labels.nested]
         told["members"] = [m.name for m in pipeline.members]
-        told["words propose"] = pipeline.wording is not None
+        told["words propose"] = any(isinstance(p, NaiveBayesProposer) for p in pipeline.proposers)
         told["entsemble"] = __version__
         if pipeline.pool is not None:
             shown = ((d.text, [(m.start, m.end, m.label) for m in d.mentions]) for d in pipeline.pool.documents)

@@ -74,7 +74,7 @@ def evaluate(
         assembly = stack.enter_context(Assembly(settings, environment(), shown.watch(), scored=documents))
         extractor = assembly.extractor()
         parameters = assembly.models.parameters
-        config = _configuration(settings, extractor.pipeline.stacking)
+        config = _configuration(settings, extractor.pipeline.scorer)
         summary = Summary()
         results = []
         for result in extractor.extract(unannotated(d) for d in documents):

@@ -21,10 +21,6 @@ from entsemble.ner.stages.classify import classify
 from entsemble.ner.stages.extract import extract
 from entsemble.ner.stages.retrieve import Retrieval, Shown, retrieve
 from entsemble.ner.stages.verify import Claim, verify
-from entsemble.pool import capitalised as looks
-from entsemble.pool import word_counts as wording
-from entsemble.pool.gazetteer import Gazetteer
-from entsemble.pool.word_counts import Wording
 from entsemble.prompting.align import occurrences
 from entsemble.prompting.demonstration import Demonstration
 from entsemble.prompting.render import extraction_prompt
@@ -32,7 +28,7 @@ from entsemble.prompting.template import Template
 from entsemble.retrieval.index import PoolIndex
 from entsemble.scoring.stacking import Stacking
 from entsemble.types import NONE_LABEL, LabelSet, Mention, Span, Usage
-from entsemble.voting.candidates import Candidate, with_others
+from entsemble.voting.candidates import Candidate, Proposer
 from entsemble.voting.overlaps import exclude, resolve
 from entsemble.voting.rules import Ballot, Verdict, Vote
 
@@ -60,7 +56,6 @@ class Rules:
         sure: a span that the smaller members type alike, each at least this probable, is not put to the larger ones.
         verifier_sure: a span that all who were asked type alike, scored at least this, is not verified.
         quorum: members that must answer a sentence; `None` needs all.
-        looks: whether what looks like a name is a candidate too; for who knows what that is worth.
     """
 
     vote: Vote
@@ -71,7 +66,6 @@ class Rules:
     sure: float | None = None
     verifier_sure: float | None = None
     quorum: int | None = None
-    looks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +123,8 @@ class Pipeline:
         labels: what is asked for.
         pool: where demonstrations come from; `None` asks without any.
         rules: how answers are put together.
-        gazetteer: the pool's names, which propose and vote too.
-        wording: the pool's words, which propose too; for who knows what that is worth.
-        stacking: judges in the place of the vote.
+        proposers: propose candidates besides the members, in this order; some vote as well.
+        scorer: scores the candidates instead of the vote.
     """
 
     def __init__(
@@ -140,20 +133,18 @@ class Pipeline:
         labels: LabelSet,
         pool: PoolIndex | None,
         rules: Rules,
-        gazetteer: Gazetteer | None = None,
-        wording: Wording | None = None,
-        stacking: Stacking | None = None,
+        proposers: Sequence[Proposer] = (),
+        scorer: Stacking | None = None,
     ) -> None:
         self.members, self.labels, self.pool, self.rules = tuple(members), labels, pool, rules
-        self.gazetteer, self.wording, self.stacking = gazetteer, wording, stacking
+        self.proposers, self.scorer = tuple(proposers), scorer
         asked = rules.threshold
         self._vote_threshold = THRESHOLD if asked is None else asked
-        self._threshold = stacking.weights.threshold if stacking and asked is None else self._vote_threshold
+        self._threshold = scorer.weights.threshold if scorer and asked is None else self._vote_threshold
 
-    def judged_by(self, stacking: Stacking) -> Pipeline:
-        """The same, judged by what was learnt, where candidates are what they were then."""
-        rules = replace(self.rules, looks=stacking.weights.looks)
-        return Pipeline(self.members, self.labels, self.pool, rules, self.gazetteer, self.wording, stacking)
+    def with_scorer(self, scorer: Stacking, proposers: Sequence[Proposer]) -> Pipeline:
+        """The same pipeline with a learned scorer, and with the proposers that it was trained with."""
+        return Pipeline(self.members, self.labels, self.pool, self.rules, proposers, scorer)
 
     def run(self, text: str) -> Result:
         """All four stages on one sentence.
@@ -230,26 +221,21 @@ class Pipeline:
         self, text: str, candidates: Sequence[Candidate], prompts: Sequence[Asked], costs: list[tuple[str, str, Usage]]
     ) -> list[_Judged]:
         """Stages 3 and 4."""
-        known = self.gazetteer.known(text) if self.gazetteer else {}
-        if self.gazetteer:
-            candidates = self.gazetteer.with_proposals(text, candidates, known)
-        if self.wording:
-            candidates = with_others(text, candidates, self.wording.likely(text), wording.NAME)
-        if self.rules.looks:
-            candidates = with_others(text, candidates, looks.runs(text), looks.NAME)
+        for proposer in self.proposers:
+            candidates = proposer.propose(text, candidates)
         if not candidates:
             return []
         typed = classify(candidates, self.labels, prompts, self.rules.sure)
         costs += [("classification", *cost) for cost in typed.usage]
-        told = [self.gazetteer.ballot(c, known) if self.gazetteer else None for c in candidates]
+        proposer_ballots = [proposer.ballots(text, candidates) for proposer in self.proposers]
         votes = [
-            self.rules.vote(ballots if own is None else (*ballots, own))
-            for ballots, own in zip(typed.ballots, told, strict=True)
+            self.rules.vote((*member_ballots, *(ballot for ballot in others if ballot is not None)))
+            for member_ballots, *others in zip(typed.ballots, *proposer_ballots, strict=True)
         ]
         places = [(span, c, vote) for c, vote in zip(candidates, votes, strict=True) for span in _places(text, c)]
         verdicts: Mapping[Span, Verdict] = {span: vote for span, _, vote in places}
-        if self.stacking:
-            verdicts = self.stacking.judge(text, verdicts)
+        if self.scorer:
+            verdicts = self.scorer.judge(text, verdicts)
         yes = self._verify([(c, verdicts[span]) for span, c, _ in places], prompts, costs)
         return [
             _Judged(span, c, vote, verdicts[span], answer) for (span, c, vote), answer in zip(places, yes, strict=True)

@@ -16,7 +16,7 @@ from entsemble._lib.text import one_line, word_spans
 from entsemble.pool.leakage import Copies
 from entsemble.prompting.align import occurrences
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span
-from entsemble.voting.candidates import Candidate
+from entsemble.voting.candidates import Candidate, Proposer
 from entsemble.voting.rules import Ballot
 
 NAME = "pool"
@@ -47,7 +47,7 @@ class Known:
         return sum(self.labels.values()) / self.seen
 
 
-class Gazetteer:
+class Gazetteer(Proposer):
     """The names of a pool.
 
     Args:
@@ -56,6 +56,8 @@ class Gazetteer:
         half: how often a surface must have been seen to count as much as all members together.
         language: of the texts, for their sentence boundaries.
     """
+
+    name = NAME
 
     def __init__(self, documents: Sequence[Document], labels: LabelSet, half: float, language: str = "en") -> None:
         self._labels, self._half = labels, half
@@ -70,6 +72,15 @@ class Gazetteer:
                 self._longest[first] = max(len(words), self._longest.get(first, 0))
         self._seen = Counter(surface for document in documents for surface in self._standing(document))
         self._copies = Copies(documents, language)
+
+    def propose(self, text: str, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """See `Proposer.propose`."""
+        return self.with_proposals(text, candidates, self.known(text))
+
+    def ballots(self, text: str, candidates: Sequence[Candidate]) -> list[Ballot | None]:
+        """See `Proposer.ballots`."""
+        known = self.known(text)
+        return [self.ballot(candidate, known) for candidate in candidates]
 
     def known(self, text: str) -> dict[str, Known]:
         """The pool's names in a text; what they were in this very text, whole or in part, is left out."""

@@ -215,5 +215,5 @@ class Workbench:
 
 def _learnt(made: LocalExtractor) -> Weights | None:
     """What the pool taught it, and not other corpora alone."""
-    stacking = made.pipeline.stacking
+    stacking = made.pipeline.scorer
     return stacking.weights if stacking and stacking.weights.sentences else None
