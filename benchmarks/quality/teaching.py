@@ -27,7 +27,7 @@ from benchmarks.quality.run import CORPORA
 from benchmarks.quality.strange import f1
 from entsemble.assembly import Assembly
 from entsemble.assembly import training_sentences as teaching
-from entsemble.assembly.model_pool import Watch
+from entsemble.assembly.model_pool import ProgressCallbacks
 from entsemble.assembly.stacking import answers
 from entsemble.evaluation.calibration import reliability
 from entsemble.execution.threads import LocalMapper
@@ -77,14 +77,14 @@ def measure(corpus: str) -> Mapping[str, Any]:
 def answered(corpus: str, count: int) -> tuple[Taught, Weights]:
     """So many sentences of a training file, each answered without what is around it, and what is believed before."""
     settings = in_batches(load(overrides={"pool": {"path": corpora() / TRAIN[corpus]}, "stacking": {"sentences": 0}}))
-    with Assembly(settings, environment(), Watch()) as assembly:
+    with Assembly(settings, environment(), ProgressCallbacks()) as assembly:
         documents = assembly.pool_documents()
         pipeline = assembly.extractor().pipeline
         looked = teaching.looks_propose(settings, documents)
         columns = assembly.evidence(pipeline, documents).columns
         drawn = teaching.in_order(settings, documents)[:count]
         questions = assembly.questions(pipeline, documents, drawn, looked=looked)
-        told, failed = answers(questions, LocalMapper(assembly.models.workers()), Watch())
+        told, failed = answers(questions, LocalMapper(assembly.models.workers()), ProgressCallbacks())
     if failed:
         raise failed[0]
     return Taught(corpus, len(documents), told, columns, pipeline.labels), shipped().weights(columns, looks=looked)

@@ -20,7 +20,7 @@ from benchmarks.common import run_missing
 from benchmarks.sam.run import TARGETS, asked, drawn, sampled, scored
 from benchmarks.sam.unified import adapters, taking_part
 from entsemble.assembly import expert_store, select_experts
-from entsemble.assembly.model_pool import Models, Watch
+from entsemble.assembly.model_pool import Models, ProgressCallbacks
 from entsemble.assembly.zero_shot import experts_together, habits
 from entsemble.data.annotated import unannotated
 from entsemble.experts.merging.merge import Merging
@@ -92,7 +92,7 @@ def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
             views = {"domain": chosen.domain, "sampled": chosen.sampled}
             sums[variant.name] = {view: _merged(store, variant, view, choice) for view, choice in views.items()}
         parts = {name for views in sums.values() for weights in views.values() for name in weights}
-        with closing(Models(settings, place, Watch())) as models:
+        with closing(Models(settings, place, ProgressCallbacks())) as models:
             for variant in VARIANTS:
                 told = _scored(
                     models, [store.get(name) for name in sorted(parts)], sums[variant.name], labels, gold, variant

@@ -24,7 +24,7 @@ from typing import Any, Literal
 from benchmarks.common import corpora, in_batches, measured, run_once
 from benchmarks.sam.unified import COMMON, UNIFIED, adapters, place, taking_part
 from entsemble.assembly import expert_store, select_experts
-from entsemble.assembly.model_pool import Models, Watch
+from entsemble.assembly.model_pool import Models, ProgressCallbacks
 from entsemble.assembly.zero_shot import counts_of, experts_together, habits
 from entsemble.data.annotated import annotated, unannotated
 from entsemble.extractor import LocalExtractor
@@ -112,7 +112,7 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
     sums |= {s.sums[0]: _weights(s.sums[0]) for s in wanted if s.sums[0] not in sums}
     [member, *_] = settings.members
     experts = [store.get(name) for name in names]
-    with closing(Models(settings, place(), Watch())) as models:
+    with closing(Models(settings, place(), ProgressCallbacks())) as models:
         views = models.sums(member, experts, sums)
         rest = {s.sums[0]: sums[s.sums[0]] for s in wanted if s.corrected and s.sums[0] not in bias}
         bias |= habits(models, member, experts, labels, drawn(settings, gold), rest)

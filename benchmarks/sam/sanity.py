@@ -20,7 +20,7 @@ from benchmarks.sam.run import asked, scored
 from benchmarks.sam.unified import adapters, place
 from entsemble._lib import toml as _toml
 from entsemble.assembly import expert_store
-from entsemble.assembly.model_pool import Models, Watch
+from entsemble.assembly.model_pool import Models, ProgressCallbacks
 from entsemble.assembly.zero_shot import expert_alone
 from entsemble.prompting.labels import label_set
 
@@ -51,7 +51,7 @@ def measure(domain: str, count: int) -> dict[str, object]:
     [member, *_] = settings.members
     wanted: dict[str, dict[str, float]] = {"base": {}, **{e.card.name: {e.card.name: 1.0} for e in experts}}
     found = {}
-    with closing(Models(settings, place(), Watch())) as models:
+    with closing(Models(settings, place(), ProgressCallbacks())) as models:
         for name, model in models.sums(member, experts, wanted).items():
             alone = expert_alone(model, labels, member.template, "en", workers=models.at_once(member))
             found[name] = scored(alone, gold)

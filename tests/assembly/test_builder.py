@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from entsemble.assembly import Assembly, Watch, select_members, unannotated, with_absolute_paths
+from entsemble.assembly import Assembly, ProgressCallbacks, select_members, unannotated, with_absolute_paths
 from entsemble.assembly.model_pool import Models
 from entsemble.data.formats import write
 from entsemble.errors import ConfigError, DataError, EntsembleError, ModelUnavailableError, UnknownNameError
@@ -22,17 +22,17 @@ from entsemble.types import Document, mention_at
 TWO = [{"model": "smollm2-135m"}, {"model": "gemma-3-270m"}]
 
 
-def assembly(tmp_path: Path, watch: Watch | None = None, **asked: Any) -> Assembly:
+def assembly(tmp_path: Path, progress: ProgressCallbacks | None = None, **asked: Any) -> Assembly:
     settings = load(overrides={"members": TWO, **asked})
     folders = {"ENTSEMBLE_CACHE": str(tmp_path / "cache"), "ENTSEMBLE_EXPERTS": str(tmp_path / "experts")}
-    return Assembly(settings, environment(folders), watch)
+    return Assembly(settings, environment(folders), progress)
 
 
 @pytest.mark.usefixtures("scripted")
 def test_an_extractor_from_a_pool(tmp_path: Path, pool_file: Path) -> None:
     steps: list[tuple[str, int, int]] = []
-    watch = Watch(step=lambda *told: steps.append(told))
-    with assembly(tmp_path, watch, pool={"path": pool_file, "shots": 2}) as made:
+    progress = ProgressCallbacks(on_step=lambda *told: steps.append(told))
+    with assembly(tmp_path, progress, pool={"path": pool_file, "shots": 2}) as made:
         extractor = made.extractor()
         [result] = extractor.extract([Document("d", "Ann left Oslo. Then it rained.")])
     assert isinstance(result, Extracted)
@@ -47,9 +47,9 @@ def test_an_extractor_from_a_pool(tmp_path: Path, pool_file: Path) -> None:
 def test_the_pool_s_spans_by_the_members_are_found_once(tmp_path: Path, pool_file: Path) -> None:
     pool = {"path": pool_file, "similarity": "span", "spans": "members"}
     steps: list[str] = []
-    watch = Watch(step=lambda what, done, total: steps.append(what))
+    progress = ProgressCallbacks(on_step=lambda what, done, total: steps.append(what))
     for _ in range(2):
-        with assembly(tmp_path, watch, pool=pool) as made:
+        with assembly(tmp_path, progress, pool=pool) as made:
             made.extractor()
     assert sum(step.startswith("pre-extracting") for step in steps) == 10
 
@@ -164,7 +164,7 @@ def test_an_encoder_that_is_trained_again_in_its_folder_is_another(
     for file in ("model.safetensors", "1_Pooling/config.json", "1_Pooling/config.json"):
         for content in ("old", "new"):
             (tmp_path / file).write_text(content)
-            models = Models(load(overrides={"encoder": {"model": str(tmp_path)}}), environment(), Watch())
+            models = Models(load(overrides={"encoder": {"model": str(tmp_path)}}), environment(), ProgressCallbacks())
             seen.add(models.encoder().fingerprint)
             models.close()
     assert len(seen) == 4, "each content once, whatever came before"
@@ -293,11 +293,11 @@ def test_a_pool_teaches_once(tmp_path: Path) -> None:
     documents = [Document(t, t, (mention_at(t, 0, 3, "person"), mention_at(t, 9, 13, "location"))) for t in texts]
     write(documents, tmp_path / "pool.jsonl")
     steps: list[str] = []
-    watch = Watch(step=lambda what, done, total: steps.append(what))
+    progress = ProgressCallbacks(on_step=lambda what, done, total: steps.append(what))
     asked: dict[str, Any] = {"pool": {"path": tmp_path / "pool.jsonl", "shots": 2}, "stacking": {"sentences": 24}}
 
     def made(**more: Any) -> Any:
-        with assembly(tmp_path, watch, **{**asked, **more}) as told:
+        with assembly(tmp_path, progress, **{**asked, **more}) as told:
             steps.clear()
             return told.extractor()
 

@@ -18,7 +18,7 @@ from entsemble.assembly import Brief, TrainingData, expert_store, train_expert
 from entsemble.assembly import expert_training as experts
 from entsemble.assembly import model_pool as models
 from entsemble.assembly.expert_files import WeightedSum
-from entsemble.assembly.model_pool import Models, Watch
+from entsemble.assembly.model_pool import Models, ProgressCallbacks
 from entsemble.data.formats import read
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.experts import peft_folder as adapter
@@ -226,7 +226,7 @@ class TestEngines:
     ) -> None:
         both, one = {"one": 0.5, "two": 0.5}, {"one": 1.0}
         settings = self.settings(tmp_path, {}, both, one, {"one": 0.0}, both)
-        with closing(Models(settings, place, Watch())) as made:
+        with closing(Models(settings, place, ProgressCallbacks())) as made:
             views: list[Any] = [made.language_model(m) for m in settings.members]
             told = [WeightedSum.of(experts, w).fingerprint for w in (both, one)]
             assert [v.applied for v in views] == [None, told[0], told[1], None, told[0]]
@@ -240,7 +240,7 @@ class TestEngines:
         self, place: Environment, experts: list[Expert], keep: Any, tmp_path: Path
     ) -> None:
         settings = self.settings(tmp_path, {"one": 1.0})
-        with closing(Models(settings, place, Watch())) as made:
+        with closing(Models(settings, place, ProgressCallbacks())) as made:
             before: Any = made.language_model(settings.members[0])
             assert made.language_model(settings.members[0]) is not None
             assert len(Engine.started) == 1
@@ -256,11 +256,11 @@ class TestEngines:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         settings = self.settings(tmp_path, {"one": 1.0})
-        with closing(Models(settings, place, Watch())) as made, monkeypatch.context() as patched:
+        with closing(Models(settings, place, ProgressCallbacks())) as made, monkeypatch.context() as patched:
             patched.setattr(models, "LlamaCppModel", fails)
             with pytest.raises(OSError, match="No space"):
                 made.language_model(settings.members[0])
-        with closing(Models(settings, place, Watch())) as made, monkeypatch.context() as patched:
+        with closing(Models(settings, place, ProgressCallbacks())) as made, monkeypatch.context() as patched:
             patched.setattr(WeightedSum, "write", fails)
             with pytest.raises(DataError, match=r"experts cannot be written for the engine \(No space left.*TMPDIR"):
                 made.language_model(settings.members[0])
@@ -269,7 +269,7 @@ class TestEngines:
     def test_sums_that_are_asked_for(self, place: Environment, experts: list[Expert], tmp_path: Path) -> None:
         settings = self.settings(tmp_path, {})
         [member] = settings.members
-        with closing(Models(settings, place, Watch())) as made:
+        with closing(Models(settings, place, ProgressCallbacks())) as made:
             assert made.sums(member, experts, {}) == {}
             assert not Engine.started
             found: dict[str, Any] = made.sums(member, experts, {"base": {}, "1": {"one": 1.0}, "2": {"two": 1.0}})

@@ -71,10 +71,10 @@ def test_it_says_that_nothing_is_learnt_where_texts_choose_experts(
 def test_who_stops_a_server_does_not_wait_until_it_has_learnt(workbench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[int] = []
 
-    def learnt(*_: Any, watch: Any, **__: Any) -> None:
+    def learnt(*_: Any, progress: Any, **__: Any) -> None:
         for step in range(5):
             steps.append(step)
-            watch.step("answering the pool to learn from it", step, 5)
+            progress.on_step("answering the pool to learn from it", step, 5)
             workbench.stop()
 
     def asked(said: Any) -> Settings:

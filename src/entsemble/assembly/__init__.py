@@ -4,7 +4,7 @@ from entsemble.assembly.builder import Assembly, select_members, with_absolute_p
 from entsemble.assembly.expert_files import check_base, expert_store
 from entsemble.assembly.expert_selection import Selection, adapt, evaluate_experts, select_experts
 from entsemble.assembly.expert_training import TEMPLATE, Brief, TrainingData, train_expert
-from entsemble.assembly.model_pool import Watch, base_checksum
+from entsemble.assembly.model_pool import ProgressCallbacks, base_checksum
 from entsemble.data.annotated import unannotated
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "Brief",
     "Selection",
     "TrainingData",
-    "Watch",
+    "ProgressCallbacks",
     "adapt",
     "base_checksum",
     "check_base",

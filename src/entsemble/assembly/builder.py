@@ -12,7 +12,7 @@ from pathlib import Path
 
 from entsemble import __version__
 from entsemble.assembly import training_sentences as teaching
-from entsemble.assembly.model_pool import Models, Watch, called
+from entsemble.assembly.model_pool import Models, ProgressCallbacks, called
 from entsemble.assembly.stacking import Question, learnt
 from entsemble.backends.model_spec import parse_model
 from entsemble.backends.spacy_pos import best_tagger
@@ -68,7 +68,7 @@ class Assembly:
     Args:
         settings: what the user asked for.
         environment: where things are kept.
-        watch: told about downloads and preparations.
+        progress: told about downloads and preparations.
         models: loaded already, for the same members; closed by whoever loaded them.
         pool: in the place of the file that the settings name.
         scored: documents that nothing is to be learnt from, even where the pool holds them.
@@ -79,15 +79,15 @@ class Assembly:
         self,
         settings: Settings,
         environment: Environment,
-        watch: Watch | None = None,
+        progress: ProgressCallbacks | None = None,
         *,
         models: Models | None = None,
         pool: Sequence[Document] | None = None,
         scored: Sequence[Document] = (),
         weights: Weights | None = None,
     ) -> None:
-        self.settings, self.environment, self.watch = settings, environment, watch or Watch()
-        self.models = models or Models(settings, environment, self.watch)
+        self.settings, self.environment, self.progress = settings, environment, progress or ProgressCallbacks()
+        self.models = models or Models(settings, environment, self.progress)
         self._own_models, self._pool, self._scored, self._weights = models is None, pool, scored, weights
 
     def __enter__(self) -> Assembly:
@@ -174,7 +174,7 @@ class Assembly:
             LocalMapper(self.models.workers()),
             kept=(self._store(), f"{KEPT_AS}:{known.hexdigest()}"),
             anew=not self.settings.cache.replies,
-            watch=self.watch,
+            progress=self.progress,
         )
         return Stacking(evidence, weights)
 
@@ -201,7 +201,7 @@ class Assembly:
     def likeness(self, documents: Sequence[Document], labels: LabelSet) -> Likeness:
         """The names of a pool, ready to be compared with."""
         names = StoredEncoder(
-            self.encoder(), self._store(), lambda done, total: self.watch.step("encoding the pool's names", done, total)
+            self.encoder(), self._store(), lambda done, total: self.progress.on_step("encoding the pool's names", done, total)
         )
         return Likeness(documents, labels, names, self.encoder(), self.settings.language)
 
@@ -210,7 +210,7 @@ class Assembly:
         asked = self.settings.ray
         threads = self.settings.threads or max(1, int(asked.cpus) // max(1, len(self.settings.members)))
         settings = with_absolute_paths(self.settings).model_copy(update={"threads": threads})
-        with Assembly(settings, self.environment, self.watch) as here:
+        with Assembly(settings, self.environment, self.progress) as here:
             made = here.extractor()
         stacking, learnt_here = made.pipeline.scorer, settings.learning_nothing()
         build = partial(_on_actor, learnt_here, stacking.weights if stacking else None)
@@ -289,7 +289,7 @@ class Assembly:
         else:
             spans = [tuple(m.text for m in d.mentions) for d in documents]
         prepared = StoredEncoder(
-            self.encoder(), store, lambda done, total: self.watch.step("encoding the pool", done, total)
+            self.encoder(), store, lambda done, total: self.progress.on_step("encoding the pool", done, total)
         )
         return PoolIndex(
             documents,
@@ -315,7 +315,7 @@ class Assembly:
             [d.text for d in documents],
             lambda text: pre_extract(text, members, labels)[0],
             store,
-            lambda done, total: self.watch.step("pre-extracting the pool's spans", done, total),
+            lambda done, total: self.progress.on_step("pre-extracting the pool's spans", done, total),
         )
         return [known[d.text] for d in documents]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from entsemble.assembly.builder import Assembly
 from entsemble.assembly.expert_files import expert_store
-from entsemble.assembly.model_pool import Models, Watch, called
+from entsemble.assembly.model_pool import Models, ProgressCallbacks, called
 from entsemble.assembly.zero_shot import answered, expert_alone, habits, score_of
 from entsemble.data.annotated import unannotated
 from entsemble.data.windows import window_documents
@@ -70,7 +70,7 @@ def adapt(
     settings: Settings,
     environment: Environment,
     target: Iterable[Document],
-    watch: Watch | None = None,
+    progress: ProgressCallbacks | None = None,
     scored: Iterable[Document] = (),
     pool: Sequence[Document] | None = None,
 ) -> tuple[Settings, Iterator[Document], Selection | None]:
@@ -80,7 +80,7 @@ def adapt(
         settings: where no member does, they are given back as they are, and nothing is read.
         environment: where experts and models are.
         target: the documents to be done; only the first of them are looked at.
-        watch: told about downloads and how far it is.
+        progress: told about downloads and how far it is.
         scored: documents whose mentions will be scored, which are never looked up in the pool.
         pool: in the place of the file that the settings name.
 
@@ -104,7 +104,7 @@ def adapt(
     if not sentences:
         members = tuple(m.model_copy(update={"experts": {}}) if m in open_ones else m for m in settings.members)
         return settings.model_copy(update={"members": members}), every, None
-    found = select_experts(settings, environment, sentences, watch, scored, pool)
+    found = select_experts(settings, environment, sentences, progress, scored, pool)
     weights = {"domain": dict(found.domain.weights), "sampled": dict(found.sampled.weights)}
     resolved: list[MemberSettings] = []
     verifier = settings.verification.member
@@ -127,7 +127,7 @@ def select_experts(
     settings: Settings,
     environment: Environment,
     target: Iterable[Document],
-    watch: Watch | None = None,
+    progress: ProgressCallbacks | None = None,
     scored: Iterable[Document] = (),
     pool: Sequence[Document] | None = None,
 ) -> Selection:
@@ -138,7 +138,7 @@ def select_experts(
             first of all. Where there is a pool, its sentences are the sample, and its mentions what is right.
         environment: where experts and models are.
         target: its texts; at least one that is not empty. Their mentions are not looked at.
-        watch: told about downloads and how far it is.
+        progress: told about downloads and how far it is.
         scored: as for `adapt`.
         pool: as for `adapt`.
 
@@ -146,12 +146,12 @@ def select_experts(
         ConfigError: there are no experts of that member's model.
         DataError: no text; an expert or the pool cannot be read.
     """
-    watch, asked = watch or Watch(), settings.experts
+    progress, asked = progress or ProgressCallbacks(), settings.experts
     sentences = _sentences(target, settings)
     if not sentences:
         raise DataError("there is no text in the target that experts could be chosen for")
     member = _chosen_for(settings)
-    with Assembly(settings, environment, watch, pool=pool) as assembly:
+    with Assembly(settings, environment, progress, pool=pool) as assembly:
         annotated = assembly.pool_documents()
         labels = assembly.labels(annotated)
         experts, broken = candidates(assembly.models, member)
@@ -162,7 +162,7 @@ def select_experts(
         if not any(d.mentions for d in known):
             known = []  # they would say that every expert is as bad as the others
         sample = _sample(draw, known or sentences, asked.sample)
-        answers = _answers(assembly.models, member, experts, labels, sample, watch)
+        answers = _answers(assembly.models, member, experts, labels, sample, progress)
         gold = [_answer(d) for d in sample]
         scores = agreement_with_gold(answers, gold) if known else agreement_with_others(answers)
         chosen = {view: _chosen(of, answers, asked.most) for view, of in (("domain", domain), ("sampled", scores))}
@@ -188,7 +188,7 @@ def evaluate_experts(
     environment: Environment,
     gold: Sequence[Document],
     labels: LabelSet,
-    watch: Watch | None = None,
+    progress: ProgressCallbacks | None = None,
 ) -> Iterator[tuple[str, Score]]:
     """Each expert by itself on annotated documents; first its base, called `""`, as it is.
 
@@ -199,15 +199,15 @@ def evaluate_experts(
     member = _chosen_for(settings)
     parts = (part for d in gold for part in window_documents(d, language=settings.language))
     sentences = [part for part in parts if part.text.strip()]
-    watch = watch or Watch()
-    with closing(Models(settings, environment, watch)) as models:
+    progress = progress or ProgressCallbacks()
+    with closing(Models(settings, environment, progress)) as models:
         experts, broken = candidates(models, member)
         if broken:
             name, why = next(iter(broken.items()))
             raise DataError(f"the expert {name}: {why}")
         wanted: dict[str, dict[str, float]] = {"": {}, **_each(experts)}
         for i, (name, model) in enumerate(models.sums(member, experts, wanted).items()):
-            watch.step("scoring the experts", i, len(wanted))
+            progress.on_step("scoring the experts", i, len(wanted))
             extractor = expert_alone(model, labels, member.template, settings.language, workers=models.at_once(member))
             yield name, score_of(extractor, sentences, "given")
 
@@ -280,17 +280,17 @@ def _answers(
     experts: Sequence[Expert],
     labels: LabelSet,
     sample: Sequence[Document],
-    watch: Watch,
+    progress: ProgressCallbacks,
 ) -> dict[str, list[Answer]]:
     asked = models.sums(member, experts, _each(experts))
     found: dict[str, list[Answer]] = {}
     for i, expert in enumerate(experts):
-        watch.step("trying the experts", i, len(experts))
+        progress.on_step("trying the experts", i, len(experts))
         extractor = expert_alone(
             asked[expert.card.name], labels, member.template, models.settings.language, workers=models.at_once(member)
         )
         found[expert.card.name] = [_answer(d) for d in answered(extractor, sample)]
-    watch.step("trying the experts", len(experts), len(experts))
+    progress.on_step("trying the experts", len(experts), len(experts))
     return found
 
 

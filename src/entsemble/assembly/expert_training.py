@@ -18,7 +18,7 @@ from typing import Any
 from entsemble._lib.text import same_text_key
 from entsemble.assembly.builder import Assembly
 from entsemble.assembly.expert_files import expert_store, unpacked
-from entsemble.assembly.model_pool import Watch
+from entsemble.assembly.model_pool import ProgressCallbacks
 from entsemble.assembly.zero_shot import expert_alone, score_of
 from entsemble.backends.gguf.lora import convertible, write_lora
 from entsemble.backends.llamacpp.model import Engine, LlamaCppModel
@@ -98,7 +98,7 @@ class Brief:
 def train_expert(
     brief: Brief,
     environment: Environment,
-    watch: Watch | None = None,
+    progress: ProgressCallbacks | None = None,
     told: Callable[[Progress], None] = lambda _: None,
 ) -> Expert:
     """Train an expert and keep it. The same brief again goes on with a training that was stopped.
@@ -115,7 +115,7 @@ def train_expert(
     start = store.get(brief.start) if brief.start is not None else None
     parts = [_sentences(d.path) for d in brief.data]
     learnt, dev = _split(parts, brief)
-    with Assembly(Settings(), environment, watch) as assembly:
+    with Assembly(Settings(), environment, progress) as assembly:
         path, fingerprint = assembly.models.local_file(parse_model(brief.base))
         if path.is_file():
             convertible(path)

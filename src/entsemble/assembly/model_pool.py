@@ -46,18 +46,18 @@ Closed = TypeVar("Closed", bound=_Closed)
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """Who is told how far things are.
+class ProgressCallbacks:
+    """What to call as models are downloaded and prepared.
 
     Attributes:
-        pull: bytes of a model being downloaded or converted.
-        step: (what, done, total) of a preparation: of a pool, of a selection of experts.
-        warn: what could not be prepared, and what is done instead.
+        on_download: called with the bytes of a model that were downloaded or converted so far.
+        on_step: called with (what, done, total) of a preparation: of a pool, of a selection of experts.
+        on_warning: called with what could not be prepared, and what is done instead.
     """
 
-    pull: OnProgress = silent
-    step: Callable[[str, int, int], None] = lambda *_: None
-    warn: Callable[[str], None] = _LOG.warning
+    on_download: OnProgress = silent
+    on_step: Callable[[str, int, int], None] = lambda *_: None
+    on_warning: Callable[[str], None] = _LOG.warning
 
 
 class Models:
@@ -66,11 +66,11 @@ class Models:
     Args:
         settings: what the user asked for.
         environment: where things are kept.
-        watch: told about downloads and preparations.
+        progress: told about downloads and preparations.
     """
 
-    def __init__(self, settings: Settings, environment: Environment, watch: Watch) -> None:
-        self.settings, self.environment, self.watch = settings, environment, watch
+    def __init__(self, settings: Settings, environment: Environment, progress: ProgressCallbacks) -> None:
+        self.settings, self.environment, self.progress = settings, environment, progress
         self._open = ExitStack()
         self._loaded: dict[tuple[object, ...], LanguageModel] = {}
         self._files: dict[object, tuple[Path, str]] = {}
@@ -191,7 +191,7 @@ class Models:
         where = self.environment
         if isinstance(source, ModelCard):
             path = pull(
-                source, where.cache, progress=self.watch.pull, endpoint=where.hub_endpoint, token=where.hub_token
+                source, where.cache, progress=self.progress.on_download, endpoint=where.hub_endpoint, token=where.hub_token
             )
             return path, f"{source.name}:{source.quantisation}:{path.stat().st_size}"
         if isinstance(source, Path):
@@ -203,7 +203,7 @@ class Models:
         if isinstance(source, ServerModel):
             raise ConfigError(f"openai:{source.model} is behind a server and has no file")
         path = hub.download(
-            source, where.cache, progress=self.watch.pull, endpoint=where.hub_endpoint, token=where.hub_token
+            source, where.cache, progress=self.progress.on_download, endpoint=where.hub_endpoint, token=where.hub_token
         )
         return path, _folder_sha256(path) if path.is_dir() else sha256(path)
 
@@ -326,7 +326,7 @@ def called(member: MemberSettings) -> str:
 
 def base_checksum(model: str, environment: Environment) -> str:
     """The checksum by which experts know a model, as `--base` names it."""
-    with closing(Models(Settings(), environment, Watch())) as models:
+    with closing(Models(Settings(), environment, ProgressCallbacks())) as models:
         return models.base(MemberSettings(model=model))
 
 

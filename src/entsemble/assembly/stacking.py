@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from entsemble.assembly.model_pool import Watch
+from entsemble.assembly.model_pool import ProgressCallbacks
 from entsemble.errors import MemberDownError, ModelError, PromptTooLongError
 from entsemble.ner.pipeline import Pipeline, Result
 from entsemble.protocols import Mapper
@@ -39,7 +39,7 @@ def learnt(
     *,
     kept: tuple[Store, str],
     anew: bool,
-    watch: Watch,
+    progress: ProgressCallbacks,
 ) -> Weights:
     """Answer sentences of the pool, each as if the pool held nothing from around it, and learn from them.
 
@@ -50,7 +50,7 @@ def learnt(
         mapper: where they are answered.
         kept: where what was learnt is looked up, and kept unless a member failed, and the name of all that shapes it.
         anew: whether it is learnt though it is kept.
-        watch: told how many sentences are answered, and why nothing is learnt.
+        progress: told how many sentences are answered, and why nothing is learnt.
 
     Returns:
         The prior where they teach too little, or members fail at more of them than they answer: a run does not end for
@@ -62,24 +62,24 @@ def learnt(
             return Weights.from_json(found[""].decode()) if found[""] else prior
 
     asked = questions()
-    answered, failed = answers(asked, mapper, watch)
+    answered, failed = answers(asked, mapper, progress)
     if len(failed) > len(answered):
         told = f"{len(failed)} of {len(asked)} sentences to learn from failed; {failed[0]}"
-        watch.warn(f"the votes are judged by what other corpora taught: {told}")
+        progress.on_warning(f"the votes are judged by what other corpora taught: {told}")
         return prior
     weights = learn(answered, labels, prior)
     if weights is None:
         told = f"{len(answered)} sentences of the pool teach too little about them"
-        watch.warn(f"the votes are judged by what other corpora taught: {told}")
+        progress.on_warning(f"the votes are judged by what other corpora taught: {told}")
     if failed:
         told = f"{len(failed)} of {len(asked)} sentences failed; {failed[0]}"
-        watch.warn(f"what the pool teaches is learnt without them, and again by the next run: {told}")
+        progress.on_warning(f"what the pool teaches is learnt without them, and again by the next run: {told}")
     else:
         store.put(owner, {"": weights.to_json().encode() if weights else b""})
     return weights or prior
 
 
-def answers(questions: Sequence[Question], mapper: Mapper, watch: Watch) -> tuple[list[Answered], list[ModelError]]:
+def answers(questions: Sequence[Question], mapper: Mapper, progress: ProgressCallbacks) -> tuple[list[Answered], list[ModelError]]:
     """Each question's answer, and why others have none; a sentence that is too long for a member is neither."""
 
     def answer(question: Question) -> tuple[Question, Result | ModelError]:
@@ -91,7 +91,7 @@ def answers(questions: Sequence[Question], mapper: Mapper, watch: Watch) -> tupl
     answered: list[Answered] = []
     failed: list[ModelError] = []
     for number, (question, result) in enumerate(mapper.map(answer, questions), 1):
-        watch.step("answering the pool to learn from it", number, len(questions))
+        progress.on_step("answering the pool to learn from it", number, len(questions))
         if isinstance(result, ModelError):
             failed += [] if isinstance(result, PromptTooLongError) else [result]
         elif result.absent:

@@ -44,8 +44,8 @@ def demo(quiet: bool) -> None:
 
 
 def _shown(text: str, asked: Settings, shown: Display, heading: str = "") -> None:
-    asked, documents, _ = adapt(asked, environment(), [Document("demo", text)], shown.watch())
-    with Assembly(asked, environment(), shown.watch()) as assembly:
+    asked, documents, _ = adapt(asked, environment(), [Document("demo", text)], shown.callbacks())
+    with Assembly(asked, environment(), shown.callbacks()) as assembly:
         extractor = assembly.extractor()
         summary = Summary()
         [result] = extractor.extract(documents)

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from entsemble.assembly import Watch
+from entsemble.assembly import ProgressCallbacks
 from entsemble.backends.download import Progress as Bytes
 
 
@@ -48,9 +48,9 @@ class Display:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
 
-    def watch(self) -> Watch:
+    def callbacks(self) -> ProgressCallbacks:
         """What an assembly reports to."""
-        return Watch(pull=self._pulled, step=self.step, warn=self._warn)
+        return ProgressCallbacks(on_download=self._pulled, on_step=self.step, on_warning=self._warn)
 
     def step(self, what: str, done: int, total: int | None, note: str = "") -> None:
         """Show `done` of `total` (`None` where it is not known) for the bar called `what`, and a note behind it."""

@@ -60,7 +60,7 @@ def distil(
     asked = Asked(**shared)
     wanted = Wanted(output, min_score, epochs, replace)
     with display(quiet=asked.quiet) as shown:
-        distillation = Distillation(asked.settings(), environment(), wanted, shown.watch())
+        distillation = Distillation(asked.settings(), environment(), wanted, shown.callbacks())
         with interruptible(distillation.stop):
             found = distillation.run(islice(read(texts, asked.input_format), asked.limit))
     if found is None:

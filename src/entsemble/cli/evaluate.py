@@ -69,9 +69,9 @@ def evaluate(
     check_writable(report_path, page_path)
     earlier = read_counts(against) if against else None
     with display(quiet=asked.quiet) as shown, ExitStack() as stack:
-        settings, _, chosen = adapt(settings, environment(), documents, shown.watch(), scored=documents)
+        settings, _, chosen = adapt(settings, environment(), documents, shown.callbacks(), scored=documents)
         say_chosen(chosen, quiet=asked.quiet)
-        assembly = stack.enter_context(Assembly(settings, environment(), shown.watch(), scored=documents))
+        assembly = stack.enter_context(Assembly(settings, environment(), shown.callbacks(), scored=documents))
         extractor = assembly.extractor()
         parameters = assembly.models.parameters
         config = _configuration(settings, extractor.pipeline.scorer)

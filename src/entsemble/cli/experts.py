@@ -215,7 +215,7 @@ def select(target: Path, as_json: bool, **shared: Any) -> None:  # noqa: ANN401 
     asked = Asked(**shared)
     documents = list(islice(read(target, asked.input_format), asked.limit))
     with display(quiet=asked.quiet) as shown:
-        found = select_experts(asked.settings(), environment(), documents, shown.watch())
+        found = select_experts(asked.settings(), environment(), documents, shown.callbacks())
     if as_json:
         click.echo(json.dumps(selection_json(found)))
         return
@@ -245,7 +245,7 @@ def evaluate_each(gold: Path, as_json: bool, **shared: Any) -> None:  # noqa: AN
         raise ConfigError(str(error)) from error
     table = Table("expert", "F1", "95 % interval", "spans alone", "sentences")
     with display(quiet=asked.quiet) as shown:
-        for name, score in evaluate_experts(settings, environment(), documents, labels, shown.watch()):
+        for name, score in evaluate_experts(settings, environment(), documents, labels, shown.callbacks()):
             if as_json:
                 click.echo(json.dumps({"expert": name, **score.model_dump(mode="json", exclude={"data"})}))
             low, high = score.f1_ci95
@@ -303,7 +303,7 @@ def train(**given: Any) -> None:  # noqa: ANN401 - made into a Brief at once
             shown.step("training", progress.step, progress.steps, f"loss {progress.loss:.3f}")
 
         made = train_expert(
-            Brief(**asked, data=data, how=how, replace=given["replace"]), environment(), shown.watch(), told
+            Brief(**asked, data=data, how=how, replace=given["replace"]), environment(), shown.callbacks(), told
         )
     _said(made)
     for measured in made.card.scores:

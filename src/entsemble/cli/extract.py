@@ -103,9 +103,9 @@ def extract(
         if output and journal and not journal.held:  # else it is this run's own folder
             check_target(output, output_format)
         read_ones = islice(_documents(inputs, asked.input_format, summary), asked.limit)
-        settings, documents, chosen = adapt(asked.settings(), environment(), read_ones, shown.watch())
+        settings, documents, chosen = adapt(asked.settings(), environment(), read_ones, shown.callbacks())
         say_chosen(chosen, quiet=asked.quiet)
-        assembly = stack.enter_context(Assembly(settings, environment(), shown.watch()))
+        assembly = stack.enter_context(Assembly(settings, environment(), shown.callbacks()))
         extractor: Extractor = assembly.ray_extractor() if runner == "ray" else assembly.extractor()
         held, changed = journal.begin(extractor.configuration) if journal else (0, [])
         _say_what_is_done(held, changed, quiet=asked.quiet)

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from entsemble.assembly import Assembly, Watch
+from entsemble.assembly import Assembly, ProgressCallbacks
 from entsemble.backends.catalogue import PypiSource, card, catalogue
 from entsemble.backends.download import local_path
 from entsemble.backends.model_spec import parse_model
@@ -65,7 +65,7 @@ def pull_models(names: tuple[str, ...], quiet: bool) -> None:
     """
     specs = [parse_model(name) for name in names]
     with display(quiet=quiet) as shown:
-        assembly = Assembly(Settings(), environment(), Watch(pull=shown.watch().pull))
+        assembly = Assembly(Settings(), environment(), ProgressCallbacks(on_download=shown.callbacks().on_download))
         paths = [(spec.name, assembly.models.local_file(spec)[0]) for spec in specs]
     for name, path in paths:
         click.echo(f"{name}: {path}")

@@ -31,7 +31,7 @@ def build(path: Path, **shared: Any) -> None:  # noqa: ANN401 - made into Asked 
     a part in waits for the texts.
     """
     asked = Asked(**shared, pool=path)
-    with display(quiet=asked.quiet) as shown, Assembly(asked.settings(), environment(), shown.watch()) as assembly:
+    with display(quiet=asked.quiet) as shown, Assembly(asked.settings(), environment(), shown.callbacks()) as assembly:
         documents = assembly.pool_documents()
         labels = assembly.labels(documents)
         own, members = assembly.settings.pool, assembly.settings.members
@@ -59,7 +59,7 @@ def build(path: Path, **shared: Any) -> None:  # noqa: ANN401 - made into Asked 
 def search(path: Path, text: str, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
     """Show the demonstrations that TEXT would get from the pool at PATH, and why."""
     asked = Asked(**shared, pool=path)
-    with display(quiet=asked.quiet) as shown, Assembly(asked.settings(), environment(), shown.watch()) as assembly:
+    with display(quiet=asked.quiet) as shown, Assembly(asked.settings(), environment(), shown.callbacks()) as assembly:
         documents = assembly.pool_documents()
         labels = assembly.labels(documents)
         members = assembly.members() if assembly.settings.pool.similarity == "span" else []

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from entsemble._lib.text import same_text_key
-from entsemble.assembly import Assembly, Watch, adapt, unannotated
+from entsemble.assembly import Assembly, ProgressCallbacks, adapt, unannotated
 from entsemble.data.windows import window_documents
 from entsemble.distillation.student import Student, blank, f1_of, speed_of, sure, train_student
 from entsemble.errors import ConfigError, DataError
@@ -80,13 +80,13 @@ class Distillation:
         settings: of the ensemble; with a pool.
         environment: where models are.
         wanted: how.
-        watch: told about downloads and how far it is.
+        progress: told about downloads and how far it is.
     """
 
     settings: Settings
     environment: Environment
     wanted: Wanted
-    watch: Watch = field(default_factory=Watch)
+    progress: ProgressCallbacks = field(default_factory=ProgressCallbacks)
     _stopping: threading.Event = field(default_factory=threading.Event, init=False)
     _extractor: LocalExtractor | None = field(default=None, init=False)
 
@@ -120,8 +120,8 @@ class Distillation:
             journal = stack.enter_context(closing(Journal(self.wanted.output)))
             shown, dev = self._split()
             sentences = _sentences(texts, self.settings.language, keys_within(dev, self.settings.language))
-            settings, _, _ = adapt(self.settings, self.environment, sentences, self.watch, scored=dev)
-            assembly = stack.enter_context(Assembly(settings, self.environment, self.watch, pool=shown))
+            settings, _, _ = adapt(self.settings, self.environment, sentences, self.progress, scored=dev)
+            assembly = stack.enter_context(Assembly(settings, self.environment, self.progress, pool=shown))
             self._extractor = assembly.extractor()
             if self._stopping.is_set():
                 return None
@@ -171,7 +171,7 @@ class Distillation:
         found: dict[str, tuple[Mention, ...]] = {}
         fresh, began = 0, time.monotonic()
         for number, result in enumerate(self._extractor.extract(documents, journal), 1):
-            self.watch.step("annotating", number, len(documents))
+            self.progress.on_step("annotating", number, len(documents))
             if isinstance(result, Extracted):
                 found[result.document.id] = result.document.mentions
                 fresh += not result.earlier
@@ -179,7 +179,7 @@ class Distillation:
 
     def _trained(self, learnt: Sequence[Document], dev: Sequence[Document]) -> Student:
         def told(epoch: int, epochs: int, _: float) -> None:
-            self.watch.step("training", epoch, epochs)
+            self.progress.on_step("training", epoch, epochs)
 
         settings, epochs = self.settings, self.wanted.epochs
         return train_student(learnt, dev, settings.language, epochs=epochs, seed=settings.seed, told=told)

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from entsemble.assembly import Assembly, Watch, adapt, expert_store
+from entsemble.assembly import Assembly, ProgressCallbacks, adapt, expert_store
 from entsemble.assembly.model_pool import Models
 from entsemble.data.windows import windows
 from entsemble.errors import ModelUnavailableError
@@ -179,7 +179,7 @@ class Workbench:
                     assembly = Assembly(
                         asked,
                         self._environment,
-                        Watch(step=self._going_on),
+                        ProgressCallbacks(on_step=self._going_on),
                         models=loaded.models,
                         pool=shown,
                         weights=self._weights.get(known),
@@ -199,7 +199,7 @@ class Workbench:
         """The models of these members, loaded once; the longest unused are closed when nobody works with them."""
         key = settings.model_dump_json(include={"members", "encoder", "cache", "threads", "workers"})
         with self._turn:
-            loaded = self._loaded.setdefault(key, _Loaded(Models(settings, self._environment, Watch())))
+            loaded = self._loaded.setdefault(key, _Loaded(Models(settings, self._environment, ProgressCallbacks())))
             loaded.users += 1
             self._clock += 1
             loaded.used = self._clock
