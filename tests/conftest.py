@@ -30,7 +30,7 @@ from entsemble.experts.peft_folder import Adapter
 from entsemble.experts.store import Expert
 from entsemble.ner.member import Member
 from entsemble.prompting.labels import label_set
-from entsemble.prompting.template import template
+from entsemble.prompting.template import load_template
 from entsemble.protocols import Encoder, LanguageModel, Vectors
 from entsemble.settings import MemberSettings, environment
 from entsemble.types import LabelSet
@@ -101,7 +101,7 @@ def member() -> Callable[..., Member]:
 
     def made(name: str, model: LanguageModel | Mapping[str, str], *, weight: float = 1.0, **scripted: Any) -> Member:
         answering = ScriptedModel(name, model, **scripted) if isinstance(model, Mapping) else model
-        return Member(name, answering, template("ner-1"), template("zero-shot-1"), weight)
+        return Member(name, answering, load_template("ner-1"), load_template("zero-shot-1"), weight)
 
     return made
 

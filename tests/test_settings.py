@@ -7,9 +7,9 @@ import pytest
 
 from entsemble.backends.model_spec import parse_model
 from entsemble.errors import ConfigError, UnknownNameError
-from entsemble.prompting.template import template
+from entsemble.prompting.template import load_template
 from entsemble.settings import Settings, environment, load, preset_names
-from entsemble.voting.rules import vote_named
+from entsemble.voting.rules import voting_rule
 
 
 def config(tmp_path: Path, text: str) -> Path:
@@ -25,13 +25,13 @@ def test_every_preset_loads_and_names_what_there_is(name: str) -> None:
     for member in made.members:
         spec = parse_model(member.model)
         names.append(member.name or spec.name)
-        assert template(member.template)
+        assert load_template(member.template)
         assert member.base_url is not None or not member.model.startswith("openai:")
     assert len(names) == len(set(names))
     assert len(names) > 1 or name == "fast", "one model is no ensemble"
     assert made.verification.member in ("", *names)
     if made.classification.vote is not None:
-        vote_named(made.classification.vote)
+        voting_rule(made.classification.vote)
 
 
 def test_the_command_line_wins_over_the_file_and_the_file_over_the_preset(tmp_path: Path) -> None:

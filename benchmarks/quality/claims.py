@@ -24,16 +24,16 @@ from entsemble.data.formats import read, write
 from entsemble.errors import PromptTooLongError
 from entsemble.evaluation.counts import Counts
 from entsemble.execution.threads import LocalMapper
-from entsemble.ner.pipeline import THRESHOLD, Result
+from entsemble.ner.pipeline import DEFAULT_THRESHOLD, SentenceResult
 from entsemble.settings import environment, load
 from entsemble.types import NONE_LABEL, Document, Mention
-from entsemble.voting.overlaps import resolve
-from entsemble.voting.rules import VOTES, Ballot, Vote
+from entsemble.voting.overlaps import resolve_overlaps
+from entsemble.voting.rules import VOTING_RULES, Ballot, VotingRule
 
 POOL = {"conll2003": 3000, "wnut17": 2000, "crossner-ai": 60}
 SENTENCES = {"conll2003": 100, "wnut17": 100, "crossner-ai": 40}
 
-Rule = Callable[[Sequence[Ballot]], tuple[Vote, float, Sequence[Ballot]] | None]
+Rule = Callable[[Sequence[Ballot]], tuple[VotingRule, float, Sequence[Ballot]] | None]
 """The ballots on a span -> how they are put together, the least score, and those that count; `None`: it is no span."""
 
 
@@ -61,7 +61,7 @@ def measure(corpus: str) -> dict[str, object]:
             pipeline = assembly.extractor().pipeline
             names = [member.name for member in pipeline.members]
 
-            def answer(document: Document) -> Result | None:
+            def answer(document: Document) -> SentenceResult | None:
                 try:
                     return pipeline.run(document.text)
                 except PromptTooLongError:
@@ -86,12 +86,12 @@ def measure(corpus: str) -> dict[str, object]:
 
 def rules(members: Sequence[str]) -> Iterator[tuple[str, Rule]]:
     """By name, the ensemble's own first."""
-    soft, majority = VOTES["soft"], VOTES["majority"]
-    yield "union, soft vote", lambda ballots: (soft, THRESHOLD, ballots)
+    soft, majority = VOTING_RULES["soft"], VOTING_RULES["majority"]
+    yield "union, soft vote", lambda ballots: (soft, DEFAULT_THRESHOLD, ballots)
     yield "union, majority vote", lambda ballots: (majority, 0.0, ballots)
     yield (
         "intersection, soft vote",
-        lambda ballots: (soft, THRESHOLD, ballots) if all(b.proposed for b in ballots) else None,
+        lambda ballots: (soft, DEFAULT_THRESHOLD, ballots) if all(b.proposed for b in ballots) else None,
     )
     for name in members:
         yield f"spans of {name}, soft vote", _of(name, alone=False)
@@ -100,14 +100,18 @@ def rules(members: Sequence[str]) -> Iterator[tuple[str, Rule]]:
 
 
 def _of(member: str, *, alone: bool) -> Rule:
-    def rule(ballots: Sequence[Ballot]) -> tuple[Vote, float, Sequence[Ballot]] | None:
+    def rule(ballots: Sequence[Ballot]) -> tuple[VotingRule, float, Sequence[Ballot]] | None:
         own = [b for b in ballots if b.member == member]
-        return (VOTES["soft"], THRESHOLD, own if alone else ballots) if any(b.proposed for b in own) else None
+        return (
+            (VOTING_RULES["soft"], DEFAULT_THRESHOLD, own if alone else ballots)
+            if any(b.proposed for b in own)
+            else None
+        )
 
     return rule
 
 
-def said(document: Document, result: Result, rule: Rule, *, nested: bool) -> Sequence[Mention]:
+def said(document: Document, result: SentenceResult, rule: Rule, *, nested: bool) -> Sequence[Mention]:
     """What a rule makes of the ballots on a sentence."""
     mentions = []
     for span, verdict in result.verdicts.items():
@@ -116,7 +120,7 @@ def said(document: Document, result: Result, rule: Rule, *, nested: bool) -> Seq
             own = vote(ballots)
             if own.label != NONE_LABEL and own.score >= least:
                 mentions.append(Mention(span.start, span.end, own.label, span.of(document.text), own.score))
-    return resolve(mentions, nested=nested)[0]
+    return resolve_overlaps(mentions, nested=nested)[0]
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 Needs the corpora, and what `benchmarks.sam.unified` trains. No expert that takes part, and no sentence of the unified
 model, is of CrossNER, whose parts are five of the targets. Experts are chosen by the first 64 of the very sentences
 that are scored, without their mentions, as `extract` would; their labels are corrected by a sample of those (see
-`voting.habit`), and so are those of the systems called "corrected". The experts are run by transformers in bfloat16,
+`batch_calibration_bias`), and so are those of the systems called "corrected". The experts are run by transformers in bfloat16,
 which reads many sentences at once. One result a target and system, with the counts of each sentence; what the same
 command has measured already is not run again.
 """
@@ -31,7 +31,7 @@ from entsemble.extractor import LocalExtractor
 from entsemble.prompting.labels import label_set
 from entsemble.settings import Settings, load
 from entsemble.types import Document, LabelSet
-from entsemble.voting.rules import VOTES
+from entsemble.voting.rules import VOTING_RULES
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -123,7 +123,7 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
                 labels,
                 member.template,
                 "en",
-                vote=VOTES[system.vote],
+                vote=VOTING_RULES[system.vote],
                 threshold=None if system.vote == "soft" else settings.classification.threshold,
                 workers=models.at_once(member),
             )

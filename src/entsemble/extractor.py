@@ -15,8 +15,8 @@ from entsemble.execution.journal import Journal, resumed
 from entsemble.execution.ray import EXECUTION, RayCluster, Work
 from entsemble.execution.threads import LocalMapper
 from entsemble.ner.documents import Extracted, Failed, extract_documents
-from entsemble.ner.pipeline import Pipeline, Result
-from entsemble.ner.serialize import from_record, key_of, to_record
+from entsemble.ner.pipeline import Pipeline, SentenceResult
+from entsemble.ner.serialize import document_key, from_record, to_record
 from entsemble.types import Document
 
 Results = Iterator[Extracted | Failed]
@@ -79,7 +79,7 @@ class LocalExtractor:
         def split(document: Document) -> list[tuple[int, str]]:
             return [(w.start, w.text) for w in windows(document, language=self.language)]
 
-        def run(text: str) -> Result:
+        def run(text: str) -> SentenceResult:
             try:
                 return self.pipeline.run(text)
             finally:
@@ -158,11 +158,11 @@ def _through(
     def recorded(pending: Iterator[Document]) -> Results:
         for result in run(pending):
             if isinstance(result, Extracted) and not result.absent:
-                journal.append(key_of(result.document), to_record(result))
+                journal.append(document_key(result.document), to_record(result))
             yield result
 
     def known(document: Document) -> Extracted | Failed | None:
-        record = journal.get(key_of(document))
+        record = journal.get(document_key(document))
         return None if record is None else replace(from_record(document, record), earlier=True)
 
     return resumed(documents, known, recorded, ahead)

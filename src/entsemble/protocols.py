@@ -93,7 +93,7 @@ class Encoder(Protocol):
         ...
 
 
-class Tagger(Protocol):
+class PosTagger(Protocol):
     """Part-of-speech tags, for the span weights of EL4NER."""
 
     @property

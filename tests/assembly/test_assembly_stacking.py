@@ -14,7 +14,7 @@ from entsemble.assembly import stacking as learn
 from entsemble.data.formats import read
 from entsemble.errors import MemberDownError, PromptTooLongError
 from entsemble.execution.ray import RayCluster
-from entsemble.ner.pipeline import Pipeline, Result
+from entsemble.ner.pipeline import Pipeline, SentenceResult
 from entsemble.scoring.stacking import KEPT_AS, Weights
 from entsemble.settings import environment, load
 
@@ -40,14 +40,14 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
     ) -> Weights:
         waiting = iter(answers)
 
-        def run(pipeline: Pipeline, text: str) -> Result:
+        def run(pipeline: Pipeline, text: str) -> SentenceResult:
             assert pipeline.pool
             assert ("looks" in {p.name for p in pipeline.proposers}) == proposing
             pools.append((text, {d.text for d in pipeline.pool.documents}))
             answer = next(waiting)
             if isinstance(answer, Exception):
                 raise answer
-            return replace(Result((), {}, (), {}, {}, (), (), ()), absent=answer)
+            return replace(SentenceResult((), {}, (), {}, {}, (), (), ()), absent=answer)
 
         def counted(answered: Any, labels: Any, prior: Weights) -> Weights | None:
             seen.append(len(answered))

@@ -14,7 +14,7 @@ from entsemble.assembly.model_pool import Models
 from entsemble.data.formats import write
 from entsemble.errors import ConfigError, DataError, EntsembleError, ModelUnavailableError, UnknownNameError
 from entsemble.ner.documents import Extracted
-from entsemble.ner.stages.retrieve import Shown
+from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.scoring.stacking import Weights
 from entsemble.settings import environment, load
 from entsemble.types import Document, mention_at
@@ -235,7 +235,7 @@ def test_while_members_read_as_many_sentences_wait(
 def test_the_pool_s_characters_reach_the_pipeline(tmp_path: Path, pool_file: Path) -> None:
     with assembly(tmp_path, pool={"path": pool_file, "shots": 3, "characters": 40, "empty": 0.5}) as made:
         extractor = made.extractor()
-        assert extractor.pipeline.rules.shown == Shown(3, 40, 0.5)
+        assert extractor.pipeline.rules.shown == DemonstrationLimits(3, 40, 0.5)
         [result] = extractor.extract([Document("d", "Ann left Oslo.")])
     assert isinstance(result, Extracted)
     assert [len(shown) for shown in result.demonstrations] == [1]
@@ -269,7 +269,7 @@ def test_spacy_is_loaded_only_where_spans_are_weighed(
 def test_the_characters_follow_the_pool(tmp_path: Path, length: int, expected: int) -> None:
     documents = [Document("a", "x" * (length - 5)), Document("b", "x" * (length + 5))]
     with assembly(tmp_path, pool={"shots": 3}) as made:
-        assert made.shown(documents) == Shown(3, expected, 0.25)
+        assert made.shown(documents) == DemonstrationLimits(3, expected, 0.25)
 
 
 def test_actors_are_given_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

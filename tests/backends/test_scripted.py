@@ -6,18 +6,24 @@ import pytest
 
 from entsemble.backends.scripted import ScriptedModel
 from entsemble.prompting.labels import label_set
-from entsemble.prompting.render import check_question, extraction_prompt, listing, type_answer, typing_question
-from entsemble.prompting.template import template
+from entsemble.prompting.render import (
+    render_check_question,
+    render_extraction_prompt,
+    render_list,
+    render_type_answer,
+    render_typing_question,
+)
+from entsemble.prompting.template import load_template
 from entsemble.types import Choice
 
-SHAPE = template("ner-1")
+SHAPE = load_template("ner-1")
 LABELS = label_set({"PER": "", "LOC": ""})
 MODEL = {"New York": "location", "York": "person", "Ann": "person"}
 TYPES = [" person;", " location;", " none;"]
 
 
 def asked(text: str) -> str:
-    return extraction_prompt(SHAPE, LABELS, (), text)
+    return render_extraction_prompt(SHAPE, LABELS, (), text)
 
 
 def shares(choice: Choice) -> list[float]:
@@ -44,16 +50,16 @@ def test_a_script_for_one_sentence() -> None:
 
 def test_types_and_checks() -> None:
     model = ScriptedModel("s", MODEL, confidence=0.8)
-    so_far = asked("Ann saw New York") + listing(SHAPE, ["Ann", "New York"]) + SHAPE.types
-    [choice] = model.choose([so_far + typing_question(SHAPE, "Ann")], TYPES)
+    so_far = asked("Ann saw New York") + render_list(SHAPE, ["Ann", "New York"]) + SHAPE.types
+    [choice] = model.choose([so_far + render_typing_question(SHAPE, "Ann")], TYPES)
     assert shares(choice) == pytest.approx([0.8, 0.1, 0.1])
-    so_far += typing_question(SHAPE, "Ann") + type_answer(SHAPE, "person")
-    [choice] = model.choose([so_far + typing_question(SHAPE, "New York")], TYPES)
+    so_far += render_typing_question(SHAPE, "Ann") + render_type_answer(SHAPE, "person")
+    [choice] = model.choose([so_far + render_typing_question(SHAPE, "New York")], TYPES)
     assert choice.best == 1
-    [choice] = model.choose([so_far + typing_question(SHAPE, "Oslo")], TYPES)
+    [choice] = model.choose([so_far + render_typing_question(SHAPE, "Oslo")], TYPES)
     assert choice.best == 2
     for label, best in (("person", 0), ("location", 1)):
-        question = so_far + SHAPE.checks + check_question(SHAPE, "Ann", label)
+        question = so_far + SHAPE.checks + render_check_question(SHAPE, "Ann", label)
         assert model.choose([question], [SHAPE.yes, SHAPE.no])[0].best == best
     assert shares(model.choose(["what?"], [" a;", " b;", " c;"])[0]) == pytest.approx([1 / 3] * 3)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from entsemble.backends.spacy_pos import SpacyTagger, best_tagger
-from entsemble.retrieval.pos_heuristic import SurfaceTagger
+from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
 from entsemble.types import Span
 
 
@@ -35,13 +35,13 @@ def test_the_language_s_pipeline_is_taken_where_there_is_one(monkeypatch: pytest
     install(monkeypatch, "de_core_news_sm", "en_core_web_sm")
     assert best_tagger("de").name == "spacy:de_core_news_sm"
     assert best_tagger("en").name == "spacy:en_core_web_sm"
-    assert isinstance(best_tagger("fr"), SurfaceTagger)
-    assert isinstance(best_tagger("d"), SurfaceTagger)
+    assert isinstance(best_tagger("fr"), HeuristicPosTagger)
+    assert isinstance(best_tagger("d"), HeuristicPosTagger)
 
 
 def test_without_spacy_the_look_of_the_words_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "spacy", None)
-    assert isinstance(best_tagger("en"), SurfaceTagger)
+    assert isinstance(best_tagger("en"), HeuristicPosTagger)
 
 
 def test_the_head_of_a_span_is_its_tag(monkeypatch: pytest.MonkeyPatch) -> None:

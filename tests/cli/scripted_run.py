@@ -15,19 +15,24 @@ from entsemble.execution.journal import Journal
 from entsemble.execution.threads import LocalMapper
 from entsemble.extractor import LocalExtractor
 from entsemble.ner.member import Member
-from entsemble.ner.pipeline import Pipeline, Rules
-from entsemble.ner.stages.retrieve import Shown
+from entsemble.ner.pipeline import DecisionRules, Pipeline
+from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.prompting.labels import label_set
-from entsemble.prompting.template import template
-from entsemble.voting.rules import VOTES
+from entsemble.prompting.template import load_template
+from entsemble.voting.rules import VOTING_RULES
 
 
 def main(source: Path, output: Path) -> None:
     members = [
-        Member(n, ScriptedModel(n, {"Ann": "person", "Oslo": "location"}), template("ner-1"), template("zero-shot-1"))
+        Member(
+            n,
+            ScriptedModel(n, {"Ann": "person", "Oslo": "location"}),
+            load_template("ner-1"),
+            load_template("zero-shot-1"),
+        )
         for n in "ab"
     ]
-    rules = Rules(VOTES["soft"], 0.3, None, 0.5, Shown(0))
+    rules = DecisionRules(VOTING_RULES["soft"], 0.3, None, 0.5, DemonstrationLimits(0))
     pipeline = Pipeline(members, label_set({"person": "", "location": ""}), None, rules)
     extractor = LocalExtractor(pipeline, LocalMapper(3), "en", {"it": "1"})
     journal = Journal(output)

@@ -11,7 +11,7 @@ import pytest
 
 from entsemble.assembly import Assembly
 from entsemble.errors import PromptTooLongError
-from entsemble.ner.pipeline import Pipeline, Result
+from entsemble.ner.pipeline import Pipeline, SentenceResult
 
 Command = Callable[..., Any]
 ASKED = ["--labels", "person,location"]
@@ -218,7 +218,7 @@ def test_a_document_that_fails_stops_no_other(
 ) -> None:
     run = Pipeline.run
 
-    def failing(self: Pipeline, text: str) -> Result:
+    def failing(self: Pipeline, text: str) -> SentenceResult:
         if "Bergen" in text:
             raise PromptTooLongError("no room for [bold]Bergen[/bold]")
         return run(self, text)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from entsemble.errors import ModelUnavailableError
-from entsemble.ner.pipeline import Pipeline, Result
+from entsemble.ner.pipeline import Pipeline, SentenceResult
 
 Command = Callable[..., Any]
 
@@ -144,7 +144,7 @@ class TestTheCommand:
         ran: list[str] = []
         run = Pipeline.run
 
-        def failing(self: Pipeline, text: str) -> Result:
+        def failing(self: Pipeline, text: str) -> SentenceResult:
             ran.append(text)
             if "Ann 3" in text and len(ran) < 10:
                 raise ModelUnavailableError("gone for a moment")
@@ -170,7 +170,7 @@ class TestTheCommand:
         source, output = lines(tmp_path / "in.jsonl", 3), tmp_path / "out"
         run = Pipeline.run
 
-        def failing(self: Pipeline, text: str) -> Result:
+        def failing(self: Pipeline, text: str) -> SentenceResult:
             if "Ann 1" in text:
                 raise ModelUnavailableError("gone")
             return run(self, text)
@@ -200,7 +200,7 @@ class TestTheCommand:
         config.write_text("quorum = 1\n")
         run = Pipeline.run
 
-        def absent(self: Pipeline, text: str) -> Result:
+        def absent(self: Pipeline, text: str) -> SentenceResult:
             found = run(self, text)
             return replace(found, absent={"gemma-3-270m": "gone"}) if "Ann 2" in text else found
 
@@ -222,7 +222,7 @@ class TestTheCommand:
         source, output = lines(tmp_path / "in.jsonl", 3), tmp_path / "out.jsonl"
         run = Pipeline.run
 
-        def failing(self: Pipeline, text: str) -> Result:
+        def failing(self: Pipeline, text: str) -> SentenceResult:
             if "Ann 2" in text:
                 raise ModelUnavailableError("gone")
             return run(self, text)
@@ -242,7 +242,7 @@ class TestTheCommand:
         run = Pipeline.run
         count = 0
 
-        def interrupting(self: Pipeline, text: str) -> Result:
+        def interrupting(self: Pipeline, text: str) -> SentenceResult:
             nonlocal count
             count += 1
             if count == 20:

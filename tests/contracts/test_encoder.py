@@ -11,7 +11,7 @@ import pytest
 
 from entsemble.backends.encoders import LlamaCppEncoder
 from entsemble.protocols import Encoder
-from entsemble.retrieval.embedding_cache import Store, StoredEncoder
+from entsemble.retrieval.embedding_cache import CachedEncoder, PoolCache
 
 TEXTS = ["Oslo is the capital of Norway.", "Norway's capital city is called Oslo.", "The cat ate my homework."]
 
@@ -29,7 +29,7 @@ def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         return
     trigrams: Any = request.getfixturevalue("shared_trigrams")
     if request.param == "stored":
-        yield StoredEncoder(trigrams, Store(tmp_path_factory.mktemp("store") / "s.sqlite"))
+        yield CachedEncoder(trigrams, PoolCache(tmp_path_factory.mktemp("store") / "s.sqlite"))
     else:
         yield trigrams
 

@@ -14,8 +14,8 @@ from entsemble.backends.llamacpp.model import Engine, LlamaCppModel
 from entsemble.backends.openai.model import OpenAIModel
 from entsemble.backends.scripted import ScriptedModel
 from entsemble.errors import BadReplyError, PromptTooLongError
-from entsemble.prompting.grammar import listing_grammar
-from entsemble.prompting.template import template
+from entsemble.prompting.grammar import build_listing_grammar
+from entsemble.prompting.template import load_template
 from entsemble.protocols import LanguageModel
 
 CONTEXT = 512
@@ -110,7 +110,7 @@ def test_it_stops_where_it_is_told(model: LanguageModel) -> None:
 
 
 def test_a_list_of_what_stands_in_the_text_may_have_several_items(model: LanguageModel) -> None:
-    grammar = listing_grammar(template("ner-1"), "Dora came from Graz by train.")
+    grammar = build_listing_grammar(load_template("ner-1"), "Dora came from Graz by train.")
     [reply] = model.generate([question("Dora", "Graz")], max_tokens=40, stop=["\n"], constraint=grammar, separator="|")
     assert reply.finished
     assert {item.strip() for item in reply.text.split("|")} >= {"Dora", "Graz"}

@@ -18,12 +18,12 @@ from entsemble.execution.threads import LocalMapper
 from entsemble.extractor import LocalExtractor, RayExtractor
 from entsemble.ner.documents import Extracted, Failed
 from entsemble.ner.member import Member
-from entsemble.ner.pipeline import Pipeline, Result, Rules
-from entsemble.ner.stages.retrieve import Shown
+from entsemble.ner.pipeline import DecisionRules, Pipeline, SentenceResult
+from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.prompting.labels import label_set
-from entsemble.prompting.template import template
+from entsemble.prompting.template import load_template
 from entsemble.types import Document
-from entsemble.voting.rules import VOTES
+from entsemble.voting.rules import VOTING_RULES
 
 ray = pytest.importorskip("ray")
 pytestmark = [
@@ -46,15 +46,20 @@ def cluster() -> Iterator[None]:
 
 def local(before: Watcher = lambda _: None) -> LocalExtractor:
     class Watched(Pipeline):
-        def run(self, text: str) -> Result:
+        def run(self, text: str) -> SentenceResult:
             before(text)
             return super().run(text)
 
     members = [
-        Member(n, ScriptedModel(n, {"Ann": "person", "Oslo": "location"}), template("ner-1"), template("zero-shot-1"))
+        Member(
+            n,
+            ScriptedModel(n, {"Ann": "person", "Oslo": "location"}),
+            load_template("ner-1"),
+            load_template("zero-shot-1"),
+        )
         for n in "ab"
     ]
-    rules = Rules(VOTES["soft"], 0.3, None, 0.5, Shown(0))
+    rules = DecisionRules(VOTING_RULES["soft"], 0.3, None, 0.5, DemonstrationLimits(0))
     pipeline = Watched(members, label_set({"person": "", "location": ""}), None, rules)
     return LocalExtractor(pipeline, LocalMapper(2), "en", {"it": "1"})
 

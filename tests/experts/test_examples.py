@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entsemble.experts.examples import Asking, Piece, example, negatives, vocabulary, wordings
-from entsemble.prompting.template import template
+from entsemble.prompting.template import load_template
 from entsemble.types import NONE_LABEL, Document, mention_at
 
-SHAPE = template("ner-1")
+SHAPE = load_template("ner-1")
 TEXT = "Ann Lee of Acme met Bob in Oslo near the Acme office."
 MENTIONS = ((0, 7, "PER"), (11, 15, "ORG"), (20, 23, "PER"), (27, 31, "LOC"), (41, 45, "ORG"))
 DOCUMENT = Document("d", TEXT, tuple(mention_at(TEXT, *m) for m in MENTIONS))

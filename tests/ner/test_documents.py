@@ -13,11 +13,11 @@ from entsemble.errors import PromptTooLongError
 from entsemble.execution.threads import LocalMapper
 from entsemble.ner.documents import Extracted, Failed, extract_documents
 from entsemble.ner.member import Member
-from entsemble.ner.pipeline import Pipeline, Result, Rules
-from entsemble.ner.stages.retrieve import Shown
+from entsemble.ner.pipeline import DecisionRules, Pipeline, SentenceResult
+from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.prompting.labels import label_set
 from entsemble.types import Document, mention_at
-from entsemble.voting.rules import soft
+from entsemble.voting.rules import soft_vote
 
 LABELS = label_set({"PER": "", "LOC": ""})
 LEXICON = {"Oslo": "location", "Ann": "person", "他在北京": "location", "שלום": "person", "Zoë": "person"}
@@ -25,14 +25,19 @@ LEXICON = {"Oslo": "location", "Ann": "person", "他在北京": "location", "ש�
 
 @pytest.fixture(scope="module")
 def pipeline(member: Callable[..., Member]) -> Pipeline:
-    return Pipeline([member("a", LEXICON), member("b", LEXICON)], LABELS, None, Rules(soft, 0.3, None, 0.5, Shown(0)))
+    return Pipeline(
+        [member("a", LEXICON), member("b", LEXICON)],
+        LABELS,
+        None,
+        DecisionRules(soft_vote, 0.3, None, 0.5, DemonstrationLimits(0)),
+    )
 
 
 def cut(document: Document) -> list[tuple[int, str]]:
     return [(w.start, w.text) for w in windows(document, 80)]
 
 
-def extracted(run: Callable[[str], Result], *documents: Document, workers: int = 2) -> list[Extracted | Failed]:
+def extracted(run: Callable[[str], SentenceResult], *documents: Document, workers: int = 2) -> list[Extracted | Failed]:
     return list(extract_documents(documents, cut, run, LocalMapper(workers)))
 
 
@@ -64,7 +69,7 @@ def test_offsets_are_those_of_the_whole_text(pipeline: Pipeline, text: str) -> N
 
 
 def test_one_document_that_fails_stops_no_other(pipeline: Pipeline) -> None:
-    def run(text: str) -> Result:
+    def run(text: str) -> SentenceResult:
         if "Bergen" in text:
             raise PromptTooLongError("no room")
         return pipeline.run(text)
@@ -81,7 +86,7 @@ def test_one_document_that_fails_stops_no_other(pipeline: Pipeline) -> None:
 
 
 def test_a_programming_error_is_no_failed_document(pipeline: Pipeline) -> None:
-    def run(text: str) -> Result:
+    def run(text: str) -> SentenceResult:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -90,7 +95,7 @@ def test_a_programming_error_is_no_failed_document(pipeline: Pipeline) -> None:
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_documents_come_out_in_their_order(pipeline: Pipeline, workers: int) -> None:
-    def run(text: str) -> Result:
+    def run(text: str) -> SentenceResult:
         time.sleep(0.02 if "0" in text else 0)
         return pipeline.run(text)
 

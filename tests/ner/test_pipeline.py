@@ -14,31 +14,31 @@ from entsemble.backends.scripted import ScriptedModel
 from entsemble.errors import PromptTooLongError
 from entsemble.ner.ledger import Fate
 from entsemble.ner.member import Member
-from entsemble.ner.pipeline import Pipeline, Result, Rules
-from entsemble.ner.stages.retrieve import Shown
+from entsemble.ner.pipeline import DecisionRules, Pipeline, SentenceResult
+from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.pool.proposers import CapitalisedProposer, NaiveBayesProposer
 from entsemble.pool.word_counts import Wording
-from entsemble.prompting.align import occurrences
+from entsemble.prompting.align import find_occurrences
 from entsemble.prompting.labels import label_set
-from entsemble.retrieval.index import PoolIndex, vectors_of
-from entsemble.retrieval.pos_heuristic import SurfaceTagger
+from entsemble.retrieval.index import PoolIndex, encode_pool
+from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
 from entsemble.scoring.stacking import Stacking, Weights
 from entsemble.types import Choice, Document, LabelSet, Reply, Span, mention_at, total
 from entsemble.voting.candidates import add_proposals
-from entsemble.voting.rules import VOTES, Verdict
+from entsemble.voting.rules import VOTING_RULES, Verdict
 
 Made = Callable[..., Member]
 
 
-def rules(vote: str = "soft", threshold: float = 0.3, verifier: str | None = None, shots: int = 3) -> Rules:
-    return Rules(VOTES[vote], threshold, verifier, 0.5, Shown(shots, 800, 1.0))
+def rules(vote: str = "soft", threshold: float = 0.3, verifier: str | None = None, shots: int = 3) -> DecisionRules:
+    return DecisionRules(VOTING_RULES[vote], threshold, verifier, 0.5, DemonstrationLimits(shots, 800, 1.0))
 
 
-def found(result: Result) -> list[tuple[int, int, str]]:
+def found(result: SentenceResult) -> list[tuple[int, int, str]]:
     return [(m.start, m.end, m.label) for m in result.mentions]
 
 
-def fates(result: Result) -> dict[str, Fate]:
+def fates(result: SentenceResult) -> dict[str, Fate]:
     return {entry.surface: entry.fate for entry in result.ledger}
 
 
@@ -172,7 +172,7 @@ def test_the_verifier_is_asked_about_each_kind_of_place_once(
 def test_two_that_propose_one_place_alike_are_one(member: Made) -> None:
     text = "ANDRE met Andre\u0301 here"
     added = add_proposals(text, [], ["ANDRE", "Andre", "met"], "looks")
-    taken = [span for c in added for span in occurrences(text, c.surface)]
+    taken = [span for c in added for span in find_occurrences(text, c.surface)]
     assert len(taken) == len(set(taken))
     assert [c.surface for c in added] == ["ANDRE", "met"]
 
@@ -295,7 +295,9 @@ LEXICONS = st.lists(
 
 
 @settings(max_examples=150)
-@given(TEXTS, LEXICONS, st.sampled_from(sorted(VOTES)), st.sampled_from([0.0, 0.4, 0.7]), st.booleans(), st.data())
+@given(
+    TEXTS, LEXICONS, st.sampled_from(sorted(VOTING_RULES)), st.sampled_from([0.0, 0.4, 0.7]), st.booleans(), st.data()
+)
 def test_nothing_proposed_is_without_its_line(
     member: Made, text: str, lexicons: list[dict[str, str]], vote: str, threshold: float, nested: bool, data: Any
 ) -> None:
@@ -368,7 +370,7 @@ def pool(trigrams: Any, number: int = 8) -> PoolIndex:
         for i, t in enumerate(texts)
     ]
     spans = [[m.text for m in d.mentions] for d in documents]
-    return PoolIndex(documents, vectors_of(documents, spans, trigrams), encoder=trigrams, tagger=SurfaceTagger())
+    return PoolIndex(documents, encode_pool(documents, spans, trigrams), encoder=trigrams, tagger=HeuristicPosTagger())
 
 
 TEXT = "Person3 left Oslo"

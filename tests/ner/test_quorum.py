@@ -10,12 +10,12 @@ from entsemble.execution.threads import LocalMapper
 from entsemble.extractor import LocalExtractor
 from entsemble.ner.documents import Extracted, Failed
 from entsemble.ner.member import Member
-from entsemble.ner.pipeline import Pipeline, Rules
+from entsemble.ner.pipeline import DecisionRules, Pipeline
 from entsemble.ner.serialize import from_record, to_record
-from entsemble.ner.stages.retrieve import Shown
-from entsemble.prompting.template import template
+from entsemble.ner.stages.retrieve import DemonstrationLimits
+from entsemble.prompting.template import load_template
 from entsemble.types import Choice, Document, LabelSet
-from entsemble.voting.rules import VOTES
+from entsemble.voting.rules import VOTING_RULES
 
 Made = Callable[..., Member]
 
@@ -29,11 +29,11 @@ class Ill(ScriptedModel):
 
 def ill(name: str) -> Member:
     model = Ill(name, {"Ann": "person", "left": "location"})
-    return Member(name, model, template("ner-1"), template("zero-shot-1"))
+    return Member(name, model, load_template("ner-1"), load_template("zero-shot-1"))
 
 
-def rules(quorum: int | None, verifier: str | None = None) -> Rules:
-    return Rules(VOTES["soft"], 0.3, verifier, 0.5, Shown(0), quorum=quorum)
+def rules(quorum: int | None, verifier: str | None = None) -> DecisionRules:
+    return DecisionRules(VOTING_RULES["soft"], 0.3, verifier, 0.5, DemonstrationLimits(0), quorum=quorum)
 
 
 def test_without_a_quorum_the_sentence_fails_and_says_who(member: Made, places: LabelSet) -> None:
@@ -81,7 +81,7 @@ def test_an_absent_verifier_verifies_nothing(member: Made, places: LabelSet) -> 
                 raise BadReplyError("hm")
             return super().choose(prompts, options)
 
-    verifier = Member("b", Mute("b", {"Ann": "person"}), template("ner-1"), template("zero-shot-1"))
+    verifier = Member("b", Mute("b", {"Ann": "person"}), load_template("ner-1"), load_template("zero-shot-1"))
     result = Pipeline([member("a", {"Ann": "person"}), verifier], places, None, rules(1, "b")).run("Ann left.")
     assert [m.text for m in result.mentions] == ["Ann"]
     assert result.verified == {}
@@ -104,7 +104,7 @@ def test_a_member_that_is_absent_from_one_sentence_only(member: Made, places: La
                 raise ModelUnavailableError("gone")
             return super().choose(prompts, options)
 
-    late = Member("b", Late("b", {"Ann": "person"}), template("ner-1"), template("zero-shot-1"))
+    late = Member("b", Late("b", {"Ann": "person"}), load_template("ner-1"), load_template("zero-shot-1"))
     pipeline = Pipeline([member("a", {"Ann": "person"}), late], places, None, rules(1))
     for text in ("Ann left. Ann came again.", "Ann came again. Ann left."):
         [result] = LocalExtractor(pipeline, LocalMapper(1), "en", {}).extract([Document("d", text)])

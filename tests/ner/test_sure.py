@@ -11,14 +11,14 @@ import pytest
 
 from entsemble.backends.scripted import ScriptedModel
 from entsemble.ner.member import Member
-from entsemble.ner.pipeline import Pipeline, Rules
-from entsemble.ner.stages.retrieve import Shown
-from entsemble.prompting.template import template
+from entsemble.ner.pipeline import DecisionRules, Pipeline
+from entsemble.ner.stages.retrieve import DemonstrationLimits
+from entsemble.prompting.template import load_template
 from entsemble.types import Choice, LabelSet, Usage
-from entsemble.voting.rules import VOTES
+from entsemble.voting.rules import VOTING_RULES
 
 TEXT = "Ann left Oslo."
-RULES = Rules(VOTES["soft"], 0.3, None, 0.5, Shown(0))
+RULES = DecisionRules(VOTING_RULES["soft"], 0.3, None, 0.5, DemonstrationLimits(0))
 
 
 class Noting(ScriptedModel):
@@ -43,7 +43,7 @@ Make = Callable[..., tuple[Noting, Member]]
 def noting() -> Make:
     def make(*told: Any) -> tuple[Noting, Member]:
         model, name = Noting(*told), told[0]
-        return model, Member(name, model, template("ner-1"), template("zero-shot-1"))
+        return model, Member(name, model, load_template("ner-1"), load_template("zero-shot-1"))
 
     return make
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from entsemble.ner.ledger import Fate
-from entsemble.ner.pipeline import Pipeline, Rules
-from entsemble.ner.stages.retrieve import Shown
+from entsemble.ner.pipeline import DecisionRules, Pipeline
+from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.pool.gazetteer import NAME, Gazetteer
 from entsemble.prompting.labels import label_set
 from entsemble.types import NONE_LABEL, Document, LabelSet
 from entsemble.voting.candidates import Candidate
-from entsemble.voting.rules import VOTES, Ballot
+from entsemble.voting.rules import VOTING_RULES, Ballot
 from tests.factories import sentence
 
 POOL = (
@@ -88,8 +88,8 @@ def test_in_a_union_the_pool_answers_for_what_it_alone_proposed(places: LabelSet
     own = gazetteer.ballot(Candidate("Jordan", (NAME,)), known)
     assert own is not None
     proposed = [Ballot("a", _sure("LOC"), True, True), own]
-    assert VOTES["union"](proposed).label == "LOC"
-    alone = VOTES["union"]([Ballot("a", _sure("LOC"), True, False), own])
+    assert VOTING_RULES["union"](proposed).label == "LOC"
+    alone = VOTING_RULES["union"]([Ballot("a", _sure("LOC"), True, False), own])
     assert (alone.label, round(alone.score, 3)) == ("PER", 0.667)
 
 
@@ -108,7 +108,7 @@ def test_the_more_often_a_name_was_seen_the_more_it_counts(places: LabelSet) -> 
     assert ballot.beside == 3 / 2
     assert math.isclose(ballot.probability("PER"), 2 / 3)
     members = [Ballot(name, _sure("LOC"), True, True) for name in ("a", "b")]
-    alone, together = VOTES["soft"](members), VOTES["soft"]((*members, ballot))
+    alone, together = VOTING_RULES["soft"](members), VOTING_RULES["soft"]((*members, ballot))
     assert (alone.label, together.label) == ("LOC", "LOC")
     assert math.isclose(together.score, (2 * 0.98 + 3 * ballot.probability("LOC")) / 5, rel_tol=1e-6)
     assert gazetteer.ballot(Candidate("Nobody", ()), known) is None
@@ -119,7 +119,7 @@ def _sure(label: str) -> dict[str, float]:
 
 
 def test_a_name_that_no_model_saw_is_found(member: Callable[..., Any], places: LabelSet) -> None:
-    rules = Rules(VOTES["soft"], 0.4, None, 0.5, Shown(0))
+    rules = DecisionRules(VOTING_RULES["soft"], 0.4, None, 0.5, DemonstrationLimits(0))
     often = [sentence(f"Carla, {n}.", ("Carla", "PER")) for n in range(20)]
     pipeline = Pipeline([member("a", {})], places, None, rules, [made(places, *often)])
     result = pipeline.run("We met Carla.")

@@ -10,8 +10,8 @@ from entsemble.pool.gazetteer import Gazetteer
 from entsemble.pool.leakage import Copies
 from entsemble.pool.neighbours import Likeness
 from entsemble.pool.word_counts import Wording
-from entsemble.retrieval.index import PoolIndex, Query, vectors_of
-from entsemble.retrieval.pos_heuristic import SurfaceTagger
+from entsemble.retrieval.index import PoolIndex, Query, encode_pool
+from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
 from entsemble.types import Document, LabelSet
 from tests.factories import sentence
 
@@ -47,8 +47,8 @@ def test_no_part_of_a_text_is_shown_for_it_or_speaks_of_it(
     own: list[Document], places: LabelSet, trigrams: Any
 ) -> None:
     pool = [OTHER, *own]
-    vectors = vectors_of(pool, [[m.text for m in d.mentions] for d in pool], trigrams)
-    told: Any = {"encoder": trigrams, "tagger": SurfaceTagger(), "similarity": "sentence"}
+    vectors = encode_pool(pool, [[m.text for m in d.mentions] for d in pool], trigrams)
+    told: Any = {"encoder": trigrams, "tagger": HeuristicPosTagger(), "similarity": "sentence"}
     index = PoolIndex(pool, vectors, **told, copies=Copies(pool).at)
     assert [hit.document for hit in index.search(Query(ASKED), 9)] == [OTHER]
     assert Gazetteer(pool, places, 2).known(ASKED) == {}

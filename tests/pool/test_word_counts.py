@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from entsemble._lib.text import one_line
 from entsemble.pool.neighbours import Likeness
 from entsemble.pool.word_counts import PLACES, Worded, Wording
-from entsemble.prompting.align import occurrences
+from entsemble.prompting.align import find_occurrences
 from entsemble.prompting.labels import label_set
 from entsemble.scoring.features import OF_THE_WORDS, Evidence
 from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
-from entsemble.voting.rules import Ballot, soft
+from entsemble.voting.rules import Ballot, soft_vote
 from tests.factories import sentence
 
 POOL = [
@@ -26,7 +26,7 @@ POOL = [
 
 def at(text: str, surface: str) -> Span:
     """Its first place in the text."""
-    return occurrences(one_line(text), surface)[0]
+    return find_occurrences(one_line(text), surface)[0]
 
 
 def of(wording: Wording, text: str, surface: str) -> Worded:
@@ -154,7 +154,7 @@ def test_as_evidence_they_are_lifts_and_a_label_that_the_pool_lacks_has_none(
 ) -> None:
     pool = [sentence("Mr Berg won", ("Berg", "PER")), sentence("it rained")]
     told = Evidence(("a",), places, None, Likeness(pool, places, trigrams, trigrams), Wording(pool, places))  # type: ignore[arg-type]
-    vote = soft([Ballot("a", {"LOC": -1.0, "PER": -1.0, NONE_LABEL: -1.0}, exact=True, proposed=True)])
+    vote = soft_vote([Ballot("a", {"LOC": -1.0, "PER": -1.0, NONE_LABEL: -1.0}, exact=True, proposed=True)])
     [own] = told.features("Mr Dahl won", {Span(3, 7): vote})
     columns = [told.columns.index(name) for name in OF_THE_WORDS]
     by_label = {name: own[i][columns].tolist() for i, name in enumerate(places.names)}
@@ -196,7 +196,7 @@ def test_what_is_likely_stands_in_the_text(text: str, seed: int) -> None:
         mentions = (Mention(start, end, "LOC", line[start:end]),) if start < end else ()
         pool.append(Document(str(i), line, mentions))
     other = f"x {text} y"
-    assert all(occurrences(one_line(other), surface) for surface in Wording(pool, labels).likely(other))
+    assert all(find_occurrences(one_line(other), surface) for surface in Wording(pool, labels).likely(other))
 
 
 def test_words_between_the_ends_speak_against_a_name_that_never_holds_them(places: LabelSet) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entsemble._lib.text import unspaced
-from entsemble.prompting.align import occurrences
+from entsemble.prompting.align import find_occurrences
 from entsemble.types import Span
 
 BLANKS = re.compile(r"[\s\u200b\u200c\u200d\u2060\ufeff\u200e\u200f]+")
@@ -72,7 +72,7 @@ GOLDEN = [
 
 @pytest.mark.parametrize(("text", "surface", "places"), GOLDEN)
 def test_golden_offsets(text: str, surface: str, places: list[tuple[int, int]]) -> None:
-    assert occurrences(text, surface) == [Span(*place) for place in places]
+    assert find_occurrences(text, surface) == [Span(*place) for place in places]
 
 
 def plain(text: str) -> str:
@@ -84,7 +84,7 @@ def test_what_is_found_is_the_surface_and_never_overlaps(text: str, data: st.Dat
     start = data.draw(st.integers(0, len(text)))
     slices = st.integers(start, min(len(text), start + 6)).map(lambda end: text[start:end])
     surface = data.draw(st.one_of(slices, slices.map(str.swapcase), st.text(ALPHABET, max_size=5)))
-    found = occurrences(text, surface)
+    found = find_occurrences(text, surface)
     assert all(plain(span.of(text)) == plain(surface) for span in found)
     assert all(a.end <= b.start for a, b in pairwise(found))
     exact = [span for span in found if span.of(text) == surface.strip()]
@@ -94,13 +94,13 @@ def test_what_is_found_is_the_surface_and_never_overlaps(text: str, data: st.Dat
 @given(st.lists(st.sampled_from(["Ann", "ann", "Lee", "of", "Üb", "д"]), min_size=1, max_size=8), st.data())
 def test_a_word_of_the_text_is_found_wherever_it_stands(words: list[str], data: st.DataObject) -> None:
     text, wanted = " ".join(words), data.draw(st.sampled_from(words))
-    assert [s.of(text) for s in occurrences(text, wanted)] == [wanted] * words.count(wanted)
+    assert [s.of(text) for s in find_occurrences(text, wanted)] == [wanted] * words.count(wanted)
 
 
 @given(st.text(ALPHABET, max_size=20), st.text(ALPHABET, max_size=6))
 def test_a_surface_read_off_the_text_is_found_again(text: str, surface: str) -> None:
-    for span in occurrences(text, surface):
-        assert occurrences(text, span.of(text)), "the pipeline looks for what it found a second time"
+    for span in find_occurrences(text, surface):
+        assert find_occurrences(text, span.of(text)), "the pipeline looks for what it found a second time"
 
 
 @pytest.mark.parametrize(

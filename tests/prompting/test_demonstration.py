@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entsemble._lib.text import one_line
-from entsemble.prompting.demonstration import demonstrate
+from entsemble.prompting.demonstration import build_demonstration
 from entsemble.prompting.labels import label_set
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span, mention_at
 
@@ -26,7 +26,7 @@ def test_one_line_keeps_every_place(text: str) -> None:
 
 
 def test_a_demonstration_is_on_one_line() -> None:
-    shown = demonstrate(annotated("Ann\nLee went\r\nto Oslo", ("Ann\nLee", "PER"), ("Oslo", "LOC")), LABELS)
+    shown = build_demonstration(annotated("Ann\nLee went\r\nto Oslo", ("Ann\nLee", "PER"), ("Oslo", "LOC")), LABELS)
     assert shown.text == "Ann Lee went  to Oslo"
     assert shown.surfaces == ("Ann Lee", "Oslo")
     assert ("Ann Lee", "person") in shown.types
@@ -35,13 +35,15 @@ def test_a_demonstration_is_on_one_line() -> None:
 
 def test_a_repeated_mention_is_shown_once() -> None:
     text = "Oslo or Oslo"
-    shown = demonstrate(Document("d", text, (mention_at(text, 0, 4, "LOC"), mention_at(text, 8, 12, "LOC"))), LABELS)
+    shown = build_demonstration(
+        Document("d", text, (mention_at(text, 0, 4, "LOC"), mention_at(text, 8, 12, "LOC"))), LABELS
+    )
     assert shown.surfaces == ("Oslo",)
     assert shown.types == (("Oslo", "location"),)
 
 
 def test_nested_mentions_are_all_shown() -> None:
-    shown = demonstrate(annotated("The Bank of Oslo fell", ("Bank of Oslo", "ORG"), ("Oslo", "LOC")), LABELS)
+    shown = build_demonstration(annotated("The Bank of Oslo fell", ("Bank of Oslo", "ORG"), ("Oslo", "LOC")), LABELS)
     assert shown.surfaces == ("Bank of Oslo", "Oslo")
     assert dict(shown.types)["Oslo"] == "location"
     assert dict(shown.types)["Bank of Oslo"] == "organisation"
@@ -49,12 +51,12 @@ def test_nested_mentions_are_all_shown() -> None:
 
 def test_types_come_in_the_order_of_the_surfaces() -> None:
     document = annotated("Oslo Bank and more", ("Oslo Bank", "ORG"), ("Oslo", "LOC"))
-    shown = demonstrate(document, LABELS, negatives=0)
+    shown = build_demonstration(document, LABELS, negatives=0)
     assert tuple(surface for surface, _ in shown.types) == shown.surfaces == ("Oslo Bank", "Oslo")
 
 
 def test_a_sentence_without_mentions_teaches_to_find_none() -> None:
-    shown = demonstrate(Document("d", "It rained on Tuesday."), LABELS)
+    shown = build_demonstration(Document("d", "It rained on Tuesday."), LABELS)
     assert shown.surfaces == ()
     assert shown.types == (("Tuesday", NONE_LABEL),)
     [check] = shown.checks
@@ -74,7 +76,7 @@ def test_negatives_and_checks(words: list[str], count: int, data: st.DataObject)
     chosen = [s for s in spans if data.draw(st.booleans())]
     labels = LABELS.names
     mentions = tuple(mention_at(text, s.start, s.end, data.draw(st.sampled_from(labels))) for s in chosen)
-    shown = demonstrate(Document("d", text, mentions), LABELS, negatives=count)
+    shown = build_demonstration(Document("d", text, mentions), LABELS, negatives=count)
     negatives = [surface for surface, label in shown.types if label == NONE_LABEL]
     assert len(negatives) <= count
     for word in negatives:
@@ -92,12 +94,14 @@ def test_negatives_and_checks(words: list[str], count: int, data: st.DataObject)
 
 
 def test_a_word_that_a_mention_is_part_of_is_no_negative() -> None:
-    shown = demonstrate(annotated("ein deutschlandweit geltendes Gesetz", ("deutschland", "LOC")), LABELS, negatives=9)
+    shown = build_demonstration(
+        annotated("ein deutschlandweit geltendes Gesetz", ("deutschland", "LOC")), LABELS, negatives=9
+    )
     assert "deutschlandweit" not in dict(shown.types)
     assert "geltendes" in dict(shown.types)
 
 
 def test_one_label_alone_has_no_wrong_type_to_show() -> None:
     alone: LabelSet = label_set({"PER": ""})
-    shown = demonstrate(Document("d", "Ann", (mention_at("Ann", 0, 3, "PER"),)), alone)
+    shown = build_demonstration(Document("d", "Ann", (mention_at("Ann", 0, 3, "PER"),)), alone)
     assert shown.checks == (("Ann", "person", True),)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entsemble.prompting.grammar import listing_grammar
-from entsemble.prompting.template import template
+from entsemble.prompting.grammar import build_listing_grammar
+from entsemble.prompting.template import load_template
 
-SHAPE = template("ner-1")
+SHAPE = load_template("ner-1")
 _PARTS = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*)"|(?P<rule>[a-z]+\d*)|(?P<mark>[()|?*])|\s+')
 _ESCAPE = re.compile(r"\\(?:u(?P<code>[0-9A-F]{4})|(?P<one>.))")
 
@@ -35,7 +35,7 @@ def as_pattern(grammar: str) -> re.Pattern[str]:
 
 
 def allows(text: str, listed: str) -> bool:
-    return as_pattern(listing_grammar(SHAPE, text)).fullmatch(listed + "\n") is not None
+    return as_pattern(build_listing_grammar(SHAPE, text)).fullmatch(listed + "\n") is not None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_may_be_listed(text: str, listed: str, allowed: bool) -> None:
 )
 def test_every_run_of_words_may_be_listed(words: list[str]) -> None:
     text = " ".join(words)
-    pattern = as_pattern(listing_grammar(SHAPE, text))
+    pattern = as_pattern(build_listing_grammar(SHAPE, text))
     for i in range(len(words)):
         for j in range(i + 1, len(words) + 1):
             assert pattern.fullmatch(f" {' '.join(words[i:j])}\n"), words[i:j]
@@ -83,5 +83,5 @@ def test_every_run_of_words_may_be_listed(words: list[str]) -> None:
 
 
 def test_the_grammar_grows_with_the_text_alone() -> None:
-    short, long = (len(listing_grammar(SHAPE, "word " * n)) for n in (100, 200))
+    short, long = (len(build_listing_grammar(SHAPE, "word " * n)) for n in (100, 200))
     assert long < 2.2 * short

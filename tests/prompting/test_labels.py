@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.prompting.labels import label_set, readable
+from entsemble.prompting.labels import label_set, readable_name
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from entsemble.prompting.labels import label_set, readable
     ],
 )
 def test_names_in_words(name: str, words: str) -> None:
-    assert readable(name) == words
+    assert readable_name(name) == words
 
 
 def test_names_that_read_alike_keep_their_spelling() -> None:

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entsemble.errors import UnknownNameError
-from entsemble.prompting.parse import Listed, Unreadable, before_loop, parse_surfaces
-from entsemble.prompting.template import template
+from entsemble.prompting.parse import ParsedList, UnreadableReply, parse_surfaces, truncate_at_repetition
+from entsemble.prompting.template import load_template
 from entsemble.types import Reply, Usage
 
-SHAPE = template("ner-1")
+SHAPE = load_template("ner-1")
 
 
-def said(text: str, finished: bool = True) -> Listed | Unreadable:
+def said(text: str, finished: bool = True) -> ParsedList | UnreadableReply:
     return parse_surfaces(Reply(text, finished, Usage()), SHAPE)
 
 
@@ -29,27 +29,27 @@ def said(text: str, finished: bool = True) -> Listed | Unreadable:
     ],
 )
 def test_lists(text: str, surfaces: tuple[str, ...]) -> None:
-    assert said(text) == Listed(surfaces)
+    assert said(text) == ParsedList(surfaces)
 
 
 @pytest.mark.parametrize("text", ["", "  ", " | |", "\t|"])
 def test_an_empty_reply_is_no_empty_list(text: str) -> None:
     told = said(text)
-    assert isinstance(told, Unreadable)
+    assert isinstance(told, UnreadableReply)
     assert "empty" in told.reason
-    assert isinstance(said(text, finished=False), Unreadable)
+    assert isinstance(said(text, finished=False), UnreadableReply)
 
 
 def test_what_the_limit_cuts_off_is_no_surface() -> None:
-    assert said(" Oslo | Ann | Ber", finished=False) == Listed(("Oslo", "Ann"), "Ber")
-    assert said(" Oslo |", finished=False) == Listed(("Oslo",), "")
-    assert said(" Osl", finished=False) == Listed((), "Osl")
+    assert said(" Oslo | Ann | Ber", finished=False) == ParsedList(("Oslo", "Ann"), "Ber")
+    assert said(" Oslo |", finished=False) == ParsedList(("Oslo",), "")
+    assert said(" Osl", finished=False) == ParsedList((), "Osl")
 
 
 @given(st.text(), st.booleans())
 def test_any_reply_is_read_or_refused(text: str, finished: bool) -> None:
     told = said(text, finished)
-    if isinstance(told, Listed):
+    if isinstance(told, ParsedList):
         assert all(s and s == s.strip() and s in text and "|" not in s for s in told.surfaces)
         assert len(set(told.surfaces)) == len(told.surfaces)
     else:
@@ -58,17 +58,17 @@ def test_any_reply_is_read_or_refused(text: str, finished: bool) -> None:
 
 def test_an_unknown_template_lists_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match=r"prompt template 'ner-0'.*ner-1.*zero-shot-1"):
-        template("ner-0")
+        load_template("ner-0")
 
 
 @pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
 def test_a_template_can_be_parsed_by_what_it_writes(name: str) -> None:
-    shape = template(name)
+    shape = load_template(name)
     assert shape.name == name
     assert shape.stop
     listed = shape.surface_separator.join(shape.surface.format(surface=s) for s in ("Oslo", "Ann Lee"))
-    assert parse_surfaces(Reply(listed, True, Usage()), shape) == Listed(("Oslo", "Ann Lee"))
-    assert parse_surfaces(Reply(shape.nothing, True, Usage()), shape) == Listed(())
+    assert parse_surfaces(Reply(listed, True, Usage()), shape) == ParsedList(("Oslo", "Ann Lee"))
+    assert parse_surfaces(Reply(shape.nothing, True, Usage()), shape) == ParsedList(())
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ def test_a_template_can_be_parsed_by_what_it_writes(name: str) -> None:
     ],
 )
 def test_a_list_that_repeats_itself_ends(text: str, before: str | None) -> None:
-    assert before_loop(text, "|") == before
+    assert truncate_at_repetition(text, "|") == before

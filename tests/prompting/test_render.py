@@ -5,32 +5,44 @@ from pathlib import Path
 
 import pytest
 
-from entsemble.prompting.demonstration import demonstrate
+from entsemble.prompting.demonstration import build_demonstration
 from entsemble.prompting.labels import label_set
-from entsemble.prompting.render import check_question, extraction_prompt, header, listing, type_answer, typing_question
-from entsemble.prompting.template import template
+from entsemble.prompting.render import (
+    render_check_question,
+    render_extraction_prompt,
+    render_header,
+    render_list,
+    render_type_answer,
+    render_typing_question,
+)
+from entsemble.prompting.template import load_template
 from entsemble.types import Document, LabelSet, mention_at
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 LABELS = label_set({"PER": "names of people, real or fictional", "LOC": ""})
 POOL = "Ann Lee left Oslo, and Oslo left her."
-SHOWN = demonstrate(
+SHOWN = build_demonstration(
     Document(
         "p", POOL, (mention_at(POOL, 0, 7, "PER"), mention_at(POOL, 13, 17, "LOC"), mention_at(POOL, 23, 27, "LOC"))
     ),
     LABELS,
 )
-NOTHING = demonstrate(Document("q", "It rained again."), LABELS)
+NOTHING = build_demonstration(Document("q", "It rained again."), LABELS)
 TEXT = "Bob {flew}\nto Bergen."
 
 
 def whole(name: str, labels: LabelSet = LABELS) -> list[str]:
     """The verifier's prompts of the three stages of one sentence, each a continuation of the one before."""
-    shape = template(name)
-    extraction = extraction_prompt(shape, labels, (NOTHING, SHOWN), TEXT, checks=True)
-    typing = extraction + listing(shape, ["Bob", "Bergen"]) + shape.types + typing_question(shape, "Bob")
-    typed = typing + type_answer(shape, "person") + typing_question(shape, "Bergen") + type_answer(shape, "location")
-    return [extraction, typing, typed + shape.checks + check_question(shape, "Bob", "person")]
+    shape = load_template(name)
+    extraction = render_extraction_prompt(shape, labels, (NOTHING, SHOWN), TEXT, checks=True)
+    typing = extraction + render_list(shape, ["Bob", "Bergen"]) + shape.types + render_typing_question(shape, "Bob")
+    typed = (
+        typing
+        + render_type_answer(shape, "person")
+        + render_typing_question(shape, "Bergen")
+        + render_type_answer(shape, "location")
+    )
+    return [extraction, typing, typed + shape.checks + render_check_question(shape, "Bob", "person")]
 
 
 @pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
@@ -59,14 +71,15 @@ def test_every_stage_goes_on_from_the_one_before(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
 def test_checks_are_all_that_the_verifier_s_prompt_has_more(name: str) -> None:
-    shape = template(name)
-    plain = extraction_prompt(shape, LABELS, (NOTHING, SHOWN), TEXT)
-    checked = extraction_prompt(shape, LABELS, (NOTHING, SHOWN), TEXT, checks=True)
+    shape = load_template(name)
+    plain = render_extraction_prompt(shape, LABELS, (NOTHING, SHOWN), TEXT)
+    checked = render_extraction_prompt(shape, LABELS, (NOTHING, SHOWN), TEXT, checks=True)
     assert shape.checks in checked
     assert shape.checks not in plain
     for shown in (NOTHING, SHOWN):
         told = [
-            check_question(shape, s, label) + (shape.yes if right else shape.no) for s, label, right in shown.checks
+            render_check_question(shape, s, label) + (shape.yes if right else shape.no)
+            for s, label, right in shown.checks
         ]
         assert checked.count(shape.checks + "".join(told)) == 1
         checked = checked.replace(shape.checks + "".join(told), "")
@@ -74,7 +87,7 @@ def test_checks_are_all_that_the_verifier_s_prompt_has_more(name: str) -> None:
 
 
 def test_the_header_defines_the_labels_that_have_a_definition() -> None:
-    shown = header(template("ner-1"), LABELS)
+    shown = render_header(load_template("ner-1"), LABELS)
     assert "person (names of people, real or fictional)" in shown
     assert "location" in shown
     assert "PER" not in shown
@@ -82,14 +95,14 @@ def test_the_header_defines_the_labels_that_have_a_definition() -> None:
 
 
 def test_no_surface_is_listed_as_nothing() -> None:
-    shape = template("ner-1")
-    assert listing(shape, []) == shape.nothing
+    shape = load_template("ner-1")
+    assert render_list(shape, []) == shape.nothing
 
 
 @pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
 def test_no_answer_is_the_beginning_of_another(name: str) -> None:
-    shape = template(name)
-    answers = [type_answer(shape, label) for label in ("person", "person name", "person name part", "none")]
+    shape = load_template(name)
+    answers = [render_type_answer(shape, label) for label in ("person", "person name", "person name part", "none")]
     assert not any(a != b and b.startswith(a) for a in answers for b in answers)
     assert not shape.yes.startswith(shape.no)
     assert not shape.no.startswith(shape.yes)

@@ -11,28 +11,28 @@ import numpy as np
 import pytest
 
 from entsemble.errors import DataError
-from entsemble.retrieval.embedding_cache import Store, StoredEncoder, stored_spans
+from entsemble.retrieval.embedding_cache import CachedEncoder, PoolCache, cached_spans
 
 TEXTS = [f"sentence {i}" for i in range(30)]
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from entsemble.retrieval.embedding_cache import Store, stored_spans
+from entsemble.retrieval.embedding_cache import PoolCache, cached_spans
 done = []
 def find(text):
     if len(done) == 12:
         os.kill(os.getpid(), signal.SIGKILL)
     done.append(text)
     return [text.upper(), "x"]
-stored_spans("me", [f"sentence {i}" for i in range(30)], find, Store(Path(sys.argv[1])))
+cached_spans("me", [f"sentence {i}" for i in range(30)], find, PoolCache(Path(sys.argv[1])))
 """
 
 WRITER = """
 import sys
 from pathlib import Path
-from entsemble.retrieval.embedding_cache import Store, stored_spans
-store = Store(Path(sys.argv[1]))
+from entsemble.retrieval.embedding_cache import PoolCache, cached_spans
+store = PoolCache(Path(sys.argv[1]))
 for i in range(20):
     store.put(sys.argv[2], {f"text {i}": f"{sys.argv[2]} {i}".encode()})
     store.put("both", {f"text {i}": b"same"})
@@ -50,7 +50,7 @@ def test_a_preparation_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> No
         asked.append(text)
         return [text.upper(), "x"]
 
-    found = stored_spans("me", TEXTS, find, Store(path), lambda done, total: steps.append((done, total)))
+    found = cached_spans("me", TEXTS, find, PoolCache(path), lambda done, total: steps.append((done, total)))
     assert asked == TEXTS[12:]
     assert steps[0] == (1, 18)
     assert steps[-1] == (18, 18)
@@ -66,7 +66,7 @@ def test_two_processes_write_at_once(tmp_path: Path) -> None:
     for process in running:
         _, told = process.communicate(timeout=600)
         assert process.returncode == 0, told.decode()
-    store = Store(path)
+    store = PoolCache(path)
     texts = [f"text {i}" for i in range(20)]
     for name in names:
         assert store.get(name, texts) == {text: f"{name} {i}".encode() for i, text in enumerate(texts)}
@@ -74,39 +74,39 @@ def test_two_processes_write_at_once(tmp_path: Path) -> None:
 
 
 def test_what_another_owner_found_is_not_taken(tmp_path: Path) -> None:
-    store = Store(tmp_path / "s.sqlite")
-    assert stored_spans("one", ["a", "a", "b"], lambda t: [t], store) == {"a": ("a",), "b": ("b",)}
-    assert stored_spans("two", ["a"], lambda t: ["other"], store) == {"a": ("other",)}
-    assert stored_spans("one", ["a"], lambda t: ["new"], store) == {"a": ("a",)}
+    store = PoolCache(tmp_path / "s.sqlite")
+    assert cached_spans("one", ["a", "a", "b"], lambda t: [t], store) == {"a": ("a",), "b": ("b",)}
+    assert cached_spans("two", ["a"], lambda t: ["other"], store) == {"a": ("other",)}
+    assert cached_spans("one", ["a"], lambda t: ["new"], store) == {"a": ("a",)}
 
 
 def test_values_of_many_texts_in_any_script(tmp_path: Path) -> None:
-    store = Store(tmp_path / "s.sqlite")
+    store = PoolCache(tmp_path / "s.sqlite")
     values = {f"{i} 北京 😀 \ud800 \0": str(i).encode() for i in range(600)}
     store.put("me", values)
-    assert Store(tmp_path / "s.sqlite").get("me", [*values, "unknown"]) == values
+    assert PoolCache(tmp_path / "s.sqlite").get("me", [*values, "unknown"]) == values
     assert store.get("me", []) == {}
 
 
 def test_nothing_is_encoded_twice(tmp_path: Path, trigrams: Any) -> None:
-    store, steps = Store(tmp_path / "s.sqlite"), []
+    store, steps = PoolCache(tmp_path / "s.sqlite"), []
     texts = [f"text {i % 300}" for i in range(400)]
-    first = StoredEncoder(trigrams, store, lambda done, total: steps.append((done, total))).encode(texts)
+    first = CachedEncoder(trigrams, store, lambda done, total: steps.append((done, total))).encode(texts)
     assert sorted(trigrams.asked) == sorted(set(texts))
     assert steps == [(256, 300), (300, 300)]
-    again = StoredEncoder(trigrams, Store(tmp_path / "s.sqlite")).encode([*texts, "new"])
+    again = CachedEncoder(trigrams, PoolCache(tmp_path / "s.sqlite")).encode([*texts, "new"])
     assert len(trigrams.asked) == 301
     assert np.array_equal(again[:-1], first)
     assert np.array_equal(first, trigrams.encode(texts))
     assert again.dtype == np.float32
-    assert len(StoredEncoder(trigrams, store).encode([])) == 0
+    assert len(CachedEncoder(trigrams, store).encode([])) == 0
 
 
 def test_another_encoder_starts_afresh(tmp_path: Path, trigrams: Any) -> None:
-    store = Store(tmp_path / "s.sqlite")
-    StoredEncoder(trigrams, store).encode(["a"])
+    store = PoolCache(tmp_path / "s.sqlite")
+    CachedEncoder(trigrams, store).encode(["a"])
     trigrams.fingerprint = "trigrams-2"
-    StoredEncoder(trigrams, store).encode(["a"])
+    CachedEncoder(trigrams, store).encode(["a"])
     assert trigrams.asked == ["a", "a"]
 
 
@@ -114,13 +114,13 @@ def test_a_file_that_is_no_store(tmp_path: Path) -> None:
     path = tmp_path / "pools.sqlite"
     path.write_text("this is no database, " * 100)
     with pytest.raises(DataError, match=r"pools\.sqlite.*delete the file.*ENTSEMBLE_CACHE"):
-        Store(path)
+        PoolCache(path)
     with pytest.raises(DataError, match="ENTSEMBLE_CACHE"):
-        Store(path / "below" / "a.sqlite")
+        PoolCache(path / "below" / "a.sqlite")
 
 
 def test_a_disk_that_is_full_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(tmp_path / "pools.sqlite")
+    store = PoolCache(tmp_path / "pools.sqlite")
 
     def full(*_: Any, **__: Any) -> Any:
         raise sqlite3.OperationalError("disk I/O error")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from entsemble.errors import UnknownNameError
 from entsemble.protocols import Encoder, Vectors
-from entsemble.retrieval.index import PoolIndex, Query, vectors_of
-from entsemble.retrieval.pos_heuristic import SurfaceTagger
+from entsemble.retrieval.index import PoolIndex, Query, encode_pool
+from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
 from entsemble.retrieval.similarity import span_weight
 from entsemble.types import Document, Span, mention_at
 
@@ -33,9 +33,9 @@ def documents(sentences: Sequence[tuple[str, list[str]]]) -> list[Document]:
 
 
 def index(encoder: Encoder, similarity: Any = "span", sentences: Any = SENTENCES, seed: int = 0) -> PoolIndex:
-    vectors = vectors_of(documents(sentences), [spans for _, spans in sentences], encoder)
+    vectors = encode_pool(documents(sentences), [spans for _, spans in sentences], encoder)
     return PoolIndex(
-        documents(sentences), vectors, encoder=encoder, tagger=SurfaceTagger(), similarity=similarity, seed=seed
+        documents(sentences), vectors, encoder=encoder, tagger=HeuristicPosTagger(), similarity=similarity, seed=seed
     )
 
 
@@ -139,7 +139,7 @@ def test_each_surface_is_encoded_once(trigrams: Any) -> None:
 
 
 def test_a_pool_in_which_no_span_was_found(trigrams: Any) -> None:
-    from entsemble.retrieval.embedding_cache import StoredEncoder
+    from entsemble.retrieval.embedding_cache import CachedEncoder
 
     class Nothing:
         def get(self, owner: str, texts: Sequence[str]) -> dict[str, bytes]:
@@ -150,16 +150,16 @@ def test_a_pool_in_which_no_span_was_found(trigrams: Any) -> None:
 
     store: Any = Nothing()
     pool: list[tuple[str, list[str]]] = [(text, []) for text, _ in SENTENCES]
-    vectors = vectors_of(documents(pool), [()] * len(pool), StoredEncoder(trigrams, store))
-    found = PoolIndex(documents(pool), vectors, encoder=trigrams, tagger=SurfaceTagger())
+    vectors = encode_pool(documents(pool), [()] * len(pool), CachedEncoder(trigrams, store))
+    found = PoolIndex(documents(pool), vectors, encoder=trigrams, tagger=HeuristicPosTagger())
     assert ids(found.search(query("Snow in Tokyo.", "Tokyo"), 1)) == ["p5"]
 
 
 @pytest.mark.parametrize("similarity", ["span", "sentence", "random"])
 def test_a_text_is_not_shown_for_what_it_holds(trigrams: Any, similarity: Any) -> None:
     pool = [("Ann Berg. Lee saw Oslo", ["Ann Berg. Lee"]), ("Lee saw Rome", ["Lee"])]
-    vectors = vectors_of(documents(pool), [spans for _, spans in pool], trigrams)
-    told: Any = {"encoder": trigrams, "tagger": SurfaceTagger(), "similarity": similarity}
+    vectors = encode_pool(documents(pool), [spans for _, spans in pool], trigrams)
+    told: Any = {"encoder": trigrams, "tagger": HeuristicPosTagger(), "similarity": similarity}
     asked = query("lee saw Oslo", "Oslo")
     apart = PoolIndex(documents(pool), vectors, **told, copies=lambda text: [0] if text == "lee saw Oslo" else [])
     assert ids(apart.search(asked, 9)) == ["p1"]

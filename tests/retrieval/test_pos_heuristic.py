@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from entsemble.retrieval.pos_heuristic import SurfaceTagger
+from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
 from entsemble.types import Span
 
 
@@ -34,9 +34,9 @@ from entsemble.types import Span
 )
 def test_tags_by_the_look(surface: str, tag: str) -> None:
     text = f"xx {surface} yy"
-    assert SurfaceTagger().tags(text, [Span(3, 3 + len(surface))]) == [tag]
+    assert HeuristicPosTagger().tags(text, [Span(3, 3 + len(surface))]) == [tag]
 
 
 def test_one_tag_a_span() -> None:
-    assert SurfaceTagger().tags("Ann saw it", [Span(8, 10), Span(0, 3), Span(4, 7)]) == ["PRON", "PROPN", "NOUN"]
-    assert SurfaceTagger().tags("Ann saw it", []) == []
+    assert HeuristicPosTagger().tags("Ann saw it", [Span(8, 10), Span(0, 3), Span(4, 7)]) == ["PRON", "PROPN", "NOUN"]
+    assert HeuristicPosTagger().tags("Ann saw it", []) == []

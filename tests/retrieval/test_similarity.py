@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.retrieval.similarity import sentence_similarity, span_similarity, span_weight, top
+from entsemble.retrieval.similarity import sentence_similarity, span_similarity, span_weight, top_indices
 
 
 def literally(cosines: list[list[list[float]]], weights: list[float]) -> list[float]:
@@ -59,6 +59,6 @@ def test_equals_go_by_the_second_score_then_by_their_place() -> None:
     scores = np.array([0.5, 1.0, 1.0, 1.00001, 0.9, 1.0], dtype=np.float32)
     ties = np.array([0.9, 0.1, 0.8, 0.3, 1.0, 0.8], dtype=np.float32)
     everything = np.ones(6, dtype=bool)
-    assert top(scores, ties, 9, everything).tolist() == [2, 5, 3, 1, 4, 0]
-    assert top(scores, ties, 2, everything).tolist() == [2, 5]
-    assert top(scores, ties, 3, np.array([True, True, False, False, True, False])).tolist() == [1, 4, 0]
+    assert top_indices(scores, ties, 9, everything).tolist() == [2, 5, 3, 1, 4, 0]
+    assert top_indices(scores, ties, 2, everything).tolist() == [2, 5]
+    assert top_indices(scores, ties, 3, np.array([True, True, False, False, True, False])).tolist() == [1, 4, 0]

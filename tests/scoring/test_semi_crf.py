@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from entsemble.scoring.semi_crf import Arrangements
 from entsemble.types import Mention, Span
-from entsemble.voting.overlaps import resolve
+from entsemble.voting.overlaps import resolve_overlaps
 
 SPANS = st.lists(
     st.tuples(st.integers(0, 8), st.integers(1, 5)).map(lambda x: Span(x[0], x[0] + x[1])), unique=True, max_size=7
@@ -24,7 +24,7 @@ def every_way(spans: list[Span], *, nested: bool) -> Iterator[set[Span]]:
     for chosen in product((False, True), repeat=len(spans)):
         own = {s for s, c in zip(spans, chosen, strict=True) if c}
         mentions = [Mention(s.start, s.end, "PER", "x" * len(s), 0.5) for s in own]
-        if len(resolve(mentions, nested=nested)[0]) == len(own):
+        if len(resolve_overlaps(mentions, nested=nested)[0]) == len(own):
             yield own
 
 

@@ -31,7 +31,7 @@ from entsemble.scoring.stacking import (
     ridge_for,
 )
 from entsemble.types import NONE_LABEL, Document, LabelSet, Mention, Span
-from entsemble.voting.rules import Ballot, soft
+from entsemble.voting.rules import Ballot, soft_vote
 from tests.factories import sentence
 
 TOWNS = ("Oslo", "Rome", "Bern", "Riga", "Lima", "Cairo", "Turin", "Delhi", "Quito", "Accra")
@@ -51,7 +51,7 @@ def answered(count: int, told: Evidence) -> list[Answered]:
         document = sentence(f"{town} rained {i}", (town, "LOC"))
         says = [(town, "LOC"), ("rained", NONE_LABEL)]
         verdicts = {
-            Span(document.text.index(s), document.text.index(s) + len(s)): soft(
+            Span(document.text.index(s), document.text.index(s) + len(s)): soft_vote(
                 [ballot("wrong", "PER", 0.9), ballot("right", label, 0.5)]
             )
             for s, label in says
@@ -128,7 +128,7 @@ def test_too_little_teaches_nothing(places: LabelSet, trigrams: Any) -> None:
     assert learn([], places, before(told)) is None
     assert learn(answered(20, told), places, before(told)) is not None
     text = " ".join(TOWNS)
-    verdict = soft([ballot("wrong", "PER", 0.9), ballot("right", "LOC", 0.5)])
+    verdict = soft_vote([ballot("wrong", "PER", 0.9), ballot("right", "LOC", 0.5)])
     crowd = sentence(text, *((town, "LOC") for town in TOWNS))
     many = Answered.by(told, crowd, {m.span: verdict for m in crowd.mentions})
     assert learn([many] * 5, places, before(told)) is not None
@@ -147,11 +147,11 @@ def test_who_was_not_asked_is_as_if_not_there(places: LabelSet, trigrams: Any) -
     nothing = None, Likeness([], places, trigrams, trigrams), Wording([], places)
     one, two = (Evidence(names, places, *nothing) for names in (("right",), ("wrong", "right")))
     oslo = Span(0, 4)
-    told = {oslo: soft([ballot("right", "LOC", 0.7)])}
+    told = {oslo: soft_vote([ballot("right", "LOC", 0.7)])}
     single, beside = (Stacking(e, before(e)).judge("Oslo", told)[oslo] for e in (one, two))
     assert single.label == beside.label
     assert single.score == pytest.approx(beside.score)
-    silent = Stacking(two, before(two)).judge("Oslo", {oslo: soft([ballot("another", "LOC", 0.7)])})[oslo]
+    silent = Stacking(two, before(two)).judge("Oslo", {oslo: soft_vote([ballot("another", "LOC", 0.7)])})[oslo]
     assert math.isfinite(silent.score)
     assert Stacking(two, before(two)).judge("Oslo", {}) == {}
 
@@ -159,7 +159,7 @@ def test_who_was_not_asked_is_as_if_not_there(places: LabelSet, trigrams: Any) -
 def test_a_pool_cannot_speak_against_labels_that_it_does_not_show(places: LabelSet, trigrams: Any) -> None:
     pool = [sentence("Ann Berg won", ("Ann Berg", "PER"))]
     told = Evidence(("a", "b"), places, None, Likeness(pool, places, trigrams, trigrams), Wording(pool, places))
-    both = soft([ballot("a", "LOC", 0.95), ballot("b", "LOC", 0.95)])
+    both = soft_vote([ballot("a", "LOC", 0.95), ballot("b", "LOC", 0.95)])
     judged = Stacking(told, before(told)).judge("Old Oslo rose", {Span(0, 8): both})
     assert judged[Span(0, 8)].label == "LOC"
     [own] = told.features("Old Oslo rose", {Span(0, 8): both})
@@ -175,7 +175,7 @@ def test_each_number_is_what_its_column_says(places: LabelSet, trigrams: Any) ->
     pool = [sentence("Oslo fell", ("Oslo", "LOC")), sentence("Oslo Berg won", ("Oslo Berg", "PER")), sentence("Oslo")]
     told = evidence(places, trigrams, *pool)
     sure, unsure = ballot("wrong", "LOC", 0.8), replace(ballot("right", "LOC", 0.4), proposed=False)
-    [own] = told.features("in Oslo", {Span(3, 7): soft([sure, unsure])})
+    [own] = told.features("in Oslo", {Span(3, 7): soft_vote([sure, unsure])})
     numbers = dict(zip(told.columns[9:], own[places.names.index("LOC")][9:].tolist(), strict=True))
     assert own[places.names.index("LOC")][1:9].tolist() == pytest.approx(
         [odds(0.8), odds(0.1), 1, 1, odds(0.4), odds(0.3), 0, 1]
@@ -289,7 +289,7 @@ def test_what_a_text_itself_tells_is_not_among_its_neighbours(places: LabelSet, 
 
 def test_the_f1_that_scores_promise(places: LabelSet) -> None:
     texts = [sentence(f"Oslo {i}", ("Oslo", "LOC")) if i < 10 else sentence(f"Oslo {i}") for i in range(100)]
-    verdict = soft([ballot("a", "LOC", 0.5)])
+    verdict = soft_vote([ballot("a", "LOC", 0.5)])
     told = [Answered(text, {Span(0, 4): verdict}, ()) for text in texts]
     alike = [[np.array([0.0, 0.1])]] * 100
     assert promised_f1(told, alike, places) == pytest.approx(2 * 10 / (100 + 10)), "all of them"
@@ -301,7 +301,9 @@ def test_the_f1_that_scores_promise(places: LabelSet) -> None:
 def test_a_name_over_two_lines_is_one_name(places: LabelSet) -> None:
     text = "in New\nYork"
     told = Answered(
-        Document("d", text, (Mention(3, 11, "LOC", "New\nYork"),)), {Span(3, 11): soft([ballot("a", "LOC", 0.5)])}, ()
+        Document("d", text, (Mention(3, 11, "LOC", "New\nYork"),)),
+        {Span(3, 11): soft_vote([ballot("a", "LOC", 0.5)])},
+        (),
     )
     assert told.surfaces == ["New York"]
     assert [own.tolist() for own in told.right(places)] == [[0, 1]]
@@ -318,14 +320,14 @@ def test_honest_votes_are_left_as_they_are() -> None:
 
 
 def test_where_nothing_is_ever_right_nothing_is_learnt(places: LabelSet, trigrams: Any) -> None:
-    verdict = soft([ballot("right", "LOC", 0.5)])
+    verdict = soft_vote([ballot("right", "LOC", 0.5)])
     told = evidence(places, trigrams)
     texts = [Answered.by(told, sentence(f"rain {i}"), {Span(0, 4): verdict}) for i in range(40)]
     assert learn(texts, places, before(told)) is None
 
 
 def test_a_run_of_capitals_is_evidence(places: LabelSet, trigrams: Any) -> None:
-    verdict = soft([ballot("right", "LOC", 0.5)])
+    verdict = soft_vote([ballot("right", "LOC", 0.5)])
     told = Evidence(("right",), places, None, Likeness([], places, trigrams, trigrams), Wording([], places))
     found = told.features("Oslo and Bern rained", {Span(0, 4): verdict, Span(14, 20): verdict})
     at = told.columns.index("run")
@@ -334,7 +336,7 @@ def test_a_run_of_capitals_is_evidence(places: LabelSet, trigrams: Any) -> None:
 
 
 def test_what_overlaps_is_evidence(places: LabelSet, trigrams: Any) -> None:
-    voted, unvoted = (soft([replace(ballot("right", "LOC", 0.5), proposed=p)]) for p in (True, False))
+    voted, unvoted = (soft_vote([replace(ballot("right", "LOC", 0.5), proposed=p)]) for p in (True, False))
     told = evidence(places, trigrams)
     found = told.features(
         "New York City Hall", {Span(0, 13): voted, Span(0, 8): voted, Span(4, 8): unvoted, Span(9, 18): unvoted}
@@ -388,7 +390,7 @@ def test_of_places_that_overlap_it_learns_what_is_most_probable(nested: bool) ->
 
 def test_a_lesson_counts_mentions_within_others(places: LabelSet) -> None:
     document = sentence("New York City Hall", ("New York City Hall", "LOC"), ("New York", "LOC"), ("Hall", "PER"))
-    verdict = soft([ballot("right", "LOC", 0.5)])
+    verdict = soft_vote([ballot("right", "LOC", 0.5)])
     told = Answered(document, dict.fromkeys([Span(0, 18), Span(0, 8), Span(4, 8)], verdict), ())
     assert told.lesson(replace(places, nested=True)).enclosed == 1, "nobody proposed the hall"
     assert told.lesson(places).enclosed == 0
@@ -407,7 +409,7 @@ def test_annotated_places_that_cannot_stand_together_are_not_both_right(
 ) -> None:
     document = sentence("New York City", *((name, "LOC") for name in names))
     spans = [Span(0, 8), Span(4, 8), Span(4, 13)]
-    told = Answered(document, dict.fromkeys(spans, soft([ballot("right", "LOC", 0.5)])), ())
+    told = Answered(document, dict.fromkeys(spans, soft_vote([ballot("right", "LOC", 0.5)])), ())
     taught = told.lesson(replace(places, nested=nested))
     assert [int(own.any()) for own in taught.right] == right
     assert taught.enclosed == max(0, sum(right) - 1)

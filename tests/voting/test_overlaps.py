@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entsemble.types import Mention
-from entsemble.voting.overlaps import resolve
+from entsemble.voting.overlaps import resolve_overlaps
 
 TEXT = "abcdefghijkl"
 
@@ -36,7 +36,7 @@ def conflict(a: Mention, b: Mention, nested: bool) -> bool:
 
 @given(MENTIONS, st.booleans())
 def test_nothing_kept_conflicts_and_nothing_is_lost_without_a_rival(mentions: list[Mention], nested: bool) -> None:
-    kept, lost = resolve(mentions, nested=nested)
+    kept, lost = resolve_overlaps(mentions, nested=nested)
     assert not any(conflict(a, b, nested) for i, a in enumerate(kept) for b in kept[i + 1 :])
     for mention, rival in lost:
         assert rival in kept
@@ -49,22 +49,22 @@ def test_nothing_kept_conflicts_and_nothing_is_lost_without_a_rival(mentions: li
 
 @given(MENTIONS, st.booleans(), st.randoms())
 def test_the_order_of_the_proposals_does_not_matter(mentions: list[Mention], nested: bool, random: object) -> None:
-    assert resolve(mentions[::-1], nested=nested)[0] == resolve(mentions, nested=nested)[0]
+    assert resolve_overlaps(mentions[::-1], nested=nested)[0] == resolve_overlaps(mentions, nested=nested)[0]
 
 
 @pytest.mark.parametrize("nested", [True, False])
 def test_the_rule(nested: bool) -> None:
     crossing = [at(0, 5, 0.5), at(3, 6, 0.7)]
-    assert resolve(crossing, nested=nested) == ([crossing[1]], [(crossing[0], crossing[1])])
+    assert resolve_overlaps(crossing, nested=nested) == ([crossing[1]], [(crossing[0], crossing[1])])
     equal = [at(0, 3, 0.5), at(2, 6, 0.5)]
-    assert resolve(equal, nested=nested)[0] == [equal[1]]
+    assert resolve_overlaps(equal, nested=nested)[0] == [equal[1]]
     same = [at(0, 3, 0.5, "Y"), at(0, 3, 0.5, "X")]
-    assert resolve(same, nested=nested)[0] == [same[1]]
+    assert resolve_overlaps(same, nested=nested)[0] == [same[1]]
     side_by_side = [at(0, 3, 0.5), at(3, 6, 0.4)]
-    assert resolve(side_by_side, nested=nested) == (side_by_side, [])
+    assert resolve_overlaps(side_by_side, nested=nested) == (side_by_side, [])
 
 
 def test_nested_mentions_stay_where_they_may() -> None:
     outer, inner = at(0, 6, 0.4), at(2, 4, 0.9)
-    assert resolve([inner, outer], nested=True) == ([outer, inner], [])
-    assert resolve([inner, outer], nested=False) == ([inner], [(outer, inner)])
+    assert resolve_overlaps([inner, outer], nested=True) == ([outer, inner], [])
+    assert resolve_overlaps([inner, outer], nested=False) == ([inner], [(outer, inner)])

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entsemble.errors import UnknownNameError
-from entsemble.voting.rules import VOTES, Ballot, corrected, habit, majority, soft, union, vote_named, weighted
+from entsemble.voting.rules import (
+    VOTING_RULES,
+    Ballot,
+    apply_bias,
+    batch_calibration_bias,
+    majority_vote,
+    soft_vote,
+    union_vote,
+    voting_rule,
+    weighted_vote,
+)
 
 LABELS = ("PER", "LOC", "none")
 
@@ -20,53 +30,53 @@ def ballot(member: str, *shares: float, proposed: bool = True, weight: float = 1
 
 
 def test_a_majority_by_hand() -> None:
-    told = majority([ballot("a", 0.4, 0.35, 0.25), ballot("b", 0.5, 0.3, 0.2), ballot("c", 0.01, 0.98, 0.01)])
+    told = majority_vote([ballot("a", 0.4, 0.35, 0.25), ballot("b", 0.5, 0.3, 0.2), ballot("c", 0.01, 0.98, 0.01)])
     assert told.label == told.best_label == "PER"
     assert told.score == pytest.approx((0.4 + 0.5 + 0.01) / 3)
     assert [b.member for b in told.ballots] == ["a", "b", "c"]
 
 
 def test_a_tie_goes_to_the_higher_mean() -> None:
-    told = majority([ballot("a", 0.55, 0.4, 0.05), ballot("b", 0.1, 0.8, 0.1)])
+    told = majority_vote([ballot("a", 0.55, 0.4, 0.05), ballot("b", 0.1, 0.8, 0.1)])
     assert told.label == "LOC"
     assert told.score == pytest.approx(0.6)
 
 
 def test_a_majority_for_none_names_the_nearest_label() -> None:
-    told = majority([ballot("a", 0.1, 0.2, 0.7), ballot("b", 0.1, 0.3, 0.6), ballot("c", 0.9, 0.05, 0.05)])
+    told = majority_vote([ballot("a", 0.1, 0.2, 0.7), ballot("b", 0.1, 0.3, 0.6), ballot("c", 0.9, 0.05, 0.05)])
     assert (told.label, told.best_label) == ("none", "PER")
     assert told.score == pytest.approx(1.1 / 3)
 
 
 def test_members_that_only_count() -> None:
-    told = majority([ballot("a", 0, 1, 0), ballot("b", 0, 1, 0), ballot("c", 1, 0, 0)])
+    told = majority_vote([ballot("a", 0, 1, 0), ballot("b", 0, 1, 0), ballot("c", 1, 0, 0)])
     assert told.label == "LOC"
     assert told.score == pytest.approx(2 / 3)
-    mixed = majority([ballot("a", 1, 0, 0), ballot("b", 0.1, 0.8, 0.1)])
+    mixed = majority_vote([ballot("a", 1, 0, 0), ballot("b", 0.1, 0.8, 0.1)])
     assert mixed.label == "PER"
     assert mixed.score == pytest.approx(0.55)
 
 
 def test_a_soft_vote_by_hand() -> None:
-    told = soft([ballot("a", 0.6, 0.3, 0.1), ballot("b", 0.2, 0.7, 0.1, proposed=False)])
+    told = soft_vote([ballot("a", 0.6, 0.3, 0.1), ballot("b", 0.2, 0.7, 0.1, proposed=False)])
     assert told.label == "LOC"
     assert told.score == pytest.approx(0.5 * 0.75)
-    both = soft([ballot("a", 0.6, 0.3, 0.1), ballot("b", 0.2, 0.7, 0.1)])
+    both = soft_vote([ballot("a", 0.6, 0.3, 0.1), ballot("b", 0.2, 0.7, 0.1)])
     assert both.score == pytest.approx(0.5)
 
 
 def test_a_union_believes_the_surest_of_those_that_proposed() -> None:
-    told = union(
+    told = union_vote(
         [ballot("a", 0.6, 0.3, 0.1), ballot("b", 0.1, 0.2, 0.7), ballot("c", 0.01, 0.98, 0.01, proposed=False)]
     )
     assert (told.label, told.best_label, len(told.ballots)) == ("PER", "PER", 3)
     assert told.score == pytest.approx(0.6 / 0.9)
-    unclaimed = union([ballot("a", 0.6, 0.3, 0.1, proposed=False)])
+    unclaimed = union_vote([ballot("a", 0.6, 0.3, 0.1, proposed=False)])
     assert unclaimed.score == pytest.approx(0.6 / 0.9)
-    doubtful = union([ballot("a", 0.03, 0.01, 0.96)])
+    doubtful = union_vote([ballot("a", 0.03, 0.01, 0.96)])
     assert doubtful.label == "PER", "it listed it, so an entity it is"
     assert doubtful.score == pytest.approx(0.75)
-    certain = union([ballot("a", 0, 0, 1)])
+    certain = union_vote([ballot("a", 0, 0, 1)])
     assert certain.score == 0
 
 
@@ -75,21 +85,21 @@ def logs(*shares: float) -> dict[str, float]:
 
 
 def test_a_bias_moves_labels_and_leaves_none_alone() -> None:
-    found = corrected(logs(0.6, 0.2, 0.2), {"LOC": math.log(6)})
+    found = apply_bias(logs(0.6, 0.2, 0.2), {"LOC": math.log(6)})
     assert {x: math.exp(v) for x, v in found.items()} == pytest.approx({"PER": 0.8 / 3, "LOC": 1.6 / 3, "none": 0.2})
-    assert corrected(logs(0.6, 0.2, 0.2), {}) == pytest.approx(logs(0.6, 0.2, 0.2))
-    assert corrected(logs(0, 0, 1), {"PER": 1.0})["none"] == 0.0
-    assert corrected(logs(1, 0, 0), {"LOC": 1.0})["PER"] == pytest.approx(0.0)
+    assert apply_bias(logs(0.6, 0.2, 0.2), {}) == pytest.approx(logs(0.6, 0.2, 0.2))
+    assert apply_bias(logs(0, 0, 1), {"PER": 1.0})["none"] == 0.0
+    assert apply_bias(logs(1, 0, 0), {"LOC": 1.0})["PER"] == pytest.approx(0.0)
 
 
 def test_a_habit_is_undone() -> None:
     """Always twice as much for PER, whatever it is: then the one about which it is less so is LOC."""
     beliefs = [logs(0.6, 0.3, 0.1)] * 19 + [logs(0.45, 0.45, 0.1)]
-    bias = habit(beliefs)
+    bias = batch_calibration_bias(beliefs)
     assert bias["LOC"] > bias["PER"]
-    assert max(corrected(beliefs[-1], bias).items(), key=lambda x: x[1])[0] == "LOC"
-    assert habit(beliefs[:1])["LOC"] < bias["LOC"], "few beliefs correct little"
-    assert habit([]) == {}
+    assert max(apply_bias(beliefs[-1], bias).items(), key=lambda x: x[1])[0] == "LOC"
+    assert batch_calibration_bias(beliefs[:1])["LOC"] < bias["LOC"], "few beliefs correct little"
+    assert batch_calibration_bias([]) == {}
 
 
 def test_who_is_sure_outweighs_two_who_are_not() -> None:
@@ -98,8 +108,8 @@ def test_who_is_sure_outweighs_two_who_are_not() -> None:
         ballot("b", 0.51, 0.49 - 1e-9, 1e-9),
         ballot("c", 0.02, 0.97, 0.01),
     ]
-    assert majority(ballots).label == "PER"
-    assert soft(ballots).label == "LOC"
+    assert majority_vote(ballots).label == "PER"
+    assert soft_vote(ballots).label == "LOC"
 
 
 def test_a_weighted_vote_by_hand() -> None:
@@ -107,11 +117,11 @@ def test_a_weighted_vote_by_hand() -> None:
         ballot("a", 0.6, 0.3, 0.1, weight=3),
         ballot("b", 0.1, 0.8, 0.1, proposed=False, weight=1),
     ]
-    told = weighted(ballots)
+    told = weighted_vote(ballots)
     assert told.label == "PER"
     mean, support = (3 * 0.6 + 0.1) / 4, 3 / 4
     assert told.score == pytest.approx(mean * (0.5 + 0.5 * support))
-    assert soft(ballots).label == "LOC"
+    assert soft_vote(ballots).label == "LOC"
 
 
 SHARES = st.lists(st.integers(1, 50), min_size=3, max_size=3).map(lambda x: [i / sum(x) for i in x])
@@ -122,13 +132,13 @@ BALLOTS = st.lists(st.tuples(SHARES, st.booleans(), st.integers(1, 5)), min_size
 
 @given(st.lists(SHARES, min_size=1, max_size=5), SHARES)
 def test_a_corrected_belief_is_a_distribution(seen: Any, asked: Any) -> None:
-    found = corrected(logs(*asked), habit([logs(*s) for s in seen]))
+    found = apply_bias(logs(*asked), batch_calibration_bias([logs(*s) for s in seen]))
     assert sum(map(math.exp, found.values())) == pytest.approx(1, abs=1e-6)
 
 
-@given(BALLOTS, st.sampled_from(sorted(VOTES)))
+@given(BALLOTS, st.sampled_from(sorted(VOTING_RULES)))
 def test_scores_are_confidences(ballots: list[Ballot], name: str) -> None:
-    told = VOTES[name](ballots)
+    told = VOTING_RULES[name](ballots)
     assert 0 <= told.score <= 1 + 1e-9
     assert told.best_label != "none"
     assert told.label in ("none", told.best_label)
@@ -140,13 +150,13 @@ def test_equal_weights_are_a_soft_vote(ballots: list[Ballot]) -> None:
     from dataclasses import replace
 
     equal = [replace(b, weight=2.5) for b in ballots]
-    assert weighted(equal).label == soft(ballots).label
-    assert weighted(equal).score == pytest.approx(soft(ballots).score)
+    assert weighted_vote(equal).label == soft_vote(ballots).label
+    assert weighted_vote(equal).score == pytest.approx(soft_vote(ballots).score)
 
 
-@given(SHARES.filter(lambda s: len(set(s)) == 3), st.sampled_from(sorted(VOTES.keys() - {"union"})))
+@given(SHARES.filter(lambda s: len(set(s)) == 3), st.sampled_from(sorted(VOTING_RULES.keys() - {"union"})))
 def test_one_member_is_obeyed(shares: Any, name: str) -> None:
-    told = VOTES[name]([ballot("a", *shares)])
+    told = VOTING_RULES[name]([ballot("a", *shares)])
     best = LABELS[shares.index(max(shares))]
     assert told.label == best or (name != "majority" and best == "none")
     assert told.score == pytest.approx(shares[LABELS.index(told.best_label)])
@@ -154,11 +164,11 @@ def test_one_member_is_obeyed(shares: Any, name: str) -> None:
 
 def test_an_unknown_rule_lists_the_known() -> None:
     with pytest.raises(UnknownNameError, match=r"'loud'.*majority, soft, union, weighted"):
-        vote_named("loud")
+        voting_rule("loud")
 
 
 def test_a_member_that_named_nothing_names_no_entity() -> None:
     nothing = Ballot("b", dict.fromkeys(LABELS, -math.log(3)), exact=False, proposed=False)
     assert nothing.best == "none"
-    assert majority([nothing]).label == "none"
-    assert majority([ballot("a", 0, 1, 0), nothing]).label == "LOC"
+    assert majority_vote([nothing]).label == "none"
+    assert majority_vote([ballot("a", 0, 1, 0), nothing]).label == "LOC"

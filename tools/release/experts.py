@@ -23,7 +23,7 @@ from entsemble.assembly import Brief, TrainingData, train_expert
 from entsemble.data.annotated import annotated
 from entsemble.data.formats import write
 from entsemble.experts.training import Progress, Training
-from entsemble.prompting.labels import readable
+from entsemble.prompting.labels import readable_name
 from entsemble.settings import Environment, environment
 from entsemble.types import Document, Precision
 
@@ -163,7 +163,7 @@ def _from(documents: Sequence[Document], place: int) -> list[Document]:
 
 def _readable(document: Document, corpus: str) -> Document:
     """With labels as people write them, so that the cards say what an expert knows, and an id unlike any other's."""
-    mentions = tuple(replace(m, label=readable(m.label)) for m in document.mentions)
+    mentions = tuple(replace(m, label=readable_name(m.label)) for m in document.mentions)
     return replace(document, id=f"{corpus}:{document.id}", mentions=mentions, tokens=(), meta={})
 
 

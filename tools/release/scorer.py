@@ -27,7 +27,7 @@ from entsemble.assembly import Assembly, adapt, unannotated
 from entsemble.assembly.training_sentences import looks_propose
 from entsemble.data.formats import read, write
 from entsemble.execution.threads import LocalMapper
-from entsemble.ner.pipeline import THRESHOLD, Pipeline
+from entsemble.ner.pipeline import DEFAULT_THRESHOLD, Pipeline
 from entsemble.pool.proposers import CapitalisedProposer, NaiveBayesProposer
 from entsemble.pool.word_counts import Wording
 from entsemble.scoring.features import OF_A_MEMBER, Matrix
@@ -36,7 +36,7 @@ from entsemble.scoring.pretrained import FILE, Column, Prior
 from entsemble.scoring.stacking import SHARE, Answered, Lesson, Weights, fitted, promised_f1, rated
 from entsemble.settings import environment, load
 from entsemble.types import Document, LabelSet, Mention
-from entsemble.voting.overlaps import resolve
+from entsemble.voting.overlaps import resolve_overlaps
 
 PLAN = Path(__file__).with_name("prior.toml")
 RESULTS = ROOT / "benchmarks" / "quality" / "results" / "prior"
@@ -209,13 +209,13 @@ def _voted(answered: Answered, labels: LabelSet) -> list[Mention]:
     """Those that a vote finds among what members or the pool proposed: looks and words alone propose nothing to it."""
     proposed = [any(b.proposed for b in v.ballots) for v in answered.verdicts.values()]
     said = [(v.label, v.score if p else 0.0) for v, p in zip(answered.verdicts.values(), proposed, strict=True)]
-    return _kept(answered, said, THRESHOLD, labels)
+    return _kept(answered, said, DEFAULT_THRESHOLD, labels)
 
 
 def _kept(answered: Answered, said: Sequence[tuple[str, float]], threshold: float, labels: LabelSet) -> list[Mention]:
     places = zip(answered.verdicts, answered.surfaces, said, strict=True)
     mentions = [Mention(s.start, s.end, label, t, score) for s, t, (label, score) in places if score >= threshold]
-    return list(resolve(mentions, nested=labels.nested)[0])
+    return list(resolve_overlaps(mentions, nested=labels.nested)[0])
 
 
 if __name__ == "__main__":

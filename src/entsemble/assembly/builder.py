@@ -23,8 +23,8 @@ from entsemble.execution.ray import RayCluster
 from entsemble.execution.threads import LocalMapper
 from entsemble.extractor import LocalExtractor, RayExtractor
 from entsemble.ner.member import Member
-from entsemble.ner.pipeline import Pipeline, Rules
-from entsemble.ner.stages.retrieve import Shown, pre_extract
+from entsemble.ner.pipeline import DecisionRules, Pipeline
+from entsemble.ner.stages.retrieve import DemonstrationLimits, pre_extract
 from entsemble.pool import capitalised as looks
 from entsemble.pool import word_counts as wording
 from entsemble.pool.gazetteer import NAME, Gazetteer
@@ -33,19 +33,19 @@ from entsemble.pool.neighbours import Likeness
 from entsemble.pool.proposers import CapitalisedProposer, NaiveBayesProposer
 from entsemble.pool.word_counts import Wording
 from entsemble.prompting.labels import label_set
-from entsemble.prompting.template import template
+from entsemble.prompting.template import load_template
 from entsemble.protocols import Encoder
-from entsemble.retrieval.embedding_cache import Store, StoredEncoder, stored_spans
-from entsemble.retrieval.index import PoolIndex, vectors_of
-from entsemble.retrieval.label_guided import LabelGuided
-from entsemble.retrieval.pos_heuristic import SurfaceTagger
+from entsemble.retrieval.embedding_cache import CachedEncoder, PoolCache, cached_spans
+from entsemble.retrieval.index import PoolIndex, encode_pool
+from entsemble.retrieval.label_guided import LabelGuidedIndex
+from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
 from entsemble.scoring.features import Evidence
 from entsemble.scoring.pretrained import shipped
 from entsemble.scoring.stacking import KEPT_AS, Stacking, Weights
 from entsemble.settings import Environment, MemberSettings, Settings, environment
 from entsemble.types import Document, LabelSet
 from entsemble.voting.candidates import Proposer
-from entsemble.voting.rules import vote_named
+from entsemble.voting.rules import voting_rule
 
 ZERO_SHOT = "zero-shot-1"
 
@@ -124,7 +124,7 @@ class Assembly:
         documents: Sequence[Document],
         labels: LabelSet,
         members: Sequence[Member],
-        rules: Rules,
+        rules: DecisionRules,
         *,
         capitalised: bool = False,
     ) -> Pipeline:
@@ -200,8 +200,10 @@ class Assembly:
 
     def likeness(self, documents: Sequence[Document], labels: LabelSet) -> Likeness:
         """The names of a pool, ready to be compared with."""
-        names = StoredEncoder(
-            self.encoder(), self._store(), lambda done, total: self.progress.on_step("encoding the pool's names", done, total)
+        names = CachedEncoder(
+            self.encoder(),
+            self._store(),
+            lambda done, total: self.progress.on_step("encoding the pool's names", done, total),
         )
         return Likeness(documents, labels, names, self.encoder(), self.settings.language)
 
@@ -288,29 +290,29 @@ class Assembly:
             spans = self._pre_extracted(documents, labels, members, store)
         else:
             spans = [tuple(m.text for m in d.mentions) for d in documents]
-        prepared = StoredEncoder(
+        prepared = CachedEncoder(
             self.encoder(), store, lambda done, total: self.progress.on_step("encoding the pool", done, total)
         )
         return PoolIndex(
             documents,
-            vectors_of(documents, spans, prepared),
+            encode_pool(documents, spans, prepared),
             encoder=self.encoder(),
-            tagger=best_tagger(self.settings.language) if pool.similarity == "span" else SurfaceTagger(),
+            tagger=best_tagger(self.settings.language) if pool.similarity == "span" else HeuristicPosTagger(),
             similarity=pool.similarity,
             seed=self.settings.seed,
-            guided=LabelGuided(documents, prepared, self.encoder()) if pool.similarity == "label-guided" else None,
+            guided=LabelGuidedIndex(documents, prepared, self.encoder()) if pool.similarity == "label-guided" else None,
             copies=Copies(documents, self.settings.language).at,
         )
 
-    def _store(self) -> Store:
-        return Store(self.environment.cache / "pools.sqlite")
+    def _store(self) -> PoolCache:
+        return PoolCache(self.environment.cache / "pools.sqlite")
 
     def _pre_extracted(
-        self, documents: Sequence[Document], labels: LabelSet, members: Sequence[Member], store: Store
+        self, documents: Sequence[Document], labels: LabelSet, members: Sequence[Member], store: PoolCache
     ) -> list[tuple[str, ...]]:
         told = [m.model.fingerprint for m in members] + [ZERO_SHOT] + [f"{x.readable}\0{x.definition}" for x in labels]
         owner = "spans:" + hashlib.sha256("\0\0".join(told).encode()).hexdigest()
-        known = stored_spans(
+        known = cached_spans(
             owner,
             [d.text for d in documents],
             lambda text: pre_extract(text, members, labels)[0],
@@ -319,7 +321,7 @@ class Assembly:
         )
         return [known[d.text] for d in documents]
 
-    def shown(self, pool: Sequence[Document]) -> Shown:
+    def shown(self, pool: Sequence[Document]) -> DemonstrationLimits:
         """How many demonstrations a sentence is shown: where nothing else is asked, `shots` of the pool's mean length.
 
         Less leaves out the most similar ones where the pool's sentences are long.
@@ -327,7 +329,7 @@ class Assembly:
         asked = self.settings.pool
         usual = sum(len(d.text) for d in pool) / len(pool) if pool else 0
         characters = asked.characters or max(1, round(asked.shots * max(_SHORT, usual)))
-        return Shown(asked.shots, characters, asked.empty)
+        return DemonstrationLimits(asked.shots, characters, asked.empty)
 
     def _configuration(self, pipeline: Pipeline) -> dict[str, str]:
         """All that shapes the results, by names that a user knows; what was learnt comes to it once that is known."""
@@ -347,15 +349,15 @@ class Assembly:
             told[f"member {m.name}"] = [m.model.fingerprint, *shape]
         return {name: hashlib.sha256(json.dumps(value).encode()).hexdigest() for name, value in told.items()}
 
-    def _rules(self) -> Rules:
+    def _rules(self) -> DecisionRules:
         verification = self.settings.verification
         names = [called(m) for m in self.settings.members]
         if verification.member and verification.member not in names:
             raise ConfigError(
                 f"[verification] member {verification.member!r} is no member; members: {', '.join(names)}"
             )
-        return Rules(
-            vote=vote_named(self.settings.classification.vote or "soft"),
+        return DecisionRules(
+            vote=voting_rule(self.settings.classification.vote or "soft"),
             threshold=self.settings.classification.threshold,
             verifier=verification.member or None,
             verifier_threshold=verification.threshold,
@@ -368,7 +370,7 @@ class Assembly:
     def _member(self, member: MemberSettings) -> Member:
         name = called(member)
         model = self.models.language_model(member)
-        asked, first = template(member.template), template(ZERO_SHOT)
+        asked, first = load_template(member.template), load_template(ZERO_SHOT)
         return Member(name, model, asked, first, member.weight, member.bias, member.shots)
 
 

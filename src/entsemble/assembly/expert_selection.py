@@ -32,7 +32,7 @@ from entsemble.experts.selection import (
 )
 from entsemble.experts.store import Expert
 from entsemble.pool.leakage import keys_within
-from entsemble.prompting.labels import readable
+from entsemble.prompting.labels import readable_name
 from entsemble.protocols import Encoder
 from entsemble.settings import Environment, MemberSettings, Settings
 from entsemble.types import Document, LabelSet
@@ -50,7 +50,7 @@ class Selection:
         texts, sample: sentences of the target that were compared, and tried on.
         far: expert -> why its training texts could not be compared.
         broken: expert -> why it could not take part at all.
-        bias: `domain` and `sampled` -> what corrects the labels of that sum of experts; see `voting.habit`.
+        bias: `domain` and `sampled` -> what corrects the labels of that sum of experts; see `voting.rules.batch_calibration_bias`.
         unknown: labels asked for that none of them was trained on.
     """
 
@@ -168,7 +168,7 @@ def select_experts(
         chosen = {view: _chosen(of, answers, asked.most) for view, of in (("domain", domain), ("sampled", scores))}
         sums = {view: choice.weights for view, choice in chosen.items()}
         bias = habits(assembly.models, member, experts, labels, sample, sums)
-    trained_on = {form for e in experts for label in e.card.labels for form in (label, readable(label))}
+    trained_on = {form for e in experts for label in e.card.labels for form in (label, readable_name(label))}
     return Selection(
         experts=tuple(experts),
         domain=chosen["domain"],

@@ -35,7 +35,7 @@ from entsemble.experts.selection import centres
 from entsemble.experts.store import Expert, ExpertStore, change_of
 from entsemble.experts.training import Progress, Training, adapter_of, train, tunable
 from entsemble.prompting.labels import label_set
-from entsemble.prompting.template import template
+from entsemble.prompting.template import load_template
 from entsemble.settings import Environment, MemberSettings, Settings
 from entsemble.types import Document, LabelSet
 
@@ -260,7 +260,7 @@ def _split(parts: Sequence[Sequence[Document]], brief: Brief) -> tuple[list[Lear
 
 def _examples(learnt: Sequence[Learnt], brief: Brief, epoch: int) -> list[tuple[Piece, ...]]:
     """Every sentence once, each drawn from the seed, the epoch and its place."""
-    shape = template(TEMPLATE)
+    shape = load_template(TEMPLATE)
     vocabularies = {own: vocabulary(own) for _, own in learnt}
     return [
         example(d, vocabularies[own], shape, brief.asking, random.Random(f"{brief.how.seed}:{epoch}:{i}"))
@@ -270,7 +270,7 @@ def _examples(learnt: Sequence[Learnt], brief: Brief, epoch: int) -> list[tuple[
 
 def _key(brief: Brief, base: str, learnt: Sequence[Learnt], dev: Sequence[Document], start: Expert | None) -> str:
     """All that shapes a training but its name."""
-    shape, words = asdict(template(TEMPLATE)), WORDINGS.read_text("utf-8")
+    shape, words = asdict(load_template(TEMPLATE)), WORDINGS.read_text("utf-8")
     data = _content([d for d, _ in learnt]), [own for _, own in learnt], _content(dev)
     begun = [] if start is None else [start.card.files[adapter.WEIGHTS]]
     told = [base, asdict(brief.how), asdict(brief.asking), shape, words, data, *begun]

@@ -191,7 +191,11 @@ class Models:
         where = self.environment
         if isinstance(source, ModelCard):
             path = pull(
-                source, where.cache, progress=self.progress.on_download, endpoint=where.hub_endpoint, token=where.hub_token
+                source,
+                where.cache,
+                progress=self.progress.on_download,
+                endpoint=where.hub_endpoint,
+                token=where.hub_token,
             )
             return path, f"{source.name}:{source.quantisation}:{path.stat().st_size}"
         if isinstance(source, Path):

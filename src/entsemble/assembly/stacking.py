@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from entsemble.assembly.model_pool import ProgressCallbacks
 from entsemble.errors import MemberDownError, ModelError, PromptTooLongError
-from entsemble.ner.pipeline import Pipeline, Result
+from entsemble.ner.pipeline import Pipeline, SentenceResult
 from entsemble.protocols import Mapper
-from entsemble.retrieval.embedding_cache import Store
+from entsemble.retrieval.embedding_cache import PoolCache
 from entsemble.scoring.features import Evidence
 from entsemble.scoring.stacking import Answered, Weights, learn
 from entsemble.types import Document, LabelSet
@@ -37,7 +37,7 @@ def learnt(
     prior: Weights,
     mapper: Mapper,
     *,
-    kept: tuple[Store, str],
+    kept: tuple[PoolCache, str],
     anew: bool,
     progress: ProgressCallbacks,
 ) -> Weights:
@@ -79,10 +79,12 @@ def learnt(
     return weights or prior
 
 
-def answers(questions: Sequence[Question], mapper: Mapper, progress: ProgressCallbacks) -> tuple[list[Answered], list[ModelError]]:
+def answers(
+    questions: Sequence[Question], mapper: Mapper, progress: ProgressCallbacks
+) -> tuple[list[Answered], list[ModelError]]:
     """Each question's answer, and why others have none; a sentence that is too long for a member is neither."""
 
-    def answer(question: Question) -> tuple[Question, Result | ModelError]:
+    def answer(question: Question) -> tuple[Question, SentenceResult | ModelError]:
         try:
             return question, question.pipeline.run(question.document.text)
         except ModelError as error:

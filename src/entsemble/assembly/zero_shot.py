@@ -17,13 +17,13 @@ from entsemble.experts.store import Expert
 from entsemble.extractor import LocalExtractor
 from entsemble.ner.documents import Failed
 from entsemble.ner.member import Member
-from entsemble.ner.pipeline import Pipeline, Rules
-from entsemble.ner.stages.retrieve import Shown
-from entsemble.prompting.template import template
+from entsemble.ner.pipeline import DecisionRules, Pipeline
+from entsemble.ner.stages.retrieve import DemonstrationLimits
+from entsemble.prompting.template import load_template
 from entsemble.protocols import LanguageModel
 from entsemble.settings import MemberSettings
 from entsemble.types import Document, LabelSet
-from entsemble.voting.rules import VOTES, Ballot, Verdict, Vote, habit
+from entsemble.voting.rules import VOTING_RULES, Ballot, Verdict, VotingRule, batch_calibration_bias
 
 _SURE = 0.5
 """How much of its belief in an entity an expert by itself must give the label."""
@@ -35,7 +35,7 @@ def expert_alone(
     shape: str,
     language: str,
     *,
-    vote: Vote = VOTES["union"],
+    vote: VotingRule = VOTING_RULES["union"],
     workers: int = 1,
 ) -> LocalExtractor:
     """One model, asked without demonstrations, as experts are trained to be."""
@@ -48,7 +48,7 @@ def experts_together(
     shape: str,
     language: str,
     *,
-    vote: Vote = VOTES["union"],
+    vote: VotingRule = VOTING_RULES["union"],
     threshold: float | None = _SURE,
     workers: int = 1,
 ) -> LocalExtractor:
@@ -63,9 +63,9 @@ def experts_together(
         threshold: a mention needs at least this score.
         workers: sentences in flight; more than one pays where the model reads many at once.
     """
-    asked, first = template(shape), template(ZERO_SHOT)
+    asked, first = load_template(shape), load_template(ZERO_SHOT)
     members = [Member(name, model, asked, first, bias=bias) for name, (model, bias) in models.items()]
-    pipeline = Pipeline(members, labels, None, Rules(vote, threshold, None, 0.5, Shown(0)))
+    pipeline = Pipeline(members, labels, None, DecisionRules(vote, threshold, None, 0.5, DemonstrationLimits(0)))
     return LocalExtractor(pipeline, LocalMapper(workers), language, {})
 
 
@@ -113,7 +113,7 @@ def habits(
     sample: Sequence[Document],
     sums: Mapping[str, Mapping[str, float]],
 ) -> dict[str, dict[str, float]]:
-    """What corrects the labels of each sum of experts, seen on what it finds in the sample; see `voting.habit`.
+    """What corrects the labels of each sum of experts, seen on what it finds in the sample; see `voting.rules.batch_calibration_bias`.
 
     Args:
         models: of the run.
@@ -132,10 +132,10 @@ def habits(
 
         def watched(ballots: Sequence[Ballot], beliefs: list[Mapping[str, float]] = beliefs) -> Verdict:
             beliefs.extend(b.log_probabilities for b in ballots if b.exact)
-            return VOTES["union"](ballots)
+            return VOTING_RULES["union"](ballots)
 
         language, at_once = models.settings.language, models.at_once(member)
         extractor = expert_alone(model, labels, member.template, language, vote=watched, workers=at_once)
         list(answered(extractor, sample))
-        found[view] = habit(beliefs)
+        found[view] = batch_calibration_bias(beliefs)
     return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from entsemble.protocols import Tagger
-from entsemble.retrieval.pos_heuristic import SurfaceTagger
+from entsemble.protocols import PosTagger
+from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
 from entsemble.types import Span
 
 
@@ -35,11 +35,11 @@ class SpacyTagger:
         return str(found.root.pos_) if found else "X"
 
 
-def best_tagger(language: str) -> Tagger:
+def best_tagger(language: str) -> PosTagger:
     """The first installed spaCy pipeline for `language`, else the stated fallback of `retrieval.tagging`."""
     try:
         import spacy.util
     except ImportError:
-        return SurfaceTagger()
+        return HeuristicPosTagger()
     installed = sorted(n for n in spacy.util.get_installed_models() if n.split("_")[0] == language)
-    return SpacyTagger(installed[0]) if installed else SurfaceTagger()
+    return SpacyTagger(installed[0]) if installed else HeuristicPosTagger()

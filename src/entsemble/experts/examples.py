@@ -16,8 +16,8 @@ from importlib.resources import files
 
 from entsemble._lib import toml as _toml
 from entsemble._lib.text import one_line
-from entsemble.prompting.labels import readable
-from entsemble.prompting.render import extraction_prompt, listing, type_answer, typing_question
+from entsemble.prompting.labels import readable_name
+from entsemble.prompting.render import render_extraction_prompt, render_list, render_type_answer, render_typing_question
 from entsemble.prompting.template import Template
 from entsemble.types import NONE_LABEL, Document, Label, LabelSet, Span
 
@@ -85,11 +85,13 @@ def example(
     typed = [(place, -len(surface), surface, word) for surface, (place, word) in gold.items()]
     wrong = [(place, surface) for place, surface in negatives(document, asking.negatives, draw) if surface not in gold]
     typed += [(place, -len(surface), surface, NONE_LABEL) for place, surface in wrong]
-    pieces = [Piece(extraction_prompt(template, labels, (), text), learnt=False)]
-    pieces.append(Piece(listing(template, tuple(gold)) + (template.types if typed else template.stop[0]), learnt=True))
+    pieces = [Piece(render_extraction_prompt(template, labels, (), text), learnt=False)]
+    pieces.append(
+        Piece(render_list(template, tuple(gold)) + (template.types if typed else template.stop[0]), learnt=True)
+    )
     for _, _, surface, word in sorted(typed):
-        pieces.append(Piece(typing_question(template, surface), learnt=False))
-        pieces.append(Piece(type_answer(template, word), learnt=True))
+        pieces.append(Piece(render_typing_question(template, surface), learnt=False))
+        pieces.append(Piece(render_type_answer(template, word), learnt=True))
     return tuple(pieces)
 
 
@@ -99,7 +101,7 @@ def vocabulary(own: Sequence[str]) -> list[str]:
     Where these are so few that an expert would learn them by heart, also those of our wordings that mean something
     else: none that one of the data's labels covers, as person covers politician.
     """
-    known = {readable(name) for name in own}
+    known = {readable_name(name) for name in own}
     if len(own) >= _FEW:
         return list(own)
     others = [word for word, told in wordings().items() if not known & {word, *told.get("within", ())}]
@@ -147,7 +149,7 @@ def _labels(names: Sequence[str], asking: Asking, draw: random.Random) -> LabelS
     """The labels in another order and wording each time, no two alike."""
     found: dict[str, Label] = {}
     for name in draw.sample(list(names), len(names)):
-        usual = readable(name)
+        usual = readable_name(name)
         known = wordings().get(usual, {})
         choice = draw.choice(known.get("words", [usual])) if draw.random() < asking.reworded else usual
         word = next((w for w in (choice, usual, name) if w not in {*found, NONE_LABEL}), f"other {name}")

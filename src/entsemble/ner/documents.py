@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from entsemble.errors import EntsembleError
-from entsemble.ner.ledger import Entry
-from entsemble.ner.pipeline import Costs, Result
+from entsemble.ner.ledger import LedgerEntry
+from entsemble.ner.pipeline import Costs, SentenceResult
 from entsemble.protocols import Mapper
 from entsemble.types import Document, Mention, Span
 
-Split = Callable[[Document], Sequence[tuple[int, str]]]
+SplitDocument = Callable[[Document], Sequence[tuple[int, str]]]
 """A document -> (start, text) of each sentence window; windows do not overlap."""
 
 
@@ -36,7 +36,7 @@ class Extracted:
     proposed: tuple[Span, ...]
     typed: dict[Span, str | None]
     verified: dict[Span, bool]
-    ledger: tuple[Entry, ...]
+    ledger: tuple[LedgerEntry, ...]
     demonstrations: tuple[tuple[str, ...], ...]
     costs: Costs
     sentences: int
@@ -61,7 +61,7 @@ class _Part:
 
 
 def extract_documents(
-    documents: Iterable[Document], split: Split, run: Callable[[str], Result], mapper: Mapper
+    documents: Iterable[Document], split: SplitDocument, run: Callable[[str], SentenceResult], mapper: Mapper
 ) -> Iterator[Extracted | Failed]:
     """Run every document, in order; each sentence window is a unit of work, so a long document uses all workers.
 
@@ -72,13 +72,13 @@ def extract_documents(
         mapper: where the windows run.
     """
 
-    def work(part: _Part) -> tuple[_Part, Result | EntsembleError | None]:
+    def work(part: _Part) -> tuple[_Part, SentenceResult | EntsembleError | None]:
         try:
             return part, run(part.text) if part.text else None
         except EntsembleError as error:
             return part, error
 
-    pieces: list[tuple[int, Result]] = []
+    pieces: list[tuple[int, SentenceResult]] = []
     problem: EntsembleError | None = None
     for part, result in mapper.map(work, _parts(documents, split)):
         if isinstance(result, EntsembleError):
@@ -90,14 +90,14 @@ def extract_documents(
             pieces, problem = [], None
 
 
-def _parts(documents: Iterable[Document], split: Split) -> Iterator[_Part]:
+def _parts(documents: Iterable[Document], split: SplitDocument) -> Iterator[_Part]:
     for document in documents:
         windows = list(split(document)) or [(0, "")]
         for i, (start, text) in enumerate(windows):
             yield _Part(document, start, text, i == len(windows) - 1)
 
 
-def _joined(document: Document, pieces: Sequence[tuple[int, Result]]) -> Extracted:
+def _joined(document: Document, pieces: Sequence[tuple[int, SentenceResult]]) -> Extracted:
     members = dict.fromkeys(name for _, result in pieces for name in result.alone)
     return Extracted(
         document=replace(document, mentions=tuple(m.shifted(at) for at, r in pieces for m in r.mentions)),

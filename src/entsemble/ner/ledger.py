@@ -23,7 +23,7 @@ class Fate(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """One line of the ledger.
 
     Attributes:

@@ -15,22 +15,22 @@ from dataclasses import dataclass, field, replace
 
 from entsemble._lib.text import one_line
 from entsemble.errors import MemberDownError, PromptTooLongError
-from entsemble.ner.ledger import Entry, Fate
+from entsemble.ner.ledger import Fate, LedgerEntry
 from entsemble.ner.member import Member
 from entsemble.ner.stages.classify import classify
 from entsemble.ner.stages.extract import extract
-from entsemble.ner.stages.retrieve import Retrieval, Shown, retrieve
+from entsemble.ner.stages.retrieve import DemonstrationLimits, Retrieval, retrieve
 from entsemble.ner.stages.verify import Claim, verify
-from entsemble.prompting.align import occurrences
+from entsemble.prompting.align import find_occurrences
 from entsemble.prompting.demonstration import Demonstration
-from entsemble.prompting.render import extraction_prompt
+from entsemble.prompting.render import render_extraction_prompt
 from entsemble.prompting.template import Template
 from entsemble.retrieval.index import PoolIndex
 from entsemble.scoring.stacking import Stacking
 from entsemble.types import NONE_LABEL, LabelSet, Mention, Span, Usage
 from entsemble.voting.candidates import Candidate, Proposer
-from entsemble.voting.overlaps import exclude, resolve
-from entsemble.voting.rules import Ballot, Verdict, Vote
+from entsemble.voting.overlaps import are_incompatible, resolve_overlaps
+from entsemble.voting.rules import Ballot, Verdict, VotingRule
 
 Asked = tuple[Member, Template, str]
 """A member, its template, and its prompt up to the extraction question."""
@@ -39,16 +39,16 @@ Costs = tuple[tuple[str, str, Usage], ...]
 """(stage, member, what it cost), as often as it was asked."""
 
 
-THRESHOLD = 0.4
+DEFAULT_THRESHOLD = 0.4
 """Of a vote's score, where none is asked for and nothing was learnt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class DecisionRules:
     """How the answers of the members are put together.
 
     Attributes:
-        vote: one of `voting.VOTES`.
+        vote: one of `voting.rules.VOTING_RULES`.
         threshold: a mention needs at least this score; `None` leaves it to what was learnt, or takes `THRESHOLD`.
         verifier: the member that verifies; `None` leaves stage 4 out.
         verifier_threshold: the verifier denies what it finds less likely than this.
@@ -58,18 +58,18 @@ class Rules:
         quorum: members that must answer a sentence; `None` needs all.
     """
 
-    vote: Vote
+    vote: VotingRule
     threshold: float | None
     verifier: str | None
     verifier_threshold: float
-    shown: Shown
+    shown: DemonstrationLimits
     sure: float | None = None
     verifier_sure: float | None = None
     quorum: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class SentenceResult:
     """What one sentence gave.
 
     Attributes:
@@ -91,7 +91,7 @@ class Result:
     typed: Mapping[Span, str | None]
     verified: Mapping[Span, bool]
     demonstrations: tuple[str, ...]
-    ledger: tuple[Entry, ...]
+    ledger: tuple[LedgerEntry, ...]
     costs: Costs
     verdicts: Mapping[Span, Verdict] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
@@ -132,21 +132,21 @@ class Pipeline:
         members: Sequence[Member],
         labels: LabelSet,
         pool: PoolIndex | None,
-        rules: Rules,
+        rules: DecisionRules,
         proposers: Sequence[Proposer] = (),
         scorer: Stacking | None = None,
     ) -> None:
         self.members, self.labels, self.pool, self.rules = tuple(members), labels, pool, rules
         self.proposers, self.scorer = tuple(proposers), scorer
         asked = rules.threshold
-        self._vote_threshold = THRESHOLD if asked is None else asked
+        self._vote_threshold = DEFAULT_THRESHOLD if asked is None else asked
         self._threshold = scorer.weights.threshold if scorer and asked is None else self._vote_threshold
 
     def with_scorer(self, scorer: Stacking, proposers: Sequence[Proposer]) -> Pipeline:
         """The same pipeline with a learned scorer, and with the proposers that it was trained with."""
         return Pipeline(self.members, self.labels, self.pool, self.rules, proposers, scorer)
 
-    def run(self, text: str) -> Result:
+    def run(self, text: str) -> SentenceResult:
         """All four stages on one sentence.
 
         With as many of the demonstrations as fit every member's context: where a prompt is too long, the less similar
@@ -168,7 +168,7 @@ class Pipeline:
                 if self.rules.quorum is None or len(members) <= self.rules.quorum:
                     raise
 
-    def _sentence(self, text: str, members: Sequence[Member], costs: list[tuple[str, str, Usage]]) -> Result:
+    def _sentence(self, text: str, members: Sequence[Member], costs: list[tuple[str, str, Usage]]) -> SentenceResult:
         found = Retrieval()
         if self.pool is not None:
             found = retrieve(text, members, self.labels, self.pool, self.rules.shown)
@@ -181,12 +181,14 @@ class Pipeline:
         members: Sequence[Member],
         shown: Sequence[Demonstration],
         costs: list[tuple[str, str, Usage]],
-    ) -> Result:
+    ) -> SentenceResult:
         prompts = [
             (
                 m,
                 m.template,
-                extraction_prompt(m.template, self.labels, m.seen(shown), text, checks=m.name == self.rules.verifier),
+                render_extraction_prompt(
+                    m.template, self.labels, m.seen(shown), text, checks=m.name == self.rules.verifier
+                ),
             )
             for m in members
         ]
@@ -199,13 +201,13 @@ class Pipeline:
 
     def _answer(
         self, text: str, prompts: Sequence[Asked], shown: tuple[str, ...], costs: list[tuple[str, str, Usage]]
-    ) -> Result:
+    ) -> SentenceResult:
         """Stages 2 to 4, with these prompts."""
         extraction = extract(text, prompts)
         costs += [("extraction", *cost) for cost in extraction.usage]
         judged = self._judge(text, extraction.candidates, prompts, costs)
         mentions, ledger = self._decide(text, judged)
-        return Result(
+        return SentenceResult(
             mentions=mentions,
             alone={m.name: self._alone(text, judged, m.name) for m, _, _ in prompts},
             proposed=tuple(j.span for j in judged),
@@ -281,13 +283,13 @@ class Pipeline:
         denied = judged.yes is not None and judged.yes < self.rules.verifier_threshold
         return judged.yes if denied else None
 
-    def _decide(self, text: str, judged: Sequence[_Judged]) -> tuple[tuple[Mention, ...], list[Entry]]:
+    def _decide(self, text: str, judged: Sequence[_Judged]) -> tuple[tuple[Mention, ...], list[LedgerEntry]]:
         """Mentions, and a ledger line for each place."""
         passed = [_mention(text, j.span, j.verdict) for j in judged if self._passes(j)]
-        kept, lost = resolve(passed, nested=self.labels.nested)
+        kept, lost = resolve_overlaps(passed, nested=self.labels.nested)
         rivals = {mention.span: rival for mention, rival in lost}
         ledger = [
-            Entry(j.span.of(text), fate, j.candidate.members, j.span, j.verdict.label, detail)
+            LedgerEntry(j.span.of(text), fate, j.candidate.members, j.span, j.verdict.label, detail)
             for j in judged
             for fate, detail in [self._fate(j, kept, rivals)]
         ]
@@ -305,7 +307,7 @@ class Pipeline:
         if _label(judged) is None:
             return Fate.OUTVOTED, f"nearest label {judged.verdict.best_label}, {judged.verdict.score:.3f}"
         if not self._reaches(judged.verdict):
-            excluding = [m for m in kept if exclude(judged.span, m.span, nested=self.labels.nested)]
+            excluding = [m for m in kept if are_incompatible(judged.span, m.span, nested=self.labels.nested)]
             return Fate.BELOW_THRESHOLD, score + "".join(f", beside {m.text} ({m.label})" for m in excluding)
         return Fate.DENIED, f"probability of yes {self._denial(judged):.3f}"
 
@@ -321,7 +323,7 @@ class Pipeline:
             verdict = self.rules.vote(ballots)
             if verdict.label != NONE_LABEL and verdict.score >= self._vote_threshold:
                 mentions.append(_mention(text, j.span, verdict))
-        return tuple(resolve(mentions, nested=self.labels.nested)[0])
+        return tuple(resolve_overlaps(mentions, nested=self.labels.nested)[0])
 
 
 def _label(judged: _Judged) -> str | None:
@@ -330,7 +332,7 @@ def _label(judged: _Judged) -> str | None:
 
 def _places(text: str, candidate: Candidate) -> list[Span]:
     """Every place of the candidate: a repeated mention is as many mentions."""
-    return occurrences(one_line(text), candidate.surface)
+    return find_occurrences(one_line(text), candidate.surface)
 
 
 def _mention(text: str, span: Span, verdict: Verdict) -> Mention:

@@ -8,11 +8,11 @@ from dataclasses import astuple, replace
 from typing import Any
 
 from entsemble.ner.documents import Extracted
-from entsemble.ner.ledger import Entry, Fate
+from entsemble.ner.ledger import Fate, LedgerEntry
 from entsemble.types import Document, Mention, Span, Usage
 
 
-def key_of(document: Document) -> bytes:
+def document_key(document: Document) -> bytes:
     """Tells documents apart by all that their output shows: id, text, tokens and meta."""
     told = [document.id, document.text, [[t.start, t.end] for t in document.tokens], dict(document.meta)]
     written = json.dumps(told, ensure_ascii=True, sort_keys=True, default=str)
@@ -51,7 +51,7 @@ def from_record(document: Document, record: Any) -> Extracted:  # noqa: ANN401 -
         typed={Span(start, end): label for start, end, label in record["typed"]},
         verified={Span(start, end): kept for start, end, kept in record["verified"]},
         ledger=tuple(
-            Entry(surface, Fate(fate), tuple(members), Span(*span) if span else None, label, detail)
+            LedgerEntry(surface, Fate(fate), tuple(members), Span(*span) if span else None, label, detail)
             for surface, fate, members, span, label, detail in record["ledger"]
         ),
         demonstrations=tuple(tuple(window) for window in record["demonstrations"]),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from entsemble._lib.text import one_line, word_spans
 from entsemble.pool.leakage import Copies
-from entsemble.prompting.align import occurrences
+from entsemble.prompting.align import find_occurrences
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span
 from entsemble.voting.candidates import Candidate, Proposer
 from entsemble.voting.rules import Ballot
@@ -101,11 +101,11 @@ class Gazetteer(Proposer):
         Where mentions do not nest, the longest, and none that stands within a longer candidate alone.
         """
         line = one_line(text)
-        names = {surface for surface, told in known.items() if told.named > 0.5 and occurrences(line, surface)}
+        names = {surface for surface, told in known.items() if told.named > 0.5 and find_occurrences(line, surface)}
         places = sorted(
             ((s, span) for s, span in self._names_in(text) if s in names), key=lambda p: p[1].start - p[1].end
         )
-        longer = [span for c in candidates for span in occurrences(line, c.surface)]
+        longer = [span for c in candidates for span in find_occurrences(line, c.surface)]
         kept: list[tuple[str, Span]] = []
         for surface, span in places:
             rivals = [other for other in longer if other.contains(span) and other != span]
@@ -114,7 +114,7 @@ class Gazetteer(Proposer):
         proposed = {surface for surface, _ in kept}
         members = {c.surface: (*c.members, NAME) if c.surface in proposed else c.members for c in candidates}
         members |= {surface: (NAME,) for surface in proposed if surface not in members}
-        first = {surface: occurrences(line, surface)[0] for surface in members}
+        first = {surface: find_occurrences(line, surface)[0] for surface in members}
         order = sorted(members, key=lambda s: (first[s].start, -first[s].end))
         return [Candidate(surface, members[surface]) for surface in order]
 

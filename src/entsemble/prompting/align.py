@@ -14,7 +14,7 @@ _HIDDEN = frozenset("\u200b\u200c\u200d\u2060\ufeff\u200e\u200f")
 _APART = r"[\s\u200b\u200c\u200d\u2060\ufeff\u200e\u200f]+"
 
 
-def occurrences(text: str, surface: str) -> list[Span]:
+def find_occurrences(text: str, surface: str) -> list[Span]:
     """Every place in `text` that `surface` names, in order, none overlapping another.
 
     Tried in turn, until one finds something: as written; with any run of blanks between its words; in any case; without
@@ -37,7 +37,7 @@ def occurrences(text: str, surface: str) -> list[Span]:
     seen, places = _visible(text)
     if len(seen) == len(text) and _visible(surface)[0] == surface:
         return []
-    return [Span(places[s.start], places[s.end - 1] + 1) for s in occurrences(seen, _visible(surface)[0])]
+    return [Span(places[s.start], places[s.end - 1] + 1) for s in find_occurrences(seen, _visible(surface)[0])]
 
 
 def _visible(text: str) -> tuple[str, list[int]]:

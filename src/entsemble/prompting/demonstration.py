@@ -30,7 +30,7 @@ class Demonstration:
     checks: tuple[tuple[str, str, bool], ...]
 
 
-def demonstrate(document: Document, labels: LabelSet, *, negatives: int = 1) -> Demonstration:
+def build_demonstration(document: Document, labels: LabelSet, *, negatives: int = 1) -> Demonstration:
     """Turn a pool sentence into a demonstration.
 
     Args:

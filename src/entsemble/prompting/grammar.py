@@ -6,7 +6,7 @@ from entsemble._lib.text import one_line, word_spans
 from entsemble.prompting.template import Template
 
 
-def listing_grammar(template: Template, text: str) -> str:
+def build_listing_grammar(template: Template, text: str) -> str:
     """GBNF for the answer to extraction: `none`, or runs of the words of `text`, each written as it stands there.
 
     One rule a word: `w3 ::= "Acme" (" " w4)?` reads "the third word, and perhaps the rest of a span after it". So the

@@ -47,7 +47,7 @@ _WORDS = {
 _SUFFIXES = {"deriv": "derived", "part": "part"}  # GermEval: `LOCderiv`, `ORGpart`
 
 
-def readable(name: str) -> str:
+def readable_name(name: str) -> str:
     """`name` in words: `PER` -> `person`, `Multi-tissue_structure` -> `multi-tissue structure`."""
     if name.lower() in _WORDS:
         return _WORDS[name.lower()]
@@ -65,7 +65,7 @@ def label_set(definitions: dict[str, str], *, nested: bool = False) -> LabelSet:
 
     Two names that read alike (`Work`, `work`) keep their own spelling.
     """
-    words = [readable(name) for name in definitions]
+    words = [readable_name(name) for name in definitions]
     return LabelSet(
         tuple(
             Label(name, word if words.count(word) == 1 and word != "none" else name, definition.strip())

@@ -9,7 +9,7 @@ from entsemble.types import NONE_LABEL, Reply
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ParsedList:
     """The surfaces a reply lists, each once, in order; `cut` is what the token limit left half-written."""
 
     surfaces: tuple[str, ...]
@@ -17,13 +17,13 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableReply:
     """A reply that is no list."""
 
     reason: str
 
 
-def before_loop(text: str, separator: str) -> str | None:
+def truncate_at_repetition(text: str, separator: str) -> str | None:
     """What a list that began to repeat itself holds up to there; `None` where it did not.
 
     Models may say one name twice; with the second item that comes again, no list we looked at brought another name.
@@ -44,7 +44,7 @@ _LOOP = 2
 """Items that come again before a list counts as looping."""
 
 
-def parse_surfaces(reply: Reply, template: Template) -> Listed | Unreadable:
+def parse_surfaces(reply: Reply, template: Template) -> ParsedList | UnreadableReply:
     """Read an extraction reply.
 
     An empty reply is a failure: a model that finds nothing says so (`none`).
@@ -53,8 +53,8 @@ def parse_surfaces(reply: Reply, template: Template) -> Listed | Unreadable:
     parts = [part.strip() for part in reply.text.split(separator)]
     cut = "" if reply.finished else parts.pop()
     if [part.lower() for part in parts if part] == [NONE_LABEL]:  # beside others, `None` is a name
-        return Listed((), cut)
+        return ParsedList((), cut)
     surfaces = tuple(dict.fromkeys(part for part in parts if part))
     if not surfaces and not cut and not any(parts):
-        return Unreadable("the reply is empty")
-    return Listed(surfaces, cut)
+        return UnreadableReply("the reply is empty")
+    return ParsedList(surfaces, cut)

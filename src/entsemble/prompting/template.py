@@ -38,7 +38,7 @@ class Template:
 
 
 @cache
-def template(name: str) -> Template:
+def load_template(name: str) -> Template:
     """The template called `name`.
 
     Raises:

@@ -23,14 +23,14 @@ from entsemble.protocols import Encoder, Vectors
 
 T = TypeVar("T")
 
-OnStep = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """(done, total) of a preparation."""
 
 _BATCH = 256
 _SCHEMA = "CREATE TABLE IF NOT EXISTS kept (owner TEXT, text BLOB, value BLOB, PRIMARY KEY (owner, text)) WITHOUT ROWID"
 
 
-class Store:
+class PoolCache:
     """Values by owner (what made them) and text.
 
     Args:
@@ -87,7 +87,7 @@ class Store:
         return DataError(f"{told} cache folder with ENTSEMBLE_CACHE", self._path)
 
 
-class StoredEncoder:
+class CachedEncoder:
     """An `Encoder` that encodes no text twice.
 
     Args:
@@ -96,7 +96,7 @@ class StoredEncoder:
         on_step: told how many of the missing texts are done.
     """
 
-    def __init__(self, encoder: Encoder, store: Store, on_step: OnStep | None = None) -> None:
+    def __init__(self, encoder: Encoder, store: PoolCache, on_step: OnProgress | None = None) -> None:
         self.fingerprint, self.weights = encoder.fingerprint, encoder.weights
         self._encoder, self._store, self._on_step = encoder, store, on_step
 
@@ -116,8 +116,12 @@ class StoredEncoder:
         return np.stack([np.frombuffer(known[text], dtype=np.float32) for text in texts])
 
 
-def stored_spans(
-    owner: str, texts: Sequence[str], find: Callable[[str], Sequence[str]], store: Store, on_step: OnStep | None = None
+def cached_spans(
+    owner: str,
+    texts: Sequence[str],
+    find: Callable[[str], Sequence[str]],
+    store: PoolCache,
+    on_step: OnProgress | None = None,
 ) -> dict[str, tuple[str, ...]]:
     """The spans of each text, found with `find` where they are not known; each text is kept as soon as it is done.
 

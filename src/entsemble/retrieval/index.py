@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from entsemble._lib.text import same_text_key
 from entsemble.errors import UnknownNameError
-from entsemble.protocols import Encoder, Tagger, Vectors
-from entsemble.retrieval.label_guided import LabelGuided
-from entsemble.retrieval.similarity import sentence_similarity, span_similarity, span_weight, top
+from entsemble.protocols import Encoder, PosTagger, Vectors
+from entsemble.retrieval.label_guided import LabelGuidedIndex
+from entsemble.retrieval.similarity import sentence_similarity, span_similarity, span_weight, top_indices
 from entsemble.types import Document, Span
 
 Similarity = Literal["span", "sentence", "label-guided", "random"]
@@ -85,10 +85,10 @@ class PoolIndex:
         vectors: PoolVectors,
         *,
         encoder: Encoder,
-        tagger: Tagger,
+        tagger: PosTagger,
         similarity: Similarity = "span",
         seed: int = 0,
-        guided: LabelGuided | None = None,
+        guided: LabelGuidedIndex | None = None,
         copies: Callable[[str], Sequence[int]] | None = None,
     ) -> None:
         if similarity not in SIMILARITIES:
@@ -122,14 +122,16 @@ class PoolIndex:
         by_sentence = sentence_similarity(self._encoder.encode([query.text])[0], self._vectors.sentences)
         if self._guided:
             scores = self._guided.similarity(query.text)
-            return [Hit(self.documents[i], float(scores[i])) for i in top(scores, by_sentence, k, allowed)]
+            return [Hit(self.documents[i], float(scores[i])) for i in top_indices(scores, by_sentence, k, allowed)]
         weighed = self._weigh(query) if self.similarity == "span" and self._flat.size else []
         if not weighed:
-            return [Hit(self.documents[i], float(by_sentence[i])) for i in top(by_sentence, by_sentence, k, allowed)]
+            return [
+                Hit(self.documents[i], float(by_sentence[i])) for i in top_indices(by_sentence, by_sentence, k, allowed)
+            ]
         spans = self._encoder.encode([surface for surface, _ in weighed])
         distinct = spans @ self._vectors.spans.T
         scores = span_similarity(distinct[:, self._flat], [w for _, w in weighed], self._starts)
-        chosen = top(scores, by_sentence, k, allowed)
+        chosen = top_indices(scores, by_sentence, k, allowed)
         return [Hit(self.documents[i], float(scores[i]), self._explain(weighed, distinct, int(i))) for i in chosen]
 
     def _weigh(self, query: Query) -> list[tuple[str, float]]:
@@ -156,7 +158,7 @@ class PoolIndex:
         return np.asarray(drawn, dtype=np.int64)
 
 
-def vectors_of(documents: Sequence[Document], spans: Sequence[Sequence[str]], encoder: Encoder) -> PoolVectors:
+def encode_pool(documents: Sequence[Document], spans: Sequence[Sequence[str]], encoder: Encoder) -> PoolVectors:
     """Encode a pool: its sentences, and each distinct span surface once.
 
     Args:

@@ -30,7 +30,7 @@ _COMMON = 0.1
 leave out English stop words; this leaves out the like in any language."""
 
 
-class LabelGuided:
+class LabelGuidedIndex:
     """The sentences of a pool by the words that matter in them.
 
     Args:

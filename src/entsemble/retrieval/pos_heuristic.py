@@ -26,7 +26,7 @@ _PRONOUNS = frozenset(
 _WORD = re.compile(r"[\w@#][\w.'\u2019&-]*")
 
 
-class SurfaceTagger:
+class HeuristicPosTagger:
     """Tags by the look of a span's words; see the module."""
 
     name = "surface-1"

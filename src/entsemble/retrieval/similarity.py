@@ -11,13 +11,13 @@ from entsemble.protocols import Vectors
 
 Scores = npt.NDArray[np.float32]
 
-WEIGHTS = {"PROPN": 4.0, "NOUN": 2.0, "PRON": 1.0}
+SPAN_WEIGHTS = {"PROPN": 4.0, "NOUN": 2.0, "PRON": 1.0}
 """EL4NER's span weights by part of speech, as one public re-implementation has them; any other tag weighs 0."""
 
 
 def span_weight(tag: str) -> float:
     """The weight of a span whose head carries the universal tag `tag`."""
-    return WEIGHTS.get(tag, 0.0)
+    return SPAN_WEIGHTS.get(tag, 0.0)
 
 
 def sentence_similarity(query: Vectors, pool: Vectors) -> Scores:
@@ -57,7 +57,7 @@ def span_similarity(cosines: Vectors, weights: Sequence[float], starts: npt.NDAr
     return scores
 
 
-def top(scores: Scores, ties: Scores, k: int, allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def top_indices(scores: Scores, ties: Scores, k: int, allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """Indices of the `k` highest `scores` among `allowed`, best first; equals by `ties`, then by position.
 
     SpanSim is full of equals (every sentence that names the same country scores 1), so `ties` matters: sentence

@@ -15,7 +15,7 @@ from entsemble.pool.gazetteer import Gazetteer, Known
 from entsemble.pool.neighbours import Alike, Likeness
 from entsemble.pool.word_counts import PLACES, Worded, Wording
 from entsemble.types import NONE_LABEL, LabelSet, Span
-from entsemble.voting.rules import Ballot, Verdict, soft_scores
+from entsemble.voting.rules import Ballot, Verdict, soft_vote_scores
 
 Matrix = npt.NDArray[np.float64]
 
@@ -80,7 +80,7 @@ class Evidence:
         proposed = [span for span, v in verdicts.items() if any(b.proposed for b in v.ballots)]
         found = []
         for (span, verdict), surface, a, w in zip(verdicts.items(), surfaces, alike, worded, strict=True):
-            votes, told = soft_scores(verdict.ballots), known.get(surface)
+            votes, told = soft_vote_scores(verdict.ballots), known.get(surface)
             whole = *_of_looks(surface), float(surface in looking), *_of_rivals(span, verdicts.keys(), proposed)
             rows = [
                 [*self._of_label(x, votes[x], verdict, told, a), *_of_words(w, x), *whole] for x in self.labels.names

@@ -25,7 +25,7 @@ from entsemble.scoring.features import Evidence, Matrix
 from entsemble.scoring.platt import AS_IT_IS, Scaling, scaled
 from entsemble.scoring.semi_crf import Arrangements
 from entsemble.types import Document, LabelSet, Mention, Span
-from entsemble.voting.overlaps import resolve
+from entsemble.voting.overlaps import resolve_overlaps
 from entsemble.voting.rules import Verdict
 
 KEPT_AS = "stacking/24"
@@ -181,7 +181,7 @@ class Answered:
         right = self.right(labels)
         places = zip(self.verdicts, self.surfaces, right, strict=True)
         said = [Mention(span.start, span.end, labels.names[0], told) for span, told, own in places if own.any()]
-        kept = [m.span for m in resolve(said, nested=labels.nested)[0]]
+        kept = [m.span for m in resolve_overlaps(said, nested=labels.nested)[0]]
         right = [own * (span in kept) for span, own in zip(self.verdicts, right, strict=True)]
         enclosed = sum(any(a.contains(b) for a in kept if a != b) for b in kept)
         return Lesson(self.features, right, Arrangements([*self.verdicts], nested=labels.nested), enclosed)
@@ -338,5 +338,5 @@ def _rated(sentence: Answered, probabilities: Sequence[Matrix], labels: LabelSet
         Mention(span.start, span.end, labels.names[int(np.argmax(p))], surface, float(p.max()))
         for span, surface, p in zip(sentence.verdicts, sentence.surfaces, probabilities, strict=True)
     ]
-    kept = resolve(mentions, nested=labels.nested)[0]
+    kept = resolve_overlaps(mentions, nested=labels.nested)[0]
     return [(m.score or 0.0, (m.start, m.end, m.label) in sentence.gold) for m in kept]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from entsemble._lib.text import one_line
-from entsemble.prompting.align import occurrences
+from entsemble.prompting.align import find_occurrences
 from entsemble.types import Span
 from entsemble.voting.rules import Ballot
 
@@ -62,11 +62,11 @@ def add_proposals(text: str, candidates: Sequence[Candidate], surfaces: Iterable
         name: of the proposer.
     """
     line = one_line(text)
-    first_spans = {candidate.surface: occurrences(line, candidate.surface)[0] for candidate in candidates}
-    occupied_spans = {span for candidate in candidates for span in occurrences(line, candidate.surface)}
+    first_spans = {candidate.surface: find_occurrences(line, candidate.surface)[0] for candidate in candidates}
+    occupied_spans = {span for candidate in candidates for span in find_occurrences(line, candidate.surface)}
     extended = [*candidates]
     for surface in surfaces:
-        spans = occurrences(line, surface)
+        spans = find_occurrences(line, surface)
         if spans and occupied_spans.isdisjoint(spans):
             first_spans[surface] = spans[0]
             occupied_spans.update(spans)

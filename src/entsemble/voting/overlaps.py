@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from entsemble.types import Mention, Span
 
 
-def resolve(mentions: Sequence[Mention], *, nested: bool) -> tuple[list[Mention], list[tuple[Mention, Mention]]]:
+def resolve_overlaps(
+    mentions: Sequence[Mention], *, nested: bool
+) -> tuple[list[Mention], list[tuple[Mention, Mention]]]:
     """Keep the best of those that cannot stand together.
 
     The rule: higher score first, then longer, then earlier. In a flat label set two mentions may not share a
@@ -20,7 +22,7 @@ def resolve(mentions: Sequence[Mention], *, nested: bool) -> tuple[list[Mention]
     kept: list[Mention] = []
     lost: list[tuple[Mention, Mention]] = []
     for mention in ranked:
-        rival = next((k for k in kept if exclude(mention.span, k.span, nested=nested)), None)
+        rival = next((k for k in kept if are_incompatible(mention.span, k.span, nested=nested)), None)
         if rival is None:
             kept.append(mention)
         else:
@@ -28,6 +30,6 @@ def resolve(mentions: Sequence[Mention], *, nested: bool) -> tuple[list[Mention]
     return sorted(kept, key=lambda m: (m.start, -m.end)), lost
 
 
-def exclude(a: Span, b: Span, *, nested: bool) -> bool:
+def are_incompatible(a: Span, b: Span, *, nested: bool) -> bool:
     """Whether these two cannot stand together."""
     return a.crosses(b) or a == b if nested else a.overlaps(b)

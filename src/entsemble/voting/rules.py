@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from entsemble.errors import UnknownNameError
 from entsemble.types import NONE_LABEL
 
-_FEW = 8
+_SHRINKAGE = 8
 """Candidates that count half against what is seen in more."""
 
-_LEAST = 1e-4
+_MIN_SHARE = 1e-4
 """A share below this says no more than this."""
 
 
@@ -67,10 +67,10 @@ class Verdict:
     ballots: tuple[Ballot, ...]
 
 
-Vote = Callable[[Sequence[Ballot]], Verdict]
+VotingRule = Callable[[Sequence[Ballot]], Verdict]
 
 
-def majority(ballots: Sequence[Ballot]) -> Verdict:
+def majority_vote(ballots: Sequence[Ballot]) -> Verdict:
     """The label most members chose (the paper's rule); a tie goes to the higher mean probability.
 
     The score is the mean probability of the winner.
@@ -82,7 +82,7 @@ def majority(ballots: Sequence[Ballot]) -> Verdict:
     return Verdict(label, mean[best], best, tuple(ballots))
 
 
-def soft(ballots: Sequence[Ballot]) -> Verdict:
+def soft_vote(ballots: Sequence[Ballot]) -> Verdict:
     """The entity label with the highest mean probability, scored by `_mean` and `_support`.
 
     `none` takes part through the score alone: the threshold decides, not a second vote.
@@ -90,17 +90,17 @@ def soft(ballots: Sequence[Ballot]) -> Verdict:
     return _averaged(ballots, [1.0] * len(ballots))
 
 
-def soft_scores(ballots: Sequence[Ballot]) -> dict[str, float]:
+def soft_vote_scores(ballots: Sequence[Ballot]) -> dict[str, float]:
     """The score that a soft vote gives each label, in [0, 1]; `none` is left out."""
     return _scores(ballots, _shares(ballots, [1.0] * len(ballots)))
 
 
-def weighted(ballots: Sequence[Ballot]) -> Verdict:
+def weighted_vote(ballots: Sequence[Ballot]) -> Verdict:
     """A soft vote in which each member counts by its weight."""
     return _averaged(ballots, [b.weight for b in ballots])
 
 
-def union(ballots: Sequence[Ballot]) -> Verdict:
+def union_vote(ballots: Sequence[Ballot]) -> Verdict:
     """What any member that proposed the candidate says it is, the surest of them (SaM, arXiv 2506.22813).
 
     The results of two models are put together: each answers for what it found itself. Who proposed a candidate has said
@@ -111,13 +111,13 @@ def union(ballots: Sequence[Ballot]) -> Verdict:
     own = [b for b in members if b.proposed]
     if not own and any(b.proposed for b in ballots):  # found by the pool alone, whose belief is what it counted
         return replace(_averaged([b for b in ballots if b.beside is not None], [1.0]), ballots=tuple(ballots))
-    shares = [among_labels(b.log_probabilities) for b in own or members]
+    shares = [distribution_given_entity(b.log_probabilities) for b in own or members]
     best = max(shares, key=lambda share: max(share.values()))
     label = max(best, key=best.__getitem__)
     return Verdict(label, best[label], label, tuple(ballots))
 
 
-def among_labels(log_probabilities: Mapping[str, float]) -> dict[str, float]:
+def distribution_given_entity(log_probabilities: Mapping[str, float]) -> dict[str, float]:
     """How a belief is shared out among the labels, were it sure of an entity."""
     logs = {label: value for label, value in log_probabilities.items() if label != NONE_LABEL}
     top = max(logs.values())
@@ -128,15 +128,15 @@ def among_labels(log_probabilities: Mapping[str, float]) -> dict[str, float]:
     return {label: weight / whole for label, weight in weights.items()}
 
 
-def corrected(log_probabilities: Mapping[str, float], bias: Mapping[str, float]) -> dict[str, float]:
+def apply_bias(log_probabilities: Mapping[str, float], bias: Mapping[str, float]) -> dict[str, float]:
     """A belief with a bias added to its labels; how likely it finds `none` stays as it is."""
     none = math.exp(log_probabilities[NONE_LABEL])
-    shares = among_labels({x: v + bias.get(x, 0.0) for x, v in log_probabilities.items()})
+    shares = distribution_given_entity({x: v + bias.get(x, 0.0) for x, v in log_probabilities.items()})
     logs = {x: math.log(share * (1 - none)) if share * (1 - none) > 0 else -math.inf for x, share in shares.items()}
     return {x: logs.get(x, v) for x, v in log_probabilities.items()}
 
 
-def habit(beliefs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def batch_calibration_bias(beliefs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The bias that undoes what a member says of anything, whatever it is asked about.
 
     The mean logarithm of each label's share, taken back (batch calibration, Zhou et al., 2023, arXiv 2309.17249): an
@@ -147,9 +147,9 @@ def habit(beliefs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """
     if not beliefs:
         return {}
-    shares = [among_labels(belief) for belief in beliefs]
-    trust = len(shares) / (len(shares) + _FEW)
-    mean = {x: sum(math.log(max(s[x], _LEAST)) for s in shares) / len(shares) for x in shares[0]}
+    shares = [distribution_given_entity(belief) for belief in beliefs]
+    trust = len(shares) / (len(shares) + _SHRINKAGE)
+    mean = {x: sum(math.log(max(s[x], _MIN_SHARE)) for s in shares) / len(shares) for x in shares[0]}
     return {x: round(-trust * value, 4) for x, value in mean.items()}
 
 
@@ -187,11 +187,16 @@ def _best_entity(mean: Mapping[str, float]) -> str:
     return max((label for label in mean if label != NONE_LABEL), key=mean.__getitem__)
 
 
-VOTES: Mapping[str, Vote] = {"majority": majority, "soft": soft, "union": union, "weighted": weighted}
+VOTING_RULES: Mapping[str, VotingRule] = {
+    "majority": majority_vote,
+    "soft": soft_vote,
+    "union": union_vote,
+    "weighted": weighted_vote,
+}
 
 
-def vote_named(name: str) -> Vote:
+def voting_rule(name: str) -> VotingRule:
     """The voting rule called `name`; UnknownNameError lists the known ones."""
-    if name not in VOTES:
-        raise UnknownNameError("vote", name, VOTES)
-    return VOTES[name]
+    if name not in VOTING_RULES:
+        raise UnknownNameError("vote", name, VOTING_RULES)
+    return VOTING_RULES[name]

@@ -24,12 +24,12 @@ from entsemble.execution.threads import LocalMapper
 from entsemble.extractor import LocalExtractor
 from entsemble.ner.documents import Extracted, Failed
 from entsemble.ner.member import Member
-from entsemble.ner.pipeline import Pipeline, Rules
-from entsemble.ner.stages.retrieve import Shown
+from entsemble.ner.pipeline import DecisionRules, Pipeline
+from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.prompting.labels import label_set
-from entsemble.prompting.template import template
+from entsemble.prompting.template import load_template
 from entsemble.types import Document
-from entsemble.voting.rules import VOTES
+from entsemble.voting.rules import VOTING_RULES
 
 Handle = Callable[[BaseHTTPRequestHandler, dict[str, Any]], None]
 FAST = Traffic(timeout=60, retries=4, backoff=0.01, concurrency=4)
@@ -250,8 +250,8 @@ def test_every_document_is_accounted_for(quorum: int | None, monkeypatch: pytest
     with server(answer) as url:
         traffic = Traffic(timeout=1.5, retries=1, backoff=0.01, concurrency=8)
         models = [OpenAIModel(name, url, "big", choose="text", traffic=traffic) for name in "ab"]
-        members = [Member(m.name, m, template("ner-1"), template("zero-shot-1")) for m in models]
-        rules = Rules(VOTES["majority"], 0.0, None, 0.5, Shown(0), quorum=quorum)
+        members = [Member(m.name, m, load_template("ner-1"), load_template("zero-shot-1")) for m in models]
+        rules = DecisionRules(VOTING_RULES["majority"], 0.0, None, 0.5, DemonstrationLimits(0), quorum=quorum)
         pipeline = Pipeline(members, label_set({"location": "", "person": ""}), None, rules)
         results = list(LocalExtractor(pipeline, LocalMapper(8), "en", {}).extract(documents))
         for model in models:

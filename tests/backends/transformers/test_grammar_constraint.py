@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from entsemble.prompting.grammar import listing_grammar
-from entsemble.prompting.template import template
+from entsemble.prompting.grammar import build_listing_grammar
+from entsemble.prompting.template import load_template
 
 torch = pytest.importorskip("torch", reason="needs the extra 'experts'")
 pytest.importorskip("llguidance", reason="needs the extra 'experts'")
@@ -49,9 +49,9 @@ def written(tokenizer: Any, grammar: str, wish: str) -> str:
     ],
 )
 def test_every_list_of_spans_may_be_written(tokenizer: Any, reply: str) -> None:
-    assert written(tokenizer, listing_grammar(template("zero-shot-1"), TEXT), f"{reply}\n") == f"{reply}\n"
+    assert written(tokenizer, build_listing_grammar(load_template("zero-shot-1"), TEXT), f"{reply}\n") == f"{reply}\n"
 
 
 @pytest.mark.parametrize("wish", [" Canada\n", " Korea team\n", " Korea |\n", " Nobody | Korea of\n", "Korea\n"])
 def test_what_does_not_stand_in_the_text_may_not(tokenizer: Any, wish: str) -> None:
-    assert not written(tokenizer, listing_grammar(template("zero-shot-1"), TEXT), wish).startswith(wish)
+    assert not written(tokenizer, build_listing_grammar(load_template("zero-shot-1"), TEXT), wish).startswith(wish)

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entsemble.ner.member import Member
-from entsemble.ner.stages.retrieve import Shown, retrieve, within
-from entsemble.retrieval.index import Hit, PoolIndex, Similarity, vectors_of
-from entsemble.retrieval.pos_heuristic import SurfaceTagger
+from entsemble.ner.stages.retrieve import DemonstrationLimits, retrieve, select_within_limits
+from entsemble.retrieval.index import Hit, PoolIndex, Similarity, encode_pool
+from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
 from entsemble.types import Document, LabelSet, mention_at
 
 
@@ -39,13 +39,18 @@ def hits(*sizes: int) -> list[Hit]:
     ],
 )
 def test_demonstrations_within_their_characters(sizes: list[int], shots: int, characters: int, chosen: str) -> None:
-    assert "".join(hit.document.id for hit in within(hits(*sizes), Shown(shots, characters, 1.0))) == chosen
+    assert (
+        "".join(
+            hit.document.id for hit in select_within_limits(hits(*sizes), DemonstrationLimits(shots, characters, 1.0))
+        )
+        == chosen
+    )
 
 
 @given(st.lists(st.integers(0, 300), max_size=12), st.integers(0, 9), st.integers(1, 900))
 def test_any_hits_within_their_characters(sizes: list[int], shots: int, characters: int) -> None:
     given_ = hits(*sizes)
-    chosen = within(given_, Shown(shots, characters, 1.0))
+    chosen = select_within_limits(given_, DemonstrationLimits(shots, characters, 1.0))
     assert chosen == [hit for hit in given_ if hit in chosen]
     assert len(chosen) <= shots
     assert bool(chosen) is bool(given_ and shots)
@@ -69,7 +74,10 @@ def test_sentences_without_a_mention_are_few(kinds: str, shots: int, empty: floa
         Hit(Document(str(i), "Ann", (mention_at("Ann", 0, 3, "PER"),) if kind == "m" else ()), 0.5)
         for i, kind in enumerate(kinds)
     ]
-    assert "".join(hit.document.id for hit in within(given_, Shown(shots, 100, empty))) == chosen
+    assert (
+        "".join(hit.document.id for hit in select_within_limits(given_, DemonstrationLimits(shots, 100, empty)))
+        == chosen
+    )
 
 
 # from a pool
@@ -78,8 +86,8 @@ def test_sentences_without_a_mention_are_few(kinds: str, shots: int, empty: floa
 def pool(trigrams: Any, similarity: Similarity) -> PoolIndex:
     texts = [f"Ann{i} lives in Oslo" + ", as they say in the north," * (i % 2) * 5 for i in range(10)]
     documents = [Document(f"p{i}", t, (mention_at(t, 0, 4, "PER"),)) for i, t in enumerate(texts)]
-    vectors = vectors_of(documents, [["Ann"]] * len(documents), trigrams)
-    return PoolIndex(documents, vectors, encoder=trigrams, tagger=SurfaceTagger(), similarity=similarity)
+    vectors = encode_pool(documents, [["Ann"]] * len(documents), trigrams)
+    return PoolIndex(documents, vectors, encoder=trigrams, tagger=HeuristicPosTagger(), similarity=similarity)
 
 
 @pytest.mark.parametrize("similarity", ["span", "sentence", "random"])
@@ -87,11 +95,11 @@ def test_a_long_one_is_passed_over_for_the_next_similar(
     member: Callable[..., Member], places: LabelSet, trigrams: Any, similarity: Similarity
 ) -> None:
     members, index = [member("a", {"Ann": "person"})], pool(trigrams, similarity)
-    told = retrieve("Ann lives in Oslo", members, places, index, Shown(4, 100))
+    told = retrieve("Ann lives in Oslo", members, places, index, DemonstrationLimits(4, 100))
     assert len(told.demonstrations) == 4
     assert all(len(shown.text) < 30 for shown in told.demonstrations)
     assert bool(told.usage) is (similarity == "span")
-    [alone] = retrieve("Ann lives in Oslo", members, places, index, Shown(4, 5)).demonstrations
-    wide = retrieve("Ann lives in Oslo", members, places, index, Shown(4, 10_000)).demonstrations
+    [alone] = retrieve("Ann lives in Oslo", members, places, index, DemonstrationLimits(4, 5)).demonstrations
+    wide = retrieve("Ann lives in Oslo", members, places, index, DemonstrationLimits(4, 10_000)).demonstrations
     assert alone == wide[-1], "the most similar stands last"
-    assert retrieve("Ann lives in Oslo", members, places, index, Shown(0, 100)).demonstrations == ()
+    assert retrieve("Ann lives in Oslo", members, places, index, DemonstrationLimits(0, 100)).demonstrations == ()

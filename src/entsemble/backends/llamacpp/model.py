@@ -27,7 +27,7 @@ import httpx
 
 from entsemble.backends.option_trie import TokenTrie, Tries
 from entsemble.errors import BadReplyError, MissingExtraError, ModelUnavailableError, PromptTooLongError
-from entsemble.prompting.parse import before_loop
+from entsemble.prompting.parse import truncate_at_repetition
 from entsemble.types import Choice, Reply, Usage
 
 _BIAS = 100.0
@@ -274,12 +274,12 @@ def _listed(server: Any, body: Mapping[str, Any], separator: str) -> dict[str, A
         nonlocal text, last
         last = piece
         text += "" if "error" in piece else piece["choices"][0]["text"]
-        return before_loop(text, separator) is not None
+        return truncate_at_repetition(text, separator) is not None
 
     server.handle_completions({**body, "stream": True, "timings_per_token": True}, take)
     if "error" in last:
         return last
-    ended = before_loop(text, separator)
+    ended = truncate_at_repetition(text, separator)
     timings = last["timings"]
     usage = {
         "prompt_tokens": timings["cache_n"] + timings["prompt_n"],

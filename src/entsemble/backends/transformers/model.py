@@ -18,7 +18,7 @@ from entsemble.backends.transformers.batcher import Batch, Request, Sum, Told, W
 from entsemble.backends.transformers.kv_cache import Reader
 from entsemble.backends.transformers.loader import load_base
 from entsemble.errors import BadReplyError, ModelUnavailableError, PromptTooLongError
-from entsemble.prompting.parse import before_loop
+from entsemble.prompting.parse import truncate_at_repetition
 from entsemble.types import Choice, Precision, Reply, Usage
 
 _FLOOR = math.log(1e-30)
@@ -133,7 +133,7 @@ class TransformersModel:
         places = [text.index(s) for s in stop if s in text]
         if places:
             return text[: min(places)], True
-        looped = None if separator is None else before_loop(text, separator)
+        looped = None if separator is None else truncate_at_repetition(text, separator)
         return (looped, True) if looped is not None else (text, ends)
 
     def _choice(self, prompt: str, trie: TokenTrie) -> Request[Choice]:

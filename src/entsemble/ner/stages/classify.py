@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from entsemble.ner.member import Member
-from entsemble.prompting.render import listing, type_answer, typing_question
+from entsemble.prompting.render import render_list, render_type_answer, render_typing_question
 from entsemble.prompting.template import Template
 from entsemble.types import NONE_LABEL, LabelSet, Usage
 from entsemble.voting.candidates import Candidate
-from entsemble.voting.rules import Ballot, corrected
+from entsemble.voting.rules import Ballot, apply_bias
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,12 @@ def _ballots_of(
     settled: Sequence[str | None],
 ) -> tuple[list[Ballot | None], Usage]:
     names = [*labels.names, NONE_LABEL]
-    answers = [type_answer(template, word) for word in [*(x.readable for x in labels), NONE_LABEL]]
-    so_far = prompt + listing(template, [c.surface for c in candidates]) + template.types
+    answers = [render_type_answer(template, word) for word in [*(x.readable for x in labels), NONE_LABEL]]
+    so_far = prompt + render_list(template, [c.surface for c in candidates]) + template.types
     ballots: list[Ballot | None] = []
     cost = Usage()
     for candidate, label in zip(candidates, settled, strict=True):
-        so_far += typing_question(template, candidate.surface)
+        so_far += render_typing_question(template, candidate.surface)
         if label is not None:
             so_far += answers[names.index(label)]
             ballots.append(None)
@@ -93,7 +93,7 @@ def _ballots_of(
         beliefs = dict(zip(names, choice.log_probabilities, strict=True))
         best = choice.best
         if member.bias:
-            beliefs = corrected(beliefs, member.bias)
+            beliefs = apply_bias(beliefs, member.bias)
             best = max(range(len(names)), key=lambda i: beliefs[names[i]])
         so_far += answers[best]
         ballots.append(Ballot(member.name, beliefs, choice.exact, member.name in candidate.members, member.weight))

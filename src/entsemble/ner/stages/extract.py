@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from entsemble._lib.text import one_line
-from entsemble.ner.ledger import Entry, Fate
+from entsemble.ner.ledger import Fate, LedgerEntry
 from entsemble.ner.member import Member
-from entsemble.prompting.align import occurrences
-from entsemble.prompting.grammar import listing_grammar
-from entsemble.prompting.parse import Unreadable, parse_surfaces
+from entsemble.prompting.align import find_occurrences
+from entsemble.prompting.grammar import build_listing_grammar
+from entsemble.prompting.parse import UnreadableReply, parse_surfaces
 from entsemble.prompting.template import Template
 from entsemble.types import Usage
 from entsemble.voting.candidates import Candidate
@@ -27,7 +27,7 @@ class Extraction:
     """
 
     candidates: tuple[Candidate, ...]
-    lost: tuple[Entry, ...]
+    lost: tuple[LedgerEntry, ...]
     usage: tuple[tuple[str, Usage], ...]
 
 
@@ -41,38 +41,38 @@ def extract(text: str, prompts: Sequence[tuple[Member, Template, str]]) -> Extra
         prompts: each member with its template and the prompt that ends in the extraction question.
     """
     proposed: dict[str, list[str]] = {}
-    lost: list[Entry] = []
+    lost: list[LedgerEntry] = []
     usage: list[tuple[str, Usage]] = []
     for member, template, prompt in prompts:
-        grammar = listing_grammar(template, text)
+        grammar = build_listing_grammar(template, text)
         with member.asked() as model:
             [reply] = model.generate(
                 [prompt],
-                max_tokens=reply_limit(text),
+                max_tokens=max_reply_tokens(text),
                 stop=template.stop,
                 constraint=grammar,
                 separator=template.surface_separator.strip(),
             )
         usage.append((member.name, reply.usage))
         listed = parse_surfaces(reply, template)
-        if isinstance(listed, Unreadable):
-            lost.append(Entry(reply.text, Fate.UNREADABLE, (member.name,), detail=listed.reason))
+        if isinstance(listed, UnreadableReply):
+            lost.append(LedgerEntry(reply.text, Fate.UNREADABLE, (member.name,), detail=listed.reason))
             continue
         if listed.cut:
-            lost.append(Entry(listed.cut, Fate.CUT_OFF, (member.name,)))
+            lost.append(LedgerEntry(listed.cut, Fate.CUT_OFF, (member.name,)))
         for surface in listed.surfaces:
-            found = occurrences(one_line(text), surface)
+            found = find_occurrences(one_line(text), surface)
             if not found:
-                lost.append(Entry(surface, Fate.NOT_IN_TEXT, (member.name,)))
+                lost.append(LedgerEntry(surface, Fate.NOT_IN_TEXT, (member.name,)))
                 continue
             for as_written in {one_line(span.of(text)): None for span in found}:  # it may stand in another case, too
                 if member.name not in proposed.setdefault(as_written, []):
                     proposed[as_written].append(member.name)
-    order = {surface: occurrences(one_line(text), surface)[0] for surface in proposed}
+    order = {surface: find_occurrences(one_line(text), surface)[0] for surface in proposed}
     ranked = sorted(proposed, key=lambda s: (order[s].start, -order[s].end))
     return Extraction(tuple(Candidate(s, tuple(proposed[s])) for s in ranked), tuple(lost), tuple(usage))
 
 
-def reply_limit(text: str) -> int:
+def max_reply_tokens(text: str) -> int:
     """Tokens that a list of the spans of `text` may take: no more than the text itself, and room for the separators."""
     return 16 + len(text.encode()) // 3

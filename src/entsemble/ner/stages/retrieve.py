@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from entsemble._lib.text import one_line
 from entsemble.ner.member import Member
 from entsemble.ner.stages.extract import extract
-from entsemble.prompting.align import occurrences
-from entsemble.prompting.demonstration import Demonstration, demonstrate
-from entsemble.prompting.render import extraction_prompt
+from entsemble.prompting.align import find_occurrences
+from entsemble.prompting.demonstration import Demonstration, build_demonstration
+from entsemble.prompting.render import render_extraction_prompt
 from entsemble.retrieval.index import Hit, PoolIndex, Query
 from entsemble.types import LabelSet, Span, Usage
 
@@ -36,7 +36,7 @@ def pre_extract(
     text: str, members: Sequence[Member], labels: LabelSet
 ) -> tuple[tuple[str, ...], tuple[tuple[str, Usage], ...]]:
     """The union of the spans that the members find in `text` without demonstrations, and what it cost."""
-    prompts = [(m, m.zero_shot, extraction_prompt(m.zero_shot, labels, (), text)) for m in members]
+    prompts = [(m, m.zero_shot, render_extraction_prompt(m.zero_shot, labels, (), text)) for m in members]
     found = extract(text, prompts)
     return tuple(c.surface for c in found.candidates), found.usage
 
@@ -46,7 +46,7 @@ _CHOICE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class DemonstrationLimits:
     """How many demonstrations a sentence is shown.
 
     Attributes:
@@ -62,7 +62,9 @@ class Shown:
     empty: float = 0.25
 
 
-def retrieve(text: str, members: Sequence[Member], labels: LabelSet, pool: PoolIndex, shown: Shown) -> Retrieval:
+def retrieve(
+    text: str, members: Sequence[Member], labels: LabelSet, pool: PoolIndex, shown: DemonstrationLimits
+) -> Retrieval:
     """Find demonstrations for `text`, pre-extracting its spans where the pool's similarity looks at spans.
 
     Args:
@@ -76,12 +78,12 @@ def retrieve(text: str, members: Sequence[Member], labels: LabelSet, pool: PoolI
     usage: tuple[tuple[str, Usage], ...] = ()
     if pool.similarity == "span" and shown.shots > 0:
         surfaces, usage = pre_extract(text, members, labels)
-        spans = tuple(occurrences(one_line(text), surface)[0] for surface in surfaces)
-    hits = tuple(within(pool.search(Query(text, spans), _CHOICE * shown.shots), shown))
-    return Retrieval(tuple(demonstrate(hit.document, labels) for hit in reversed(hits)), usage, spans, hits)
+        spans = tuple(find_occurrences(one_line(text), surface)[0] for surface in surfaces)
+    hits = tuple(select_within_limits(pool.search(Query(text, spans), _CHOICE * shown.shots), shown))
+    return Retrieval(tuple(build_demonstration(hit.document, labels) for hit in reversed(hits)), usage, spans, hits)
 
 
-def within(hits: Sequence[Hit], shown: Shown) -> list[Hit]:
+def select_within_limits(hits: Sequence[Hit], shown: DemonstrationLimits) -> list[Hit]:
     """Of `hits`, best first, the best that `shown` allows, in the same order.
 
     A text longer than twice its equal share is passed over, so that the first does not leave the others no room; where

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from entsemble.ner.member import Member
-from entsemble.prompting.render import check_question, listing, type_answer, typing_question
+from entsemble.prompting.render import render_check_question, render_list, render_type_answer, render_typing_question
 from entsemble.prompting.template import Template
 from entsemble.types import Usage
 
@@ -34,13 +34,15 @@ def verify(
         template: its.
         prompt: its own up to the extraction question.
     """
-    so_far = prompt + listing(template, [claim.surface for claim in typed]) + template.types
-    so_far += "".join(typing_question(template, c.surface) + type_answer(template, c.label) for c in typed)
+    so_far = prompt + render_list(template, [claim.surface for claim in typed]) + template.types
+    so_far += "".join(
+        render_typing_question(template, c.surface) + render_type_answer(template, c.label) for c in typed
+    )
     so_far += template.checks
     yes: list[float] = []
     cost = Usage()
     for claim in asked:
-        question = so_far + check_question(template, claim.surface, claim.label)
+        question = so_far + render_check_question(template, claim.surface, claim.label)
         with member.asked() as model:
             [choice] = model.choose([question], [template.yes, template.no])
         yes.append(math.exp(choice.log_probabilities[0]))
