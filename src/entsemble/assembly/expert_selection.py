@@ -50,7 +50,7 @@ class Selection:
         texts, sample: sentences of the target that were compared, and tried on.
         far: expert -> why its training texts could not be compared.
         broken: expert -> why it could not take part at all.
-        bias: `domain` and `sampled` -> what corrects the labels of that sum of experts; see `voting.rules.batch_calibration_bias`.
+        bias: `domain` and `sampled` -> what corrects the labels of that sum of experts; see `batch_calibration_bias`.
         unknown: labels asked for that none of them was trained on.
     """
 

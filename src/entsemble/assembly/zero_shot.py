@@ -113,7 +113,7 @@ def habits(
     sample: Sequence[Document],
     sums: Mapping[str, Mapping[str, float]],
 ) -> dict[str, dict[str, float]]:
-    """What corrects the labels of each sum of experts, seen on what it finds in the sample; see `voting.rules.batch_calibration_bias`.
+    """What corrects the labels of each sum of experts, seen on what it finds in the sample; see `batch_calibration_bias`.
 
     Args:
         models: of the run.

@@ -22,7 +22,7 @@ class Member:
         template: the prompt shape of stages 2 to 4.
         zero_shot: the prompt shape of pre-extraction.
         weight: what its vote counts in a weighted vote.
-        bias: label -> what is added to its log-probability, before the labels are compared; see `voting.rules.apply_bias`.
+        bias: label -> added to its log-probability before labels are compared; see `voting.rules.apply_bias`.
         shots: demonstrations at most that it is shown, the most similar; `None` for all that were found.
     """
 
