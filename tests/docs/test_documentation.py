@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from entsemble.cli import root
 from entsemble.data.formats import FORMATS
-from entsemble.distillation.teacher import Distilled
+from entsemble.distillation.teacher import DistillationResult
 from entsemble.experts.card import Score
 from entsemble.ner.ledger import Fate
 from entsemble.settings import Settings
@@ -88,7 +88,7 @@ def test_every_fate_is_described() -> None:
 
 def test_every_key_of_what_commands_tell_as_json_is_described() -> None:
     told = (REFERENCE / "report.md").read_text(encoding="utf-8")
-    answers = {"experts evaluate": set(Score.model_fields) - {"data"}, "distil": {f.name for f in fields(Distilled)}}
+    answers = {"experts evaluate": set(Score.model_fields) - {"data"}, "distil": {f.name for f in fields(DistillationResult)}}
     for command, keys in answers.items():
         _, _, section = told.partition(f"`{command} --json`")
         assert keys <= set(re.findall(r"`(\w+)`", section)), f"{command} --json tells keys that no table has"

@@ -1,19 +1,51 @@
-"""The command line: one thin file a command. `main` is the entry point."""
+"""The command line: one thin file per command. `main` is the entry point."""
 
 from __future__ import annotations
 
 import sys
 
 import click
+from click.shell_completion import get_completion_class
 
-from entsemble.cli.root import root
+import entsemble
+from entsemble.cli.convert import convert
+from entsemble.cli.demo import demo
+from entsemble.cli.distil import distil
+from entsemble.cli.evaluate import evaluate
+from entsemble.cli.experts import experts
+from entsemble.cli.extract import extract
+from entsemble.cli.models import models
+from entsemble.cli.pool import pool
+from entsemble.cli.score import score
+from entsemble.cli.serve import serve
 from entsemble.errors import ConfigError, EntsembleError
 
 __all__ = ["main", "root"]
 
 
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(entsemble.__version__, prog_name="entsemble")
+def root() -> None:
+    """Named entities with your own labels, found by several small language models on your own machine."""
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print the completion script for SHELL; to use it, add eval "$(entsemble completion bash)" to ~/.bashrc."""
+    completion_class = get_completion_class(shell)
+    if completion_class is None:
+        raise click.UsageError(f"no completion for {shell}")
+    click.echo(completion_class(context.find_root().command, {}, "entsemble", "_ENTSEMBLE_COMPLETE").source())
+
+
+for _command in (demo, extract, evaluate, score, convert, models, pool, experts, distil, serve, completion):
+    root.add_command(_command)
+
+
 def main() -> None:
-    """Run the command line; errors meant for the user are one line on standard error and an exit code."""
+    """Run the command line; expected errors become one line on standard error and an exit code."""
     try:
         root(prog_name="entsemble", standalone_mode=False)
     except click.ClickException as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import random
 import sys
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +17,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from entsemble.assembly import Assembly, adapt, unannotated
-from entsemble.cli.display import display
-from entsemble.cli.options import Asked, shared_options
-from entsemble.cli.report_files import against_option, check_writable, read_counts, say_difference, write_report
-from entsemble.cli.selection import say_chosen
+from entsemble.cli.options import SharedOptions, against_option, parse_options, sample_documents, shared_options
+from entsemble.cli.output import check_writable, print_comparison, read_report_counts, write_report
+from entsemble.cli.progress import show_progress
+from entsemble.cli.selection import print_selection
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import read
 from entsemble.errors import DataError
@@ -46,27 +46,24 @@ from entsemble.types import Document
     "--html",
     "page_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a page to look at here: intervals, confusion, calibration, stages, errors, cost.",
+    help="Write an HTML page here: intervals, confusion, calibration, stages, errors, cost.",
 )
 @against_option
 @shared_options()
 def evaluate(
-    gold: Path,
-    report_path: Path | None,
-    page_path: Path | None,
-    against: Path | None,
-    **shared: Any,  # noqa: ANN401 - made into Asked at once
+    gold: Path, report_path: Path | None, page_path: Path | None, against: Path | None, **options: object
 ) -> None:
-    """Extract from the annotated documents of GOLD, and score against them.
+    """Extract from the annotated documents of GOLD, and score the result against them.
 
-    With --limit, the documents are drawn at random with --seed.
+    With --limit, the documents are a random sample, drawn with --seed.
     """
-    asked = Asked(**shared)
-    settings = asked.settings()
-    documents = sample(list(read(gold, asked.input_format)), asked.limit, settings.seed)
+    shared = parse_options(SharedOptions, options)
+    settings = shared.settings()
+    documents = sample_documents(list(read(gold, shared.input_format)), shared.limit, settings.seed)
     if not documents:
-        raise DataError("no document in it", gold)
+        raise DataError("contains no document", gold)
     check_writable(report_path, page_path)
+<<<<<<< HEAD
     earlier = read_counts(against) if against else None
     with display(quiet=asked.quiet) as shown, ExitStack() as stack:
         settings, _, chosen = adapt(settings, environment(), documents, shown.callbacks(), scored=documents)
@@ -75,72 +72,87 @@ def evaluate(
         extractor = assembly.extractor()
         parameters = assembly.models.parameters
         config = _configuration(settings, extractor.pipeline.scorer)
+=======
+    earlier_counts = read_report_counts(against) if against else None
+    with show_progress(quiet=shared.quiet) as progress, ExitStack() as stack:
+        settings, _, selection = adapt(settings, environment(), documents, progress.callbacks(), scored=documents)
+        print_selection(selection, quiet=shared.quiet)
+        assembly = stack.enter_context(Assembly(settings, environment(), progress.callbacks(), scored=documents))
+        extractor = assembly.extractor()
+        parameters = assembly.models.parameters
+        config = _report_config(settings, extractor.pipeline.scorer)
+>>>>>>> 5a87479 (CLI: one dataclass per command's options, experts as a package, plain English)
         summary = Summary()
         results = []
-        for result in extractor.extract(unannotated(d) for d in documents):
+        for result in extractor.extract(unannotated(document) for document in documents):
             summary.add(result)
-            shown.step("documents", summary.documents, len(documents), summary.rates())
+            progress.step("documents", summary.documents, len(documents), summary.rates())
             results.append(result)
-    asked_all = settings.classification.sure is None  # else nobody knows what a member would have answered alone
-    names = [m.name for m in extractor.pipeline.members] if asked_all else []
-    report = report_of(documents, results, names, summary.cost(parameters), config)
+    # With early exit, not every member answers for every span, so no member can be scored by itself.
+    has_member_scores = settings.classification.sure is None
+    member_names = [member.name for member in extractor.pipeline.members] if has_member_scores else []
+    report = _build_report(documents, results, member_names, summary.cost(parameters), config)
     if page_path is not None:
-        done = [r.document for r in results if isinstance(r, Extracted)]
-        write_report(page_path, page(report, documents, done, f"Evaluation on {gold.name}"))
+        predicted = [result.document for result in _successful(results)]
+        write_report(page_path, page(report, documents, predicted, f"Evaluation on {gold.name}"))
+    content = json.dumps(report.to_json(), ensure_ascii=False, indent=1)
     if report_path is not None and str(report_path) == "-":
-        click.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=1))
+        click.echo(content)
     else:
         if report_path is not None:
-            write_report(report_path, json.dumps(report.to_json(), ensure_ascii=False, indent=1) + "\n")
-        if not asked.quiet:
-            _show(report, summary)
-    for name, error in summary.failures:
-        click.echo(f"entsemble: {name}: {error}", err=True)
-    if against and earlier is not None:
-        say_difference(report, against, earlier)
+            write_report(report_path, content + "\n")
+        if not shared.quiet:
+            _print_tables(report)
+            click.echo(summary.line(), err=True)
+    for document_id, message in summary.failures:
+        click.echo(f"entsemble: {document_id}: {message}", err=True)
+    if against and earlier_counts is not None:
+        print_comparison(report, against, earlier_counts)
     if summary.failures:
         sys.exit(1)
 
 
-def _configuration(settings: Settings, stacking: Stacking | None) -> dict[str, Any]:
-    """The settings, with what was not asked for, but done, and without what an address says of who asks."""
-    told = settings.model_dump(mode="json")
-    for member in told["members"]:
-        if member["base_url"]:  # a report is passed on
+def _report_config(settings: Settings, stacking: Stacking | None) -> dict[str, Any]:
+    """The settings with defaults resolved, and without the credentials that a server's address may contain."""
+    config = settings.model_dump(mode="json")
+    for member in config["members"]:
+        if member["base_url"]:  # reports are shared
             address = urlsplit(member["base_url"])
-            own = address.netloc.rpartition("@")[2]
-            member["base_url"] = address._replace(netloc=own, query="", fragment="").geturl()
-    told["stacking"]["sentences"] = stacking.weights.sentences if stacking else 0
+            host = address.netloc.rpartition("@")[2]
+            member["base_url"] = address._replace(netloc=host, query="", fragment="").geturl()
+    config["stacking"]["sentences"] = stacking.weights.sentences if stacking else 0
     if stacking is None:
-        told["classification"]["vote"] = settings.classification.vote or "soft"
-    return told
+        config["classification"]["vote"] = settings.classification.vote or "soft"
+    return config
 
 
-def sample(documents: list[Document], limit: int | None, seed: int) -> list[Document]:
-    """`limit` documents drawn with `seed`, in the order of the draw; all of them, as they come, without a limit."""
-    if limit is None or limit >= len(documents):
-        return documents
-    return random.Random(seed).sample(documents, limit)
+def _successful(results: Iterable[Extracted | Failed]) -> list[Extracted]:
+    return [result for result in results if isinstance(result, Extracted)]
 
 
-def report_of(
-    gold: list[Document],
-    results: list[Extracted | Failed],
-    names: list[str],
+def _build_report(
+    gold: Sequence[Document],
+    results: Iterable[Extracted | Failed],
+    member_names: Sequence[str],
     cost: dict[str, Any],
     config: dict[str, Any],
 ) -> Report:
-    """The report of a run; a document that failed counts as one in which nothing was found."""
-    done = {r.document.id: r for r in results if isinstance(r, Extracted)}
+    """The report of a run; a failed document counts as one without predictions."""
+    by_id = {result.document.id: result for result in _successful(results)}
     stages = StageCounts()
     for document in gold:
-        if document.id in done:
-            r = done[document.id]
-            stages += stage_counts(document.mentions, r.proposed, r.typed, r.verified)
+        if result := by_id.get(document.id):
+            stages += stage_counts(document.mentions, result.proposed, result.typed, result.verified)
+    members = {
+        member_name: [
+            replace(result.document, mentions=result.alone.get(member_name, ())) for result in by_id.values()
+        ]
+        for member_name in member_names
+    }
     return build_report(
         gold,
-        [r.document for r in done.values()],
-        members={name: [replace(r.document, mentions=r.alone.get(name, ())) for r in done.values()] for name in names},
+        [result.document for result in by_id.values()],
+        members=members,
         stages=stages,
         cost=cost,
         config=config,
@@ -148,11 +160,10 @@ def report_of(
     )
 
 
-def _show(report: Report, summary: Summary) -> None:
+def _print_tables(report: Report) -> None:
     console = Console(highlight=False)
     for header, rows in ((LABEL_HEADER, label_rows(report.total.exact)), (SUMMARY_HEADER, summary_rows(report))):
         table = Table(*header)
         for row in rows:
             table.add_row(*map(escape, row))
         console.print(table)
-    click.echo(summary.line(), err=True)

@@ -1,4 +1,4 @@
-"""`entsemble models`: what can be pulled, and what is here."""
+"""`entsemble models`: the model catalogue, and what is on this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from entsemble.assembly import Assembly, ProgressCallbacks
 from entsemble.backends.catalogue import PypiSource, card, catalogue
 from entsemble.backends.download import local_path
 from entsemble.backends.model_spec import parse_model
-from entsemble.cli.display import display
+from entsemble.cli.progress import show_progress
 from entsemble.settings import Settings, environment
 
 
@@ -26,46 +26,51 @@ def models() -> None:
 def list_models(as_json: bool) -> None:
     """Show the catalogue; any .gguf file, hf:OWNER/REPO:FILE and openai:MODEL work as well."""
     cache = environment().cache
-    rows = [(c, local_path(c, cache) is not None) for c in catalogue().values()]
+    cards = list(catalogue().values())
     if as_json:
-        told = [
+        rows = [
             {
-                "name": c.name,
-                "kind": c.kind,
-                "parameters": c.parameters,
-                "bytes": c.size,
-                "licence": c.licence,
-                "here": h,
+                "name": model_card.name,
+                "kind": model_card.kind,
+                "parameters": model_card.parameters,
+                "bytes": model_card.size,
+                "licence": model_card.licence,
+                "here": local_path(model_card, cache) is not None,
             }
-            for c, h in rows
+            for model_card in cards
         ]
-        click.echo(json.dumps(told, indent=1))
+        click.echo(json.dumps(rows, indent=1))
         return
     table = Table("name", "kind", "parameters", "on disk", "licence", "from", "here")
-    for c, here in rows:
+    for model_card in cards:
         table.add_row(
-            c.name,
-            c.kind,
-            f"{c.parameters / 1e6:,.0f}M",
-            f"{c.size / 1e6:,.0f} MB",
-            c.licence,
-            "PyPI" if isinstance(c.source, PypiSource) else "hub",
-            "yes" if here else "",
+            model_card.name,
+            model_card.kind,
+            f"{model_card.parameters / 1e6:,.0f}M",
+            f"{model_card.size / 1e6:,.0f} MB",
+            model_card.licence,
+            "PyPI" if isinstance(model_card.source, PypiSource) else "hub",
+            "yes" if local_path(model_card, cache) else "",
         )
     Console(highlight=False).print(table)
 
 
 @models.command("pull")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def pull_models(names: tuple[str, ...], quiet: bool) -> None:
-    """Download each NAME, check it, and convert it to the type that runs fastest here.
+    """Download and check each NAME, and convert it to the format that runs fastest here.
 
-    NAME is one of the catalogue, hf:OWNER/REPO:FILE or hf:OWNER/REPO.
+    NAME is in the catalogue, or hf:OWNER/REPO:FILE, or hf:OWNER/REPO.
     """
     specs = [parse_model(name) for name in names]
+<<<<<<< HEAD
     with display(quiet=quiet) as shown:
         assembly = Assembly(Settings(), environment(), ProgressCallbacks(on_download=shown.callbacks().on_download))
+=======
+    with show_progress(quiet=quiet) as progress:
+        assembly = Assembly(Settings(), environment(), ProgressCallbacks(on_download=progress.callbacks().on_download))
+>>>>>>> 5a87479 (CLI: one dataclass per command's options, experts as a package, plain English)
         paths = [(spec.name, assembly.models.local_file(spec)[0]) for spec in specs]
     for name, path in paths:
         click.echo(f"{name}: {path}")
@@ -73,19 +78,20 @@ def pull_models(names: tuple[str, ...], quiet: bool) -> None:
 
 @models.command("info")
 @click.argument("name")
-def info(name: str) -> None:
-    """All that the catalogue says of NAME."""
-    c = card(name)
-    path = local_path(c, environment().cache)
+def print_info(name: str) -> None:
+    """Show everything that the catalogue says about NAME."""
+    model_card = card(name)
+    path = local_path(model_card, environment().cache)
+    pull_advice = f"no; downloaded on first use, or now with: entsemble models pull {model_card.name}"
     for key, value in (
-        ("name", c.name),
-        ("kind", c.kind),
-        ("parameters", f"{c.parameters:,}"),
-        ("bytes on disk", f"{c.size:,}"),
-        ("licence", f"{c.licence} ({c.licence_url})"),
-        ("source", str(c.source)),
-        ("converted to", c.quantisation or "nothing, taken as it comes"),
-        ("here", str(path) if path else "no; it is pulled on first use, or now with: entsemble models pull " + c.name),
-        ("note", c.note),
+        ("name", model_card.name),
+        ("kind", model_card.kind),
+        ("parameters", f"{model_card.parameters:,}"),
+        ("bytes on disk", f"{model_card.size:,}"),
+        ("licence", f"{model_card.licence} ({model_card.licence_url})"),
+        ("source", str(model_card.source)),
+        ("converted to", model_card.quantisation or "nothing, used as published"),
+        ("here", str(path) if path else pull_advice),
+        ("note", model_card.note),
     ):
         click.echo(f"{key + ':':15s} {value}")

@@ -28,24 +28,24 @@ HELD_BACK = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DistillationOptions:
     """How a student is to be taught.
 
     Attributes:
         output: folder of the pipeline.
-        least: score that every mention of a sentence needs for the student to learn from it.
+        min_score: score that every mention of a sentence needs for the student to learn from it.
         epochs: at most.
         replace: whether what `output` holds may be replaced.
     """
 
     output: Path
-    least: float = 0.6
+    min_score: float = 0.6
     epochs: int = 30
     replace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Distilled:
+class DistillationResult:
     """What came of it. F1 is exact, on the sentences held back, nested mentions aside.
 
     Attributes:
@@ -79,13 +79,13 @@ class Distillation:
     Attributes:
         settings: of the ensemble; with a pool.
         environment: where models are.
-        wanted: how.
+        options: how.
         progress: told about downloads and how far it is.
     """
 
     settings: Settings
     environment: Environment
-    wanted: Wanted
+    options: DistillationOptions
     progress: ProgressCallbacks = field(default_factory=ProgressCallbacks)
     _stopping: threading.Event = field(default_factory=threading.Event, init=False)
     _extractor: LocalExtractor | None = field(default=None, init=False)
@@ -96,7 +96,7 @@ class Distillation:
         if self._extractor is not None:
             self._extractor.stop()
 
-    def run(self, texts: Iterable[Document]) -> Distilled | None:
+    def run(self, texts: Iterable[Document]) -> DistillationResult | None:
         """Annotate, train, score and keep; `None` where it was stopped.
 
         Args:
@@ -110,14 +110,14 @@ class Distillation:
         """
         if self.settings.pool.path is None:
             raise ConfigError("a student needs a --pool: it learns from its sentences, and is scored on some of them")
-        output = self.wanted.output
-        if output.exists() and not self.wanted.replace:
+        output = self.options.output
+        if output.exists() and not self.options.replace:
             raise DataError("it exists already; give another name, or replace it", output)
         if output.exists() and not (output / "meta.json").is_file():
             raise DataError("it is no pipeline of spaCy, so it is not replaced; give another name", output)
         blank(self.settings.language)  # what is missing is said before hours of annotation
         with ExitStack() as stack:
-            journal = stack.enter_context(closing(Journal(self.wanted.output)))
+            journal = stack.enter_context(closing(Journal(self.options.output)))
             shown, dev = self._split()
             sentences = _sentences(texts, self.settings.language, keys_within(dev, self.settings.language))
             settings, _, _ = adapt(self.settings, self.environment, sentences, self.progress, scored=dev)
@@ -130,12 +130,12 @@ class Distillation:
             if self._stopping.is_set():
                 return None
             answered = [replace(d, mentions=taught[d.id]) for d in sentences if d.id in taught]
-            silver = sure(answered, self.wanted.least, self.settings.seed)
+            silver = sure(answered, self.options.min_score, self.settings.seed)
             gold = sure(shown, 0)
             student = self._trained([*gold.documents, *silver.documents], dev)
             self._keep(student)
             journal.remove()
-        return Distilled(
+        return DistillationResult(
             sentences=len(sentences),
             sure=len(silver.documents),
             failed=sum(d.id not in taught for d in (*dev, *sentences)),
@@ -181,12 +181,12 @@ class Distillation:
         def told(epoch: int, epochs: int, _: float) -> None:
             self.progress.on_step("training", epoch, epochs)
 
-        settings, epochs = self.settings, self.wanted.epochs
+        settings, epochs = self.settings, self.options.epochs
         return train_student(learnt, dev, settings.language, epochs=epochs, seed=settings.seed, told=told)
 
     def _keep(self, student: Student) -> None:
         """Written beside and renamed, so that there is a whole pipeline or what was there before."""
-        output = self.wanted.output
+        output = self.options.output
         new = output.with_name(f".{output.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         try:

@@ -1,0 +1,189 @@
+"""List, show, add, remove, export and merge experts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from entsemble.assembly import TEMPLATE, base_checksum, check_base, expert_store
+from entsemble.cli.options import parse_options
+from entsemble.errors import ConfigError, DataError
+from entsemble.experts import card
+from entsemble.experts.card import Card
+from entsemble.experts.merging.merge import WEIGHTED_SUM, Merging
+from entsemble.experts.merging.methods import METHODS
+from entsemble.experts.recipes import keep_merged, weights_of
+from entsemble.experts.store import Expert
+from entsemble.settings import environment
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+def list_experts(as_json: bool) -> None:
+    """List the experts on this machine."""
+    intact, broken = expert_store(environment()).whole()
+    if as_json:
+        for expert in intact:
+            click.echo(expert.card.model_dump_json())
+    else:
+        Console(highlight=False).print(_table(intact))
+    for name, error in broken.items():
+        click.echo(f"entsemble: {name}: {error}", err=True)
+    if broken:
+        sys.exit(DataError.exit_code)
+
+
+def _table(experts: Sequence[Expert]) -> Table:
+    name, base, labels, user = (Column(header, no_wrap=True) for header in ("name", "base", "labels", "yours"))
+    table = Table(name, "domain", base, labels, "licence", user)
+    for expert in experts:
+        expert_card = expert.card
+        cells = (
+            expert_card.name,
+            expert_card.domain,
+            expert_card.base,
+            str(len(expert_card.labels)),
+            expert_card.licence,
+            "" if expert.shipped else "yes",
+        )
+        table.add_row(*map(escape, cells))
+    return table
+
+
+@click.command("show")
+@click.argument("name")
+def show_expert(name: str) -> None:
+    """Show the card of NAME."""
+    expert = expert_store(environment()).get(name)
+    expert_card = expert.card
+    rows = [
+        ("name", expert_card.name),
+        ("domain", expert_card.domain),
+        ("base", f"{expert_card.base} ({expert_card.base_sha256[:12]})"),
+        ("prompt shape", expert_card.template),
+        ("labels", ", ".join(expert_card.labels)),
+        ("licence", expert_card.licence),
+        *_training_rows(expert_card),
+        ("seed", str(expert_card.seed)),
+        ("trained in", expert_card.precision or ""),
+        *sorted(expert_card.versions.items()),
+        ("folder", str(expert.folder)),
+    ]
+    for key, value in rows:
+        if value:
+            click.echo(f"{key + ':':15s} {value}")
+
+
+def _training_rows(expert_card: Card) -> list[tuple[str, str]]:
+    rows = []
+    for source in expert_card.sources:
+        origin = f"{source.name}: {source.sentences:,} sentences, {source.licence} {source.attribution}"
+        rows.append(("trained on", origin.rstrip()))
+    for score in expert_card.scores:
+        low, high = score.f1_ci95
+        rows.append(("F1", f"{score.f1:.3f} ({low:.3f} to {high:.3f}) on {score.data}, {score.sentences:,}"))
+    rows.append(("started from", expert_card.start.expert if expert_card.start else ""))
+    parts = expert_card.recipe.parts if expert_card.recipe else ()
+    rows.extend(("merged from", f"{part.expert} x {part.weight:.3f}") for part in parts)
+    return rows
+
+
+@click.command("add")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--name", help="Name of the expert. Default: the name in its card, or that of the folder.")
+@click.option("--base", help="The model that it adapts; required if the folder has no card.")
+@click.option("--domain", default="", help="What its texts are about.")
+@click.option("--labels", default="", help='The labels that it was trained on, as "person,organisation".')
+@click.option("--licence", help="Its licence.")
+@click.option("--replace", is_flag=True, help="Replace an expert of the same name.")
+def add_expert(
+    folder: Path, name: str | None, base: str | None, domain: str, labels: str, licence: str | None, replace: bool
+) -> None:
+    """Copy the adapter in FOLDER, as written by PEFT or `experts export`, into the expert store."""
+    store = expert_store(environment())
+    if (folder / card.CARD).exists():
+        if base or domain or labels or licence:
+            raise ConfigError(
+                f"{folder} has a {card.CARD} with its base, domain, labels and licence; leave these options out"
+            )
+        expert_card = card.load(folder)
+        if name:
+            expert_card = expert_card.model_copy(update={"name": name})  # the store checks the name
+    elif base is None:
+        raise ConfigError(f"{folder} has no {card.CARD}; name the model that it adapts with --base")
+    else:
+        expert_name = name or folder.resolve().name
+        store.check_name(expert_name, replace=replace)
+        label_names = tuple(label.strip() for label in labels.split(",") if label.strip())
+        expert_card = Card(
+            name=expert_name,
+            domain=domain,
+            base=base,
+            base_sha256=base_checksum(base, environment()),
+            template=TEMPLATE,
+            labels=label_names,
+            licence=licence or "unknown",
+        )
+    check_base(folder, expert_card.base, environment())
+    print_location(store.add(folder, expert_card, replace=replace))
+
+
+@click.command("remove")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+def remove_experts(names: tuple[str, ...]) -> None:
+    """Remove experts; the others stay as they are."""
+    store = expert_store(environment())
+    for name in names:
+        store.remove(name)
+
+
+@click.command("export")
+@click.argument("name")
+@click.argument("target", type=click.Path(path_type=Path))
+def export_expert(name: str, target: Path) -> None:
+    """Copy NAME into the new folder TARGET, for PEFT, vLLM or another machine."""
+    click.echo(expert_store(environment()).export(name, target))
+
+
+@click.command("merge")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--into", "target", required=True, metavar="NAME", help="Name of the merged expert.")
+@click.option("--weights", help="One weight per expert, as 0.5,0.5. Default: equal weights.")
+@click.option(
+    "--method",
+    type=click.Choice([WEIGHTED_SUM, *METHODS]),
+    default=WEIGHTED_SUM,
+    show_default=True,
+    help="Merge method.",
+)
+@click.option(
+    "--rank", type=click.IntRange(1), help="Maximum rank of the merged expert. Default: the sum of the experts' ranks."
+)
+@click.option(
+    "--density", type=float, default=0.3, show_default=True, help="Fraction of entries that TIES and DARE keep."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of what DARE drops.")
+@click.option("--replace", is_flag=True, help="Replace an expert of the same name.")
+def merge_experts(
+    names: tuple[str, ...], target: str, weights: str | None, replace: bool, **options: object
+) -> None:
+    """Merge experts of the same base into a new one."""
+    store = expert_store(environment())
+    experts = [store.get(name) for name in names]
+    merging = parse_options(Merging, options)
+    merged, error = keep_merged(store, target, experts, weights_of(weights, names), merging, replace=replace)
+    print_location(merged)
+    if error > 0:
+        click.echo(f"the rank limit cost {error:.1%} of the merged change", err=True)
+
+
+def print_location(expert: Expert) -> None:
+    """Print an expert's name and folder."""
+    click.echo(f"{expert.card.name}: {expert.folder}")
+
