@@ -29,7 +29,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def listed(command: Command) -> dict[str, Any]:
     ran = command("experts", "list", "--json")
     assert ran.code == 0
-    return {told["name"]: told for told in map(json.loads, ran.out.splitlines())}
+    return {card["name"]: card for card in map(json.loads, ran.out.splitlines())}
 
 
 def test_an_expert_comes_is_shown_goes_elsewhere_and_away(
@@ -68,7 +68,7 @@ def test_experts_are_merged_into_one(command: Command, adapter_folder: Folder, t
     assert (place / "both" / adapter.WEIGHTS).stat().st_mtime_ns == stamp, "made by the same recipe"
     cut = command("experts", "merge", "one", "two", "--into", "thin", "--rank", "1", "--method", "ties")
     assert cut.code == 0
-    assert "the rank budget cost" in cut.err
+    assert "the rank limit cost" in cut.err
     assert "merged from:    one x 0.500" in command("experts", "show", "thin").out
 
 
@@ -82,7 +82,7 @@ class TestBadInput:
         command("experts", "add", adapter_folder(), "--name", "one", *TOLD)
         command("experts", "export", "one", tmp_path / "out")
         ran = command("experts", "add", tmp_path / "out", "--name", "two", "--domain", "news")
-        assert (ran.code, "leave them out" in ran.err) == (64, True)
+        assert (ran.code, "leave these options out" in ran.err) == (64, True)
 
     def test_a_merged_expert_takes_no_name_that_came_with_entsemble(
         self, command: Command, adapter_folder: Folder

@@ -159,7 +159,7 @@ class TestTheCommand:
         ran += ["x"] * 10
         again = command("extract", source, "-o", output, "--labels", "person,location")
         assert again.code == 0
-        assert "going on, done already: 5 documents" in again.err
+        assert "resuming: 5 documents already done" in again.err
         assert len(ran) == 10 + 2  # the two sentences of d3
         assert [json.loads(x)["id"] for x in output.read_text().splitlines()] == [f"d{i}" for i in range(6)]
         assert not list(tmp_path.glob(".out*"))
@@ -182,7 +182,7 @@ class TestTheCommand:
         assert len(list(output.glob("*.txt"))) == 2
         again = command(*asked)
         assert again.code == 0, again.err
-        assert "3 documents (2 by an earlier run), 2 sentences" in again.told
+        assert "3 documents (2 from an earlier run), 2 sentences" in again.told
         assert len(list(output.glob("*.txt"))) == 3
         assert "no empty folder" in command(*asked).told
 
@@ -208,11 +208,11 @@ class TestTheCommand:
             patch.setattr(Pipeline, "run", absent)
             first = command("extract", source, "-o", output, *self.ASKED, "--config", config)
         assert first.code == 0
-        assert "the same command again" in first.told
+        assert "re-run the same command" in first.told
         assert [json.loads(x).get("meta") for x in output.read_text().splitlines()].count(None) == 3
         again = command("extract", source, "-o", output, "--labels", "person,location", "--config", config)
         assert again.code == 0
-        assert "going on, done already: 3 documents" in again.err
+        assert "resuming: 3 documents already done" in again.err
         assert "absent" not in output.read_text()
         assert not list(tmp_path.glob(".out*"))
 
@@ -232,7 +232,7 @@ class TestTheCommand:
             assert command("extract", source, "-o", output, *self.ASKED).code == 1
         ran = command("extract", source, "-o", output, "--labels", "person")
         assert ran.code == 0
-        assert "done with another configuration (labels): 2 documents; all are done afresh" in ran.err
+        assert "2 documents of an earlier run are discarded, because the configuration changed (labels)" in ran.err
         assert '"location"' not in output.read_text()
 
     def test_stopping_finishes_what_is_in_flight_and_says_how_to_go_on(
@@ -254,10 +254,10 @@ class TestTheCommand:
             patch.setattr(Pipeline, "run", interrupting)
             stopped = command("extract", source, "-o", output, *self.ASKED)
         assert stopped.code == 130
-        assert "finishing what is in flight" in stopped.err
-        assert "run the same command again" in stopped.err
+        assert "finishing the sentences in flight" in stopped.err
+        assert "re-run the same command to resume" in stopped.err
         assert not output.exists()
         again = command("extract", source, "-o", output, "--labels", "person,location")
         assert again.code == 0
-        assert "done already" in again.err
+        assert "already done" in again.err
         assert len(output.read_text().splitlines()) == 50

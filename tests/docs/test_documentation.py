@@ -88,7 +88,10 @@ def test_every_fate_is_described() -> None:
 
 def test_every_key_of_what_commands_tell_as_json_is_described() -> None:
     told = (REFERENCE / "report.md").read_text(encoding="utf-8")
-    answers = {"experts evaluate": set(Score.model_fields) - {"data"}, "distil": {f.name for f in fields(DistillationResult)}}
+    answers = {
+        "experts evaluate": set(Score.model_fields) - {"data"},
+        "distil": {f.name for f in fields(DistillationResult)},
+    }
     for command, keys in answers.items():
         _, _, section = told.partition(f"`{command} --json`")
         assert keys <= set(re.findall(r"`(\w+)`", section)), f"{command} --json tells keys that no table has"

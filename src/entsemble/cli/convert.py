@@ -34,18 +34,14 @@ def _parse_columns(_context: click.Context, _option: click.Parameter, value: str
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="IN...")
 @click.argument("output", metavar="OUT")
-@click.option(
-    "--from", "source_format", type=click.Choice(formats.READABLE), help="Format of IN. Default: detected."
-)
+@click.option("--from", "source_format", type=click.Choice(formats.READABLE), help="Format of IN. Default: detected.")
 @click.option(
     "--to",
     "target_format",
     type=click.Choice(formats.WRITABLE),
     help="Format of OUT. Default: by its file extension; JSON Lines for -.",
 )
-@click.option(
-    "--columns", callback=_parse_columns, metavar="TOKEN:TAGS", help="CoNLL columns from 1, as 1:4 or 2:3,4."
-)
+@click.option("--columns", callback=_parse_columns, metavar="TOKEN:TAGS", help="CoNLL columns from 1, as 1:4 or 2:3,4.")
 @click.option(
     "--text",
     "spacing",

@@ -43,15 +43,9 @@ def demo(quiet: bool) -> None:
         _extract_and_print(text, without_pool, progress, heading)
 
 
-<<<<<<< HEAD
-def _shown(text: str, asked: Settings, shown: Display, heading: str = "") -> None:
-    asked, documents, _ = adapt(asked, environment(), [Document("demo", text)], shown.callbacks())
-    with Assembly(asked, environment(), shown.callbacks()) as assembly:
-=======
 def _extract_and_print(text: str, loaded: Settings, progress: ProgressDisplay, heading: str = "") -> None:
     adapted, documents, _ = adapt(loaded, environment(), [Document("demo", text)], progress.callbacks())
     with Assembly(adapted, environment(), progress.callbacks()) as assembly:
->>>>>>> 5a87479 (CLI: one dataclass per command's options, experts as a package, plain English)
         extractor = assembly.extractor()
         summary = Summary()
         [result] = extractor.extract(documents)

@@ -48,17 +48,10 @@ def distil(texts: tuple[Path, ...], as_json: bool, **options: object) -> None:
 
     A part of the pool is held out to score both. Re-run the same command to resume.
     """
-<<<<<<< HEAD
-    asked = Asked(**shared)
-    wanted = Wanted(output, min_score, epochs, replace)
-    with display(quiet=asked.quiet) as shown:
-        distillation = Distillation(asked.settings(), environment(), wanted, shown.callbacks())
-=======
     shared = parse_options(SharedOptions, options)
     distillation_options = parse_options(DistillationOptions, options)
     with show_progress(quiet=shared.quiet) as progress:
         distillation = Distillation(shared.settings(), environment(), distillation_options, progress.callbacks())
->>>>>>> 5a87479 (CLI: one dataclass per command's options, experts as a package, plain English)
         with interruptible(distillation.stop):
             result = distillation.run(islice(read(texts, shared.input_format), shared.limit))
     if result is None:

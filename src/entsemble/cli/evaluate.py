@@ -63,16 +63,6 @@ def evaluate(
     if not documents:
         raise DataError("contains no document", gold)
     check_writable(report_path, page_path)
-<<<<<<< HEAD
-    earlier = read_counts(against) if against else None
-    with display(quiet=asked.quiet) as shown, ExitStack() as stack:
-        settings, _, chosen = adapt(settings, environment(), documents, shown.callbacks(), scored=documents)
-        say_chosen(chosen, quiet=asked.quiet)
-        assembly = stack.enter_context(Assembly(settings, environment(), shown.callbacks(), scored=documents))
-        extractor = assembly.extractor()
-        parameters = assembly.models.parameters
-        config = _configuration(settings, extractor.pipeline.scorer)
-=======
     earlier_counts = read_report_counts(against) if against else None
     with show_progress(quiet=shared.quiet) as progress, ExitStack() as stack:
         settings, _, selection = adapt(settings, environment(), documents, progress.callbacks(), scored=documents)
@@ -81,7 +71,6 @@ def evaluate(
         extractor = assembly.extractor()
         parameters = assembly.models.parameters
         config = _report_config(settings, extractor.pipeline.scorer)
->>>>>>> 5a87479 (CLI: one dataclass per command's options, experts as a package, plain English)
         summary = Summary()
         results = []
         for result in extractor.extract(unannotated(document) for document in documents):
@@ -144,9 +133,7 @@ def _build_report(
         if result := by_id.get(document.id):
             stages += stage_counts(document.mentions, result.proposed, result.typed, result.verified)
     members = {
-        member_name: [
-            replace(result.document, mentions=result.alone.get(member_name, ())) for result in by_id.values()
-        ]
+        member_name: [replace(result.document, mentions=result.alone.get(member_name, ())) for result in by_id.values()]
         for member_name in member_names
     }
     return build_report(

@@ -108,17 +108,6 @@ def extract(inputs: tuple[str, ...], **options: object) -> None:
     summary = Summary()
     with show_progress(quiet=shared.quiet) as progress, ExitStack() as stack:
         journal = stack.enter_context(closing(Journal(output))) if output else None
-<<<<<<< HEAD
-        if output and journal and not journal.held:  # else it is this run's own folder
-            check_target(output, output_format)
-        read_ones = islice(_documents(inputs, asked.input_format, summary), asked.limit)
-        settings, documents, chosen = adapt(asked.settings(), environment(), read_ones, shown.callbacks())
-        say_chosen(chosen, quiet=asked.quiet)
-        assembly = stack.enter_context(Assembly(settings, environment(), shown.callbacks()))
-        extractor: Extractor = assembly.ray_extractor() if runner == "ray" else assembly.extractor()
-        held, changed = journal.begin(extractor.configuration) if journal else (0, [])
-        _say_what_is_done(held, changed, quiet=asked.quiet)
-=======
         if output and journal and not journal.held:  # otherwise the folder is this run's
             check_target(output, output_options.output_format)
         inputs_read = islice(_read_documents(inputs, shared.input_format, summary), shared.limit)
@@ -129,7 +118,6 @@ def extract(inputs: tuple[str, ...], **options: object) -> None:
         extractor: Extractor = assembly.ray_extractor() if runs_on_ray else assembly.extractor()
         finished_count, changed = journal.begin(extractor.configuration) if journal else (0, [])
         _print_resumption(finished_count, changed, quiet=shared.quiet)
->>>>>>> 5a87479 (CLI: one dataclass per command's options, experts as a package, plain English)
         stopping = stack.enter_context(interruptible(extractor.stop))
         results = extractor.extract((unannotated(document) for document in documents), journal)
         collector = _Collector(output_options, summary, progress, _count_documents(inputs, shared))

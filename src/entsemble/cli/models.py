@@ -64,13 +64,8 @@ def pull_models(names: tuple[str, ...], quiet: bool) -> None:
     NAME is in the catalogue, or hf:OWNER/REPO:FILE, or hf:OWNER/REPO.
     """
     specs = [parse_model(name) for name in names]
-<<<<<<< HEAD
-    with display(quiet=quiet) as shown:
-        assembly = Assembly(Settings(), environment(), ProgressCallbacks(on_download=shown.callbacks().on_download))
-=======
     with show_progress(quiet=quiet) as progress:
         assembly = Assembly(Settings(), environment(), ProgressCallbacks(on_download=progress.callbacks().on_download))
->>>>>>> 5a87479 (CLI: one dataclass per command's options, experts as a package, plain English)
         paths = [(spec.name, assembly.models.local_file(spec)[0]) for spec in specs]
     for name, path in paths:
         click.echo(f"{name}: {path}")

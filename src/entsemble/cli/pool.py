@@ -29,16 +29,11 @@ def build(path: Path, **options: object) -> None:
     Re-run the same command to resume. If the experts depend on the texts, as with the preset best, everything that
     experts contribute to is prepared once there are texts.
     """
-<<<<<<< HEAD
-    asked = Asked(**shared, pool=path)
-    with display(quiet=asked.quiet) as shown, Assembly(asked.settings(), environment(), shown.callbacks()) as assembly:
-=======
     shared = parse_options(SharedOptions, {**options, "pool": path})
     with (
         show_progress(quiet=shared.quiet) as progress,
         Assembly(shared.settings(), environment(), progress.callbacks()) as assembly,
     ):
->>>>>>> 5a87479 (CLI: one dataclass per command's options, experts as a package, plain English)
         documents = assembly.pool_documents()
         labels = assembly.labels(documents)
         pool_settings, members = assembly.settings.pool, assembly.settings.members
@@ -63,13 +58,6 @@ def build(path: Path, **options: object) -> None:
 @pool.command("search")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.argument("text")
-<<<<<<< HEAD
-@shared_options(but={"pool", "input_format", "learn", "limit"})
-def search(path: Path, text: str, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
-    """Show the demonstrations that TEXT would get from the pool at PATH, and why."""
-    asked = Asked(**shared, pool=path)
-    with display(quiet=asked.quiet) as shown, Assembly(asked.settings(), environment(), shown.callbacks()) as assembly:
-=======
 @shared_options(exclude={"pool", "input_format", "learn", "limit"})
 def search(path: Path, text: str, **options: object) -> None:
     """Show the demonstrations that TEXT gets from the pool at PATH, and why."""
@@ -78,7 +66,6 @@ def search(path: Path, text: str, **options: object) -> None:
         show_progress(quiet=shared.quiet) as progress,
         Assembly(shared.settings(), environment(), progress.callbacks()) as assembly,
     ):
->>>>>>> 5a87479 (CLI: one dataclass per command's options, experts as a package, plain English)
         documents = assembly.pool_documents()
         labels = assembly.labels(documents)
         members = assembly.members() if assembly.settings.pool.similarity == "span" else []

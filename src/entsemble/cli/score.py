@@ -48,9 +48,7 @@ def score(
     earlier_counts = read_report_counts(against) if against else None
     gold_documents = list(read(gold))
     predicted_documents = _with_gold_ids(gold_documents, list(read(predicted)))
-    report = build_report(
-        gold_documents, predicted_documents, config={"gold": str(gold), "predicted": str(predicted)}
-    )
+    report = build_report(gold_documents, predicted_documents, config={"gold": str(gold), "predicted": str(predicted)})
     if page_path is not None:
         title = f"{predicted.name} against {gold.name}"
         write_report(page_path, page(report, gold_documents, predicted_documents, title))

@@ -93,9 +93,7 @@ class ServeOptions:
     help="JSON Lines file of annotated texts, to which corrections are written; created if necessary. Default: "
     "ENTSEMBLE_POOL, or a file in the user's data folder.",
 )
-@click.option(
-    "--labels", metavar="L", help='Labels for requests without any: "person,organisation", or a TOML file.'
-)
+@click.option("--labels", metavar="L", help='Labels for requests without any: "person,organisation", or a TOML file.')
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration file (TOML).")
 @click.option("--preset", help="Bundled configuration, as for extract.")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Model of a member; repeat for more members.")

@@ -170,9 +170,7 @@ def export_expert(name: str, target: Path) -> None:
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of what DARE drops.")
 @click.option("--replace", is_flag=True, help="Replace an expert of the same name.")
-def merge_experts(
-    names: tuple[str, ...], target: str, weights: str | None, replace: bool, **options: object
-) -> None:
+def merge_experts(names: tuple[str, ...], target: str, weights: str | None, replace: bool, **options: object) -> None:
     """Merge experts of the same base into a new one."""
     store = expert_store(environment())
     experts = [store.get(name) for name in names]
@@ -186,4 +184,3 @@ def merge_experts(
 def print_location(expert: Expert) -> None:
     """Print an expert's name and folder."""
     click.echo(f"{expert.card.name}: {expert.folder}")
-
