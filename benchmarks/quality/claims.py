@@ -91,7 +91,7 @@ def rules(members: Sequence[str]) -> Iterator[tuple[str, Rule]]:
     yield "union, majority vote", lambda ballots: (majority, 0.0, ballots)
     yield (
         "intersection, soft vote",
-        lambda ballots: (soft, DEFAULT_THRESHOLD, ballots) if all(b.proposed for b in ballots) else None,
+        lambda ballots: (soft, DEFAULT_THRESHOLD, ballots) if all(b.is_proposer for b in ballots) else None,
     )
     for name in members:
         yield f"spans of {name}, soft vote", _of(name, alone=False)
@@ -101,10 +101,10 @@ def rules(members: Sequence[str]) -> Iterator[tuple[str, Rule]]:
 
 def _of(member: str, *, alone: bool) -> Rule:
     def rule(ballots: Sequence[Ballot]) -> tuple[VotingRule, float, Sequence[Ballot]] | None:
-        own = [b for b in ballots if b.member == member]
+        own = [b for b in ballots if b.voter == member]
         return (
             (VOTING_RULES["soft"], DEFAULT_THRESHOLD, own if alone else ballots)
-            if any(b.proposed for b in own)
+            if any(b.is_proposer for b in own)
             else None
         )
 

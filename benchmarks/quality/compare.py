@@ -264,7 +264,7 @@ def measure(
     if len(done) < len(scored):
         sys.exit(f"{len(scored) - len(done)} sentences failed")
     usage = total(usage for r in done for _, _, usage in r.costs)
-    members = dict.fromkeys(name for r in done for name in r.alone)
+    members = dict.fromkeys(name for r in done for name in r.member_mentions)
     return {
         "pool": len(pool),
         "settings": overrides,
@@ -273,7 +273,7 @@ def measure(
         "prompt_tokens_evaluated": usage.evaluated_tokens if cost else None,
         "model_calls": usage.calls,
         "counts": counted(scored, [r.document.mentions for r in done]),
-        "members": {name: counted(scored, [r.alone.get(name, ()) for r in done]) for name in members},
+        "members": {name: counted(scored, [r.member_mentions.get(name, ()) for r in done]) for name in members},
     }
 
 

@@ -6,8 +6,8 @@ Needs the corpora, and what `benchmarks.sam.unified` trains. No expert that take
 model, is of CrossNER, whose parts are five of the targets. Experts are chosen by the first 64 of the very sentences
 that are scored, without their mentions, as `extract` would; their labels are corrected by a sample of those
 (see `batch_calibration_bias`), and so are those of the systems called "corrected". The experts are run by
-transformers in bfloat16, which reads many sentences at once. One result a target and system, with the counts of each sentence; what the same
-command has measured already is not run again.
+transformers in bfloat16, which reads many sentences at once. One result a target and system,
+with the counts of each sentence; what the same command has measured already is not run again.
 """
 
 from __future__ import annotations

@@ -58,14 +58,14 @@ class LocalExtractor:
         mapper: where sentences run.
         language: of the texts, for their sentence boundaries.
         configuration: see `Extractor`.
-        told: called after each sentence, on the thread that did it.
+        on_sentence: called after each sentence, on the thread that did it.
     """
 
     pipeline: Pipeline
     mapper: LocalMapper
     language: str
     configuration: Mapping[str, str]
-    told: Callable[[], None] = lambda: None
+    on_sentence: Callable[[], None] = lambda: None
 
     def extract(self, documents: Iterable[Document], journal: Journal | None = None) -> Results:
         """See `Extractor.extract`."""
@@ -83,7 +83,7 @@ class LocalExtractor:
             try:
                 return self.pipeline.run(text)
             finally:
-                self.told()
+                self.on_sentence()
 
         return extract_documents(documents, split, run, self.mapper)
 
@@ -157,12 +157,12 @@ def _through(
 
     def recorded(pending: Iterator[Document]) -> Results:
         for result in run(pending):
-            if isinstance(result, Extracted) and not result.absent:
+            if isinstance(result, Extracted) and not result.absent_members:
                 journal.append(document_key(result.document), to_record(result))
             yield result
 
     def known(document: Document) -> Extracted | Failed | None:
         record = journal.get(document_key(document))
-        return None if record is None else replace(from_record(document, record), earlier=True)
+        return None if record is None else replace(from_record(document, record), from_journal=True)
 
     return resumed(documents, known, recorded, ahead)

@@ -101,7 +101,7 @@ class PosTagger(Protocol):
         """For reports and cache keys."""
         ...
 
-    def tags(self, text: str, spans: Sequence[Span]) -> list[str]:
+    def tag_spans(self, text: str, spans: Sequence[Span]) -> list[str]:
         """One universal tag a span: `PROPN`, `NOUN`, `PRON`, or anything else, of the span's head word."""
         ...
 

@@ -47,7 +47,7 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
             answer = next(waiting)
             if isinstance(answer, Exception):
                 raise answer
-            return replace(SentenceResult((), {}, (), {}, {}, (), (), ()), absent=answer)
+            return replace(SentenceResult((), {}, (), {}, {}, (), (), ()), absent_members=answer)
 
         def counted(answered: Any, labels: Any, prior: Weights) -> Weights | None:
             seen.append(len(answered))

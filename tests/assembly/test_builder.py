@@ -37,8 +37,8 @@ def test_an_extractor_from_a_pool(tmp_path: Path, pool_file: Path) -> None:
         [result] = extractor.extract([Document("d", "Ann left Oslo. Then it rained.")])
     assert isinstance(result, Extracted)
     assert [(m.text, m.label) for m in result.document.mentions] == [("Ann", "person"), ("Oslo", "location")]
-    assert set(result.alone) == {"smollm2-135m", "gemma-3-270m"}
-    assert [len(shown) for shown in result.demonstrations] == [2, 2]
+    assert set(result.member_mentions) == {"smollm2-135m", "gemma-3-270m"}
+    assert [len(shown) for shown in result.demonstration_ids] == [2, 2]
     assert steps[-1][0] == "encoding the pool"
     assert steps[-1][1] == steps[-1][2] > 0
 
@@ -235,10 +235,10 @@ def test_while_members_read_as_many_sentences_wait(
 def test_the_pool_s_characters_reach_the_pipeline(tmp_path: Path, pool_file: Path) -> None:
     with assembly(tmp_path, pool={"path": pool_file, "shots": 3, "characters": 40, "empty": 0.5}) as made:
         extractor = made.extractor()
-        assert extractor.pipeline.rules.shown == DemonstrationLimits(3, 40, 0.5)
+        assert extractor.pipeline.rules.demonstration_limits == DemonstrationLimits(3, 40, 0.5)
         [result] = extractor.extract([Document("d", "Ann left Oslo.")])
     assert isinstance(result, Extracted)
-    assert [len(shown) for shown in result.demonstrations] == [1]
+    assert [len(shown) for shown in result.demonstration_ids] == [1]
 
 
 @pytest.mark.usefixtures("scripted")
@@ -249,7 +249,7 @@ def test_a_sentence_is_not_shown_the_pool_text_that_holds_it(tmp_path: Path) -> 
     with assembly(tmp_path, pool={"path": pool, "shots": 2, "empty": 1.0}) as made:
         [result] = made.extractor().extract([Document("d", "Lee saw Oslo.")])
     assert isinstance(result, Extracted)
-    assert result.demonstrations == (("o",),)
+    assert result.demonstration_ids == (("o",),)
 
 
 @pytest.mark.usefixtures("scripted")
@@ -262,7 +262,7 @@ def test_spacy_is_loaded_only_where_spans_are_weighed(
     with assembly(tmp_path, pool={"path": tmp_path / "pool.jsonl", "similarity": similarity}) as made:
         index = made.extractor().pipeline.pool
     assert index is not None
-    assert index.tagger.name == tagger
+    assert index.pos_tagger.name == tagger
 
 
 @pytest.mark.parametrize(("length", "expected"), [(10, 240), (200, 600)])

@@ -47,5 +47,5 @@ def test_without_spacy_the_look_of_the_words_decides(monkeypatch: pytest.MonkeyP
 def test_the_head_of_a_span_is_its_tag(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, "en_core_web_sm")
     tagger = SpacyTagger("en_core_web_sm")
-    assert tagger.tags("big noun here  ", [Span(0, 8), Span(13, 15)]) == ["NOUN", "X"]
-    assert tagger.tags("anything", []) == []
+    assert tagger.tag_spans("big noun here  ", [Span(0, 8), Span(13, 15)]) == ["NOUN", "X"]
+    assert tagger.tag_spans("anything", []) == []

@@ -202,7 +202,7 @@ class TestTheCommand:
 
         def absent(self: Pipeline, text: str) -> SentenceResult:
             found = run(self, text)
-            return replace(found, absent={"gemma-3-270m": "gone"}) if "Ann 2" in text else found
+            return replace(found, absent_members={"gemma-3-270m": "gone"}) if "Ann 2" in text else found
 
         with monkeypatch.context() as patch:
             patch.setattr(Pipeline, "run", absent)

@@ -66,7 +66,7 @@ def local(before: Watcher = lambda _: None) -> LocalExtractor:
 
 def shown(results: Iterator[Extracted | Failed]) -> list[tuple[object, ...]]:
     """All but what it cost."""
-    return [(r.document, r.alone, r.ledger, r.typed) for r in results if isinstance(r, Extracted)]
+    return [(r.document, r.member_mentions, r.ledger, r.voted_labels) for r in results if isinstance(r, Extracted)]
 
 
 def on_ray(before: Watcher = lambda _: None) -> RayExtractor:

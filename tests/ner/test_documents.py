@@ -58,14 +58,14 @@ PIECES = [
 def test_offsets_are_those_of_the_whole_text(pipeline: Pipeline, text: str) -> None:
     [result] = extracted(pipeline.run, Document("d", text))
     assert isinstance(result, Extracted)
-    for mentions in (result.document.mentions, *result.alone.values()):
+    for mentions in (result.document.mentions, *result.member_mentions.values()):
         assert [(m.start, m.end) for m in mentions] == sorted((m.start, m.end) for m in mentions)
         assert all(text[m.start : m.end] == m.text for m in mentions)
     assert all(e.span and text[e.span.start : e.span.end] == e.surface for e in result.ledger)
     for name in ("Ann", "Zoë", "他在北京", "שלום"):
         assert sum(m.text == name for m in result.document.mentions) == text.count(name)
-    assert set(result.proposed) == set(result.typed) == {m.span for m in result.document.mentions}
-    assert result.sentences == len(cut(result.document)) == len(result.demonstrations)
+    assert set(result.candidate_spans) == set(result.voted_labels) == {m.span for m in result.document.mentions}
+    assert result.sentence_count == len(cut(result.document)) == len(result.demonstration_ids)
 
 
 def test_one_document_that_fails_stops_no_other(pipeline: Pipeline) -> None:
@@ -110,7 +110,7 @@ def test_a_text_of_blanks(pipeline: Pipeline, text: str) -> None:
     first, blank, last = extracted(pipeline.run, Document("a", "Ann."), Document("b", text), Document("c", "Oslo."))
     assert isinstance(blank, Extracted)
     assert blank.document == Document("b", text)
-    assert (blank.sentences, blank.ledger) == (0, ())
+    assert (blank.sentence_count, blank.ledger) == (0, ())
     assert [len(r.document.mentions) for r in (first, last)] == [1, 1]
 
 
@@ -162,7 +162,7 @@ def test_costs_add_up(pipeline: Pipeline) -> None:
     [result] = extracted(pipeline.run, Document("a", "Ann in Oslo.\n\nZoë."))
     assert isinstance(result, Extracted)
     stages = [(stage, name) for stage, name, _ in result.costs]
-    assert stages.count(("extraction", "a")) == result.sentences == 2
+    assert stages.count(("extraction", "a")) == result.sentence_count == 2
     assert sum(usage.calls for stage, name, usage in result.costs if stage == "classification" and name == "b") == 3
     some: Any = result.costs[0][2]
     assert some.prompt_tokens > 0

@@ -51,8 +51,8 @@ def test_with_a_quorum_the_others_answer_as_if_alone(member: Made, places: Label
     alone = Pipeline([healthy], places, None, rules(1)).run("Ann left.")
     assert result.mentions == alone.mentions != ()
     assert result.ledger == alone.ledger
-    assert result.absent == {"b": "the server is gone"}
-    assert set(result.alone) == {"a"}
+    assert result.absent_members == {"b": "the server is gone"}
+    assert set(result.member_mentions) == {"a"}
 
 
 def test_what_was_asked_in_vain_cost_something_too(member: Made, places: LabelSet) -> None:
@@ -68,7 +68,7 @@ def test_what_was_asked_in_vain_cost_something_too(member: Made, places: LabelSe
 def test_the_quorum_is_kept(member: Made, places: LabelSet, quorum: int, ok: bool) -> None:
     pipeline = Pipeline([member("a", {"Ann": "person"}), ill("b"), ill("c")], places, None, rules(quorum))
     if ok:
-        assert set(pipeline.run("Ann left.").absent) == {"b", "c"}
+        assert set(pipeline.run("Ann left.").absent_members) == {"b", "c"}
     else:
         with pytest.raises(MemberDownError):
             pipeline.run("Ann left.")
@@ -84,8 +84,8 @@ def test_an_absent_verifier_verifies_nothing(member: Made, places: LabelSet) -> 
     verifier = Member("b", Mute("b", {"Ann": "person"}), load_template("ner-1"), load_template("zero-shot-1"))
     result = Pipeline([member("a", {"Ann": "person"}), verifier], places, None, rules(1, "b")).run("Ann left.")
     assert [m.text for m in result.mentions] == ["Ann"]
-    assert result.verified == {}
-    assert result.absent == {"b": "hm"}
+    assert result.verifications == {}
+    assert result.absent_members == {"b": "hm"}
 
 
 def test_a_document_says_who_was_absent_and_its_record_is_the_same(member: Made, places: LabelSet) -> None:
@@ -93,7 +93,7 @@ def test_a_document_says_who_was_absent_and_its_record_is_the_same(member: Made,
     document = Document("d", "Ann left. Then Ann came back.", meta={"x": 1})
     [result] = LocalExtractor(pipeline, LocalMapper(1), "en", {}).extract([document])
     assert isinstance(result, Extracted)
-    assert result.absent == {"b": "the server is gone"}
+    assert result.absent_members == {"b": "the server is gone"}
     assert from_record(document, to_record(result)) == result
 
 
@@ -109,6 +109,6 @@ def test_a_member_that_is_absent_from_one_sentence_only(member: Made, places: La
     for text in ("Ann left. Ann came again.", "Ann came again. Ann left."):
         [result] = LocalExtractor(pipeline, LocalMapper(1), "en", {}).extract([Document("d", text)])
         assert isinstance(result, Extracted)
-        assert [len(result.alone[name]) for name in "ab"] == [2, 1]
+        assert [len(result.member_mentions[name]) for name in "ab"] == [2, 1]
         assert len(result.document.mentions) == 2
         assert from_record(result.document, to_record(result)) == result

@@ -54,25 +54,25 @@ def test_the_larger_is_spared_what_the_smaller_is_sure_of(noting: Make, places: 
     everything = Pipeline([first, second], places, None, RULES).run(TEXT)
     assert (len(large.asked), len(small.asked)) == (2, 2)
     large.asked.clear()
-    spared = Pipeline([first, second], places, None, replace(RULES, sure=0.5)).run(TEXT)
+    spared = Pipeline([first, second], places, None, replace(RULES, skip_larger_above=0.5)).run(TEXT)
     assert large.asked == []
     assert [m.span for m in spared.mentions] == [m.span for m in everything.mentions]
     assert [dict(m.votes) for m in spared.mentions] == [{"small": "PER"}, {"small": "LOC"}]
-    assert spared.alone["large"] == ()
+    assert spared.member_mentions["large"] == ()
     assert "large" not in [member for stage, member, _ in spared.costs if stage == "classification"]
 
 
 def test_one_that_nobody_is_sure_of_is_put_to_all(noting: Make, places: LabelSet) -> None:
     large, first = noting("large", {"Ann": "person"}, None)
     small, second = noting("small", {"Ann": "person"}, 100)
-    Pipeline([first, second], places, None, replace(RULES, sure=0.999)).run(TEXT)
+    Pipeline([first, second], places, None, replace(RULES, skip_larger_above=0.999)).run(TEXT)
     assert (len(large.asked), len(small.asked)) == (1, 1)
 
 
 def test_the_rest_is_asked_with_the_settled_before_it(noting: Make, places: LabelSet) -> None:
     large, first = noting("large", {"Ann": "person", "Oslo": "location"}, 200)
     _, second = noting("small", {"Ann": "person", "Oslo": "location"}, 100, "Oslo")
-    result = Pipeline([first, second], places, None, replace(RULES, sure=0.5)).run(TEXT)
+    result = Pipeline([first, second], places, None, replace(RULES, skip_larger_above=0.5)).run(TEXT)
     [prompt] = large.asked
     assert prompt.endswith("Ann = person; Oslo =")
     assert [sorted(m.votes) for m in result.mentions] == [["small"], ["large", "small"]]
@@ -85,6 +85,6 @@ def test_what_all_agree_on_is_not_verified(noting: Make, places: LabelSet) -> No
     whole = Pipeline([first, third], places, None, rules).run(TEXT)
     checks = len([a for a in judge.asked if "?" in a.splitlines()[-1]])
     judge.asked.clear()
-    spared = Pipeline([first, third], places, None, replace(rules, verifier_sure=0.8)).run(TEXT)
+    spared = Pipeline([first, third], places, None, replace(rules, skip_verification_above=0.8)).run(TEXT)
     assert len([a for a in judge.asked if "?" in a.splitlines()[-1]]) == checks - 1
-    assert set(whole.verified) - set(spared.verified) == {m.span for m in spared.mentions if m.text == "Ann"}
+    assert set(whole.verifications) - set(spared.verifications) == {m.span for m in spared.mentions if m.text == "Ann"}

@@ -105,7 +105,7 @@ def test_the_more_often_a_name_was_seen_the_more_it_counts(places: LabelSet) -> 
     known = gazetteer.known("Jordan")
     ballot = gazetteer.ballot(Candidate("Jordan", ("a", NAME)), known)
     assert ballot is not None
-    assert ballot.beside == 3 / 2
+    assert ballot.relative_weight == 3 / 2
     assert math.isclose(ballot.probability("PER"), 2 / 3)
     members = [Ballot(name, _sure("LOC"), True, True) for name in ("a", "b")]
     alone, together = VOTING_RULES["soft"](members), VOTING_RULES["soft"]((*members, ballot))
@@ -126,5 +126,5 @@ def test_a_name_that_no_model_saw_is_found(member: Callable[..., Any], places: L
     assert [(m.text, m.label, dict(m.votes)) for m in result.mentions] == [
         ("Carla", "PER", {"a": NONE_LABEL, NAME: "PER"})
     ]
-    assert [(e.fate, e.members) for e in result.ledger] == [(Fate.KEPT, (NAME,))]
-    assert result.alone == {"a": ()}
+    assert [(e.fate, e.proposers) for e in result.ledger] == [(Fate.KEPT, (NAME,))]
+    assert result.member_mentions == {"a": ()}

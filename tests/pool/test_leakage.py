@@ -48,8 +48,8 @@ def test_no_part_of_a_text_is_shown_for_it_or_speaks_of_it(
 ) -> None:
     pool = [OTHER, *own]
     vectors = encode_pool(pool, [[m.text for m in d.mentions] for d in pool], trigrams)
-    told: Any = {"encoder": trigrams, "tagger": HeuristicPosTagger(), "similarity": "sentence"}
-    index = PoolIndex(pool, vectors, **told, copies=Copies(pool).at)
+    told: Any = {"encoder": trigrams, "pos_tagger": HeuristicPosTagger(), "similarity": "sentence"}
+    index = PoolIndex(pool, vectors, **told, find_leaking=Copies(pool).at)
     assert [hit.document for hit in index.search(Query(ASKED), 9)] == [OTHER]
     assert Gazetteer(pool, places, 2).known(ASKED) == {}
     spans = [m.span for m in sentence(ASKED, ("Mary Berg", "PER"), ("Bergen", "LOC")).mentions]

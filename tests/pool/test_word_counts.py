@@ -154,7 +154,7 @@ def test_as_evidence_they_are_lifts_and_a_label_that_the_pool_lacks_has_none(
 ) -> None:
     pool = [sentence("Mr Berg won", ("Berg", "PER")), sentence("it rained")]
     told = Evidence(("a",), places, None, Likeness(pool, places, trigrams, trigrams), Wording(pool, places))  # type: ignore[arg-type]
-    vote = soft_vote([Ballot("a", {"LOC": -1.0, "PER": -1.0, NONE_LABEL: -1.0}, exact=True, proposed=True)])
+    vote = soft_vote([Ballot("a", {"LOC": -1.0, "PER": -1.0, NONE_LABEL: -1.0}, exact=True, is_proposer=True)])
     [own] = told.features("Mr Dahl won", {Span(3, 7): vote})
     columns = [told.columns.index(name) for name in OF_THE_WORDS]
     by_label = {name: own[i][columns].tolist() for i, name in enumerate(places.names)}

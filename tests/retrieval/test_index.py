@@ -35,7 +35,12 @@ def documents(sentences: Sequence[tuple[str, list[str]]]) -> list[Document]:
 def index(encoder: Encoder, similarity: Any = "span", sentences: Any = SENTENCES, seed: int = 0) -> PoolIndex:
     vectors = encode_pool(documents(sentences), [spans for _, spans in sentences], encoder)
     return PoolIndex(
-        documents(sentences), vectors, encoder=encoder, tagger=HeuristicPosTagger(), similarity=similarity, seed=seed
+        documents(sentences),
+        vectors,
+        encoder=encoder,
+        pos_tagger=HeuristicPosTagger(),
+        similarity=similarity,
+        seed=seed,
     )
 
 
@@ -62,7 +67,7 @@ def test_a_span_search_by_hand(trigrams: Any) -> None:
         assert [m.cosine for m in hit.matches] == pytest.approx(nearest if own[hit.document.id] else [], abs=1e-5)
         assert all(m.weight == span_weight("PROPN") for m in hit.matches)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
-    assert hits[0].matches[1].nearest == "Oslo"
+    assert hits[0].matches[1].pool_surface == "Oslo"
     assert ids(hits)[-1] == "p1"
 
 
@@ -151,7 +156,7 @@ def test_a_pool_in_which_no_span_was_found(trigrams: Any) -> None:
     store: Any = Nothing()
     pool: list[tuple[str, list[str]]] = [(text, []) for text, _ in SENTENCES]
     vectors = encode_pool(documents(pool), [()] * len(pool), CachedEncoder(trigrams, store))
-    found = PoolIndex(documents(pool), vectors, encoder=trigrams, tagger=HeuristicPosTagger())
+    found = PoolIndex(documents(pool), vectors, encoder=trigrams, pos_tagger=HeuristicPosTagger())
     assert ids(found.search(query("Snow in Tokyo.", "Tokyo"), 1)) == ["p5"]
 
 
@@ -159,8 +164,8 @@ def test_a_pool_in_which_no_span_was_found(trigrams: Any) -> None:
 def test_a_text_is_not_shown_for_what_it_holds(trigrams: Any, similarity: Any) -> None:
     pool = [("Ann Berg. Lee saw Oslo", ["Ann Berg. Lee"]), ("Lee saw Rome", ["Lee"])]
     vectors = encode_pool(documents(pool), [spans for _, spans in pool], trigrams)
-    told: Any = {"encoder": trigrams, "tagger": HeuristicPosTagger(), "similarity": similarity}
+    told: Any = {"encoder": trigrams, "pos_tagger": HeuristicPosTagger(), "similarity": similarity}
     asked = query("lee saw Oslo", "Oslo")
-    apart = PoolIndex(documents(pool), vectors, **told, copies=lambda text: [0] if text == "lee saw Oslo" else [])
+    apart = PoolIndex(documents(pool), vectors, **told, find_leaking=lambda text: [0] if text == "lee saw Oslo" else [])
     assert ids(apart.search(asked, 9)) == ["p1"]
     assert set(ids(PoolIndex(documents(pool), vectors, **told).search(asked, 9))) == {"p0", "p1"}

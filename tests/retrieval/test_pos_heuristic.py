@@ -34,9 +34,13 @@ from entsemble.types import Span
 )
 def test_tags_by_the_look(surface: str, tag: str) -> None:
     text = f"xx {surface} yy"
-    assert HeuristicPosTagger().tags(text, [Span(3, 3 + len(surface))]) == [tag]
+    assert HeuristicPosTagger().tag_spans(text, [Span(3, 3 + len(surface))]) == [tag]
 
 
 def test_one_tag_a_span() -> None:
-    assert HeuristicPosTagger().tags("Ann saw it", [Span(8, 10), Span(0, 3), Span(4, 7)]) == ["PRON", "PROPN", "NOUN"]
-    assert HeuristicPosTagger().tags("Ann saw it", []) == []
+    assert HeuristicPosTagger().tag_spans("Ann saw it", [Span(8, 10), Span(0, 3), Span(4, 7)]) == [
+        "PRON",
+        "PROPN",
+        "NOUN",
+    ]
+    assert HeuristicPosTagger().tag_spans("Ann saw it", []) == []

@@ -40,7 +40,7 @@ TOWNS = ("Oslo", "Rome", "Bern", "Riga", "Lima", "Cairo", "Turin", "Delhi", "Qui
 def ballot(member: str, label: str, sure: float) -> Ballot:
     rest = (1 - sure) / 2
     logs = {x: math.log(sure if x == label else rest) for x in ("LOC", "PER", NONE_LABEL)}
-    return Ballot(member, logs, exact=True, proposed=True)
+    return Ballot(member, logs, exact=True, is_proposer=True)
 
 
 def answered(count: int, told: Evidence) -> list[Answered]:
@@ -174,7 +174,7 @@ def odds(probability: float) -> float:
 def test_each_number_is_what_its_column_says(places: LabelSet, trigrams: Any) -> None:
     pool = [sentence("Oslo fell", ("Oslo", "LOC")), sentence("Oslo Berg won", ("Oslo Berg", "PER")), sentence("Oslo")]
     told = evidence(places, trigrams, *pool)
-    sure, unsure = ballot("wrong", "LOC", 0.8), replace(ballot("right", "LOC", 0.4), proposed=False)
+    sure, unsure = ballot("wrong", "LOC", 0.8), replace(ballot("right", "LOC", 0.4), is_proposer=False)
     [own] = told.features("in Oslo", {Span(3, 7): soft_vote([sure, unsure])})
     numbers = dict(zip(told.columns[9:], own[places.names.index("LOC")][9:].tolist(), strict=True))
     assert own[places.names.index("LOC")][1:9].tolist() == pytest.approx(
@@ -336,7 +336,7 @@ def test_a_run_of_capitals_is_evidence(places: LabelSet, trigrams: Any) -> None:
 
 
 def test_what_overlaps_is_evidence(places: LabelSet, trigrams: Any) -> None:
-    voted, unvoted = (soft_vote([replace(ballot("right", "LOC", 0.5), proposed=p)]) for p in (True, False))
+    voted, unvoted = (soft_vote([replace(ballot("right", "LOC", 0.5), is_proposer=p)]) for p in (True, False))
     told = evidence(places, trigrams)
     found = told.features(
         "New York City Hall", {Span(0, 13): voted, Span(0, 8): voted, Span(4, 8): unvoted, Span(9, 18): unvoted}

@@ -33,7 +33,7 @@ def test_a_majority_by_hand() -> None:
     told = majority_vote([ballot("a", 0.4, 0.35, 0.25), ballot("b", 0.5, 0.3, 0.2), ballot("c", 0.01, 0.98, 0.01)])
     assert told.label == told.best_label == "PER"
     assert told.score == pytest.approx((0.4 + 0.5 + 0.01) / 3)
-    assert [b.member for b in told.ballots] == ["a", "b", "c"]
+    assert [b.voter for b in told.ballots] == ["a", "b", "c"]
 
 
 def test_a_tie_goes_to_the_higher_mean() -> None:
@@ -168,7 +168,7 @@ def test_an_unknown_rule_lists_the_known() -> None:
 
 
 def test_a_member_that_named_nothing_names_no_entity() -> None:
-    nothing = Ballot("b", dict.fromkeys(LABELS, -math.log(3)), exact=False, proposed=False)
-    assert nothing.best == "none"
+    nothing = Ballot("b", dict.fromkeys(LABELS, -math.log(3)), exact=False, is_proposer=False)
+    assert nothing.top_label == "none"
     assert majority_vote([nothing]).label == "none"
     assert majority_vote([ballot("a", 0, 1, 0), nothing]).label == "LOC"

@@ -207,7 +207,7 @@ def found_by(weights: Weights, taught: Taught, threshold: float) -> list[list[Me
 
 def _voted(answered: Answered, labels: LabelSet) -> list[Mention]:
     """Those that a vote finds among what members or the pool proposed: looks and words alone propose nothing to it."""
-    proposed = [any(b.proposed for b in v.ballots) for v in answered.verdicts.values()]
+    proposed = [any(b.is_proposer for b in v.ballots) for v in answered.verdicts.values()]
     said = [(v.label, v.score if p else 0.0) for v, p in zip(answered.verdicts.values(), proposed, strict=True)]
     return _kept(answered, said, DEFAULT_THRESHOLD, labels)
 

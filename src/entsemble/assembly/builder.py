@@ -107,7 +107,7 @@ class Assembly:
         """
         rules = self._rules()
         documents = self.pool_documents()
-        rules = replace(rules, shown=self.shown(documents))
+        rules = replace(rules, demonstration_limits=self.shown(documents))
         labels = self.labels(documents)
         members = self.members()
         pipeline = self._pipeline(documents, labels, members, rules)
@@ -297,11 +297,13 @@ class Assembly:
             documents,
             encode_pool(documents, spans, prepared),
             encoder=self.encoder(),
-            tagger=best_tagger(self.settings.language) if pool.similarity == "span" else HeuristicPosTagger(),
+            pos_tagger=best_tagger(self.settings.language) if pool.similarity == "span" else HeuristicPosTagger(),
             similarity=pool.similarity,
             seed=self.settings.seed,
-            guided=LabelGuidedIndex(documents, prepared, self.encoder()) if pool.similarity == "label-guided" else None,
-            copies=Copies(documents, self.settings.language).at,
+            label_guided=LabelGuidedIndex(documents, prepared, self.encoder())
+            if pool.similarity == "label-guided"
+            else None,
+            find_leaking=Copies(documents, self.settings.language).at,
         )
 
     def _store(self) -> PoolCache:
@@ -343,7 +345,7 @@ class Assembly:
             shown = ((d.text, [(m.start, m.end, m.label) for m in d.mentions]) for d in pipeline.pool.documents)
             told["pool's sentences"] = list(shown)
             told["encoder"] = self.encoder().fingerprint
-            told["tagger"] = pipeline.pool.tagger.name if pipeline.pool.similarity == "span" else ""
+            told["tagger"] = pipeline.pool.pos_tagger.name if pipeline.pool.similarity == "span" else ""
         for m in pipeline.members:
             shape = [astuple(m.template), astuple(m.zero_shot), m.weight, sorted(m.bias.items()), m.shots]
             told[f"member {m.name}"] = [m.model.fingerprint, *shape]
@@ -357,13 +359,13 @@ class Assembly:
                 f"[verification] member {verification.member!r} is no member; members: {', '.join(names)}"
             )
         return DecisionRules(
-            vote=voting_rule(self.settings.classification.vote or "soft"),
+            voting_rule=voting_rule(self.settings.classification.vote or "soft"),
             threshold=self.settings.classification.threshold,
             verifier=verification.member or None,
             verifier_threshold=verification.threshold,
-            shown=self.shown(()),
-            sure=self.settings.classification.sure,
-            verifier_sure=verification.sure,
+            demonstration_limits=self.shown(()),
+            skip_larger_above=self.settings.classification.sure,
+            skip_verification_above=verification.sure,
             quorum=self.settings.quorum,
         )
 

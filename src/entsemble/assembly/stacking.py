@@ -96,8 +96,8 @@ def answers(
         progress.on_step("answering the pool to learn from it", number, len(questions))
         if isinstance(result, ModelError):
             failed += [] if isinstance(result, PromptTooLongError) else [result]
-        elif result.absent:
-            failed.append(MemberDownError(*next(iter(result.absent.items()))))
+        elif result.absent_members:
+            failed.append(MemberDownError(*next(iter(result.absent_members.items()))))
         else:
             answered.append(Answered.by(question.evidence, question.document, result.verdicts))
     return answered, failed

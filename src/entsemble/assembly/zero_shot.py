@@ -113,7 +113,7 @@ def habits(
     sample: Sequence[Document],
     sums: Mapping[str, Mapping[str, float]],
 ) -> dict[str, dict[str, float]]:
-    """What corrects the labels of each sum of experts, seen on what it finds in the sample; see `batch_calibration_bias`.
+    """The `batch_calibration_bias` of each sum of experts, over what it extracts from the sample.
 
     Args:
         models: of the run.

@@ -23,7 +23,7 @@ class SpacyTagger:
         self.name = f"spacy:{name}"
         self._nlp = spacy.load(name, exclude=["ner", "lemmatizer"])
 
-    def tags(self, text: str, spans: Sequence[Span]) -> list[str]:
+    def tag_spans(self, text: str, spans: Sequence[Span]) -> list[str]:
         """See `Tagger.tags`; a span that holds no token is `X`."""
         if not spans:
             return []

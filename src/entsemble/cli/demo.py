@@ -69,7 +69,7 @@ def print_result(result: Extracted, console: Console) -> None:
         text.stylize(styles[mention.label], mention.start, mention.end)
     legend = Text("  ").join(Text(f" {label} ", styles[label]) for label in labels)
     console.print(text, legend, sep="\n\n", end="\n\n")
-    member_names = list(result.alone)
+    member_names = list(result.member_mentions)
     table = Table("mention", "at", "label", "score", *member_names)
     for mention in document.mentions:
         offsets, confidence = f"{mention.start}-{mention.end}", f"{mention.score or 0:.2f}"

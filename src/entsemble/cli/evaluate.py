@@ -131,9 +131,11 @@ def _build_report(
     stages = StageCounts()
     for document in gold:
         if result := by_id.get(document.id):
-            stages += stage_counts(document.mentions, result.proposed, result.typed, result.verified)
+            stages += stage_counts(document.mentions, result.candidate_spans, result.voted_labels, result.verifications)
     members = {
-        member_name: [replace(result.document, mentions=result.alone.get(member_name, ())) for result in by_id.values()]
+        member_name: [
+            replace(result.document, mentions=result.member_mentions.get(member_name, ())) for result in by_id.values()
+        ]
         for member_name in member_names
     }
     return build_report(

@@ -182,11 +182,11 @@ class _Collector:
     def _with_meta(self, result: Extracted) -> Document:
         """The document, with absent members and the ledger in its meta."""
         details: dict[str, Any] = {}
-        if result.absent:
-            details["absent"] = dict(result.absent)
+        if result.absent_members:
+            details["absent"] = dict(result.absent_members)
         if self._options.ledger:
             details["ledger"] = [entry.to_json() for entry in result.ledger]
-            details["demonstrations"] = [list(sentence_ids) for sentence_ids in result.demonstrations]
+            details["demonstrations"] = [list(sentence_ids) for sentence_ids in result.demonstration_ids]
         if not details:
             return result.document
         return replace(result.document, meta={**result.document.meta, "entsemble": details})

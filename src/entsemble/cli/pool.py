@@ -78,7 +78,7 @@ def search(path: Path, text: str, **options: object) -> None:
     for rank, hit in enumerate(retrieved.hits, 1):
         console.print(f"{rank}. {hit.score:.3f}  {hit.document.text}  [{hit.document.id}]", markup=False)
         for match in hit.matches:
-            comparison = f"{match.query} (weight {match.weight:g}) ~ {match.nearest} {match.cosine:.3f}"
+            comparison = f"{match.query_surface} (weight {match.weight:g}) ~ {match.pool_surface} {match.cosine:.3f}"
             console.print(f"     {comparison}", style="dim", markup=False)
     if index.similarity == "span" and retrieved.hits and not retrieved.hits[0].matches:
         console.print("no span to compare, so sentence similarity decided", style="dim")

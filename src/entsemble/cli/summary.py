@@ -44,12 +44,12 @@ class Summary:
             self.failures.append((result.document.id, str(result.error)))
             return
         self.mentions += len(result.document.mentions)
-        if result.earlier:
+        if result.from_journal:
             self.resumed_documents += 1
             return
-        for member_name in result.absent:
+        for member_name in result.absent_members:
             self.absent[member_name] = self.absent.get(member_name, 0) + 1
-        self.sentences += result.sentences
+        self.sentences += result.sentence_count
         self.usage += total(usage for _, _, usage in result.costs)
 
     @property

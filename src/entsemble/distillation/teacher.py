@@ -174,7 +174,7 @@ class Distillation:
             self.progress.on_step("annotating", number, len(documents))
             if isinstance(result, Extracted):
                 found[result.document.id] = result.document.mentions
-                fresh += not result.earlier
+                fresh += not result.from_journal
         return found, fresh / (time.monotonic() - began) if fresh else None
 
     def _trained(self, learnt: Sequence[Document], dev: Sequence[Document]) -> Student:

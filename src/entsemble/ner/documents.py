@@ -21,27 +21,27 @@ class Extracted:
 
     Attributes:
         document: the input with the mentions found in place of its own.
-        alone: member name -> what it would have answered alone.
-        proposed, typed, verified: as in `Result`, for the report.
+        member_mentions: member name -> what it would have answered alone.
+        candidate_spans, voted_labels, verifications: as in `Result`, for the report.
         ledger: what became of everything proposed.
-        demonstrations: for each window, the ids of the pool sentences shown.
+        demonstration_ids: for each window, the ids of the pool sentences shown.
         costs: by stage and member.
-        sentences: windows run.
-        absent: member name -> why it did not answer every sentence, where the quorum allowed to go on without it.
-        earlier: whether an earlier run found it, so that it cost this one nothing.
+        sentence_count: windows run.
+        absent_members: member name -> why it did not answer every sentence; the quorum allowed its absence.
+        from_journal: whether the result is from an earlier run, and cost this one nothing.
     """
 
     document: Document
-    alone: dict[str, tuple[Mention, ...]]
-    proposed: tuple[Span, ...]
-    typed: dict[Span, str | None]
-    verified: dict[Span, bool]
+    member_mentions: dict[str, tuple[Mention, ...]]
+    candidate_spans: tuple[Span, ...]
+    voted_labels: dict[Span, str | None]
+    verifications: dict[Span, bool]
     ledger: tuple[LedgerEntry, ...]
-    demonstrations: tuple[tuple[str, ...], ...]
+    demonstration_ids: tuple[tuple[str, ...], ...]
     costs: Costs
-    sentences: int
-    absent: Mapping[str, str] = field(default_factory=dict)
-    earlier: bool = False
+    sentence_count: int
+    absent_members: Mapping[str, str] = field(default_factory=dict)
+    from_journal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +98,22 @@ def _parts(documents: Iterable[Document], split: SplitDocument) -> Iterator[_Par
 
 
 def _joined(document: Document, pieces: Sequence[tuple[int, SentenceResult]]) -> Extracted:
-    members = dict.fromkeys(name for _, result in pieces for name in result.alone)
+    members = dict.fromkeys(name for _, result in pieces for name in result.member_mentions)
     return Extracted(
         document=replace(document, mentions=tuple(m.shifted(at) for at, r in pieces for m in r.mentions)),
-        alone={name: tuple(m.shifted(at) for at, r in pieces for m in r.alone.get(name, ())) for name in members},
-        proposed=tuple(span.shifted(at) for at, r in pieces for span in r.proposed),
-        typed={span.shifted(at): label for at, r in pieces for span, label in r.typed.items()},
-        verified={span.shifted(at): kept for at, r in pieces for span, kept in r.verified.items()},
+        member_mentions={
+            name: tuple(m.shifted(at) for at, r in pieces for m in r.member_mentions.get(name, ())) for name in members
+        },
+        candidate_spans=tuple(span.shifted(at) for at, r in pieces for span in r.candidate_spans),
+        voted_labels={span.shifted(at): label for at, r in pieces for span, label in r.voted_labels.items()},
+        verifications={span.shifted(at): kept for at, r in pieces for span, kept in r.verifications.items()},
         ledger=tuple(
             replace(entry, span=entry.span.shifted(at) if entry.span else None)
             for at, r in pieces
             for entry in r.ledger
         ),
-        demonstrations=tuple(r.demonstrations for _, r in pieces),
+        demonstration_ids=tuple(r.demonstration_ids for _, r in pieces),
         costs=tuple(cost for _, r in pieces for cost in r.costs),
-        sentences=len(pieces),
-        absent={name: why for _, r in pieces for name, why in r.absent.items()},
+        sentence_count=len(pieces),
+        absent_members={name: why for _, r in pieces for name, why in r.absent_members.items()},
     )

@@ -29,7 +29,7 @@ class LedgerEntry:
     Attributes:
         surface: what was proposed, as the member wrote it.
         fate: how it ended.
-        members: who proposed it.
+        proposers: who proposed it.
         span: where it stands, where it does.
         label: the label it was voted, where it was.
         detail: figures or a name that explain the fate.
@@ -37,7 +37,7 @@ class LedgerEntry:
 
     surface: str
     fate: Fate
-    members: tuple[str, ...]
+    proposers: tuple[str, ...]
     span: Span | None = None
     label: str | None = None
     detail: str = ""
@@ -47,4 +47,11 @@ class LedgerEntry:
         place = {} if self.span is None else {"start": self.span.start, "end": self.span.end}
         named = {} if self.label is None else {"label": self.label}
         told = {"detail": self.detail} if self.detail else {}
-        return {"text": self.surface, **place, **named, "fate": self.fate.value, "members": list(self.members), **told}
+        return {
+            "text": self.surface,
+            **place,
+            **named,
+            "fate": self.fate.value,
+            "members": list(self.proposers),
+            **told,
+        }

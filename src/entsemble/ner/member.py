@@ -34,12 +34,12 @@ class Member:
     bias: Mapping[str, float] = field(default_factory=dict)
     shots: int | None = None
 
-    def seen(self, shown: Sequence[Demonstration]) -> Sequence[Demonstration]:
+    def select_demonstrations(self, shown: Sequence[Demonstration]) -> Sequence[Demonstration]:
         """Those of the demonstrations, the most similar last, that it is shown."""
         return shown if self.shots is None else shown[max(0, len(shown) - self.shots) :]
 
     @contextmanager
-    def asked(self) -> Iterator[LanguageModel]:
+    def attribute_errors(self) -> Iterator[LanguageModel]:
         """The model; an error of its says whose it is. A prompt that is too long is nobody's fault and stays as it is.
 
         Raises:

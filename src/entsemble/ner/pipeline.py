@@ -48,23 +48,25 @@ class DecisionRules:
     """How the answers of the members are put together.
 
     Attributes:
-        vote: one of `voting.rules.VOTING_RULES`.
+        voting_rule: one of `voting.rules.VOTING_RULES`.
         threshold: a mention needs at least this score; `None` leaves it to what was learnt, or takes `THRESHOLD`.
         verifier: the member that verifies; `None` leaves stage 4 out.
         verifier_threshold: the verifier denies what it finds less likely than this.
-        shown: demonstrations a sentence.
-        sure: a span that the smaller members type alike, each at least this probable, is not put to the larger ones.
-        verifier_sure: a span that all who were asked type alike, scored at least this, is not verified.
+        demonstration_limits: demonstrations a sentence.
+        skip_larger_above: the larger members skip a span that all smaller members type alike with at least this
+            probability; `None` never skips.
+        skip_verification_above: a span that all voters type alike, with at least this score, is not verified; `None`
+            verifies all.
         quorum: members that must answer a sentence; `None` needs all.
     """
 
-    vote: VotingRule
+    voting_rule: VotingRule
     threshold: float | None
     verifier: str | None
     verifier_threshold: float
-    shown: DemonstrationLimits
-    sure: float | None = None
-    verifier_sure: float | None = None
+    demonstration_limits: DemonstrationLimits
+    skip_larger_above: float | None = None
+    skip_verification_above: float | None = None
     quorum: int | None = None
 
 
@@ -74,27 +76,27 @@ class SentenceResult:
 
     Attributes:
         mentions: in text order.
-        alone: member name -> what that member would have answered alone, by the same rules, from the same prompts.
-        proposed: the union's spans.
-        typed: each span's voted label, `None` for no entity, before verification and overlap.
-        verified: the spans that the verifier was asked about, and whether it let each through.
-        demonstrations: ids of the pool sentences shown, the most similar last.
+        member_mentions: member name -> the mentions by its own proposals and ballots alone, under the same rules.
+        candidate_spans: the union's spans.
+        voted_labels: each span's voted label, `None` for no entity, before verification and overlap.
+        verifications: the spans that the verifier was asked about, and whether it let each through.
+        demonstration_ids: ids of the pool sentences shown, the most similar last.
         ledger: what became of everything proposed.
         costs: by stage and member.
         verdicts: the vote's own on each of the union's spans, before anything that was learnt.
-        absent: member name -> why it is not in this answer.
+        absent_members: member name -> why it is not in this answer.
     """
 
     mentions: tuple[Mention, ...]
-    alone: Mapping[str, tuple[Mention, ...]]
-    proposed: tuple[Span, ...]
-    typed: Mapping[Span, str | None]
-    verified: Mapping[Span, bool]
-    demonstrations: tuple[str, ...]
+    member_mentions: Mapping[str, tuple[Mention, ...]]
+    candidate_spans: tuple[Span, ...]
+    voted_labels: Mapping[Span, str | None]
+    verifications: Mapping[Span, bool]
+    demonstration_ids: tuple[str, ...]
     ledger: tuple[LedgerEntry, ...]
     costs: Costs
     verdicts: Mapping[Span, Verdict] = field(default_factory=dict)
-    absent: Mapping[str, str] = field(default_factory=dict)
+    absent_members: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,7 @@ class Pipeline:
         while True:
             members = [m for m in self.members if m.name not in absent]
             try:
-                return replace(self._sentence(text, members, costs), absent=absent)
+                return replace(self._sentence(text, members, costs), absent_members=absent)
             except MemberDownError as error:
                 absent[error.member] = error.problem
                 if self.rules.quorum is None or len(members) <= self.rules.quorum:
@@ -171,7 +173,7 @@ class Pipeline:
     def _sentence(self, text: str, members: Sequence[Member], costs: list[tuple[str, str, Usage]]) -> SentenceResult:
         found = Retrieval()
         if self.pool is not None:
-            found = retrieve(text, members, self.labels, self.pool, self.rules.shown)
+            found = retrieve(text, members, self.labels, self.pool, self.rules.demonstration_limits)
         costs += [("retrieval", *cost) for cost in found.usage]
         return self._fitting(text, members, found.demonstrations, costs)
 
@@ -187,7 +189,7 @@ class Pipeline:
                 m,
                 m.template,
                 render_extraction_prompt(
-                    m.template, self.labels, m.seen(shown), text, checks=m.name == self.rules.verifier
+                    m.template, self.labels, m.select_demonstrations(shown), text, checks=m.name == self.rules.verifier
                 ),
             )
             for m in members
@@ -209,12 +211,12 @@ class Pipeline:
         mentions, ledger = self._decide(text, judged)
         return SentenceResult(
             mentions=mentions,
-            alone={m.name: self._alone(text, judged, m.name) for m, _, _ in prompts},
-            proposed=tuple(j.span for j in judged),
-            typed={j.span: _label(j) for j in judged},
-            verified={j.span: self._denial(j) is None for j in judged if j.yes is not None},
-            demonstrations=shown,
-            ledger=(*extraction.lost, *ledger),
+            member_mentions={m.name: self._alone(text, judged, m.name) for m, _, _ in prompts},
+            candidate_spans=tuple(j.span for j in judged),
+            voted_labels={j.span: _label(j) for j in judged},
+            verifications={j.span: self._denial(j) is None for j in judged if j.yes is not None},
+            demonstration_ids=shown,
+            ledger=(*extraction.unusable, *ledger),
             costs=tuple(costs),
             verdicts={j.span: j.vote for j in judged},
         )
@@ -227,11 +229,11 @@ class Pipeline:
             candidates = proposer.propose(text, candidates)
         if not candidates:
             return []
-        typed = classify(candidates, self.labels, prompts, self.rules.sure)
+        typed = classify(candidates, self.labels, prompts, self.rules.skip_larger_above)
         costs += [("classification", *cost) for cost in typed.usage]
         proposer_ballots = [proposer.ballots(text, candidates) for proposer in self.proposers]
         votes = [
-            self.rules.vote((*member_ballots, *(ballot for ballot in others if ballot is not None)))
+            self.rules.voting_rule((*member_ballots, *(ballot for ballot in others if ballot is not None)))
             for member_ballots, *others in zip(typed.ballots, *proposer_ballots, strict=True)
         ]
         places = [(span, c, vote) for c, vote in zip(candidates, votes, strict=True) for span in _places(text, c)]
@@ -275,8 +277,8 @@ class Pipeline:
 
     def _unanimous(self, verdict: Verdict) -> bool:
         """Whether all agree beyond what a verifier could add."""
-        sure = self.rules.verifier_sure
-        return sure is not None and verdict.score >= sure and all(b.best == verdict.label for b in verdict.ballots)
+        sure = self.rules.skip_verification_above
+        return sure is not None and verdict.score >= sure and all(b.top_label == verdict.label for b in verdict.ballots)
 
     def _denial(self, judged: _Judged) -> float | None:
         """The verifier's probability of yes, where it denies."""
@@ -289,7 +291,7 @@ class Pipeline:
         kept, lost = resolve_overlaps(passed, nested=self.labels.nested)
         rivals = {mention.span: rival for mention, rival in lost}
         ledger = [
-            LedgerEntry(j.span.of(text), fate, j.candidate.members, j.span, j.verdict.label, detail)
+            LedgerEntry(j.span.of(text), fate, j.candidate.proposers, j.span, j.verdict.label, detail)
             for j in judged
             for fate, detail in [self._fate(j, kept, rivals)]
         ]
@@ -315,12 +317,12 @@ class Pipeline:
         """What `member` would answer with its own proposals and its own vote; nothing where it was not asked."""
         mentions = []
         for j in judged:
-            if member not in j.candidate.members:
+            if member not in j.candidate.proposers:
                 continue
-            ballots: list[Ballot] = [b for b in j.verdict.ballots if b.member == member]
+            ballots: list[Ballot] = [b for b in j.verdict.ballots if b.voter == member]
             if not ballots:
                 continue
-            verdict = self.rules.vote(ballots)
+            verdict = self.rules.voting_rule(ballots)
             if verdict.label != NONE_LABEL and verdict.score >= self._vote_threshold:
                 mentions.append(_mention(text, j.span, verdict))
         return tuple(resolve_overlaps(mentions, nested=self.labels.nested)[0])
@@ -336,5 +338,5 @@ def _places(text: str, candidate: Candidate) -> list[Span]:
 
 
 def _mention(text: str, span: Span, verdict: Verdict) -> Mention:
-    votes = {ballot.member: ballot.best for ballot in verdict.ballots}
+    votes = {ballot.voter: ballot.top_label for ballot in verdict.ballots}
     return Mention(span.start, span.end, verdict.label, span.of(text), round(verdict.score, 4), votes)

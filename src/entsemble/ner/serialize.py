@@ -23,17 +23,17 @@ def to_record(result: Extracted) -> dict[str, Any]:
     """All but the document itself, ready for JSON."""
     return {
         "mentions": [_mention(m) for m in result.document.mentions],
-        "alone": {name: [_mention(m) for m in mentions] for name, mentions in result.alone.items()},
-        "proposed": [_span(s) for s in result.proposed],
-        "typed": [[*_span(s), label] for s, label in result.typed.items()],
-        "verified": [[*_span(s), kept] for s, kept in result.verified.items()],
+        "alone": {name: [_mention(m) for m in mentions] for name, mentions in result.member_mentions.items()},
+        "proposed": [_span(s) for s in result.candidate_spans],
+        "typed": [[*_span(s), label] for s, label in result.voted_labels.items()],
+        "verified": [[*_span(s), kept] for s, kept in result.verifications.items()],
         "ledger": [
-            [e.surface, e.fate.value, e.members, e.span and _span(e.span), e.label, e.detail] for e in result.ledger
+            [e.surface, e.fate.value, e.proposers, e.span and _span(e.span), e.label, e.detail] for e in result.ledger
         ],
-        "demonstrations": result.demonstrations,
+        "demonstrations": result.demonstration_ids,
         "costs": [[stage, member, astuple(usage)] for stage, member, usage in result.costs],
-        "sentences": result.sentences,
-        "absent": dict(result.absent),
+        "sentences": result.sentence_count,
+        "absent": dict(result.absent_members),
     }
 
 
@@ -46,18 +46,18 @@ def from_record(document: Document, record: Any) -> Extracted:  # noqa: ANN401 -
     text = document.text
     return Extracted(
         document=replace(document, mentions=tuple(_read(text, m) for m in record["mentions"])),
-        alone={name: tuple(_read(text, m) for m in mentions) for name, mentions in record["alone"].items()},
-        proposed=tuple(Span(*s) for s in record["proposed"]),
-        typed={Span(start, end): label for start, end, label in record["typed"]},
-        verified={Span(start, end): kept for start, end, kept in record["verified"]},
+        member_mentions={name: tuple(_read(text, m) for m in mentions) for name, mentions in record["alone"].items()},
+        candidate_spans=tuple(Span(*s) for s in record["proposed"]),
+        voted_labels={Span(start, end): label for start, end, label in record["typed"]},
+        verifications={Span(start, end): kept for start, end, kept in record["verified"]},
         ledger=tuple(
             LedgerEntry(surface, Fate(fate), tuple(members), Span(*span) if span else None, label, detail)
             for surface, fate, members, span, label, detail in record["ledger"]
         ),
-        demonstrations=tuple(tuple(window) for window in record["demonstrations"]),
+        demonstration_ids=tuple(tuple(window) for window in record["demonstrations"]),
         costs=tuple((stage, member, Usage(*usage)) for stage, member, usage in record["costs"]),
-        sentences=record["sentences"],
-        absent=record["absent"],
+        sentence_count=record["sentences"],
+        absent_members=record["absent"],
     )
 
 

@@ -112,7 +112,7 @@ class Gazetteer(Proposer):
             if self._labels.nested or not (rivals or any(span.overlaps(other) for _, other in kept)):
                 kept.append((surface, span))
         proposed = {surface for surface, _ in kept}
-        members = {c.surface: (*c.members, NAME) if c.surface in proposed else c.members for c in candidates}
+        members = {c.surface: (*c.proposers, NAME) if c.surface in proposed else c.proposers for c in candidates}
         members |= {surface: (NAME,) for surface in proposed if surface not in members}
         first = {surface: find_occurrences(line, surface)[0] for surface in members}
         order = sorted(members, key=lambda s: (first[s].start, -first[s].end))
@@ -127,7 +127,11 @@ class Gazetteer(Proposer):
         shares[NONE_LABEL] = max(0.0, 1 - sum(shares.values()))
         beliefs = {label: math.log(max(share, _LEAST)) for label, share in shares.items()}
         return Ballot(
-            NAME, beliefs, exact=True, proposed=NAME in candidate.members, beside=min(told.seen / self._half, _MOST)
+            NAME,
+            beliefs,
+            exact=True,
+            is_proposer=NAME in candidate.proposers,
+            relative_weight=min(told.seen / self._half, _MOST),
         )
 
     def _names_in(self, text: str) -> Iterator[tuple[str, Span]]:

@@ -10,10 +10,10 @@ from entsemble.types import NONE_LABEL, Reply
 
 @dataclass(frozen=True, slots=True)
 class ParsedList:
-    """The surfaces a reply lists, each once, in order; `cut` is what the token limit left half-written."""
+    """The surfaces a reply lists, each once, in order; `truncated_item` is what the token limit left half-written."""
 
     surfaces: tuple[str, ...]
-    cut: str = ""
+    truncated_item: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,12 +93,12 @@ class CachedEncoder:
     Args:
         encoder: does the work.
         store: keeps it.
-        on_step: told how many of the missing texts are done.
+        on_progress: told how many of the missing texts are done.
     """
 
-    def __init__(self, encoder: Encoder, store: PoolCache, on_step: OnProgress | None = None) -> None:
+    def __init__(self, encoder: Encoder, store: PoolCache, on_progress: OnProgress | None = None) -> None:
         self.fingerprint, self.weights = encoder.fingerprint, encoder.weights
-        self._encoder, self._store, self._on_step = encoder, store, on_step
+        self._encoder, self._store, self._on_step = encoder, store, on_progress
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode`."""
@@ -121,7 +121,7 @@ def cached_spans(
     texts: Sequence[str],
     find: Callable[[str], Sequence[str]],
     store: PoolCache,
-    on_step: OnProgress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, tuple[str, ...]]:
     """The spans of each text, found with `find` where they are not known; each text is kept as soon as it is done.
 
@@ -130,15 +130,15 @@ def cached_spans(
         texts: the pool's sentences.
         find: a sentence -> the surfaces of its spans; slow.
         store: keeps them.
-        on_step: told how many of the missing texts are done.
+        on_progress: told how many of the missing texts are done.
     """
     known = {text: tuple(json.loads(value)) for text, value in store.get(owner, texts).items()}
     missing = [text for text in dict.fromkeys(texts) if text not in known]
     for done, text in enumerate(missing, 1):
         known[text] = tuple(find(text))
         store.put(owner, {text: json.dumps(known[text], ensure_ascii=False).encode()})
-        if on_step:
-            on_step(done, len(missing))
+        if on_progress:
+            on_progress(done, len(missing))
     return known
 
 

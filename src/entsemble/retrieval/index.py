@@ -33,9 +33,9 @@ class Query:
 class Match:
     """Why a demonstration was chosen: the query's span, its weight, and the pool sentence's span nearest to it."""
 
-    query: str
+    query_surface: str
     weight: float
-    nearest: str
+    pool_surface: str
     cosine: float
 
 
@@ -56,13 +56,13 @@ class PoolVectors:
         sentences: [n, d].
         surfaces: the distinct span surfaces of the pool.
         spans: [u, d], one row a distinct surface.
-        of_sentence: for each sentence, indices into `surfaces`.
+        sentence_span_indices: for each sentence, indices into `surfaces`.
     """
 
     sentences: Vectors
     surfaces: tuple[str, ...]
     spans: Vectors
-    of_sentence: tuple[tuple[int, ...], ...]
+    sentence_span_indices: tuple[tuple[int, ...], ...]
 
 
 class PoolIndex:
@@ -72,11 +72,11 @@ class PoolIndex:
         documents: annotated sentences.
         vectors: of the same documents, in order.
         encoder: the one that made the vectors.
-        tagger: weighs the query's spans.
+        pos_tagger: weighs the query's spans.
         similarity: `span` (EL4NER's), `sentence`, `label-guided` (DEER's) or `random`.
         seed: for `random`.
-        guided: of the same documents, in order; what `label-guided` needs.
-        copies: of a text, the numbers of the documents that are not shown for it, besides those of the same text.
+        label_guided: of the same documents, in order; what `label-guided` needs.
+        find_leaking: of a text, the numbers of the documents that are not shown for it, besides those of the same text.
     """
 
     def __init__(
@@ -85,32 +85,32 @@ class PoolIndex:
         vectors: PoolVectors,
         *,
         encoder: Encoder,
-        tagger: PosTagger,
+        pos_tagger: PosTagger,
         similarity: Similarity = "span",
         seed: int = 0,
-        guided: LabelGuidedIndex | None = None,
-        copies: Callable[[str], Sequence[int]] | None = None,
+        label_guided: LabelGuidedIndex | None = None,
+        find_leaking: Callable[[str], Sequence[int]] | None = None,
     ) -> None:
         if similarity not in SIMILARITIES:
             raise UnknownNameError("similarity", similarity, SIMILARITIES)
-        if similarity == "label-guided" and guided is None:
-            raise ValueError("a label-guided search needs `guided`")
+        if similarity == "label-guided" and label_guided is None:
+            raise ValueError("a label-guided search needs `label_guided`")
         self.documents, self._vectors = tuple(documents), vectors
-        self._encoder, self.tagger, self.similarity, self._seed = encoder, tagger, similarity, seed
-        self._guided = guided if similarity == "label-guided" else None
-        self._keys, self._copies = np.array([same_text_key(d.text) for d in documents]), copies
-        counts = [len(spans) for spans in vectors.of_sentence]
+        self._encoder, self.pos_tagger, self.similarity, self._seed = encoder, pos_tagger, similarity, seed
+        self._guided = label_guided if similarity == "label-guided" else None
+        self._keys, self._copies = np.array([same_text_key(d.text) for d in documents]), find_leaking
+        counts = [len(spans) for spans in vectors.sentence_span_indices]
         self._starts: npt.NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        self._flat = np.array([i for spans in vectors.of_sentence for i in spans], dtype=np.int64)
+        self._flat = np.array([i for spans in vectors.sentence_span_indices for i in spans], dtype=np.int64)
         self._first_of_text = np.zeros(len(documents), dtype=bool)
         self._first_of_text[np.unique(self._keys, return_index=True)[1]] = True
 
     def search(self, query: Query, k: int) -> list[Hit]:
         """The `k` most similar pool sentences, best first; fewer where the pool is smaller.
 
-        A sentence never retrieves itself, nor what `copies` names for it, nor the same text twice: copies count as one,
-        whatever their case and blanks. Where a span-level search has no span that weighs anything, sentence similarity
-        decides.
+        A sentence never retrieves itself, documents that `find_leaking` returns for it, or two copies of one text; case
+        and whitespace do not distinguish texts. A span-level search without a span of positive weight falls back to
+        sentence similarity.
         """
         allowed = self._first_of_text & (self._keys != same_text_key(query.text))
         if self._copies:
@@ -121,7 +121,7 @@ class PoolIndex:
             return [Hit(self.documents[i], 0.0) for i in self._random(query, k, allowed)]
         by_sentence = sentence_similarity(self._encoder.encode([query.text])[0], self._vectors.sentences)
         if self._guided:
-            scores = self._guided.similarity(query.text)
+            scores = self._guided.similarities(query.text)
             return [Hit(self.documents[i], float(scores[i])) for i in top_indices(scores, by_sentence, k, allowed)]
         weighed = self._weigh(query) if self.similarity == "span" and self._flat.size else []
         if not weighed:
@@ -136,12 +136,12 @@ class PoolIndex:
 
     def _weigh(self, query: Query) -> list[tuple[str, float]]:
         """Distinct surfaces of the query's spans with a positive weight."""
-        tags = self.tagger.tags(query.text, query.spans)
+        tags = self.pos_tagger.tag_spans(query.text, query.spans)
         weighed = {span.of(query.text): span_weight(tag) for span, tag in zip(query.spans, tags, strict=True)}
         return [(surface, weight) for surface, weight in weighed.items() if weight > 0]
 
     def _explain(self, weighed: Sequence[tuple[str, float]], distinct: Vectors, i: int) -> tuple[Match, ...]:
-        own = np.array(self._vectors.of_sentence[i], dtype=np.int64)
+        own = np.array(self._vectors.sentence_span_indices[i], dtype=np.int64)
         if not own.size:
             return ()
         best = own[np.argmax(distinct[:, own], axis=1)]

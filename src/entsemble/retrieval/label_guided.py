@@ -61,7 +61,7 @@ class LabelGuidedIndex:
         rows = [self._mean(some, self._vectors) if some else np.zeros(size) for some in own]
         self._sentences = np.array(rows, dtype=np.float32).reshape(len(rows), size)
 
-    def similarity(self, text: str) -> Scores:
+    def similarities(self, text: str) -> Scores:
         """Of a sentence to each of the pool, [n]: the weights of the words in common, and the means' cosine."""
         asked = [span.of(text) for span in word_spans(text)]
         scores = np.zeros(self._count, dtype=np.float32)

@@ -31,7 +31,7 @@ class HeuristicPosTagger:
 
     name = "surface-1"
 
-    def tags(self, text: str, spans: Sequence[Span]) -> list[str]:
+    def tag_spans(self, text: str, spans: Sequence[Span]) -> list[str]:
         """One of `PROPN`, `NOUN`, `PRON`, `X` (no word at all) a span."""
         return [_tag(span.of(text)) for span in spans]
 

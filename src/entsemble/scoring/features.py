@@ -77,7 +77,7 @@ class Evidence:
         surfaces = [span.of(line) for span in verdicts]
         alike, worded = self._likeness.of(text, surfaces), self._wording.of(text, [*verdicts])
         looking = frozenset(runs(text))
-        proposed = [span for span, v in verdicts.items() if any(b.proposed for b in v.ballots)]
+        proposed = [span for span, v in verdicts.items() if any(b.is_proposer for b in v.ballots)]
         found = []
         for (span, verdict), surface, a, w in zip(verdicts.items(), surfaces, alike, worded, strict=True):
             votes, told = soft_vote_scores(verdict.ballots), known.get(surface)
@@ -91,7 +91,7 @@ class Evidence:
     def _of_label(
         self, label: str, voted: float, verdict: Verdict, known: Known | None, alike: Alike | None
     ) -> list[float]:
-        ballots = {b.member: b for b in verdict.ballots}
+        ballots = {b.voter: b for b in verdict.ballots}
         answers = {name: self._of_ballot(ballots[name], label) for name in self._members if name in ballots}
         usual = np.mean([*answers.values()], axis=0).tolist() if answers else [math.nan] * len(OF_A_MEMBER)
         told = [logit(voted), *(x for name in self._members for x in answers.get(name, usual))]
@@ -105,7 +105,7 @@ class Evidence:
 
     def _of_ballot(self, ballot: Ballot, label: str) -> list[float]:
         own, best = ballot.probability(label), max(ballot.probability(x) for x in self.labels.names)
-        return [logit(own), logit(ballot.probability(NONE_LABEL)), float(ballot.proposed), float(own >= best)]
+        return [logit(own), logit(ballot.probability(NONE_LABEL)), float(ballot.is_proposer), float(own >= best)]
 
 
 def _of_neighbours(alike: Alike, label: str) -> list[float]:

@@ -42,7 +42,7 @@ class Measures:
         """Count what a document gave."""
         usages = [usage for _, _, usage in result.costs]
         self._found["documents"].inc()
-        self._found["sentences"].inc(result.sentences)
+        self._found["sentences"].inc(result.sentence_count)
         self._found["mentions"].inc(len(result.document.mentions))
         self._found["prompt_tokens"].inc(sum(u.evaluated_tokens for u in usages))
         self._found["generated_tokens"].inc(sum(u.generated_tokens for u in usages))

@@ -238,8 +238,8 @@ def document_out(result: Extracted, sentences: Sequence[tuple[int, int]]) -> Doc
         mentions=[_mention(m) for m in found.mentions],
         sentences=list(sentences),
         ledger=[Traced(**entry.to_json()) for entry in result.ledger],
-        verified=[(span.start, span.end, kept) for span, kept in result.verified.items()],
-        demonstrations=[list(names) for names in result.demonstrations],
+        verified=[(span.start, span.end, kept) for span, kept in result.verifications.items()],
+        demonstrations=[list(names) for names in result.demonstration_ids],
     )
 
 

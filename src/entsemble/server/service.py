@@ -143,7 +143,7 @@ class Workbench:
         if stopped():
             raise ModelUnavailableError("nobody waits for the answer any more")
         with self._ensemble(settings, version, shown) as made:
-            extractor = replace(made, mapper=LocalMapper(made.mapper.workers), told=told)
+            extractor = replace(made, mapper=LocalMapper(made.mapper.workers), on_sentence=told)
             yield extractor, extractor.extract(documents)
 
     def _asked(self, request: Request, shown: Sequence[Document]) -> Settings:

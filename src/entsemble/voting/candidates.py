@@ -19,11 +19,11 @@ class Candidate:
 
     Attributes:
         surface: as written at its first occurrence in the text.
-        members: names of the members and proposers that proposed it, in the ensemble's order.
+        proposers: names of the members and proposers that proposed it, in the ensemble's order.
     """
 
     surface: str
-    members: tuple[str, ...]
+    proposers: tuple[str, ...]
 
 
 class Proposer(Protocol):

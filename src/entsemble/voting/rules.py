@@ -25,23 +25,23 @@ class Ballot:
     """One member's belief about one candidate.
 
     Attributes:
-        member: who.
+        voter: who.
         log_probabilities: label name or `none` -> log-probability, normalised.
         exact: False where the member's backend names its choice only.
-        proposed: whether this member proposed the candidate itself.
+        is_proposer: whether this member proposed the candidate itself.
         weight: what the member counts in a weighted vote.
-        beside: of a voice that is no member: what it counts in a soft or weighted vote, all members together being 1.
+        relative_weight: of a voter that is not a member: its weight relative to the members' total.
     """
 
-    member: str
+    voter: str
     log_probabilities: Mapping[str, float]
     exact: bool
-    proposed: bool
+    is_proposer: bool
     weight: float = 1.0
-    beside: float | None = None
+    relative_weight: float | None = None
 
     @property
-    def best(self) -> str:
+    def top_label(self) -> str:
         """The label with the highest probability; `none` before equals, so that who cannot tell names no entity."""
         return max(self.log_probabilities, key=lambda x: (self.log_probabilities[x], x == NONE_LABEL))
 
@@ -76,7 +76,7 @@ def majority_vote(ballots: Sequence[Ballot]) -> Verdict:
     The score is the mean probability of the winner.
     """
     mean = _mean(ballots, [1.0] * len(ballots))
-    counts = {label: sum(b.best == label for b in ballots) for label in mean}
+    counts = {label: sum(b.top_label == label for b in ballots) for label in mean}
     label = max(mean, key=lambda x: (counts[x], mean[x]))
     best = label if label != NONE_LABEL else _best_entity(mean)
     return Verdict(label, mean[best], best, tuple(ballots))
@@ -107,10 +107,10 @@ def union_vote(ballots: Sequence[Ballot]) -> Verdict:
     that it is an entity, so `none` takes no part: experts say it of labels that they never saw. The score is the share
     of the winner among the labels.
     """
-    members = [b for b in ballots if b.beside is None]
-    own = [b for b in members if b.proposed]
-    if not own and any(b.proposed for b in ballots):  # found by the pool alone, whose belief is what it counted
-        return replace(_averaged([b for b in ballots if b.beside is not None], [1.0]), ballots=tuple(ballots))
+    members = [b for b in ballots if b.relative_weight is None]
+    own = [b for b in members if b.is_proposer]
+    if not own and any(b.is_proposer for b in ballots):  # found by the pool alone, whose belief is what it counted
+        return replace(_averaged([b for b in ballots if b.relative_weight is not None], [1.0]), ballots=tuple(ballots))
     shares = [distribution_given_entity(b.log_probabilities) for b in own or members]
     best = max(shares, key=lambda share: max(share.values()))
     label = max(best, key=best.__getitem__)
@@ -161,8 +161,10 @@ def _averaged(ballots: Sequence[Ballot], weights: Sequence[float]) -> Verdict:
 
 def _shares(ballots: Sequence[Ballot], weights: Sequence[float]) -> list[float]:
     """What each ballot counts, those beside the members measured by all members together."""
-    members = sum(w for w, b in zip(weights, ballots, strict=True) if b.beside is None) or 1.0
-    return [w if b.beside is None else b.beside * members for w, b in zip(weights, ballots, strict=True)]
+    members = sum(w for w, b in zip(weights, ballots, strict=True) if b.relative_weight is None) or 1.0
+    return [
+        w if b.relative_weight is None else b.relative_weight * members for w, b in zip(weights, ballots, strict=True)
+    ]
 
 
 def _scores(ballots: Sequence[Ballot], share: Sequence[float]) -> dict[str, float]:
@@ -180,7 +182,7 @@ def _mean(ballots: Sequence[Ballot], share: Sequence[float]) -> dict[str, float]
 
 def _support(ballots: Sequence[Ballot], share: Sequence[float]) -> float:
     """The part of the members that proposed the candidate: who lists a span and types it says the same twice."""
-    return sum(w for w, b in zip(share, ballots, strict=True) if b.proposed) / sum(share)
+    return sum(w for w, b in zip(share, ballots, strict=True) if b.is_proposer) / sum(share)
 
 
 def _best_entity(mean: Mapping[str, float]) -> str:

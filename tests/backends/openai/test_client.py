@@ -261,7 +261,7 @@ def test_every_document_is_accounted_for(quorum: int | None, monkeypatch: pytest
     failed = [r for r in results if isinstance(r, Failed)]
     assert all([(m.text, m.label) for m in r.document.mentions] == FOUND for r in done)
     assert all("127.0.0.1" in str(r.error) for r in failed)
-    assert any(r.absent for r in done) == (quorum == 1)
+    assert any(r.absent_members for r in done) == (quorum == 1)
     assert done
     assert failed or quorum == 1
 

@@ -87,7 +87,7 @@ def pool(trigrams: Any, similarity: Similarity) -> PoolIndex:
     texts = [f"Ann{i} lives in Oslo" + ", as they say in the north," * (i % 2) * 5 for i in range(10)]
     documents = [Document(f"p{i}", t, (mention_at(t, 0, 4, "PER"),)) for i, t in enumerate(texts)]
     vectors = encode_pool(documents, [["Ann"]] * len(documents), trigrams)
-    return PoolIndex(documents, vectors, encoder=trigrams, tagger=HeuristicPosTagger(), similarity=similarity)
+    return PoolIndex(documents, vectors, encoder=trigrams, pos_tagger=HeuristicPosTagger(), similarity=similarity)
 
 
 @pytest.mark.parametrize("similarity", ["span", "sentence", "random"])

@@ -26,7 +26,7 @@ def classify(
     candidates: Sequence[Candidate],
     labels: LabelSet,
     prompts: Sequence[tuple[Member, Template, str]],
-    sure: float | None = None,
+    skip_larger_above: float | None = None,
 ) -> Classification:
     """Ask each member for the type of each candidate, as log-probabilities over the labels and `none`.
 
@@ -37,14 +37,14 @@ def classify(
         candidates: the union.
         labels: to choose from.
         prompts: each member with its template and the prompt that ends in the extraction question.
-        sure: members are asked in the order of their size, and a candidate that those asked so far type alike, each
-            with at least this probability, is not put to the others. `None` asks every member about every candidate,
-            as the paper does.
+        skip_larger_above: ask members in order of model size, and skip the larger ones for a candidate that all smaller
+            ones typed alike with at least this probability. `None` asks every member about every candidate, as the
+            paper does.
     """
     cast: list[dict[str, Ballot]] = [{} for _ in candidates]
     usage: list[tuple[str, Usage]] = []
-    for member, template, prompt in prompts if sure is None else sorted(prompts, key=_size):
-        settled = [_settled(list(ballots.values()), sure) for ballots in cast]
+    for member, template, prompt in prompts if skip_larger_above is None else sorted(prompts, key=_size):
+        settled = [_settled(list(ballots.values()), skip_larger_above) for ballots in cast]
         ballots, cost = _ballots_of(member, template, prompt, candidates, labels, settled)
         for ballots_so_far, ballot in zip(cast, ballots, strict=True):
             if ballot is not None:
@@ -64,8 +64,8 @@ def _settled(ballots: Sequence[Ballot], sure: float | None) -> str | None:
     """The label that nobody else need be asked about."""
     if sure is None or not ballots:
         return None
-    label = ballots[0].best
-    return label if all(b.best == label and b.probability(label) >= sure for b in ballots) else None
+    label = ballots[0].top_label
+    return label if all(b.top_label == label and b.probability(label) >= sure for b in ballots) else None
 
 
 def _ballots_of(
@@ -87,7 +87,7 @@ def _ballots_of(
             so_far += answers[names.index(label)]
             ballots.append(None)
             continue
-        with member.asked() as model:
+        with member.attribute_errors() as model:
             [choice] = model.choose([so_far], answers)
         cost += choice.usage
         beliefs = dict(zip(names, choice.log_probabilities, strict=True))
@@ -96,5 +96,5 @@ def _ballots_of(
             beliefs = apply_bias(beliefs, member.bias)
             best = max(range(len(names)), key=lambda i: beliefs[names[i]])
         so_far += answers[best]
-        ballots.append(Ballot(member.name, beliefs, choice.exact, member.name in candidate.members, member.weight))
+        ballots.append(Ballot(member.name, beliefs, choice.exact, member.name in candidate.proposers, member.weight))
     return ballots, cost

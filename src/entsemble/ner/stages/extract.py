@@ -22,12 +22,12 @@ class Extraction:
 
     Attributes:
         candidates: the union, in text order, longer first.
-        lost: what was listed but could not be used.
+        unusable: what was listed but could not be used.
         usage: member name -> cost.
     """
 
     candidates: tuple[Candidate, ...]
-    lost: tuple[LedgerEntry, ...]
+    unusable: tuple[LedgerEntry, ...]
     usage: tuple[tuple[str, Usage], ...]
 
 
@@ -41,11 +41,11 @@ def extract(text: str, prompts: Sequence[tuple[Member, Template, str]]) -> Extra
         prompts: each member with its template and the prompt that ends in the extraction question.
     """
     proposed: dict[str, list[str]] = {}
-    lost: list[LedgerEntry] = []
+    unusable: list[LedgerEntry] = []
     usage: list[tuple[str, Usage]] = []
     for member, template, prompt in prompts:
         grammar = build_listing_grammar(template, text)
-        with member.asked() as model:
+        with member.attribute_errors() as model:
             [reply] = model.generate(
                 [prompt],
                 max_tokens=max_reply_tokens(text),
@@ -56,21 +56,21 @@ def extract(text: str, prompts: Sequence[tuple[Member, Template, str]]) -> Extra
         usage.append((member.name, reply.usage))
         listed = parse_surfaces(reply, template)
         if isinstance(listed, UnreadableReply):
-            lost.append(LedgerEntry(reply.text, Fate.UNREADABLE, (member.name,), detail=listed.reason))
+            unusable.append(LedgerEntry(reply.text, Fate.UNREADABLE, (member.name,), detail=listed.reason))
             continue
-        if listed.cut:
-            lost.append(LedgerEntry(listed.cut, Fate.CUT_OFF, (member.name,)))
+        if listed.truncated_item:
+            unusable.append(LedgerEntry(listed.truncated_item, Fate.CUT_OFF, (member.name,)))
         for surface in listed.surfaces:
             found = find_occurrences(one_line(text), surface)
             if not found:
-                lost.append(LedgerEntry(surface, Fate.NOT_IN_TEXT, (member.name,)))
+                unusable.append(LedgerEntry(surface, Fate.NOT_IN_TEXT, (member.name,)))
                 continue
             for as_written in {one_line(span.of(text)): None for span in found}:  # it may stand in another case, too
                 if member.name not in proposed.setdefault(as_written, []):
                     proposed[as_written].append(member.name)
     order = {surface: find_occurrences(one_line(text), surface)[0] for surface in proposed}
     ranked = sorted(proposed, key=lambda s: (order[s].start, -order[s].end))
-    return Extraction(tuple(Candidate(s, tuple(proposed[s])) for s in ranked), tuple(lost), tuple(usage))
+    return Extraction(tuple(Candidate(s, tuple(proposed[s])) for s in ranked), tuple(unusable), tuple(usage))
 
 
 def max_reply_tokens(text: str) -> int:

@@ -51,15 +51,15 @@ class DemonstrationLimits:
 
     Attributes:
         shots: how many.
-        characters: how long their texts may be together: what is read costs more than anything else, and a long
-            demonstration is passed over for the next similar that leaves room for the others.
-        empty: the share of them that may show no mention. Where most sentences of a pool have none, as in tweets, the
-            most similar ones teach above all to say "none".
+        max_characters: total length of their texts. Prompt tokens dominate the cost, so a long demonstration is skipped
+            for the next most similar that leaves room for the others.
+        max_empty_share: share of them that may have no mentions. In pools with mostly empty sentences, such as tweets,
+            the most similar ones would mainly teach the model to answer "none".
     """
 
     shots: int
-    characters: int = 640
-    empty: float = 0.25
+    max_characters: int = 640
+    max_empty_share: float = 0.25
 
 
 def retrieve(
@@ -90,10 +90,10 @@ def select_within_limits(hits: Sequence[Hit], shown: DemonstrationLimits) -> lis
     none fits, the most similar is shown alone.
     """
     chosen: list[Hit] = []
-    left, empty = shown.characters, int(shown.empty * shown.shots)
+    left, empty = shown.max_characters, int(shown.max_empty_share * shown.shots)
     for hit in hits:
         size = len(hit.document.text)
-        fits = size <= min(left, 2 * shown.characters // max(1, shown.shots))
+        fits = size <= min(left, 2 * shown.max_characters // max(1, shown.shots))
         if len(chosen) < shown.shots and fits and (hit.document.mentions or empty):
             chosen.append(hit)
             left -= size

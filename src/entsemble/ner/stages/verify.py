@@ -43,7 +43,7 @@ def verify(
     cost = Usage()
     for claim in asked:
         question = so_far + render_check_question(template, claim.surface, claim.label)
-        with member.asked() as model:
+        with member.attribute_errors() as model:
             [choice] = model.choose([question], [template.yes, template.no])
         yes.append(math.exp(choice.log_probabilities[0]))
         cost += choice.usage
