@@ -168,9 +168,17 @@ class Settings(_Frozen):
     cache: CacheSettings = CacheSettings()
     ray: RaySettings = RaySettings()
 
-    def learning_nothing(self) -> Settings:
-        """The same where nothing is learnt anew; how what was learnt before is used stays."""
-        return self.model_copy(update={"stacking": self.stacking.model_copy(update={"sentences": 0})})
+    def overridden(self, overrides: Mapping[str, Any]) -> Settings:
+        """The settings with some values replaced, given as for `load`.
+
+        Raises:
+            ConfigError: a value or a name that is not valid: says where.
+        """
+        return _validated(merge(self.model_dump(), overrides), "settings")
+
+    def without_training(self) -> Settings:
+        """The settings with no training on the pool's sentences; weights that were trained before are still used."""
+        return self.overridden({"stacking": {"sentences": 0}})
 
 
 class Environment(_Frozen):
@@ -214,7 +222,7 @@ def load(
     preset: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     *,
-    own_pool: bool = True,
+    include_pool: bool = True,
 ) -> Settings:
     """The settings of a run: a preset, then the user's file over it, then the command line's values over both.
 
@@ -223,23 +231,27 @@ def load(
         preset: by default `balanced`, or `experts` where there is no pool and `path` lists no members. A file that
             lists members replaces the preset's.
         overrides: nested values, as in TOML; `None` values are no override.
-        own_pool: whether the pool that `path` names counts; whoever keeps a pool of its own says which in `overrides`.
+        include_pool: whether to use the pool that `path` names; a caller that brings its own does not.
 
     Raises:
         ConfigError: a file that is absent, no TOML, or holds what cannot be right: says where.
     """
     written = {} if path is None else _anchored(_read(path), path.parent)
-    if not own_pool and isinstance(written.get("pool"), dict):
+    if not include_pool and isinstance(written.get("pool"), dict):
         written["pool"] = {key: value for key, value in written["pool"].items() if key != "path"}
-    given = _over(written, overrides or {})
+    given = merge(written, overrides or {})
     name = preset or _usual_preset(given)
     if name not in preset_names():
         raise UnknownNameError("preset", name, preset_names())
-    values = _over(_toml.loads((_PRESETS / f"{name}.toml").read_text(encoding="utf-8")), given)
+    values = merge(_toml.loads((_PRESETS / f"{name}.toml").read_text(encoding="utf-8")), given)
+    return _validated(values, path or "settings")
+
+
+def _validated(values: Mapping[str, Any], source: str | Path) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{path or 'settings'}: {_explained(error)}") from error
+        raise ConfigError(f"{source}: {_explained(error)}") from error
 
 
 def _usual_preset(given: Mapping[str, Any]) -> str:
@@ -281,16 +293,17 @@ def _anchored_model(table: object, folder: Path) -> object:
     return table | {"model": str(path)} if is_path else table
 
 
-def _over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values with others over them; `None` replaces nothing, and labels are replaced as a whole."""
     merged = dict(base)
     for key, value in values.items():
         if value is None:
             continue
         under = merged.get(key)
-        if not isinstance(value, Mapping) or key == "labels":  # labels are asked for as a whole
+        if not isinstance(value, Mapping) or key == "labels":
             merged[key] = value
         elif under is None or isinstance(under, Mapping):  # what is no table stays, for validation to say so
-            merged[key] = _over(under or {}, value)
+            merged[key] = merge(under or {}, value)
     return merged
 
 

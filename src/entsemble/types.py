@@ -112,6 +112,12 @@ class Document:
                     f"document {self.id!r}: the mention {mention.text!r} is not at [{mention.start}, {mention.end})"
                 )
 
+    def _repr_html_(self) -> str:
+        """The text with its mentions highlighted, for Jupyter."""
+        from entsemble.data.html import fragment
+
+        return fragment(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Label:

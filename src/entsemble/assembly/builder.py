@@ -94,6 +94,10 @@ class Assembly:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the models' memory, unless they are shared."""
         if self._own_models:
             self.models.close()
 
@@ -214,7 +218,7 @@ class Assembly:
         settings = with_absolute_paths(self.settings).model_copy(update={"threads": threads})
         with Assembly(settings, self.environment, self.progress) as here:
             made = here.extractor()
-        stacking, learnt_here = made.pipeline.scorer, settings.learning_nothing()
+        stacking, learnt_here = made.pipeline.scorer, settings.without_training()
         build = partial(_on_actor, learnt_here, stacking.weights if stacking else None)
         cluster = RayCluster(asked.actors, asked.cpus, asked.gpus, asked.batch, asked.address)
         cluster.connected()  # before anybody else looks after signals

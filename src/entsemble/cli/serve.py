@@ -53,7 +53,7 @@ class ServeOptions:
                 "stacking": {"sentences": self.learn},
             }
             # The server's pool becomes the settings' pool as soon as it holds something.
-            loaded = load(self.config, preset, overrides, own_pool=False)
+            loaded = load(self.config, preset, overrides, include_pool=False)
             return select_members(loaded, self.models) if self.models else loaded
 
         return settings_for

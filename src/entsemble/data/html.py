@@ -37,6 +37,22 @@ _GOLDEN_ANGLE = 137.508
 """Degrees between the hues of two labels: any number of them stays apart."""
 
 
+_FRAGMENT_STYLE = """<style>
+.entsemble p { margin: 0; line-height: 2; white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
+.entsemble mark { color: inherit; background: hsl(var(--h) 70% 50% / .3);
+  border-bottom: 2px solid hsl(var(--h) 60% 50%); border-radius: .2rem; padding: .1rem .15rem; }
+.entsemble small { font-size: .65em; font-weight: 600; margin-inline-start: .3em; opacity: .8; }
+</style>"""
+
+
+def fragment(document: Document) -> str:
+    """One document as a piece of HTML with its own style, for notebooks; colours suit a light and a dark page."""
+    labels = dict.fromkeys(mention.label for mention in document.mentions)
+    hues = {label: round(number * _GOLDEN_ANGLE) % 360 for number, label in enumerate(labels)}
+    highlighted = "".join(_marked(document, hues))
+    return f'<div class="entsemble">{_FRAGMENT_STYLE}<p dir="auto">{highlighted}</p></div>'
+
+
 def write(documents: Iterable[Document], stream: TextIO) -> None:
     """The page: a legend, then each document with its id. Nested and crossing mentions are shown nested."""
     hues: dict[str, int] = {}

@@ -172,7 +172,7 @@ class Workbench:
             with loaded.building:  # one loads, the others find it loaded
                 unlearnt = learn and loaded.made is not None and not _learnt(loaded.made[1])
                 if loaded.made is None or loaded.made[0] != key or unlearnt:
-                    asked = settings if learn else settings.learning_nothing()
+                    asked = settings if learn else settings.without_training()
                     known = settings.model_dump_json(include={"members", "nested"}) + str(
                         sorted(settings.labels.items())
                     )
