@@ -151,8 +151,8 @@ class TestExtraction:
         run = ner.run([Document("a", TEXT)], on_sentence=lambda: sentences.append(1))
         [result] = run
         assert isinstance(result, Extracted)
-        assert result.sentences == len(sentences) == 1
-        assert set(result.alone) == {"smollm2-135m", "gemma-3-270m"}
+        assert result.sentence_count == len(sentences) == 1
+        assert set(result.member_mentions) == {"smollm2-135m", "gemma-3-270m"}
         stopped = ner.run([Document("a", TEXT)])
         stopped.stop()
         assert list(stopped) == []
@@ -167,8 +167,8 @@ class TestExtraction:
         journal.close()
         assert isinstance(first, Extracted)
         assert isinstance(second, Extracted)
-        assert not first.earlier
-        assert second.earlier
+        assert not first.from_journal
+        assert second.from_journal
         assert first.document == second.document
 
     def test_progress_is_reported(self, pool_file: Path) -> None:

@@ -190,7 +190,7 @@ class Ensemble:
                 documents = self._select(documents)
             extractor = self._prepared()
         if isinstance(extractor, LocalExtractor):  # a mapper of its own, so that `Run.stop` stops this run alone
-            extractor = replace(extractor, mapper=LocalMapper(extractor.mapper.workers), told=on_sentence)
+            extractor = replace(extractor, mapper=LocalMapper(extractor.mapper.workers), on_sentence=on_sentence)
         elif isinstance(extractor, RayExtractor):
             extractor = replace(extractor)
         return Run(extractor, extractor.extract(map(unannotated, documents), journal))
