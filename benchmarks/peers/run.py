@@ -141,7 +141,7 @@ def ours(urls: Mapping[str, str], pool: Sequence[Document], gold: Sequence[Docum
 def plain(pool: Sequence[Document], gold: Sequence[Document]) -> dict[str, Any]:
     """EL4NER as the paper has it, and what it takes where nothing is reused."""
     asked = {
-        "pool": {"similarity": "span", "spans": "members", "gazetteer": 0, "empty": 1.0},
+        "pool": {"similarity": "span", "spans": "members", "gazetteer": 0, "max_empty_share": 1.0},
         "classification": {"vote": "majority", "threshold": 0.0},
         "verification": {"member": MODELS[-1]},
     }

@@ -83,8 +83,8 @@ EXPERIMENTS = {
         sentences=150,
         corpora=("conll2003",),
         variants={
-            "800 characters": {"pool": {"characters": 800}},
-            "640 characters": {"pool": {"characters": 640}},
+            "800 characters": {"pool": {"max_characters": 800}},
+            "640 characters": {"pool": {"max_characters": 640}},
         },
     ),
     "voices": Experiment(
@@ -118,8 +118,8 @@ EXPERIMENTS = {
         sentences=80,
         corpora=("wnut17", "conll2003", "crossner-politics"),
         variants={
-            "nobody else": {"pool": {"gazetteer": 2}, "stacking": {"sentences": None, "looks": False}},
-            "what looks like a name": {"pool": {"gazetteer": 2}, "stacking": {"sentences": None, "looks": True}},
+            "nobody else": {"pool": {"gazetteer": 2}, "stacking": {"sentences": None, "capitalised": False}},
+            "what looks like a name": {"pool": {"gazetteer": 2}, "stacking": {"sentences": None, "capitalised": True}},
         },
         sizes={"wnut17": (1500, 300), "crossner-politics": (120, 80)},
         cost=False,
@@ -159,8 +159,8 @@ EXPERIMENTS = {
         sentences=100,
         corpora=("wnut17",),
         variants={
-            "at most a quarter": {"pool": {"empty": 0.25}},
-            "any": {"pool": {"empty": 1.0}},
+            "at most a quarter": {"pool": {"max_empty_share": 0.25}},
+            "any": {"pool": {"max_empty_share": 1.0}},
         },
     ),
     "sure": Experiment(
@@ -169,8 +169,8 @@ EXPERIMENTS = {
         corpora=("conll2003",),
         variants={
             "all are asked": {},
-            "0.9": {"classification": {"sure": 0.9}},
-            "0.6": {"classification": {"sure": 0.6}},
+            "0.9": {"classification": {"skip_larger_above": 0.9}},
+            "0.6": {"classification": {"skip_larger_above": 0.6}},
         },
     ),
     "retrieval": Experiment(
@@ -203,7 +203,7 @@ EXPERIMENTS = {
         sentences=30,
         corpora=("crossner-ai",),
         variants={
-            "640 characters": {"pool": {"characters": 640}},
+            "640 characters": {"pool": {"max_characters": 640}},
             "as the pool": {},
         },
     ),

@@ -47,7 +47,7 @@ class Variant:
     """
 
     name: str
-    most: int = Settings().experts.most
+    most: int = Settings().experts.max_experts
     even: bool = False
     method: str = "weighted-sum"
     corrected: bool = True

@@ -192,8 +192,8 @@ def sampled(file: str, count: int, seed: int) -> tuple[LabelSet, list[Document]]
 
 def drawn(settings: Settings, gold: Sequence[Document]) -> list[Document]:
     """The sentences on which is seen what a model says too often, as `select_experts` draws them."""
-    first = gold[: settings.experts.texts]
-    return random.Random(settings.seed).sample(first, min(settings.experts.sample, len(first)))
+    first = gold[: settings.experts.target_sentences]
+    return random.Random(settings.seed).sample(first, min(settings.experts.sample_sentences, len(first)))
 
 
 def scored(extractor: LocalExtractor, gold: Sequence[Document]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def settings(what: str, value: int) -> dict[str, Any]:
     if what == "sentences in flight":
         return {"workers": value}
     if what == "demonstrations":
-        return {"pool": {"shots": value, "characters": max(1, 80 * value)}}
+        return {"pool": {"shots": value, "max_characters": max(1, 80 * value)}}
     if what == "labels":
         return {"labels": dict.fromkeys([*OWN, *MORE][:value], "")}
     return {}

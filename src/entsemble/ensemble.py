@@ -198,8 +198,8 @@ class Ensemble:
     def select_experts(self, texts: Iterable[str | Document]) -> Selection | None:
         """Select experts by typical texts, where the settings leave them to the texts.
 
-        Only as many sentences are read as the settings say (`[experts] texts`). Runs in progress must be finished
-        first: models that are not needed any more are closed.
+        Only the first sentences are read, as many as the setting `[experts] target_sentences` says. Runs in progress
+        must be finished first: models that are no longer needed are closed.
 
         Returns:
             Which experts were selected and why; `None` if the settings name them, or if there is no text.

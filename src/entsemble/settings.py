@@ -44,7 +44,7 @@ class MemberSettings(_Frozen):
     base_url: str | None = None
     api_key_env: str = "ENTSEMBLE_API_KEY"
     api: Literal["completions", "chat"] = "completions"
-    choose: Literal["auto", "logprobs", "guided", "text"] = "auto"
+    option_scoring: Literal["auto", "logprobs", "guided", "text"] = "auto"
     timeout: float = Field(default=300, gt=0)
     retries: int = Field(default=5, ge=0)
     concurrency: int | None = Field(default=None, ge=1)
@@ -56,8 +56,8 @@ class PoolSettings(_Frozen):
 
     path: Path | None = None
     shots: int = Field(default=8, ge=0)
-    characters: int | None = Field(default=None, ge=1)
-    empty: float = Field(default=0.25, ge=0, le=1)
+    max_characters: int | None = Field(default=None, ge=1)
+    max_empty_share: float = Field(default=0.25, ge=0, le=1)
     similarity: Literal["span", "sentence", "label-guided", "random"] = "sentence"
     spans: Literal["gold", "members"] = "gold"
     gazetteer: float = Field(default=2, ge=0)
@@ -75,7 +75,7 @@ class ClassificationSettings(_Frozen):
 
     vote: str | None = None
     threshold: float | None = Field(default=None, ge=0, le=1)
-    sure: float | None = Field(default=None, ge=0, le=1)
+    skip_larger_above: float | None = Field(default=None, ge=0, le=1)
 
 
 class StackingSettings(_Frozen):
@@ -90,8 +90,8 @@ class StackingSettings(_Frozen):
     """
 
     sentences: int | None = Field(default=None, ge=0)
-    looks: bool | None = None
-    words: bool = True
+    capitalised: bool | None = None
+    naive_bayes: bool = True
 
 
 class VerificationSettings(_Frozen):
@@ -99,7 +99,7 @@ class VerificationSettings(_Frozen):
 
     member: str = ""
     threshold: float = Field(default=0.5, ge=0, le=1)
-    sure: float | None = Field(default=None, ge=0, le=1)
+    skip_verification_above: float | None = Field(default=None, ge=0, le=1)
 
 
 class EncoderSettings(_Frozen):
@@ -119,16 +119,16 @@ class ExpertsSettings(_Frozen):
     """
 
     names: tuple[str, ...] = ()
-    most: int = Field(default=3, ge=1)
-    texts: int = Field(default=64, ge=1)
-    sample: int = Field(default=8, ge=1)
+    max_experts: int = Field(default=3, ge=1)
+    target_sentences: int = Field(default=64, ge=1)
+    sample_sentences: int = Field(default=8, ge=1)
 
 
 class CacheSettings(_Frozen):
     """The `[cache]` table: replies kept on disk."""
 
     replies: bool = True
-    megabytes: int = Field(default=1024, ge=1)
+    max_megabytes: int = Field(default=1024, ge=1)
 
 
 class RaySettings(_Frozen):
@@ -137,7 +137,7 @@ class RaySettings(_Frozen):
     actors: int | None = Field(default=None, ge=1)
     cpus: float = Field(default=2, ge=0)
     gpus: float = Field(default=0, ge=0)
-    batch: int = Field(default=8, ge=1)
+    batch_size: int = Field(default=8, ge=1)
     address: str | None = None
 
 

@@ -53,7 +53,10 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
             seen.append(len(answered))
             return replace(LEARNT, looks=prior.looks) if teaches else None
 
-        asked = {"pool": {"path": pool_file}, "stacking": {"sentences": 10, "looks": None if by_pool else proposing}}
+        asked = {
+            "pool": {"path": pool_file},
+            "stacking": {"sentences": 10, "capitalised": None if by_pool else proposing},
+        }
         monkeypatch.setattr(Pipeline, "run", run)
         monkeypatch.setattr(learn, "learn", counted)
         settings = load(overrides={**asked, "workers": 1, "cache": {"replies": cache}})

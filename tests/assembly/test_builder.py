@@ -233,7 +233,7 @@ def test_while_members_read_as_many_sentences_wait(
 
 @pytest.mark.usefixtures("scripted")
 def test_the_pool_s_characters_reach_the_pipeline(tmp_path: Path, pool_file: Path) -> None:
-    with assembly(tmp_path, pool={"path": pool_file, "shots": 3, "characters": 40, "empty": 0.5}) as made:
+    with assembly(tmp_path, pool={"path": pool_file, "shots": 3, "max_characters": 40, "max_empty_share": 0.5}) as made:
         extractor = made.extractor()
         assert extractor.pipeline.rules.demonstration_limits == DemonstrationLimits(3, 40, 0.5)
         [result] = extractor.extract([Document("d", "Ann left Oslo.")])
@@ -246,7 +246,7 @@ def test_a_sentence_is_not_shown_the_pool_text_that_holds_it(tmp_path: Path) -> 
     pool = tmp_path / "pool.jsonl"
     joined, other = "Ann Berg. Lee saw Oslo.", "Lee saw Rome."
     write([Document("j", joined, (mention_at(joined, 0, 13, "person"),)), Document("o", other)], pool)
-    with assembly(tmp_path, pool={"path": pool, "shots": 2, "empty": 1.0}) as made:
+    with assembly(tmp_path, pool={"path": pool, "shots": 2, "max_empty_share": 1.0}) as made:
         [result] = made.extractor().extract([Document("d", "Lee saw Oslo.")])
     assert isinstance(result, Extracted)
     assert result.demonstration_ids == (("o",),)
@@ -317,7 +317,7 @@ def test_a_pool_teaches_once(tmp_path: Path) -> None:
     assert untaught.pipeline.scorer.weights.sentences == 0, "what other corpora taught"
     assert untaught.configuration["what was learnt"] != first.configuration["what was learnt"]
     assert "words" in {p.name for p in untaught.pipeline.proposers}, "the pool's words propose where nobody counts"
-    silent = made(stacking={"sentences": 0, "words": False})
+    silent = made(stacking={"sentences": 0, "naive_bayes": False})
     assert [p.name for p in silent.pipeline.proposers] == ["pool", "looks"]
     assert silent.configuration["words propose"] != untaught.configuration["words propose"]
     counted = made(classification={"vote": "soft"})

@@ -56,7 +56,7 @@ def test_without_a_pool_experts_answer_that_the_others_agree_with(place: Environ
     keep("both", "person", "location")
     keep("also", "person", "location")
     keep("lost", "disease")
-    found = select_experts(asked(experts={"most": 2}), place, TEXTS)
+    found = select_experts(asked(experts={"max_experts": 2}), place, TEXTS)
     assert not found.labelled
     assert list(found.sampled.scores)[-1] == "lost"
     assert found.sampled.weights == {"also": 0.5, "both": 0.5}
@@ -71,7 +71,7 @@ def test_with_a_pool_its_mentions_decide(place: Environment, keep: Any, pool_fil
     pool.write_text(
         json.dumps({"text": "Oslo is far.", "mentions": [{"start": 0, "end": 4, "label": "location"}]}) + "\n"
     )
-    found = select_experts(asked(pool={"path": pool}, experts={"most": 1}), place, TEXTS)
+    found = select_experts(asked(pool={"path": pool}, experts={"max_experts": 1}), place, TEXTS)
     assert found.labelled
     assert found.sampled.scores == {"towns": 1.0, "people": 0.0}
     assert found.sampled.weights == {"towns": 1.0}
@@ -83,7 +83,7 @@ def test_texts_that_are_alike_choose_by_domain(place: Environment, keep: Any) ->
     keep("travel", "person", texts=("Carla flew to Oslo.",))
     keep("biology", "protein", texts=("phosphorylation of kinases",))
     keep("unplaced", "person")
-    found = select_experts(asked(experts={"most": 1}), place, TEXTS)
+    found = select_experts(asked(experts={"max_experts": 1}), place, TEXTS)
     assert found.domain.weights == {"travel": 1.0}
     assert found.domain.scores["travel"] > found.domain.scores["biology"]
     assert found.far == {"unplaced": "its card does not say where its texts lie"}
@@ -98,7 +98,7 @@ def test_members_are_given_their_experts_and_no_document_is_lost(place: Environm
     keep("people", "person", texts=("Ann flew to Oslo.",))
     keep("both", "person", "location", texts=("phosphorylation of kinases",))
     keep("fond", "person", "location", texts=("phosphorylation of kinases",))
-    settings, documents, found = adapt(asked(experts={"most": 1, "texts": 1}), place, iter(TEXTS))
+    settings, documents, found = adapt(asked(experts={"max_experts": 1, "target_sentences": 1}), place, iter(TEXTS))
     assert found is not None
     assert [(m.name, m.experts) for m in settings.members] == [("domain", {"people": 1.0}), ("sampled", {"both": 1.0})]
     assert [d.id for d in documents] == ["1", "2"]
@@ -138,7 +138,12 @@ def test_mentions_that_will_be_scored_choose_nothing(place: Environment, keep: A
     keep("people", "person")
     keep("towns", "location")
     gold = list(read(pool_file))
-    told = {"labels": LABELS, "cache": {"replies": False}, "pool": {"path": pool_file}, "experts": {"texts": 2}}
+    told = {
+        "labels": LABELS,
+        "cache": {"replies": False},
+        "pool": {"path": pool_file},
+        "experts": {"target_sentences": 2},
+    }
     asked_for = load(preset="experts", overrides=told)
     _, _, found = adapt(asked_for, place, gold, scored=gold)
     assert found is not None
@@ -151,7 +156,7 @@ def test_mentions_that_will_be_scored_choose_nothing(place: Environment, keep: A
 def test_what_tells_nothing_chooses_all_alike(place: Environment, keep: Any) -> None:
     for name in ("a", "b", "c", "d"):
         keep(name, "disease")
-    found = select_experts(asked(experts={"most": 2}), place, TEXTS)
+    found = select_experts(asked(experts={"max_experts": 2}), place, TEXTS)
     assert found.domain.weights == found.sampled.weights == dict.fromkeys("abcd", 0.25)
 
 
@@ -180,7 +185,7 @@ def test_a_pool_with_few_mentions_still_decides(place: Environment, keep: Any, t
     pool, empty = tmp_path / "known.jsonl", "".join(json.dumps({"text": f"Nobody {i}."}) + "\n" for i in range(60))
     told = {"text": "Oslo is far.", "mentions": [{"start": 0, "end": 4, "label": "location"}]}
     pool.write_text(empty + json.dumps(told) + "\n")
-    found = select_experts(asked(pool={"path": pool}, experts={"most": 1}), place, TEXTS)
+    found = select_experts(asked(pool={"path": pool}, experts={"max_experts": 1}), place, TEXTS)
     assert (found.labelled, found.sampled.weights) == (True, {"towns": 1.0})
     same = [*TEXTS, Document("3", "Oslo is far.")]
     assert not select_experts(asked(pool={"path": pool}), place, same).labelled, "the others show no mention"

@@ -36,7 +36,9 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
             return {m.score for result in results for m in result.document.mentions}
 
     def asked(said: Any) -> Settings:
-        return load(overrides={"cache": {"replies": False}, "stacking": {"sentences": 80, "looks": looks}, **said})
+        return load(
+            overrides={"cache": {"replies": False}, "stacking": {"sentences": 80, "capitalised": looks}, **said}
+        )
 
     monkeypatch.setattr("entsemble.assembly.builder.learnt", learnt)
     monkeypatch.setattr(workbench, "_settings", asked)

@@ -138,7 +138,7 @@ class Assembly:
         proposers: list[Proposer] = []
         if documents and half:
             proposers.append(Gazetteer(documents, labels, half, self.settings.language))
-        if documents and self.settings.stacking.words and self._judged_by_learning():
+        if documents and self.settings.stacking.naive_bayes and self._judged_by_learning():
             proposers.append(NaiveBayesProposer(Wording(documents, labels, self.settings.language)))
         if capitalised:
             proposers.append(CapitalisedProposer())
@@ -220,7 +220,7 @@ class Assembly:
             made = here.extractor()
         stacking, learnt_here = made.pipeline.scorer, settings.without_training()
         build = partial(_on_actor, learnt_here, stacking.weights if stacking else None)
-        cluster = RayCluster(asked.actors, asked.cpus, asked.gpus, asked.batch, asked.address)
+        cluster = RayCluster(asked.actors, asked.cpus, asked.gpus, asked.batch_size, asked.address)
         cluster.connected()  # before anybody else looks after signals
         return RayExtractor(build, cluster, made.configuration)
 
@@ -334,8 +334,8 @@ class Assembly:
         """
         asked = self.settings.pool
         usual = sum(len(d.text) for d in pool) / len(pool) if pool else 0
-        characters = asked.characters or max(1, round(asked.shots * max(_SHORT, usual)))
-        return DemonstrationLimits(asked.shots, characters, asked.empty)
+        characters = asked.max_characters or max(1, round(asked.shots * max(_SHORT, usual)))
+        return DemonstrationLimits(asked.shots, characters, asked.max_empty_share)
 
     def _configuration(self, pipeline: Pipeline) -> dict[str, str]:
         """All that shapes the results, by names that a user knows; what was learnt comes to it once that is known."""
@@ -368,8 +368,8 @@ class Assembly:
             verifier=verification.member or None,
             verifier_threshold=verification.threshold,
             demonstration_limits=self.shown(()),
-            skip_larger_above=self.settings.classification.sure,
-            skip_verification_above=verification.sure,
+            skip_larger_above=self.settings.classification.skip_larger_above,
+            skip_verification_above=verification.skip_verification_above,
             quorum=self.settings.quorum,
         )
 

@@ -97,7 +97,7 @@ def adapt(
         return settings, documents, None
     first: list[Document] = []
     sentences: list[Document] = []
-    while len(sentences) < settings.experts.texts and (document := next(documents, None)) is not None:
+    while len(sentences) < settings.experts.target_sentences and (document := next(documents, None)) is not None:
         first.append(document)
         sentences += _sentences([document], settings)
     every = chain(first, documents)
@@ -161,11 +161,13 @@ def select_experts(
         known = [d for d in annotated if own.isdisjoint(keys_within([d], settings.language))]
         if not any(d.mentions for d in known):
             known = []  # they would say that every expert is as bad as the others
-        sample = _sample(draw, known or sentences, asked.sample)
+        sample = _sample(draw, known or sentences, asked.sample_sentences)
         answers = _answers(assembly.models, member, experts, labels, sample, progress)
         gold = [_answer(d) for d in sample]
         scores = agreement_with_gold(answers, gold) if known else agreement_with_others(answers)
-        chosen = {view: _chosen(of, answers, asked.most) for view, of in (("domain", domain), ("sampled", scores))}
+        chosen = {
+            view: _chosen(of, answers, asked.max_experts) for view, of in (("domain", domain), ("sampled", scores))
+        }
         sums = {view: choice.weights for view, choice in chosen.items()}
         bias = habits(assembly.models, member, experts, labels, sample, sums)
     trained_on = {form for e in experts for label in e.card.labels for form in (label, readable_name(label))}
@@ -320,7 +322,7 @@ def _chosen(scores: Mapping[str, float], experts: Iterable[str], most: int) -> C
 def _sentences(documents: Iterable[Document], settings: Settings) -> list[Document]:
     """The first that say something, cut where the text says so: not even mentions that are there have a say in it."""
     parts = (part for d in documents for part in window_documents(unannotated(d), language=settings.language))
-    return list(islice((part for part in parts if part.text.strip()), settings.experts.texts))
+    return list(islice((part for part in parts if part.text.strip()), settings.experts.target_sentences))
 
 
 def _alike(one: MemberSettings, other: MemberSettings) -> bool:

@@ -284,7 +284,7 @@ class Models:
             source.model,
             self.environment.keys.get(member.api_key_env),
             api=member.api,
-            choose=member.choose,
+            choose=member.option_scoring,
             traffic=Traffic(
                 timeout=member.timeout,
                 retries=member.retries,
@@ -305,7 +305,7 @@ class Models:
         if not self.settings.cache.replies:
             return model
         if self._cache is None:
-            self._cache = ReplyCache(self.environment.cache / "replies.sqlite", self.settings.cache.megabytes << 20)
+            self._cache = ReplyCache(self.environment.cache / "replies.sqlite", self.settings.cache.max_megabytes << 20)
             self._open.callback(self._cache.close)
         return CachedModel(model, self._cache)
 
@@ -336,7 +336,7 @@ def base_checksum(model: str, environment: Environment) -> str:
 
 def _key(member: MemberSettings) -> tuple[object, ...]:
     """What two members must have in common to share a loaded model."""
-    place = (parse_model(member.model).source, member.base_url, member.api, member.choose)
+    place = (parse_model(member.model).source, member.base_url, member.api, member.option_scoring)
     return *place, member.context, member.engine, member.precision, member.gpu_layers
 
 

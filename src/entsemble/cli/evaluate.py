@@ -78,7 +78,7 @@ def evaluate(
             progress.step("documents", summary.documents, len(documents), summary.rates())
             results.append(result)
     # With early exit, not every member answers for every span, so no member can be scored by itself.
-    has_member_scores = settings.classification.sure is None
+    has_member_scores = settings.classification.skip_larger_above is None
     member_names = [member.name for member in extractor.pipeline.members] if has_member_scores else []
     report = _build_report(documents, results, member_names, summary.cost(parameters), config)
     if page_path is not None:
