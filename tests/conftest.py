@@ -67,7 +67,7 @@ class TrigramEncoder:
     """Texts that share letters are alike; remembers what it was asked."""
 
     fingerprint: str = "trigrams-1"
-    weights: str = "trigrams"
+    weights_fingerprint: str = "trigrams"
     asked: list[str] = field(default_factory=list)
 
     def encode(self, texts: Sequence[str]) -> Vectors:

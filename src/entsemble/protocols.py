@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from entsemble.types import Choice, Reply, Span
+from entsemble.types import AdapterSum, Choice, Decoding, Reply, Span
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
@@ -35,29 +35,20 @@ class LanguageModel(Protocol):
         """Number of weights, where known."""
         ...
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        *,
-        max_tokens: int,
-        stop: Sequence[str] = (),
-        constraint: str | None = None,
-        separator: str | None = None,
-    ) -> list[Reply]:
-        """Continue each prompt greedily, until a stop string or `max_tokens`.
+    def generate(self, prompts: Sequence[str], decoding: Decoding) -> list[Reply]:
+        """Continue each prompt greedily, until a stop string or the token limit.
 
         Args:
-            prompts: raw text; no chat template is applied unless the backend is told to.
-            max_tokens: upper bound on what is sampled.
-            stop: strings that end the reply and are not part of it.
-            constraint: a GBNF grammar that the reply must match; a backend without grammars goes on without it.
-            separator: the reply is a list with this between its items. Small models repeat items up to the limit: a
-                backend that can stop a reply ends it, as finished, where two items have come again.
+            prompts: raw text; no chat template is applied unless the backend is configured to apply one.
+            decoding: limits and constraints of every reply.
+
+        Returns:
+            One reply per prompt, in the order of the prompts.
 
         Raises:
-            PromptTooLongError: prompt and `max_tokens` do not fit the context.
-            ModelUnavailableError: the engine or the server is gone.
-            BadReplyError: it answered nonsense.
+            PromptTooLongError: a prompt and its reply do not fit the context.
+            ModelUnavailableError: the engine failed or the server cannot be reached.
+            BadReplyError: the answer is not valid.
         """
         ...
 
@@ -75,6 +66,23 @@ class LanguageModel(Protocol):
 
 
 @runtime_checkable
+class AdaptableModel(LanguageModel, Protocol):
+    """A language model that was loaded with adapters beside it, and applies weighted sums of them."""
+
+    def with_adapters(self, name: str, adapter_sum: AdapterSum) -> AdaptableModel:
+        """The same model with a weighted sum of its adapters applied; no weights are loaded again.
+
+        Args:
+            name: name of the returned model.
+            adapter_sum: a sum of adapters that were loaded; its fingerprint is appended to the model's.
+
+        Raises:
+            ValueError: the engine was not loaded with these adapters.
+        """
+        ...
+
+
+@runtime_checkable
 class Encoder(Protocol):
     """A model that maps text to a vector."""
 
@@ -84,8 +92,8 @@ class Encoder(Protocol):
         ...
 
     @property
-    def weights(self) -> str:
-        """Identifies the weights: whatever runs them, their vectors may be compared."""
+    def weights_fingerprint(self) -> str:
+        """Identifies the weights alone: vectors of the same weights are comparable, whatever engine computed them."""
         ...
 
     def encode(self, texts: Sequence[str]) -> Vectors:

@@ -215,6 +215,37 @@ def total(usages: Iterable[Usage]) -> Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Decoding:
+    """How a reply is decoded; always greedily.
+
+    Attributes:
+        max_tokens: upper bound on the number of generated tokens.
+        stop: strings that end the reply and are not part of it.
+        grammar: a GBNF grammar that the reply must match; ignored by a backend that has no grammars.
+        list_separator: the reply is a list with this string between its items. Small models repeat items up to the
+            token limit: a backend that can interrupt a reply ends it, as finished, once two items have been repeated.
+    """
+
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+    grammar: str | None = None
+    list_separator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSum:
+    """A weighted sum of adapters, which changes a model's weights.
+
+    Attributes:
+        weights: adapter name -> its weight; empty for the model as it is.
+        fingerprint: identifies the adapters' contents and their weights; empty for the model as it is.
+    """
+
+    weights: Mapping[str, float]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What a model wrote.
 

@@ -14,7 +14,7 @@ from entsemble.prompting.render import (
     render_typing_question,
 )
 from entsemble.prompting.template import load_template
-from entsemble.types import Choice
+from entsemble.types import Choice, Decoding
 
 SHAPE = load_template("ner-1")
 LABELS = label_set({"PER": "", "LOC": ""})
@@ -31,21 +31,21 @@ def shares(choice: Choice) -> list[float]:
 
 
 def test_it_lists_what_it_knows_in_text_order() -> None:
-    [reply, nothing] = ScriptedModel("s", MODEL).generate([asked("Ann saw New York"), asked("Annan")], max_tokens=20)
+    [reply, nothing] = ScriptedModel("s", MODEL).generate([asked("Ann saw New York"), asked("Annan")], Decoding(20))
     assert reply.text == " Ann | New York | York"
     assert reply.finished
     assert nothing.text == " none"
 
 
 def test_it_is_cut_off_at_the_limit() -> None:
-    [reply] = ScriptedModel("s", MODEL).generate([asked("Ann saw New York")], max_tokens=3)
+    [reply] = ScriptedModel("s", MODEL).generate([asked("Ann saw New York")], Decoding(3))
     assert not reply.finished
     assert reply.text == " Ann | New"
 
 
 def test_a_script_for_one_sentence() -> None:
     model = ScriptedModel("s", MODEL, replies={"Ann": "gibberish"})
-    assert [r.text for r in model.generate([asked("Ann"), asked("Ann!")], max_tokens=9)] == [" gibberish", " Ann"]
+    assert [r.text for r in model.generate([asked("Ann"), asked("Ann!")], Decoding(9))] == [" gibberish", " Ann"]
 
 
 def test_types_and_checks() -> None:

@@ -17,6 +17,7 @@ from entsemble.errors import BadReplyError, PromptTooLongError
 from entsemble.prompting.grammar import build_listing_grammar
 from entsemble.prompting.template import load_template
 from entsemble.protocols import LanguageModel
+from entsemble.types import Decoding
 
 CONTEXT = 512
 HEADER = "Named entity recognition. Entity types: person, place.\n\n" + "".join(
@@ -103,7 +104,7 @@ def test_it_says_who_it_is(model: LanguageModel) -> None:
 
 
 def test_it_stops_where_it_is_told(model: LanguageModel) -> None:
-    [reply] = model.generate([question("Dora", "Graz")], max_tokens=40, stop=["\n"])
+    [reply] = model.generate([question("Dora", "Graz")], Decoding(40, stop=("\n",)))
     assert reply.finished
     assert "\n" not in reply.text
     assert "Dora" in reply.text
@@ -111,13 +112,15 @@ def test_it_stops_where_it_is_told(model: LanguageModel) -> None:
 
 def test_a_list_of_what_stands_in_the_text_may_have_several_items(model: LanguageModel) -> None:
     grammar = build_listing_grammar(load_template("ner-1"), "Dora came from Graz by train.")
-    [reply] = model.generate([question("Dora", "Graz")], max_tokens=40, stop=["\n"], constraint=grammar, separator="|")
+    [reply] = model.generate(
+        [question("Dora", "Graz")], Decoding(40, stop=("\n",), grammar=grammar, list_separator="|")
+    )
     assert reply.finished
     assert {item.strip() for item in reply.text.split("|")} >= {"Dora", "Graz"}
 
 
 def test_it_writes_no_more_than_asked(model: LanguageModel) -> None:
-    [reply] = model.generate([question("Dora", "Graz")], max_tokens=2)
+    [reply] = model.generate([question("Dora", "Graz")], Decoding(2))
     assert not reply.finished
     assert 0 < len(reply.text) < 25
 
@@ -125,28 +128,28 @@ def test_it_writes_no_more_than_asked(model: LanguageModel) -> None:
 def test_a_list_ends_where_it_begins_to_repeat_itself(embedded: LlamaCppModel) -> None:
     """Small models do so up to the limit; what comes after is answered as if they had not."""
     loop = 'root ::= (" Dora |")+'
-    [reply] = embedded.generate([question("Dora", "Graz")], max_tokens=40, constraint=loop, separator="|")
-    [whole] = embedded.generate([question("Dora", "Graz")], max_tokens=40, constraint=loop)
+    [reply] = embedded.generate([question("Dora", "Graz")], Decoding(40, grammar=loop, list_separator="|"))
+    [whole] = embedded.generate([question("Dora", "Graz")], Decoding(40, grammar=loop))
     assert (reply.text, reply.finished) == (" Dora | Dora ", True)
     assert whole.text.startswith(reply.text)
     assert (whole.finished, whole.usage.generated_tokens) == (False, 40)
     assert reply.usage.generated_tokens < 12
     assert reply.usage.prompt_tokens == whole.usage.prompt_tokens
-    [next_] = embedded.generate([question("Emil", "Riga")], max_tokens=12, stop=["\n"], separator="|")
-    [alone] = embedded.generate([question("Emil", "Riga")], max_tokens=12, stop=["\n"])
+    [next_] = embedded.generate([question("Emil", "Riga")], Decoding(12, stop=("\n",), list_separator="|"))
+    [alone] = embedded.generate([question("Emil", "Riga")], Decoding(12, stop=("\n",)))
     assert next_.text == alone.text
 
 
 def test_a_batch_is_answered_in_its_order(model: LanguageModel) -> None:
     prompts = [question("Dora", "Graz"), question("Emil", "Riga"), question("Dora", "Riga")]
-    replies = [r.text for r in model.generate(prompts, max_tokens=12, stop=["\n"])]
+    replies = [r.text for r in model.generate(prompts, Decoding(12, stop=("\n",)))]
     for name, reply in zip(("Dora", "Emil", "Dora"), replies, strict=True):
         assert name in reply
         assert ("Emil" in reply) == (name == "Emil")
     names = [(name, town) for name in ("Dora", "Emil") for town in ("Graz", "Riga")]
     together = model.choose([typing(*n) for n in names], TYPES)
     assert [c.best for c in together] == [model.choose([typing(*n)], TYPES)[0].best for n in names]
-    assert model.generate([], max_tokens=3) == []
+    assert model.generate([], Decoding(3)) == []
     assert model.choose([], TYPES) == []
 
 
@@ -173,8 +176,8 @@ def test_it_knows_a_person_when_it_is_shown_three(model: LanguageModel) -> None:
 
 def test_what_it_costs(model: LanguageModel) -> None:
     prompt = question("Dora", "Riga")
-    [reply] = model.generate([prompt], max_tokens=3)
-    [longer] = model.generate([prompt + " Dora" * 20], max_tokens=3)
+    [reply] = model.generate([prompt], Decoding(3))
+    [longer] = model.generate([prompt + " Dora" * 20], Decoding(3))
     usage = reply.usage
     assert len(prompt.split()) <= usage.prompt_tokens < len(prompt)
     assert longer.usage.prompt_tokens >= usage.prompt_tokens + 20
@@ -192,7 +195,7 @@ def test_what_it_costs(model: LanguageModel) -> None:
 @pytest.mark.models
 def test_a_prompt_that_does_not_fit(embedded: LlamaCppModel) -> None:
     with pytest.raises(PromptTooLongError, match=rf"{embedded.name}.*{CONTEXT}.*fewer shots"):
-        embedded.generate(["word " * 2 * CONTEXT], max_tokens=3)
+        embedded.generate(["word " * 2 * CONTEXT], Decoding(3))
     with pytest.raises(PromptTooLongError):
         embedded.choose(["word " * 2 * CONTEXT], TYPES)
     assert embedded.choose([typing("Dora", "Graz")], TYPES)[0].best == 0
@@ -201,12 +204,12 @@ def test_a_prompt_that_does_not_fit(embedded: LlamaCppModel) -> None:
 @pytest.mark.models
 def test_a_prompt_whose_reply_does_not_fit(embedded: LlamaCppModel) -> None:
     with pytest.raises(PromptTooLongError):
-        embedded.generate(["word " * (CONTEXT - 40)], max_tokens=100)
+        embedded.generate(["word " * (CONTEXT - 40)], Decoding(100))
 
 
 @pytest.mark.models
 def test_what_a_prompt_shares_with_the_one_before_is_not_evaluated_again(embedded: LlamaCppModel) -> None:
-    [first] = embedded.generate([question("Dora", "Turin")], max_tokens=8, stop=["\n"])
+    [first] = embedded.generate([question("Dora", "Turin")], Decoding(8, stop=("\n",)))
     [second] = embedded.choose([typing("Dora", "Turin")], [" yes;", " no;"])
     assert first.usage.cached_tokens == 0
     assert second.usage.cached_tokens >= first.usage.prompt_tokens - 4
@@ -216,11 +219,11 @@ def test_what_a_prompt_shares_with_the_one_before_is_not_evaluated_again(embedde
 @pytest.mark.models
 def test_a_grammar_is_obeyed(embedded: LlamaCppModel) -> None:
     constraint = 'root ::= " 1" " 2"? "\\n"'
-    [reply] = embedded.generate([question("Dora", "Graz")], max_tokens=8, stop=["\n"], constraint=constraint)
+    [reply] = embedded.generate([question("Dora", "Graz")], Decoding(8, stop=("\n",), grammar=constraint))
     assert reply.text in (" 1", " 1 2")
     assert reply.finished
     with pytest.raises(BadReplyError, match=embedded.name):
-        embedded.generate(["Text"], max_tokens=3, constraint="root ::= (((")
+        embedded.generate(["Text"], Decoding(3, grammar="root ::= ((("))
 
 
 # the same answers, whatever was asked before
@@ -228,7 +231,7 @@ def test_a_grammar_is_obeyed(embedded: LlamaCppModel) -> None:
 
 def sentence(model: LanguageModel, name: str, town: str) -> list[tuple[float, ...]]:
     """The prompts of one sentence in the pipeline's order; the log-probabilities of its choices."""
-    model.generate([question(name, town)], max_tokens=8, stop=["\n"])
+    model.generate([question(name, town)], Decoding(8, stop=("\n",)))
     so_far, told = typing(name, town), []
     for surface in (town, name):
         [choice] = model.choose([so_far], TYPES)
@@ -259,7 +262,7 @@ def alone(request: pytest.FixtureRequest, model_file: Callable[[str], Path]) -> 
 @pytest.mark.models
 def test_what_a_sentence_is_answered_does_not_depend_on_its_neighbours(alone: tuple[Any, Answers]) -> None:
     made = alone[0]()
-    made.generate(["Something else entirely", question("Dora", "Nice"), "A named entity"], max_tokens=2)
+    made.generate(["Something else entirely", question("Dora", "Nice"), "A named entity"], Decoding(2))
     made.choose([typing("Dora", "Gra")], TYPES)
     assert {s: sentence(made, *s) for s in SENTENCES[::-1]} == alone[1]
     made.close()
@@ -291,6 +294,6 @@ def test_the_same_sentence_again_is_answered_the_same(embedded: LlamaCppModel) -
 @pytest.mark.xfail(strict=True, reason="whatever begins with a prompt asked before goes on from it, in other pieces")
 def test_a_prompt_that_goes_on_from_an_unrelated_one(embedded: LlamaCppModel) -> None:
     first = sentence(embedded, "Nora", "Cork")
-    embedded.generate([question("Otto", place) for place in ("Ulm", "Jena", "Kiel", "Bern")], max_tokens=1)
-    embedded.generate([HEADER], max_tokens=1)
+    embedded.generate([question("Otto", place) for place in ("Ulm", "Jena", "Kiel", "Bern")], Decoding(1))
+    embedded.generate([HEADER], Decoding(1))
     assert sentence(embedded, "Nora", "Cork") == first

@@ -12,7 +12,7 @@ import pytest
 from entsemble.errors import DataError
 from entsemble.execution.reply_cache import CachedModel, ReplyCache
 from entsemble.protocols import LanguageModel
-from entsemble.types import Choice, Reply, Usage
+from entsemble.types import Choice, Decoding, Reply, Usage
 
 
 class Counting:
@@ -24,18 +24,15 @@ class Counting:
         self.name, self.fingerprint = name, fingerprint
         self.asked: list[str] = []
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        *,
-        max_tokens: int,
-        stop: Sequence[str] = (),
-        constraint: str | None = None,
-        separator: str | None = None,
-    ) -> list[Reply]:
+    def generate(self, prompts: Sequence[str], decoding: Decoding) -> list[Reply]:
         self.asked += prompts
         return [
-            Reply(f"{p}!{max_tokens}{constraint}{separator or ''}", True, Usage(len(p), 1, 2, 0.5, 1)) for p in prompts
+            Reply(
+                f"{p}!{decoding.max_tokens}{decoding.grammar}{decoding.list_separator or ''}",
+                True,
+                Usage(len(p), 1, 2, 0.5, 1),
+            )
+            for p in prompts
         ]
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
@@ -54,8 +51,8 @@ def cache(tmp_path: Path) -> ReplyCache:
 def test_the_same_request_is_asked_once(cache: ReplyCache) -> None:
     asked = Counting()
     model: LanguageModel = CachedModel(asked, cache)
-    first = model.generate(["a"], max_tokens=5)
-    again = model.generate(["a"], max_tokens=5)
+    first = model.generate(["a"], Decoding(5))
+    again = model.generate(["a"], Decoding(5))
     assert asked.asked == ["a"]
     assert (again[0].text, again[0].finished) == (first[0].text, first[0].finished)
     assert again[0].usage == Usage(1, cached_tokens=1, calls=1, known=1)
@@ -69,12 +66,12 @@ def test_whatever_shapes_the_answer_is_in_the_key(cache: ReplyCache) -> None:
     asked = Counting()
     model = CachedModel(asked, cache)
     told = [
-        model.generate(["a"], max_tokens=5),
-        model.generate(["a"], max_tokens=6),
-        model.generate(["a"], max_tokens=5, stop=["\n"]),
-        model.generate(["a"], max_tokens=5, constraint="root ::= x"),
-        model.generate(["a"], max_tokens=5, separator="|"),
-        CachedModel(Counting(fingerprint="m-2"), cache).generate(["a"], max_tokens=5),
+        model.generate(["a"], Decoding(5)),
+        model.generate(["a"], Decoding(6)),
+        model.generate(["a"], Decoding(5, stop=("\n",))),
+        model.generate(["a"], Decoding(5, grammar="root ::= x")),
+        model.generate(["a"], Decoding(5, list_separator="|")),
+        CachedModel(Counting(fingerprint="m-2"), cache).generate(["a"], Decoding(5)),
     ]
     assert [r[0].usage.known for r in told] == [0] * 6
     model.choose(["a"], ["x", "y"])
@@ -84,36 +81,36 @@ def test_whatever_shapes_the_answer_is_in_the_key(cache: ReplyCache) -> None:
 def test_a_batch_is_asked_whole_each_prompt_once_and_comes_in_order(cache: ReplyCache) -> None:
     asked = Counting()
     model = CachedModel(asked, cache)
-    model.generate(["b"], max_tokens=1)
-    replies = model.generate(["a", "b", "a", "c"], max_tokens=1)
+    model.generate(["b"], Decoding(1))
+    replies = model.generate(["a", "b", "a", "c"], Decoding(1))
     assert [r.text[0] for r in replies] == ["a", "b", "a", "c"]
     assert asked.asked[1:] == ["a", "b", "c"]
 
 
 def test_a_miss_asks_again_what_the_engine_has_not_seen_of_its_sentence(cache: ReplyCache) -> None:
     """An engine continues its prompts: the sentence must reach it in the pieces of an uninterrupted run."""
-    CachedModel(Counting(), cache).generate(["s"], max_tokens=1)
+    CachedModel(Counting(), cache).generate(["s"], Decoding(1))
     CachedModel(Counting(), cache).choose(["s one"], ["x", "y"])
     asked = Counting()
     model = CachedModel(asked, cache)
-    model.generate(["s"], max_tokens=1)
+    model.generate(["s"], Decoding(1))
     model.choose(["s one"], ["x", "y"])
     assert asked.asked == []
     model.choose(["s one two"], ["x", "y"])
     assert asked.asked == ["s", "s one", "s one two"]
     model.choose(["s one two three"], ["x", "y"])
     assert asked.asked[3:] == ["s one two three"]
-    model.generate(["other"], max_tokens=1)
+    model.generate(["other"], Decoding(1))
     assert asked.asked[4:] == ["other"]
 
 
 def test_threads_do_not_mix_their_sentences(cache: ReplyCache) -> None:
-    CachedModel(Counting(), cache).generate(["s", "t"], max_tokens=1)
+    CachedModel(Counting(), cache).generate(["s", "t"], Decoding(1))
     asked = Counting()
     model = CachedModel(asked, cache)
     with ThreadPoolExecutor(1) as other:
-        other.submit(model.generate, ["t"], max_tokens=1).result()
-        model.generate(["s"], max_tokens=1)
+        other.submit(model.generate, ["t"], Decoding(1)).result()
+        model.generate(["s"], Decoding(1))
         other.submit(model.choose, ["t one"], ["x", "y"]).result()
         assert asked.asked == ["t", "t one"]
         model.choose(["s one"], ["x", "y"])
@@ -180,5 +177,5 @@ def test_a_cache_that_breaks_is_done_without(cache: ReplyCache) -> None:
     model = CachedModel(asked, cache)
     cache._connection.execute("DROP TABLE replies")
     with pytest.warns(UserWarning, match="not kept any more"):
-        assert model.generate(["a"], max_tokens=1)[0].text == "a!1None"
-    assert model.generate(["a"], max_tokens=1)[0].usage.known == 0
+        assert model.generate(["a"], Decoding(1))[0].text == "a!1None"
+    assert model.generate(["a"], Decoding(1))[0].usage.known == 0

@@ -23,7 +23,7 @@ from entsemble.prompting.labels import label_set
 from entsemble.retrieval.index import PoolIndex, encode_pool
 from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
 from entsemble.scoring.stacking import Stacking, Weights
-from entsemble.types import Choice, Document, LabelSet, Reply, Span, mention_at, total
+from entsemble.types import Choice, Decoding, Document, LabelSet, Reply, Span, mention_at, total
 from entsemble.voting.candidates import add_proposals
 from entsemble.voting.rules import VOTING_RULES, Verdict
 
@@ -354,9 +354,9 @@ class Narrow(ScriptedModel):
         if any(len(p) > self.room for p in prompts):
             raise PromptTooLongError(f"more than {self.room} letters")
 
-    def generate(self, prompts: Sequence[str], **told: Any) -> list[Reply]:
+    def generate(self, prompts: Sequence[str], decoding: Decoding) -> list[Reply]:
         self._check(prompts)
-        return super().generate(prompts, **told)
+        return super().generate(prompts, decoding)
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
         self._check(prompts)

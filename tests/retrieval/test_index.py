@@ -122,7 +122,7 @@ def test_random_depends_on_the_seed_and_the_sentence_alone(trigrams: Any) -> Non
 @given(st.integers(1, 8))
 def test_more_shots_only_add(k: int) -> None:
     class Letters:
-        fingerprint = weights = "letters"
+        fingerprint = weights_fingerprint = "letters"
 
         def encode(self, texts: Sequence[str]) -> Vectors:
             rows = np.array([[1 + t.lower().count(c) for c in "aeiouslokb"] for t in texts], dtype=np.float32)

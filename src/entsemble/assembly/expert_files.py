@@ -18,6 +18,7 @@ from entsemble.experts.merging.low_rank import Factors, stacked
 from entsemble.experts.peft_folder import Adapter
 from entsemble.experts.store import Expert, ExpertStore, change_of
 from entsemble.settings import Environment
+from entsemble.types import AdapterSum
 
 _SHIPPED = Path(entsemble.__file__).parent / "experts" / "pack"
 
@@ -67,6 +68,11 @@ class WeightedSum:
     def of(cls, experts: Iterable[Expert], weights: Mapping[str, float]) -> WeightedSum:
         """Those of the experts that have a weight by their name, in the order of `experts`."""
         return cls(tuple((e, weight) for e in experts if (weight := weights.get(e.card.name))))
+
+    @property
+    def adapter_sum(self) -> AdapterSum:
+        """The sum as an engine applies it: the experts by name."""
+        return AdapterSum({expert.card.name: weight for expert, weight in self.parts}, self.fingerprint)
 
     @property
     def fingerprint(self) -> str:

@@ -264,8 +264,8 @@ def _domain(
         vectors = expert.card.vectors
         if vectors is None:
             far[expert.card.name] = "its card does not say where its texts lie"
-        elif vectors.encoder != encoder.weights:
-            far[expert.card.name] = f"its texts were placed by {vectors.encoder}, not {encoder.weights}"
+        elif vectors.encoder != encoder.weights_fingerprint:
+            far[expert.card.name] = f"its texts were placed by {vectors.encoder}, not {encoder.weights_fingerprint}"
         else:
             known[expert.card.name] = np.array(vectors.rows, dtype=np.float32)
     if not known:

@@ -36,8 +36,9 @@ from entsemble.experts.store import Expert, ExpertStore, change_of
 from entsemble.experts.training import Progress, Training, adapter_of, train, tunable
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import load_template
+from entsemble.protocols import AdaptableModel
 from entsemble.settings import Environment, MemberSettings, Settings
-from entsemble.types import Document, LabelSet
+from entsemble.types import AdapterSum, Document, LabelSet
 
 TEMPLATE = "ner-1"
 """The prompt shape that experts are trained on."""
@@ -141,7 +142,7 @@ def train_expert(
         drawn = random.Random(brief.how.seed).sample(learnt, min(len(learnt), _ENCODED))
         rows, counts = centres(encoder.encode([d.text for d, _ in drawn]), seed=brief.how.seed)
         vectors = DomainVectors(
-            encoder=encoder.weights,
+            encoder=encoder.weights_fingerprint,
             rows=tuple(tuple(round(float(x), 5) for x in row) for row in rows),
             sentences=counts,
         )
@@ -196,20 +197,20 @@ def _labels(documents: Sequence[Document], file: Path | None = None) -> LabelSet
 
 
 @contextmanager
-def _engine(adapted: Adapter, base: Path) -> Iterator[LlamaCppModel | TransformersModel]:
+def _engine(adapted: Adapter, base: Path) -> Iterator[AdaptableModel]:
     """The base as users have it, the adapter applied."""
     with tempfile.TemporaryDirectory() as folder:
         if base.is_dir():
             place = Path(folder)
             adapter.save(adapted, place)
             with closing(TransformersModel("base", base, fingerprint="", adapters={"expert": place})) as plain:
-                yield plain.adapted("expert", "expert", {"expert": 1.0})
+                yield plain.with_adapters("expert", AdapterSum({"expert": 1.0}, "expert"))
         else:
             file = Path(folder) / "adapter.gguf"
             write_lora(adapted.pairs, base, file)
             engine = Engine(adapters={"expert": file})
             with closing(LlamaCppModel("base", base, fingerprint="", engine=engine)) as model:
-                yield model.adapted("expert", "expert", "expert")
+                yield model.with_adapters("expert", AdapterSum({"expert": 1.0}, "expert"))
 
 
 def _sentences(path: Path) -> list[Document]:

@@ -27,15 +27,12 @@ from entsemble.errors import ConfigError, DataError, EntsembleError
 from entsemble.execution.reply_cache import CachedModel, ReplyCache
 from entsemble.experts import peft_folder as adapter
 from entsemble.experts.store import Expert, change_of
-from entsemble.protocols import Encoder, LanguageModel
+from entsemble.protocols import AdaptableModel, Encoder, LanguageModel
 from entsemble.settings import Environment, MemberSettings, Settings
 
 _LOG = logging.getLogger("entsemble")
 _SERVED, _BATCHED = 16, 64
 """Sentences in flight where many are read at once: by servers, which others may use as well; by transformers."""
-
-InProcess = LlamaCppModel | TransformersModel
-"""What experts can be applied to."""
 
 
 class _Closed(Protocol):
@@ -72,7 +69,8 @@ class Models:
     def __init__(self, settings: Settings, environment: Environment, progress: ProgressCallbacks) -> None:
         self.settings, self.environment, self.progress = settings, environment, progress
         self._open = ExitStack()
-        self._loaded: dict[tuple[object, ...], LanguageModel] = {}
+        self._servers: dict[tuple[object, ...], LanguageModel] = {}
+        self._loaded: dict[tuple[object, ...], AdaptableModel] = {}
         self._files: dict[object, tuple[Path, str]] = {}
         self._encoder: Encoder | None = None
         self._cache: ReplyCache | None = None
@@ -100,9 +98,9 @@ class Models:
                 raise ConfigError(
                     f"{member.model}: a server has an engine of its own; leave `engine` and `precision` out"
                 )
-            if (key := _key(member)) not in self._loaded:
-                self._loaded[key] = self._closing(self._server(spec.source, spec.name, member))
-            return self._cached(self._loaded[key])
+            if (key := _key(member)) not in self._servers:
+                self._servers[key] = self._closing(self._server(spec.source, spec.name, member))
+            return self._cached(self._servers[key])
         own = self._sum(member)
         for expert, _ in own.parts:
             if expert.card.template != member.template:
@@ -117,8 +115,8 @@ class Models:
         if key not in self._loaded:
             self._loaded[key] = self._closing(self._local(spec, member, sums, max(1, views) * self.workers()))
         model = self._loaded[key]
-        if views and isinstance(model, (LlamaCppModel, TransformersModel)):
-            model = _view(model, called(member), own)
+        if views:
+            model = model.with_adapters(called(member), own.adapter_sum)
         return self._cached(model)
 
     def sums(
@@ -141,14 +139,12 @@ class Models:
         if key not in self._loaded:
             self._loaded[key] = self._closing(self._local(spec, member, loaded, slots=2))
         model = self._loaded[key]
-        if not isinstance(model, (LlamaCppModel, TransformersModel)):
-            raise TypeError(f"{member.model} takes no experts")
-        return {name: self._cached(_view(model, name, own)) for name, own in sums.items()}
+        return {name: self._cached(model.with_adapters(name, own.adapter_sum)) for name, own in sums.items()}
 
     @property
     def parameters(self) -> int | None:
         """Of all models that are loaded, one that several members share counted once; `None` where one is not known."""
-        known = [model.parameters for model in self._loaded.values()]
+        known = [model.parameters for model in (*self._servers.values(), *self._loaded.values())]
         return None if None in known else sum(p or 0 for p in known)
 
     def base(self, member: MemberSettings) -> str:
@@ -219,7 +215,9 @@ class Models:
     def _by_transformers(self, spec: ModelSpec, member: MemberSettings) -> bool:
         return self.local_file(spec)[0].is_dir() or member.engine == "transformers"
 
-    def _local(self, spec: ModelSpec, member: MemberSettings, sums: Sequence[WeightedSum], slots: int) -> InProcess:
+    def _local(
+        self, spec: ModelSpec, member: MemberSettings, sums: Sequence[WeightedSum], slots: int
+    ) -> AdaptableModel:
         path, fingerprint = self.local_file(spec)
         by_transformers = self._by_transformers(spec, member)
         if path.is_dir() and member.engine == "llama.cpp":
@@ -376,13 +374,6 @@ def _written(write: Callable[[Path], dict[str, Path]]) -> Iterator[dict[str, Pat
             told = f"the experts cannot be written for the engine ({error.strerror})"
             raise DataError(f"{told}; make room, or name a folder in TMPDIR") from error
         yield files
-
-
-def _view(model: InProcess, name: str, own: WeightedSum) -> InProcess:
-    """The model with a sum of experts applied, of those that were loaded beside it."""
-    if isinstance(model, LlamaCppModel):
-        return model.adapted(name, own.fingerprint, own.fingerprint if own.parts else None)
-    return model.adapted(name, own.fingerprint, {e.card.name: weight for e, weight in own.parts})
 
 
 def _folder_sha256(folder: Path) -> str:

@@ -31,7 +31,7 @@ class LlamaCppEncoder:
     """
 
     def __init__(self, path: Path, *, fingerprint: str, threads: int = 2, batch: int = 64) -> None:
-        self.weights = fingerprint
+        self.weights_fingerprint = fingerprint
         self.fingerprint = f"llamacpp-encoder:{fingerprint}:{engine_version()}:alone"
         self._batch = batch
 
@@ -79,7 +79,7 @@ class SentenceTransformerEncoder:
             raise MissingExtraError(
                 "sentence-transformers", "sentence-transformers", f"the encoder {name!r}"
             ) from error
-        self.weights = self.fingerprint = f"sentence-transformers:{checksum or name}"
+        self.weights_fingerprint = self.fingerprint = f"sentence-transformers:{checksum or name}"
         self._model = SentenceTransformer(name)
 
     def encode(self, texts: Sequence[str]) -> Vectors:

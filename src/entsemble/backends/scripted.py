@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from entsemble.types import Choice, Reply, Usage
+from entsemble.types import Choice, Decoding, Reply, Usage
 
 _QUESTION = re.compile(r" (?P<surface>[^=;|\n]+?) =(?: (?P<label>[^?;=\n]+)\?)?\Z")
 
@@ -50,17 +50,9 @@ class ScriptedModel:
         self.fingerprint = "scripted:" + hashlib.sha256(told.encode()).hexdigest()[:16]
         self._last = ""
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        *,
-        max_tokens: int,
-        stop: Sequence[str] = (),  # noqa: ARG002 - scripted replies are one line
-        constraint: str | None = None,  # noqa: ARG002 - and need no grammar
-        separator: str | None = None,  # noqa: ARG002 - nor repeat themselves
-    ) -> list[Reply]:
-        """See `LanguageModel.generate`."""
-        return [self._reply(prompt, max_tokens) for prompt in prompts]
+    def generate(self, prompts: Sequence[str], decoding: Decoding) -> list[Reply]:
+        """See `LanguageModel.generate`. Scripted replies are one line and need no grammar."""
+        return [self._reply(prompt, decoding.max_tokens) for prompt in prompts]
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
         """See `LanguageModel.choose`."""

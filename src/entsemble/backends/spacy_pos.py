@@ -24,7 +24,7 @@ class SpacyTagger:
         self._nlp = spacy.load(name, exclude=["ner", "lemmatizer"])
 
     def tag_spans(self, text: str, spans: Sequence[Span]) -> list[str]:
-        """See `Tagger.tags`; a span that holds no token is `X`."""
+        """See `PosTagger.tag_spans`; a span that holds no token is `X`."""
         if not spans:
             return []
         parsed = self._nlp(text)

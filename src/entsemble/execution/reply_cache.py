@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from entsemble._lib.sqlite import SECONDS, write_ahead
 from entsemble.errors import DataError
 from entsemble.protocols import LanguageModel
-from entsemble.types import Choice, Reply, Usage
+from entsemble.types import Choice, Decoding, Reply, Usage
 
 Answer = TypeVar("Answer", Reply, Choice)
 
@@ -160,24 +160,14 @@ class CachedModel:
         """The model's."""
         return self._model.parameters
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        *,
-        max_tokens: int,
-        stop: Sequence[str] = (),
-        constraint: str | None = None,
-        separator: str | None = None,
-    ) -> list[Reply]:
+    def generate(self, prompts: Sequence[str], decoding: Decoding) -> list[Reply]:
         """See `LanguageModel.generate`."""
 
         def ask(missing: Sequence[str]) -> list[Reply]:
-            return self._model.generate(
-                missing, max_tokens=max_tokens, stop=stop, constraint=constraint, separator=separator
-            )
+            return self._model.generate(missing, decoding)
 
-        told = ["generate", max_tokens, list(stop), constraint, separator]
-        return self._answers(prompts, told, ask, _reply_to_json, _reply)
+        request = ["generate", decoding.max_tokens, list(decoding.stop), decoding.grammar, decoding.list_separator]
+        return self._answers(prompts, request, ask, _reply_to_json, _reply)
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
         """See `LanguageModel.choose`."""

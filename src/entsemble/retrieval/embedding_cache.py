@@ -97,7 +97,7 @@ class CachedEncoder:
     """
 
     def __init__(self, encoder: Encoder, store: PoolCache, on_progress: OnProgress | None = None) -> None:
-        self.fingerprint, self.weights = encoder.fingerprint, encoder.weights
+        self.fingerprint, self.weights_fingerprint = encoder.fingerprint, encoder.weights_fingerprint
         self._encoder, self._store, self._on_step = encoder, store, on_progress
 
     def encode(self, texts: Sequence[str]) -> Vectors:

@@ -15,6 +15,7 @@ from entsemble.errors import DataError, ModelUnavailableError
 from entsemble.experts import peft_folder as adapter
 from entsemble.experts.merging.low_rank import Factors, stacked
 from entsemble.experts.peft_folder import Adapter
+from entsemble.types import AdapterSum
 
 pytestmark = pytest.mark.models
 
@@ -82,7 +83,7 @@ def test_without_an_adapter_the_base_answers(model: LlamaCppModel, base: Path) -
 
 
 def test_models_of_one_engine_do_not_disturb_each_other(model: LlamaCppModel) -> None:
-    one, two = model.adapted("1", "x", "one"), model.adapted("2", "y", "two")
+    one, two = (model.with_adapters(name, AdapterSum({name: 1.0}, name)) for name in ("one", "two"))
     first = scored(one), scored(two), scored(model)
     again = scored(one), scored(two), scored(model)
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
@@ -115,7 +116,7 @@ def test_peft_and_llama_cpp_agree(base: Path, tmp_path: Path, model: LlamaCppMod
         assert scored(model) == pytest.approx(unchanged, abs=0.03)
         for name in ("one", "both"):
             tuned.set_adapter(name)
-            assert scored(model.adapted(name, name, name)) == pytest.approx(told(), abs=0.03)
+            assert scored(model.with_adapters(name, AdapterSum({name: 1.0}, name))) == pytest.approx(told(), abs=0.03)
             assert np.abs(told() - unchanged).max() > 0.1
 
 

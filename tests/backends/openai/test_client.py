@@ -28,7 +28,7 @@ from entsemble.ner.pipeline import DecisionRules, Pipeline
 from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import load_template
-from entsemble.types import Document
+from entsemble.types import Decoding, Document
 from entsemble.voting.rules import VOTING_RULES
 
 Handle = Callable[[BaseHTTPRequestHandler, dict[str, Any]], None]
@@ -229,7 +229,7 @@ def _answering(body: dict[str, Any]) -> str:
         options = [" location;", " person;", " none;"]
         text = options[scripted.choose([prompt], options)[0].best]
     else:
-        text = scripted.generate([prompt], max_tokens=64, stop=["\n"])[0].text
+        text = scripted.generate([prompt], Decoding(64, stop=("\n",)))[0].text
     return json.dumps({"choices": [{"text": text, "finish_reason": "stop"}], "usage": {"prompt_tokens": 3}})
 
 

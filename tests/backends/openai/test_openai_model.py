@@ -18,7 +18,7 @@ from entsemble.backends.openai.model import OpenAIModel, matched
 from entsemble.backends.option_trie import TokenTrie
 from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError, PromptTooLongError
 from entsemble.protocols import LanguageModel
-from entsemble.types import Usage
+from entsemble.types import Decoding, Usage
 
 KEY = "sk-very-secret"
 OPTIONS = [" person;", " place;", " none;"]
@@ -91,8 +91,8 @@ def test_generate() -> None:
         return said("re " + body["prompt"], finish_reason="length" if body["prompt"] == "b" else "stop")
 
     with serving(answer) as model:
-        replies = model.generate(["a", "b", "c"], max_tokens=9, stop=["\n"], constraint='root ::= "x"')
-        assert model.generate([], max_tokens=1) == []
+        replies = model.generate(["a", "b", "c"], Decoding(9, stop=("\n",), grammar='root ::= "x"'))
+        assert model.generate([], Decoding(1)) == []
     assert [r.text for r in replies] == ["re a", "re b", "re c"]
     assert [r.finished for r in replies] == [True, False, True]
     usage = replies[0].usage
@@ -117,7 +117,7 @@ def test_a_grammar_that_was_taken_once_is_offered_again(prompts: tuple[str, ...]
 
     with serving(answer) as model:
         for prompt in prompts:
-            model.generate([prompt], max_tokens=9, constraint='root ::= "x"')
+            model.generate([prompt], Decoding(9, grammar='root ::= "x"'))
     assert asked == expected
 
 
@@ -128,7 +128,7 @@ def test_generate_by_chat() -> None:
         return 200, {"choices": [{"message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}]}
 
     with serving(answer, api="chat") as model:
-        (reply,) = model.generate(["hello"], max_tokens=9)
+        (reply,) = model.generate(["hello"], Decoding(9))
     assert (reply.text, reply.finished) == ("hi", True)
     assert reply.usage == Usage(seconds=reply.usage.seconds, calls=1)
 
@@ -288,7 +288,7 @@ def test_matching_a_free_reply(reply: str, best: int | None) -> None:
 )
 def test_what_the_user_is_told(answer: Answer, kind: type[Exception], told: str) -> None:
     with serving(lambda *_: answer) as model, pytest.raises(kind, match=told) as caught:
-        model.generate(["a"], max_tokens=5)
+        model.generate(["a"], Decoding(5))
     assert KEY not in str(caught.value)
     assert "http://127.0.0.1" in str(caught.value)
 
@@ -296,7 +296,7 @@ def test_what_the_user_is_told(answer: Answer, kind: type[Exception], told: str)
 def test_it_asks_again_while_the_server_is_busy() -> None:
     answers = iter([(503, "loading"), (429, "wait"), said("there")])
     with serving(lambda *_: next(answers)) as model:
-        assert model.generate(["a"], max_tokens=5)[0].text == "there"
+        assert model.generate(["a"], Decoding(5))[0].text == "there"
 
 
 def test_a_server_that_hangs() -> None:
@@ -308,13 +308,13 @@ def test_a_server_that_hangs() -> None:
         serving(answer, traffic=Traffic(timeout=0.1, retries=0)) as model,
         pytest.raises(ModelUnavailableError, match=r"within 0\.1 s"),
     ):
-        model.generate(["a"], max_tokens=5)
+        model.generate(["a"], Decoding(5))
 
 
 def test_no_server() -> None:
     model = OpenAIModel("m", "http://user:pass@127.0.0.1:9/v1", "big", KEY, traffic=QUICK)
     with pytest.raises(ModelUnavailableError, match=r"cannot reach http://127\.0\.0\.1:9/v1/completions.*running"):
-        model.generate(["a", "b"], max_tokens=5)
+        model.generate(["a", "b"], Decoding(5))
     model.close()
 
 
@@ -382,11 +382,9 @@ def test_the_other_ways_choose_the_same(llama: Any, mode: Any) -> None:
 @pytest.mark.models
 def test_generate_from_llama_cpp(llama: Any) -> None:
     model = OpenAIModel("smollm", llama.listening_address + "/v1", "any")
-    reply = model.generate(["one two three four"], max_tokens=3, stop=["nine"], constraint='root ::= " five six" "!"*')[
-        0
-    ]
+    reply = model.generate(["one two three four"], Decoding(3, stop=("nine",), grammar='root ::= " five six" "!"*'))[0]
     assert reply.text.startswith(" five six")
     assert 0 < reply.usage.generated_tokens <= 3
     with pytest.raises(PromptTooLongError):
-        model.generate(["word " * 600], max_tokens=3)
+        model.generate(["word " * 600], Decoding(3))
     model.close()

@@ -21,6 +21,7 @@ from entsemble.experts.merging.low_rank import Factors
 from entsemble.experts.peft_folder import Adapter
 from entsemble.experts.store import ExpertStore
 from entsemble.settings import CacheSettings, MemberSettings, Settings, environment
+from entsemble.types import AdapterSum
 
 pytest.importorskip("peft", reason="needs the extra 'experts'")
 
@@ -46,16 +47,16 @@ def scored(model: TransformersModel) -> tuple[float, ...]:
 
 def test_a_weighted_sum_is_the_merged_adapter(either: TransformersModel) -> None:
     model = either
-    summed = model.adapted("sum", "x", {"v1.0": 0.5, "two": 0.25})
-    merged = model.adapted("merged", "y", {"both": 1.0})
+    summed = model.with_adapters("sum", AdapterSum({"v1.0": 0.5, "two": 0.25}, "x"))
+    merged = model.with_adapters("merged", AdapterSum({"both": 1.0}, "y"))
     assert scored(summed) == pytest.approx(scored(merged), abs=1e-4)
     assert max(abs(a - b) for a, b in zip(scored(summed), scored(model), strict=True)) > 0.01
     assert len({m.fingerprint for m in (model, summed, merged)}) == 3
 
 
 def test_one_adapter_that_is_applied_whole(either: TransformersModel) -> None:
-    nearly = either.adapted("nearly", "n", {"two": 0.999999})
-    whole = either.adapted("whole", "w", {"v1.0": 0.0, "two": 1.0})
+    nearly = either.with_adapters("nearly", AdapterSum({"two": 0.999999}, "n"))
+    whole = either.with_adapters("whole", AdapterSum({"v1.0": 0.0, "two": 1.0}, "w"))
     assert scored(whole) == pytest.approx(scored(nearly), abs=1e-4)
     assert max(abs(a - b) for a, b in zip(scored(whole), scored(either), strict=True)) > 0.01
 
@@ -63,11 +64,14 @@ def test_one_adapter_that_is_applied_whole(either: TransformersModel) -> None:
 def test_views_do_not_disturb_each_other_and_the_base_stays(either: TransformersModel, tiny_folder: Path) -> None:
     model = either
     alone = TransformersModel("alone", tiny_folder, fingerprint="f", context=256)
-    one, two = model.adapted("1", "p", {"v1.0": 1.0}), model.adapted("2", "q", {"two": 1.0})
+    one, two = (
+        model.with_adapters("1", AdapterSum({"v1.0": 1.0}, "p")),
+        model.with_adapters("2", AdapterSum({"two": 1.0}, "q")),
+    )
     first = [scored(m) for m in (one, two, model)]
     assert [scored(m) for m in (model, two, one)] == [pytest.approx(x, abs=1e-4) for x in first[::-1]]
     assert scored(model) == pytest.approx(scored(alone), abs=1e-4)
-    assert scored(model.adapted("none", "", {"v1.0": 0.0})) == pytest.approx(scored(alone), abs=1e-4)
+    assert scored(model.with_adapters("none", AdapterSum({"v1.0": 0.0}, ""))) == pytest.approx(scored(alone), abs=1e-4)
 
 
 def test_sums_that_memory_has_no_room_for_are_made_again(
@@ -75,7 +79,7 @@ def test_sums_that_memory_has_no_room_for_are_made_again(
 ) -> None:
     monkeypatch.setattr(transformers_adapters, "_MERGED", 2 * 2 * 32 * 48 * 4)  # two sums of two layers in float32
     model = TransformersModel("tiny", tiny_folder, fingerprint="f", context=256, adapters=tiny_adapters)
-    views = [model.adapted("x", "y", {"two": weight}) for weight in (0.5, 1.0, 1.5)]
+    views = [model.with_adapters("x", AdapterSum({"two": weight}, "y")) for weight in (0.5, 1.0, 1.5)]
     first = [scored(view) for view in views]
     assert len(set(first)) == 3
     base, *back = [scored(view) for view in (model, *views[::-1])]
@@ -90,7 +94,10 @@ def test_a_sum_that_could_not_be_made_is_made_the_next_time(
     tiny_folder: Path, tiny_adapters: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = TransformersModel("tiny", tiny_folder, fingerprint="f", context=256, adapters=tiny_adapters)
-    one, two = model.adapted("1", "p", {"v1.0": 1.0}), model.adapted("2", "q", {"two": 1.0})
+    one, two = (
+        model.with_adapters("1", AdapterSum({"v1.0": 1.0}, "p")),
+        model.with_adapters("2", AdapterSum({"two": 1.0}, "q")),
+    )
     first = [scored(m) for m in (model, one)]
 
     def failing(*_: Any) -> Any:

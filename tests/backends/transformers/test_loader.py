@@ -16,6 +16,7 @@ from entsemble.backends.transformers.loader import Tokenizer
 from entsemble.backends.transformers.model import TransformersModel
 from entsemble.errors import ConfigError, ModelUnavailableError
 from entsemble.settings import MemberSettings, Settings, environment
+from entsemble.types import AdapterSum, Decoding
 
 pytest.importorskip("peft", reason="needs the extra 'experts'")
 
@@ -101,11 +102,11 @@ def test_in_bfloat16_it_says_nearly_the_same(
     parts = {p.dtype for n, p in half._reader.adapted.model.named_parameters() if "lm_head" not in n}
     assert parts == {torch.bfloat16}  # the embeddings and the adapters too
     assert half.fingerprint != full.fingerprint
-    views = [m.adapted("sum", "x", {"v1.0": 0.5, "two": 0.25}) for m in (full, half)]
+    views = [m.with_adapters("sum", AdapterSum({"v1.0": 0.5, "two": 0.25}, "x")) for m in (full, half)]
     exact, found = (np.array([c.log_probabilities for c in v.choose(PROMPTS, OPTIONS)]) for v in views)
     assert 0 < np.abs(found - exact).max() < 0.05
     assert np.unique(found).size > 0.9 * np.unique(exact).size  # not rounded to the few numbers that bfloat16 has
-    assert [r.usage.generated_tokens for r in views[1].generate(PROMPTS, max_tokens=3)] == [3] * len(PROMPTS)
+    assert [r.usage.generated_tokens for r in views[1].generate(PROMPTS, Decoding(3))] == [3] * len(PROMPTS)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from entsemble.backends.transformers import kv_cache as states
 from entsemble.backends.transformers.batcher import Wanted
 from entsemble.backends.transformers.model import TransformersModel
 from entsemble.errors import BadReplyError, ModelUnavailableError, PromptTooLongError
+from entsemble.types import AdapterSum, Decoding
 
 pytest.importorskip("peft", reason="needs the extra 'experts'")
 
@@ -77,7 +78,7 @@ def test_a_choice_is_what_the_whole_continuations_say(model: TransformersModel) 
 
 
 def test_what_was_read_is_not_read_again(model: TransformersModel) -> None:
-    [reply] = model.generate([PROMPT], max_tokens=4)
+    [reply] = model.generate([PROMPT], Decoding(4))
     [choice] = model.choose([PROMPT + " x"], [" a", " b"])
     assert (reply.usage.generated_tokens, reply.finished) == (4, False)
     assert choice.usage.cached_tokens >= len(PROMPT)
@@ -91,7 +92,7 @@ def alone(model: TransformersModel, prompts: list[str]) -> list[Any]:
     found = []
     for prompt in prompts:
         model._reader.forget()
-        [reply], [choice] = model.generate([prompt], max_tokens=9), model.choose([prompt + " x"], OPTIONS)
+        [reply], [choice] = model.generate([prompt], Decoding(9)), model.choose([prompt + " x"], OPTIONS)
         found.append((reply.text, pytest.approx(choice.log_probabilities, abs=1e-4)))
     return found
 
@@ -99,7 +100,7 @@ def alone(model: TransformersModel, prompts: list[str]) -> list[Any]:
 def test_a_batch_is_answered_as_each_by_itself(model: TransformersModel) -> None:
     expected = alone(model, PROMPTS)
     model._reader.forget()
-    replies = model.generate(PROMPTS, max_tokens=9)
+    replies = model.generate(PROMPTS, Decoding(9))
     choices = model.choose([prompt + " x" for prompt in PROMPTS], OPTIONS)
     assert [(r.text, c.log_probabilities) for r, c in zip(replies, choices, strict=True)] == expected
     assert sum(r.usage.prompt_tokens for r in replies) == sum(map(len, PROMPTS))
@@ -108,11 +109,15 @@ def test_a_batch_is_answered_as_each_by_itself(model: TransformersModel) -> None
 @pytest.mark.parametrize("slots", [1, 3, 40])
 def test_threads_are_answered_as_each_by_itself(tiny_folder: Path, tiny_adapters: dict[str, Path], slots: int) -> None:
     model = TransformersModel("tiny", tiny_folder, fingerprint="f", context=256, slots=slots, adapters=tiny_adapters)
-    views = [model, model.adapted("1", "p", {"v1.0": 1.0}), model.adapted("2", "q", {"two": 1.0})]
+    views = [
+        model,
+        model.with_adapters("1", AdapterSum({"v1.0": 1.0}, "p")),
+        model.with_adapters("2", AdapterSum({"two": 1.0}, "q")),
+    ]
     expected = [alone(views[i % 3], [prompt])[0] for i, prompt in enumerate(PROMPTS)]
 
     def asked(i: int) -> Any:
-        [reply] = views[i % 3].generate([PROMPTS[i]], max_tokens=9)
+        [reply] = views[i % 3].generate([PROMPTS[i]], Decoding(9))
         [choice] = views[i % 3].choose([PROMPTS[i] + " x"], OPTIONS)
         return reply.text, choice.log_probabilities
 
@@ -135,7 +140,7 @@ def test_a_batch_and_what_is_kept_hold_no_more_than_they_may(
         return states.Reader._read(model._reader, applied, rows)
 
     monkeypatch.setattr(model._reader, "_read", read)
-    replies = model.generate(PROMPTS, max_tokens=9)
+    replies = model.generate(PROMPTS, Decoding(9))
     kept = sum(len(ids) for _, ids in model._reader._kept)
     choices = model.choose([prompt + " x" for prompt in PROMPTS], OPTIONS)
     assert [(r.text, c.log_probabilities) for r, c in zip(replies, choices, strict=True)] == expected
@@ -165,7 +170,7 @@ def test_a_step_that_serves_many_makes_no_more_calls(tiny_folder: Path, monkeypa
 
     monkeypatch.setattr(model._reader, "step", step)
     for many in (2, 9):
-        model.generate([f"{i} {PROMPT}" for i in range(many)], max_tokens=5)
+        model.generate([f"{i} {PROMPT}" for i in range(many)], Decoding(5))
     replies = {served: calls for served, calls in steps if served in (2, 9)}  # the last of each: one more token
     assert replies[2] == replies[9], steps
 
@@ -201,7 +206,7 @@ def test_other_kinds_of_layers_are_answered_as_by_the_library(
     made.eval().save_pretrained(place)
     model = TransformersModel("other", place, fingerprint="f", context=256, slots=20)
     prompts = [*PROMPTS, *PROMPTS[:2]]
-    replies = model.generate(prompts, max_tokens=9)
+    replies = model.generate(prompts, Decoding(9))
     choices = model.choose([prompt + reply.text[:1] for prompt, reply in zip(prompts, replies, strict=True)], OPTIONS)
     branching = model._tokenize.bare("ab")
     for prompt, reply, choice in zip(prompts, replies, choices, strict=True):
@@ -222,8 +227,8 @@ LISTING = 'root ::= (" none" | span (" |" span)*) "\\n"\nspan ::= " " w0\nw0 ::=
 
 def test_a_reply_keeps_to_its_grammar(model: TransformersModel) -> None:
     """A random model would write anything."""
-    [free] = model.generate([PROMPT], max_tokens=40)
-    [reply] = model.generate([PROMPT], max_tokens=40, constraint=LISTING)
+    [free] = model.generate([PROMPT], Decoding(40))
+    [reply] = model.generate([PROMPT], Decoding(40, grammar=LISTING))
     assert not re.fullmatch(r" none\n?| Ann( left)?( \| Ann( left)?)*( \|?)?.*", free.text, re.DOTALL)
     listed = reply.text.removesuffix("\n")
     assert listed == " none" or all(" Ann left".startswith(item) for item in listed.split(" |")), reply
@@ -231,18 +236,18 @@ def test_a_reply_keeps_to_its_grammar(model: TransformersModel) -> None:
 
 
 def test_a_reply_ends_with_its_grammar(model: TransformersModel) -> None:
-    [reply] = model.generate([PROMPT], max_tokens=40, constraint='root ::= " none" "\\n"')
+    [reply] = model.generate([PROMPT], Decoding(40, grammar='root ::= " none" "\\n"'))
     assert (reply.text, reply.finished, reply.usage.generated_tokens) == (" none\n", True, 6)
 
 
 def test_no_grammar(model: TransformersModel) -> None:
     with pytest.raises(BadReplyError, match=r"tiny.*grammar"):
-        model.generate([PROMPT], max_tokens=40, constraint="root ::= nowhere")
+        model.generate([PROMPT], Decoding(40, grammar="root ::= nowhere"))
 
 
 def test_too_long(model: TransformersModel) -> None:
     with pytest.raises(PromptTooLongError, match=r"tiny.*256"):
-        model.generate(["x" * 250], max_tokens=20)
+        model.generate(["x" * 250], Decoding(20))
     assert sum(map(math.exp, model.choose(["x" * 254], [" ab", " ac"])[0].log_probabilities)) == pytest.approx(1)
     with pytest.raises(PromptTooLongError, match=r"tiny.*256"):
         model.choose(["x" * 255], [" ab", " ac"])

@@ -28,7 +28,7 @@ import httpx
 from entsemble.backends.option_trie import TokenTrie, Tries
 from entsemble.errors import BadReplyError, MissingExtraError, ModelUnavailableError, PromptTooLongError
 from entsemble.prompting.parse import truncate_at_repetition
-from entsemble.types import Choice, Reply, Usage
+from entsemble.types import AdapterSum, Choice, Decoding, Reply, Usage
 
 _BIAS = 100.0
 """Added to the logits of the tokens we ask about: all others get a share below exp(-100), which is none."""
@@ -122,9 +122,9 @@ class Engine:
             differ in the second digit from run to run, since the engine's batches do.
         threads: CPU threads.
         gpu_layers: layers put on a GPU, where the installed engine has one.
-        adapters: name -> GGUF LoRA file loaded beside the model; no effect until a view asks for it, see `adapted`.
-            A sum of several is one file: llama.cpp adds them up in the order in which they lie in memory, which
-            quantised activations make another answer of.
+        adapters: fingerprint of a sum of adapters -> the sum as one GGUF LoRA file, loaded beside the model; without
+            effect until `with_adapters` applies it. One file, because llama.cpp would add up several in the order in
+            which they lie in memory, and quantised activations turn another order into another answer.
     """
 
     context: int = 4096
@@ -167,40 +167,28 @@ class LlamaCppModel:
         self._adapter: str | None = None
         self._owner = True
 
-    def adapted(self, name: str, fingerprint: str, adapter: str | None) -> LlamaCppModel:
-        """The same engine with one of its adapters applied, as a model of its own: nothing is loaded twice.
-
-        Args:
-            name: of the new model.
-            fingerprint: of the adapter's contents; the base's is put before it.
-            adapter: by its name; without one, the model as it is.
-        """
+    def with_adapters(self, name: str, adapter_sum: AdapterSum) -> LlamaCppModel:
+        """See `AdaptableModel.with_adapters`. The engine must have loaded the sum as one adapter."""
+        adapter = adapter_sum.fingerprint if adapter_sum.weights else None
         if adapter not in {None, *self._adapters}:
-            raise ValueError(f"no adapter {adapter} beside the model")
-        made = copy(self)
-        made.name, made._owner, made._adapter = name, False, adapter
-        made.fingerprint = f"{self.fingerprint}:{fingerprint}"
-        return made
+            raise ValueError(f"the engine of {self.name} was not started with the adapter {adapter}")
+        view = copy(self)
+        view.name, view._owner, view._adapter = name, False, adapter
+        view.fingerprint = f"{self.fingerprint}:{adapter_sum.fingerprint}"
+        return view
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        *,
-        max_tokens: int,
-        stop: Sequence[str] = (),
-        constraint: str | None = None,
-        separator: str | None = None,
-    ) -> list[Reply]:
+    def generate(self, prompts: Sequence[str], decoding: Decoding) -> list[Reply]:
         """See `LanguageModel.generate`."""
-        body: dict[str, Any] = {"max_tokens": max_tokens, "temperature": 0.0, "stop": list(stop)}
-        if constraint is not None:
-            body["grammar"] = constraint
+        body: dict[str, Any] = {"max_tokens": decoding.max_tokens, "temperature": 0.0, "stop": list(decoding.stop)}
+        if decoding.grammar is not None:
+            body["grammar"] = decoding.grammar
         replies = []
         for prompt in prompts:
-            answer, usage = self._ask(prompt, prompt, body, separator)
+            answer, usage = self._ask(prompt, prompt, body, decoding.list_separator)
             choice = answer["choices"][0]
-            if choice["finish_reason"] != "stop" and usage.generated_tokens < max_tokens:
-                self._refuse({"type": _TOO_LONG, "n_prompt_tokens": f"{usage.prompt_tokens} + {max_tokens}"})
+            if choice["finish_reason"] != "stop" and usage.generated_tokens < decoding.max_tokens:
+                token_counts = f"{usage.prompt_tokens} + {decoding.max_tokens}"
+                self._refuse({"type": _TOO_LONG, "n_prompt_tokens": token_counts})
             replies.append(Reply(choice["text"], choice["finish_reason"] == "stop", usage))
         return replies
 

@@ -22,7 +22,7 @@ import httpx
 
 from entsemble.backends.openai.client import Client, Traffic
 from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError, PromptTooLongError
-from entsemble.types import Choice, Reply, Usage, total
+from entsemble.types import Choice, Decoding, Reply, Usage, total
 
 Api = Literal["completions", "chat"]
 Choosing = Literal["auto", "logprobs", "guided", "text"]
@@ -103,18 +103,9 @@ class OpenAIModel:
         """Not known of a server's model."""
         return None
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        *,
-        max_tokens: int,
-        stop: Sequence[str] = (),
-        constraint: str | None = None,
-        separator: str | None = None,  # noqa: ARG002 - what a server has begun it ends
-    ) -> list[Reply]:
+    def generate(self, prompts: Sequence[str], decoding: Decoding) -> list[Reply]:
         """Continue each prompt greedily; see `LanguageModel.generate`."""
-        extra: dict[str, Any] = {"stop": list(stop)} if stop else {}
-        return self._each(lambda prompt: self._constrained(prompt, max_tokens, extra, constraint), prompts)
+        return self._each(lambda prompt: self._constrained(prompt, decoding), prompts)
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
         """How likely each option is after each prompt; see `LanguageModel.choose` and this module's head."""
@@ -133,15 +124,16 @@ class OpenAIModel:
     def _each(self, function: Callable[[str], Result], prompts: Sequence[str]) -> list[Result]:
         return [function(prompts[0])] if len(prompts) == 1 else list(self._pool.map(function, prompts))
 
-    def _constrained(self, prompt: str, max_tokens: int, extra: Mapping[str, Any], constraint: str | None) -> Reply:
+    def _constrained(self, prompt: str, decoding: Decoding) -> Reply:
         """A reply under the grammar, in llama.cpp's words and in vLLM's; without it where the server refuses both."""
-        if constraint is not None and self._able["grammar"]:
-            grammar = {"grammar": constraint, "structured_outputs": {"grammar": constraint}}
+        extra: dict[str, Any] = {"stop": list(decoding.stop)} if decoding.stop else {}
+        if decoding.grammar is not None and self._able["grammar"]:
+            grammar = {"grammar": decoding.grammar, "structured_outputs": {"grammar": decoding.grammar}}
             try:
-                return self._worked("grammar", self._reply(prompt, max_tokens, {**extra, **grammar}))
+                return self._worked("grammar", self._reply(prompt, decoding.max_tokens, {**extra, **grammar}))
             except _RefusedError:
                 self._failed("grammar")
-        return self._reply(prompt, max_tokens, extra)
+        return self._reply(prompt, decoding.max_tokens, extra)
 
     def _reply(self, prompt: str, max_tokens: int, extra: Mapping[str, Any]) -> Reply:
         choice, usage = self._ask(prompt, max_tokens, extra)

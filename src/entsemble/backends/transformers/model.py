@@ -19,7 +19,7 @@ from entsemble.backends.transformers.kv_cache import Reader
 from entsemble.backends.transformers.loader import load_base
 from entsemble.errors import BadReplyError, ModelUnavailableError, PromptTooLongError
 from entsemble.prompting.parse import truncate_at_repetition
-from entsemble.types import Choice, Precision, Reply, Usage
+from entsemble.types import AdapterSum, Choice, Decoding, Precision, Reply, Usage
 
 _FLOOR = math.log(1e-30)
 
@@ -33,8 +33,8 @@ class TransformersModel:
         fingerprint: identifies the weights.
         context: tokens that a prompt and its reply may fill.
         slots: prompts whose states are kept.
-        adapters: name -> PEFT folder of plain LoRA, see `AdaptedModel`; no effect until a view asks for them, see
-            `adapted`.
+        adapters: name -> PEFT folder of plain LoRA, see `AdaptedModel`; no effect until `with_adapters`
+            applies them.
         precision: what the model and its adapters are computed in.
         kept: folder for what is made of a GGUF file, see `load_base`.
 
@@ -69,30 +69,16 @@ class TransformersModel:
         self._adapters: Sum = ()
         self._tries = Tries(self._tokenize.bare)
 
-    def adapted(self, name: str, fingerprint: str, weights: Mapping[str, float]) -> TransformersModel:
-        """The same model with a weighted sum of its adapters applied; the weights are loaded once.
+    def with_adapters(self, name: str, adapter_sum: AdapterSum) -> TransformersModel:
+        """See `AdaptableModel.with_adapters`. Any sum of the loaded adapters can be applied."""
+        view = copy(self)
+        view.name, view.fingerprint = name, f"{self.fingerprint}:{adapter_sum.fingerprint}"
+        view._adapters = tuple((adapter, weight) for adapter, weight in adapter_sum.weights.items() if weight)
+        return view
 
-        Args:
-            name: of the new model.
-            fingerprint: of the adapters' contents and weights; the base's is put before it.
-            weights: adapter -> weight; of none, the model as it is.
-        """
-        made = copy(self)
-        made.name, made.fingerprint = name, f"{self.fingerprint}:{fingerprint}"
-        made._adapters = tuple((adapter, weight) for adapter, weight in weights.items() if weight)
-        return made
-
-    def generate(
-        self,
-        prompts: Sequence[str],
-        *,
-        max_tokens: int,
-        stop: Sequence[str] = (),
-        constraint: str | None = None,
-        separator: str | None = None,
-    ) -> list[Reply]:
+    def generate(self, prompts: Sequence[str], decoding: Decoding) -> list[Reply]:
         """See `LanguageModel.generate`."""
-        return self._batch.answer([self._reply(p, max_tokens, stop, constraint, separator) for p in prompts])
+        return self._batch.answer([self._reply(prompt, decoding) for prompt in prompts])
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
         """See `LanguageModel.choose`. One evaluation for each branching of the options' token trie."""
@@ -104,36 +90,32 @@ class TransformersModel:
         self._batch = Batch(_closed)
         self.__dict__.pop("_reader", None)
 
-    def _reply(
-        self, prompt: str, max_tokens: int, stop: Sequence[str], constraint: str | None, separator: str | None
-    ) -> Request[Reply]:
-        ids = self._ids(prompt, max_tokens)
+    def _reply(self, prompt: str, decoding: Decoding) -> Request[Reply]:
+        ids = self._ids(prompt, decoding.max_tokens)
         try:
-            allowed = self._tokenize.constraint(constraint) if constraint else None
+            allowed = self._tokenize.constraint(decoding.grammar) if decoding.grammar else None
         except ValueError as error:
             raise BadReplyError(f"{self.name}: the engine refused a request: {error}") from error
         written: list[int] = []
         usage = Usage(prompt_tokens=len(ids), calls=1)
         text, finished = "", False
-        while len(written) < max_tokens and not finished:
+        while len(written) < decoding.max_tokens and not finished:
             told = yield Wanted(self._adapters, ids + written)
             cached = 0 if written else told.cached
             usage += Usage(cached_tokens=cached, generated_tokens=1, seconds=told.seconds)
             written.append(allowed.best(told.logits) if allowed else int(told.logits.argmax()))
-            text, finished = self._ended(ids, written, stop, separator)
+            text, finished = self._ended(ids, written, decoding)
             finished = finished or (allowed is not None and allowed.ended)
         return Reply(text, finished, usage)
 
-    def _ended(
-        self, ids: Sequence[int], written: Sequence[int], stop: Sequence[str], separator: str | None
-    ) -> tuple[str, bool]:
+    def _ended(self, ids: Sequence[int], written: Sequence[int], decoding: Decoding) -> tuple[str, bool]:
         """What the tokens say so far, and whether the reply ends there."""
         ends = written[-1] in self._tokenize.ends
         text = self._tokenize.text(ids, written[:-1] if ends else written)
-        places = [text.index(s) for s in stop if s in text]
+        places = [text.index(s) for s in decoding.stop if s in text]
         if places:
             return text[: min(places)], True
-        looped = None if separator is None else truncate_at_repetition(text, separator)
+        looped = None if decoding.list_separator is None else truncate_at_repetition(text, decoding.list_separator)
         return (looped, True) if looped is not None else (text, ends)
 
     def _choice(self, prompt: str, trie: TokenTrie) -> Request[Choice]:

@@ -12,7 +12,7 @@ from entsemble.prompting.align import find_occurrences
 from entsemble.prompting.grammar import build_listing_grammar
 from entsemble.prompting.parse import UnreadableReply, parse_surfaces
 from entsemble.prompting.template import Template
-from entsemble.types import Usage
+from entsemble.types import Decoding, Usage
 from entsemble.voting.candidates import Candidate
 
 
@@ -44,15 +44,14 @@ def extract(text: str, prompts: Sequence[tuple[Member, Template, str]]) -> Extra
     unusable: list[LedgerEntry] = []
     usage: list[tuple[str, Usage]] = []
     for member, template, prompt in prompts:
-        grammar = build_listing_grammar(template, text)
+        decoding = Decoding(
+            max_tokens=max_reply_tokens(text),
+            stop=tuple(template.stop),
+            grammar=build_listing_grammar(template, text),
+            list_separator=template.surface_separator.strip(),
+        )
         with member.attribute_errors() as model:
-            [reply] = model.generate(
-                [prompt],
-                max_tokens=max_reply_tokens(text),
-                stop=template.stop,
-                constraint=grammar,
-                separator=template.surface_separator.strip(),
-            )
+            [reply] = model.generate([prompt], decoding)
         usage.append((member.name, reply.usage))
         listed = parse_surfaces(reply, template)
         if isinstance(listed, UnreadableReply):
