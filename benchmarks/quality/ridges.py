@@ -24,12 +24,23 @@ from tools.release.scorer import Taught
 from benchmarks.common import ENGINE, ROOT, run_missing
 from benchmarks.quality.strange import f1
 from benchmarks.quality.teaching import LARGE, answered, calibration_error, log_losses, rated
-from entsemble.scoring.stacking import LOOSE_RIDGE, RIDGE, STRONG, Weights, learn, log_bayes_factor
+from entsemble.scoring.fit import (
+    MIN_LOG_BAYES_FACTOR,
+    PRIOR_PRECISION,
+    WEAK_PRIOR_PRECISION,
+    fit_model,
+    log_bayes_factor,
+)
+from entsemble.scoring.model import StackingModel
 
 RESULTS = ROOT / "benchmarks" / "quality" / "results" / "ridges"
 CORPORA = (*LARGE, "crossner-politics", "crossner-science")
 ANSWERED, FOLDS, PARTITIONS = 80, 5, 6
-RIDGES: Mapping[str, float | None] = {str(int(RIDGE)): RIDGE, str(int(LOOSE_RIDGE)): LOOSE_RIDGE, "by evidence": None}
+RIDGES: Mapping[str, float | None] = {
+    str(int(PRIOR_PRECISION)): PRIOR_PRECISION,
+    str(int(WEAK_PRIOR_PRECISION)): WEAK_PRIOR_PRECISION,
+    "by evidence": None,
+}
 RESAMPLES = 9999
 
 
@@ -46,12 +57,12 @@ def measure(corpus: str) -> Mapping[str, Any]:
     """What each ridge gives, and the loss of a sentence beside that of the first, in pairs."""
     taught, prior = answered(corpus, ANSWERED)
     found = {name: judged(taught, prior, ridge) for name, ridge in RIDGES.items()}
-    first = found[str(int(RIDGE))][0]
+    first = found[str(int(PRIOR_PRECISION))][0]
     return {
         "corpus": corpus,
         "answered": len(taught.answered),
         "log_bayes_factor": round(log_bayes_factor(taught.lessons, prior), 2),
-        "strong": round(STRONG, 2),
+        "strong": round(MIN_LOG_BAYES_FACTOR, 2),
         "ridges": {
             name: {**means, "log_loss": round(float(losses.mean()), 4), **beside(losses - first)}
             for name, (losses, means) in found.items()
@@ -59,7 +70,7 @@ def measure(corpus: str) -> Mapping[str, Any]:
     }
 
 
-def judged(taught: Taught, prior: Weights, ridge: float | None) -> tuple[np.ndarray, dict[str, float]]:
+def judged(taught: Taught, prior: StackingModel, ridge: float | None) -> tuple[np.ndarray, dict[str, float]]:
     """[sentences], the log loss of each, the mean of the partitions; mean F1 of the fifths, and the error of all."""
     size = len(taught.answered)
     losses, told, scores = np.zeros(size), [], []
@@ -69,7 +80,7 @@ def judged(taught: Taught, prior: Weights, ridge: float | None) -> tuple[np.ndar
             asked = mixed[fold::FOLDS]
             scored = replace(taught, answered=[taught.answered[i] for i in asked])
             teaching = [taught.answered[i] for i in mixed if i not in asked]
-            weights = learn(teaching, taught.labels, prior, ridge) or prior
+            weights = fit_model(teaching, taught.labels, prior, ridge) or prior
             losses[asked] += [sum(own) / PARTITIONS for own in log_losses(weights, scored)]
             scores.append(f1(weights, scored))
             told += rated(weights, scored)

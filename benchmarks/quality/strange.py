@@ -20,7 +20,9 @@ from tools.release.scorer import Taught, every_corpus, found_by, learnt_of, scor
 from benchmarks.common import ROOT, run_once
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.matching import exact
-from entsemble.scoring.stacking import SHARE, Weights, learn, promised_f1
+from entsemble.scoring.fit import fit_model
+from entsemble.scoring.model import StackingModel
+from entsemble.scoring.threshold import THRESHOLD_FRACTION_OF_MAX_F1, expected_max_f1
 
 RESULT = ROOT / "benchmarks" / "quality" / "results" / "strange" / "pairs.json"
 RIDGES = (10.0, 30.0, 100.0, 300.0)
@@ -48,7 +50,7 @@ def measure() -> dict[str, object]:
             for draw in range(DRAWS):
                 mixed = random.Random(draw).sample(teacher.answered, len(teacher.answered))
                 asked = other if other is not teacher else replace(teacher, answered=mixed[TEACHING:])
-                learnt = [learn(mixed[:TEACHING], teacher.labels, prior, ridge) or prior for ridge in RIDGES]
+                learnt = [fit_model(mixed[:TEACHING], teacher.labels, prior, ridge) or prior for ridge in RIDGES]
                 (home if other is teacher else abroad).append([f1(w, asked) for w in (prior, *learnt)])
     names = ["untaught", *(f"{ridge:.0f}" for ridge in RIDGES)]
     told = {"like the pool's": home, "strange": abroad}
@@ -58,14 +60,14 @@ def measure() -> dict[str, object]:
     return {"teaching": TEACHING, "pairs": {kind: len(rows) for kind, rows in told.items()}, "f1": means}
 
 
-def believed(taught: Sequence[Taught]) -> Weights:
+def believed(taught: Sequence[Taught]) -> StackingModel:
     """What these corpora teach, its threshold by their own sentences."""
     weights = learnt_of(taught)
-    best = [promised_f1(t.answered, scored_by(weights, t), t.labels) for t in taught]
-    return replace(weights, threshold=SHARE * float(np.mean(best)))
+    best = [expected_max_f1(t.answered, scored_by(weights, t), t.labels) for t in taught]
+    return replace(weights, threshold=THRESHOLD_FRACTION_OF_MAX_F1 * float(np.mean(best)))
 
 
-def f1(weights: Weights, taught: Taught) -> float:
+def f1(weights: StackingModel, taught: Taught) -> float:
     """Exact F1 on its sentences."""
     found = found_by(weights, taught, weights.threshold)
     counts = (exact(a.document.mentions, own).micro for a, own in zip(taught.answered, found, strict=True))

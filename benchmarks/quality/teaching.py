@@ -31,8 +31,9 @@ from entsemble.assembly.model_pool import ProgressCallbacks
 from entsemble.assembly.stacking import answers
 from entsemble.evaluation.calibration import reliability
 from entsemble.execution.threads import LocalMapper
-from entsemble.scoring.pretrained import shipped
-from entsemble.scoring.stacking import Weights, learn
+from entsemble.scoring.fit import fit_model
+from entsemble.scoring.model import StackingModel
+from entsemble.scoring.pretrained import load_pretrained
 from entsemble.settings import environment, load
 
 RESULTS = ROOT / "benchmarks" / "quality" / "results" / "teaching"
@@ -60,7 +61,7 @@ def measure(corpus: str) -> Mapping[str, Any]:
         mixed = random.Random(draw).sample(taught.answered, len(taught.answered))
         scored = Taught(taught.name, taught.pool, mixed[:SCORED], taught.columns, taught.labels)
         for n in TEACHING:
-            weights = learn(mixed[SCORED : SCORED + n], taught.labels, prior) if n else prior
+            weights = fit_model(mixed[SCORED : SCORED + n], taught.labels, prior) if n else prior
             found[n].append(judged(weights or prior, scored))
     means = {n: np.mean(rows, axis=0).round(4).tolist() for n, rows in found.items()}
     names = "f1", "calibration_error", "log_loss"
@@ -74,29 +75,31 @@ def measure(corpus: str) -> Mapping[str, Any]:
     }
 
 
-def answered(corpus: str, count: int) -> tuple[Taught, Weights]:
+def answered(corpus: str, count: int) -> tuple[Taught, StackingModel]:
     """So many sentences of a training file, each answered without what is around it, and what is believed before."""
     settings = in_batches(load(overrides={"pool": {"path": corpora() / TRAIN[corpus]}, "stacking": {"sentences": 0}}))
     with Assembly(settings, environment(), ProgressCallbacks()) as assembly:
         documents = assembly.pool_documents()
         pipeline = assembly.extractor().pipeline
         looked = teaching.looks_propose(settings, documents)
-        columns = assembly.evidence(pipeline, documents).columns
+        columns = assembly.evidence(pipeline, documents).feature_names
         drawn = teaching.in_order(settings, documents)[:count]
         questions = assembly.questions(pipeline, documents, drawn, looked=looked)
         told, failed = answers(questions, LocalMapper(assembly.models.workers()), ProgressCallbacks())
     if failed:
         raise failed[0]
-    return Taught(corpus, len(documents), told, columns, pipeline.labels), shipped().weights(columns, looks=looked)
+    return Taught(corpus, len(documents), told, columns, pipeline.labels), load_pretrained().for_features(
+        columns, proposes_capitalised=looked
+    )
 
 
-def judged(weights: Weights, scored: Taught) -> tuple[float, float, float]:
+def judged(weights: StackingModel, scored: Taught) -> tuple[float, float, float]:
     """Exact F1, expected calibration error of what is found, and the loss of a candidate."""
     every = [*chain.from_iterable(log_losses(weights, scored))]
     return f1(weights, scored), calibration_error(rated(weights, scored)), float(np.mean(every))
 
 
-def rated(weights: Weights, scored: Taught) -> list[tuple[float, bool]]:
+def rated(weights: StackingModel, scored: Taught) -> list[tuple[float, bool]]:
     """Of each mention that is found, its score, and whether it is right."""
     found = found_by(weights, scored, weights.threshold)
     gold = ({(m.start, m.end, m.label) for m in a.document.mentions} for a in scored.answered)
@@ -108,12 +111,12 @@ def calibration_error(told: Sequence[tuple[float, bool]]) -> float:
     return reliability([score for score, _ in told], [right for _, right in told]).ece
 
 
-def log_losses(weights: Weights, scored: Taught) -> list[list[float]]:
+def log_losses(weights: StackingModel, scored: Taught) -> list[list[float]]:
     """Of each sentence, each candidate's, being what it is: one of the labels, or no entity."""
     return [
         [
             -math.log(max(1e-9, p @ r if r.any() else 1 - p.sum()))
-            for p, r in zip(own, a.right(scored.labels), strict=True)
+            for p, r in zip(own, a.targets(scored.labels), strict=True)
         ]
         for own, a in zip(scored_by(weights, scored), scored.answered, strict=True)
     ]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from entsemble.assembly.model_pool import Models
-    from entsemble.scoring.stacking import Weights
+    from entsemble.scoring.model import StackingModel
 
 Runner = Literal["local", "ray"]
 """Where documents are processed: in this process, or on the actors of a Ray cluster."""
@@ -98,7 +98,7 @@ class Ensemble:
         progress: ProgressCallbacks | None = None,
         runner: Runner = "local",
         models: Models | None = None,
-        weights: Weights | None = None,
+        weights: StackingModel | None = None,
     ) -> None:
         self.environment = environment or configuration.environment()
         self._initial_settings = self.settings = settings

@@ -15,11 +15,12 @@ from entsemble.data.formats import read
 from entsemble.errors import MemberDownError, PromptTooLongError
 from entsemble.execution.ray import RayCluster
 from entsemble.ner.pipeline import Pipeline, SentenceResult
-from entsemble.scoring.stacking import KEPT_AS, Weights
+from entsemble.scoring.fit import CACHE_VERSION
+from entsemble.scoring.model import StackingModel
 from entsemble.settings import environment, load
 
 pytestmark = pytest.mark.usefixtures("scripted")
-LEARNT = Weights((0.0,), (1.0,), (0.0,), 0.0, 0.0, 0.3, 10)
+LEARNT = StackingModel((0.0,), (1.0,), (0.0,), 0.0, 0.0, 0.3, 10)
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
         teaches: bool = True,
         proposing: bool = False,
         by_pool: bool = False,
-    ) -> Weights:
+    ) -> StackingModel:
         waiting = iter(answers)
 
         def run(pipeline: Pipeline, text: str) -> SentenceResult:
@@ -49,16 +50,16 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
                 raise answer
             return replace(SentenceResult((), {}, (), {}, {}, (), (), ()), absent_members=answer)
 
-        def counted(answered: Any, labels: Any, prior: Weights) -> Weights | None:
+        def counted(answered: Any, labels: Any, prior: StackingModel) -> StackingModel | None:
             seen.append(len(answered))
-            return replace(LEARNT, looks=prior.looks) if teaches else None
+            return replace(LEARNT, proposes_capitalised=prior.proposes_capitalised) if teaches else None
 
         asked = {
             "pool": {"path": pool_file},
             "stacking": {"sentences": 10, "capitalised": None if by_pool else proposing},
         }
         monkeypatch.setattr(Pipeline, "run", run)
-        monkeypatch.setattr(learn, "learn", counted)
+        monkeypatch.setattr(learn, "fit_model", counted)
         settings = load(overrides={**asked, "workers": 1, "cache": {"replies": cache}})
         place = environment(
             {"ENTSEMBLE_CACHE": str(tmp_path / "cache"), "ENTSEMBLE_EXPERTS": str(tmp_path / "experts")}
@@ -67,7 +68,7 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
             made = assembly.ray_extractor().build() if on_actors else assembly.extractor()
         looks.append("looks" in {p.name for p in made.pipeline.proposers})
         assert made.pipeline.scorer is not None
-        return made.pipeline.scorer.weights
+        return made.pipeline.scorer.model
 
     answered.seen, answered.pools, answered.looks = seen, pools, looks  # type: ignore[attr-defined]
     return answered
@@ -85,14 +86,14 @@ def test_sentences_that_a_member_failed_at_are_left_out(
 ) -> None:
     assert told([trouble] * 5 + [{}] * 5) == LEARNT
     assert "again by the next run: 5 of 10 sentences failed" in caplog.text
-    assert told([trouble] + [{}] * 9, teaches=False).sentences == 0
+    assert told([trouble] + [{}] * 9, teaches=False).training_sentences == 0
     assert told([{}] * 10) == LEARNT, "it was not kept"
     assert told([]) == LEARNT, "it was kept"
     assert told.seen == [5, 9, 10]
 
 
 def test_members_that_mostly_fail_teach_nothing_and_end_no_run(told: Any, caplog: pytest.LogCaptureFixture) -> None:
-    assert told([{"a": "is down"}] * 6 + [{}] * 4).sentences == 0
+    assert told([{"a": "is down"}] * 6 + [{}] * 4).training_sentences == 0
     why = "the votes are judged by what other corpora taught: 6 of 10 sentences to learn from failed"
     assert caplog.text.count(why) == 1
     assert "is down" in caplog.text
@@ -101,9 +102,9 @@ def test_members_that_mostly_fail_teach_nothing_and_end_no_run(told: Any, caplog
 
 
 def test_a_pool_that_teaches_too_little_is_asked_once(told: Any, caplog: pytest.LogCaptureFixture) -> None:
-    assert told([{}] * 10, teaches=False).sentences == 0
+    assert told([{}] * 10, teaches=False).training_sentences == 0
     assert "10 sentences of the pool teach too little" in caplog.text
-    assert told([]).sentences == 0, "it was kept"
+    assert told([]).training_sentences == 0, "it was kept"
     assert told.seen == [10]
 
 
@@ -116,7 +117,7 @@ def test_without_the_cache_it_is_learnt_anew(told: Any) -> None:
 def test_what_is_kept_and_makes_no_sense_is_learnt_anew(told: Any, tmp_path: Path, damaged: bytes) -> None:
     told([{}] * 10)
     with sqlite3.connect(tmp_path / "cache" / "pools.sqlite") as kept:
-        changed = kept.execute("UPDATE kept SET value = ? WHERE owner LIKE ?", [damaged, f"{KEPT_AS}:%"]).rowcount
+        changed = kept.execute("UPDATE kept SET value = ? WHERE owner LIKE ?", [damaged, f"{CACHE_VERSION}:%"]).rowcount
     assert changed == 1
     assert told([{}] * 10) == told([]) == LEARNT
     assert told.seen == [10, 10]
@@ -124,7 +125,7 @@ def test_what_is_kept_and_makes_no_sense_is_learnt_anew(told: Any, tmp_path: Pat
 
 def test_actors_are_told_what_was_learnt_here(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RayCluster, "connected", lambda _: None)
-    assert told([{}] * 10, on_actors=True, proposing=True) == replace(LEARNT, looks=True)
+    assert told([{}] * 10, on_actors=True, proposing=True) == replace(LEARNT, proposes_capitalised=True)
     assert told.seen == [10]
     assert told.looks == [True], "what looks propose is judged there too"
 

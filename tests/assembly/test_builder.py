@@ -15,7 +15,7 @@ from entsemble.data.formats import write
 from entsemble.errors import ConfigError, DataError, EntsembleError, ModelUnavailableError, UnknownNameError
 from entsemble.ner.documents import Extracted
 from entsemble.ner.stages.retrieve import DemonstrationLimits
-from entsemble.scoring.stacking import Weights
+from entsemble.scoring.model import StackingModel
 from entsemble.settings import environment, load
 from entsemble.types import Document, mention_at
 
@@ -310,11 +310,11 @@ def test_a_pool_teaches_once(tmp_path: Path) -> None:
     [result] = first.extract([Document("d", "Eve left Bern.")])
     assert all(m.score is not None and 0 < m.score < 1 for m in result.document.mentions)
     assert first.pipeline.scorer is not None
-    assert first.pipeline.scorer.weights.sentences == 24
+    assert first.pipeline.scorer.model.training_sentences == 24
     made(stacking={"sentences": 29})
     assert steps.count("answering the pool to learn from it") == 28, "all that the pool has"
     untaught = made(stacking={"sentences": 0})
-    assert untaught.pipeline.scorer.weights.sentences == 0, "what other corpora taught"
+    assert untaught.pipeline.scorer.model.training_sentences == 0, "what other corpora taught"
     assert untaught.configuration["what was learnt"] != first.configuration["what was learnt"]
     assert "words" in {p.name for p in untaught.pipeline.proposers}, "the pool's words propose where nobody counts"
     silent = made(stacking={"sentences": 0, "naive_bayes": False})
@@ -364,7 +364,7 @@ def teaching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The sentences of a pool that would teach, in their order."""
     drawn: list[list[str]] = []
 
-    def learnt(asked: Any, _: Any, prior: Weights, *__: Any, **___: Any) -> Weights:
+    def learnt(asked: Any, _: Any, prior: StackingModel, *__: Any, **___: Any) -> StackingModel:
         drawn.append([q.document.text for q in asked()])
         return prior
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entsemble.data.windows import (
+    sentence_splitter,
     sentences,
-    texts_within,
     whole_windows,
     window_documents,
     window_mentions,
@@ -98,7 +98,6 @@ def test_a_million_characters_take_seconds(unit: str) -> None:
     assert sum(len(visible(w.text)) for w in found) == len(visible(text))
 
 
-def test_the_texts_within_know_neither_mentions_nor_tokens() -> None:
-    text = "Ann Berg. Lee saw Oslo."
-    told = Document("d", text, (mention_at(text, 0, 13, "PER"),), (Span(0, 3), Span(4, 9), Span(10, 13)))
-    assert texts_within(told) == {text, "Ann Berg.", "Lee saw Oslo."}
+def test_a_sentence_splitter_returns_the_windows_of_a_text() -> None:
+    assert sentence_splitter()("Ann Berg. Lee saw Oslo.") == ["Ann Berg.", "Lee saw Oslo."]
+    assert sentence_splitter()(" ") == []

@@ -11,23 +11,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entsemble.backends.scripted import ScriptedModel
+from entsemble.data.windows import sentence_splitter
 from entsemble.errors import PromptTooLongError
 from entsemble.ner.ledger import Fate
 from entsemble.ner.member import Member
 from entsemble.ner.pipeline import DecisionRules, Pipeline, SentenceResult
 from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.pool.proposers import CapitalisedProposer, NaiveBayesProposer
-from entsemble.pool.word_counts import Wording
+from entsemble.pool.word_counts import WordStatistics
 from entsemble.prompting.align import find_occurrences
 from entsemble.prompting.labels import label_set
 from entsemble.retrieval.index import PoolIndex, encode_pool
 from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
-from entsemble.scoring.stacking import Stacking, Weights
+from entsemble.scoring.model import StackingModel
+from entsemble.scoring.scorer import Scorer
 from entsemble.types import Choice, Decoding, Document, LabelSet, Reply, Span, mention_at, total
 from entsemble.voting.candidates import add_proposals
 from entsemble.voting.rules import VOTING_RULES, Verdict
 
 Made = Callable[..., Member]
+
+SPLIT = sentence_splitter()
 
 
 def rules(vote: str = "soft", threshold: float = 0.3, verifier: str | None = None, shots: int = 3) -> DecisionRules:
@@ -111,13 +115,13 @@ def test_the_verifier_is_not_asked_about_what_is_lost_anyway(member: Made, place
     assert fates(result) == {"Oslo": Fate.BELOW_THRESHOLD}
 
 
-class ByPlace(Stacking):
+class ByPlace(Scorer):
     """Judges each place as it is told."""
 
     def __init__(self, told: Mapping[Span, tuple[str, float]]) -> None:
-        self._told, self.weights = told, Weights((), (), (), 0.0, 0.0, 0.3, 0)
+        self._told, self.model = told, StackingModel((), (), (), 0.0, 0.0, 0.3, 0)
 
-    def judge(self, text: str, verdicts: Mapping[Span, Verdict]) -> dict[Span, Verdict]:
+    def score(self, text: str, verdicts: Mapping[Span, Verdict]) -> dict[Span, Verdict]:
         return {s: replace(v, label=self._told[s][0], score=self._told[s][1]) for s, v in verdicts.items()}
 
 
@@ -196,7 +200,7 @@ def test_what_is_worded_like_a_name_is_typed_and_has_its_line(member: Made, plac
         Document(f"{i}", text, (mention_at(text, 3, len(text), "LOC"),))
         for i, text in enumerate(("in oslo", "in bern"))
     ]
-    wording = Wording([*pool, Document("", "we saw them")], places)
+    wording = WordStatistics([*pool, Document("", "we saw them")], places, SPLIT)
     a = member("a", {"lima": "location"}, replies={"in lima": " none"})
     assert Pipeline([a], places, None, rules(threshold=0.1)).run("in lima").ledger == ()
     result = Pipeline([a], places, None, rules(threshold=0.1), [NaiveBayesProposer(wording)]).run("in lima")

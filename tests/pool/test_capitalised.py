@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from entsemble.pool.capitalised import NAME, runs, usual
+from entsemble.pool.capitalised import NAME, are_mostly_capitalised, capitalised_spans
 from entsemble.types import Document, mention_at
 from entsemble.voting.candidates import Candidate, add_proposals
 
@@ -23,7 +23,7 @@ from entsemble.voting.candidates import Candidate, add_proposals
     ],
 )
 def test_runs_of_words_with_capitals(text: str, expected: tuple[str, ...]) -> None:
-    assert runs(text) == expected
+    assert capitalised_spans(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -33,16 +33,18 @@ def test_runs_of_words_with_capitals(text: str, expected: tuple[str, ...]) -> No
 def test_whether_names_usually_are_whole_runs(names: list[str], expected: bool) -> None:
     text = "Ann Berg left Oslo and wept"
     mentions = [mention_at(text, text.index(name), text.index(name) + len(name), "x") for name in names]
-    assert usual([Document("a", text, tuple(mentions)), Document("b", "rain")]) is expected
+    assert are_mostly_capitalised([Document("a", text, tuple(mentions)), Document("b", "rain")]) is expected
 
 
 def test_what_somebody_proposed_is_not_proposed_again() -> None:
     text = "Ann Berg left Oslo for Bergen, and Oslo wept"
-    found = add_proposals(text, [Candidate("Ann", ("a",)), Candidate("Oslo", ("a", "b"))], runs(text), NAME)
+    found = add_proposals(
+        text, [Candidate("Ann", ("a",)), Candidate("Oslo", ("a", "b"))], capitalised_spans(text), NAME
+    )
     assert found == [
         Candidate("Ann Berg", (NAME,)),
         Candidate("Ann", ("a",)),
         Candidate("Oslo", ("a", "b")),
         Candidate("Bergen", (NAME,)),
     ]
-    assert add_proposals("rain", [], runs("rain"), NAME) == []
+    assert add_proposals("rain", [], capitalised_spans("rain"), NAME) == []

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from entsemble.data.windows import sentence_splitter
 from entsemble.ner.ledger import Fate
 from entsemble.ner.pipeline import DecisionRules, Pipeline
 from entsemble.ner.stages.retrieve import DemonstrationLimits
@@ -17,6 +18,9 @@ from entsemble.types import NONE_LABEL, Document, LabelSet
 from entsemble.voting.candidates import Candidate
 from entsemble.voting.rules import VOTING_RULES, Ballot
 from tests.factories import sentence
+
+SPLIT = sentence_splitter()
+
 
 POOL = (
     sentence("Jordan lost to Oslo.", ("Jordan", "PER"), ("Oslo", "LOC")),
@@ -30,26 +34,28 @@ POOL = (
 
 
 def made(labels: LabelSet, *documents: Document, half: float = 2) -> Gazetteer:
-    return Gazetteer(documents or POOL, labels, half)
+    return Gazetteer(documents or POOL, labels, half, SPLIT)
 
 
 def test_names_are_counted_with_and_without_annotation(places: LabelSet) -> None:
-    known = made(places).known("Jordan saw Will in Oslo.")
-    assert (dict(known["Jordan"].labels), known["Jordan"].seen) == ({"PER": 2, "LOC": 1}, 3)
-    assert known["Oslo"].seen == 1, "within the longer name, where mentions do not nest, it could not be annotated"
-    assert (known["Will"].named, known["Will"].seen) == (1 / 4, 4)
+    known = made(places).lookup("Jordan saw Will in Oslo.")
+    assert (dict(known["Jordan"].label_counts), known["Jordan"].occurrences) == ({"PER": 2, "LOC": 1}, 3)
+    assert known["Oslo"].occurrences == 1, (
+        "within the longer name, where mentions do not nest, it could not be annotated"
+    )
+    assert (known["Will"].mention_share, known["Will"].occurrences) == (1 / 4, 4)
 
 
 def test_what_the_text_itself_would_tell_is_left_out(places: LabelSet) -> None:
-    known = made(places).known("rain over  Jordan.")
-    assert (dict(known["Jordan"].labels), known["Jordan"].seen) == ({"PER": 2}, 2)
-    assert made(places, POOL[1]).known(POOL[1].text) == {}
+    known = made(places).lookup("rain over  Jordan.")
+    assert (dict(known["Jordan"].label_counts), known["Jordan"].occurrences) == ({"PER": 2}, 2)
+    assert made(places, POOL[1]).lookup(POOL[1].text) == {}
 
 
 def test_names_are_proposed_in_text_order(places: LabelSet) -> None:
     gazetteer = made(places)
     text = "Will the Bank of Oslo pay Jordan?"
-    found = gazetteer.with_proposals(text, [Candidate("Jordan", ("a",))], gazetteer.known(text))
+    found = gazetteer.propose(text, [Candidate("Jordan", ("a",))])
     assert found == [Candidate("Bank of Oslo", (NAME,)), Candidate("Jordan", ("a", NAME))]
 
 
@@ -57,35 +63,34 @@ def test_nested_names_are_proposed_where_mentions_nest() -> None:
     labels = label_set({"PER": "", "LOC": ""}, nested=True)
     gazetteer = made(labels, *POOL, sentence("Oslo won.", ("Oslo", "LOC")))
     text = "The Bank of Oslo"
-    found = gazetteer.with_proposals(text, [], gazetteer.known(text))
+    found = gazetteer.propose(text, [])
     assert [c.surface for c in found] == ["Bank of Oslo", "Oslo"]
-    assert gazetteer.known(text)["Oslo"].seen == 3
+    assert gazetteer.lookup(text)["Oslo"].occurrences == 3
 
 
 def test_a_name_within_a_longer_candidate_is_not_proposed_where_mentions_do_not_nest(places: LabelSet) -> None:
     gazetteer = made(places)
     text = "The Church of Oslo fell. Jordan wept."
-    found = gazetteer.with_proposals(text, [Candidate("Church of Oslo", ("a",))], gazetteer.known(text))
+    found = gazetteer.propose(text, [Candidate("Church of Oslo", ("a",))])
     assert found == [Candidate("Church of Oslo", ("a",)), Candidate("Jordan", (NAME,))]
 
 
 def test_a_sentence_of_a_pool_text_with_a_mention_across_its_boundary_is_its_own_copy(places: LabelSet) -> None:
     joined = sentence("Ann Berg. Lee saw Oslo", ("Ann Berg. Lee", "PER"), ("Oslo", "LOC"))
-    assert made(places, joined).known("Lee saw Oslo") == {}
+    assert made(places, joined).lookup("Lee saw Oslo") == {}
 
 
 def test_a_long_name_without_blanks_and_one_beside_them(places: LabelSet) -> None:
     gazetteer = made(
         places, sentence("กรุงเทพมหานคร", ("กรุงเทพมหานคร", "LOC")), sentence("在 Google 工作", ("Google", "PER"))
     )
-    assert set(gazetteer.known("ไปกรุงเทพมหานคร")) == {"กรุงเทพมหานคร"}
-    assert set(gazetteer.known("我在Google上班")) == {"Google"}
+    assert set(gazetteer.lookup("ไปกรุงเทพมหานคร")) == {"กรุงเทพมหานคร"}
+    assert set(gazetteer.lookup("我在Google上班")) == {"Google"}
 
 
 def test_in_a_union_the_pool_answers_for_what_it_alone_proposed(places: LabelSet) -> None:
     gazetteer = made(places)
-    known = gazetteer.known("Jordan")
-    own = gazetteer.ballot(Candidate("Jordan", (NAME,)), known)
+    own = gazetteer.ballots("Jordan", [Candidate("Jordan", (NAME,))])[0]
     assert own is not None
     proposed = [Ballot("a", _sure("LOC"), True, True), own]
     assert VOTING_RULES["union"](proposed).label == "LOC"
@@ -96,14 +101,13 @@ def test_in_a_union_the_pool_answers_for_what_it_alone_proposed(places: LabelSet
 @pytest.mark.parametrize("text", ["奥斯陆在挪威。", "Oslo\nis", "ÅOslo", "", "jordan"])
 def test_any_script(text: str, places: LabelSet) -> None:
     gazetteer = made(places, sentence("去奥斯陆", ("奥斯陆", "LOC")), *POOL)
-    found = {c.surface for c in gazetteer.with_proposals(text, [], gazetteer.known(text))}
+    found = {c.surface for c in gazetteer.propose(text, [])}
     assert found == {"奥斯陆在挪威。": {"奥斯陆"}, "Oslo\nis": {"Oslo"}}.get(text, set())
 
 
 def test_the_more_often_a_name_was_seen_the_more_it_counts(places: LabelSet) -> None:
     gazetteer = made(places)
-    known = gazetteer.known("Jordan")
-    ballot = gazetteer.ballot(Candidate("Jordan", ("a", NAME)), known)
+    ballot = gazetteer.ballots("Jordan", [Candidate("Jordan", ("a", NAME))])[0]
     assert ballot is not None
     assert ballot.relative_weight == 3 / 2
     assert math.isclose(ballot.probability("PER"), 2 / 3)
@@ -111,7 +115,7 @@ def test_the_more_often_a_name_was_seen_the_more_it_counts(places: LabelSet) -> 
     alone, together = VOTING_RULES["soft"](members), VOTING_RULES["soft"]((*members, ballot))
     assert (alone.label, together.label) == ("LOC", "LOC")
     assert math.isclose(together.score, (2 * 0.98 + 3 * ballot.probability("LOC")) / 5, rel_tol=1e-6)
-    assert gazetteer.ballot(Candidate("Nobody", ()), known) is None
+    assert gazetteer.ballots("Jordan", [Candidate("Nobody", ())])[0] is None
 
 
 def _sure(label: str) -> dict[str, float]:

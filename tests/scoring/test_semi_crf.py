@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.scoring.semi_crf import Arrangements
+from entsemble.scoring.semi_crf import SpanCrf
 from entsemble.types import Mention, Span
 from entsemble.voting.overlaps import resolve_overlaps
 
@@ -30,7 +30,7 @@ def every_way(spans: list[Span], *, nested: bool) -> Iterator[set[Span]]:
 
 @given(SPANS, WORTH, st.floats(-3, 3), st.booleans())
 def test_it_is_what_all_of_them_tell(spans: list[Span], worth: list[float], nesting: float, nested: bool) -> None:
-    found = Arrangements(spans, nested=nested).marginals(worth[: len(spans)], nesting)
+    found = SpanCrf(spans, nested=nested).marginals(worth[: len(spans)], nesting)
     told = dict(zip(spans, worth, strict=False))
     whole, chosen, enclosed = 0.0, dict.fromkeys(spans, 0.0), dict.fromkeys(spans, 0.0)
     for own in every_way(spans, nested=nested):
@@ -41,14 +41,14 @@ def test_it_is_what_all_of_them_tell(spans: list[Span], worth: list[float], nest
             chosen[s] += weight
         for s in within:
             enclosed[s] += weight
-    assert found.log_total == pytest.approx(math.log(whole), abs=1e-9)
-    assert found.chosen == pytest.approx([chosen[s] / whole for s in spans], abs=1e-9)
+    assert found.log_partition == pytest.approx(math.log(whole), abs=1e-9)
+    assert found.selected == pytest.approx([chosen[s] / whole for s in spans], abs=1e-9)
     assert found.enclosed == pytest.approx([enclosed[s] / whole for s in spans], abs=1e-9)
 
 
 def test_what_is_nearly_sure_or_impossible_does_not_overflow() -> None:
     spans = [Span(i, i + 2) for i in range(0, 4000, 2)]
-    found = Arrangements([*spans, Span(0, 4000)], nested=True).marginals([900.0] * 2000 + [-900.0], 0.0)
-    assert found.chosen == pytest.approx([1.0] * 2000 + [0.0])
-    assert math.isfinite(found.log_total)
-    assert Arrangements([], nested=False).marginals([], 0.0).log_total == 0
+    found = SpanCrf([*spans, Span(0, 4000)], nested=True).marginals([900.0] * 2000 + [-900.0], 0.0)
+    assert found.selected == pytest.approx([1.0] * 2000 + [0.0])
+    assert math.isfinite(found.log_partition)
+    assert SpanCrf([], nested=False).marginals([], 0.0).log_partition == 0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from entsemble.errors import ModelUnavailableError
-from entsemble.scoring.stacking import Weights
+from entsemble.scoring.model import StackingModel
 from entsemble.settings import Settings, load
 from entsemble.types import Document, mention_at
 
@@ -26,9 +26,9 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
 
     drawn: list[int] = []
 
-    def learnt(questions: Any, *_: Any, **__: Any) -> Weights:
+    def learnt(questions: Any, *_: Any, **__: Any) -> StackingModel:
         drawn.append(len(questions()))
-        return Weights((0.0,) * 29, (1.0,) * 29, (0.0,) * 29, 3.0, 0.0, 0.2, 80, looks)
+        return StackingModel((0.0,) * 29, (1.0,) * 29, (0.0,) * 29, 3.0, 0.0, 0.2, 80, looks)
 
     def scores(**labels: str) -> set[float | None]:
         asked = Request((Document("d", "Ann left Bern."),), labels)

@@ -23,17 +23,22 @@ from benchmarks.common import ROOT, corpora, run_once
 from benchmarks.quality.compare import counted
 
 from entsemble._lib import toml as _toml
+from entsemble._lib.math import FloatArray
 from entsemble.assembly import Assembly, adapt, unannotated
 from entsemble.assembly.training_sentences import looks_propose
 from entsemble.data.formats import read, write
+from entsemble.data.windows import sentence_splitter
 from entsemble.execution.threads import LocalMapper
 from entsemble.ner.pipeline import DEFAULT_THRESHOLD, Pipeline
 from entsemble.pool.proposers import CapitalisedProposer, NaiveBayesProposer
-from entsemble.pool.word_counts import Wording
-from entsemble.scoring.features import OF_A_MEMBER, Matrix
-from entsemble.scoring.platt import AS_IT_IS, Scaling, scaled
-from entsemble.scoring.pretrained import FILE, Column, Prior
-from entsemble.scoring.stacking import SHARE, Answered, Lesson, Weights, fitted, promised_f1, rated
+from entsemble.pool.word_counts import WordStatistics
+from entsemble.scoring.examples import ScoredSentence, TrainingExample
+from entsemble.scoring.features import MEMBER_FEATURES
+from entsemble.scoring.fit import fit_map
+from entsemble.scoring.model import StackingModel
+from entsemble.scoring.platt import IDENTITY, PlattScaling, fit_platt
+from entsemble.scoring.pretrained import PRETRAINED_FILE, FeatureWeight, PretrainedModel
+from entsemble.scoring.threshold import THRESHOLD_FRACTION_OF_MAX_F1, expected_max_f1, selected_mentions
 from entsemble.settings import environment, load
 from entsemble.types import Document, LabelSet, Mention
 from entsemble.voting.overlaps import resolve_overlaps
@@ -57,42 +62,51 @@ class Taught:
 
     name: str
     pool: int
-    answered: list[Answered]
+    answered: list[ScoredSentence]
     columns: tuple[str, ...]
     labels: LabelSet
 
     @property
-    def lessons(self) -> list[Lesson]:
+    def lessons(self) -> list[TrainingExample]:
         """What each sentence teaches."""
-        return [a.lesson(self.labels) for a in self.answered]
+        return [a.to_example(self.labels) for a in self.answered]
 
 
 def main() -> None:
     """Answer, learn, and tell of each corpus what the others teach."""
     taught = every_corpus()
     by_others = [learnt_of([t for t in taught if t.name != own.name]) for own in taught]
-    best = [promised_f1(own.answered, scored_by(w, own), own.labels) for own, w in zip(taught, by_others, strict=True)]
+    best = [
+        expected_max_f1(own.answered, scored_by(w, own), own.labels) for own, w in zip(taught, by_others, strict=True)
+    ]
     for number, (own, weights) in enumerate(zip(taught, by_others, strict=True)):
         others = [f1 for f1, t in zip(best, taught, strict=True) if t.name != own.name]
         rules = {  # both of the same answers; a vote believes nothing that no member and no name of the pool proposed
             "votes counted": counted([a.document for a in own.answered], [_voted(a, own.labels) for a in own.answered]),
             "what the other corpora taught": counted(
-                [a.document for a in own.answered], found_by(weights, own, SHARE * float(np.mean(others)))
+                [a.document for a in own.answered],
+                found_by(weights, own, THRESHOLD_FRACTION_OF_MAX_F1 * float(np.mean(others))),
             ),
         }
         result: dict[str, object] = {"corpus": f"{own.name}, pool of {own.pool}", "seed": SEED, "rules": rules}
         run_once(RESULTS / f"{number}.json", "python -m tools.release.scorer", partial(dict, result), again=True)
     weights = learnt_of(taught)
-    told = zip(weights.mean, weights.scale, weights.coefficients, strict=True)
-    worth = [Column(*(round(x, 4) for x in column)) for column in told]
+    told = zip(weights.feature_means, weights.feature_scales, weights.coefficients, strict=True)
+    worth = [FeatureWeight(*(round(x, 4) for x in column)) for column in told]
     sentences = {t.name: 0 for t in taught}
     for own in taught:
         sentences[own.name] += len(own.answered)
-    least = SHARE * float(np.mean(best))
+    least = THRESHOLD_FRACTION_OF_MAX_F1 * float(np.mean(best))
     scaling = scaling_of(taught, by_others, least)
-    intercept, nesting, threshold = round(weights.intercept, 4), round(weights.nesting, 4), round(scaling.of(least), 3)
-    prior = Prior(dict(zip(taught[0].columns, worth, strict=True)), intercept, nesting, threshold, scaling, sentences)
-    FILE.write_text(prior.to_json() + "\n", encoding="utf-8")
+    pretrained = PretrainedModel(
+        dict(zip(taught[0].columns, worth, strict=True)),
+        intercept=round(weights.intercept, 4),
+        nesting_log_potential=round(weights.nesting_log_potential, 4),
+        threshold=round(scaling.calibrate(least), 3),
+        calibration=scaling,
+        training_sentences=sentences,
+    )
+    PRETRAINED_FILE.write_text(pretrained.to_json() + "\n", encoding="utf-8")
 
 
 def every_corpus() -> list[Taught]:
@@ -118,13 +132,16 @@ def answered(corpus: dict[str, Any]) -> Taught:
         settings, _, _ = adapt(settings, environment(), map(unannotated, asked), scored=asked)
         with Assembly(settings, environment(), scored=asked) as assembly:
             voting = assembly.extractor().pipeline
-            proposers = [*voting.proposers, NaiveBayesProposer(Wording(pool, voting.labels, settings.language))]
+            proposers = [
+                *voting.proposers,
+                NaiveBayesProposer(WordStatistics(pool, voting.labels, sentence_splitter(settings.language))),
+            ]
             proposers += [CapitalisedProposer()] if looks_propose(settings, pool) else []
             pipeline = Pipeline(voting.members, voting.labels, voting.pool, voting.rules, proposers)
             evidence = assembly.evidence(pipeline, pool)
             results = LocalMapper(assembly.models.workers()).map(pipeline.run, [d.text for d in asked])
-            told = [Answered.by(evidence, d, r.verdicts) for d, r in zip(asked, results, strict=True)]
-            columns = evidence.columns
+            told = [ScoredSentence.from_verdicts(evidence, d, r.verdicts) for d, r in zip(asked, results, strict=True)]
+            columns = evidence.feature_names
             one = [replace(a, features=[members_as_one(own, columns) for own in a.features]) for a in told]
     print(f"{corpus['name']}: {len(told)} sentences answered", flush=True)
     return Taught(corpus["name"], len(pool), one, tuple(dict.fromkeys(columns)), evidence.labels)
@@ -139,15 +156,15 @@ def drawn(files: list[str], low: float, high: float) -> list[Document]:
     return random.Random(SEED).sample(found, len(found))
 
 
-def members_as_one(features: Matrix, columns: Sequence[str]) -> Matrix:
+def members_as_one(features: FloatArray, columns: Sequence[str]) -> FloatArray:
     """[labels, columns] -> [labels, columns of one member], their mean."""
-    width = len(OF_A_MEMBER)
-    last = 1 + width * columns.count(OF_A_MEMBER[0])
+    width = len(MEMBER_FEATURES)
+    last = 1 + width * columns.count(MEMBER_FEATURES[0])
     each = features[:, 1:last].reshape(len(features), -1, width)
     return np.hstack([features[:, :1], each.mean(axis=1), features[:, last:]])
 
 
-def learn_prior(lessons: Sequence[Lesson], columns: Sequence[str]) -> Weights:
+def learn_prior(lessons: Sequence[TrainingExample], columns: Sequence[str]) -> StackingModel:
     """Learn from sentences of many corpora, from a belief in the soft vote on.
 
     Args:
@@ -158,46 +175,46 @@ def learn_prior(lessons: Sequence[Lesson], columns: Sequence[str]) -> Weights:
     mean, spread = features.mean(axis=0), features.std(axis=0)
     vote = np.arange(len(columns)) == 0
     scale = np.where(spread > 0, spread, 1.0)
-    start = Weights(
+    start = StackingModel(
         tuple(mean.tolist()),
         tuple(scale.tolist()),
         tuple(np.where(vote, scale, 0.0).tolist()),
         intercept=float(mean[0]),
-        nesting=0.0,
+        nesting_log_potential=0.0,
         threshold=0.0,
-        sentences=0,
+        training_sentences=0,
     )
-    return fitted(lessons, start, RIDGE).weights
+    return fit_map(lessons, start, RIDGE).model
 
 
-def learnt_of(taught: Sequence[Taught]) -> Weights:
+def learnt_of(taught: Sequence[Taught]) -> StackingModel:
     """What these corpora teach."""
     return learn_prior([lesson for t in taught for lesson in t.lessons], taught[0].columns)
 
 
-def scaling_of(taught: Sequence[Taught], by_others: Sequence[Weights], least: float) -> Scaling:
+def scaling_of(taught: Sequence[Taught], by_others: Sequence[StackingModel], least: float) -> PlattScaling:
     """What the probability of a mention is worth that the other corpora taught, from `least` on, in the mean corpus."""
     found = [
-        [m for m in rated(own.answered, scored_by(weights, own), own.labels) if m[0] >= least]
+        [m for m in selected_mentions(own.answered, scored_by(weights, own), own.labels) if m[0] >= least]
         for own, weights in zip(taught, by_others, strict=True)
     ]
     mean = sum(map(len, found)) / len(found)
     told = [(p, right, mean / len(of_one)) for of_one in found for p, right in of_one]  # each corpus counts the same
     probabilities, right, counts = zip(*told, strict=True)
-    scaling = scaled(probabilities, right, AS_IT_IS, spread=SPREAD, counts=counts)
-    return Scaling(round(scaling.slope, 4), round(scaling.intercept, 4))
+    scaling = fit_platt(probabilities, right, IDENTITY, prior_std=SPREAD, sample_weight=counts)
+    return PlattScaling(round(scaling.slope, 4), round(scaling.intercept, 4))
 
 
-def scored_by(weights: Weights, taught: Taught) -> list[list[Matrix]]:
+def scored_by(weights: StackingModel, taught: Taught) -> list[list[FloatArray]]:
     """For each sentence, for each place, the labels' probabilities."""
-    return [weights.probabilities(x.features, x.arrangements) for x in taught.lessons]
+    return [weights.predict(x.features, x.span_crf) for x in taught.lessons]
 
 
-def found_by(weights: Weights, taught: Taught, threshold: float) -> list[list[Mention]]:
+def found_by(weights: StackingModel, taught: Taught, threshold: float) -> list[list[Mention]]:
     """The mentions of each sentence by what was learnt."""
 
-    def told(probabilities: Matrix) -> float:
-        return weights.scaling.of(float(probabilities.max()))
+    def told(probabilities: FloatArray) -> float:
+        return weights.calibration.calibrate(float(probabilities.max()))
 
     return [
         _kept(a, [(taught.labels.names[int(np.argmax(p))], told(p)) for p in own], threshold, taught.labels)
@@ -205,14 +222,16 @@ def found_by(weights: Weights, taught: Taught, threshold: float) -> list[list[Me
     ]
 
 
-def _voted(answered: Answered, labels: LabelSet) -> list[Mention]:
+def _voted(answered: ScoredSentence, labels: LabelSet) -> list[Mention]:
     """Those that a vote finds among what members or the pool proposed: looks and words alone propose nothing to it."""
     proposed = [any(b.is_proposer for b in v.ballots) for v in answered.verdicts.values()]
     said = [(v.label, v.score if p else 0.0) for v, p in zip(answered.verdicts.values(), proposed, strict=True)]
     return _kept(answered, said, DEFAULT_THRESHOLD, labels)
 
 
-def _kept(answered: Answered, said: Sequence[tuple[str, float]], threshold: float, labels: LabelSet) -> list[Mention]:
+def _kept(
+    answered: ScoredSentence, said: Sequence[tuple[str, float]], threshold: float, labels: LabelSet
+) -> list[Mention]:
     places = zip(answered.verdicts, answered.surfaces, said, strict=True)
     mentions = [Mention(s.start, s.end, label, t, score) for s, t, (label, score) in places if score >= threshold]
     return list(resolve_overlaps(mentions, nested=labels.nested)[0])

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float64]
 
-Objective = Callable[[Array], tuple[float, Array, Array]]
+Objective = Callable[[FloatArray], tuple[float, FloatArray, FloatArray]]
 """Parameters [n] -> (loss, gradient [n], approximate Hessian [n, n], positive definite)."""
 
 _MAX_ITERATIONS = 100
@@ -33,7 +33,7 @@ def log_add(first: float, second: float) -> float:
     return max(first, second) + math.log1p(math.exp(-abs(first - second)))
 
 
-def newton_minimize(objective: Objective, start: Array) -> tuple[Array, float, Array]:
+def newton_minimize(objective: Objective, start: FloatArray) -> tuple[FloatArray, float, FloatArray]:
     """Minimise a convex function by damped Newton steps with Armijo backtracking.
 
     An approximate Hessian costs steps, not accuracy: a step that is too long is halved.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from entsemble.assembly.stacking import Question, learnt
 from entsemble.backends.model_spec import parse_model
 from entsemble.backends.spacy_pos import best_tagger
 from entsemble.data.annotated import annotated, has_nested
-from entsemble.data.windows import window_documents
+from entsemble.data.windows import sentence_splitter, window_documents
 from entsemble.errors import ConfigError, DataError
 from entsemble.execution.ray import RayCluster
 from entsemble.execution.threads import LocalMapper
@@ -28,10 +28,10 @@ from entsemble.ner.stages.retrieve import DemonstrationLimits, pre_extract
 from entsemble.pool import capitalised as looks
 from entsemble.pool import word_counts as wording
 from entsemble.pool.gazetteer import NAME, Gazetteer
-from entsemble.pool.leakage import Copies, keys_within
-from entsemble.pool.neighbours import Likeness
+from entsemble.pool.leakage import LeakageGuard, text_keys
+from entsemble.pool.neighbours import NeighbourIndex
 from entsemble.pool.proposers import CapitalisedProposer, NaiveBayesProposer
-from entsemble.pool.word_counts import Wording
+from entsemble.pool.word_counts import WordStatistics
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import load_template
 from entsemble.protocols import Encoder
@@ -39,9 +39,11 @@ from entsemble.retrieval.embedding_cache import CachedEncoder, PoolCache, cached
 from entsemble.retrieval.index import PoolIndex, encode_pool
 from entsemble.retrieval.label_guided import LabelGuidedIndex
 from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
-from entsemble.scoring.features import Evidence
-from entsemble.scoring.pretrained import shipped
-from entsemble.scoring.stacking import KEPT_AS, Stacking, Weights
+from entsemble.scoring.features import FeatureExtractor
+from entsemble.scoring.fit import CACHE_VERSION
+from entsemble.scoring.model import StackingModel
+from entsemble.scoring.pretrained import load_pretrained
+from entsemble.scoring.scorer import Scorer
 from entsemble.settings import Environment, MemberSettings, Settings, environment
 from entsemble.types import Document, LabelSet
 from entsemble.voting.candidates import Proposer
@@ -84,7 +86,7 @@ class Assembly:
         models: Models | None = None,
         pool: Sequence[Document] | None = None,
         scored: Sequence[Document] = (),
-        weights: Weights | None = None,
+        weights: StackingModel | None = None,
     ) -> None:
         self.settings, self.environment, self.progress = settings, environment, progress or ProgressCallbacks()
         self.models = models or Models(settings, environment, self.progress)
@@ -117,9 +119,9 @@ class Assembly:
         pipeline = self._pipeline(documents, labels, members, rules)
         configuration = self._configuration(pipeline)
         if stacking := self._stacking(pipeline, documents, configuration):
-            capitalised = [CapitalisedProposer()] if stacking.weights.looks else []
+            capitalised = [CapitalisedProposer()] if stacking.model.proposes_capitalised else []
             pipeline = pipeline.with_scorer(stacking, [*pipeline.proposers, *capitalised])
-            configuration["what was learnt"] = hashlib.sha256(stacking.weights.to_json().encode()).hexdigest()
+            configuration["what was learnt"] = hashlib.sha256(stacking.model.to_json().encode()).hexdigest()
         mapper = LocalMapper(self.models.workers())
         return LocalExtractor(pipeline, mapper, self.settings.language, configuration)
 
@@ -137,9 +139,9 @@ class Assembly:
         half = self.settings.pool.gazetteer
         proposers: list[Proposer] = []
         if documents and half:
-            proposers.append(Gazetteer(documents, labels, half, self.settings.language))
+            proposers.append(Gazetteer(documents, labels, half, self._splitter()))
         if documents and self.settings.stacking.naive_bayes and self._judged_by_learning():
-            proposers.append(NaiveBayesProposer(Wording(documents, labels, self.settings.language)))
+            proposers.append(NaiveBayesProposer(WordStatistics(documents, labels, self._splitter())))
         if capitalised:
             proposers.append(CapitalisedProposer())
         return Pipeline(members, labels, index, rules, proposers)
@@ -154,21 +156,21 @@ class Assembly:
 
     def _stacking(
         self, pipeline: Pipeline, documents: Sequence[Document], configuration: Mapping[str, str]
-    ) -> Stacking | None:
+    ) -> Scorer | None:
         """What is known about the votes: what the pool teaches, or taught before, or else what other corpora did."""
         if not documents or not self._judged_by_learning():
             return None
         looked = teaching.looks_propose(self.settings, documents)
         evidence = self.evidence(pipeline, documents)
-        prior = shipped().weights(evidence.columns, looks=looked)
+        prior = load_pretrained().for_features(evidence.feature_names, proposes_capitalised=looked)
         if self._weights or not self.learns(documents):
-            return Stacking(evidence, self._weights or prior)
-        apart = keys_within(self._scored, self.settings.language)
+            return Scorer(evidence, self._weights or prior)
+        apart = text_keys(self._scored, self._splitter())
         order = teaching.in_order(self.settings, documents)
-        others = [i for i in order if apart.isdisjoint(keys_within([documents[i]], self.settings.language))]
+        others = [i for i in order if apart.isdisjoint(text_keys([documents[i]], self._splitter()))]
         drawn = others[: teaching.enough(self.settings, documents)]
         if not drawn:
-            return Stacking(evidence, prior)
+            return Scorer(evidence, prior)
         shapes = [configuration, prior.to_json(), [documents[i].text for i in drawn]]
         known = hashlib.sha256(json.dumps(shapes, sort_keys=True).encode())
         weights = learnt(
@@ -176,11 +178,11 @@ class Assembly:
             pipeline.labels,
             prior,
             LocalMapper(self.models.workers()),
-            kept=(self._store(), f"{KEPT_AS}:{known.hexdigest()}"),
+            kept=(self._store(), f"{CACHE_VERSION}:{known.hexdigest()}"),
             anew=not self.settings.cache.replies,
             progress=self.progress,
         )
-        return Stacking(evidence, weights)
+        return Scorer(evidence, weights)
 
     def questions(
         self, pipeline: Pipeline, documents: Sequence[Document], drawn: Sequence[int], *, looked: bool
@@ -194,22 +196,25 @@ class Assembly:
             apart[own] = answers, self.evidence(answers, rest)
         return [Question(documents[i], *apart[part[i]]) for i in drawn]
 
-    def evidence(self, pipeline: Pipeline, documents: Sequence[Document]) -> Evidence:
+    def evidence(self, pipeline: Pipeline, documents: Sequence[Document]) -> FeatureExtractor:
         """What a pool of these documents knows of a candidate of that pipeline."""
         members, labels = [m.name for m in pipeline.members], pipeline.labels
         gazetteer = next((p for p in pipeline.proposers if isinstance(p, Gazetteer)), None)
         naive_bayes = next((p for p in pipeline.proposers if isinstance(p, NaiveBayesProposer)), None)
-        words = naive_bayes.words if naive_bayes else Wording(documents, labels, self.settings.language)
-        return Evidence(members, labels, gazetteer, self.likeness(documents, labels), words)
+        words = naive_bayes.words if naive_bayes else WordStatistics(documents, labels, self._splitter())
+        return FeatureExtractor(members, labels, gazetteer, self.likeness(documents, labels), words)
 
-    def likeness(self, documents: Sequence[Document], labels: LabelSet) -> Likeness:
+    def _splitter(self) -> Callable[[str], list[str]]:
+        return sentence_splitter(self.settings.language)
+
+    def likeness(self, documents: Sequence[Document], labels: LabelSet) -> NeighbourIndex:
         """The names of a pool, ready to be compared with."""
         names = CachedEncoder(
             self.encoder(),
             self._store(),
             lambda done, total: self.progress.on_step("encoding the pool's names", done, total),
         )
-        return Likeness(documents, labels, names, self.encoder(), self.settings.language)
+        return NeighbourIndex(documents, labels, names, self.encoder(), self._splitter())
 
     def ray_extractor(self) -> RayExtractor:
         """The same ensemble on a Ray cluster; see `extractor`. What pool and models need is prepared here first."""
@@ -219,7 +224,7 @@ class Assembly:
         with Assembly(settings, self.environment, self.progress) as here:
             made = here.extractor()
         stacking, learnt_here = made.pipeline.scorer, settings.without_training()
-        build = partial(_on_actor, learnt_here, stacking.weights if stacking else None)
+        build = partial(_on_actor, learnt_here, stacking.model if stacking else None)
         cluster = RayCluster(asked.actors, asked.cpus, asked.gpus, asked.batch_size, asked.address)
         cluster.connected()  # before anybody else looks after signals
         return RayExtractor(build, cluster, made.configuration)
@@ -307,7 +312,7 @@ class Assembly:
             label_guided=LabelGuidedIndex(documents, prepared, self.encoder())
             if pool.similarity == "label-guided"
             else None,
-            find_leaking=Copies(documents, self.settings.language).at,
+            find_leaking=LeakageGuard(documents, self._splitter()).leaking_indices,
         )
 
     def _store(self) -> PoolCache:
@@ -380,7 +385,7 @@ class Assembly:
         return Member(name, model, asked, first, member.weight, member.bias, member.shots)
 
 
-def _on_actor(settings: Settings, weights: Weights | None) -> LocalExtractor:
+def _on_actor(settings: Settings, weights: StackingModel | None) -> LocalExtractor:
     """An ensemble for as long as the process lives, kept in the places of the machine that it runs on."""
     return Assembly(settings, environment(), weights=weights).extractor()
 

@@ -19,7 +19,7 @@ from entsemble.assembly.expert_files import expert_store
 from entsemble.assembly.model_pool import Models, ProgressCallbacks, called
 from entsemble.assembly.zero_shot import answered, expert_alone, habits, score_of
 from entsemble.data.annotated import unannotated
-from entsemble.data.windows import window_documents
+from entsemble.data.windows import sentence_splitter, window_documents
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts.card import Score
 from entsemble.experts.selection import (
@@ -31,7 +31,7 @@ from entsemble.experts.selection import (
     domain_similarity,
 )
 from entsemble.experts.store import Expert
-from entsemble.pool.leakage import keys_within
+from entsemble.pool.leakage import text_keys
 from entsemble.prompting.labels import readable_name
 from entsemble.protocols import Encoder
 from entsemble.settings import Environment, MemberSettings, Settings
@@ -157,8 +157,9 @@ def select_experts(
         experts, broken = candidates(assembly.models, member)
         domain, far = _domain(sentences, experts, assembly.encoder())
         draw = random.Random(settings.seed)
-        own = keys_within([*sentences, *scored], settings.language)
-        known = [d for d in annotated if own.isdisjoint(keys_within([d], settings.language))]
+        split = sentence_splitter(settings.language)
+        own = text_keys([*sentences, *scored], split)
+        known = [d for d in annotated if own.isdisjoint(text_keys([d], split))]
         if not any(d.mentions for d in known):
             known = []  # they would say that every expert is as bad as the others
         sample = _sample(draw, known or sentences, asked.sample_sentences)

@@ -11,8 +11,10 @@ from entsemble.errors import MemberDownError, ModelError, PromptTooLongError
 from entsemble.ner.pipeline import Pipeline, SentenceResult
 from entsemble.protocols import Mapper
 from entsemble.retrieval.embedding_cache import PoolCache
-from entsemble.scoring.features import Evidence
-from entsemble.scoring.stacking import Answered, Weights, learn
+from entsemble.scoring.examples import ScoredSentence
+from entsemble.scoring.features import FeatureExtractor
+from entsemble.scoring.fit import fit_model
+from entsemble.scoring.model import StackingModel
 from entsemble.types import Document, LabelSet
 
 
@@ -28,19 +30,19 @@ class Question:
 
     document: Document
     pipeline: Pipeline
-    evidence: Evidence
+    evidence: FeatureExtractor
 
 
 def learnt(
     questions: Callable[[], Sequence[Question]],
     labels: LabelSet,
-    prior: Weights,
+    prior: StackingModel,
     mapper: Mapper,
     *,
     kept: tuple[PoolCache, str],
     anew: bool,
     progress: ProgressCallbacks,
-) -> Weights:
+) -> StackingModel:
     """Answer sentences of the pool, each as if the pool held nothing from around it, and learn from them.
 
     Args:
@@ -59,7 +61,7 @@ def learnt(
     store, owner = kept
     if not anew and (found := store.get(owner, [""])):
         with suppress(ValueError):  # of another version, or damaged: learnt anew
-            return Weights.from_json(found[""].decode()) if found[""] else prior
+            return StackingModel.from_json(found[""].decode()) if found[""] else prior
 
     asked = questions()
     answered, failed = answers(asked, mapper, progress)
@@ -67,7 +69,7 @@ def learnt(
         told = f"{len(failed)} of {len(asked)} sentences to learn from failed; {failed[0]}"
         progress.on_warning(f"the votes are judged by what other corpora taught: {told}")
         return prior
-    weights = learn(answered, labels, prior)
+    weights = fit_model(answered, labels, prior)
     if weights is None:
         told = f"{len(answered)} sentences of the pool teach too little about them"
         progress.on_warning(f"the votes are judged by what other corpora taught: {told}")
@@ -81,7 +83,7 @@ def learnt(
 
 def answers(
     questions: Sequence[Question], mapper: Mapper, progress: ProgressCallbacks
-) -> tuple[list[Answered], list[ModelError]]:
+) -> tuple[list[ScoredSentence], list[ModelError]]:
     """Each question's answer, and why others have none; a sentence that is too long for a member is neither."""
 
     def answer(question: Question) -> tuple[Question, SentenceResult | ModelError]:
@@ -90,7 +92,7 @@ def answers(
         except ModelError as error:
             return question, error
 
-    answered: list[Answered] = []
+    answered: list[ScoredSentence] = []
     failed: list[ModelError] = []
     for number, (question, result) in enumerate(mapper.map(answer, questions), 1):
         progress.on_step("answering the pool to learn from it", number, len(questions))
@@ -99,5 +101,5 @@ def answers(
         elif result.absent_members:
             failed.append(MemberDownError(*next(iter(result.absent_members.items()))))
         else:
-            answered.append(Answered.by(question.evidence, question.document, result.verdicts))
+            answered.append(ScoredSentence.from_verdicts(question.evidence, question.document, result.verdicts))
     return answered, failed

@@ -51,4 +51,4 @@ def enough(settings: Settings, documents: Sequence[Document]) -> int:
 def looks_propose(settings: Settings, documents: Sequence[Document]) -> bool:
     """Whether what looks like a name is a candidate too, where no vote is counted."""
     asked = settings.stacking.capitalised
-    return looks.usual(documents) if asked is None else asked
+    return looks.are_mostly_capitalised(documents) if asked is None else asked

@@ -29,7 +29,7 @@ from entsemble.evaluation.render.text import LABEL_HEADER, SUMMARY_HEADER, label
 from entsemble.evaluation.report import Report, build_report
 from entsemble.evaluation.stages import StageCounts, stage_counts
 from entsemble.ner.documents import Extracted, Failed
-from entsemble.scoring.stacking import Stacking
+from entsemble.scoring.scorer import Scorer
 from entsemble.settings import Settings, environment
 from entsemble.types import Document
 
@@ -101,7 +101,7 @@ def evaluate(
         sys.exit(1)
 
 
-def _report_config(settings: Settings, stacking: Stacking | None) -> dict[str, Any]:
+def _report_config(settings: Settings, stacking: Scorer | None) -> dict[str, Any]:
     """The settings with defaults resolved, and without the credentials that a server's address may contain."""
     config = settings.model_dump(mode="json")
     for member in config["members"]:
@@ -109,7 +109,7 @@ def _report_config(settings: Settings, stacking: Stacking | None) -> dict[str, A
             address = urlsplit(member["base_url"])
             host = address.netloc.rpartition("@")[2]
             member["base_url"] = address._replace(netloc=host, query="", fragment="").geturl()
-    config["stacking"]["sentences"] = stacking.weights.sentences if stacking else 0
+    config["stacking"]["sentences"] = stacking.model.training_sentences if stacking else 0
     if stacking is None:
         config["classification"]["vote"] = settings.classification.vote or "soft"
     return config

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -81,10 +81,9 @@ def window_mentions(document: Document, window: Window) -> tuple[Mention, ...]:
     return tuple(m.shifted(-window.start) for m in _within(document.mentions, span) if span.contains(m.span))
 
 
-def texts_within(document: Document, language: str = "en") -> frozenset[str]:
-    """The document's text, and its sentences, as somebody would ask for them who does not know its annotation."""
-    plain = replace(document, mentions=(), tokens=())
-    return frozenset({document.text, *(w.text for w in windows(plain, language=language))})
+def sentence_splitter(language: str = "en") -> Callable[[str], list[str]]:
+    """A function that returns the windows of a text, as they would be without its annotation and tokens."""
+    return lambda text: [window.text for window in windows(Document("", text), language=language)]
 
 
 def window_documents(document: Document, max_chars: int = MAX_CHARS, language: str = "en") -> list[Document]:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from entsemble._lib.text import same_text_key
 from entsemble.assembly import Assembly, ProgressCallbacks, adapt, unannotated
-from entsemble.data.windows import window_documents
+from entsemble.data.windows import sentence_splitter, window_documents
 from entsemble.distillation.student import Student, blank, f1_of, speed_of, sure, train_student
 from entsemble.errors import ConfigError, DataError
 from entsemble.execution.journal import Journal
 from entsemble.extractor import LocalExtractor
 from entsemble.ner.documents import Extracted
-from entsemble.pool.leakage import keys_within
+from entsemble.pool.leakage import text_keys
 from entsemble.settings import Environment, Settings
 from entsemble.types import Document, Mention
 
@@ -119,7 +119,8 @@ class Distillation:
         with ExitStack() as stack:
             journal = stack.enter_context(closing(Journal(self.options.output)))
             shown, dev = self._split()
-            sentences = _sentences(texts, self.settings.language, keys_within(dev, self.settings.language))
+            dev_keys = text_keys(dev, sentence_splitter(self.settings.language))
+            sentences = _sentences(texts, self.settings.language, dev_keys)
             settings, _, _ = adapt(self.settings, self.environment, sentences, self.progress, scored=dev)
             assembly = stack.enter_context(Assembly(settings, self.environment, self.progress, pool=shown))
             self._extractor = assembly.extractor()
@@ -156,8 +157,9 @@ class Distillation:
         drawn = random.Random(self.settings.seed).sample(every, len(every))
         count = max(1, round(HELD_BACK * len(drawn)))
         dev, shown = drawn[:count], drawn[count:]
-        own = keys_within(dev, self.settings.language)
-        shown = [d for d in shown if own.isdisjoint(keys_within([d], self.settings.language))]
+        split = sentence_splitter(self.settings.language)
+        own = text_keys(dev, split)
+        shown = [d for d in shown if own.isdisjoint(text_keys([d], split))]
         if not any(d.mentions for d in shown) or not any(d.mentions for d in dev):
             raise DataError("too few annotated sentences to show some and score others", self.settings.pool.path)
         return shown, [replace(d, id=f"held back {i}") for i, d in enumerate(dev)]

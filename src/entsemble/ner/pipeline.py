@@ -26,7 +26,7 @@ from entsemble.prompting.demonstration import Demonstration
 from entsemble.prompting.render import render_extraction_prompt
 from entsemble.prompting.template import Template
 from entsemble.retrieval.index import PoolIndex
-from entsemble.scoring.stacking import Stacking
+from entsemble.scoring.scorer import Scorer
 from entsemble.types import NONE_LABEL, LabelSet, Mention, Span, Usage
 from entsemble.voting.candidates import Candidate, Proposer
 from entsemble.voting.overlaps import are_incompatible, resolve_overlaps
@@ -136,15 +136,15 @@ class Pipeline:
         pool: PoolIndex | None,
         rules: DecisionRules,
         proposers: Sequence[Proposer] = (),
-        scorer: Stacking | None = None,
+        scorer: Scorer | None = None,
     ) -> None:
         self.members, self.labels, self.pool, self.rules = tuple(members), labels, pool, rules
         self.proposers, self.scorer = tuple(proposers), scorer
         asked = rules.threshold
         self._vote_threshold = DEFAULT_THRESHOLD if asked is None else asked
-        self._threshold = scorer.weights.threshold if scorer and asked is None else self._vote_threshold
+        self._threshold = scorer.model.threshold if scorer and asked is None else self._vote_threshold
 
-    def with_scorer(self, scorer: Stacking, proposers: Sequence[Proposer]) -> Pipeline:
+    def with_scorer(self, scorer: Scorer, proposers: Sequence[Proposer]) -> Pipeline:
         """The same pipeline with a learned scorer, and with the proposers that it was trained with."""
         return Pipeline(self.members, self.labels, self.pool, self.rules, proposers, scorer)
 
@@ -239,7 +239,7 @@ class Pipeline:
         places = [(span, c, vote) for c, vote in zip(candidates, votes, strict=True) for span in _places(text, c)]
         verdicts: Mapping[Span, Verdict] = {span: vote for span, _, vote in places}
         if self.scorer:
-            verdicts = self.scorer.judge(text, verdicts)
+            verdicts = self.scorer.score(text, verdicts)
         yes = self._verify([(c, verdicts[span]) for span, c, _ in places], prompts, costs)
         return [
             _Judged(span, c, vote, verdicts[span], answer) for (span, c, vote), answer in zip(places, yes, strict=True)

@@ -1,1 +1,1 @@
-"""What annotated sentences tell without a language model."""
+"""Statistics of annotated sentences that need no language model."""

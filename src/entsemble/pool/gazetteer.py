@@ -1,50 +1,50 @@
-"""What the pool knows by heart: its names, what each was annotated as, and how often it stands there unannotated.
+"""Gazetteer: the pool's names, their labels, and how often they occur without annotation.
 
-EL4NER asks models alone. That a pool's statistics tell where demonstrations and models go wrong is DEER's idea (arXiv
-2505.23722); here they are a voice of their own, which proposes and votes like a member. It asks no model itself; what
-it alone proposes is one more span that the members type.
+EL4NER asks models alone. That statistics of the pool show where demonstrations and models go wrong is DEER's idea
+(arXiv 2505.23722); here they propose and vote like a member. The gazetteer asks no model itself; a name that it alone
+proposes is one more span that the members classify.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from entsemble._lib.text import one_line, word_spans
-from entsemble.pool.leakage import Copies
+from entsemble.pool.leakage import LeakageGuard, Split
 from entsemble.prompting.align import find_occurrences
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span
-from entsemble.voting.candidates import Candidate, Proposer
+from entsemble.voting.candidates import Candidate, Proposer, text_order
 from entsemble.voting.rules import Ballot
 
 NAME = "pool"
-"""How votes, reports and the ledger call it."""
+"""Name of the gazetteer in votes, reports and the ledger."""
 
-_MOST = 3.0
-"""However often it saw a name, it counts no more than this, all members together being 1."""
+_MAX_WEIGHT = 3.0
+"""Weight of the most frequent names, relative to all members together."""
 
-_LEAST = 1e-4
-"""Probability of what was never seen."""
+_MIN_PROBABILITY = 1e-4
+"""Probability of a label that the name never had."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the pool says of a surface.
+class NameCounts:
+    """How often a name occurs in the pool.
 
     Attributes:
-        labels: label -> times it was annotated so.
-        seen: times it stands there, annotated or not.
+        label_counts: label -> mentions.
+        occurrences: mentions and occurrences without annotation.
     """
 
-    labels: Counter[str]
-    seen: int
+    label_counts: Counter[str]
+    occurrences: int
 
     @property
-    def named(self) -> float:
-        """The share that was annotated."""
-        return sum(self.labels.values()) / self.seen
+    def mention_share(self) -> float:
+        """The share of the occurrences that are mentions."""
+        return sum(self.label_counts.values()) / self.occurrences
 
 
 class Gazetteer(Proposer):
@@ -53,99 +53,109 @@ class Gazetteer(Proposer):
     Args:
         documents: annotated sentences.
         labels: that are asked for.
-        half: how often a surface must have been seen to count as much as all members together.
-        language: of the texts, for their sentence boundaries.
+        full_weight_count: occurrences of a name at which it weighs as much as all members together.
+        split: cuts a text into sentences.
     """
 
     name = NAME
 
-    def __init__(self, documents: Sequence[Document], labels: LabelSet, half: float, language: str = "en") -> None:
-        self._labels, self._half = labels, half
-        self._named: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    def __init__(self, documents: Sequence[Document], labels: LabelSet, full_weight_count: float, split: Split) -> None:
+        self._labels, self._full_weight_count = labels, full_weight_count
+        self._label_counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for document in documents:
             for mention in document.mentions:
-                self._named[one_line(mention.text)][mention.label] += 1
-        self._longest: dict[str, int] = {}
-        for name in self._named:
+                self._label_counts[one_line(mention.text)][mention.label] += 1
+        self._max_words: dict[str, int] = {}
+        """First word of a name -> words of the longest name that starts with it."""
+        for name in self._label_counts:
             if words := word_spans(name):
-                first = words[0].of(name)
-                self._longest[first] = max(len(words), self._longest.get(first, 0))
-        self._seen = Counter(surface for document in documents for surface in self._standing(document))
-        self._copies = Copies(documents, language)
+                first_word = words[0].of(name)
+                self._max_words[first_word] = max(len(words), self._max_words.get(first_word, 0))
+        self._occurrences = Counter(surface for document in documents for surface in self._occurring_names(document))
+        self._leakage = LeakageGuard(documents, split)
 
     def propose(self, text: str, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """See `Proposer.propose`."""
-        return self.with_proposals(text, candidates, self.known(text))
+        """See `Proposer.propose`; names are proposed that are mentions more often than not.
+
+        Where mentions do not nest: the longest names, and none that occurs within a longer candidate only.
+        """
+        return self._with_names(text, candidates, self.lookup(text))
 
     def ballots(self, text: str, candidates: Sequence[Candidate]) -> list[Ballot | None]:
-        """See `Proposer.ballots`."""
-        known = self.known(text)
-        return [self.ballot(candidate, known) for candidate in candidates]
+        """See `Proposer.ballots`; it abstains from candidates that are not names of the pool."""
+        name_counts = self.lookup(text)
+        return [self._ballot(candidate, name_counts.get(candidate.surface)) for candidate in candidates]
 
-    def known(self, text: str) -> dict[str, Known]:
-        """The pool's names in a text; what they were in this very text, whole or in part, is left out."""
-        found = {}
-        same = self._copies.of(text)
-        for surface in {surface for surface, _ in self._names_in(text)}:
-            labels, seen = Counter(self._named[surface]), self._seen[surface]
-            for document in same:
-                labels -= Counter(m.label for m in document.mentions if one_line(m.text) == surface)
-                seen -= sum(standing == surface for standing in self._standing(document))
-            if labels:
-                found[surface] = Known(labels, max(seen, sum(labels.values())))
-        return found
+    def lookup(self, text: str) -> dict[str, NameCounts]:
+        """Counts of the pool's names in a text, without the documents that would leak the text's annotation."""
+        name_counts = {}
+        leaking_documents = self._leakage.leaking_documents(text)
+        for surface in {surface for surface, _ in self._name_spans(text)}:
+            label_counts, occurrence_count = Counter(self._label_counts[surface]), self._occurrences[surface]
+            for document in leaking_documents:
+                label_counts -= Counter(
+                    mention.label for mention in document.mentions if one_line(mention.text) == surface
+                )
+                occurrence_count -= sum(name == surface for name in self._occurring_names(document))
+            if label_counts:
+                mention_count = sum(label_counts.values())
+                name_counts[surface] = NameCounts(label_counts, max(occurrence_count, mention_count))
+        return name_counts
 
-    def with_proposals(self, text: str, candidates: Sequence[Candidate], known: dict[str, Known]) -> list[Candidate]:
-        """The candidates and, in text order, the names that are names more often than not.
-
-        Where mentions do not nest, the longest, and none that stands within a longer candidate alone.
-        """
+    def _with_names(
+        self, text: str, candidates: Sequence[Candidate], name_counts: Mapping[str, NameCounts]
+    ) -> list[Candidate]:
         line = one_line(text)
-        names = {surface for surface, told in known.items() if told.named > 0.5 and find_occurrences(line, surface)}
-        places = sorted(
-            ((s, span) for s, span in self._names_in(text) if s in names), key=lambda p: p[1].start - p[1].end
+        names = {
+            surface
+            for surface, counts in name_counts.items()
+            if counts.mention_share > 0.5 and find_occurrences(line, surface)
+        }
+        longest_first = sorted(
+            ((surface, span) for surface, span in self._name_spans(text) if surface in names),
+            key=lambda item: item[1].start - item[1].end,
         )
-        longer = [span for c in candidates for span in find_occurrences(line, c.surface)]
-        kept: list[tuple[str, Span]] = []
-        for surface, span in places:
-            rivals = [other for other in longer if other.contains(span) and other != span]
-            if self._labels.nested or not (rivals or any(span.overlaps(other) for _, other in kept)):
-                kept.append((surface, span))
-        proposed = {surface for surface, _ in kept}
-        members = {c.surface: (*c.proposers, NAME) if c.surface in proposed else c.proposers for c in candidates}
-        members |= {surface: (NAME,) for surface in proposed if surface not in members}
-        first = {surface: find_occurrences(line, surface)[0] for surface in members}
-        order = sorted(members, key=lambda s: (first[s].start, -first[s].end))
-        return [Candidate(surface, members[surface]) for surface in order]
+        candidate_spans = [span for candidate in candidates for span in find_occurrences(line, candidate.surface)]
+        selected: list[tuple[str, Span]] = []
+        for surface, span in longest_first:
+            is_within = any(other.contains(span) and other != span for other in candidate_spans)
+            if self._labels.nested or not (is_within or any(span.overlaps(other) for _, other in selected)):
+                selected.append((surface, span))
+        proposed = {surface for surface, _ in selected}
+        proposers = {
+            candidate.surface: (*candidate.proposers, NAME) if candidate.surface in proposed else candidate.proposers
+            for candidate in candidates
+        }
+        proposers |= {surface: (NAME,) for surface in proposed if surface not in proposers}
+        first_spans = {surface: find_occurrences(line, surface)[0] for surface in proposers}
+        surfaces = sorted(proposers, key=lambda surface: text_order(first_spans[surface]))
+        return [Candidate(surface, proposers[surface]) for surface in surfaces]
 
-    def ballot(self, candidate: Candidate, known: dict[str, Known]) -> Ballot | None:
-        """What it says of a candidate; nothing of one that it never saw."""
-        told = known.get(candidate.surface)
-        if told is None:
+    def _ballot(self, candidate: Candidate, counts: NameCounts | None) -> Ballot | None:
+        if counts is None:
             return None
-        shares = {label: told.labels[label] / told.seen for label in self._labels.names}
+        shares = {label: counts.label_counts[label] / counts.occurrences for label in self._labels.names}
         shares[NONE_LABEL] = max(0.0, 1 - sum(shares.values()))
-        beliefs = {label: math.log(max(share, _LEAST)) for label, share in shares.items()}
         return Ballot(
             NAME,
-            beliefs,
+            {label: math.log(max(share, _MIN_PROBABILITY)) for label, share in shares.items()},
             exact=True,
             is_proposer=NAME in candidate.proposers,
-            relative_weight=min(told.seen / self._half, _MOST),
+            relative_weight=min(counts.occurrences / self._full_weight_count, _MAX_WEIGHT),
         )
 
-    def _names_in(self, text: str) -> Iterator[tuple[str, Span]]:
-        """Every place of every name, as it is written in the pool."""
+    def _name_spans(self, text: str) -> Iterator[tuple[str, Span]]:
+        """Every occurrence of every name, spelled as in the pool."""
         line = one_line(text)
         words = word_spans(line)
-        for i, word in enumerate(words):
-            for last in words[i : i + self._longest.get(word.of(line), 0)]:
-                if (surface := line[word.start : last.end]) in self._named:
-                    yield surface, Span(word.start, last.end)
+        for index, first_word in enumerate(words):
+            for last_word in words[index : index + self._max_words.get(first_word.of(line), 0)]:
+                if (surface := line[first_word.start : last_word.end]) in self._label_counts:
+                    yield surface, Span(first_word.start, last_word.end)
 
-    def _standing(self, document: Document) -> Iterator[str]:
-        """The names in a document that could have been annotated: where mentions do not nest, not within a longer."""
-        for surface, span in self._names_in(document.text):
-            around = (m.span for m in document.mentions if m.span.contains(span) and m.span != span)
-            if self._labels.nested or not any(around):
+    def _occurring_names(self, document: Document) -> Iterator[str]:
+        """The names in a document that could be annotated: where mentions do not nest, none within a longer mention."""
+        for surface, span in self._name_spans(document.text):
+            is_within = any(mention.span.contains(span) and mention.span != span for mention in document.mentions)
+            if self._labels.nested or not is_within:
                 yield surface

@@ -1,43 +1,53 @@
-"""Which texts are copies of one another: what must not be shown for itself, nor learnt from where it is scored."""
+"""Leakage guard: pool documents that contain, equal or are contained in a text."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from entsemble._lib.text import same_text_key
-from entsemble.data.windows import texts_within
 from entsemble.types import Document
 
-
-def keys_within(documents: Iterable[Document], language: str = "en") -> set[str]:
-    """The keys of the documents' texts and of all sentences within; those of another text share none of them."""
-    return {same_text_key(text) for document in documents for text in texts_within(document, language)}
+Split = Callable[[str], Iterable[str]]
+"""A text -> its sentences."""
 
 
-class Copies:
-    """What of a pool gives the annotation of a text away: its copies, what holds it, and what it holds.
+def text_keys(documents: Iterable[Document], split: Split) -> set[str]:
+    """Keys of the documents' texts and of all their sentences.
+
+    Two documents whose key sets are disjoint share no sentence. Case and whitespace make no difference.
+    """
+    return {same_text_key(text) for document in documents for text in (document.text, *split(document.text))}
+
+
+class LeakageGuard:
+    """Finds the documents of a pool whose annotation would give away the annotation of a text.
 
     Args:
         documents: the pool.
-        language: of the texts, for their sentence boundaries.
+        split: cuts a text into sentences.
     """
 
-    def __init__(self, documents: Sequence[Document], language: str = "en") -> None:
-        self._documents, self._language = documents, language
-        self._whole: defaultdict[str, list[int]] = defaultdict(list)
-        self._holding: defaultdict[str, list[int]] = defaultdict(list)
-        for i, document in enumerate(documents):
-            self._whole[same_text_key(document.text)].append(i)
-            for key in keys_within([document], language):
-                self._holding[key].append(i)
+    def __init__(self, documents: Sequence[Document], split: Split) -> None:
+        self._documents, self._split = documents, split
+        self._by_whole_text: defaultdict[str, list[int]] = defaultdict(list)
+        self._by_any_text: defaultdict[str, list[int]] = defaultdict(list)
+        for index, document in enumerate(documents):
+            self._by_whole_text[same_text_key(document.text)].append(index)
+            for key in text_keys([document], split):
+                self._by_any_text[key].append(index)
 
-    def at(self, text: str) -> list[int]:
-        """The numbers, ascending, of the documents that are this text, have it as a sentence, or are one of its own."""
-        own = keys_within([Document("", text)], self._language)
-        within = (self._whole[key] for key in own if key in self._whole)
-        return sorted({*self._holding.get(same_text_key(text), ()), *(i for found in within for i in found)})
+    def leaking_indices(self, text: str) -> list[int]:
+        """Ascending indices of the documents that equal the text, contain it as a sentence, or are one of its own."""
+        containing = self._by_any_text.get(same_text_key(text), ())
+        contained = (
+            index
+            for key in text_keys([Document("", text)], self._split)
+            if key in self._by_whole_text
+            for index in self._by_whole_text[key]
+        )
+        return sorted({*containing, *contained})
 
-    def of(self, text: str) -> list[Document]:
-        """The documents that `at` numbers."""
-        return [self._documents[i] for i in self.at(text)]
+    def leaking_documents(self, text: str) -> list[Document]:
+        """The documents at `leaking_indices`."""
+        return [self._documents[index] for index in self.leaking_indices(text)]

@@ -1,7 +1,7 @@
-"""What a surface is like: the pool's names that are nearest to it, and what they were annotated as.
+"""Nearest-neighbour typing: the pool's names that are most similar to a surface, and their labels.
 
-A gazetteer is silent about a name that the pool never saw. Its neighbours are not: nearest-neighbour typing, as in
-kNN-NER (Wang et al., 2022, arXiv 2203.17103), on the surface alone.
+A gazetteer knows nothing of a name that the pool does not have; the name's neighbours in embedding space do. As in
+kNN-NER (Wang et al., 2022, arXiv 2203.17103), but on the surface alone.
 """
 
 from __future__ import annotations
@@ -12,79 +12,93 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from entsemble._lib.math import FloatArray
 from entsemble._lib.text import one_line
-from entsemble.pool.leakage import Copies
+from entsemble.pool.leakage import LeakageGuard, Split
 from entsemble.protocols import Encoder
 from entsemble.types import Document, LabelSet
 
 _NEIGHBOURS = 16
-_WARMTH = 0.1
-"""Difference of cosine that makes a neighbour count e times less than the nearest."""
+_TEMPERATURE = 0.1
+"""Softmax temperature over cosine similarities."""
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
-    """The neighbours of a surface.
+class Neighbours:
+    """The names of the pool that are nearest to a surface.
 
     Attributes:
-        shares: label -> how much of the neighbours was annotated so; they add up to 1.
-        cosine: of the nearest.
-        annotated: the labels that the pool has names of.
+        label_shares: label -> its share of the neighbours' mentions, weighted by similarity; they sum to 1.
+        cosine: similarity of the nearest name.
+        pool_labels: the labels that the pool has names of.
     """
 
-    shares: dict[str, float]
+    label_shares: dict[str, float]
     cosine: float
-    annotated: frozenset[str]
+    pool_labels: frozenset[str]
 
 
-class Likeness:
-    """The names of a pool by likeness.
+class NeighbourIndex:
+    """The names of a pool by similarity.
 
     Args:
         documents: annotated sentences.
         labels: that are asked for.
-        names: encodes the pool's names; may keep what it encoded.
-        encoder: encodes what is asked for.
-        language: of the texts, for their sentence boundaries.
+        name_encoder: encodes the pool's names; may cache their vectors.
+        encoder: encodes the surfaces that are looked up.
+        split: cuts a text into sentences.
     """
 
     def __init__(
-        self, documents: Sequence[Document], labels: LabelSet, names: Encoder, encoder: Encoder, language: str = "en"
+        self, documents: Sequence[Document], labels: LabelSet, name_encoder: Encoder, encoder: Encoder, split: Split
     ) -> None:
         self._labels, self._encoder = labels.names, encoder
-        column = {label: i for i, label in enumerate(self._labels)}
-        row: dict[str, int] = {}
-        every: Counter[tuple[int, int]] = Counter()
-        self._told: list[Counter[tuple[int, int]]] = []
+        columns = {label: column for column, label in enumerate(self._labels)}
+        rows: dict[str, int] = {}
+        pool_counts: Counter[tuple[int, int]] = Counter()
+        self._document_counts: list[Counter[tuple[int, int]]] = []
         for document in documents:
-            told = Counter((row.setdefault(one_line(m.text), len(row)), column[m.label]) for m in document.mentions)
-            every.update(told)
-            self._told.append(told)
-        self._copies = Copies(documents, language)
-        self._counts = np.zeros((len(row), len(self._labels)))
-        for at, times in every.items():
-            self._counts[at] = times
-        self._vectors = names.encode(list(row))
+            counts = Counter(
+                (rows.setdefault(one_line(mention.text), len(rows)), columns[mention.label])
+                for mention in document.mentions
+            )
+            pool_counts.update(counts)
+            self._document_counts.append(counts)
+        self._leakage = LeakageGuard(documents, split)
+        self._counts = np.zeros((len(rows), len(self._labels)))  # [names, labels], mentions
+        for cell, count in pool_counts.items():
+            self._counts[cell] = count
+        self._vectors = name_encoder.encode(list(rows))
 
-    def of(self, text: str, surfaces: Sequence[str]) -> list[Alike | None]:
-        """The neighbours of surfaces of a text, those aside that only this very text has; `None` without any."""
+    def neighbours_for(self, text: str, surfaces: Sequence[str]) -> list[Neighbours | None]:
+        """The neighbours of surfaces of a text; `None` if the pool has no names.
+
+        Mentions in documents that would leak the text's annotation are not counted.
+        """
         if not surfaces:
             return []
         counts = self._counts.copy()
-        for i in self._copies.at(text):
-            for at, times in self._told[i].items():
-                counts[at] -= times
-        there = np.flatnonzero(counts.sum(axis=1) > 0)
-        if not there.size:
+        for index in self._leakage.leaking_indices(text):
+            for cell, count in self._document_counts[index].items():
+                counts[cell] -= count
+        named_rows = np.flatnonzero(counts.sum(axis=1) > 0)
+        if not named_rows.size:
             return [None] * len(surfaces)
-        once = {surface: row for row, surface in enumerate(dict.fromkeys(surfaces))}
-        cosines = (self._encoder.encode([*once]) @ self._vectors.T)[[once[surface] for surface in surfaces]]
-        annotated = frozenset(x for x, times in zip(self._labels, counts.sum(axis=0), strict=True) if times > 0)
-        return [self._alike(row[there], counts[there], annotated) for row in cosines]
+        positions = {surface: position for position, surface in enumerate(dict.fromkeys(surfaces))}
+        cosines = self._encoder.encode([*positions]) @ self._vectors.T
+        pool_labels = frozenset(
+            label for label, count in zip(self._labels, counts.sum(axis=0), strict=True) if count > 0
+        )
+        return [
+            self._nearest(surface_cosines[named_rows], counts[named_rows], pool_labels)
+            for surface_cosines in cosines[[positions[surface] for surface in surfaces]]
+        ]
 
-    def _alike(self, cosines: np.ndarray, counts: np.ndarray, annotated: frozenset[str]) -> Alike:
+    def _nearest(self, cosines: FloatArray, counts: FloatArray, pool_labels: frozenset[str]) -> Neighbours:
+        """The nearest names, by their cosines [names] and their mentions [names, labels]."""
         nearest = np.argsort(-cosines, kind="stable")[:_NEIGHBOURS]
-        near = np.exp((cosines[nearest] - cosines[nearest[0]]) / _WARMTH)
-        shares = counts[nearest] / counts[nearest].sum(axis=1, keepdims=True)
-        told = (near[:, None] * shares).sum(axis=0) / near.sum()
-        return Alike(dict(zip(self._labels, told.tolist(), strict=True)), float(cosines[nearest[0]]), annotated)
+        weights = np.exp((cosines[nearest] - cosines[nearest[0]]) / _TEMPERATURE)
+        name_shares = counts[nearest] / counts[nearest].sum(axis=1, keepdims=True)
+        label_shares = (weights[:, None] * name_shares).sum(axis=0) / weights.sum()
+        shares = dict(zip(self._labels, label_shares.tolist(), strict=True))
+        return Neighbours(shares, float(cosines[nearest[0]]), pool_labels)

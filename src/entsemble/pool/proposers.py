@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from entsemble.pool import capitalised, word_counts
-from entsemble.pool.word_counts import Wording
+from entsemble.pool.word_counts import WordStatistics
 from entsemble.voting.candidates import Candidate, Proposer, add_proposals
 
 
@@ -18,12 +18,12 @@ class NaiveBayesProposer(Proposer):
 
     name = word_counts.NAME
 
-    def __init__(self, words: Wording) -> None:
+    def __init__(self, words: WordStatistics) -> None:
         self.words = words
 
     def propose(self, text: str, candidates: Sequence[Candidate]) -> list[Candidate]:
         """See `Proposer.propose`."""
-        return add_proposals(text, candidates, self.words.likely(text), self.name)
+        return add_proposals(text, candidates, self.words.likely_spans(text), self.name)
 
 
 class CapitalisedProposer(Proposer):
@@ -33,4 +33,4 @@ class CapitalisedProposer(Proposer):
 
     def propose(self, text: str, candidates: Sequence[Candidate]) -> list[Candidate]:
         """See `Proposer.propose`."""
-        return add_proposals(text, candidates, capitalised.runs(text), self.name)
+        return add_proposals(text, candidates, capitalised.capitalised_spans(text), self.name)

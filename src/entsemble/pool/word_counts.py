@@ -22,7 +22,7 @@ from typing import Generic, Protocol, TypeVar
 
 from entsemble._lib.math import logit
 from entsemble._lib.text import one_line, word_spans
-from entsemble.pool.leakage import Copies
+from entsemble.pool.leakage import LeakageGuard, Split
 from entsemble.types import Document, LabelSet, Span
 
 NAME = "words"
@@ -60,39 +60,38 @@ _LEAST = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Worded:
+class WordFeatures:
     """What the words within and around a place tell.
 
     Attributes:
         lifts: for each of `PLACES`, how much more often its word stands so than any word, as a difference of log-odds.
-        within: of the words between the ends, how much less often they stand within a name than any word, likewise, as
-            a sum.
-        unseen: the share of its words that the pool never saw.
-        labels: label -> log of how much more often than any name one with such words has it; of the labels that the
-            pool has names of.
+        inner_lift: of the words between the ends, the same of standing within a name, as a sum, at most 0.
+        unseen_share: the share of its words that the pool never saw.
+        label_log_ratios: label -> log of how much more often than any name one with such words has it; of the
+            labels that the pool has names of.
     """
 
     lifts: tuple[float, ...]
-    within: float
-    unseen: float
-    labels: dict[str, float]
+    inner_lift: float
+    unseen_share: float
+    label_log_ratios: dict[str, float]
 
 
-class Wording:
+class WordStatistics:
     """The words of a pool, and where they stand.
 
     Args:
         documents: annotated sentences.
         labels: that are asked for.
-        language: of the texts, for their sentence boundaries.
+        split: cuts a text into sentences.
     """
 
-    def __init__(self, documents: Sequence[Document], labels: LabelSet, language: str = "en") -> None:
+    def __init__(self, documents: Sequence[Document], labels: LabelSet, split: Split) -> None:
         self._labels = labels.names
         self._told = _Told.by(documents)
-        self._copies = Copies(documents, language)
+        self._copies = LeakageGuard(documents, split)
 
-    def of(self, text: str, places: Sequence[Span]) -> list[Worded | None]:
+    def features_for(self, text: str, places: Sequence[Span]) -> list[WordFeatures | None]:
         """Of places of a text, what this very text told aside; `None` where no name is left to learn from."""
         told, labels, _, spans, words = self._read(text)
         if not labels:
@@ -100,7 +99,7 @@ class Wording:
         there = [_within(spans, place) for place in places]
         return [told.worded(words, own, labels) if own else None for own in there]
 
-    def likely(self, text: str) -> tuple[str, ...]:
+    def likely_spans(self, text: str) -> tuple[str, ...]:
         """The spans that are names rather than not, by their words and those beside them, in text order.
 
         By naive Bayes: a priori a word begins a name as often as any does. The words between the ends speak against it
@@ -133,7 +132,7 @@ class Wording:
 
     def _read(self, text: str) -> tuple[_Told, list[str], str, list[Span], list[str]]:
         """What the pool tells without this text, the labels that it has names of, and the text, in words."""
-        same = self._copies.of(text)
+        same = self._copies.leaking_documents(text)
         told = self._told.without(_Told.by(same)) if same else self._told
         line = one_line(text)
         spans = word_spans(line)
@@ -196,9 +195,9 @@ class _Told:
         """How often any word stands so."""
         return self.stood[place, _ANY] / self.words
 
-    def worded(self, words: Sequence[str], place: range, labels: Sequence[str]) -> Worded:
+    def worded(self, words: Sequence[str], place: range, labels: Sequence[str]) -> WordFeatures:
         """Of a name that would stand at these words."""
-        return Worded(
+        return WordFeatures(
             tuple(self.lifts(words, place)),
             float(sum(self.against(words[i]) for i in place[1:-1])),
             sum(self.seen[words[i]] == 0 for i in place) / len(place),
@@ -220,7 +219,7 @@ class _Told:
         return logit(share) - logit(usual)
 
     def _of_labels(self, words: Sequence[str], place: range, labels: Sequence[str]) -> list[float]:
-        """For each label, how much more often names have it where such words stand so than any name, see `Worded`."""
+        """For each label, how much more often names have it where such words stand so than any name."""
         every = self.names.total()
         usual = [self.names[label] / every for label in labels]
         found = [0.0] * len(labels)

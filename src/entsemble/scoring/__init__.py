@@ -1,1 +1,1 @@
-"""The learned combiner; one door: `Stacking.judge`."""
+"""The learned combiner of votes and pool statistics; the pipeline uses `Scorer` alone."""

@@ -1,4 +1,4 @@
-"""What is known of a candidate, as numbers: the votes, the pool's names and words, its looks, and what overlaps it."""
+"""The features of a candidate: votes, pool statistics, surface form and overlaps."""
 
 from __future__ import annotations
 
@@ -6,129 +6,170 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from entsemble._lib.math import logit
+from entsemble._lib.math import FloatArray, logit
 from entsemble._lib.text import one_line, word_spans
-from entsemble.pool.capitalised import runs
-from entsemble.pool.gazetteer import Gazetteer, Known
-from entsemble.pool.neighbours import Alike, Likeness
-from entsemble.pool.word_counts import PLACES, Worded, Wording
+from entsemble.pool.capitalised import capitalised_spans
+from entsemble.pool.gazetteer import Gazetteer, NameCounts
+from entsemble.pool.neighbours import NeighbourIndex, Neighbours
+from entsemble.pool.word_counts import WordFeatures, WordStatistics
 from entsemble.types import NONE_LABEL, LabelSet, Span
 from entsemble.voting.rules import Ballot, Verdict, soft_vote_scores
 
-Matrix = npt.NDArray[np.float64]
+# One feature a line: its name, its formula, and its range where it is not obvious. A logit is clipped to +-6.9
+# (probabilities of 0.001 and 0.999). Missing values are NaN; the model replaces them by the feature's mean.
 
-OF_A_MEMBER = ("own", "none", "proposed", "best")
-"""Log-odds of its probabilities of the label and of no entity; whether it proposed the candidate; whether no label is
-more probable to it."""
+VOTE_FEATURE = "vote_logit"  # logit of the soft vote's score of the label
 
-OF_THE_POOL = ("annotated", "named", "seen", "known", "likeness", "cosine")
-"""How often the surface is annotated so, and at all, of the times that it is seen, as log-odds; these times; whether it
-is known; how much of the nearest names is annotated so, as log-odds, and how near the nearest is."""
+MEMBER_FEATURES = (  # of each member; the mean of the others for one that did not vote, NaN if none did
+    "label_logit",  # logit of its probability of the label
+    "none_logit",  # logit of its probability of no entity
+    "proposed",  # 1 if it proposed the candidate, else 0
+    "is_best_label",  # 1 if no label is more probable to it, else 0
+)
 
-OF_THE_WORDS = (*PLACES, "within", "unseen", "kind")
-"""How much more often than any word those at its ends and beside it stand so at a name, and how much less often those
-between its ends stand within one, as differences of log-odds; the share of its words that the pool never saw; how much
-more often than any name one with such words is of the label."""
+POOL_FEATURES = (
+    "pool_label_logit",  # logit((mentions with the label + 0.1) / (occurrences + 0.2)); 0 if the name is unknown
+    "pool_mention_logit",  # logit((mentions + 0.1) / (occurrences + 0.2)); 0 if the name is unknown
+    "pool_log_count",  # log(1 + occurrences); 0 if the name is unknown
+    "in_pool",  # 1 if the surface is a name of the pool, else 0
+    "neighbour_label_logit",  # logit of the label's share of the nearest names; NaN if they cannot tell labels apart
+    "neighbour_cosine",  # cosine of the nearest name, -1 to 1; NaN if the pool has no names
+)
 
-OF_THE_LOOKS = ("words", "capital", "lower", "run")
-"""How many words; whether it begins with a capital, has none, and is a whole run of words that have."""
+WORD_FEATURES = (  # differences of log-odds from any word, with back-off; NaN if the pool has no names of the label
+    "first_word",  # of starting a name, for the candidate's first word
+    "last_word",  # of ending a name, for its last word
+    "word_before",  # of preceding a name, for the word before it
+    "word_after",  # of following a name, for the word after it
+    "inner_words",  # of being inside a name, summed over its inner words where negative; at most 0
+    "unseen_words",  # the share of its words that the pool does not have, 0 to 1; NaN only if the pool has no names
+    "label_log_ratio",  # log of how much its words raise the label's share of names; 0 if none has the label
+)
 
-OF_THE_RIVALS = ("inside", "around", "rivals")
-"""How many other candidates stand within it, how many around it, and how many that overlap it were proposed by who
-votes, each as the logarithm of one more: many that are alike would else count as many voices for a name there."""
+SURFACE_FEATURES = (
+    "word_count",  # words and punctuation marks
+    "starts_uppercase",  # 1 if the first character is an uppercase letter, else 0
+    "is_lowercase",  # 1 if it has letters and none is uppercase, else 0
+    "is_capitalised_span",  # 1 if it is one of `capitalised_spans`, else 0
+)
+
+OVERLAP_FEATURES = (  # logarithms, so that many similar candidates do not count as much evidence
+    "log_inside",  # log(1 + candidates within it)
+    "log_around",  # log(1 + candidates that it lies within)
+    "log_rivals",  # log(1 + overlapping candidates that a voter proposed)
+)
 
 
-class Evidence:
-    """What is known of a candidate, as numbers.
+class FeatureExtractor:
+    """Computes the features of candidates.
 
     Args:
-        members: whose votes count, by name.
+        member_names: the members whose votes are features, in order.
         labels: that are asked for.
-        gazetteer: the pool's names, where they have a voice.
-        likeness: the pool's names by likeness.
-        wording: the pool's words.
+        gazetteer: the names of the pool, if it takes part in the vote.
+        neighbours: the names of the pool by similarity.
+        words: the words of the pool.
 
     Attributes:
-        columns: what each number is, by name; those of one member have the names of those of another.
+        feature_names: one for each column; the columns of all members share the same names.
     """
 
     def __init__(
         self,
-        members: Sequence[str],
+        member_names: Sequence[str],
         labels: LabelSet,
         gazetteer: Gazetteer | None,
-        likeness: Likeness,
-        wording: Wording,
+        neighbours: NeighbourIndex,
+        words: WordStatistics,
     ) -> None:
-        self._members, self.labels, self._gazetteer = tuple(members), labels, gazetteer
-        self._likeness, self._wording = likeness, wording
-        of_members = OF_A_MEMBER * len(self._members)
-        self.columns = ("vote", *of_members, *OF_THE_POOL, *OF_THE_WORDS, *OF_THE_LOOKS, *OF_THE_RIVALS)
+        self._member_names, self.labels, self._gazetteer = tuple(member_names), labels, gazetteer
+        self._neighbours, self._words = neighbours, words
+        self.feature_names = (
+            VOTE_FEATURE,
+            *MEMBER_FEATURES * len(self._member_names),
+            *POOL_FEATURES,
+            *WORD_FEATURES,
+            *SURFACE_FEATURES,
+            *OVERLAP_FEATURES,
+        )
 
-    def features(self, text: str, verdicts: Mapping[Span, Verdict]) -> list[Matrix]:
-        """For each place of a candidate, [labels, columns]; NaN is not known.
-
-        Of a member that was not asked, it is what those that were say on average, as if it were not there.
-        """
-        known = self._gazetteer.known(text) if self._gazetteer else {}
+    def extract(self, text: str, verdicts: Mapping[Span, Verdict]) -> list[FloatArray]:
+        """For each candidate span, [labels, features]; NaN where a feature is missing."""
+        name_counts = self._gazetteer.lookup(text) if self._gazetteer else {}
         line = one_line(text)
         surfaces = [span.of(line) for span in verdicts]
-        alike, worded = self._likeness.of(text, surfaces), self._wording.of(text, [*verdicts])
-        looking = frozenset(runs(text))
-        proposed = [span for span, v in verdicts.items() if any(b.is_proposer for b in v.ballots)]
-        found = []
-        for (span, verdict), surface, a, w in zip(verdicts.items(), surfaces, alike, worded, strict=True):
-            votes, told = soft_vote_scores(verdict.ballots), known.get(surface)
-            whole = *_of_looks(surface), float(surface in looking), *_of_rivals(span, verdicts.keys(), proposed)
-            rows = [
-                [*self._of_label(x, votes[x], verdict, told, a), *_of_words(w, x), *whole] for x in self.labels.names
+        neighbours = self._neighbours.neighbours_for(text, surfaces)
+        words = self._words.features_for(text, [*verdicts])
+        capitalised = frozenset(capitalised_spans(text))
+        proposed = [span for span, verdict in verdicts.items() if any(ballot.is_proposer for ballot in verdict.ballots)]
+        matrices = []
+        for (span, verdict), surface, near, word_features in zip(
+            verdicts.items(), surfaces, neighbours, words, strict=True
+        ):
+            vote_scores, counts = soft_vote_scores(verdict.ballots), name_counts.get(surface)
+            of_candidate = [
+                *_surface_features(surface),
+                float(surface in capitalised),
+                *_overlap_features(span, verdicts.keys(), proposed),
             ]
-            found.append(np.array(rows))
-        return found
+            rows = [
+                [
+                    logit(vote_scores[label]),
+                    *self._member_features(label, verdict),
+                    *_pool_features(label, counts, near),
+                    *_word_features(label, word_features),
+                    *of_candidate,
+                ]
+                for label in self.labels.names
+            ]
+            matrices.append(np.array(rows))
+        return matrices
 
-    def _of_label(
-        self, label: str, voted: float, verdict: Verdict, known: Known | None, alike: Alike | None
-    ) -> list[float]:
-        ballots = {b.voter: b for b in verdict.ballots}
-        answers = {name: self._of_ballot(ballots[name], label) for name in self._members if name in ballots}
-        usual = np.mean([*answers.values()], axis=0).tolist() if answers else [math.nan] * len(OF_A_MEMBER)
-        told = [logit(voted), *(x for name in self._members for x in answers.get(name, usual))]
-        if known:
-            times, named = known.labels[label], sum(known.labels.values())
-            seen = [logit((n + 0.1) / (known.seen + 0.2)) for n in (times, named)]
-            told += [*seen, math.log1p(known.seen), 1.0]
-        else:
-            told += [0.0] * 4
-        return [*told, *(_of_neighbours(alike, label) if alike else [math.nan] * 2)]
+    def _member_features(self, label: str, verdict: Verdict) -> list[float]:
+        ballots = {ballot.voter: ballot for ballot in verdict.ballots}
+        by_member = {
+            name: self._ballot_features(label, ballots[name]) for name in self._member_names if name in ballots
+        }
+        mean = np.mean([*by_member.values()], axis=0).tolist() if by_member else [math.nan] * len(MEMBER_FEATURES)
+        return [value for name in self._member_names for value in by_member.get(name, mean)]
 
-    def _of_ballot(self, ballot: Ballot, label: str) -> list[float]:
-        own, best = ballot.probability(label), max(ballot.probability(x) for x in self.labels.names)
-        return [logit(own), logit(ballot.probability(NONE_LABEL)), float(ballot.is_proposer), float(own >= best)]
-
-
-def _of_neighbours(alike: Alike, label: str) -> list[float]:
-    """Where a pool shows one label only, or none of this one, its names cannot speak against the others."""
-    tells = len(alike.annotated) > 1 and label in alike.annotated
-    return [logit(alike.shares[label]) if tells else math.nan, alike.cosine]
-
-
-def _of_words(worded: Worded | None, label: str) -> list[float]:
-    """A pool that shows no name of a label tells nothing of how its names are worded: they have it as often as any."""
-    if worded is None:
-        return [math.nan] * len(OF_THE_WORDS)
-    if label not in worded.labels:
-        return [*[math.nan] * len(worded.lifts), math.nan, worded.unseen, 0.0]
-    return [*worded.lifts, worded.within, worded.unseen, worded.labels[label]]
+    def _ballot_features(self, label: str, ballot: Ballot) -> list[float]:
+        probability = ballot.probability(label)
+        is_best = probability >= max(ballot.probability(name) for name in self.labels.names)
+        none_probability = ballot.probability(NONE_LABEL)
+        return [logit(probability), logit(none_probability), float(ballot.is_proposer), float(is_best)]
 
 
-def _of_looks(surface: str) -> list[float]:
+def _pool_features(label: str, counts: NameCounts | None, neighbours: Neighbours | None) -> list[float]:
+    features = [0.0] * 4
+    if counts:
+        mentions = counts.label_counts[label], sum(counts.label_counts.values())
+        logits = [logit((count + 0.1) / (counts.occurrences + 0.2)) for count in mentions]
+        features = [*logits, math.log1p(counts.occurrences), 1.0]
+    if neighbours is None:
+        return [*features, math.nan, math.nan]
+    # A pool with names of one label only, or with none of this label, has no evidence between labels.
+    is_informative = len(neighbours.pool_labels) > 1 and label in neighbours.pool_labels
+    label_logit = logit(neighbours.label_shares[label]) if is_informative else math.nan
+    return [*features, label_logit, neighbours.cosine]
+
+
+def _word_features(label: str, words: WordFeatures | None) -> list[float]:
+    if words is None:
+        return [math.nan] * len(WORD_FEATURES)
+    if label not in words.label_log_ratios:  # no evidence on where its names start and end, nor on the label
+        return [*[math.nan] * len(words.lifts), math.nan, words.unseen_share, 0.0]
+    return [*words.lifts, words.inner_lift, words.unseen_share, words.label_log_ratios[label]]
+
+
+def _surface_features(surface: str) -> list[float]:
     return [float(len(word_spans(surface))), float(surface[:1].isupper()), float(surface.islower())]
 
 
-def _of_rivals(span: Span, candidates: Collection[Span], proposed: Collection[Span]) -> list[float]:
+def _overlap_features(span: Span, candidates: Collection[Span], proposed: Collection[Span]) -> list[float]:
     others = [other for other in candidates if other != span]
-    inside, around = (sum(map(has, others)) for has in (span.contains, lambda other: other.contains(span)))
+    inside = sum(span.contains(other) for other in others)
+    around = sum(other.contains(span) for other in others)
     rivals = sum(other != span and other.overlaps(span) for other in proposed)
     return [math.log1p(inside), math.log1p(around), math.log1p(rivals)]

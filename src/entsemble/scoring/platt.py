@@ -1,10 +1,10 @@
-"""Scores that are right as often as they say: Platt scaling (J. Platt, 1999), as far as a pool tells it.
+"""Platt scaling of mention probabilities, with a Gaussian prior (J. Platt, 1999).
 
-What judges a place learns from all of them, of which few are names. Among those few that it takes for one it is too
-sure: where it says 0.95, people who annotate agree less often than that, and where it says 0.4, more often. So the
-log-odds of what is found are stretched and moved, as far as they are surer than they are right: on other corpora
-(`prior.py`), and from there on in the pool's own sentences, each by what the others taught. That changes no mention,
-and the order of none.
+The stacking model is fitted to all candidates, few of which are mentions. Those that it selects have inflated
+probabilities (winner's curse): where it says 0.95, annotators agree less often, and where it says 0.4, more often. So
+the log-odds of selected candidates are scaled and shifted. Slope and intercept come from other corpora
+(`pretrained.py`) and are adapted to the cross-validated predictions on the pool's own sentences. Scaling changes
+neither which mentions are selected nor their order.
 """
 
 from __future__ import annotations
@@ -15,75 +15,69 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from entsemble._lib.math import Array, logit, newton_minimize
+from entsemble._lib.math import FloatArray, logit, newton_minimize
 
-SPREAD = 0.1, 0.1
-"""Standard deviation of slope and intercept from one corpus to another, about what is believed before.
+PRIOR_STD = 0.1, 0.1
+"""Standard deviation of slope and intercept between corpora, around the prior's.
 
-Chosen on training sentences of nine corpora, where 0.05 is worth the same, and seen to hold on development files. A
-pool's few sentences tell how right the surest are, and little of how many are right: in other texts of the corpus that
-is another number."""
+Chosen on training sentences of nine corpora, where 0.05 does as well, and confirmed on development files. A pool's few
+sentences tell how often the most confident mentions are correct, but little about the overall rate, which differs in
+other texts of the same corpus."""
 
-_LEAST_SLOPE = 0.1
-"""However little the scores of a pool's own sentences tell, more is better."""
+_MIN_SLOPE = 0.1
+"""Keeps scores increasing with probabilities however uninformative the probabilities are."""
 
-LEAST = 1e-12
-"""Probability of what is impossible, and of what is not sure."""
+MIN_PROBABILITY = 1e-12
+"""Probabilities are clipped to [MIN_PROBABILITY, 1 - MIN_PROBABILITY]."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scaling:
-    """What a probability is worth.
-
-    Attributes:
-        slope: of the log-odds; positive.
-        intercept: what is added to them.
-    """
+class PlattScaling:
+    """Maps a probability to a calibrated one: sigmoid(slope * logit(probability) + intercept), slope > 0."""
 
     slope: float = 1.0
     intercept: float = 0.0
 
-    def of(self, probability: float) -> float:
-        """The score of a mention of this probability; the same where nothing was learnt."""
-        log_odds = self.slope * logit(probability, LEAST) + self.intercept
+    def calibrate(self, probability: float) -> float:
+        """The calibrated probability."""
+        log_odds = self.slope * logit(probability, MIN_PROBABILITY) + self.intercept
         return 1 / (1 + math.exp(-log_odds))
 
 
-AS_IT_IS = Scaling()
-"""A probability is the score."""
+IDENTITY = PlattScaling()
+"""Changes nothing."""
 
 
-def scaled(
+def fit_platt(
     probabilities: Sequence[float],
-    right: Sequence[bool],
-    before: Scaling,
+    is_correct: Sequence[bool],
+    prior: PlattScaling,
     *,
-    spread: tuple[float, float] = SPREAD,
-    counts: Sequence[float] | None = None,
-) -> Scaling:
-    """The most probable scaling of some mentions; of none, what is believed before.
+    prior_std: tuple[float, float] = PRIOR_STD,
+    sample_weight: Sequence[float] | None = None,
+) -> PlattScaling:
+    """MAP estimate of slope and intercept under a Gaussian prior; the prior itself for no mentions.
 
     Args:
-        probabilities: [n] of each mention.
-        right: [n] whether it is one.
-        before: what is believed.
-        spread: standard deviation of slope and intercept about that.
-        counts: [n] as how many each mention counts; as one if not given.
+        probabilities: [n], of each mention.
+        is_correct: [n], whether each mention is annotated.
+        prior: mean of the prior.
+        prior_std: standard deviations of slope and intercept.
+        sample_weight: [n]; 1 for each mention if not given.
     """
-    log_odds = np.array([logit(p, LEAST) for p in probabilities])
-    x = np.column_stack([log_odds, np.ones_like(log_odds)])
-    wanted, mean = np.array(right, dtype=float), np.array([before.slope, before.intercept])
-    precision, each = 1 / np.square(spread), np.ones_like(log_odds) if counts is None else np.array(counts)
+    log_odds = np.array([logit(probability, MIN_PROBABILITY) for probability in probabilities])
+    design = np.column_stack([log_odds, np.ones_like(log_odds)])
+    targets, prior_mean = np.array(is_correct, dtype=float), np.array([prior.slope, prior.intercept])
+    precision = 1 / np.square(prior_std)
+    weights = np.ones_like(log_odds) if sample_weight is None else np.array(sample_weight)
 
-    def told(w: Array) -> tuple[float, Array, Array]:
-        z, away = x @ w, w - mean
-        p = np.exp(-np.logaddexp(0, -z))
-        loss = float(each @ (np.logaddexp(0, z) - wanted * z) + precision @ away**2 / 2)
-        return (
-            loss,
-            x.T @ (each * (p - wanted)) + precision * away,
-            (x.T * (each * p * (1 - p))) @ x + np.diag(precision),
-        )
+    def negative_log_posterior(parameters: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        logits, deviation = design @ parameters, parameters - prior_mean
+        predicted = np.exp(-np.logaddexp(0, -logits))
+        loss = weights @ (np.logaddexp(0, logits) - targets * logits) + precision @ deviation**2 / 2
+        gradient = design.T @ (weights * (predicted - targets)) + precision * deviation
+        hessian = (design.T * (weights * predicted * (1 - predicted))) @ design + np.diag(precision)
+        return float(loss), gradient, hessian
 
-    slope, intercept = newton_minimize(told, mean)[0].tolist()
-    return Scaling(max(slope, _LEAST_SLOPE), intercept)
+    slope, intercept = newton_minimize(negative_log_posterior, prior_mean)[0].tolist()
+    return PlattScaling(max(slope, _MIN_SLOPE), intercept)

@@ -1,4 +1,4 @@
-"""What the votes of small models were worth on other corpora: believed before a pool has taught anything.
+"""The stacking model that is pre-trained on open corpora: the prior of every fit.
 
 Feature weights vary between corpora, but much less than they differ from zero. So the weights learned on open corpora
 (`tools/release/scorer.py`, stored in `pretrained.json`) are the prior mean of every fit, and are used unchanged where a
@@ -13,15 +13,15 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from entsemble.scoring.platt import Scaling
-from entsemble.scoring.stacking import Weights
+from entsemble.scoring.model import StackingModel
+from entsemble.scoring.platt import PlattScaling
 
-FILE = Path(__file__).with_name("pretrained.json")
+PRETRAINED_FILE = Path(__file__).with_name("pretrained.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """What a number is worth: its coefficient where it is centred by its mean and divided by its scale."""
+class FeatureWeight:
+    """The coefficient of a feature that is standardised by mean and scale."""
 
     mean: float
     scale: float
@@ -29,43 +29,53 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Prior:
-    """What other corpora taught.
+class PretrainedModel:
+    """A stacking model for any number of members.
 
     Attributes:
-        columns: of `Evidence.columns`, the members' means in the place of each member's own.
-        intercept, nesting, threshold, scaling: see `Weights`.
-        learnt_from: which corpora, and how many of their sentences.
+        features: by name, those of all members as one: the coefficient of the members' mean.
+        intercept, nesting_log_potential, threshold, calibration: see `StackingModel`.
+        training_sentences: name of each training corpus -> number of its sentences.
     """
 
-    columns: Mapping[str, Column]
+    features: Mapping[str, FeatureWeight]
     intercept: float
-    nesting: float
+    nesting_log_potential: float
     threshold: float
-    scaling: Scaling
-    learnt_from: Mapping[str, int]
+    calibration: PlattScaling
+    training_sentences: Mapping[str, int]
 
-    def weights(self, columns: Sequence[str], *, looks: bool) -> Weights:
-        """For evidence with these columns: what the members' mean is worth, each of them has an equal part of."""
-        known = [self.columns[name] for name in columns]
-        shares = [c.coefficient / columns.count(name) for name, c in zip(columns, known, strict=True)]
-        mean, scale = tuple(c.mean for c in known), tuple(c.scale for c in known)
-        learnt = tuple(shares), self.intercept, self.nesting, self.threshold
-        return Weights(mean, scale, *learnt, sentences=0, looks=looks, scaling=self.scaling)
+    def for_features(self, feature_names: Sequence[str], *, proposes_capitalised: bool) -> StackingModel:
+        """The model for these features; each member has an equal part of the coefficient of the members' mean."""
+        weights = [self.features[name] for name in feature_names]
+        coefficients = [
+            weight.coefficient / feature_names.count(name) for name, weight in zip(feature_names, weights, strict=True)
+        ]
+        return StackingModel(
+            feature_means=tuple(weight.mean for weight in weights),
+            feature_scales=tuple(weight.scale for weight in weights),
+            coefficients=tuple(coefficients),
+            intercept=self.intercept,
+            nesting_log_potential=self.nesting_log_potential,
+            threshold=self.threshold,
+            training_sentences=0,
+            proposes_capitalised=proposes_capitalised,
+            calibration=self.calibration,
+        )
 
     def to_json(self) -> str:
-        """As text, exact."""
+        """The model as JSON, without loss."""
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> Prior:
-        """What `to_json` wrote."""
-        told = json.loads(text)
-        columns = {name: Column(**own) for name, own in told["columns"].items()}
-        return cls(**{**told, "columns": columns, "scaling": Scaling(**told["scaling"])})
+    def from_json(cls, text: str) -> PretrainedModel:
+        """The model that `to_json` wrote."""
+        values = json.loads(text)
+        features = {name: FeatureWeight(**weight) for name, weight in values["features"].items()}
+        return cls(**{**values, "features": features, "calibration": PlattScaling(**values["calibration"])})
 
 
 @cache
-def shipped() -> Prior:
-    """What entsemble comes with."""
-    return Prior.from_json(FILE.read_text(encoding="utf-8"))
+def load_pretrained() -> PretrainedModel:
+    """The model of `pretrained.json`."""
+    return PretrainedModel.from_json(PRETRAINED_FILE.read_text(encoding="utf-8"))

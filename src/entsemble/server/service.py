@@ -17,7 +17,7 @@ from entsemble.execution.threads import LocalMapper
 from entsemble.experts.store import Expert
 from entsemble.extractor import LocalExtractor
 from entsemble.ner.documents import Extracted, Failed
-from entsemble.scoring.stacking import Weights
+from entsemble.scoring.model import StackingModel
 from entsemble.server.pool_file import PoolFile
 from entsemble.settings import Environment, Settings
 from entsemble.types import Document
@@ -70,7 +70,7 @@ class Workbench:
         self._turn = threading.Lock()
         self._loaded: dict[str, _Loaded] = {}
         self._clock = 0
-        self._weights: dict[str, Weights] = {}
+        self._weights: dict[str, StackingModel] = {}
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -213,7 +213,7 @@ class Workbench:
                     closing.callback(self._loaded.pop(name).models.close)
 
 
-def _learnt(made: LocalExtractor) -> Weights | None:
+def _learnt(made: LocalExtractor) -> StackingModel | None:
     """What the pool taught it, and not other corpora alone."""
     stacking = made.pipeline.scorer
-    return stacking.weights if stacking and stacking.weights.sentences else None
+    return stacking.model if stacking and stacking.model.training_sentences else None
