@@ -330,22 +330,22 @@ def tiny_adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def workbench(tmp_path: Path, scripted: None, plain_members: None) -> Iterator[Any]:
+def extraction_service(tmp_path: Path, scripted: None, plain_members: None) -> Iterator[Any]:
     """What answers for a server: scripted members, and an empty pool of its own."""
     pytest.importorskip("fastapi", reason="needs the extra 'serve'")
     from entsemble.server.pool_file import PoolFile
-    from entsemble.server.service import Workbench
+    from entsemble.server.service import ExtractionService
 
     def asked(said: Any) -> settings.Settings:
         return settings.load(overrides={"cache": {"replies": False}, **said})
 
     pool = PoolFile(tmp_path / "kept" / "pool.jsonl")
-    yield Workbench(asked, environment(), pool)
+    yield ExtractionService(asked, environment(), pool)
     pool.close()
 
 
 @pytest.fixture
-def serve(workbench: Any) -> Iterator[Callable[..., Any]]:
+def serve(extraction_service: Any) -> Iterator[Callable[..., Any]]:
     """Starts a server and gives what asks it."""
     from fastapi.testclient import TestClient
 
@@ -354,8 +354,8 @@ def serve(workbench: Any) -> Iterator[Callable[..., Any]]:
 
     with ExitStack() as stack:
 
-        def start(key: str | None = None, **limits: Any) -> Any:
-            app = create_app(workbench, Limits(**limits), key)
+        def start(key: str | None = None, retry_seconds: float = 30, **limits: Any) -> Any:
+            app = create_app(extraction_service, Limits(**limits), key, retry_seconds=retry_seconds)
             return stack.enter_context(TestClient(app, base_url="http://localhost:8765"))
 
         yield start

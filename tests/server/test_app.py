@@ -20,7 +20,7 @@ pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 from fastapi.testclient import TestClient
 
 from entsemble.server.pool_file import PoolFile
-from entsemble.server.service import Workbench
+from entsemble.server.service import ExtractionService
 from entsemble.types import Document, mention_at
 
 Serve = Callable[..., TestClient]
@@ -30,8 +30,8 @@ SAID = {"text": "Carla left Rome.", "mentions": [{"start": 0, "end": 5, "label":
 
 
 @pytest.fixture
-def pool(workbench: Workbench) -> PoolFile:
-    return workbench.pool
+def pool(extraction_service: ExtractionService) -> PoolFile:
+    return extraction_service.pool
 
 
 def asked(*texts: str, **more: Any) -> dict[str, Any]:
@@ -144,9 +144,9 @@ class TestPool:
     @pytest.mark.parametrize(
         ("mentions", "why"),
         [
-            ([{"start": 0, "end": 99, "label": "person"}], "no characters 0 to 99 in a text of 16"),
-            ([{"start": 3, "end": 3, "label": "person"}], "no characters 3 to 3"),
-            ([{"start": 0, "end": 5, "label": "none"}], "no label can be called so"),
+            ([{"start": 0, "end": 99, "label": "person"}], "offsets 0 to 99 are outside a text of 16 characters"),
+            ([{"start": 3, "end": 3, "label": "person"}], "offsets 3 to 3"),
+            ([{"start": 0, "end": 5, "label": "none"}], "cannot be a label"),
             ([{"start": -1, "end": 5, "label": "person"}], "documents.1.mentions.0.start"),
             ([{"start": "0", "end": 5, "label": "person"}], "documents.1.mentions.0.start"),
             ([{"start": 0, "end": 5, "label": " "}], "documents.1.mentions.0.label"),
@@ -156,16 +156,16 @@ class TestPool:
         answer = serve().post("/v1/pool", json={"documents": [SAID, {**SAID, "mentions": mentions}]})
         assert answer.status_code == (422 if "documents" in why else 409)
         assert why in answer.json()["error"]
-        assert pool.texts() == (0, ())
+        assert pool.snapshot() == (0, ())
 
     def test_it_is_read_again_and_kept_by_one(self, tmp_path: Path, pool_file: Path) -> None:
         pool = PoolFile(pool_file)
         with pytest.raises(ConfigError, match="another server"):
             PoolFile(pool_file)
-        assert len(pool.texts()[1]) == 10
-        pool.delete(pool.texts()[1][0].id)
+        assert len(pool.snapshot()[1]) == 10
+        pool.delete(pool.snapshot()[1][0].id)
         pool.close()
-        assert len(PoolFile(pool_file).texts()[1]) == 9
+        assert len(PoolFile(pool_file).snapshot()[1]) == 9
         with pytest.raises(ConfigError, match="JSON Lines"):
             PoolFile(tmp_path / "train.conll")
 
@@ -204,7 +204,7 @@ class TestPool:
         def full(_: Path) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("entsemble.server.pool_file.sync", full)
+        monkeypatch.setattr("entsemble._lib.atomic.sync", full)
         answer = client.post("/v1/pool", json={"documents": [{"text": "More.", "mentions": []}]})
         assert (answer.status_code, str(pool.path) in answer.text) == (503, False)
         assert pool.path.read_bytes() == before
@@ -212,7 +212,7 @@ class TestPool:
         assert [p.name for p in pool.path.parent.iterdir() if "tmp" in p.name] == []
 
     def test_it_has_an_end(self, serve: Serve) -> None:
-        assert serve(pool=0).post("/v1/pool", json={"documents": [SAID]}).status_code == 413
+        assert serve(pool_documents=0).post("/v1/pool", json={"documents": [SAID]}).status_code == 413
 
 
 def _becomes_ready(client: TestClient) -> bool:
@@ -229,20 +229,19 @@ class TestState:
         assert client.get("/readyz").json() == {"status": "ready"}
 
     def test_it_says_that_it_cannot_be(
-        self, serve: Serve, workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+        self, serve: Serve, extraction_service: ExtractionService, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def broken(_: Workbench) -> None:
+        def broken(_: ExtractionService) -> None:
             raise DataError("no", "/home/ann/models")
 
-        monkeypatch.setattr("entsemble.server.app._AGAIN_SECONDS", 0.5)
         with monkeypatch.context() as patched:
-            patched.setattr(Workbench, "warm", broken)
-            client = serve()
+            patched.setattr(ExtractionService, "warm_up", broken)
+            client = serve(retry_seconds=0.5)
             time.sleep(0.2)
             answer = client.get("/readyz")
             assert (answer.status_code, answer.json()["error"]) == (
                 503,
-                "the models cannot be loaded; the server's log says why",
+                "the models cannot be loaded; see the server's log",
             )
         assert _becomes_ready(client), "it is tried again"
 

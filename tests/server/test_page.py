@@ -27,7 +27,7 @@ from playwright import sync_api as playwright
 
 from entsemble.server.app import create_app
 from entsemble.server.pool_file import PoolFile
-from entsemble.server.service import Workbench
+from entsemble.server.service import ExtractionService
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -40,7 +40,7 @@ WIDTHS = {"narrow": (360, 740), "wide": (1440, 900)}
 @contextmanager
 def served(folder: Path, key: str | None = None) -> Iterator[tuple[str, PoolFile]]:
     pool = PoolFile(folder / "pool.jsonl")
-    app = create_app(Workbench(lambda said: load(overrides=dict(said)), environment(), pool), key=key)
+    app = create_app(ExtractionService(lambda said: load(overrides=dict(said)), environment(), pool), key=key)
     place = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})

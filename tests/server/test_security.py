@@ -19,8 +19,8 @@ pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 
 from fastapi.testclient import TestClient
 
-from entsemble.server.admission import FullError, Turnstile
-from entsemble.server.service import Workbench
+from entsemble.server.admission import AdmissionQueue, QueueFullError
+from entsemble.server.service import ExtractionService
 
 Serve = Callable[..., TestClient]
 SAID = {"text": "Carla left Rome.", "mentions": [{"start": 0, "end": 5, "label": "person"}]}
@@ -32,7 +32,7 @@ def asked(*texts: str, **more: Any) -> dict[str, Any]:
 
 class TestLimits:
     def test_size_and_number(self, serve: Serve) -> None:
-        client = serve(body=300, documents=1)
+        client = serve(body_bytes=300, documents_per_request=1)
         assert client.post("/v1/extract", json=asked("a " * 500)).status_code == 413
         assert client.post("/v1/extract", json=asked("a", "b")).status_code == 413
 
@@ -64,7 +64,7 @@ class TestLimits:
     def test_what_is_too_much_at_once_is_refused_with_a_time(
         self, serve: Serve, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        client = serve(running=1, waiting=0)
+        client = serve(concurrent_requests=1, queued_requests=0)
         going, go_on = threading.Event(), threading.Event()
         run = Pipeline.run
 
@@ -88,7 +88,7 @@ class TestLimits:
 
     @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
     def test_what_takes_too_long_is_stopped(self, serve: Serve, monkeypatch: pytest.MonkeyPatch, accept: str) -> None:
-        client = serve(seconds=0.2)
+        client = serve(timeout_seconds=0.2)
         begun: list[str] = []
 
         def slow(_: Pipeline, text: str) -> Any:
@@ -122,10 +122,10 @@ class TestSecurity:
     def test_what_nobody_foresaw_is_no_secret_told(
         self, serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        def broken(_: Workbench) -> Any:
+        def broken(_: ExtractionService) -> Any:
             raise RuntimeError("at /home/ann/secret")
 
-        monkeypatch.setattr(Workbench, "labels", broken)
+        monkeypatch.setattr(ExtractionService, "labels", broken)
         with caplog.at_level(logging.ERROR):
             answer = serve().get("/v1/labels")
         assert answer.status_code == 500
@@ -174,27 +174,27 @@ class TestSecurity:
             assert headers["x-content-type-options"] == "nosniff"
 
     def test_the_page_asks_no_other_host(self) -> None:
-        from entsemble.server import app
+        from entsemble.server import routes
 
-        for file in app._STATIC.iterdir():
+        for file in routes.STATIC_FOLDER.iterdir():
             assert "://" not in file.read_text(encoding="utf-8").replace("http://www.w3.org", "")
 
 
-def test_a_turnstile_lets_through_in_turn() -> None:
+def test_a_queue_lets_through_in_turn() -> None:
     async def crowd() -> tuple[list[int], int]:
-        turnstile, order, refused = Turnstile(1, 2), [], 0
+        queue, order, refused = AdmissionQueue(1, 2), [], 0
 
         async def one(number: int) -> None:
             nonlocal refused
             try:
-                async with turnstile.passed(5):
+                async with queue.slot(5):
                     order.append(number)
                     await asyncio.sleep(0.01)
-            except FullError:
+            except QueueFullError:
                 refused += 1
 
         await asyncio.gather(*map(one, range(5)))
-        assert (turnstile.running, turnstile.waiting) == (0, 0)
+        assert (queue.running, queue.waiting) == (0, 0)
         return order, refused
 
     assert asyncio.run(crowd()) == ([0, 1, 2], 2)

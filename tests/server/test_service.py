@@ -20,9 +20,9 @@ def annotated(number: int) -> Document:
 
 @pytest.mark.parametrize("looks", [False, True])
 def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
-    workbench: Any, monkeypatch: pytest.MonkeyPatch, looks: bool
+    extraction_service: Any, monkeypatch: pytest.MonkeyPatch, looks: bool
 ) -> None:
-    from entsemble.server.service import Request
+    from entsemble.server.service import ExtractionRequest
 
     drawn: list[int] = []
 
@@ -31,8 +31,8 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
         return StackingModel((0.0,) * 29, (1.0,) * 29, (0.0,) * 29, 3.0, 0.0, 0.2, 80, looks)
 
     def scores(**labels: str) -> set[float | None]:
-        asked = Request((Document("d", "Ann left Bern."),), labels)
-        with workbench.answering(asked) as (_, results):
+        asked = ExtractionRequest((Document("d", "Ann left Bern."),), labels)
+        with extraction_service.extraction(asked) as (_, results):
             return {m.score for result in results for m in result.document.mentions}
 
     def asked(said: Any) -> Settings:
@@ -41,15 +41,15 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
         )
 
     monkeypatch.setattr("entsemble.assembly.builder.learnt", learnt)
-    monkeypatch.setattr(workbench, "_settings", asked)
-    workbench.pool.add(annotated(i) for i in range(90))
+    monkeypatch.setattr(extraction_service, "_settings_factory", asked)
+    extraction_service.pool.add(annotated(i) for i in range(90))
     before = scores()
     assert drawn == [], "no request waits for it"
-    workbench.warm()
+    extraction_service.warm_up()
     assert drawn == [80]
     [score] = scores()
     assert score == pytest.approx(math.exp(3) / (1 + 2 * math.exp(3)), abs=1e-4)
-    workbench.pool.add([annotated(1000)])
+    extraction_service.pool.add([annotated(1000)])
     assert scores() == {score}, "a correction changes what is shown, and not whom to believe"
     assert score not in scores(person="names of people", location=""), "other labels were not learnt about"
     assert score not in before
@@ -57,34 +57,34 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
 
 
 def test_it_says_that_nothing_is_learnt_where_texts_choose_experts(
-    workbench: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    extraction_service: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def asked(said: Any) -> Settings:
         return load(preset="best", overrides={"stacking": {"sentences": 2}, **said})
 
-    monkeypatch.setattr(workbench, "_settings", asked)
-    workbench.warm()
+    monkeypatch.setattr(extraction_service, "_settings_factory", asked)
+    extraction_service.warm_up()
     assert caplog.text == "", "an empty pool teaches nothing anyway"
-    workbench.pool.add(annotated(i) for i in range(3))
-    workbench.warm()
-    assert "votes are not learnt here" in caplog.text
+    extraction_service.pool.add(annotated(i) for i in range(3))
+    extraction_service.warm_up()
+    assert "vote weights are not learned" in caplog.text
 
 
-def test_who_stops_a_server_does_not_wait_until_it_has_learnt(workbench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_the_server_cancels_learning(extraction_service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[int] = []
 
     def learnt(*_: Any, progress: Any, **__: Any) -> None:
         for step in range(5):
             steps.append(step)
             progress.on_step("answering the pool to learn from it", step, 5)
-            workbench.stop()
+            extraction_service.stop()
 
     def asked(said: Any) -> Settings:
         return load(overrides={"cache": {"replies": False}, "stacking": {"sentences": 80}, **said})
 
     monkeypatch.setattr("entsemble.assembly.builder.learnt", learnt)
-    monkeypatch.setattr(workbench, "_settings", asked)
-    workbench.pool.add(annotated(i) for i in range(90))
+    monkeypatch.setattr(extraction_service, "_settings_factory", asked)
+    extraction_service.pool.add(annotated(i) for i in range(90))
     with pytest.raises(ModelUnavailableError, match="stopping"):
-        workbench.warm()
+        extraction_service.warm_up()
     assert steps == [0, 1]

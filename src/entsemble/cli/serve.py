@@ -135,7 +135,7 @@ def serve(**options: object) -> None:
         from entsemble.server.app import create_app
         from entsemble.server.pool_file import PoolFile
         from entsemble.server.security import Limits, is_loopback
-        from entsemble.server.service import Workbench
+        from entsemble.server.service import ExtractionService
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "the server") from error
     serve_options, user_environment = parse_options(ServeOptions, options), environment()
@@ -152,7 +152,7 @@ def serve(**options: object) -> None:
         serve_options.timeout,
     )
     with closing(PoolFile(pool_path)) as pool, _listen(host, serve_options.port) as listener:
-        app = create_app(Workbench(settings_factory, user_environment, pool), limits, key)
+        app = create_app(ExtractionService(settings_factory, user_environment, pool), limits, key)
         address, port = listener.getsockname()[:2]
         click.echo(f"http://{f'[{address}]' if ':' in address else address}:{port}/ (pool: {pool.path})", err=True)
         config = uvicorn.Config(

@@ -1,4 +1,4 @@
-"""How many requests are worked on, and how many may wait for that: what is beyond is refused, not piled up."""
+"""Admission control: a bounded number of requests run, a bounded number wait, the rest are refused."""
 
 from __future__ import annotations
 
@@ -7,56 +7,67 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-_LONGEST_WAIT = 300
-"""Seconds after which even a busy server may be asked again."""
+_MAX_RETRY_SECONDS = 300
+_SMOOTHING = 0.2
+"""Weight of the newest duration in the moving average."""
 
 
-class FullError(Exception):
-    """Too many are waiting already.
+class QueueFullError(Exception):
+    """Too many requests are waiting.
 
     Args:
-        seconds: after which it makes sense to come again.
+        retry_seconds: when to try again.
     """
 
-    def __init__(self, seconds: int) -> None:
-        super().__init__(f"come again in {seconds} s")
-        self.seconds = seconds
+    def __init__(self, retry_seconds: int) -> None:
+        super().__init__(f"try again in {retry_seconds} s")
+        self.retry_seconds = retry_seconds
 
 
-class Turnstile:
-    """Lets `running` through at a time, in the order in which they came, and `waiting` wait."""
+class AdmissionQueue:
+    """Runs at most `max_running` requests at once, first come first served; at most `max_waiting` more wait.
 
-    def __init__(self, running: int, waiting: int) -> None:
-        self._free = asyncio.Semaphore(running)
-        self._at_once, self._most = running, waiting
+    Attributes:
+        running, waiting: how many requests run and wait now.
+    """
+
+    def __init__(self, max_running: int, max_waiting: int) -> None:
+        self._slots = asyncio.Semaphore(max_running)
+        self._max_running, self._max_waiting = max_running, max_waiting
         self.running, self.waiting = 0, 0
-        self._seconds = 1.0
+        self._mean_seconds = 1.0
 
     def check(self) -> None:
-        """Raise FullError where one more could not even wait."""
-        if self.running + self.waiting >= self._at_once + self._most:
-            expected = self._seconds * (self.waiting + self.running) / self._at_once
-            raise FullError(max(1, min(_LONGEST_WAIT, round(expected))))
-
-    @asynccontextmanager
-    async def passed(self, seconds: float) -> AsyncIterator[None]:
-        """Wait for a turn, and keep it.
+        """Check that there is room for one more request.
 
         Raises:
-            FullError: too many wait already.
-            TimeoutError: no turn came in so many seconds.
+            QueueFullError: not even to wait.
+        """
+        pending = self.running + self.waiting
+        if pending >= self._max_running + self._max_waiting:
+            expected_seconds = self._mean_seconds * pending / self._max_running
+            raise QueueFullError(max(1, min(_MAX_RETRY_SECONDS, round(expected_seconds))))
+
+    @asynccontextmanager
+    async def slot(self, timeout_seconds: float) -> AsyncIterator[None]:
+        """Wait for a slot, and hold it while the block runs.
+
+        Raises:
+            QueueFullError: too many requests are waiting.
+            TimeoutError: no slot became free in time.
         """
         self.check()
         self.waiting += 1
         try:
-            await asyncio.wait_for(self._free.acquire(), seconds)
+            await asyncio.wait_for(self._slots.acquire(), timeout_seconds)
         finally:
             self.waiting -= 1
         self.running += 1
-        began = time.monotonic()
+        start_time = time.monotonic()
         try:
             yield
         finally:
-            self._seconds = 0.8 * self._seconds + 0.2 * (time.monotonic() - began)
+            seconds = time.monotonic() - start_time
+            self._mean_seconds = (1 - _SMOOTHING) * self._mean_seconds + _SMOOTHING * seconds
             self.running -= 1
-            self._free.release()
+            self._slots.release()

@@ -1,4 +1,4 @@
-"""What stands before every request: who may ask, how much, and what a browser is told."""
+"""Security middleware: API key, allowed hosts and origins, body size, response headers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _LOG = logging.getLogger("entsemble.server")
 
-_POLICY = (
+_CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
-_HEADERS = {
-    "Content-Security-Policy": _POLICY,
+_RESPONSE_HEADERS = {
+    "Content-Security-Policy": _CONTENT_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -28,56 +28,55 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_OPEN = {"/healthz", "/readyz"}
-"""What a supervisor asks without a key; it says nothing of anybody's texts."""
+_PUBLIC_PATHS = {"/healthz", "/readyz"}
+"""What a supervisor requests without a key; it reveals nothing about anyone's texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a server takes on.
+    """What a server accepts.
 
     Attributes:
-        body: bytes of a request.
-        documents: in a request.
-        running: requests that are worked on at once.
-        waiting: requests that may wait for that.
-        seconds: that one may take, waiting included.
-        pool: texts that the pool may have.
+        body_bytes: size of a request.
+        documents_per_request: documents in a request.
+        concurrent_requests: requests that run at once.
+        queued_requests: requests that may wait.
+        timeout_seconds: for a request, including the time that it waits.
+        pool_documents: documents in the pool.
     """
 
-    body: int = 2_000_000
-    documents: int = 256
-    running: int = 2
-    waiting: int = 16
-    seconds: float = 3600
-    pool: int = 20_000
+    body_bytes: int = 2_000_000
+    documents_per_request: int = 256
+    concurrent_requests: int = 2
+    queued_requests: int = 16
+    timeout_seconds: float = 3600
+    pool_documents: int = 20_000
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server on `host`."""
+    """Whether a server on `host` can be reached from this machine only."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-class Guard:
-    """ASGI middleware: the key, the host that was asked for, the size of the body, and headers of security.
+class SecurityMiddleware:
+    """ASGI middleware that checks the key, host, origin and size of a request, and sets security headers.
 
-    What nobody foresaw is an answer like any other, and its reason is in the log alone.
+    Unexpected exceptions become a generic 500; details go to the log.
 
-    A page of another site can make a browser ask a server on the same machine, under a name that it made point there.
-    So a request must name this machine, unless it brings a key; and one that changes something must not come from
-    another site.
+    By DNS rebinding, a page of another site can make a browser send requests to a server on the same machine. So a
+    request without a key must be addressed to this machine by name, and must not come from another origin.
 
     Args:
-        app: what is guarded.
-        key: that every request must bring; `None` asks for none.
-        body: bytes that a request may have.
+        app: the application to protect.
+        key: that every request must send; `None` if none is required.
+        max_body_bytes: size of a request.
     """
 
-    def __init__(self, app: ASGIApp, key: str | None, body: int) -> None:
-        self._app, self._key, self._body = app, key, body
+    def __init__(self, app: ASGIApp, key: str | None, max_body_bytes: int) -> None:
+        self._app, self._key, self._max_body_bytes = app, key, max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -85,69 +84,70 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        begun = False
+        response_started = False
 
-        async def with_headers(message: Message) -> None:
-            nonlocal begun
-            begun = True
+        async def send_with_headers(message: Message) -> None:
+            nonlocal response_started
+            response_started = True
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                response_headers = MutableHeaders(scope=message)
+                for name, value in _RESPONSE_HEADERS.items():
+                    response_headers.setdefault(name, value)
             await send(message)
 
-        headers = Headers(scope=scope)
-        refused = self._refused(scope, headers)
-        if refused is not None:
-            status, error = refused
-            told = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-            await JSONResponse({"error": error}, status, told)(scope, receive, with_headers)
+        refusal = self._refusal(scope, Headers(scope=scope))
+        if refusal is not None:
+            status, error = refusal
+            challenge = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+            await JSONResponse({"error": error}, status, challenge)(scope, receive, send_with_headers)
             return
-        size = 0
+        body_bytes = 0
 
-        async def counted() -> Message:
-            nonlocal size
+        async def receive_within_limit() -> Message:
+            nonlocal body_bytes
             message = await receive()
-            size += len(message.get("body", b""))
-            if size > self._body:
-                raise HTTPException(413, self._told())
+            body_bytes += len(message.get("body", b""))
+            if body_bytes > self._max_body_bytes:
+                raise HTTPException(413, self._too_large())
             return message
 
         try:
-            await self._app(scope, counted, with_headers)
+            await self._app(scope, receive_within_limit, send_with_headers)
         except Exception:
-            if begun:
+            if response_started:
                 raise
             _LOG.exception("%s %s", scope["method"], scope["path"])
-            told = {"error": "this should not have happened; the server's log says what did"}
-            await JSONResponse(told, 500)(scope, receive, with_headers)
+            problem = {"error": "internal error; see the server's log"}
+            await JSONResponse(problem, 500)(scope, receive, send_with_headers)
 
-    def _refused(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
-        declared = headers.get("content-length", "0")
-        if declared.isascii() and declared.isdigit() and int(declared) > self._body:
-            return 413, self._told()
+    def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
+        """Status and reason if the request is refused, otherwise `None`."""
+        content_length = headers.get("content-length", "0")
+        if content_length.isascii() and content_length.isdigit() and int(content_length) > self._max_body_bytes:
+            return 413, self._too_large()
         if self._key is not None:
-            given = headers.get("authorization", "")
-            right = hmac.compare_digest(given.encode(), f"Bearer {self._key}".encode())
-            public = scope["path"] in _OPEN or (scope["method"] in {"GET", "HEAD"} and _of_page(scope["path"]))
-            return None if right or public else (401, "a key is needed: the header `Authorization: Bearer KEY`")
+            authorization = headers.get("authorization", "")
+            has_key = hmac.compare_digest(authorization.encode(), f"Bearer {self._key}".encode())
+            is_public = scope["path"] in _PUBLIC_PATHS or (
+                scope["method"] in {"GET", "HEAD"} and _is_static_page(scope["path"])
+            )
+            return None if has_key or is_public else (401, "a key is required: the header `Authorization: Bearer KEY`")
         host = headers.get("host", "")
-        if not is_loopback(_name_of(host).strip("[]")):
-            return 421, "this server answers only under the names of its own machine"
+        if not is_loopback(_without_port(host).strip("[]")):
+            return 421, "without a key, this server answers only requests to localhost"
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:
-            return 403, "requests from pages of other sites are not answered"
+            return 403, "requests from other sites are not allowed"
         return None
 
-    def _told(self) -> str:
-        return f"a request has at most {self._body} bytes; send fewer documents at once"
+    def _too_large(self) -> str:
+        return f"a request has at most {self._max_body_bytes} bytes; send fewer documents at once"
 
 
-def _of_page(path: str) -> bool:
+def _is_static_page(path: str) -> bool:
     return path == "/" or path.startswith("/static/")
 
 
-def _name_of(host: str) -> str:
-    """The host without its port."""
+def _without_port(host: str) -> str:
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdigit() else host

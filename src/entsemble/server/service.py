@@ -1,4 +1,4 @@
-"""What a server works with: models, loaded once, and the pool as it is now; an ensemble for each request."""
+"""Extraction for requests: models that stay loaded, the current pool, and an ensemble for both."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from entsemble.server.pool_file import PoolFile
 from entsemble.settings import Environment, Settings
 from entsemble.types import Document
 
-MakeSettings = Callable[[Mapping[str, Any]], Settings]
-"""What a request and the pool say, as in TOML -> settings, over those that the server was started with."""
+SettingsFactory = Callable[[Mapping[str, Any]], Settings]
+"""From the values of a request, nested as in TOML, to its settings."""
 
 _LOG = logging.getLogger("entsemble.server")
-_LOADED = 2
-"""Sets of models that stay loaded: those of the pool, and those of the last choice of experts."""
+_MAX_LOADED = 2
+"""Sets of models that stay loaded: those for the pool, and those of the last selection of experts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked of some documents.
+class ExtractionRequest:
+    """Documents and what to extract from them.
 
     Attributes:
-        documents: whose mentions are wanted; their own are not looked at.
-        labels: name -> definition; none takes the server's.
-        threshold, nested: as in the settings; `None` leaves them.
+        documents: to extract from; their own mentions are ignored.
+        labels: name -> definition; if empty, the server's.
+        threshold, nested: as in the settings; `None` keeps the server's.
     """
 
     documents: tuple[Document, ...]
@@ -47,173 +47,197 @@ class Request:
 
 
 @dataclass(slots=True)
-class _Loaded:
-    models: Models
-    building: threading.Lock = field(default_factory=threading.Lock)
-    made: tuple[str, LocalExtractor] | None = None
-    users: int = 0
-    used: int = 0
+class _LoadedModels:
+    """One set of models, and the ensemble that was last built with it.
 
-
-class Workbench:
-    """Answers requests; any number of threads may ask.
-
-    Args:
-        settings: makes a request's settings.
-        environment: where models and experts are.
-        pool: what demonstrations come from, as soon as it holds a mention of a label that is asked for.
+    Attributes:
+        models: in memory.
+        build_lock: held while the ensemble is built.
+        ensemble: the key that it was built for, and the ensemble.
+        users: requests that use it now.
+        last_used: logical time of its last use.
     """
 
-    def __init__(self, settings: MakeSettings, environment: Environment, pool: PoolFile) -> None:
-        self._settings, self._environment, self.pool = settings, environment, pool
-        self._usual = settings({})
-        self._turn = threading.Lock()
-        self._loaded: dict[str, _Loaded] = {}
+    models: Models
+    build_lock: threading.Lock = field(default_factory=threading.Lock)
+    ensemble: tuple[str, LocalExtractor] | None = None
+    users: int = 0
+    last_used: int = 0
+
+
+class ExtractionService:
+    """Answers requests from any number of threads.
+
+    Args:
+        settings_factory: makes the settings of a request.
+        environment: where models and experts are stored.
+        pool: gives the demonstrations once it has a mention with a requested label.
+    """
+
+    def __init__(self, settings_factory: SettingsFactory, environment: Environment, pool: PoolFile) -> None:
+        self._settings_factory, self._environment, self.pool = settings_factory, environment, pool
+        self._defaults = settings_factory({})
+        self._lock = threading.Lock()
+        self._loaded: dict[str, _LoadedModels] = {}
         self._clock = 0
         self._weights: dict[str, StackingModel] = {}
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """End what is prepared, such as learning from the pool, at the next step."""
+        """Cancel preparations, such as learning from the pool, at their next step."""
         self._stopping.set()
 
     def close(self) -> None:
-        """Give back the models' memory."""
-        with self._turn:
+        """Unload all models."""
+        with self._lock:
             for loaded in self._loaded.values():
                 loaded.models.close()
             self._loaded.clear()
 
     def labels(self) -> dict[str, str]:
-        """Those that the server was started with, then those of the pool; name -> definition."""
-        _, documents = self.pool.texts()
-        own = self._usual.labels
-        found = sorted({m.label for d in documents for m in d.mentions} - own.keys())
-        return {**own, **dict.fromkeys(found, "")}
+        """The labels that the server was started with, then those of the pool; name -> definition."""
+        _, documents = self.pool.snapshot()
+        default_labels = self._defaults.labels
+        pool_labels = {mention.label for document in documents for mention in document.mentions}
+        return {**default_labels, **dict.fromkeys(sorted(pool_labels - default_labels.keys()), "")}
 
     def experts(self) -> list[Expert]:
-        """All that are whole."""
-        found, broken = expert_store(self._environment).whole()
+        """All intact experts; broken ones are logged."""
+        intact, broken = expert_store(self._environment).whole()
         for name, error in broken.items():
             _LOG.error("the expert %s: %s", name, error)
-        return found
+        return intact
 
-    def sentences(self, document: Document) -> list[tuple[int, int]]:
-        """Start and end of each sentence, as the ensemble is shown them."""
-        return [(w.start, w.start + len(w.text)) for w in windows(document, language=self._usual.language)]
+    def sentence_offsets(self, document: Document) -> list[tuple[int, int]]:
+        """Start and end of each sentence, as the models see them."""
+        sentences = windows(document, language=self._defaults.language)
+        return [(sentence.start, sentence.start + len(sentence.text)) for sentence in sentences]
 
-    def warm(self) -> None:
-        """Load the models that the pool as it is now needs, so that the first request need not wait for them.
+    def warm_up(self) -> None:
+        """Load the models that the current pool needs, so that the first request does not wait for them.
 
-        What the pool teaches about the votes is learnt here alone, and serves while labels and members stay the same.
-        It takes minutes, and requests wait for it now, at the start, rather than after each correction. Where the texts
-        of a request choose the experts, nothing is loaded or learnt beforehand.
+        Only here are the votes' weights learned from the pool; requests reuse them as long as labels and members stay
+        the same. Learning takes minutes, so requests wait for it once, at the start, and not after each correction.
+        If the texts of a request select the experts, nothing is loaded or learned in advance.
 
         Raises:
-            EntsembleError: they cannot be had.
+            EntsembleError: a model is not available.
         """
-        version, shown = self._shown(self.labels())
-        settings = self._asked(Request((), self.labels() or {"name": ""}), shown)
-        if any(isinstance(m.experts, str) for m in settings.members):  # which, and so which models, the texts say
-            if Assembly(settings, self._environment, pool=shown).learns(shown):
-                _LOG.warning("votes are not learnt here ([stacking]): each request's texts choose its experts anew")
+        labels = self.labels()
+        version, pool_documents = self._pool_for(labels)
+        settings = self._settings_for(ExtractionRequest((), labels or {"name": ""}), pool_documents)
+        if any(isinstance(member.experts, str) for member in settings.members):  # known only with the texts
+            if Assembly(settings, self._environment, pool=pool_documents).learns(pool_documents):
+                _LOG.warning("vote weights are not learned ([stacking]): each request selects its own experts")
             return
-        with self._ensemble(settings, version, shown, learn=True):
+        with self._ensemble(settings, version, pool_documents, learn=True):
             return
 
     @contextmanager
-    def answering(
-        self, request: Request, told: Callable[[], None] = lambda: None, stopped: Callable[[], bool] = lambda: False
+    def extraction(
+        self,
+        request: ExtractionRequest,
+        on_sentence: Callable[[], None] = lambda: None,
+        is_cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[LocalExtractor, Iterator[Extracted | Failed]]]:
-        """What answers a request, whose `stop` ends it early, and its answers as they come.
+        """The extractor for a request, whose `stop` ends it early, and its results as they become available.
 
         Args:
-            request: at least one document.
-            told: called after each sentence.
-            stopped: whether nobody waits any more; asked before models are loaded.
+            request: with at least one document.
+            on_sentence: called after each sentence.
+            is_cancelled: checked before models are loaded.
 
         Raises:
-            ConfigError: labels that cannot be asked for, or none at all.
-            EntsembleError: models that cannot be had.
+            ConfigError: no labels, or invalid ones.
+            EntsembleError: a model is not available.
         """
         labels = dict(request.labels) or self.labels()
-        version, shown = self._shown(labels)
-        settings = self._asked(replace(request, labels=labels), shown)
-        settings, documents, _ = adapt(settings, self._environment, request.documents, pool=shown)
-        if stopped():
-            raise ModelUnavailableError("nobody waits for the answer any more")
-        with self._ensemble(settings, version, shown) as made:
-            extractor = replace(made, mapper=LocalMapper(made.mapper.workers), on_sentence=told)
+        version, pool_documents = self._pool_for(labels)
+        settings = self._settings_for(replace(request, labels=labels), pool_documents)
+        settings, documents, _ = adapt(settings, self._environment, request.documents, pool=pool_documents)
+        if is_cancelled():
+            raise ModelUnavailableError("the request was cancelled")
+        with self._ensemble(settings, version, pool_documents) as ensemble:
+            extractor = replace(ensemble, mapper=LocalMapper(ensemble.mapper.workers), on_sentence=on_sentence)
             yield extractor, extractor.extract(documents)
 
-    def _asked(self, request: Request, shown: Sequence[Document]) -> Settings:
-        return self._settings(
+    def _settings_for(self, request: ExtractionRequest, pool_documents: Sequence[Document]) -> Settings:
+        return self._settings_factory(
             {
                 "labels": dict(request.labels),
                 "nested": request.nested,
                 "classification": {"threshold": request.threshold},
-                "pool": {"path": self.pool.path if shown else None},
+                "pool": {"path": self.pool.path if pool_documents else None},
             }
         )
 
-    def _shown(self, labels: Mapping[str, str]) -> tuple[int, tuple[Document, ...]]:
-        """The pool's version, and its texts with the mentions of these labels alone; none where it has none of them."""
-        version, documents = self.pool.texts()
-        shown = tuple(replace(d, mentions=tuple(m for m in d.mentions if m.label in labels)) for d in documents)
-        return version, shown if any(d.mentions for d in shown) else ()
+    def _pool_for(self, labels: Mapping[str, str]) -> tuple[int, tuple[Document, ...]]:
+        """The pool's version, and its documents with only the mentions of these labels; none if there are none."""
+        version, documents = self.pool.snapshot()
+        filtered = tuple(
+            replace(document, mentions=tuple(mention for mention in document.mentions if mention.label in labels))
+            for document in documents
+        )
+        return version, filtered if any(document.mentions for document in filtered) else ()
 
     @contextmanager
     def _ensemble(
-        self, settings: Settings, version: int, shown: Sequence[Document], *, learn: bool = False
+        self, settings: Settings, version: int, pool_documents: Sequence[Document], *, learn: bool = False
     ) -> Iterator[LocalExtractor]:
-        """One ensemble for as long as neither the settings nor the pool change."""
+        """The ensemble for these settings and this version of the pool, built if either has changed."""
         key = f"{version}:{settings.model_dump_json()}"
         with self._models(settings) as loaded:
-            with loaded.building:  # one loads, the others find it loaded
-                unlearnt = learn and loaded.made is not None and not _learnt(loaded.made[1])
-                if loaded.made is None or loaded.made[0] != key or unlearnt:
-                    asked = settings if learn else settings.without_training()
-                    known = settings.model_dump_json(include={"members", "nested"}) + str(
-                        sorted(settings.labels.items())
-                    )
-                    assembly = Assembly(
-                        asked,
-                        self._environment,
-                        ProgressCallbacks(on_step=self._going_on),
-                        models=loaded.models,
-                        pool=shown,
-                        weights=self._weights.get(known),
-                    )
-                    loaded.made = key, assembly.extractor()
-                    if weights := _learnt(loaded.made[1]):
-                        self._weights[known] = weights
-                made = loaded.made[1]
-            yield made
+            with loaded.build_lock:  # one thread builds it, the others wait and use it
+                lacks_weights = learn and loaded.ensemble is not None and not _learned_weights(loaded.ensemble[1])
+                if loaded.ensemble is None or loaded.ensemble[0] != key or lacks_weights:
+                    loaded.ensemble = key, self._build(settings, loaded.models, pool_documents, learn=learn)
+                extractor = loaded.ensemble[1]
+            yield extractor
 
-    def _going_on(self, *_: object) -> None:
+    def _build(
+        self, settings: Settings, models: Models, pool_documents: Sequence[Document], *, learn: bool
+    ) -> LocalExtractor:
+        labels = sorted(settings.labels.items())
+        weights_key = settings.model_dump_json(include={"members", "nested"}) + str(labels)
+        assembly = Assembly(
+            settings if learn else settings.without_training(),
+            self._environment,
+            ProgressCallbacks(on_step=self._check_stopping),
+            models=models,
+            pool=pool_documents,
+            weights=self._weights.get(weights_key),
+        )
+        extractor = assembly.extractor()
+        if weights := _learned_weights(extractor):
+            self._weights[weights_key] = weights
+        return extractor
+
+    def _check_stopping(self, *_: object) -> None:
         if self._stopping.is_set():
             raise ModelUnavailableError("the server is stopping")
 
     @contextmanager
-    def _models(self, settings: Settings) -> Iterator[_Loaded]:
-        """The models of these members, loaded once; the longest unused are closed when nobody works with them."""
+    def _models(self, settings: Settings) -> Iterator[_LoadedModels]:
+        """The models of these settings, loaded once; afterwards, the least recently used idle ones are unloaded."""
         key = settings.model_dump_json(include={"members", "encoder", "cache", "threads", "workers"})
-        with self._turn:
-            loaded = self._loaded.setdefault(key, _Loaded(Models(settings, self._environment, ProgressCallbacks())))
+        with self._lock:
+            if key not in self._loaded:
+                self._loaded[key] = _LoadedModels(Models(settings, self._environment, ProgressCallbacks()))
+            loaded = self._loaded[key]
             loaded.users += 1
             self._clock += 1
-            loaded.used = self._clock
+            loaded.last_used = self._clock
         try:
             yield loaded
         finally:
-            with self._turn, ExitStack() as closing:
+            with self._lock, ExitStack() as closing:
                 loaded.users -= 1
-                idle = sorted((o.used, name) for name, o in self._loaded.items() if o.users == 0)
-                for _, name in idle[: max(0, len(self._loaded) - _LOADED)]:
+                idle = sorted((other.last_used, name) for name, other in self._loaded.items() if other.users == 0)
+                for _, name in idle[: max(0, len(self._loaded) - _MAX_LOADED)]:
                     closing.callback(self._loaded.pop(name).models.close)
 
 
-def _learnt(made: LocalExtractor) -> StackingModel | None:
-    """What the pool taught it, and not other corpora alone."""
-    stacking = made.pipeline.scorer
+def _learned_weights(extractor: LocalExtractor) -> StackingModel | None:
+    """The weights that were learned from the pool; `None` for the pre-trained ones."""
+    stacking = extractor.pipeline.scorer
     return stacking.model if stacking and stacking.model.training_sentences else None

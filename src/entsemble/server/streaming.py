@@ -1,154 +1,234 @@
-"""Extraction as the server does it: in its turn, in time, whole or as events, and not for nobody."""
+"""Extraction requests: admission control, deadline, JSON or SSE, cancellation on disconnect."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
+from anyio import CancelScope
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from entsemble.errors import BadReplyError, EntsembleError, PromptTooLongError
+from entsemble.extractor import LocalExtractor
 from entsemble.ner.documents import Extracted, Failed
 from entsemble.prompting.labels import label_set
 from entsemble.server import schemas
-from entsemble.server.admission import FullError, Turnstile
-from entsemble.server.metrics import Measures
+from entsemble.server.admission import AdmissionQueue, QueueFullError
+from entsemble.server.metrics import Metrics
 from entsemble.server.security import Limits
-from entsemble.server.service import Request as Wanted
-from entsemble.server.service import Workbench
-from entsemble.server.work import Answer, answers
+from entsemble.server.service import ExtractionRequest, ExtractionService
 from entsemble.types import Document
 
-NOT_DONE = "the models did not answer; the server's log says why"
+NO_ANSWER = "the models did not answer; see the server's log"
 
 TOO_LONG = "a sentence does not fit the context of a model; shorten it"
 
 _LOG = logging.getLogger("entsemble.server")
-_LISTEN_SECONDS = 0.5
-"""How often it is asked whether somebody still waits for an answer."""
+_DISCONNECT_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Extraction:
-    """Does requests of `/v1/extract`.
+class SentenceDone:
+    """Progress: one more sentence has been processed."""
+
+
+StreamItem = Extracted | Failed | SentenceDone
+
+
+class _CancellableRun:
+    """An extraction in a worker thread, which the event loop can stop, even before it has an extractor."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._extractor: LocalExtractor | None = None
+        self.is_stopped = False
+
+    def start(self, extractor: LocalExtractor) -> None:
+        with self._lock:
+            self._extractor = extractor
+            if self.is_stopped:
+                extractor.stop()
+
+    def stop(self) -> None:
+        with self._lock:
+            self.is_stopped = True
+            if self._extractor is not None:
+                self._extractor.stop()
+
+
+@asynccontextmanager
+async def stream_results(
+    service: ExtractionService, request: ExtractionRequest, threads: ThreadPoolExecutor
+) -> AsyncIterator[asyncio.Queue[StreamItem | BaseException | None]]:
+    """A queue of the results of a request as they become available; an error, if there is one; then `None`.
+
+    On exit, the extraction is stopped: no further sentence is started, and those in flight are waited for, so that an
+    abandoned request never competes with the next one.
+    """
+    loop, queue = asyncio.get_running_loop(), asyncio.Queue[StreamItem | BaseException | None]()
+    cancellable = _CancellableRun()
+
+    def put(item: StreamItem | BaseException | None) -> None:
+        loop.call_soon_threadsafe(queue.put_nowait, item)
+
+    def run() -> None:
+        try:
+            if cancellable.is_stopped:
+                return
+            extraction = service.extraction(request, lambda: put(SentenceDone()), lambda: cancellable.is_stopped)
+            with extraction as (extractor, results):
+                cancellable.start(extractor)
+                for result in results:
+                    put(result)
+        except Exception as error:  # raised again in the event loop
+            put(error)
+        finally:
+            put(None)
+
+    running = loop.run_in_executor(threads, run)
+    try:
+        yield queue
+    finally:
+        cancellable.stop()
+        with CancelScope(shield=True):
+            await running
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractHandler:
+    """Handles requests to `/v1/extract`.
 
     Attributes:
-        workbench: answers.
-        limits: how much is taken on.
-        turnstile: how much at once.
-        measures: told what was found.
-        threads: where the work is done; one for each request that runs.
+        service: extracts.
+        limits: what is accepted.
+        queue: admission control.
+        metrics: counts the results.
+        threads: worker threads, one for each running request.
     """
 
-    workbench: Workbench
+    service: ExtractionService
     limits: Limits
-    turnstile: Turnstile
-    measures: Measures
+    queue: AdmissionQueue
+    metrics: Metrics
     threads: ThreadPoolExecutor
 
-    def wanted(self, body: schemas.ExtractIn) -> Wanted:
-        """The request, where it can be done.
+    def parse(self, body: schemas.ExtractIn) -> ExtractionRequest:
+        """The request, validated.
 
         Raises:
-            FullError: too many are waiting.
-            HTTPException: too many documents, no labels, or such that cannot be asked for.
+            HTTPException: too many documents, no labels, or invalid ones.
+            QueueFullError: too many requests are waiting.
         """
-        most, given = self.limits.documents, len(body.documents)
-        if given > most:
-            raise HTTPException(413, f"at most {most} documents at once, and these are {given}")
-        labels = body.labels or self.workbench.labels()
+        max_documents, document_count = self.limits.documents_per_request, len(body.documents)
+        if document_count > max_documents:
+            raise HTTPException(413, f"at most {max_documents} documents per request, got {document_count}")
+        labels = body.labels or self.service.labels()
         if not labels:
-            raise HTTPException(409, "labels: none are given, and the server has none of its own")
+            raise HTTPException(409, "labels: the request names none, and the server has no default labels")
         try:
             label_set(labels)
         except ValueError as error:
             raise HTTPException(409, f"labels: {error}") from error
-        self.turnstile.check()
-        documents = tuple(Document(told.id or str(i), told.text) for i, told in enumerate(body.documents, 1))
-        return Wanted(documents, labels, body.threshold, body.nested)
+        self.queue.check()
+        documents = tuple(
+            Document(document.id or str(number), document.text) for number, document in enumerate(body.documents, 1)
+        )
+        return ExtractionRequest(documents, labels, body.threshold, body.nested)
 
-    async def whole(self, wanted: Wanted, request: Request) -> schemas.ExtractOut:
-        """All answers; given up when whoever asked has gone.
+    async def all_results(self, extraction: ExtractionRequest, request: Request) -> schemas.ExtractOut:
+        """All results at once; cancelled if the client disconnects.
 
         Raises:
-            HTTPException: it took too long, or there is nobody to be answered.
+            HTTPException: the deadline passed, or the client disconnected.
         """
-        task = asyncio.ensure_future(self._gathered(wanted))
+        task = asyncio.ensure_future(self._collect(extraction))
         try:
-            while not (await asyncio.wait({task}, timeout=_LISTEN_SECONDS))[0]:
+            while not (await asyncio.wait({task}, timeout=_DISCONNECT_POLL_SECONDS))[0]:
                 if await request.is_disconnected():
-                    raise HTTPException(499, "whoever asked has gone")
+                    raise HTTPException(499, "the client disconnected")
             return task.result()
         except asyncio.TimeoutError as error:
-            raise HTTPException(504, self._late()) from error
+            raise HTTPException(504, self._timeout_message()) from error
         finally:
             task.cancel()
             await asyncio.wait({task})
 
-    async def events(self, wanted: Wanted) -> AsyncIterator[Mapping[str, str]]:
-        """`progress` after each sentence, `document` or `failed` for each document, and `done` or `error`."""
+    async def events(self, extraction: ExtractionRequest) -> AsyncIterator[Mapping[str, str]]:
+        """`progress` after each sentence, `document` or `failed` for each document, then `done` or `error`."""
         finished = 0
         try:
-            count = await run_in_threadpool(lambda: sum(len(self.workbench.sentences(d)) for d in wanted.documents))
-            async with aclosing(self._answers(wanted)) as found:
-                async for answer in found:
-                    if isinstance(answer, Extracted):
-                        yield {"event": "document", "data": self._document(answer).model_dump_json()}
-                    elif isinstance(answer, Failed):
-                        yield {"event": "failed", "data": _failed(answer).model_dump_json()}
+            sentence_count = await run_in_threadpool(self._count_sentences, extraction)
+            async with aclosing(self._results(extraction)) as results:
+                async for result in results:
+                    if isinstance(result, Extracted):
+                        yield {"event": "document", "data": self._document(result).model_dump_json()}
+                    elif isinstance(result, Failed):
+                        yield {"event": "failed", "data": _failure(result).model_dump_json()}
                     else:
                         finished += 1
-                        yield {"event": "progress", "data": json.dumps({"done": finished, "sentences": count})}
-            yield {"event": "done", "data": "{}"}
+                        yield _event("progress", {"done": finished, "sentences": sentence_count})
+            yield _event("done", {})
         except asyncio.TimeoutError:
-            yield {"event": "error", "data": json.dumps({"error": self._late()})}
-        except FullError as error:
-            yield {"event": "error", "data": json.dumps({"error": str(error)})}
+            yield _event("error", {"error": self._timeout_message()})
+        except QueueFullError as error:
+            yield _event("error", {"error": str(error)})
         except EntsembleError as error:
             _LOG.error("%s", error)
-            yield {"event": "error", "data": json.dumps({"error": NOT_DONE})}
+            yield _event("error", {"error": NO_ANSWER})
 
-    async def _gathered(self, wanted: Wanted) -> schemas.ExtractOut:
-        found = schemas.ExtractOut(documents=[], failed=[])
-        async with aclosing(self._answers(wanted)) as answers_:
-            async for answer in answers_:
-                if isinstance(answer, Extracted):
-                    found.documents.append(self._document(answer))
-                elif isinstance(answer, Failed):
-                    found.failed.append(_failed(answer))
-        return found
+    async def _collect(self, extraction: ExtractionRequest) -> schemas.ExtractOut:
+        collected = schemas.ExtractOut(documents=[], failed=[])
+        async with aclosing(self._results(extraction)) as results:
+            async for result in results:
+                if isinstance(result, Extracted):
+                    collected.documents.append(self._document(result))
+                elif isinstance(result, Failed):
+                    collected.failed.append(_failure(result))
+        return collected
 
-    async def _answers(self, wanted: Wanted) -> AsyncGenerator[Answer, None]:
-        """Raises TimeoutError, FullError, and what the work raises."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self.limits.seconds
-        async with self.turnstile.passed(self.limits.seconds), answers(self.workbench, wanted, self.threads) as found:
-            while (answer := await asyncio.wait_for(found.get(), max(0.0, end - loop.time()))) is not None:
-                if isinstance(answer, BaseException):
-                    raise answer
-                if isinstance(answer, Extracted):
-                    self.measures.extracted(answer)
-                yield answer
+    async def _results(self, extraction: ExtractionRequest) -> AsyncGenerator[StreamItem, None]:
+        """Raises TimeoutError, QueueFullError, and any error of the extraction."""
+        loop, timeout_seconds = asyncio.get_running_loop(), self.limits.timeout_seconds
+        deadline = loop.time() + timeout_seconds
+        async with (
+            self.queue.slot(timeout_seconds),
+            stream_results(self.service, extraction, self.threads) as results,
+        ):
+            while (item := await asyncio.wait_for(results.get(), max(0.0, deadline - loop.time()))) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                if isinstance(item, Extracted):
+                    self.metrics.count_result(item)
+                yield item
 
-    def _document(self, answer: Extracted) -> schemas.DocumentOut:
-        return schemas.document_out(answer, self.workbench.sentences(answer.document))
+    def _count_sentences(self, extraction: ExtractionRequest) -> int:
+        return sum(len(self.service.sentence_offsets(document)) for document in extraction.documents)
 
-    def _late(self) -> str:
-        return f"it took more than {self.limits.seconds:g} s; ask for fewer or shorter documents at once"
+    def _document(self, result: Extracted) -> schemas.DocumentOut:
+        return schemas.document_out(result, self.service.sentence_offsets(result.document))
+
+    def _timeout_message(self) -> str:
+        seconds = self.limits.timeout_seconds
+        return f"the extraction took more than {seconds:g} s; send fewer or shorter documents per request"
 
 
-def _failed(answer: Failed) -> schemas.FailedOut:
-    """What the client is told, and the log: neither gets a server's reply, which may repeat the text."""
-    error = answer.error
+def _event(name: str, content: Mapping[str, object]) -> dict[str, str]:
+    return {"event": name, "data": json.dumps(content)}
+
+
+def _failure(failed: Failed) -> schemas.FailedOut:
+    """The error for the client, and a log entry; a model server's reply goes into neither, as it may quote the text."""
+    error = failed.error
     if isinstance(error, PromptTooLongError):
-        return schemas.FailedOut(id=answer.document.id, error=TOO_LONG)
-    unusable = isinstance(error, BadReplyError) or isinstance(error.__cause__, BadReplyError)
-    _LOG.error("%s", "a model's reply cannot be used" if unusable else error)
-    return schemas.FailedOut(id=answer.document.id, error=NOT_DONE)
+        return schemas.FailedOut(id=failed.document.id, error=TOO_LONG)
+    is_bad_reply = isinstance(error, BadReplyError) or isinstance(error.__cause__, BadReplyError)
+    _LOG.error("%s", "a model's reply cannot be used" if is_bad_reply else error)
+    return schemas.FailedOut(id=failed.document.id, error=NO_ANSWER)
