@@ -19,7 +19,7 @@ import pytest
 
 from entsemble import cli, settings
 from entsemble.assembly.model_pool import Models
-from entsemble.backends.catalogue import card
+from entsemble.backends.catalogue import find_card
 from entsemble.backends.download import pull
 from entsemble.backends.scripted import ScriptedModel
 from entsemble.experts import peft_folder as adapter
@@ -110,7 +110,7 @@ def member() -> Callable[..., Member]:
 def model_file() -> Callable[[str], Path]:
     """The file of an embedded model, pulled where it is not there yet."""
     pytest.importorskip("xllamacpp")
-    return lambda name: pull(card(name), environment().cache)
+    return lambda name: pull(find_card(name), environment().cache)
 
 
 @dataclass(frozen=True)

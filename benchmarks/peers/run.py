@@ -39,7 +39,7 @@ from benchmarks.quality.compare import counted
 from benchmarks.quality.run import CORPORA
 from benchmarks.throughput import engine
 from entsemble.assembly import Assembly, unannotated
-from entsemble.backends.catalogue import card
+from entsemble.backends.catalogue import find_card
 from entsemble.backends.download import pull
 from entsemble.backends.llamacpp.model import load_engine
 from entsemble.data.formats import read, write
@@ -234,7 +234,7 @@ def served(models: Sequence[str], *, context: int = 4096, slots: int = SLOTS) ->
         params.kv_unified, params.swa_full, params.endpoint_metrics = False, True, True
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = cores
 
-    engines = {name: load_engine(pull(card(name), environment().cache), configure) for name in models}
+    engines = {name: load_engine(pull(find_card(name), environment().cache), configure) for name in models}
     yield {name: running.listening_address for name, running in engines.items()}
     engines.clear()  # the engine stops where nobody holds it
     gc.collect()

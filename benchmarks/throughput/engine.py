@@ -139,8 +139,8 @@ def _choices_together(requests: list[Request]) -> list[Request]:
 
 
 def _engines(requests: list[Request], threads: int, slots: int) -> dict[str, Any]:
-    engine = llamacpp.Engine(slots=slots, threads=threads)
-    return {model: llamacpp.start(Path(model), engine) for model in sorted({r.model for r in requests})}
+    engine = llamacpp.EngineOptions(slots=slots, threads=threads)
+    return {model: llamacpp.start_engine(Path(model), engine) for model in sorted({r.model for r in requests})}
 
 
 def _tokens(answer: dict[str, Any]) -> tuple[int, int]:

@@ -27,6 +27,7 @@ from entsemble.experts.peft_folder import Adapter
 from entsemble.experts.store import Expert
 from entsemble.experts.training import Progress, Training
 from entsemble.settings import Environment, Settings, environment, load
+from entsemble.types import AdapterSum
 
 NAMES = ("Ann", "Bob", "Chen", "Dora", "Emil", "Fay", "Gus", "Hal")
 TOWNS = ("Oslo", "Lima", "Bonn", "Graz", "Riga", "Turin")
@@ -184,17 +185,17 @@ class Engine:
 
     started: ClassVar[list[Engine]] = []
 
-    def __init__(self, name: str, path: Path, *, fingerprint: str, engine: Any, **_: Any) -> None:
-        self.name, self.slots, self.parameters = name, engine.slots, 100
-        self.files = {x: f.read_bytes() for x, f in engine.adapters.items()}
+    def __init__(self, name: str, path: Path, *, fingerprint: str, options: Any, **_: Any) -> None:
+        self.name, self.slots, self.parameters = name, options.slots, 100
+        self.files = {adapter: file.read_bytes() for adapter, file in options.adapters.items()}
         self.applied: str | None = None
         self.started.append(self)
 
-    def adapted(self, name: str, fingerprint: str, adapter: str | None) -> Engine:
-        made = copy(self)
-        made.name, made.applied = name, adapter
-        assert adapter is None or adapter in self.files
-        return made
+    def with_adapters(self, name: str, adapter_sum: AdapterSum) -> Engine:
+        view = copy(self)
+        view.name, view.applied = name, adapter_sum.fingerprint or None
+        assert view.applied is None or view.applied in self.files
+        return view
 
     def close(self) -> None:
         self.files = {}

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from entsemble.backends.catalogue import HubSource, ModelCard, PypiSource, card, catalogue
+from entsemble.backends.catalogue import HubSource, ModelCard, PypiSource, catalogue, find_card
 from entsemble.backends.gguf.requantise import QUANTISATIONS
 from entsemble.backends.model_spec import ModelSpec, ServerModel, parse_model
 from entsemble.errors import ConfigError, UnknownNameError
@@ -11,7 +11,7 @@ from entsemble.errors import ConfigError, UnknownNameError
 
 @pytest.mark.parametrize("name", catalogue())
 def test_every_card_can_be_pulled_from_what_it_says(name: str) -> None:
-    entry = card(name)
+    entry = find_card(name)
     assert entry.name == name
     assert entry.kind in ("llm", "encoder")
     assert entry.parameters > 1e6
@@ -34,14 +34,14 @@ def test_the_default_models_come_from_the_package_index_with_their_licences() ->
         ("gemma-3-270m", "GEMMA_TERMS.html"),
         ("minilm-l6", "README.md"),
     ):
-        source = card(name).source
+        source = find_card(name).source
         assert isinstance(source, PypiSource)
         assert licence in [Path(member).name for wheel in source.wheels for member in wheel.keep]
 
 
 def test_an_unknown_card_lists_the_known() -> None:
     with pytest.raises(UnknownNameError, match="smollm2-135m"):
-        card("smollm3")
+        find_card("smollm3")
 
 
 def test_names_of_models() -> None:

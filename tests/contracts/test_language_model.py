@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from entsemble.backends.llamacpp.model import Engine, LlamaCppModel
+from entsemble.backends.llamacpp.model import EngineOptions, LlamaCppModel
 from entsemble.backends.openai.model import OpenAIModel
 from entsemble.backends.scripted import ScriptedModel
 from entsemble.errors import BadReplyError, PromptTooLongError
@@ -40,7 +40,7 @@ def typing(name: str, town: str) -> str:
 
 def llama(path: Path, name: str, slots: int = 2) -> LlamaCppModel:
     return LlamaCppModel(
-        name, path, fingerprint=name, parameters=1, engine=Engine(context=CONTEXT, slots=slots, threads=1)
+        name, path, fingerprint=name, parameters=1, options=EngineOptions(context=CONTEXT, slots=slots, threads=1)
     )
 
 

@@ -15,7 +15,7 @@ from entsemble.assembly import training_sentences as teaching
 from entsemble.assembly.model_pool import Models, ProgressCallbacks, called
 from entsemble.assembly.stacking import Question, learnt
 from entsemble.backends.model_spec import parse_model
-from entsemble.backends.spacy_pos import best_tagger
+from entsemble.backends.spacy_pos import pos_tagger_for
 from entsemble.data.annotated import annotated, has_nested
 from entsemble.data.windows import sentence_splitter, window_documents
 from entsemble.errors import ConfigError, DataError
@@ -306,7 +306,7 @@ class Assembly:
             documents,
             encode_pool(documents, spans, prepared),
             encoder=self.encoder(),
-            pos_tagger=best_tagger(self.settings.language) if pool.similarity == "span" else HeuristicPosTagger(),
+            pos_tagger=pos_tagger_for(self.settings.language) if pool.similarity == "span" else HeuristicPosTagger(),
             similarity=pool.similarity,
             seed=self.settings.seed,
             label_guided=LabelGuidedIndex(documents, prepared, self.encoder())

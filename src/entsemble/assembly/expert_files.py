@@ -10,7 +10,7 @@ from pathlib import Path
 import entsemble
 from entsemble.backends.catalogue import ModelCard, PypiSource
 from entsemble.backends.download import local_path
-from entsemble.backends.gguf.lora import fitting, write_lora
+from entsemble.backends.gguf.lora import match_tensors, write_lora
 from entsemble.backends.model_spec import parse_model
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts import peft_folder as adapter
@@ -51,7 +51,7 @@ def check_base(folder: Path, base: str, environment: Environment) -> None:
         return  # a folder or a file of another machine
     file = local_path(source, environment.cache) if isinstance(source, ModelCard) else source
     if isinstance(file, Path) and file.is_file():
-        fitting(adapter.load(folder).pairs, file)
+        match_tensors(adapter.load(folder).pairs, file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class WeightedSum:
         for expert, weight in self.parts:
             change = change_of(expert)
             try:
-                fitting(change.pairs, base)
+                match_tensors(change.pairs, base)
             except DataError as error:
                 raise DataError(f"the expert {expert.card.name}: {error}") from error
             for module, factors in change.factors.items():

@@ -20,10 +20,10 @@ from entsemble.assembly.builder import Assembly
 from entsemble.assembly.expert_files import expert_store, unpacked
 from entsemble.assembly.model_pool import ProgressCallbacks
 from entsemble.assembly.zero_shot import expert_alone, score_of
-from entsemble.backends.gguf.lora import convertible, write_lora
-from entsemble.backends.llamacpp.model import Engine, LlamaCppModel
+from entsemble.backends.gguf.lora import adapter_architecture, write_lora
+from entsemble.backends.llamacpp.model import EngineOptions, LlamaCppModel
 from entsemble.backends.model_spec import parse_model
-from entsemble.backends.transformers.loader import load_base
+from entsemble.backends.transformers.loader import load_model
 from entsemble.backends.transformers.model import TransformersModel
 from entsemble.data.annotated import annotated
 from entsemble.errors import ConfigError, DataError
@@ -119,7 +119,7 @@ def train_expert(
     with Assembly(Settings(), environment, progress) as assembly:
         path, fingerprint = assembly.models.local_file(parse_model(brief.base))
         if path.is_file():
-            convertible(path)
+            adapter_architecture(path)
         encoder = assembly.encoder()  # what can go wrong goes wrong before hours of training
         published = assembly.models.base(MemberSettings(model=brief.base))
         if start is not None and (start.card.base_sha256, start.card.template) != (published, TEMPLATE):
@@ -127,7 +127,7 @@ def train_expert(
                 f"{start.card.name} cannot be started from: it changes {start.card.base}, not {brief.base}"
             )
         folder = environment.cache / "training" / _key(brief, published, learnt, dev, start)
-        model, tokenize = load_base(path, brief.how.precision, kept=unpacked(fingerprint, environment))
+        model, tokenize = load_model(path, brief.how.precision, unpacked_folder=unpacked(fingerprint, environment))
         made = train(
             tunable(model, brief.how, None if start is None else change_of(start)),
             tokenize,
@@ -208,8 +208,8 @@ def _engine(adapted: Adapter, base: Path) -> Iterator[AdaptableModel]:
         else:
             file = Path(folder) / "adapter.gguf"
             write_lora(adapted.pairs, base, file)
-            engine = Engine(adapters={"expert": file})
-            with closing(LlamaCppModel("base", base, fingerprint="", engine=engine)) as model:
+            engine = EngineOptions(adapters={"expert": file})
+            with closing(LlamaCppModel("base", base, fingerprint="", options=engine)) as model:
                 yield model.with_adapters("expert", AdapterSum({"expert": 1.0}, "expert"))
 
 

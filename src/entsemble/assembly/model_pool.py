@@ -15,12 +15,12 @@ from typing import Protocol, TypeVar
 from entsemble._lib.digest import sha256
 from entsemble.assembly.expert_files import WeightedSum, base_sha256, expert_store, unpacked
 from entsemble.backends import hub
-from entsemble.backends.catalogue import ModelCard, card
-from entsemble.backends.download import OnProgress, pull, silent
+from entsemble.backends.catalogue import ModelCard, find_card
+from entsemble.backends.download import DownloadCallback, ignore_progress, pull
 from entsemble.backends.encoders import LlamaCppEncoder, SentenceTransformerEncoder
-from entsemble.backends.llamacpp.model import Engine, LlamaCppModel
+from entsemble.backends.llamacpp.model import EngineOptions, LlamaCppModel
 from entsemble.backends.model_spec import ModelSource, ModelSpec, ServerModel, parse_model
-from entsemble.backends.openai.client import Traffic
+from entsemble.backends.openai.client import RequestPolicy
 from entsemble.backends.openai.model import OpenAIModel
 from entsemble.backends.transformers.model import TransformersModel
 from entsemble.errors import ConfigError, DataError, EntsembleError
@@ -52,7 +52,7 @@ class ProgressCallbacks:
         on_warning: called with what could not be prepared, and what is done instead.
     """
 
-    on_download: OnProgress = silent
+    on_download: DownloadCallback = ignore_progress
     on_step: Callable[[str, int, int], None] = lambda *_: None
     on_warning: Callable[[str], None] = _LOG.warning
 
@@ -189,9 +189,9 @@ class Models:
             path = pull(
                 source,
                 where.cache,
-                progress=self.progress.on_download,
-                endpoint=where.hub_endpoint,
-                token=where.hub_token,
+                on_progress=self.progress.on_download,
+                hub_endpoint=where.hub_endpoint,
+                hub_token=where.hub_token,
             )
             return path, f"{source.name}:{source.quantisation}:{path.stat().st_size}"
         if isinstance(source, Path):
@@ -203,7 +203,11 @@ class Models:
         if isinstance(source, ServerModel):
             raise ConfigError(f"openai:{source.model} is behind a server and has no file")
         path = hub.download(
-            source, where.cache, progress=self.progress.on_download, endpoint=where.hub_endpoint, token=where.hub_token
+            source,
+            where.cache,
+            on_progress=self.progress.on_download,
+            hub_endpoint=where.hub_endpoint,
+            hub_token=where.hub_token,
         )
         return path, _folder_sha256(path) if path.is_dir() else sha256(path)
 
@@ -262,16 +266,16 @@ class Models:
                     slots=max(slots, 2 * self.workers()),
                     adapters=adapters,
                     precision=member.precision or "float32",
-                    kept=unpacked(fingerprint, self.environment),
+                    unpacked_folder=unpacked(fingerprint, self.environment),
                 )
-            engine = Engine(
+            engine = EngineOptions(
                 context=member.context,
                 slots=slots,
                 threads=self._threads(),
                 gpu_layers=member.gpu_layers,
                 adapters=adapters,
             )
-            return LlamaCppModel(name, path, fingerprint=fingerprint, parameters=known, engine=engine)
+            return LlamaCppModel(name, path, fingerprint=fingerprint, parameters=known, options=engine)
 
     def _server(self, source: ServerModel, name: str, member: MemberSettings) -> LanguageModel:
         if member.base_url is None:
@@ -283,7 +287,7 @@ class Models:
             self.environment.keys.get(member.api_key_env),
             api=member.api,
             choose=member.option_scoring,
-            traffic=Traffic(
+            policy=RequestPolicy(
                 timeout=member.timeout,
                 retries=member.retries,
                 concurrency=member.concurrency or self.workers(),
@@ -310,7 +314,7 @@ class Models:
     def _make_encoder(self) -> Encoder:
         name = self.settings.encoder.model
         try:
-            known = card(name)
+            known = find_card(name)
         except EntsembleError:
             folder = Path(name)
             files = sorted(p for p in folder.rglob("*") if p.is_file())

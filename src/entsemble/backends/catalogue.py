@@ -120,7 +120,7 @@ def catalogue() -> Mapping[str, ModelCard]:
     return MappingProxyType({name: _card(name, entry) for name, entry in tomllib.loads(text).items()})
 
 
-def card(name: str) -> ModelCard:
+def find_card(name: str) -> ModelCard:
     """The card called `name`.
 
     Raises:

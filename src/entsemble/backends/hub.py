@@ -16,22 +16,23 @@ from entsemble.errors import ConfigError, MissingExtraError, ModelUnavailableErr
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a pull is.
+class DownloadProgress:
+    """How far the download of a model has come.
 
     Attributes:
-        model: whose.
+        model_name: name of the model.
         stage: `download`, `check` or `convert`.
-        done, total: bytes; `total` is 0 while it is not known.
+        bytes_done: bytes processed in this stage.
+        bytes_total: bytes of the whole stage; 0 if unknown.
     """
 
-    model: str
+    model_name: str
     stage: str
-    done: int
-    total: int
+    bytes_done: int
+    bytes_total: int
 
 
-OnProgress = Callable[[Progress], None]
+DownloadCallback = Callable[[DownloadProgress], None]
 
 _FORM = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?::(?P<file>[^@:]+))?(?:@(?P<revision>[^@:]+))?")
 
@@ -39,14 +40,14 @@ _OF_A_MODEL = (".safetensors", ".json", ".txt", ".model")
 """What a whole repository is downloaded of: weights that run no code, configuration and tokenizer."""
 
 
-def silent(_: Progress) -> None:
-    """Progress that nobody watches."""
+def ignore_progress(_: DownloadProgress) -> None:
+    """A callback that reports nothing."""
 
 
-def parse_hub(text: str) -> HubSource:
+def parse_hub_source(text: str) -> HubSource:
     """What `hf:OWNER/REPO[:FILE][@revision]` means; without a file it is the whole repository, for transformers.
 
-    >>> parse_hub("hf:owner/repo-GGUF:model-Q4_K_M.gguf@v1").revision
+    >>> parse_hub_source("hf:owner/repo-GGUF:model-Q4_K_M.gguf@v1").revision
     'v1'
     """
     match = _FORM.fullmatch(text)
@@ -59,9 +60,9 @@ def download(
     source: HubSource,
     cache: Path,
     *,
-    progress: OnProgress = silent,
-    endpoint: str | None = None,
-    token: str | None = None,
+    on_progress: DownloadCallback = ignore_progress,
+    hub_endpoint: str | None = None,
+    hub_token: str | None = None,
     name: str | None = None,
 ) -> Path:
     """The local copy of a file on the hub, or of the folder of a whole model, downloaded where it is not there yet.
@@ -72,10 +73,10 @@ def download(
     Args:
         source: which file.
         cache: entsemble's cache folder; the files lie under its `hub/`, in the hub's own layout.
-        progress: told about bytes.
-        endpoint: base URL of a mirror; huggingface_hub's default otherwise.
-        token: for gated and private repositories; huggingface_hub looks for its own otherwise.
-        name: what to call the model in `progress`.
+        on_progress: called with the bytes so far, many times a second at most.
+        hub_endpoint: base URL of a mirror; huggingface_hub's default otherwise.
+        hub_token: for gated and private repositories; huggingface_hub looks for its own otherwise.
+        name: what to call the model in `on_progress`.
 
     Raises:
         MissingExtraError: huggingface_hub is not installed.
@@ -83,16 +84,20 @@ def download(
     """
     hub = _import()
     if not source.file:
-        return _folder(hub, source, cache, progress=progress, endpoint=endpoint, token=token)
-    arguments = {"revision": source.revision, "cache_dir": cache / "hub", "endpoint": endpoint, "token": token}
+        return _folder(hub, source, cache, on_progress=on_progress, hub_endpoint=hub_endpoint, hub_token=hub_token)
+    arguments = {"revision": source.revision, "cache_dir": cache / "hub", "endpoint": hub_endpoint, "token": hub_token}
     try:
         known = hub.try_to_load_from_cache(source.repo, source.file, revision=source.revision, cache_dir=cache / "hub")
-        bar = _bar(hub, name or str(source), progress)
+        bar = _bar(hub, name or str(source), on_progress)
         path = Path(hub.hf_hub_download(source.repo, source.file, tqdm_class=bar, **arguments))
     except Exception as error:
-        raise _explained(hub, error, source, endpoint) from error
+        raise _explained(hub, error, source, hub_endpoint) from error
     if not isinstance(known, str):
-        _check(path, source, lambda done: progress(Progress(name or str(source), "check", done, path.stat().st_size)))
+        _check(
+            path,
+            source,
+            lambda done: on_progress(DownloadProgress(name or str(source), "check", done, path.stat().st_size)),
+        )
     return path
 
 
@@ -108,22 +113,32 @@ def local_path(source: HubSource, cache: Path) -> Path | None:
 
 
 def _folder(
-    hub: ModuleType, source: HubSource, cache: Path, *, progress: OnProgress, endpoint: str | None, token: str | None
+    hub: ModuleType,
+    source: HubSource,
+    cache: Path,
+    *,
+    on_progress: DownloadCallback,
+    hub_endpoint: str | None,
+    hub_token: str | None,
 ) -> Path:
     """Every file of a model, each as `download` gets it; without the hub, what is here."""
     place = {"revision": source.revision, "cache_dir": cache / "hub"}
     try:
-        listed = hub.HfApi(endpoint=endpoint, token=token).list_repo_files(source.repo, revision=source.revision)
+        listed = hub.HfApi(endpoint=hub_endpoint, token=hub_token).list_repo_files(
+            source.repo, revision=source.revision
+        )
     except Exception as error:
         try:
             return Path(hub.snapshot_download(source.repo, local_files_only=True, **place))
         except (hub.errors.LocalEntryNotFoundError, hub.errors.HFValidationError):
-            raise _explained(hub, error, source, endpoint) from error
+            raise _explained(hub, error, source, hub_endpoint) from error
     wanted = sorted(name for name in listed if "/" not in name and name.endswith(_OF_A_MODEL))
     if not any(name.endswith(".safetensors") for name in wanted):
         raise ModelUnavailableError(f"{source} holds no safetensors; name a file of it, as hf:OWNER/REPO:FILE")
     paths = [
-        download(replace(source, file=name), cache, progress=progress, endpoint=endpoint, token=token)
+        download(
+            replace(source, file=name), cache, on_progress=on_progress, hub_endpoint=hub_endpoint, hub_token=hub_token
+        )
         for name in wanted
     ]
     return paths[0].parent
@@ -147,7 +162,7 @@ def _import() -> ModuleType:
     return module
 
 
-def _bar(hub: ModuleType, name: str, progress: OnProgress) -> type[Any]:
+def _bar(hub: ModuleType, name: str, on_progress: DownloadCallback) -> type[Any]:
     """A tqdm that draws nothing and tells `progress` instead."""
     base: Any = hub.utils.tqdm
 
@@ -158,15 +173,15 @@ def _bar(hub: ModuleType, name: str, progress: OnProgress) -> type[Any]:
 
         def update(self, n: float | None = 1) -> bool | None:
             self.told += int(n or 0)
-            progress(Progress(name, "download", self.told, self.whole))
+            on_progress(DownloadProgress(name, "download", self.told, self.whole))
             return None
 
     return Bar
 
 
-def _explained(hub: ModuleType, error: Exception, source: HubSource, endpoint: str | None) -> Exception:
+def _explained(hub: ModuleType, error: Exception, source: HubSource, hub_endpoint: str | None) -> Exception:
     """The same error, saying what to do; those that are nothing of the hub's are returned as they are."""
-    errors, where = hub.errors, endpoint or "https://huggingface.co"
+    errors, where = hub.errors, hub_endpoint or "https://huggingface.co"
     if isinstance(error.__cause__, errors.FileMetadataError):
         error = _NotAHubError()
     page = f"{where}/{source.repo}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from entsemble.backends.catalogue import HubSource, ModelCard, catalogue
-from entsemble.backends.hub import parse_hub
+from entsemble.backends.hub import parse_hub_source
 from entsemble.errors import ConfigError, UnknownNameError
 
 FORMS = ("PATH/TO/MODEL.gguf", "PATH/TO/FOLDER (of transformers)", "hf:OWNER/REPO[:FILE][@revision]", "openai:MODEL")
@@ -48,7 +48,7 @@ def parse_model(text: str) -> ModelSpec:
         ConfigError: one of these, but not well formed.
     """
     if text.startswith("hf:"):
-        hub = parse_hub(text)
+        hub = parse_hub_source(text)
         return ModelSpec(Path(hub.file).stem if hub.file else hub.repo.rpartition("/")[2], hub)
     if text.startswith("openai:"):
         model = text.removeprefix("openai:").strip()

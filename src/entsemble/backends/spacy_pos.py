@@ -10,7 +10,7 @@ from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
 from entsemble.types import Span
 
 
-class SpacyTagger:
+class SpacyPosTagger:
     """Tags by a spaCy pipeline: a span's tag is that of its head, the token whose head lies outside the span.
 
     Args:
@@ -35,11 +35,11 @@ class SpacyTagger:
         return str(found.root.pos_) if found else "X"
 
 
-def best_tagger(language: str) -> PosTagger:
+def pos_tagger_for(language: str) -> PosTagger:
     """The first installed spaCy pipeline for `language`, else the stated fallback of `retrieval.tagging`."""
     try:
         import spacy.util
     except ImportError:
         return HeuristicPosTagger()
     installed = sorted(n for n in spacy.util.get_installed_models() if n.split("_")[0] == language)
-    return SpacyTagger(installed[0]) if installed else HeuristicPosTagger()
+    return SpacyPosTagger(installed[0]) if installed else HeuristicPosTagger()

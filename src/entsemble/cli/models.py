@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from entsemble.assembly import Assembly, ProgressCallbacks
-from entsemble.backends.catalogue import PypiSource, card, catalogue
+from entsemble.backends.catalogue import PypiSource, catalogue, find_card
 from entsemble.backends.download import local_path
 from entsemble.backends.model_spec import parse_model
 from entsemble.cli.progress import show_progress
@@ -75,7 +75,7 @@ def pull_models(names: tuple[str, ...], quiet: bool) -> None:
 @click.argument("name")
 def print_info(name: str) -> None:
     """Show everything that the catalogue says about NAME."""
-    model_card = card(name)
+    model_card = find_card(name)
     path = local_path(model_card, environment().cache)
     pull_advice = f"no; downloaded on first use, or now with: entsemble models pull {model_card.name}"
     for key, value in (

@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.text import Text
 
 from entsemble.assembly import ProgressCallbacks
-from entsemble.backends.download import Progress as Bytes
+from entsemble.backends.download import DownloadProgress
 
 _MEGABYTE = 1_000_000
 
@@ -70,9 +70,9 @@ class ProgressDisplay:
     def _warn(self, message: str) -> None:
         self._progress.console.print(f"entsemble: {message}", style="yellow", markup=False)
 
-    def _download_progress(self, download: Bytes) -> None:
-        total = download.total // _MEGABYTE if download.total else None
-        self.step(f"{download.stage} {download.model} (MB)", download.done // _MEGABYTE, total)
+    def _download_progress(self, download: DownloadProgress) -> None:
+        total = download.bytes_total // _MEGABYTE if download.bytes_total else None
+        self.step(f"{download.stage} {download.model_name} (MB)", download.bytes_done // _MEGABYTE, total)
 
 
 @contextmanager

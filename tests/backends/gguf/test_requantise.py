@@ -9,9 +9,9 @@ import pytest
 
 gguf = pytest.importorskip("gguf")
 
-from entsemble.backends.catalogue import card  # noqa: E402
+from entsemble.backends.catalogue import find_card  # noqa: E402
 from entsemble.backends.download import pull  # noqa: E402
-from entsemble.backends.gguf.requantise import bert_gguf, phantom, read_header, requantise  # noqa: E402
+from entsemble.backends.gguf.requantise import convert_bert, phantom_space_token, read_header, requantise  # noqa: E402
 from entsemble.errors import ConfigError, DataError  # noqa: E402
 
 Q8_0, Q4_0, F16, F32 = (gguf.GGMLQuantizationType[name] for name in ("Q8_0", "Q4_0", "F16", "F32"))
@@ -212,11 +212,11 @@ def embed(path: Path, texts: list[str]) -> Any:
 
 
 def test_phantom_spaces() -> None:
-    assert [phantom(word) for word in ("man", "##ing", "#", "##")] == ["▁man", "ing", "▁#", ""]
+    assert [phantom_space_token(word) for word in ("man", "##ing", "#", "##")] == ["▁man", "ing", "▁#", ""]
 
 
 def test_llama_cpp_computes_the_bert_that_was_converted(tiny_bert: Path) -> None:
-    bert_gguf(tiny_bert, target := tiny_bert / "model.gguf", "f32")
+    convert_bert(tiny_bert, target := tiny_bert / "model.gguf", "f32")
     weights = pytest.importorskip("safetensors.numpy").load_file(tiny_bert / "model.safetensors")
     reference = Bert(weights, WORDS, heads=4)
     texts = ["a man eating bread.", "Stocks fell", "man", "a bread eating man. stocks eat a man."]
@@ -228,12 +228,12 @@ def test_a_tensor_that_llama_cpp_has_no_place_for(tiny_bert: Path) -> None:
     path = tiny_bert / "model.safetensors"
     numpy_files.save_file(numpy_files.load_file(path) | {"encoder.rope.weight": np.ones((2, 2), np.float32)}, path)
     with pytest.raises(DataError, match=r"encoder\.rope\.weight"):
-        bert_gguf(tiny_bert, tiny_bert / "model.gguf")
+        convert_bert(tiny_bert, tiny_bert / "model.gguf")
 
 
 @pytest.fixture(scope="module")
 def minilm() -> Path:
-    return pull(card("minilm-l6"), platformdirs.user_cache_path("entsemble"))
+    return pull(find_card("minilm-l6"), platformdirs.user_cache_path("entsemble"))
 
 
 @pytest.mark.models

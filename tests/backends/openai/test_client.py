@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from entsemble.backends.openai.client import Client, Traffic
+from entsemble.backends.openai.client import Client, RequestPolicy
 from entsemble.backends.openai.model import OpenAIModel
 from entsemble.backends.scripted import ScriptedModel
 from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError
@@ -32,7 +32,7 @@ from entsemble.types import Decoding, Document
 from entsemble.voting.rules import VOTING_RULES
 
 Handle = Callable[[BaseHTTPRequestHandler, dict[str, Any]], None]
-FAST = Traffic(timeout=60, retries=4, backoff=0.01, concurrency=4)
+FAST = RequestPolicy(timeout=60, retries=4, backoff=0.01, concurrency=4)
 
 
 @contextmanager
@@ -121,8 +121,8 @@ def patience(fault: Callable[[BaseHTTPRequestHandler], None]) -> float:
     return 1.5 if fault in (hangs, drips) else 60
 
 
-def client(url: str, traffic: Traffic = FAST) -> Client:
-    return Client(httpx.URL(url), None, traffic)
+def client(url: str, policy: RequestPolicy = FAST) -> Client:
+    return Client(httpx.URL(url), None, policy)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -138,14 +138,14 @@ def test_a_fault_is_tried_again(fault: Callable[[BaseHTTPRequestHandler], None])
 def test_a_fault_that_stays_is_told(fault: Callable[[BaseHTTPRequestHandler], None]) -> None:
     kind = BadReplyError if fault in (truncated, page) else ModelUnavailableError
     with server(lambda to, _: fault(to)) as url, pytest.raises(kind, match=r"127\.0\.0\.1"):
-        client(url, Traffic(timeout=patience(fault), retries=1, backoff=0.01)).post({})
+        client(url, RequestPolicy(timeout=patience(fault), retries=1, backoff=0.01)).post({})
 
 
 def test_a_key_that_no_header_can_hold_is_not_shown() -> None:
     with pytest.raises(ConfigError, match=r"^the key for http://x/ has characters that no key has") as told:
-        Client(httpx.URL("http://x/"), "sk-se\ncret", Traffic())
+        Client(httpx.URL("http://x/"), "sk-se\ncret", RequestPolicy())
     assert "cret" not in str(told.value)
-    client = Client(httpx.URL("http://x/"), "sk-secret\r\n", Traffic())
+    client = Client(httpx.URL("http://x/"), "sk-secret\r\n", RequestPolicy())
     assert client.excerpt("sk-secret is wrong") == "[key] is wrong"
     client.close()
 
@@ -184,7 +184,7 @@ def test_no_more_requests_than_allowed_are_under_way() -> None:
         good(to)
 
     with server(slow) as url:
-        one = client(url, Traffic(concurrency=3))
+        one = client(url, RequestPolicy(concurrency=3))
         threads = [threading.Thread(target=one.post, args=({},)) for _ in range(12)]
         for thread in threads:
             thread.start()
@@ -195,7 +195,7 @@ def test_no_more_requests_than_allowed_are_under_way() -> None:
 
 def test_no_more_requests_begin_a_minute_than_allowed() -> None:
     with server(lambda to, _: good(to)) as url:
-        one = client(url, Traffic(requests_per_minute=1200))
+        one = client(url, RequestPolicy(requests_per_minute=1200))
         began = time.monotonic()
         for _ in range(7):
             one.post({})
@@ -210,7 +210,7 @@ def test_a_server_that_is_down_is_not_waited_for_every_time(monkeypatch: pytest.
         broken(to)
 
     with server(fail) as url:
-        one = client(url, Traffic(retries=2, backoff=0.01))
+        one = client(url, RequestPolicy(retries=2, backoff=0.01))
         for _ in range(3):
             with pytest.raises(ModelUnavailableError, match="500"):
                 one.post({})
@@ -248,8 +248,8 @@ def test_every_document_is_accounted_for(quorum: int | None, monkeypatch: pytest
 
     documents = [Document(f"d{i}", f"Ann left Oslo {i} times.") for i in range(40)]
     with server(answer) as url:
-        traffic = Traffic(timeout=1.5, retries=1, backoff=0.01, concurrency=8)
-        models = [OpenAIModel(name, url, "big", choose="text", traffic=traffic) for name in "ab"]
+        policy = RequestPolicy(timeout=1.5, retries=1, backoff=0.01, concurrency=8)
+        models = [OpenAIModel(name, url, "big", choose="text", policy=policy) for name in "ab"]
         members = [Member(m.name, m, load_template("ner-1"), load_template("zero-shot-1")) for m in models]
         rules = DecisionRules(VOTING_RULES["majority"], 0.0, None, 0.5, DemonstrationLimits(0), quorum=quorum)
         pipeline = Pipeline(members, label_set({"location": "", "person": ""}), None, rules)

@@ -11,10 +11,10 @@ import httpx
 import platformdirs
 import pytest
 
-from entsemble.backends.catalogue import card
+from entsemble.backends.catalogue import find_card
 from entsemble.backends.download import pull
-from entsemble.backends.openai.client import Traffic
-from entsemble.backends.openai.model import OpenAIModel, matched
+from entsemble.backends.openai.client import RequestPolicy
+from entsemble.backends.openai.model import OpenAIModel, match_option
 from entsemble.backends.option_trie import TokenTrie
 from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError, PromptTooLongError
 from entsemble.protocols import LanguageModel
@@ -24,7 +24,7 @@ KEY = "sk-very-secret"
 OPTIONS = [" person;", " place;", " none;"]
 Answer = tuple[int, Any]
 
-QUICK = Traffic(retries=2, backoff=0.0)
+QUICK = RequestPolicy(retries=2, backoff=0.0)
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def serving(answer: Callable[[str, dict[str, Any]], Answer], **settings: Any) ->
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         model = OpenAIModel(
-            "m", f"http://127.0.0.1:{server.server_port}/v1", "big", KEY, **{"traffic": QUICK, **settings}
+            "m", f"http://127.0.0.1:{server.server_port}/v1", "big", KEY, **{"policy": QUICK, **settings}
         )
         try:
             yield model
@@ -260,7 +260,7 @@ def test_options_that_cannot_be_chosen_among(options: list[str]) -> None:
     [(" person;", 0), ("Person", 0), ("a person", None), ("", None), ("personal", None), ('"place of birth."', 2)],
 )
 def test_matching_a_free_reply(reply: str, best: int | None) -> None:
-    assert matched(reply, [" person;", " place;", " place of birth;"]) == best
+    assert match_option(reply, [" person;", " place;", " place of birth;"]) == best
 
 
 # a server that misbehaves
@@ -305,14 +305,14 @@ def test_a_server_that_hangs() -> None:
         return said("late")
 
     with (
-        serving(answer, traffic=Traffic(timeout=0.1, retries=0)) as model,
+        serving(answer, policy=RequestPolicy(timeout=0.1, retries=0)) as model,
         pytest.raises(ModelUnavailableError, match=r"within 0\.1 s"),
     ):
         model.generate(["a"], Decoding(5))
 
 
 def test_no_server() -> None:
-    model = OpenAIModel("m", "http://user:pass@127.0.0.1:9/v1", "big", KEY, traffic=QUICK)
+    model = OpenAIModel("m", "http://user:pass@127.0.0.1:9/v1", "big", KEY, policy=QUICK)
     with pytest.raises(ModelUnavailableError, match=r"cannot reach http://127\.0\.0\.1:9/v1/completions.*running"):
         model.generate(["a", "b"], Decoding(5))
     model.close()
@@ -325,7 +325,7 @@ def test_no_server() -> None:
 def llama() -> Any:
     xllamacpp = pytest.importorskip("xllamacpp")
     settings = xllamacpp.CommonParams()
-    settings.model.path = str(pull(card("smollm2-135m"), platformdirs.user_cache_path("entsemble")))
+    settings.model.path = str(pull(find_card("smollm2-135m"), platformdirs.user_cache_path("entsemble")))
     settings.n_ctx, settings.n_parallel, settings.verbosity, settings.ui = 512, 1, -1, False
     settings.warmup = False
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1  # other tests may run beside this one

@@ -19,9 +19,9 @@ LETTERS = 258
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_folder: Path) -> Any:
-    from entsemble.backends.transformers.loader import load_base
+    from entsemble.backends.transformers.loader import load_model
 
-    return load_base(tiny_folder)[1]
+    return load_model(tiny_folder)[1]
 
 
 def written(tokenizer: Any, grammar: str, wish: str) -> str:

@@ -47,7 +47,7 @@ def scored(model: TransformersModel) -> tuple[float, ...]:
 def test_a_gguf_file_is_unpacked_once(gguf: tuple[Path, list[Path]], tiny_folder: Path, tmp_path: Path) -> None:
     file, loaded = gguf
     kept = tmp_path / "unpacked" / "0123"
-    made = [TransformersModel("x", file, fingerprint="f", context=256, kept=kept) for _ in range(2)]
+    made = [TransformersModel("x", file, fingerprint="f", context=256, unpacked_folder=kept) for _ in range(2)]
     assert loaded == [file, kept, kept]
     assert [p.name for p in kept.parent.iterdir()] == ["0123"]
     plain = TransformersModel("x", tiny_folder, fingerprint="f", context=256)
@@ -59,7 +59,7 @@ def test_a_large_gguf_file_is_not_kept_unpacked(
 ) -> None:
     file, loaded = gguf
     monkeypatch.setattr(transformers_base, "_UNPACKED", 3)
-    TransformersModel("x", file, fingerprint="f", context=256, kept=tmp_path / "unpacked")
+    TransformersModel("x", file, fingerprint="f", context=256, unpacked_folder=tmp_path / "unpacked")
     assert loaded == [file]
     assert not (tmp_path / "unpacked").exists()
 
@@ -67,7 +67,7 @@ def test_a_large_gguf_file_is_not_kept_unpacked(
 def test_where_nothing_can_be_unpacked(gguf: tuple[Path, list[Path]], tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(ModelUnavailableError, match=r"model\.gguf.*cache.*ENTSEMBLE_CACHE"):
-        TransformersModel("x", gguf[0], fingerprint="f", context=256, kept=tmp_path / "cache" / "0123")
+        TransformersModel("x", gguf[0], fingerprint="f", context=256, unpacked_folder=tmp_path / "cache" / "0123")
 
 
 def test_a_beginning_is_put_before_a_prompt_and_before_no_option() -> None:

@@ -36,7 +36,7 @@ def write_lora(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path, target:
     """
     gguf, header = _gguf(), read_header(base)
     name = _architecture(header)
-    tensors = _fitting(factors, base, header)
+    tensors = _match_tensors(factors, base, header)
     heads = {
         "q_proj": _number(header.metadata[f"{name}.attention.head_count"][1]),
         "k_proj": _number(header.metadata[f"{name}.attention.head_count_kv"][1]),
@@ -56,7 +56,7 @@ def write_lora(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path, target:
     writer.close()
 
 
-def fitting(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path) -> dict[str, str]:
+def match_tensors(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path) -> dict[str, str]:
     """The tensor of `base` that each module is; see `write_lora`.
 
     Raises:
@@ -64,10 +64,10 @@ def fitting(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path) -> dict[st
         ModelUnavailableError: an architecture whose adapters we cannot convert.
         MissingExtraError: the package `gguf` is not installed.
     """
-    return _fitting(factors, base, read_header(base))
+    return _match_tensors(factors, base, read_header(base))
 
 
-def convertible(base: Path) -> str:
+def adapter_architecture(base: Path) -> str:
     """The architecture of the model in `base`.
 
     Raises:
@@ -76,7 +76,7 @@ def convertible(base: Path) -> str:
     return _architecture(read_header(base))
 
 
-def _fitting(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path, header: Header) -> dict[str, str]:
+def _match_tensors(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path, header: Header) -> dict[str, str]:
     gguf, name = _gguf(), _architecture(header)
     number = {v: k for k, v in gguf.MODEL_ARCH_NAMES.items()}[name]
     names = gguf.get_tensor_name_map(number, _number(header.metadata[f"{name}.block_count"][1]))

@@ -1,4 +1,4 @@
-"""GGUF files made from other files: `requantise` for a faster kernel, `bert_gguf` for an encoder.
+"""GGUF files made from other files: `requantise` for a faster kernel, `convert_bert` for an encoder.
 
 The container is read and written here and not through `gguf.GGUFReader`, which spends 17 seconds on a vocabulary of
 262,144 tokens; the quantisation kernels are the `gguf` package's own, fed with chunks that stay in the CPU's cache.
@@ -128,7 +128,7 @@ def requantise(
                 progress(done, whole)
 
 
-def bert_gguf(folder: Path, target: Path, quantisation: str = "f16") -> None:
+def convert_bert(folder: Path, target: Path, quantisation: str = "f16") -> None:
     """Convert a sentence-transformers BERT with mean pooling to a GGUF file that llama.cpp embeds with.
 
     Follows llama.cpp's `conversion/bert.py`: WordPiece tokens in the phantom-space convention, position and segment
@@ -184,7 +184,7 @@ def _bert_vocabulary(writer: GGUFWriter, gguf: ModuleType, lines: list[str]) -> 
     special = {word: words.index(word) for word in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")}
     writer.add_tokenizer_model("bert")
     writer.add_tokenizer_pre("jina-v2-en")
-    writer.add_token_list([word if word in special else phantom(word) for word in words])
+    writer.add_token_list([word if word in special else phantom_space_token(word) for word in words])
     kinds = gguf.TokenType
     writer.add_token_types([kinds.CONTROL if word in special else kinds.NORMAL for word in words])
     writer.add_bos_token_id(special["[CLS]"])
@@ -195,10 +195,10 @@ def _bert_vocabulary(writer: GGUFWriter, gguf: ModuleType, lines: list[str]) -> 
     writer.add_mask_token_id(special["[MASK]"])
 
 
-def phantom(word: str) -> str:
+def phantom_space_token(word: str) -> str:
     """A WordPiece token as llama.cpp spells it.
 
-    >>> phantom("##ing"), phantom("in")
+    >>> phantom_space_token("##ing"), phantom_space_token("in")
     ('ing', '▁in')
     """
     return word[2:] if word.startswith("##") else "▁" + word

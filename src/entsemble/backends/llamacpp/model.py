@@ -112,7 +112,7 @@ class _Slots:
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class EngineOptions:
     """How llama.cpp runs a model.
 
     Attributes:
@@ -143,7 +143,7 @@ class LlamaCppModel:
         path: the `.gguf` file.
         fingerprint: identifies the weights; see `backends.pull`.
         parameters: number of weights, where known.
-        engine: how it is run.
+        options: how it is run.
 
     Raises:
         MissingExtraError: xllamacpp is not installed.
@@ -151,19 +151,25 @@ class LlamaCppModel:
     """
 
     def __init__(
-        self, name: str, path: Path, *, fingerprint: str, parameters: int | None = None, engine: Engine | None = None
+        self,
+        name: str,
+        path: Path,
+        *,
+        fingerprint: str,
+        parameters: int | None = None,
+        options: EngineOptions | None = None,
     ) -> None:
-        engine = engine or Engine()
+        options = options or EngineOptions()
         self.name, self.parameters = name, parameters
-        told = (fingerprint, engine.context, engine.parallel, engine.threads, engine.gpu_layers, engine_version())
+        told = (fingerprint, options.context, options.parallel, options.threads, options.gpu_layers, engine_version())
         self.fingerprint = "llamacpp:" + ":".join(map(str, told))
-        self._context = engine.context
-        self._server = start(path, engine)
-        self._slots = _Slots(engine.slots)
-        self._turns = threading.Semaphore(engine.parallel)
+        self._context = options.context
+        self._server = start_engine(path, options)
+        self._slots = _Slots(options.slots)
+        self._turns = threading.Semaphore(options.parallel)
         self._http = httpx.Client(base_url=self._server.listening_address, timeout=60, trust_env=False)
         self._tries = Tries(self.tokenize)
-        self._adapters = tuple(engine.adapters)
+        self._adapters = tuple(options.adapters)
         self._adapter: str | None = None
         self._owner = True
 
@@ -301,17 +307,17 @@ def _usage(answer: Mapping[str, Any]) -> Usage:
     )
 
 
-def start(path: Path, engine: Engine) -> Any:  # noqa: ANN401 - untyped library
-    """A language model's engine, running as `engine` says; raises as `load_engine` does."""
+def start_engine(path: Path, options: EngineOptions) -> Any:  # noqa: ANN401 - untyped library
+    """A language model's engine, running as `options` say; raises as `load_engine` does."""
 
     def configure(params: Any) -> None:  # noqa: ANN401 - untyped library
-        params.n_ctx, params.n_parallel = engine.context * engine.slots, engine.slots
+        params.n_ctx, params.n_parallel = options.context * options.slots, options.slots
         params.kv_unified = False
         params.swa_full = True  # sliding-window models forget the prefix otherwise
         params.cache_ram_mib = 0  # the engine's own prefix store would make answers depend on history
-        params.n_gpu_layers = engine.gpu_layers
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = engine.threads
-        params.lora_adapters = [_adapter(path) for path in engine.adapters.values()]
+        params.n_gpu_layers = options.gpu_layers
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
+        params.lora_adapters = [_adapter(path) for path in options.adapters.values()]
         params.lora_init_without_apply = True
 
     return load_engine(path, configure)

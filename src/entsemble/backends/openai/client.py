@@ -23,7 +23,7 @@ _EXCERPT = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class RequestPolicy:
     """How a server is treated.
 
     Attributes:
@@ -64,27 +64,27 @@ class Client:
     Args:
         url: the address; errors show it without user, password and query.
         api_key: sent as a bearer token; never shown.
-        traffic: limits and patience.
+        policy: limits and patience.
 
     Raises:
         ConfigError: the key holds what no header can.
     """
 
-    def __init__(self, url: httpx.URL, api_key: str | None, traffic: Traffic) -> None:
+    def __init__(self, url: httpx.URL, api_key: str | None, policy: RequestPolicy) -> None:
         self.shown = str(url.copy_with(userinfo=b"", query=None))
         key = (api_key or "").strip()  # a variable that a file was read into may end with its line
         if not (key.isascii() and key.isprintable()):
             raise ConfigError(f"the key for {self.shown} has characters that no key has; look at the variable it is in")
-        self._url, self._key, self._timeout = url, key, traffic.timeout
+        self._url, self._key, self._timeout = url, key, policy.timeout
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        limits = httpx.Limits(max_connections=traffic.concurrency)
-        self._client = httpx.Client(timeout=traffic.timeout, headers=headers, limits=limits)
-        self._under_way = threading.Semaphore(traffic.concurrency)
-        self._pace = _Pace(traffic.requests_per_minute)
+        limits = httpx.Limits(max_connections=policy.concurrency)
+        self._client = httpx.Client(timeout=policy.timeout, headers=headers, limits=limits)
+        self._under_way = threading.Semaphore(policy.concurrency)
+        self._pace = _Pace(policy.requests_per_minute)
         self._down: tuple[float, str] | None = None
         self._attempts = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(traffic.retries + 1),
-            wait=_Wait(traffic.backoff),
+            stop=tenacity.stop_after_attempt(policy.retries + 1),
+            wait=_Wait(policy.backoff),
             retry=tenacity.retry_if_exception_type(TransientError),
             reraise=True,
         )

@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeVar
 
 import httpx
 
-from entsemble.backends.openai.client import Client, Traffic
+from entsemble.backends.openai.client import Client, RequestPolicy
 from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError, PromptTooLongError
 from entsemble.types import Choice, Decoding, Reply, Usage, total
 
@@ -51,7 +51,7 @@ class OpenAIModel:
         api_key: sent as a bearer token; never shown.
         api: `completions` sends prompts as they are; `chat` sends each as one user message.
         choose: how `choose` asks; `auto` finds out what the server can do.
-        traffic: limits and patience.
+        policy: limits and patience.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class OpenAIModel:
         *,
         api: Api = "completions",
         choose: Choosing = "auto",
-        traffic: Traffic | None = None,
+        policy: RequestPolicy | None = None,
     ) -> None:
         self._name, self._model, self._api = name, model, api
         try:
@@ -72,10 +72,10 @@ class OpenAIModel:
             raise ConfigError(f"{base_url!r} is no URL ({error}); a server is written http://HOST:PORT/v1") from None
         if url.scheme not in ("http", "https") or not url.host:
             raise ConfigError(f"{base_url!r} is no URL of a server; write http://HOST:PORT/v1")
-        traffic = traffic or Traffic()
-        self._http = Client(url, api_key, traffic)
+        policy = policy or RequestPolicy()
+        self._http = Client(url, api_key, policy)
         self._shown = self._http.shown
-        self._pool = ThreadPoolExecutor(traffic.concurrency, thread_name_prefix=f"entsemble-{name}")
+        self._pool = ThreadPoolExecutor(policy.concurrency, thread_name_prefix=f"entsemble-{name}")
         self._choosing, self._top = choose, _TOP
         self._known: set[str] = set()
         self._able = {
@@ -217,7 +217,7 @@ class OpenAIModel:
         if reply is None:
             reply = self._reply(prompt, longest // 2 + 4, {"stop": ["\n"]} if self._api == "completions" else {})
         spent.append(reply.usage)
-        said = matched(reply.text, options)
+        said = match_option(reply.text, options)
         if said is None:
             return (-math.log(len(options)),) * len(options)
         return tuple(0.0 if i == said else -math.inf for i in range(len(options)))
@@ -266,10 +266,10 @@ class OpenAIModel:
         return kind(f"{self._shown} answered {status}{advice}: {said}")
 
 
-def matched(reply: str, options: Sequence[str]) -> int | None:
+def match_option(reply: str, options: Sequence[str]) -> int | None:
     """Which option a free-text reply names: the longest that it begins with as a whole word.
 
-    >>> matched(" Person.", [" person;", " place;"])
+    >>> match_option(" Person.", [" person;", " place;"])
     0
     """
     said, best = _bare(reply), None

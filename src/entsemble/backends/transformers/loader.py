@@ -14,7 +14,7 @@ from entsemble.errors import MissingExtraError, ModelUnavailableError
 from entsemble.types import Precision
 
 _UNPACKED = 1 << 29
-"""Bytes of the largest GGUF file that is kept unpacked, which takes four to eight times as many."""
+"""Bytes of the largest GGUF file that is unpacked_folder unpacked, which takes four to eight times as many."""
 
 Tokens = tuple[list[int], list[int]]
 """Token ids, and where in the text each begins."""
@@ -77,19 +77,21 @@ class Tokenizer:
         return str(whole[len(start) :])
 
 
-def load_base(path: Path, precision: Precision = "float32", kept: Path | None = None) -> tuple[Any, Tokenizer]:
+def load_model(
+    path: Path, precision: Precision = "float32", unpacked_folder: Path | None = None
+) -> tuple[Any, Tokenizer]:
     """The model, and what makes tokens of a text, as llama.cpp makes them.
 
     Args:
         path: a GGUF file, whose weights are taken out of their quantisation, or a folder as transformers writes it,
             of which only safetensors are read.
         precision: of the model up to its last layer; what it says of the next token is of full precision always.
-        kept: folder in which a GGUF file's weights are kept as transformers writes them, if the file is not large:
+        unpacked_folder: folder for a GGUF file's weights in the format of transformers, if the file is not large:
             transformers takes many times as long to read them from GGUF.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
-        ModelUnavailableError: transformers cannot load it, or `kept` cannot be written.
+        ModelUnavailableError: transformers cannot load it, or `unpacked_folder` cannot be written.
     """
     try:
         import torch
@@ -99,9 +101,9 @@ def load_base(path: Path, precision: Precision = "float32", kept: Path | None = 
     logging.disable_progress_bar()
     asked_by_peft = ".*is_gradient_checkpointing"  # which users can do nothing about
     warnings.filterwarnings("ignore", message=asked_by_peft, category=FutureWarning)
-    if kept is not None and path.is_file() and path.stat().st_size <= _UNPACKED:
-        _unpack(path, kept)
-        path = kept
+    if unpacked_folder is not None and path.is_file() and path.stat().st_size <= _UNPACKED:
+        _unpack(path, unpacked_folder)
+        path = unpacked_folder
     model, tokenizer = _load(path, getattr(torch, precision))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if precision != "float32":

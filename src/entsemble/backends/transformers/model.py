@@ -16,7 +16,7 @@ from entsemble.backends.option_trie import TokenTrie, Tries
 from entsemble.backends.transformers.adapters import AdaptedModel
 from entsemble.backends.transformers.batcher import Batch, Request, Sum, Told, Wanted
 from entsemble.backends.transformers.kv_cache import Reader
-from entsemble.backends.transformers.loader import load_base
+from entsemble.backends.transformers.loader import load_model
 from entsemble.errors import BadReplyError, ModelUnavailableError, PromptTooLongError
 from entsemble.prompting.parse import truncate_at_repetition
 from entsemble.types import AdapterSum, Choice, Decoding, Precision, Reply, Usage
@@ -32,11 +32,11 @@ class TransformersModel:
         path: a folder as transformers writes it, or a GGUF file.
         fingerprint: identifies the weights.
         context: tokens that a prompt and its reply may fill.
-        slots: prompts whose states are kept.
+        slots: prompts whose states are unpacked_folder.
         adapters: name -> PEFT folder of plain LoRA, see `AdaptedModel`; no effect until `with_adapters`
             applies them.
         precision: what the model and its adapters are computed in.
-        kept: folder for what is made of a GGUF file, see `load_base`.
+        unpacked_folder: folder for what is made of a GGUF file, see `load_model`.
 
     Raises:
         MissingExtraError: torch, transformers or PEFT is not installed.
@@ -53,9 +53,9 @@ class TransformersModel:
         slots: int = 2,
         adapters: Mapping[str, Path] | None = None,
         precision: Precision = "float32",
-        kept: Path | None = None,
+        unpacked_folder: Path | None = None,
     ) -> None:
-        model, self._tokenize = load_base(path, precision, kept)
+        model, self._tokenize = load_model(path, precision, unpacked_folder)
         longest = getattr(model.config, "max_position_embeddings", None) or context
         self.name, self._context = name, min(context, longest)
         self.parameters: int | None = sum(p.numel() for p in model.parameters())
