@@ -11,7 +11,7 @@ from benchmarks.common import ROOT
 
 Table = list[list[str]]
 
-PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", *sorted((ROOT / "docs" / "benchmarks").glob("*.md")))
 
 _BETWEEN = re.compile(r"(?<=<!-- )(?P<name>[\w:-]+):begin -->\n.*?(?=<!-- (?P=name):end -->)", re.DOTALL)
 

@@ -6,7 +6,7 @@ Chosen on training data alone: the pool and the sentences that are scored are dr
 training file of a corpus, so nothing here has seen a sentence that `run.py` reports on. The members are run by the
 fastest engine of this machine (`common.ENGINE`). Each variant's counts go to
 `results/<experiment>/<corpus>/<variant>.json`; what is there already is not run again, unless another engine made it.
-`table.py` turns them into the tables of docs/benchmarks.md: F1 with its interval, and the difference to the first
+`table.py` turns them into the tables of the pages in docs: F1 with its interval, and the difference to the first
 variant by paired bootstrap and approximate randomisation.
 """
 

@@ -1,4 +1,4 @@
-"""Draws the committed results for docs/benchmarks.md; needs matplotlib.
+"""Draws the committed results for the pages in docs; needs matplotlib.
 
     python -m benchmarks.quality.plots
 

@@ -15,7 +15,7 @@ whether scores are true; with `--test`, sentences of test files, by which no sca
 are in folders of `results`, and so are those in other languages; `SAMPLES` says which corpora each way has, and how
 many sentences of each. With `--in-batches`, transformers runs the same members in bfloat16, in half the time where the
 processor multiplies in that; the table says so, and tells no seconds of it.
-`table.py` turns the results into the tables of README.md and docs/benchmarks.md.
+`table.py` turns the results into the tables of the pages in docs.
 """
 
 from __future__ import annotations

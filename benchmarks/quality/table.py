@@ -1,4 +1,4 @@
-"""Turns the committed results into the tables of README.md and docs/benchmarks.md.
+"""Turns the committed results into the tables of the pages in docs.
 
     python -m benchmarks.quality.table [--check]
 

@@ -1,4 +1,4 @@
-"""Turns the committed result into the table of docs/benchmarks.md.
+"""Turns the committed result into the table of the pages in docs.
 
 python -m benchmarks.server.table [--check]
 """

@@ -1,4 +1,4 @@
-"""Turns the committed results into the tables and the plot of docs/benchmarks.md.
+"""Turns the committed results into the tables and the plot of the pages in docs.
 
     python -m benchmarks.throughput.table [--check]
 
