@@ -40,8 +40,9 @@ class CrfTagger:
         with tempfile.TemporaryDirectory() as folder:
             file = str(Path(folder) / "model.crfsuite")
             trainer.train(file)
-            self._tagger: Any = pycrfsuite.Tagger()
-            self._tagger.open_inmemory(Path(file).read_bytes())
+            self._model = Path(file).read_bytes()  # the tagger points into it
+        self._tagger: Any = pycrfsuite.Tagger()
+        self._tagger.open_inmemory(self._model)
 
     def predict(self, document: Document) -> tuple[Mention, ...]:
         """The mentions of the most probable tag sequence."""

@@ -1,10 +1,10 @@
-"""A CRF trained on the pool of each quality benchmark, on the sentences that `benchmarks.quality.run` scores.
+"""A CRF and spaCy trained on the pool of each quality benchmark, on the sentences that `benchmarks.quality.run` scores.
 
-    python -m benchmarks.baselines.run [--only conll2003,wnut17] [--again]
+    python -m benchmarks.baselines.run [--only conll2003,wnut17] [--systems crf,spacy] [--again]
 
-Needs the corpora and python-crfsuite. The pool is the training file, as it is for the default; the scored sentences are
+Needs the corpora, python-crfsuite and spaCy. The pool is the training file, as it is for the default; the scored sentences are
 those of the committed report (the larger sample where there is one), so that the two are compared in pairs. Pools of 10
-to 100 sentences are those of `benchmarks.quality.curve`. Seed 0 everywhere; training is deterministic.
+to 100 sentences are those of `benchmarks.quality.curve`. Seed 0 everywhere.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from benchmarks.baselines.crf import CrfTagger
+from benchmarks.baselines.spacy_ner import SpacyTagger
 from benchmarks.common import ROOT, corpora, run_once
 from benchmarks.quality import curve
 from benchmarks.quality.run import CORPORA, Corpus
@@ -25,53 +26,55 @@ from entsemble.data.formats import read
 from entsemble.types import Document
 
 RESULTS = ROOT / "benchmarks" / "baselines" / "results"
-COMMAND = "python -m benchmarks.baselines.run --only {}"
+COMMAND = "python -m benchmarks.baselines.run --only {} --systems {}"
+SYSTEMS: dict[str, Callable[[Sequence[Document]], CrfTagger | SpacyTagger]] = {"crf": CrfTagger, "spacy": SpacyTagger}
 
 
 def main() -> None:
     """Run what is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", help="corpora, separated by commas")
+    parser.add_argument("--systems", default=",".join(SYSTEMS), help="systems, separated by commas")
     parser.add_argument("--again", action="store_true", help="measure again what has been measured")
     options = parser.parse_args()
     selected = options.only.split(",") if options.only else [corpus.name for corpus in CORPORA]
-    for corpus in CORPORA:
-        if corpus.name in selected:
-            file = RESULTS / "crf" / f"{corpus.name}.json"
-            run_once(file, COMMAND.format(corpus.name), partial(measure, corpus), again=options.again)
-            print(f"{corpus.name}: done", flush=True)
-    for size in curve.SIZES if "conll2003" in selected else ():
-        file = RESULTS / "crf-curve" / f"conll2003-{size}.json"
-        run_once(file, COMMAND.format("conll2003"), partial(measure_small_pool, "conll2003", size), again=options.again)
+    for system in options.systems.split(","):
+        for corpus in CORPORA:
+            if corpus.name in selected:
+                file = RESULTS / system / f"{corpus.name}.json"
+                command = COMMAND.format(corpus.name, system)
+                run_once(file, command, partial(measure, system, corpus), again=options.again)
+                print(f"{system}, {corpus.name}: done", flush=True)
+        for size in curve.SIZES if "conll2003" in selected else ():
+            file = RESULTS / f"{system}-curve" / f"conll2003-{size}.json"
+            command = COMMAND.format("conll2003", system)
+            run_once(file, command, partial(measure_small_pool, system, "conll2003", size), again=options.again)
 
 
-def measure(corpus: Corpus) -> dict[str, Any]:
+def measure(system: str, corpus: Corpus) -> dict[str, Any]:
     """Train on the whole pool; exact counts of each scored document."""
     report = reference_report(corpus)
-    scored_ids = list(report["documents"])
     by_id = {document.id: document for document in read(corpora() / corpus.gold)}
-    scored = [by_id[name] for name in scored_ids]
+    scored = [by_id[name] for name in report["documents"]]
     texts = {document.text for document in scored}
-    pool = [
-        document for document in read(corpora() / corpus.pool) if document.text.strip() and document.text not in texts
-    ]
-    return {"corpus": corpus.name, "pool": len(pool), **tagged(pool, scored)}
+    train = [document for document in read(corpora() / corpus.pool) if document.text.strip()]
+    pool = [document for document in train if document.text not in texts]
+    return {"corpus": corpus.name, "pool": len(pool), **evaluate_tagger(system, pool, scored)}
 
 
-def measure_small_pool(corpus: str, size: int) -> dict[str, Any]:
+def measure_small_pool(system: str, corpus: str, size: int) -> dict[str, Any]:
     """Train on a small pool of `benchmarks.quality.curve`; exact counts of each scored document, in its order."""
     pool, scored = curve.drawn(corpus)
-    return {"corpus": corpus, "pool": size, **tagged(pool[:size], scored)}
+    return {"corpus": corpus, "pool": size, **evaluate_tagger(system, pool[:size], scored)}
 
 
-def tagged(pool: Sequence[Document], scored: Sequence[Document]) -> dict[str, Any]:
+def evaluate_tagger(system: str, pool: Sequence[Document], scored: Sequence[Document]) -> dict[str, Any]:
     """Counts (true positives, false positives, false negatives) by document, and seconds."""
     began = time.perf_counter()
-    tagger = CrfTagger(pool)
+    tagger = SYSTEMS[system](pool)
     trained = time.perf_counter()
     counts = {document.id: exact_counts(document, tagger.predict(document)) for document in scored}
-    ended = time.perf_counter()
-    return {"training_seconds": trained - began, "seconds": ended - trained, "documents": counts}
+    return {"training_seconds": trained - began, "seconds": time.perf_counter() - trained, "documents": counts}
 
 
 def exact_counts(gold: Document, predicted: Sequence[Any]) -> tuple[int, int, int]:

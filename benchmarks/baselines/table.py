@@ -47,7 +47,7 @@ def by_corpus() -> Table:
         result = json.loads(file.read_text(encoding="utf-8"))
         ours, crf = _paired(reference_report(corpus)["documents"], result["documents"])
         sizes = [corpus.name, f"{result['pool']:,}", f"{len(ours):,}"]
-        rows.append([*sizes, f"**{_f1(ours)}**", _interval(ours), _f1(crf), *_difference(ours, crf)])
+        rows.append([*sizes, _marked(ours, crf), _interval(ours), _f1(crf), *_difference(ours, crf)])
     return rows
 
 
