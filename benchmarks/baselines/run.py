@@ -2,9 +2,9 @@
 
     python -m benchmarks.baselines.run [--only conll2003,wnut17] [--systems crf,spacy] [--again]
 
-Needs the corpora, python-crfsuite and spaCy. The pool is the training file, as it is for the default; the scored sentences are
-those of the committed report (the larger sample where there is one), so that the two are compared in pairs. Pools of 10
-to 100 sentences are those of `benchmarks.quality.curve`. Seed 0 everywhere.
+Needs the corpora, python-crfsuite and spaCy. The pool is the training file, as it is for the default; the scored
+sentences are those of the committed report (the larger sample where there is one), so that the two are compared in
+pairs. Pools of 10 to 100 sentences are those of `benchmarks.quality.curve`. Seed 0 everywhere.
 """
 
 from __future__ import annotations

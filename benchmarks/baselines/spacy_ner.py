@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from entsemble.types import Document, Mention, mention_at
-from entsemble.voting.overlaps import resolve
 
 EPOCHS = {1_000: 30, 100_000: 10}
 """Size of the pool up to which -> passes over it; there is no held-out data for early stopping."""
@@ -34,8 +33,9 @@ class SpacyTagger:
         for document in pool:
             doc = self._pipeline.make_doc(document.text)
             spans = [
-                doc.char_span(m.start, m.end, m.label, alignment_mode="expand")
-                for m in resolve(document.mentions, nested=False)[0]
+                span
+                for m in document.mentions
+                if (span := doc.char_span(m.start, m.end, m.label, alignment_mode="expand"))
             ]
             entities = [(span.start_char, span.end_char, span.label_) for span in spacy.util.filter_spans(spans)]
             examples.append(Example.from_dict(doc, {"entities": entities}))
