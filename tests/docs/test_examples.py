@@ -114,7 +114,7 @@ def test_every_block_is_run_or_checked(page: Path) -> None:
             assert block.mark.startswith(SETTINGS)
         elif block.language == "console" and not block.mark:
             for words in (shlex.split(step.command, comments=True) for step in steps(block)):
-                known = words[0] in {"git", "source", "cp", "cd"} or (words[0] == "make" and words[1] in make)
+                known = words[0] in {"git", "source", "cp", "cd", "pip"} or (words[0] == "make" and words[1] in make)
                 assert known, f"nothing runs this: {' '.join(words)}"
         elif block.language in {"console", "python"}:
             assert block.mark in {FAST, WITH_MODELS, SCRIPTED}
