@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from entsemble import cli, settings
-from entsemble.assembly.model_pool import Models
+from entsemble.assembly.model_pool import ModelPool
 from entsemble.backends.catalogue import find_card
 from entsemble.backends.download import pull
 from entsemble.backends.scripted import ScriptedModel
@@ -160,22 +160,22 @@ def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
 
     names = {"Oslo": "location", "Bergen": "location", "Ann": "person", "Bob Lee": "person"}
 
-    def model(_: Models, asked: MemberSettings) -> LanguageModel:
+    def model(_: ModelPool, asked: MemberSettings) -> LanguageModel:
         return ScriptedModel(asked.name or asked.model, names)
 
     def sums(
-        _: Models, asked: MemberSettings, experts: Sequence[Expert], wanted: Mapping[str, Mapping[str, float]]
+        _: ModelPool, asked: MemberSettings, experts: Sequence[Expert], wanted: Mapping[str, Mapping[str, float]]
     ) -> dict[str, LanguageModel]:
         labels = {e.card.name: e.card.labels for e in experts}
         known = {of: {n: x for n, x in names.items() if any(x in labels[e] for e in wanted[of])} for of in wanted}
         return {of: ScriptedModel(of, known[of]) for of in wanted}
 
-    def encoder(_: Models) -> Encoder:
+    def encoder(_: ModelPool) -> Encoder:
         return TrigramEncoder()
 
-    monkeypatch.setattr(Models, "language_model", model)
-    monkeypatch.setattr(Models, "sums", sums)
-    monkeypatch.setattr(Models, "_make_encoder", encoder)
+    monkeypatch.setattr(ModelPool, "language_model", model)
+    monkeypatch.setattr(ModelPool, "weighted_sums", sums)
+    monkeypatch.setattr(ModelPool, "_make_encoder", encoder)
     monkeypatch.setenv("ENTSEMBLE_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import entsemble
 from entsemble import Document, Ensemble, Failed, Label, Mention, ModelError, ProgressCallbacks, UnknownNameError
-from entsemble.assembly.model_pool import Models
+from entsemble.assembly.model_pool import ModelPool
 from entsemble.backends.scripted import ScriptedModel
 from entsemble.errors import ConfigError, DataError
 from entsemble.execution.journal import Journal
@@ -131,13 +131,13 @@ class TestExtraction:
 
     def test_models_are_loaded_once(self, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         loaded: list[str] = []
-        load_model = Models.language_model
+        load_model = ModelPool.language_model
 
-        def counted(models: Models, member: MemberSettings) -> Any:
+        def counted(models: ModelPool, member: MemberSettings) -> Any:
             loaded.append(member.model)
             return load_model(models, member)
 
-        monkeypatch.setattr(Models, "language_model", counted)
+        monkeypatch.setattr(ModelPool, "language_model", counted)
         ner = entsemble.load(LABELS, pool_file)
         assert loaded == []
         ner.extract(TEXT)

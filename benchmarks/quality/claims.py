@@ -67,7 +67,7 @@ def measure(corpus: str) -> dict[str, object]:
                 except PromptTooLongError:
                     return None
 
-            results = list(LocalMapper(assembly.models.workers()).map(answer, scored))
+            results = list(LocalMapper(assembly.models.worker_count()).map(answer, scored))
     if None in results:
         sys.exit(f"{results.count(None)} sentences do not fit a member's context")
     nested = pipeline.labels.nested

@@ -82,10 +82,10 @@ def answered(corpus: str, count: int) -> tuple[Taught, StackingModel]:
         documents = assembly.pool_documents()
         pipeline = assembly.extractor().pipeline
         looked = teaching.looks_propose(settings, documents)
-        columns = assembly.evidence(pipeline, documents).feature_names
+        columns = assembly.feature_extractor(pipeline, documents).feature_names
         drawn = teaching.in_order(settings, documents)[:count]
-        questions = assembly.questions(pipeline, documents, drawn, looked=looked)
-        told, failed = answers(questions, LocalMapper(assembly.models.workers()), ProgressCallbacks())
+        questions = assembly.training_questions(pipeline, documents, drawn, looked=looked)
+        told, failed = answers(questions, LocalMapper(assembly.models.worker_count()), ProgressCallbacks())
     if failed:
         raise failed[0]
     return Taught(corpus, len(documents), told, columns, pipeline.labels), load_pretrained().for_features(

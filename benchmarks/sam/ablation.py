@@ -20,8 +20,8 @@ from benchmarks.common import run_missing
 from benchmarks.sam.run import TARGETS, asked, drawn, sampled, scored
 from benchmarks.sam.unified import adapters, taking_part
 from entsemble.assembly import expert_store, select_experts
-from entsemble.assembly.model_pool import Models, ProgressCallbacks
-from entsemble.assembly.zero_shot import experts_together, habits
+from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
+from entsemble.assembly.zero_shot import calibration_biases, zero_shot_ensemble
 from entsemble.data.annotated import unannotated
 from entsemble.experts.merging.merge import Merging
 from entsemble.experts.recipes import keep_merged
@@ -92,7 +92,7 @@ def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
             views = {"domain": chosen.domain, "sampled": chosen.sampled}
             sums[variant.name] = {view: _merged(store, variant, view, choice) for view, choice in views.items()}
         parts = {name for views in sums.values() for weights in views.values() for name in weights}
-        with closing(Models(settings, place, ProgressCallbacks())) as models:
+        with closing(ModelPool(settings, place, ProgressCallbacks())) as models:
             for variant in VARIANTS:
                 told = _scored(
                     models, [store.get(name) for name in sorted(parts)], sums[variant.name], labels, gold, variant
@@ -119,7 +119,7 @@ def _merged(store: ExpertStore, variant: Variant, view: str, choice: Choice) -> 
 
 
 def _scored(
-    models: Models,
+    models: ModelPool,
     experts: Sequence[Expert],
     sums: Mapping[str, Mapping[str, float]],
     labels: LabelSet,
@@ -129,12 +129,18 @@ def _scored(
     settings = models.settings
     [member, *_] = settings.members
     sample = drawn(settings, gold)
-    bias = habits(models, member, experts, labels, sample, sums) if variant.corrected else {view: {} for view in sums}
-    views = models.sums(member, experts, sums)
+    bias = (
+        calibration_biases(models, member, experts, labels, sample, sums)
+        if variant.corrected
+        else {view: {} for view in sums}
+    )
+    views = models.weighted_sums(member, experts, sums)
     together = {view: (model, bias[view]) for view, model in views.items()}
     threshold = settings.classification.threshold
-    at_once = models.at_once(member)
-    return scored(experts_together(together, labels, member.template, "en", threshold=threshold, workers=at_once), gold)
+    at_once = models.batch_size(member)
+    return scored(
+        zero_shot_ensemble(together, labels, member.template, "en", threshold=threshold, workers=at_once), gold
+    )
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ from typing import Any, Literal
 from benchmarks.common import corpora, in_batches, measured, run_once
 from benchmarks.sam.unified import COMMON, UNIFIED, adapters, place, taking_part
 from entsemble.assembly import expert_store, select_experts
-from entsemble.assembly.model_pool import Models, ProgressCallbacks
-from entsemble.assembly.zero_shot import counts_of, experts_together, habits
+from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
+from entsemble.assembly.zero_shot import calibration_biases, count_matches, zero_shot_ensemble
 from entsemble.data.annotated import annotated, unannotated
 from entsemble.extractor import LocalExtractor
 from entsemble.prompting.labels import label_set
@@ -112,20 +112,20 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
     sums |= {s.sums[0]: _weights(s.sums[0]) for s in wanted if s.sums[0] not in sums}
     [member, *_] = settings.members
     experts = [store.get(name) for name in names]
-    with closing(Models(settings, place(), ProgressCallbacks())) as models:
-        views = models.sums(member, experts, sums)
+    with closing(ModelPool(settings, place(), ProgressCallbacks())) as models:
+        views = models.weighted_sums(member, experts, sums)
         rest = {s.sums[0]: sums[s.sums[0]] for s in wanted if s.corrected and s.sums[0] not in bias}
-        bias |= habits(models, member, experts, labels, drawn(settings, gold), rest)
+        bias |= calibration_biases(models, member, experts, labels, drawn(settings, gold), rest)
         for system in wanted:
             together = {name: (views[name], bias[name] if system.corrected else {}) for name in system.sums}
-            extractor = experts_together(
+            extractor = zero_shot_ensemble(
                 together,
                 labels,
                 member.template,
                 "en",
                 vote=VOTING_RULES[system.vote],
                 threshold=None if system.vote == "soft" else settings.classification.threshold,
-                workers=models.at_once(member),
+                workers=models.batch_size(member),
             )
             weights = {name: sums[name] for name in system.sums}
             told = {"target": target, "system": system.name, "seed": seed, "experts": weights}
@@ -198,7 +198,7 @@ def drawn(settings: Settings, gold: Sequence[Document]) -> list[Document]:
 
 def scored(extractor: LocalExtractor, gold: Sequence[Document]) -> dict[str, Any]:
     """Scores with the counts of each sentence; one that could not be done counts as nothing found."""
-    typed, spans = counts_of(extractor, gold)
+    typed, spans = count_matches(extractor, gold)
     return {
         "sentences": len(gold),
         "f1": sum(typed[1:], typed[0]).f1,

@@ -20,8 +20,8 @@ from benchmarks.sam.run import asked, scored
 from benchmarks.sam.unified import adapters, place
 from entsemble._lib import toml as _toml
 from entsemble.assembly import expert_store
-from entsemble.assembly.model_pool import Models, ProgressCallbacks
-from entsemble.assembly.zero_shot import expert_alone
+from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
+from entsemble.assembly.zero_shot import zero_shot_extractor
 from entsemble.prompting.labels import label_set
 
 RESULTS = Path(__file__).parent / "results" / "sanity"
@@ -51,9 +51,9 @@ def measure(domain: str, count: int) -> dict[str, object]:
     [member, *_] = settings.members
     wanted: dict[str, dict[str, float]] = {"base": {}, **{e.card.name: {e.card.name: 1.0} for e in experts}}
     found = {}
-    with closing(Models(settings, place(), ProgressCallbacks())) as models:
-        for name, model in models.sums(member, experts, wanted).items():
-            alone = expert_alone(model, labels, member.template, "en", workers=models.at_once(member))
+    with closing(ModelPool(settings, place(), ProgressCallbacks())) as models:
+        for name, model in models.weighted_sums(member, experts, wanted).items():
+            alone = zero_shot_extractor(model, labels, member.template, "en", workers=models.batch_size(member))
             found[name] = scored(alone, gold)
             print(domain, name, f"{found[name]['f1']:.3f} {found[name]['spans_f1']:.3f}", flush=True)
     return {

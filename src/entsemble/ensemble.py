@@ -25,7 +25,7 @@ from entsemble.types import Document, LabelSet
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from entsemble.assembly.model_pool import Models
+    from entsemble.assembly.model_pool import ModelPool
     from entsemble.scoring.model import StackingModel
 
 Runner = Literal["local", "ray"]
@@ -97,7 +97,7 @@ class Ensemble:
         held_out: Sequence[Document] = (),
         progress: ProgressCallbacks | None = None,
         runner: Runner = "local",
-        models: Models | None = None,
+        models: ModelPool | None = None,
         weights: StackingModel | None = None,
     ) -> None:
         self.environment = environment or configuration.environment()
@@ -309,7 +309,7 @@ class Ensemble:
         labels = assembly.labels(documents)
         members = assembly.members() if self.settings.pool.similarity == "span" else []
         index = assembly.pool_index(documents, labels, members)
-        return retrieve(text, members, labels, index, assembly.shown(documents))
+        return retrieve(text, members, labels, index, assembly.demonstration_limits(documents))
 
     def build_pool(self) -> PreparedPool:
         """Compute ahead of time, and keep on disk, what a run needs of the examples: vectors, spans and vote weights.
@@ -325,10 +325,10 @@ class Ensemble:
         labels = assembly.labels(documents)
         pool = self.settings.pool
         waits = self._selects_experts and self.selection is None
-        asks_members = (pool.spans == "members" and pool.similarity == "span") or assembly.learns(documents)
+        asks_members = (pool.spans == "members" and pool.similarity == "span") or assembly.trains_on_pool(documents)
         if asks_members and not waits:
             self._prepared()
         else:
             assembly.pool_index(documents, labels, [])
-            assembly.likeness(documents, labels)
+            assembly.neighbours(documents, labels)
         return PreparedPool(tuple(documents), labels, is_complete=not (asks_members and waits))

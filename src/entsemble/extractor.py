@@ -11,8 +11,8 @@ from typing import Protocol
 from entsemble.data.jsonl import from_json, to_json
 from entsemble.data.windows import windows
 from entsemble.errors import ModelError
-from entsemble.execution.journal import Journal, resumed
-from entsemble.execution.ray import EXECUTION, RayCluster, Work
+from entsemble.execution.journal import Journal, resume
+from entsemble.execution.ray import INPUTS_PER_EXECUTION, RayCluster, Work
 from entsemble.execution.threads import LocalMapper
 from entsemble.ner.documents import Extracted, Failed, extract_documents
 from entsemble.ner.pipeline import Pipeline, SentenceResult
@@ -105,7 +105,7 @@ class RayExtractor:
 
     def extract(self, documents: Iterable[Document], journal: Journal | None = None) -> Results:
         """See `Extractor.extract`."""
-        return _through(journal, self._run, documents, EXECUTION)
+        return _through(journal, self._run, documents, INPUTS_PER_EXECUTION)
 
     def stop(self) -> None:
         """See `Extractor.stop`. What the actors were given and did not finish is left to a later run."""
@@ -165,4 +165,4 @@ def _through(
         record = journal.get(document_key(document))
         return None if record is None else replace(from_record(document, record), from_journal=True)
 
-    return resumed(documents, known, recorded, ahead)
+    return resume(documents, known, recorded, ahead)

@@ -124,7 +124,7 @@ def test_what_is_kept_and_makes_no_sense_is_learnt_anew(told: Any, tmp_path: Pat
 
 
 def test_actors_are_told_what_was_learnt_here(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RayCluster, "connected", lambda _: None)
+    monkeypatch.setattr(RayCluster, "connect", lambda _: None)
     assert told([{}] * 10, on_actors=True, proposing=True) == replace(LEARNT, proposes_capitalised=True)
     assert told.seen == [10]
     assert told.looks == [True], "what looks propose is judged there too"

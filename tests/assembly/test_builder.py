@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from entsemble.assembly import Assembly, ProgressCallbacks, select_members, unannotated, with_absolute_paths
-from entsemble.assembly.model_pool import Models
+from entsemble.assembly.model_pool import ModelPool
 from entsemble.data.formats import write
 from entsemble.errors import ConfigError, DataError, EntsembleError, ModelUnavailableError, UnknownNameError
 from entsemble.ner.documents import Extracted
@@ -164,7 +164,9 @@ def test_an_encoder_that_is_trained_again_in_its_folder_is_another(
     for file in ("model.safetensors", "1_Pooling/config.json", "1_Pooling/config.json"):
         for content in ("old", "new"):
             (tmp_path / file).write_text(content)
-            models = Models(load(overrides={"encoder": {"model": str(tmp_path)}}), environment(), ProgressCallbacks())
+            models = ModelPool(
+                load(overrides={"encoder": {"model": str(tmp_path)}}), environment(), ProgressCallbacks()
+            )
             seen.add(models.encoder().fingerprint)
             models.close()
     assert len(seen) == 4, "each content once, whatever came before"
@@ -213,7 +215,7 @@ def test_rules_are_looked_at_before_anything_is_loaded(
     def late(*_: Any) -> Any:
         raise AssertionError("too late")
 
-    monkeypatch.setattr(Models, "language_model", late)
+    monkeypatch.setattr(ModelPool, "language_model", late)
     monkeypatch.setattr(Assembly, "pool_documents", late)
     with assembly(tmp_path, labels={"person": ""}, **asked) as made, pytest.raises(ConfigError):
         made.extractor()
@@ -269,7 +271,7 @@ def test_spacy_is_loaded_only_where_spans_are_weighed(
 def test_the_characters_follow_the_pool(tmp_path: Path, length: int, expected: int) -> None:
     documents = [Document("a", "x" * (length - 5)), Document("b", "x" * (length + 5))]
     with assembly(tmp_path, pool={"shots": 3}) as made:
-        assert made.shown(documents) == DemonstrationLimits(3, expected, 0.25)
+        assert made.demonstration_limits(documents) == DemonstrationLimits(3, expected, 0.25)
 
 
 def test_actors_are_given_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,17 +348,17 @@ def test_a_large_pool_teaches_unless_votes_are_to_be_counted(
 ) -> None:
     with assembly(tmp_path, classification=classification, stacking={"sentences": asked}) as made:
         ann = mention_at("Ann Ann", 0, 3, "person"), mention_at("Ann Ann", 4, 7, "person")
-        assert made.learns([Document(str(i), "Ann Ann", ann) for i in range(size)]) is expected
+        assert made.trains_on_pool([Document(str(i), "Ann Ann", ann) for i in range(size)]) is expected
 
 
 def test_a_pool_of_few_mentions_teaches_nothing_unless_asked(tmp_path: Path) -> None:
     ann = (mention_at("Ann", 0, 3, "person"),)
     few = [Document(str(i), "Ann", ann if i < 39 else ()) for i in range(200)]
     with assembly(tmp_path) as made:
-        assert not made.learns(few)
-        assert made.learns([*few, Document("more", "Ann", ann)])
+        assert not made.trains_on_pool(few)
+        assert made.trains_on_pool([*few, Document("more", "Ann", ann)])
     with assembly(tmp_path, stacking={"sentences": 40}) as asked:
-        assert asked.learns(few)
+        assert asked.trains_on_pool(few)
 
 
 @pytest.fixture

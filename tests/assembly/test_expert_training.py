@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from entsemble.assembly import Brief, TrainingData, expert_store, train_expert
+from entsemble.assembly import ExpertSpec, TrainingData, expert_store, train_expert
 from entsemble.assembly import expert_training as experts
 from entsemble.assembly import model_pool as models
 from entsemble.assembly.expert_files import WeightedSum
-from entsemble.assembly.model_pool import Models, ProgressCallbacks
+from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
 from entsemble.data.formats import read
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.experts import peft_folder as adapter
@@ -60,24 +60,24 @@ class TestBadInput:
     ) -> None:
         expert_store(place).add(adapter_folder(), expert_card("one"))
         with pytest.raises(ConfigError, match="already"):
-            train_expert(Brief("one", (TrainingData(data),)), place)
+            train_expert(ExpertSpec("one", (TrainingData(data),)), place)
 
     def test_a_start_that_is_not_there(self, data: Path, place: Environment) -> None:
         with pytest.raises(UnknownNameError, match="none"):
-            train_expert(Brief("one", (TrainingData(data),), start="none"), place)
+            train_expert(ExpertSpec("one", (TrainingData(data),), start="none"), place)
 
     def test_no_mention(self, tmp_path: Path, place: Environment) -> None:
         path = tmp_path / "plain.txt"
         path.write_text("Nothing is annotated here.")
         with pytest.raises(DataError, match="no annotated mention"):
-            train_expert(Brief("one", (TrainingData(path),)), place)
+            train_expert(ExpertSpec("one", (TrainingData(path),)), place)
 
     def test_a_label_that_no_model_can_be_asked_for(self, tmp_path: Path, place: Environment) -> None:
         path = tmp_path / "named.jsonl"
         told = '{"id": "%d", "text": "Ann %d", "mentions": [{"start": 0, "end": 3, "label": "none"}]}\n'
         path.write_text("".join(told % (i, i) for i in range(20)))
         with pytest.raises(DataError, match=r"named\.jsonl.*'none'"):
-            train_expert(Brief("one", (TrainingData(path),)), place)
+            train_expert(ExpertSpec("one", (TrainingData(path),)), place)
 
     def test_nothing_is_held_back_that_has_a_mention(self, tmp_path: Path, place: Environment) -> None:
         path = tmp_path / "sparse.jsonl"
@@ -85,7 +85,7 @@ class TestBadInput:
         rows.append({"id": "a", "text": "Ann", "mentions": [{"start": 0, "end": 3, "label": "person"}]})
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         with pytest.raises(DataError, match=r"sparse\.jsonl.*too few annotated sentences"):
-            train_expert(Brief("one", (TrainingData(path),)), place)
+            train_expert(ExpertSpec("one", (TrainingData(path),)), place)
 
     def test_sentences_to_score_without_a_mention(self, data: Path, tmp_path: Path, place: Environment) -> None:
         path = tmp_path / "dev.jsonl"
@@ -93,19 +93,19 @@ class TestBadInput:
         rows.append({"id": "a", "text": "Ann", "mentions": [{"start": 0, "end": 3, "label": "person"}]})
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         with pytest.raises(DataError, match=r"dev\.jsonl: none of 100 sentences drawn of it has a mention"):
-            train_expert(Brief("one", (TrainingData(data),), dev=path), place)
+            train_expert(ExpertSpec("one", (TrainingData(data),), dev=path), place)
 
     def test_too_few_sentences(self, tmp_path: Path, place: Environment) -> None:
         path = tmp_path / "one.jsonl"
         path.write_text('{"id": "1", "text": "Ann", "mentions": [{"start": 0, "end": 3, "label": "person"}]}\n')
         with pytest.raises(DataError, match="too few"):
-            train_expert(Brief("one", (TrainingData(path),)), place)
+            train_expert(ExpertSpec("one", (TrainingData(path),)), place)
 
 
 def test_copies_are_learnt_or_held_back_and_not_both(data: Path) -> None:
     rows = list(read(data))
     loud = [replace(d, id=f"{d.id}+", text=d.text.upper(), mentions=()) for d in rows]
-    learnt, dev = experts._split([[*rows, *loud]], Brief("one", (TrainingData(data),)))
+    learnt, dev = experts._split([[*rows, *loud]], ExpertSpec("one", (TrainingData(data),)))
     assert dev
     assert {d.text.casefold() for d, _ in learnt}.isdisjoint(d.text.casefold() for d in dev)
     assert len(learnt) == 2 * len(rows) - 2 * len({d.text.casefold() for d in dev})
@@ -146,7 +146,7 @@ def test_a_sum_of_experts_is_one_adapter(keep: Any, model_file: Callable[[str], 
     gguf = pytest.importorskip("gguf")
     one = keep("one", {QUERY: (576, 576, 2), VALUE: (192, 576, 2)})
     two, three = keep("two", {VALUE: (192, 576, 3), NEXT: (1536, 576, 3)}), keep("three", {VALUE: (192, 576, 1)})
-    asked = WeightedSum.of([one, two, three], {"two": -0.25, "one": 0.5, "three": 0.0})
+    asked = WeightedSum.from_weights([one, two, three], {"two": -0.25, "one": 0.5, "three": 0.0})
     assert asked.parts == ((one, 0.5), (two, -0.25))
     asked.write(model_file("smollm2-135m"), tmp_path / "sum.gguf")
     written = {t.name: t.data for t in gguf.GGUFReader(tmp_path / "sum.gguf").tensors}
@@ -167,7 +167,7 @@ def test_a_sum_of_experts_is_one_adapter(keep: Any, model_file: Callable[[str], 
 def test_an_expert_of_another_base_is_named(keep: Any, model_file: Callable[[str], Path], tmp_path: Path) -> None:
     pytest.importorskip("gguf")
     experts = [keep("one", {VALUE: (192, 576, 2)}), keep("wide", {VALUE: (192, 640, 2), NEXT: (9, 9, 1)})]
-    asked = WeightedSum.of(experts, {"one": 0.5, "wide": 0.5})
+    asked = WeightedSum.from_weights(experts, {"one": 0.5, "wide": 0.5})
     with pytest.raises(DataError, match=r"the expert wide: .*for another base"):
         asked.write(model_file("smollm2-135m"), tmp_path / "sum.gguf")
 
@@ -176,8 +176,8 @@ def test_sums_are_told_apart(keep: Any) -> None:
     experts = [keep("one", {VALUE: (4, 6, 2)}), keep("two", {VALUE: (4, 6, 2), NEXT: (4, 6, 2)})]
     given = [{}, {"one": 1.0}, {"two": 1.0}, {"one": 0.5, "two": 0.5}, {"one": 0.5}, {"one": 0.5, "two": -0.5}]
     louder = keep("one", {VALUE: (4, 6, 2)}, replace=True, alpha=16)  # the same weights, a change eight times as large
-    told = {WeightedSum.of(experts, weights).fingerprint for weights in given}
-    assert len({*told, WeightedSum.of([louder], {"one": 1.0}).fingerprint}) == len(given) + 1
+    told = {WeightedSum.from_weights(experts, weights).fingerprint for weights in given}
+    assert len({*told, WeightedSum.from_weights([louder], {"one": 1.0}).fingerprint}) == len(given) + 1
 
 
 class Engine:
@@ -215,7 +215,7 @@ class TestEngines:
 
     @pytest.fixture
     def experts(self, keep: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expert_card: Any) -> list[Expert]:
-        monkeypatch.setattr(Models, "base", lambda *_: expert_card("x").base_sha256)
+        monkeypatch.setattr(ModelPool, "base_checksum", lambda *_: expert_card("x").base_sha256)
         return [keep("one", {VALUE: (4, 6, 2)}), keep("two", {VALUE: (4, 6, 2), NEXT: (4, 6, 2)})]
 
     def settings(self, tmp_path: Path, *of: dict[str, float]) -> Settings:
@@ -227,21 +227,21 @@ class TestEngines:
     ) -> None:
         both, one = {"one": 0.5, "two": 0.5}, {"one": 1.0}
         settings = self.settings(tmp_path, {}, both, one, {"one": 0.0}, both)
-        with closing(Models(settings, place, ProgressCallbacks())) as made:
+        with closing(ModelPool(settings, place, ProgressCallbacks())) as made:
             views: list[Any] = [made.language_model(m) for m in settings.members]
-            told = [WeightedSum.of(experts, w).fingerprint for w in (both, one)]
+            told = [WeightedSum.from_weights(experts, w).fingerprint for w in (both, one)]
             assert [v.applied for v in views] == [None, told[0], told[1], None, told[0]]
             assert [v.name for v in views] == ["0", "1", "2", "3", "4"]
             [engine] = Engine.started
             assert engine.files == {fingerprint: fingerprint.encode() for fingerprint in told}
-            assert engine.slots == 5 * made.workers()
+            assert engine.slots == 5 * made.worker_count()
             assert made.parameters == 100, "one model, whatever many share it"
 
     def test_an_expert_that_was_replaced_is_loaded(
         self, place: Environment, experts: list[Expert], keep: Any, tmp_path: Path
     ) -> None:
         settings = self.settings(tmp_path, {"one": 1.0})
-        with closing(Models(settings, place, ProgressCallbacks())) as made:
+        with closing(ModelPool(settings, place, ProgressCallbacks())) as made:
             before: Any = made.language_model(settings.members[0])
             assert made.language_model(settings.members[0]) is not None
             assert len(Engine.started) == 1
@@ -257,11 +257,11 @@ class TestEngines:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         settings = self.settings(tmp_path, {"one": 1.0})
-        with closing(Models(settings, place, ProgressCallbacks())) as made, monkeypatch.context() as patched:
+        with closing(ModelPool(settings, place, ProgressCallbacks())) as made, monkeypatch.context() as patched:
             patched.setattr(models, "LlamaCppModel", fails)
             with pytest.raises(OSError, match="No space"):
                 made.language_model(settings.members[0])
-        with closing(Models(settings, place, ProgressCallbacks())) as made, monkeypatch.context() as patched:
+        with closing(ModelPool(settings, place, ProgressCallbacks())) as made, monkeypatch.context() as patched:
             patched.setattr(WeightedSum, "write", fails)
             with pytest.raises(DataError, match=r"experts cannot be written for the engine \(No space left.*TMPDIR"):
                 made.language_model(settings.members[0])
@@ -270,15 +270,17 @@ class TestEngines:
     def test_sums_that_are_asked_for(self, place: Environment, experts: list[Expert], tmp_path: Path) -> None:
         settings = self.settings(tmp_path, {})
         [member] = settings.members
-        with closing(Models(settings, place, ProgressCallbacks())) as made:
-            assert made.sums(member, experts, {}) == {}
+        with closing(ModelPool(settings, place, ProgressCallbacks())) as made:
+            assert made.weighted_sums(member, experts, {}) == {}
             assert not Engine.started
-            found: dict[str, Any] = made.sums(member, experts, {"base": {}, "1": {"one": 1.0}, "2": {"two": 1.0}})
-            again = made.sums(member, experts, {"base": {}, "1": {"one": 1.0}, "2": {"two": 1.0}})
+            found: dict[str, Any] = made.weighted_sums(
+                member, experts, {"base": {}, "1": {"one": 1.0}, "2": {"two": 1.0}}
+            )
+            again = made.weighted_sums(member, experts, {"base": {}, "1": {"one": 1.0}, "2": {"two": 1.0}})
             assert len({v.applied for v in found.values()}) == 3
             assert found.keys() == again.keys()
             assert len(Engine.started) == 1
-            other: Any = made.sums(member, experts, {"both": {"one": 0.5, "two": 0.5}})["both"]
+            other: Any = made.weighted_sums(member, experts, {"both": {"one": 0.5, "two": 0.5}})["both"]
             assert list(other.files) == [other.applied]
             assert found["1"].applied in found["1"].files
 
@@ -300,7 +302,7 @@ def test_an_expert_is_trained_and_answers(
         if progress.step == 4:
             raise KeyboardInterrupt
 
-    brief = Brief(
+    brief = ExpertSpec(
         "towns",
         (TrainingData(data),),
         domain="departures",

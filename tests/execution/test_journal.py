@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entsemble.errors import DataError
-from entsemble.execution.journal import Journal, resumed
+from entsemble.execution.journal import Journal, resume
 from entsemble.execution.threads import LocalMapper
 
 
@@ -85,7 +85,7 @@ def test_every_input_gives_one_output_in_order(done: list[bool], ahead: int) -> 
             ran.extend(block)
             yield from map(str, block)
 
-    outputs = list(resumed(range(len(done)), lambda i: str(i) if done[i] else None, run))
+    outputs = list(resume(range(len(done)), lambda i: str(i) if done[i] else None, run))
     assert outputs == [str(i) for i in range(len(done))]
     assert ran == [i for i, known in enumerate(done) if not known]
 
@@ -99,7 +99,7 @@ def test_known_inputs_are_not_gathered_before_they_are_passed_on() -> None:
             taken += 1
             yield taken
 
-    outputs = resumed(endless(), lambda i: i, lambda pending: iter(list(pending)))
+    outputs = resume(endless(), lambda i: i, lambda pending: iter(list(pending)))
     assert list(islice(outputs, 1000)) == list(range(1, 1001))
     assert taken < 2000
 
@@ -115,7 +115,7 @@ def test_a_stopped_run_ends(at: int) -> None:
 
     if at == 0:
         mapper.stop()
-    outputs = list(resumed(count(), lambda _: None, lambda pending: mapper.map(work, pending)))
+    outputs = list(resume(count(), lambda _: None, lambda pending: mapper.map(work, pending)))
     assert outputs == list(range(len(outputs)))
     assert len(outputs) <= at + 3
 

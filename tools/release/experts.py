@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.common import ROOT, corpora
 
 from entsemble._lib import toml as _toml
-from entsemble.assembly import Brief, TrainingData, train_expert
+from entsemble.assembly import ExpertSpec, TrainingData, train_expert
 from entsemble.data.annotated import annotated
 from entsemble.data.formats import write
 from entsemble.experts.training import Progress, Training
@@ -102,7 +102,7 @@ def build(
             files.append(TrainingData(path, part.licence, part.attribution))
         dev = Path(folder) / "held-back.jsonl"
         write([d for part in learnt for d in part.held_back], dev)
-        brief = Brief(
+        brief = ExpertSpec(
             name,
             tuple(files),
             domain=domain,

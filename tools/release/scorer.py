@@ -138,8 +138,8 @@ def answered(corpus: dict[str, Any]) -> Taught:
             ]
             proposers += [CapitalisedProposer()] if looks_propose(settings, pool) else []
             pipeline = Pipeline(voting.members, voting.labels, voting.pool, voting.rules, proposers)
-            evidence = assembly.evidence(pipeline, pool)
-            results = LocalMapper(assembly.models.workers()).map(pipeline.run, [d.text for d in asked])
+            evidence = assembly.feature_extractor(pipeline, pool)
+            results = LocalMapper(assembly.models.worker_count()).map(pipeline.run, [d.text for d in asked])
             told = [ScoredSentence.from_verdicts(evidence, d, r.verdicts) for d, r in zip(asked, results, strict=True)]
             columns = evidence.feature_names
             one = [replace(a, features=[members_as_one(own, columns) for own in a.features]) for a in told]

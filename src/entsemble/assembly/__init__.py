@@ -1,22 +1,22 @@
 """Configuration into wired objects. The only place that joins the parts; nothing here finds an entity."""
 
 from entsemble.assembly.builder import Assembly, select_members, with_absolute_paths
-from entsemble.assembly.expert_files import check_base, expert_store
+from entsemble.assembly.expert_files import check_adapter_fits, expert_store
 from entsemble.assembly.expert_selection import Selection, adapt, evaluate_experts, select_experts
-from entsemble.assembly.expert_training import TEMPLATE, Brief, TrainingData, train_expert
+from entsemble.assembly.expert_training import TEMPLATE, ExpertSpec, TrainingData, train_expert
 from entsemble.assembly.model_pool import ProgressCallbacks, base_checksum
 from entsemble.data.annotated import unannotated
 
 __all__ = [
     "TEMPLATE",
     "Assembly",
-    "Brief",
+    "ExpertSpec",
     "ProgressCallbacks",
     "Selection",
     "TrainingData",
     "adapt",
     "base_checksum",
-    "check_base",
+    "check_adapter_fits",
     "evaluate_experts",
     "expert_store",
     "select_experts",

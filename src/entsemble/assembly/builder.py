@@ -12,8 +12,8 @@ from pathlib import Path
 
 from entsemble import __version__
 from entsemble.assembly import training_sentences as teaching
-from entsemble.assembly.model_pool import Models, ProgressCallbacks, called
-from entsemble.assembly.stacking import Question, learnt
+from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks, member_name
+from entsemble.assembly.stacking import TrainingQuestion, learnt
 from entsemble.backends.model_spec import parse_model
 from entsemble.backends.spacy_pos import pos_tagger_for
 from entsemble.data.annotated import annotated, has_nested
@@ -83,13 +83,13 @@ class Assembly:
         environment: Environment,
         progress: ProgressCallbacks | None = None,
         *,
-        models: Models | None = None,
+        models: ModelPool | None = None,
         pool: Sequence[Document] | None = None,
         scored: Sequence[Document] = (),
         weights: StackingModel | None = None,
     ) -> None:
         self.settings, self.environment, self.progress = settings, environment, progress or ProgressCallbacks()
-        self.models = models or Models(settings, environment, self.progress)
+        self.models = models or ModelPool(settings, environment, self.progress)
         self._own_models, self._pool, self._scored, self._weights = models is None, pool, scored, weights
 
     def __enter__(self) -> Assembly:
@@ -113,7 +113,7 @@ class Assembly:
         """
         rules = self._rules()
         documents = self.pool_documents()
-        rules = replace(rules, demonstration_limits=self.shown(documents))
+        rules = replace(rules, demonstration_limits=self.demonstration_limits(documents))
         labels = self.labels(documents)
         members = self.members()
         pipeline = self._pipeline(documents, labels, members, rules)
@@ -122,7 +122,7 @@ class Assembly:
             capitalised = [CapitalisedProposer()] if stacking.model.proposes_capitalised else []
             pipeline = pipeline.with_scorer(stacking, [*pipeline.proposers, *capitalised])
             configuration["what was learnt"] = hashlib.sha256(stacking.model.to_json().encode()).hexdigest()
-        mapper = LocalMapper(self.models.workers())
+        mapper = LocalMapper(self.models.worker_count())
         return LocalExtractor(pipeline, mapper, self.settings.language, configuration)
 
     def _pipeline(
@@ -150,7 +150,7 @@ class Assembly:
         """Whether what was learnt decides where there is a pool, and not a vote."""
         return self._weights is not None or teaching.judges(self.settings)
 
-    def learns(self, documents: Sequence[Document]) -> bool:
+    def trains_on_pool(self, documents: Sequence[Document]) -> bool:
         """Whether some of a pool's sentences are answered to learn from them."""
         return teaching.teaches(self.settings, documents)
 
@@ -161,9 +161,9 @@ class Assembly:
         if not documents or not self._judged_by_learning():
             return None
         looked = teaching.looks_propose(self.settings, documents)
-        evidence = self.evidence(pipeline, documents)
+        evidence = self.feature_extractor(pipeline, documents)
         prior = load_pretrained().for_features(evidence.feature_names, proposes_capitalised=looked)
-        if self._weights or not self.learns(documents):
+        if self._weights or not self.trains_on_pool(documents):
             return Scorer(evidence, self._weights or prior)
         apart = text_keys(self._scored, self._splitter())
         order = teaching.in_order(self.settings, documents)
@@ -174,40 +174,40 @@ class Assembly:
         shapes = [configuration, prior.to_json(), [documents[i].text for i in drawn]]
         known = hashlib.sha256(json.dumps(shapes, sort_keys=True).encode())
         weights = learnt(
-            partial(self.questions, pipeline, documents, drawn, looked=looked),
+            partial(self.training_questions, pipeline, documents, drawn, looked=looked),
             pipeline.labels,
             prior,
-            LocalMapper(self.models.workers()),
+            LocalMapper(self.models.worker_count()),
             kept=(self._store(), f"{CACHE_VERSION}:{known.hexdigest()}"),
             anew=not self.settings.cache.replies,
             progress=self.progress,
         )
         return Scorer(evidence, weights)
 
-    def questions(
+    def training_questions(
         self, pipeline: Pipeline, documents: Sequence[Document], drawn: Sequence[int], *, looked: bool
-    ) -> list[Question]:
+    ) -> list[TrainingQuestion]:
         """Sentences of the pool by their numbers, each with the ensemble whose pool lacks that sentence's stretch."""
         part = [i * _PARTS // len(documents) for i in range(len(documents))]
         apart = {}
         for own in {part[i] for i in drawn}:
             rest = [d for d, other in zip(documents, part, strict=True) if other != own]
             answers = self._pipeline(rest, pipeline.labels, pipeline.members, pipeline.rules, capitalised=looked)
-            apart[own] = answers, self.evidence(answers, rest)
-        return [Question(documents[i], *apart[part[i]]) for i in drawn]
+            apart[own] = answers, self.feature_extractor(answers, rest)
+        return [TrainingQuestion(documents[i], *apart[part[i]]) for i in drawn]
 
-    def evidence(self, pipeline: Pipeline, documents: Sequence[Document]) -> FeatureExtractor:
+    def feature_extractor(self, pipeline: Pipeline, documents: Sequence[Document]) -> FeatureExtractor:
         """What a pool of these documents knows of a candidate of that pipeline."""
         members, labels = [m.name for m in pipeline.members], pipeline.labels
         gazetteer = next((p for p in pipeline.proposers if isinstance(p, Gazetteer)), None)
         naive_bayes = next((p for p in pipeline.proposers if isinstance(p, NaiveBayesProposer)), None)
         words = naive_bayes.words if naive_bayes else WordStatistics(documents, labels, self._splitter())
-        return FeatureExtractor(members, labels, gazetteer, self.likeness(documents, labels), words)
+        return FeatureExtractor(members, labels, gazetteer, self.neighbours(documents, labels), words)
 
     def _splitter(self) -> Callable[[str], list[str]]:
         return sentence_splitter(self.settings.language)
 
-    def likeness(self, documents: Sequence[Document], labels: LabelSet) -> NeighbourIndex:
+    def neighbours(self, documents: Sequence[Document], labels: LabelSet) -> NeighbourIndex:
         """The names of a pool, ready to be compared with."""
         names = CachedEncoder(
             self.encoder(),
@@ -226,7 +226,7 @@ class Assembly:
         stacking, learnt_here = made.pipeline.scorer, settings.without_training()
         build = partial(_on_actor, learnt_here, stacking.model if stacking else None)
         cluster = RayCluster(asked.actors, asked.cpus, asked.gpus, asked.batch_size, asked.address)
-        cluster.connected()  # before anybody else looks after signals
+        cluster.connect()  # before anybody else looks after signals
         return RayExtractor(build, cluster, made.configuration)
 
     def pool_documents(self) -> list[Document]:
@@ -332,7 +332,7 @@ class Assembly:
         )
         return [known[d.text] for d in documents]
 
-    def shown(self, pool: Sequence[Document]) -> DemonstrationLimits:
+    def demonstration_limits(self, pool: Sequence[Document]) -> DemonstrationLimits:
         """How many demonstrations a sentence is shown: where nothing else is asked, `shots` of the pool's mean length.
 
         Less leaves out the most similar ones where the pool's sentences are long.
@@ -362,7 +362,7 @@ class Assembly:
 
     def _rules(self) -> DecisionRules:
         verification = self.settings.verification
-        names = [called(m) for m in self.settings.members]
+        names = [member_name(m) for m in self.settings.members]
         if verification.member and verification.member not in names:
             raise ConfigError(
                 f"[verification] member {verification.member!r} is no member; members: {', '.join(names)}"
@@ -372,14 +372,14 @@ class Assembly:
             threshold=self.settings.classification.threshold,
             verifier=verification.member or None,
             verifier_threshold=verification.threshold,
-            demonstration_limits=self.shown(()),
+            demonstration_limits=self.demonstration_limits(()),
             skip_larger_above=self.settings.classification.skip_larger_above,
             skip_verification_above=verification.skip_verification_above,
             quorum=self.settings.quorum,
         )
 
     def _member(self, member: MemberSettings) -> Member:
-        name = called(member)
+        name = member_name(member)
         model = self.models.language_model(member)
         asked, first = load_template(member.template), load_template(ZERO_SHOT)
         return Member(name, model, asked, first, member.weight, member.bias, member.shots)
@@ -408,7 +408,7 @@ def select_members(settings: Settings, models: Sequence[str]) -> Settings:
     """`settings` with exactly these models as members."""
     known = {name: m for m in settings.members for name in (m.model, m.name)}
     members = tuple(known.get(name) or MemberSettings(model=name) for name in models)
-    names = set(map(called, members))
+    names = set(map(member_name, members))
     verification = settings.verification
     if verification.member not in names:
         verification = verification.model_copy(update={"member": ""})

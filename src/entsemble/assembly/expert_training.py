@@ -17,9 +17,9 @@ from typing import Any
 
 from entsemble._lib.text import same_text_key
 from entsemble.assembly.builder import Assembly
-from entsemble.assembly.expert_files import expert_store, unpacked
+from entsemble.assembly.expert_files import expert_store, unpacked_folder
 from entsemble.assembly.model_pool import ProgressCallbacks
-from entsemble.assembly.zero_shot import expert_alone, score_of
+from entsemble.assembly.zero_shot import zero_shot_extractor, score_extractor
 from entsemble.backends.gguf.lora import adapter_architecture, write_lora
 from entsemble.backends.llamacpp.model import EngineOptions, LlamaCppModel
 from entsemble.backends.model_spec import parse_model
@@ -64,7 +64,7 @@ class TrainingData:
 
 
 @dataclass(frozen=True, slots=True)
-class Brief:
+class ExpertSpec:
     """What an expert is to be.
 
     Attributes:
@@ -97,7 +97,7 @@ class Brief:
 
 
 def train_expert(
-    brief: Brief,
+    brief: ExpertSpec,
     environment: Environment,
     progress: ProgressCallbacks | None = None,
     told: Callable[[Progress], None] = lambda _: None,
@@ -121,13 +121,13 @@ def train_expert(
         if path.is_file():
             adapter_architecture(path)
         encoder = assembly.encoder()  # what can go wrong goes wrong before hours of training
-        published = assembly.models.base(MemberSettings(model=brief.base))
+        published = assembly.models.base_checksum(MemberSettings(model=brief.base))
         if start is not None and (start.card.base_sha256, start.card.template) != (published, TEMPLATE):
             raise ConfigError(
                 f"{start.card.name} cannot be started from: it changes {start.card.base}, not {brief.base}"
             )
         folder = environment.cache / "training" / _key(brief, published, learnt, dev, start)
-        model, tokenize = load_model(path, brief.how.precision, unpacked_folder=unpacked(fingerprint, environment))
+        model, tokenize = load_model(path, brief.how.precision, unpacked_folder=unpacked_folder(fingerprint, environment))
         made = train(
             tunable(model, brief.how, None if start is None else change_of(start)),
             tokenize,
@@ -181,7 +181,7 @@ def score(adapted: Adapter, dev: Sequence[Document], base: Path) -> Score:
     """
     labels = _labels(dev)
     with _engine(adapted, base) as model:
-        return score_of(expert_alone(model, labels, TEMPLATE, _LANGUAGE), dev, "held back")
+        return score_extractor(zero_shot_extractor(model, labels, TEMPLATE, _LANGUAGE), dev, "held back")
 
 
 def _labels(documents: Sequence[Document], file: Path | None = None) -> LabelSet:
@@ -222,7 +222,7 @@ Learnt = tuple[Document, tuple[str, ...]]
 """A sentence, and the labels of the file that it is from."""
 
 
-def _check(brief: Brief, store: ExpertStore) -> None:
+def _check(brief: ExpertSpec, store: ExpertStore) -> None:
     """What can be known before anything is loaded."""
     if not NAME.fullmatch(brief.name):
         raise ConfigError(f"{brief.name!r} is no name for an expert: {NAME_RULE}")
@@ -232,7 +232,7 @@ def _check(brief: Brief, store: ExpertStore) -> None:
         raise ConfigError("a seed is at least 0, and a learning rate between 0 and 1")
 
 
-def _split(parts: Sequence[Sequence[Document]], brief: Brief) -> tuple[list[Learnt], list[Document]]:
+def _split(parts: Sequence[Sequence[Document]], brief: ExpertSpec) -> tuple[list[Learnt], list[Document]]:
     """What is learnt from, and what is held back; copies of a sentence are on one side."""
     draw = random.Random(brief.how.seed)
     labels = [tuple(sorted({m.label for d in part for m in d.mentions})) for part in parts]
@@ -259,7 +259,7 @@ def _split(parts: Sequence[Sequence[Document]], brief: Brief) -> tuple[list[Lear
     return learnt, dev
 
 
-def _examples(learnt: Sequence[Learnt], brief: Brief, epoch: int) -> list[tuple[Piece, ...]]:
+def _examples(learnt: Sequence[Learnt], brief: ExpertSpec, epoch: int) -> list[tuple[Piece, ...]]:
     """Every sentence once, each drawn from the seed, the epoch and its place."""
     shape = load_template(TEMPLATE)
     vocabularies = {own: vocabulary(own) for _, own in learnt}
@@ -269,7 +269,7 @@ def _examples(learnt: Sequence[Learnt], brief: Brief, epoch: int) -> list[tuple[
     ]
 
 
-def _key(brief: Brief, base: str, learnt: Sequence[Learnt], dev: Sequence[Document], start: Expert | None) -> str:
+def _key(brief: ExpertSpec, base: str, learnt: Sequence[Learnt], dev: Sequence[Document], start: Expert | None) -> str:
     """All that shapes a training but its name."""
     shape, words = asdict(load_template(TEMPLATE)), WORDINGS.read_text("utf-8")
     data = _content([d for d, _ in learnt]), [own for _, own in learnt], _content(dev)

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Protocol, TypeVar
 
 from entsemble._lib.digest import sha256
-from entsemble.assembly.expert_files import WeightedSum, base_sha256, expert_store, unpacked
+from entsemble.assembly.expert_files import WeightedSum, expert_store, published_checksum, unpacked_folder
 from entsemble.backends import hub
 from entsemble.backends.catalogue import ModelCard, find_card
 from entsemble.backends.download import DownloadCallback, ignore_progress, pull
@@ -57,7 +57,7 @@ class ProgressCallbacks:
     on_warning: Callable[[str], None] = _LOG.warning
 
 
-class Models:
+class ModelPool:
     """The models of a run, until it is closed: `contextlib.closing` sees to that.
 
     Args:
@@ -113,13 +113,13 @@ class Models:
         views = len(sums) if any(s.parts for s in sums) else 0
         key = *_key(member), *sorted(s.fingerprint for s in sums)  # an expert may be replaced while a server runs
         if key not in self._loaded:
-            self._loaded[key] = self._closing(self._local(spec, member, sums, max(1, views) * self.workers()))
+            self._loaded[key] = self._closing(self._local(spec, member, sums, max(1, views) * self.worker_count()))
         model = self._loaded[key]
         if views:
-            model = model.with_adapters(called(member), own.adapter_sum)
+            model = model.with_adapters(member_name(member), own.adapter_sum)
         return self._cached(model)
 
-    def sums(
+    def weighted_sums(
         self, member: MemberSettings, experts: Sequence[Expert], wanted: Mapping[str, Mapping[str, float]]
     ) -> dict[str, LanguageModel]:
         """The member's model, loaded once, with each of these sums of experts applied; see `at_once`.
@@ -129,12 +129,12 @@ class Models:
             experts: that stand in the sums.
             wanted: name of a sum -> expert -> weight; of no expert, the model as it is.
         """
-        sums = {name: WeightedSum.of(experts, given) for name, given in wanted.items()}
+        sums = {name: WeightedSum.from_weights(experts, given) for name, given in wanted.items()}
         if not sums:
             return {}
         spec, loaded = parse_model(member.model), [*sums.values()]
         if self._by_transformers(spec, member):  # it makes any sum of those that are loaded
-            loaded = [WeightedSum.of([e], {e.card.name: 1.0}) for e in experts]
+            loaded = [WeightedSum.from_weights([e], {e.card.name: 1.0}) for e in experts]
         key = "sums", _key(member), *(s.fingerprint for s in loaded)
         if key not in self._loaded:
             self._loaded[key] = self._closing(self._local(spec, member, loaded, slots=2))
@@ -147,7 +147,7 @@ class Models:
         known = [model.parameters for model in (*self._servers.values(), *self._loaded.values())]
         return None if None in known else sum(p or 0 for p in known)
 
-    def base(self, member: MemberSettings) -> str:
+    def base_checksum(self, member: MemberSettings) -> str:
         """The checksum by which experts know the member's model; see `base_sha256`.
 
         Raises:
@@ -156,9 +156,13 @@ class Models:
         source = parse_model(member.model).source
         if isinstance(source, ServerModel):
             raise ConfigError(f"{member.model} is behind a server: its experts are kept there")
-        return base_sha256(source) if isinstance(source, ModelCard) else self.local_file(parse_model(member.model))[1]
+        return (
+            published_checksum(source)
+            if isinstance(source, ModelCard)
+            else self.local_file(parse_model(member.model))[1]
+        )
 
-    def workers(self) -> int:
+    def worker_count(self) -> int:
         """Sentences in flight: while each member reads one, another waits for it, so that none is ever idle.
 
         Servers and transformers read many at once.
@@ -166,7 +170,7 @@ class Models:
         many = min(map(_at_once, self.settings.members), default=1)
         return self.settings.workers or (many if many > 1 else 2 * len(self.settings.members) + 1)
 
-    def at_once(self, member: MemberSettings) -> int:
+    def batch_size(self, member: MemberSettings) -> int:
         """Sentences that a member's model is given at once where it is asked by itself."""
         many = _at_once(member)
         return (self.settings.workers or many) if many > 1 else 1
@@ -214,7 +218,7 @@ class Models:
     def _sum(self, member: MemberSettings) -> WeightedSum:
         """Of the experts that a member asks for, by name."""
         weights, store = _weights(member), expert_store(self.environment)
-        return WeightedSum.of(map(store.get, sorted(weights)), weights)
+        return WeightedSum.from_weights(map(store.get, sorted(weights)), weights)
 
     def _by_transformers(self, spec: ModelSpec, member: MemberSettings) -> bool:
         return self.local_file(spec)[0].is_dir() or member.engine == "transformers"
@@ -231,7 +235,7 @@ class Models:
                 f"{member.model}: llama.cpp computes in the precision of the GGUF file; leave `precision` out, "
                 f'or say engine = "transformers"'
             )
-        base = self.base(member)
+        base = self.base_checksum(member)
         experts = {expert.card.name: expert for own in sums for expert, _ in own.parts}
         for expert in experts.values():
             if expert.card.base_sha256 != base:
@@ -240,7 +244,7 @@ class Models:
                     f"the expert {expert.card.name} changes {theirs}, not {member.model} of checksum {base[:12]}; "
                     f"name a member's model that it was trained on"
                 )
-        name = called(member)
+        name = member_name(member)
         known = spec.source.parameters if isinstance(spec.source, ModelCard) else None
 
         def write(folder: Path) -> dict[str, Path]:
@@ -263,10 +267,10 @@ class Models:
                     path,
                     fingerprint=fingerprint,
                     context=member.context,
-                    slots=max(slots, 2 * self.workers()),
+                    slots=max(slots, 2 * self.worker_count()),
                     adapters=adapters,
                     precision=member.precision or "float32",
-                    unpacked_folder=unpacked(fingerprint, self.environment),
+                    unpacked_folder=unpacked_folder(fingerprint, self.environment),
                 )
             engine = EngineOptions(
                 context=member.context,
@@ -290,7 +294,7 @@ class Models:
             policy=RequestPolicy(
                 timeout=member.timeout,
                 retries=member.retries,
-                concurrency=member.concurrency or self.workers(),
+                concurrency=member.concurrency or self.worker_count(),
                 requests_per_minute=member.requests_per_minute,
             ),
         )
@@ -325,15 +329,15 @@ class Models:
         return self._closing(LlamaCppEncoder(path, fingerprint=fingerprint, threads=_cores()))
 
 
-def called(member: MemberSettings) -> str:
+def member_name(member: MemberSettings) -> str:
     """What votes and reports call a member: its name, or else its model's."""
     return member.name or parse_model(member.model).name
 
 
 def base_checksum(model: str, environment: Environment) -> str:
     """The checksum by which experts know a model, as `--base` names it."""
-    with closing(Models(Settings(), environment, ProgressCallbacks())) as models:
-        return models.base(MemberSettings(model=model))
+    with closing(ModelPool(Settings(), environment, ProgressCallbacks())) as models:
+        return models.base_checksum(MemberSettings(model=model))
 
 
 def _key(member: MemberSettings) -> tuple[object, ...]:

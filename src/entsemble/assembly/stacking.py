@@ -19,7 +19,7 @@ from entsemble.types import Document, LabelSet
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TrainingQuestion:
     """An annotated sentence of the pool, and an ensemble that answers it and knows nothing from around it.
 
     Attributes:
@@ -34,7 +34,7 @@ class Question:
 
 
 def learnt(
-    questions: Callable[[], Sequence[Question]],
+    questions: Callable[[], Sequence[TrainingQuestion]],
     labels: LabelSet,
     prior: StackingModel,
     mapper: Mapper,
@@ -82,11 +82,11 @@ def learnt(
 
 
 def answers(
-    questions: Sequence[Question], mapper: Mapper, progress: ProgressCallbacks
+    questions: Sequence[TrainingQuestion], mapper: Mapper, progress: ProgressCallbacks
 ) -> tuple[list[ScoredSentence], list[ModelError]]:
     """Each question's answer, and why others have none; a sentence that is too long for a member is neither."""
 
-    def answer(question: Question) -> tuple[Question, SentenceResult | ModelError]:
+    def answer(question: TrainingQuestion) -> tuple[TrainingQuestion, SentenceResult | ModelError]:
         try:
             return question, question.pipeline.run(question.document.text)
         except ModelError as error:

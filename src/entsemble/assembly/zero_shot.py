@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from entsemble.assembly.builder import ZERO_SHOT
-from entsemble.assembly.model_pool import Models
+from entsemble.assembly.model_pool import ModelPool
 from entsemble.data.annotated import unannotated
 from entsemble.errors import PromptTooLongError
 from entsemble.evaluation.bootstrap import interval
@@ -29,7 +29,7 @@ _SURE = 0.5
 """How much of its belief in an entity an expert by itself must give the label."""
 
 
-def expert_alone(
+def zero_shot_extractor(
     model: LanguageModel,
     labels: LabelSet,
     shape: str,
@@ -39,10 +39,10 @@ def expert_alone(
     workers: int = 1,
 ) -> LocalExtractor:
     """One model, asked without demonstrations, as experts are trained to be."""
-    return experts_together({"expert": (model, {})}, labels, shape, language, vote=vote, workers=workers)
+    return zero_shot_ensemble({"expert": (model, {})}, labels, shape, language, vote=vote, workers=workers)
 
 
-def experts_together(
+def zero_shot_ensemble(
     models: Mapping[str, tuple[LanguageModel, Mapping[str, float]]],
     labels: LabelSet,
     shape: str,
@@ -69,7 +69,7 @@ def experts_together(
     return LocalExtractor(pipeline, LocalMapper(workers), language, {})
 
 
-def answered(extractor: LocalExtractor, sentences: Sequence[Document]) -> Iterator[Document]:
+def predict_mentions(extractor: LocalExtractor, sentences: Sequence[Document]) -> Iterator[Document]:
     """Each sentence with what is found in it, whatever mentions it had; nothing in one that is too long.
 
     Raises:
@@ -81,20 +81,20 @@ def answered(extractor: LocalExtractor, sentences: Sequence[Document]) -> Iterat
         yield result.document
 
 
-def counts_of(extractor: LocalExtractor, gold: Sequence[Document]) -> tuple[list[Counts], list[Counts]]:
+def count_matches(extractor: LocalExtractor, gold: Sequence[Document]) -> tuple[list[Counts], list[Counts]]:
     """What is right of each annotated sentence, with labels and without; one that is too long: nothing is found.
 
     Raises:
         ModelError: a model does not answer.
     """
-    answers = list(answered(extractor, gold))
+    answers = list(predict_mentions(extractor, gold))
     typed = [exact(d.mentions, said.mentions).micro for d, said in zip(gold, answers, strict=True)]
     return typed, [spans_only(d.mentions, said.mentions) for d, said in zip(gold, answers, strict=True)]
 
 
-def score_of(extractor: LocalExtractor, gold: Sequence[Document], named: str) -> Score:
-    """How well an ensemble does on annotated sentences; see `counts_of`."""
-    typed, spans = counts_of(extractor, gold)
+def score_extractor(extractor: LocalExtractor, gold: Sequence[Document], named: str) -> Score:
+    """How well an ensemble does on annotated sentences; see `count_matches`."""
+    typed, spans = count_matches(extractor, gold)
     low, high = interval(typed)
     return Score(
         data=named,
@@ -105,8 +105,8 @@ def score_of(extractor: LocalExtractor, gold: Sequence[Document], named: str) ->
     )
 
 
-def habits(
-    models: Models,
+def calibration_biases(
+    models: ModelPool,
     member: MemberSettings,
     experts: Sequence[Expert],
     labels: LabelSet,
@@ -127,15 +127,15 @@ def habits(
         ModelError: a model does not answer.
     """
     found = {}
-    for view, model in models.sums(member, experts, sums).items():
+    for view, model in models.weighted_sums(member, experts, sums).items():
         beliefs: list[Mapping[str, float]] = []
 
         def watched(ballots: Sequence[Ballot], beliefs: list[Mapping[str, float]] = beliefs) -> Verdict:
             beliefs.extend(b.log_probabilities for b in ballots if b.exact)
             return VOTING_RULES["union"](ballots)
 
-        language, at_once = models.settings.language, models.at_once(member)
-        extractor = expert_alone(model, labels, member.template, language, vote=watched, workers=at_once)
-        list(answered(extractor, sample))
+        language, at_once = models.settings.language, models.batch_size(member)
+        extractor = zero_shot_extractor(model, labels, member.template, language, vote=watched, workers=at_once)
+        list(predict_mentions(extractor, sample))
         found[view] = batch_calibration_bias(beliefs)
     return found

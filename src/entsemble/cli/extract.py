@@ -108,7 +108,7 @@ def extract(inputs: tuple[str, ...], **options: object) -> None:
     summary = Summary()
     with show_progress(quiet=shared.quiet) as progress, ExitStack() as stack:
         journal = stack.enter_context(closing(Journal(output))) if output else None
-        if output and journal and not journal.held:  # otherwise the folder is this run's
+        if output and journal and not journal.record_count:  # otherwise the folder is this run's
             check_target(output, output_options.output_format)
         inputs_read = islice(_read_documents(inputs, shared.input_format, summary), shared.limit)
         settings, documents, selection = adapt(shared.settings(), environment(), inputs_read, progress.callbacks())

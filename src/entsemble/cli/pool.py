@@ -39,12 +39,12 @@ def build(path: Path, **options: object) -> None:
         pool_settings, members = assembly.settings.pool, assembly.settings.members
         experts_depend_on_texts = any(isinstance(member.experts, str) for member in members)
         members_find_spans = pool_settings.spans == "members" and pool_settings.similarity == "span"
-        needs_members = members_find_spans or assembly.learns(documents)
+        needs_members = members_find_spans or assembly.trains_on_pool(documents)
         if needs_members and not experts_depend_on_texts:
             assembly.extractor()
         else:
             assembly.pool_index(documents, labels, [])
-            assembly.likeness(documents, labels)
+            assembly.neighbours(documents, labels)
             if needs_members and not shared.quiet:
                 click.echo("the members' answers to the pool wait for the texts that select the experts", err=True)
     counts = (
@@ -70,7 +70,7 @@ def search(path: Path, text: str, **options: object) -> None:
         labels = assembly.labels(documents)
         members = assembly.members() if assembly.settings.pool.similarity == "span" else []
         index = assembly.pool_index(documents, labels, members)
-        retrieved = retrieve(text, members, labels, index, assembly.shown(documents))
+        retrieved = retrieve(text, members, labels, index, assembly.demonstration_limits(documents))
     console = Console(highlight=False)
     if index.similarity == "span":
         surfaces = " | ".join(span.of(text) for span in retrieved.spans)

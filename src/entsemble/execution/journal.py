@@ -65,7 +65,7 @@ class Journal:
             raise DataError(f"this is no journal ({error}); delete it to begin afresh", self.path) from error
 
     @property
-    def held(self) -> int:
+    def record_count(self) -> int:
         """How many inputs the record holds."""
         (count,) = self._connection.execute("SELECT count(*) FROM done").fetchone()
         return int(count)
@@ -81,7 +81,7 @@ class Journal:
             record was emptied.
         """
         before = dict(self._connection.execute("SELECT part, value FROM run"))
-        held, now = self.held, dict(configuration)
+        held, now = self.record_count, dict(configuration)
         changed = sorted(k for k in before.keys() | now.keys() if before and before.get(k) != now.get(k))
         self._connection.execute("BEGIN")
         if changed:
@@ -127,7 +127,7 @@ class Journal:
             self._lock.release()
 
 
-def resumed(
+def resume(
     inputs: Iterable[Input],
     known: Callable[[Input], Output | None],
     run: Callable[[Iterator[Input]], Iterator[Output]],

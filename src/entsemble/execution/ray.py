@@ -15,7 +15,7 @@ from entsemble.errors import MissingExtraError, ModelUnavailableError
 Work = Callable[[list[str]], list[str]]
 """Inputs -> outputs, one each, in order."""
 
-EXECUTION = 20_000
+INPUTS_PER_EXECUTION = 20_000
 """Inputs that Ray Data is given at once: they are held in its object store, and actors start anew for the next."""
 
 
@@ -48,12 +48,12 @@ class RayCluster:
             MissingExtraError: Ray is not installed.
             ModelUnavailableError: Ray gave up.
         """
-        ray, data = self.connected()
+        ray, data = self.connect()
         context = data.DataContext.get_current()
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
         source = iter(inputs)
-        while part := list(islice(source, EXECUTION)):
+        while part := list(islice(source, INPUTS_PER_EXECUTION)):
             rows = data.from_items([{"input": value} for value in part]).map_batches(
                 _Actor,
                 fn_constructor_args=(build,),
@@ -68,7 +68,7 @@ class RayCluster:
             except ray.exceptions.RayError as error:
                 raise ModelUnavailableError(f"Ray gave up: {error}") from error
 
-    def connected(self) -> tuple[Any, Any]:
+    def connect(self) -> tuple[Any, Any]:
         """Ray and its data module, connected to the cluster. Ray then has its own ways with SIGTERM."""
         ray, data = _ray()
         if not ray.is_initialized():

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from entsemble.assembly import Assembly, ProgressCallbacks, adapt, expert_store
-from entsemble.assembly.model_pool import Models
+from entsemble.assembly.model_pool import ModelPool
 from entsemble.data.windows import windows
 from entsemble.errors import ModelUnavailableError
 from entsemble.execution.threads import LocalMapper
@@ -58,7 +58,7 @@ class _LoadedModels:
         last_used: logical time of its last use.
     """
 
-    models: Models
+    models: ModelPool
     build_lock: threading.Lock = field(default_factory=threading.Lock)
     ensemble: tuple[str, LocalExtractor] | None = None
     users: int = 0
@@ -127,7 +127,7 @@ class ExtractionService:
         version, pool_documents = self._pool_for(labels)
         settings = self._settings_for(ExtractionRequest((), labels or {"name": ""}), pool_documents)
         if any(isinstance(member.experts, str) for member in settings.members):  # known only with the texts
-            if Assembly(settings, self._environment, pool=pool_documents).learns(pool_documents):
+            if Assembly(settings, self._environment, pool=pool_documents).trains_on_pool(pool_documents):
                 _LOG.warning("vote weights are not learned ([stacking]): each request selects its own experts")
             return
         with self._ensemble(settings, version, pool_documents, learn=True):
@@ -195,7 +195,7 @@ class ExtractionService:
             yield extractor
 
     def _build(
-        self, settings: Settings, models: Models, pool_documents: Sequence[Document], *, learn: bool
+        self, settings: Settings, models: ModelPool, pool_documents: Sequence[Document], *, learn: bool
     ) -> LocalExtractor:
         labels = sorted(settings.labels.items())
         weights_key = settings.model_dump_json(include={"members", "nested"}) + str(labels)
@@ -222,7 +222,7 @@ class ExtractionService:
         key = settings.model_dump_json(include={"members", "encoder", "cache", "threads", "workers"})
         with self._lock:
             if key not in self._loaded:
-                self._loaded[key] = _LoadedModels(Models(settings, self._environment, ProgressCallbacks()))
+                self._loaded[key] = _LoadedModels(ModelPool(settings, self._environment, ProgressCallbacks()))
             loaded = self._loaded[key]
             loaded.users += 1
             self._clock += 1

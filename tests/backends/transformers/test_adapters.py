@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entsemble.assembly.model_pool import Models, ProgressCallbacks, base_checksum
+from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks, base_checksum
 from entsemble.backends.transformers import adapters as transformers_adapters
 from entsemble.backends.transformers.model import TransformersModel
 from entsemble.errors import DataError, ModelUnavailableError
@@ -127,8 +127,10 @@ def test_a_folder_is_a_member_and_takes_its_experts(
         MemberSettings(model=str(tiny_folder), experts={"one": 1.0}),
     )
     settings = Settings(members=(plain, with_expert), cache=CacheSettings(replies=False))
-    models = Models(settings, environment(), ProgressCallbacks())
-    told = Card(name="one", base=str(tiny_folder), base_sha256=models.base(plain), template="ner-1", labels=("x",))
+    models = ModelPool(settings, environment(), ProgressCallbacks())
+    told = Card(
+        name="one", base=str(tiny_folder), base_sha256=models.base_checksum(plain), template="ner-1", labels=("x",)
+    )
     ExpertStore(environment().experts).add(tiny_adapters["two"], told)
     asked = [models.language_model(m) for m in settings.members]
     assert asked[0].choose([PROMPT], OPTIONS) != asked[1].choose([PROMPT], OPTIONS)
@@ -150,7 +152,7 @@ def test_an_expert_with_rslora_is_as_strong_as_it_was_trained(
     for name, given in (("plain", tiny_adapters["two"]), ("rooted", rooted)):
         store.add(given, Card(name=name, base=str(tiny_folder), base_sha256=base, template="ner-1"))
     members = tuple(MemberSettings(model=str(tiny_folder), experts={name: 0.5}) for name in ("plain", "rooted"))
-    models = Models(Settings(members=members, cache=CacheSettings(replies=False)), place, ProgressCallbacks())
+    models = ModelPool(Settings(members=members, cache=CacheSettings(replies=False)), place, ProgressCallbacks())
     one, two = (models.language_model(m).choose([PROMPT], OPTIONS)[0].log_probabilities for m in members)
     assert one == pytest.approx(two, abs=1e-4)
     models.close()

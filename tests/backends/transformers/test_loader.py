@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entsemble.assembly.model_pool import Models, ProgressCallbacks
+from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
 from entsemble.backends.transformers import loader as transformers_base
 from entsemble.backends.transformers.loader import Tokenizer
 from entsemble.backends.transformers.model import TransformersModel
@@ -124,11 +124,11 @@ def test_an_engine_that_takes_no_precision(
     monkeypatch.chdir(tmp_path)
     Path("model.gguf").touch()
     with pytest.raises(ConfigError, match=said):
-        Models(Settings(), environment(), ProgressCallbacks()).language_model(MemberSettings(**told))
+        ModelPool(Settings(), environment(), ProgressCallbacks()).language_model(MemberSettings(**told))
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no model in .*no safetensors"):
-        Models(Settings(), environment(), ProgressCallbacks()).base(MemberSettings(model=str(tmp_path)))
+        ModelPool(Settings(), environment(), ProgressCallbacks()).base_checksum(MemberSettings(model=str(tmp_path)))
     with pytest.raises(ModelUnavailableError, match="cannot load"):
         TransformersModel("x", tmp_path, fingerprint="")

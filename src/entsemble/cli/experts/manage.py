@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from entsemble.assembly import TEMPLATE, base_checksum, check_base, expert_store
+from entsemble.assembly import TEMPLATE, base_checksum, check_adapter_fits, expert_store
 from entsemble.cli.options import parse_options
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts import card
@@ -130,7 +130,7 @@ def add_expert(
             labels=label_names,
             licence=licence or "unknown",
         )
-    check_base(folder, expert_card.base, environment())
+    check_adapter_fits(folder, expert_card.base, environment())
     print_location(store.add(folder, expert_card, replace=replace))
 
 

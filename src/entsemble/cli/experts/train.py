@@ -8,7 +8,7 @@ from typing import get_args
 
 import click
 
-from entsemble.assembly import Brief, TrainingData, train_expert
+from entsemble.assembly import ExpertSpec, TrainingData, train_expert
 from entsemble.cli.experts.manage import print_location
 from entsemble.cli.options import parse_options
 from entsemble.cli.progress import show_progress
@@ -40,7 +40,7 @@ class TrainOptions:
     replace: bool
     quiet: bool
 
-    def brief(self) -> Brief:
+    def brief(self) -> ExpertSpec:
         """What to train, and how."""
         training = Training(
             rank=self.rank,
@@ -51,7 +51,7 @@ class TrainOptions:
             precision=self.precision,
             seed=self.seed,
         )
-        return Brief(
+        return ExpertSpec(
             name=self.name,
             data=tuple(TrainingData(path, self.licence, self.attribution) for path in self.data),
             base=self.base,
