@@ -19,7 +19,7 @@ from entsemble._lib.text import same_text_key
 from entsemble.assembly.builder import Assembly
 from entsemble.assembly.expert_files import expert_store, unpacked_folder
 from entsemble.assembly.model_pool import ProgressCallbacks
-from entsemble.assembly.zero_shot import zero_shot_extractor, score_extractor
+from entsemble.assembly.zero_shot import score_extractor, zero_shot_extractor
 from entsemble.backends.gguf.lora import adapter_architecture, write_lora
 from entsemble.backends.llamacpp.model import EngineOptions, LlamaCppModel
 from entsemble.backends.model_spec import parse_model
@@ -127,7 +127,8 @@ def train_expert(
                 f"{start.card.name} cannot be started from: it changes {start.card.base}, not {brief.base}"
             )
         folder = environment.cache / "training" / _key(brief, published, learnt, dev, start)
-        model, tokenize = load_model(path, brief.how.precision, unpacked_folder=unpacked_folder(fingerprint, environment))
+        unpacked = unpacked_folder(fingerprint, environment)
+        model, tokenize = load_model(path, brief.how.precision, unpacked_folder=unpacked)
         made = train(
             tunable(model, brief.how, None if start is None else change_of(start)),
             tokenize,
