@@ -24,7 +24,8 @@ from entsemble.data.formats import read, write
 from entsemble.errors import PromptTooLongError
 from entsemble.evaluation.counts import Counts
 from entsemble.execution.threads import LocalMapper
-from entsemble.ner.pipeline import DEFAULT_THRESHOLD, SentenceResult
+from entsemble.ner.decision import DEFAULT_THRESHOLD
+from entsemble.ner.results import SentenceResult
 from entsemble.settings import environment, load
 from entsemble.types import NONE_LABEL, Document, Mention
 from entsemble.voting.overlaps import resolve_overlaps

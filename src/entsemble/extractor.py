@@ -15,7 +15,8 @@ from entsemble.execution.journal import Journal, resume
 from entsemble.execution.ray import INPUTS_PER_EXECUTION, RayCluster, Work
 from entsemble.execution.threads import LocalMapper
 from entsemble.ner.documents import Extracted, Failed, extract_documents
-from entsemble.ner.pipeline import Pipeline, SentenceResult
+from entsemble.ner.pipeline import Pipeline
+from entsemble.ner.results import SentenceResult
 from entsemble.ner.serialize import document_key, from_record, to_record
 from entsemble.types import Document
 

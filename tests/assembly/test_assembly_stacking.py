@@ -14,7 +14,8 @@ from entsemble.assembly import stacking as learn
 from entsemble.data.formats import read
 from entsemble.errors import MemberDownError, PromptTooLongError
 from entsemble.execution.ray import RayCluster
-from entsemble.ner.pipeline import Pipeline, SentenceResult
+from entsemble.ner.pipeline import Pipeline
+from entsemble.ner.results import SentenceResult
 from entsemble.scoring.fit import CACHE_VERSION
 from entsemble.scoring.model import StackingModel
 from entsemble.settings import environment, load

@@ -14,8 +14,9 @@ from entsemble.data.formats import read, write
 from entsemble.execution.journal import Journal
 from entsemble.execution.threads import LocalMapper
 from entsemble.extractor import LocalExtractor
+from entsemble.ner.decision import DecisionRules
 from entsemble.ner.member import Member
-from entsemble.ner.pipeline import DecisionRules, Pipeline
+from entsemble.ner.pipeline import Pipeline
 from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import load_template

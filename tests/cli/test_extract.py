@@ -11,7 +11,8 @@ import pytest
 
 from entsemble.assembly import Assembly
 from entsemble.errors import PromptTooLongError
-from entsemble.ner.pipeline import Pipeline, SentenceResult
+from entsemble.ner.pipeline import Pipeline
+from entsemble.ner.results import SentenceResult
 
 Command = Callable[..., Any]
 ASKED = ["--labels", "person,location"]

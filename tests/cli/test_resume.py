@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from entsemble.errors import ModelUnavailableError
-from entsemble.ner.pipeline import Pipeline, SentenceResult
+from entsemble.ner.pipeline import Pipeline
+from entsemble.ner.results import SentenceResult
 
 Command = Callable[..., Any]
 

@@ -16,9 +16,11 @@ from entsemble.execution.journal import Journal
 from entsemble.execution.ray import RayCluster
 from entsemble.execution.threads import LocalMapper
 from entsemble.extractor import LocalExtractor, RayExtractor
+from entsemble.ner.decision import DecisionRules
 from entsemble.ner.documents import Extracted, Failed
 from entsemble.ner.member import Member
-from entsemble.ner.pipeline import DecisionRules, Pipeline, SentenceResult
+from entsemble.ner.pipeline import Pipeline
+from entsemble.ner.results import SentenceResult
 from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import load_template

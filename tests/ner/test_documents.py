@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,13 +12,16 @@ from hypothesis import strategies as st
 from entsemble.data.windows import windows
 from entsemble.errors import PromptTooLongError
 from entsemble.execution.threads import LocalMapper
+from entsemble.ner.decision import DecisionRules
 from entsemble.ner.documents import Extracted, Failed, extract_documents
 from entsemble.ner.member import Member
-from entsemble.ner.pipeline import DecisionRules, Pipeline, SentenceResult
+from entsemble.ner.pipeline import Pipeline
+from entsemble.ner.results import SentenceResult
 from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.prompting.labels import label_set
 from entsemble.types import Document, mention_at
 from entsemble.voting.rules import soft_vote
+from tests.factories import document
 
 LABELS = label_set({"PER": "", "LOC": ""})
 LEXICON = {"Oslo": "location", "Ann": "person", "他在北京": "location", "שלום": "person", "Zoë": "person"}
@@ -79,10 +83,17 @@ def test_one_document_that_fails_stops_no_other(pipeline: Pipeline) -> None:
     assert isinstance(a, Extracted)
     assert isinstance(c, Extracted)
     assert isinstance(b, Failed)
-    assert b.document is given_[1]
+    assert b.document == given_[1]
     assert str(b.error) == "no room"
     assert [m.text for m in c.document.mentions] == ["Oslo"]
     assert c.document.mentions[0].start == 0
+
+
+def test_a_failed_document_has_no_mentions() -> None:
+    annotated = document("Ann left.", ("Ann", "PER"))
+    failure = Failed(annotated, PromptTooLongError("no room"))
+    assert failure.document == replace(annotated, mentions=())
+    assert annotated.mentions, "the caller's own document is unchanged"
 
 
 def test_a_programming_error_is_no_failed_document(pipeline: Pipeline) -> None:
@@ -147,10 +158,10 @@ def test_documents_are_taken_in_as_they_are_needed(pipeline: Pipeline) -> None:
 def test_a_document_of_megabytes(pipeline: Pipeline, unit: str, megabytes: float) -> None:
     repeated = int(megabytes * 1_000_000) // len(unit)
     text = unit * repeated
-    document = Document("long", text)
+    long_document = Document("long", text)
     begun = time.perf_counter()
     [result] = extract_documents(
-        [document], lambda d: [(w.start, w.text) for w in windows(d)], pipeline.run, LocalMapper(2)
+        [long_document], lambda d: [(w.start, w.text) for w in windows(d)], pipeline.run, LocalMapper(2)
     )
     assert time.perf_counter() - begun < 60 * max(1, megabytes)
     assert isinstance(result, Extracted)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from entsemble.backends.scripted import ScriptedModel
+from entsemble.ner.decision import DecisionRules
 from entsemble.ner.member import Member
-from entsemble.ner.pipeline import DecisionRules, Pipeline
+from entsemble.ner.pipeline import Pipeline
 from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.prompting.template import load_template
 from entsemble.types import Choice, LabelSet, Usage

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from entsemble.data.windows import sentence_splitter
+from entsemble.ner.decision import DecisionRules
 from entsemble.ner.ledger import Fate
-from entsemble.ner.pipeline import DecisionRules, Pipeline
+from entsemble.ner.pipeline import Pipeline
 from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.pool.gazetteer import NAME, Gazetteer
 from entsemble.prompting.labels import label_set

@@ -29,7 +29,8 @@ from entsemble.assembly.training_sentences import looks_propose
 from entsemble.data.formats import read, write
 from entsemble.data.windows import sentence_splitter
 from entsemble.execution.threads import LocalMapper
-from entsemble.ner.pipeline import DEFAULT_THRESHOLD, Pipeline
+from entsemble.ner.decision import DEFAULT_THRESHOLD
+from entsemble.ner.pipeline import Pipeline
 from entsemble.pool.proposers import CapitalisedProposer, NaiveBayesProposer
 from entsemble.pool.word_counts import WordStatistics
 from entsemble.scoring.examples import ScoredSentence, TrainingExample

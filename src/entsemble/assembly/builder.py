@@ -22,8 +22,9 @@ from entsemble.errors import ConfigError, DataError
 from entsemble.execution.ray import RayCluster
 from entsemble.execution.threads import LocalMapper
 from entsemble.extractor import LocalExtractor, RayExtractor
+from entsemble.ner.decision import DecisionRules
 from entsemble.ner.member import Member
-from entsemble.ner.pipeline import DecisionRules, Pipeline
+from entsemble.ner.pipeline import Pipeline
 from entsemble.ner.stages.retrieve import DemonstrationLimits, pre_extract
 from entsemble.pool import capitalised as looks
 from entsemble.pool import word_counts as wording

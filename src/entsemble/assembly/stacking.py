@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from entsemble.assembly.model_pool import ProgressCallbacks
 from entsemble.errors import MemberDownError, ModelError, PromptTooLongError
-from entsemble.ner.pipeline import Pipeline, SentenceResult
+from entsemble.ner.pipeline import Pipeline
+from entsemble.ner.results import SentenceResult
 from entsemble.protocols import Mapper
 from entsemble.retrieval.embedding_cache import PoolCache
 from entsemble.scoring.examples import ScoredSentence

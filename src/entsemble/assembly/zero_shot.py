@@ -15,9 +15,10 @@ from entsemble.execution.threads import LocalMapper
 from entsemble.experts.card import Score
 from entsemble.experts.store import Expert
 from entsemble.extractor import LocalExtractor
+from entsemble.ner.decision import DecisionRules
 from entsemble.ner.documents import Failed
 from entsemble.ner.member import Member
-from entsemble.ner.pipeline import DecisionRules, Pipeline
+from entsemble.ner.pipeline import Pipeline
 from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.prompting.template import load_template
 from entsemble.protocols import LanguageModel

@@ -1,4 +1,4 @@
-"""From sentences to documents: windows in, mentions out, offsets of the whole text."""
+"""From sentences to documents: split into windows, run each, merge the results."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from dataclasses import dataclass, field, replace
 
 from entsemble.errors import EntsembleError
 from entsemble.ner.ledger import LedgerEntry
-from entsemble.ner.pipeline import Costs, SentenceResult
+from entsemble.ner.results import Costs, SentenceResult
 from entsemble.protocols import Mapper
 from entsemble.types import Document, Mention, Span
 
 SplitDocument = Callable[[Document], Sequence[tuple[int, str]]]
-"""A document -> (start, text) of each sentence window; windows do not overlap."""
+"""A document -> (start offset, text) of each sentence window; windows do not overlap."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What one document gave, all offsets in the document's text.
+    """The result of one document, all offsets in the document's text.
 
     Attributes:
-        document: the input with the mentions found in place of its own.
-        member_mentions: member name -> what it would have answered alone.
-        candidate_spans, voted_labels, verifications: as in `Result`, for the report.
-        ledger: what became of everything proposed.
-        demonstration_ids: for each window, the ids of the pool sentences shown.
-        costs: by stage and member.
-        sentence_count: windows run.
+        document: the input document with the extracted mentions instead of its own.
+        member_mentions: member name -> the mentions by its own proposals and ballots alone.
+        candidate_spans: see `SentenceResult`.
+        voted_labels: see `SentenceResult`.
+        verifications: see `SentenceResult`.
+        ledger: the fate of everything that was proposed.
+        demonstration_ids: for each window, the ids of the pool sentences in its prompts.
+        costs: usage by stage and member.
+        sentence_count: number of windows run.
         absent_members: member name -> why it did not answer every sentence; the quorum allowed its absence.
         from_journal: whether the result is from an earlier run, and cost this one nothing.
     """
@@ -46,74 +48,108 @@ class Extracted:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A document that could not be done, and why; the others go on."""
+    """A document that failed, and why; the other documents continue.
+
+    Attributes:
+        document: the input document without its mentions, so that the caller's own are never taken for a result.
+        error: of its first sentence that failed.
+    """
 
     document: Document
     error: EntsembleError
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "document", replace(self.document, mentions=()))
+
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _Window:
+    """A sentence window of a document; the text is empty for a document without windows."""
+
     document: Document
     start: int
     text: str
-    last: bool
+    is_last: bool
 
 
 def extract_documents(
-    documents: Iterable[Document], split: SplitDocument, run: Callable[[str], SentenceResult], mapper: Mapper
+    documents: Iterable[Document],
+    split_document: SplitDocument,
+    run_sentence: Callable[[str], SentenceResult],
+    mapper: Mapper,
+    on_sentence: Callable[[], None] = lambda: None,
 ) -> Iterator[Extracted | Failed]:
-    """Run every document, in order; each sentence window is a unit of work, so a long document uses all workers.
+    """Run every document, in order.
+
+    Each sentence window is a unit of work, so a long document uses all workers.
 
     Args:
-        documents: taken in as they are needed.
-        split: cuts a document into windows.
-        run: the pipeline on one window.
-        mapper: where the windows run.
+        documents: read lazily.
+        split_document: cuts a document into windows.
+        run_sentence: the pipeline on one window.
+        mapper: runs the windows.
+        on_sentence: called after each window, successful or not, on the thread that ran it.
     """
 
-    def work(part: _Part) -> tuple[_Part, SentenceResult | EntsembleError | None]:
+    def run_window(window: _Window) -> tuple[_Window, SentenceResult | EntsembleError | None]:
+        if not window.text:
+            return window, None
         try:
-            return part, run(part.text) if part.text else None
+            return window, run_sentence(window.text)
         except EntsembleError as error:
-            return part, error
+            return window, error
+        finally:
+            on_sentence()
 
-    pieces: list[tuple[int, SentenceResult]] = []
-    problem: EntsembleError | None = None
-    for part, result in mapper.map(work, _parts(documents, split)):
+    results: list[tuple[int, SentenceResult]] = []
+    first_error: EntsembleError | None = None
+    for window, result in mapper.map(run_window, _windows(documents, split_document)):
         if isinstance(result, EntsembleError):
-            problem = problem or result
+            first_error = first_error or result
         elif result is not None:
-            pieces.append((part.start, result))
-        if part.last:
-            yield Failed(part.document, problem) if problem else _joined(part.document, pieces)
-            pieces, problem = [], None
+            results.append((window.start, result))
+        if window.is_last:
+            yield Failed(window.document, first_error) if first_error else _merge(window.document, results)
+            results, first_error = [], None
 
 
-def _parts(documents: Iterable[Document], split: SplitDocument) -> Iterator[_Part]:
+def _windows(documents: Iterable[Document], split_document: SplitDocument) -> Iterator[_Window]:
     for document in documents:
-        windows = list(split(document)) or [(0, "")]
-        for i, (start, text) in enumerate(windows):
-            yield _Part(document, start, text, i == len(windows) - 1)
+        windows = list(split_document(document)) or [(0, "")]
+        for number, (start, text) in enumerate(windows, 1):
+            yield _Window(document, start, text, number == len(windows))
 
 
-def _joined(document: Document, pieces: Sequence[tuple[int, SentenceResult]]) -> Extracted:
-    members = dict.fromkeys(name for _, result in pieces for name in result.member_mentions)
+def _merge(document: Document, results: Sequence[tuple[int, SentenceResult]]) -> Extracted:
+    """The document's result from those of its windows, by start offset."""
+    member_names = dict.fromkeys(name for _, result in results for name in result.member_mentions)
     return Extracted(
-        document=replace(document, mentions=tuple(m.shifted(at) for at, r in pieces for m in r.mentions)),
+        document=replace(document, mentions=_shift((start, result.mentions) for start, result in results)),
         member_mentions={
-            name: tuple(m.shifted(at) for at, r in pieces for m in r.member_mentions.get(name, ())) for name in members
+            name: _shift((start, result.member_mentions.get(name, ())) for start, result in results)
+            for name in member_names
         },
-        candidate_spans=tuple(span.shifted(at) for at, r in pieces for span in r.candidate_spans),
-        voted_labels={span.shifted(at): label for at, r in pieces for span, label in r.voted_labels.items()},
-        verifications={span.shifted(at): kept for at, r in pieces for span, kept in r.verifications.items()},
+        candidate_spans=tuple(span.shifted(start) for start, result in results for span in result.candidate_spans),
+        voted_labels={
+            span.shifted(start): label for start, result in results for span, label in result.voted_labels.items()
+        },
+        verifications={
+            span.shifted(start): is_confirmed
+            for start, result in results
+            for span, is_confirmed in result.verifications.items()
+        },
         ledger=tuple(
-            replace(entry, span=entry.span.shifted(at) if entry.span else None)
-            for at, r in pieces
-            for entry in r.ledger
+            replace(entry, span=entry.span.shifted(start) if entry.span else None)
+            for start, result in results
+            for entry in result.ledger
         ),
-        demonstration_ids=tuple(r.demonstration_ids for _, r in pieces),
-        costs=tuple(cost for _, r in pieces for cost in r.costs),
-        sentence_count=len(pieces),
-        absent_members={name: why for _, r in pieces for name, why in r.absent_members.items()},
+        demonstration_ids=tuple(result.demonstration_ids for _, result in results),
+        costs=tuple(cost for _, result in results for cost in result.costs),
+        sentence_count=len(results),
+        absent_members={name: reason for _, result in results for name, reason in result.absent_members.items()},
     )
+
+
+def _shift(mentions_by_start: Iterable[tuple[int, Sequence[Mention]]]) -> tuple[Mention, ...]:
+    """Mentions of windows, with offsets in the document's text."""
+    return tuple(mention.shifted(start) for start, mentions in mentions_by_start for mention in mentions)

@@ -1,4 +1,4 @@
-"""What became of every span that any member ever proposed. Nothing leaves the pipeline without a line here."""
+"""The ledger: an entry for every span that was ever proposed, and its fate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from entsemble.types import Span
 
 
 class Fate(str, Enum):
-    """How a proposal ended."""
+    """What became of a proposal."""
 
     KEPT = "kept"
     UNREADABLE = "unreadable reply"
@@ -24,14 +24,14 @@ class Fate(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One line of the ledger.
+    """One entry of the ledger.
 
     Attributes:
-        surface: what was proposed, as the member wrote it.
-        fate: how it ended.
-        proposers: who proposed it.
-        span: where it stands, where it does.
-        label: the label it was voted, where it was.
+        surface: the proposal, as the proposer wrote it.
+        fate: what became of it.
+        proposers: names of the members and proposers that proposed it.
+        span: its position in the text, `None` if it has none.
+        label: its voted label, `None` if it was not voted on.
         detail: figures or a name that explain the fate.
     """
 
@@ -43,15 +43,13 @@ class LedgerEntry:
     detail: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, for the output file's `meta`."""
-        place = {} if self.span is None else {"start": self.span.start, "end": self.span.end}
-        named = {} if self.label is None else {"label": self.label}
-        told = {"detail": self.detail} if self.detail else {}
-        return {
-            "text": self.surface,
-            **place,
-            **named,
-            "fate": self.fate.value,
-            "members": list(self.proposers),
-            **told,
-        }
+        """As plain values, for the `meta` of an output document."""
+        entry: dict[str, Any] = {"text": self.surface}
+        if self.span is not None:
+            entry |= {"start": self.span.start, "end": self.span.end}
+        if self.label is not None:
+            entry["label"] = self.label
+        entry |= {"fate": self.fate.value, "members": list(self.proposers)}
+        if self.detail:
+            entry["detail"] = self.detail
+        return entry

@@ -1,10 +1,11 @@
-"""One voice of the ensemble."""
+"""A member of the ensemble: a model and its prompts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from entsemble.errors import MemberDownError, ModelError, PromptTooLongError
 from entsemble.prompting.demonstration import Demonstration
@@ -14,16 +15,16 @@ from entsemble.protocols import LanguageModel
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A model and the way it is asked.
+    """A model and how it is prompted.
 
     Attributes:
-        name: unique in the ensemble; how votes and reports call it.
-        model: what answers.
-        template: the prompt shape of stages 2 to 4.
-        zero_shot: the prompt shape of pre-extraction.
-        weight: what its vote counts in a weighted vote.
+        name: identifies the member in votes and reports; unique in the ensemble.
+        model: generates replies and chooses among options.
+        template: of the prompts of stages 2 to 4.
+        zero_shot: template of pre-extraction.
+        weight: of its vote in a weighted vote.
         bias: label -> added to its log-probability before labels are compared; see `voting.rules.apply_bias`.
-        shots: demonstrations at most that it is shown, the most similar; `None` for all that were found.
+        shots: maximum number of demonstrations in its prompts, the most similar ones; `None` for all.
     """
 
     name: str
@@ -34,16 +35,18 @@ class Member:
     bias: Mapping[str, float] = field(default_factory=dict)
     shots: int | None = None
 
-    def select_demonstrations(self, shown: Sequence[Demonstration]) -> Sequence[Demonstration]:
-        """Those of the demonstrations, the most similar last, that it is shown."""
-        return shown if self.shots is None else shown[max(0, len(shown) - self.shots) :]
+    def select_demonstrations(self, demonstrations: Sequence[Demonstration]) -> Sequence[Demonstration]:
+        """The most similar `shots` of the demonstrations, whose most similar is last."""
+        return demonstrations if self.shots is None else demonstrations[max(0, len(demonstrations) - self.shots) :]
 
     @contextmanager
     def attribute_errors(self) -> Iterator[LanguageModel]:
-        """The model; an error of its says whose it is. A prompt that is too long is nobody's fault and stays as it is.
+        """The model, with its errors attributed to the member.
+
+        PromptTooLongError passes unchanged: it is the prompt's fault, not the member's.
 
         Raises:
-            MemberDownError: the model is gone, or answers nonsense.
+            MemberDownError: the model is unavailable or replies nonsense.
         """
         try:
             yield self.model
@@ -51,3 +54,17 @@ class Member:
             raise
         except ModelError as error:
             raise MemberDownError(self.name, str(error)) from error
+
+
+class MemberPrompt(NamedTuple):
+    """A prompt for one member.
+
+    Attributes:
+        member: whose model is prompted.
+        template: of the prompt and of what continues it.
+        text: the prompt, up to and including the extraction question.
+    """
+
+    member: Member
+    template: Template
+    text: str

@@ -1,1 +1,1 @@
-"""The four stages of EL4NER, one file a stage."""
+"""The four stages of EL4NER, one file per stage."""

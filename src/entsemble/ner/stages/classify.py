@@ -1,4 +1,4 @@
-"""Stage 3, span classification: every member types every span of the union (EL4NER, arXiv 2505.23038, step 3)."""
+"""Stage 3, span classification: every member types every span (EL4NER, step 3)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from entsemble.ner.member import Member
+from entsemble.ner.member import MemberPrompt
 from entsemble.prompting.render import render_list, render_type_answer, render_typing_question
-from entsemble.prompting.template import Template
 from entsemble.types import NONE_LABEL, LabelSet, Usage
 from entsemble.voting.candidates import Candidate
 from entsemble.voting.rules import Ballot, apply_bias
@@ -16,7 +15,12 @@ from entsemble.voting.rules import Ballot, apply_bias
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The ballots on each candidate, in the candidates' and the members' order, and what they cost by member."""
+    """The members' ballots.
+
+    Attributes:
+        ballots: for each candidate, one ballot per member that was asked, in the members' order.
+        usage: (member name, usage) of each member that was asked.
+    """
 
     ballots: tuple[tuple[Ballot, ...], ...]
     usage: tuple[tuple[str, Usage], ...]
@@ -25,76 +29,78 @@ class Classification:
 def classify(
     candidates: Sequence[Candidate],
     labels: LabelSet,
-    prompts: Sequence[tuple[Member, Template, str]],
+    prompts: Sequence[MemberPrompt],
     skip_larger_above: float | None = None,
 ) -> Classification:
-    """Ask each member for the type of each candidate, as log-probabilities over the labels and `none`.
+    """Ask each member for the type of each candidate (EL4NER, arXiv 2505.23038, step 3).
 
-    The prompt goes on from extraction's: the union, then one candidate after another, each seeing what the same
-    member answered before, as in the demonstrations.
+    A ballot holds log-probabilities over the labels and `none`. The prompt continues the extraction prompt: the union
+    of spans, then one candidate after another. Each question follows the member's earlier answers, as in the
+    demonstrations.
 
     Args:
         candidates: the union.
         labels: to choose from.
-        prompts: each member with its template and the prompt that ends in the extraction question.
+        prompts: up to the extraction question, one per member.
         skip_larger_above: ask members in order of model size, and skip the larger ones for a candidate that all smaller
             ones typed alike with at least this probability. `None` asks every member about every candidate, as the
             paper does.
     """
-    cast: list[dict[str, Ballot]] = [{} for _ in candidates]
+    ballots: list[dict[str, Ballot]] = [{} for _ in candidates]
     usage: list[tuple[str, Usage]] = []
-    for member, template, prompt in prompts if skip_larger_above is None else sorted(prompts, key=_size):
-        settled = [_settled(list(ballots.values()), skip_larger_above) for ballots in cast]
-        ballots, cost = _ballots_of(member, template, prompt, candidates, labels, settled)
-        for ballots_so_far, ballot in zip(cast, ballots, strict=True):
+    for prompt in prompts if skip_larger_above is None else sorted(prompts, key=_parameter_count):
+        agreed_labels = [_agreed_label([*by_voter.values()], skip_larger_above) for by_voter in ballots]
+        member_ballots, member_usage = _cast_ballots(prompt, candidates, labels, agreed_labels)
+        for by_voter, ballot in zip(ballots, member_ballots, strict=True):
             if ballot is not None:
-                ballots_so_far[member.name] = ballot
-        if cost.calls:
-            usage.append((member.name, cost))
-    names = [member.name for member, _, _ in prompts]
-    return Classification(tuple(tuple(b[n] for n in names if n in b) for b in cast), tuple(usage))
+                by_voter[ballot.voter] = ballot
+        if member_usage.calls:
+            usage.append((prompt.member.name, member_usage))
+    member_names = [prompt.member.name for prompt in prompts]
+    in_member_order = (tuple(by_voter[name] for name in member_names if name in by_voter) for by_voter in ballots)
+    return Classification(tuple(in_member_order), tuple(usage))
 
 
-def _size(asked: tuple[Member, Template, str]) -> float:
-    """Parameters of the member's model; of unknown size, such as a server's, goes last."""
-    return math.inf if asked[0].model.parameters is None else asked[0].model.parameters
+def _parameter_count(prompt: MemberPrompt) -> float:
+    """Number of the model's parameters; infinity if unknown, as for a server."""
+    parameters = prompt.member.model.parameters
+    return math.inf if parameters is None else parameters
 
 
-def _settled(ballots: Sequence[Ballot], sure: float | None) -> str | None:
-    """The label that nobody else need be asked about."""
-    if sure is None or not ballots:
+def _agreed_label(ballots: Sequence[Ballot], min_probability: float | None) -> str | None:
+    """The label that all ballots choose with at least this probability, if there is one."""
+    if min_probability is None or not ballots:
         return None
     label = ballots[0].top_label
-    return label if all(b.top_label == label and b.probability(label) >= sure for b in ballots) else None
+    is_agreed = all(ballot.top_label == label and ballot.probability(label) >= min_probability for ballot in ballots)
+    return label if is_agreed else None
 
 
-def _ballots_of(
-    member: Member,
-    template: Template,
-    prompt: str,
-    candidates: Sequence[Candidate],
-    labels: LabelSet,
-    settled: Sequence[str | None],
+def _cast_ballots(
+    prompt: MemberPrompt, candidates: Sequence[Candidate], labels: LabelSet, agreed_labels: Sequence[str | None]
 ) -> tuple[list[Ballot | None], Usage]:
-    names = [*labels.names, NONE_LABEL]
-    answers = [render_type_answer(template, word) for word in [*(x.readable for x in labels), NONE_LABEL]]
-    so_far = prompt + render_list(template, [c.surface for c in candidates]) + template.types
+    """One member's ballots, `None` where there is an agreed label, and their usage."""
+    member, template, context = prompt
+    label_names = [*labels.names, NONE_LABEL]
+    answers = [render_type_answer(template, name) for name in (*(label.readable for label in labels), NONE_LABEL)]
+    context += render_list(template, [candidate.surface for candidate in candidates]) + template.types
     ballots: list[Ballot | None] = []
-    cost = Usage()
-    for candidate, label in zip(candidates, settled, strict=True):
-        so_far += render_typing_question(template, candidate.surface)
-        if label is not None:
-            so_far += answers[names.index(label)]
+    usage = Usage()
+    for candidate, agreed_label in zip(candidates, agreed_labels, strict=True):
+        context += render_typing_question(template, candidate.surface)
+        if agreed_label is not None:
+            context += answers[label_names.index(agreed_label)]
             ballots.append(None)
             continue
         with member.attribute_errors() as model:
-            [choice] = model.choose([so_far], answers)
-        cost += choice.usage
-        beliefs = dict(zip(names, choice.log_probabilities, strict=True))
-        best = choice.best
+            [choice] = model.choose([context], answers)
+        usage += choice.usage
+        log_probabilities = dict(zip(label_names, choice.log_probabilities, strict=True))
+        answer_index = choice.best
         if member.bias:
-            beliefs = apply_bias(beliefs, member.bias)
-            best = max(range(len(names)), key=lambda i: beliefs[names[i]])
-        so_far += answers[best]
-        ballots.append(Ballot(member.name, beliefs, choice.exact, member.name in candidate.proposers, member.weight))
-    return ballots, cost
+            log_probabilities = apply_bias(log_probabilities, member.bias)
+            answer_index = label_names.index(max(label_names, key=log_probabilities.__getitem__))
+        context += answers[answer_index]
+        is_proposer = member.name in candidate.proposers
+        ballots.append(Ballot(member.name, log_probabilities, choice.exact, is_proposer, member.weight))
+    return ballots, usage

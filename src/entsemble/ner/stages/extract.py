@@ -1,4 +1,4 @@
-"""Stage 2, span extraction: every member lists the spans, the union is kept (EL4NER, arXiv 2505.23038, step 2)."""
+"""Stage 2, span extraction: every member lists spans (EL4NER, step 2)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from dataclasses import dataclass
 
 from entsemble._lib.text import one_line
 from entsemble.ner.ledger import Fate, LedgerEntry
-from entsemble.ner.member import Member
+from entsemble.ner.member import MemberPrompt
 from entsemble.prompting.align import find_occurrences
 from entsemble.prompting.grammar import build_listing_grammar
 from entsemble.prompting.parse import UnreadableReply, parse_surfaces
-from entsemble.prompting.template import Template
 from entsemble.types import Decoding, Usage
-from entsemble.voting.candidates import Candidate
+from entsemble.voting.candidates import Candidate, text_order
 
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What the members found in one sentence.
+    """The spans that the members listed for one sentence.
 
     Attributes:
         candidates: the union, in text order, longer first.
-        unusable: what was listed but could not be used.
-        usage: member name -> cost.
+        unusable: replies, and items of them, that are not candidates.
+        usage: (member name, usage) of each call.
     """
 
     candidates: tuple[Candidate, ...]
@@ -31,47 +30,49 @@ class Extraction:
     usage: tuple[tuple[str, Usage], ...]
 
 
-def extract(text: str, prompts: Sequence[tuple[Member, Template, str]]) -> Extraction:
-    """Ask each member for the spans of `text`.
+def extract(text: str, prompts: Sequence[MemberPrompt]) -> Extraction:
+    """Ask each member to list the spans of `text`; keep the union (EL4NER, arXiv 2505.23038, step 2).
 
-    Models whose engine has grammars can only list what stands in the text; what others make up ends in the ledger.
+    An engine with grammars can list only spans of the text; invented spans of other engines end in the ledger.
 
     Args:
         text: the sentence.
-        prompts: each member with its template and the prompt that ends in the extraction question.
+        prompts: up to the extraction question, one per member.
     """
-    proposed: dict[str, list[str]] = {}
+    line = one_line(text)
+    proposers: dict[str, list[str]] = {}
     unusable: list[LedgerEntry] = []
     usage: list[tuple[str, Usage]] = []
     for member, template, prompt in prompts:
         decoding = Decoding(
             max_tokens=max_reply_tokens(text),
-            stop=tuple(template.stop),
+            stop=template.stop,
             grammar=build_listing_grammar(template, text),
             list_separator=template.surface_separator.strip(),
         )
         with member.attribute_errors() as model:
             [reply] = model.generate([prompt], decoding)
         usage.append((member.name, reply.usage))
-        listed = parse_surfaces(reply, template)
-        if isinstance(listed, UnreadableReply):
-            unusable.append(LedgerEntry(reply.text, Fate.UNREADABLE, (member.name,), detail=listed.reason))
+        parsed = parse_surfaces(reply, template)
+        if isinstance(parsed, UnreadableReply):
+            unusable.append(LedgerEntry(reply.text, Fate.UNREADABLE, (member.name,), detail=parsed.reason))
             continue
-        if listed.truncated_item:
-            unusable.append(LedgerEntry(listed.truncated_item, Fate.CUT_OFF, (member.name,)))
-        for surface in listed.surfaces:
-            found = find_occurrences(one_line(text), surface)
-            if not found:
+        if parsed.truncated_item:
+            unusable.append(LedgerEntry(parsed.truncated_item, Fate.CUT_OFF, (member.name,)))
+        for surface in parsed.surfaces:
+            spans = find_occurrences(line, surface)
+            if not spans:
                 unusable.append(LedgerEntry(surface, Fate.NOT_IN_TEXT, (member.name,)))
-                continue
-            for as_written in {one_line(span.of(text)): None for span in found}:  # it may stand in another case, too
-                if member.name not in proposed.setdefault(as_written, []):
-                    proposed[as_written].append(member.name)
-    order = {surface: find_occurrences(one_line(text), surface)[0] for surface in proposed}
-    ranked = sorted(proposed, key=lambda s: (order[s].start, -order[s].end))
-    return Extraction(tuple(Candidate(s, tuple(proposed[s])) for s in ranked), tuple(unusable), tuple(usage))
+            # The text may spell a surface in several ways, such as upper and lower case: each is a candidate.
+            for spelling in dict.fromkeys(one_line(span.of(text)) for span in spans):
+                if member.name not in proposers.setdefault(spelling, []):
+                    proposers[spelling].append(member.name)
+    first_spans = {surface: find_occurrences(line, surface)[0] for surface in proposers}
+    surfaces = sorted(proposers, key=lambda surface: text_order(first_spans[surface]))
+    candidates = tuple(Candidate(surface, tuple(proposers[surface])) for surface in surfaces)
+    return Extraction(candidates, tuple(unusable), tuple(usage))
 
 
 def max_reply_tokens(text: str) -> int:
-    """Tokens that a list of the spans of `text` may take: no more than the text itself, and room for the separators."""
+    """Token limit for a list of the spans of `text`: about the length of the text, plus separators."""
     return 16 + len(text.encode()) // 3
