@@ -84,7 +84,7 @@ def mentions_from_tags(text: str, tokens: Sequence[Span], tags: Sequence[str]) -
 
 def token_features(text: str, tokens: Sequence[Span]) -> list[list[str]]:
     """Feature names of each token."""
-    own = [_word_features(token.of(text)) for token in tokens]
+    own = [_word_features(token.slice(text)) for token in tokens]
     features = []
     for index in range(len(tokens)):
         row = ["bias"]

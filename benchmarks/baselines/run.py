@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.baselines.crf import CrfTagger
 from benchmarks.baselines.spacy_ner import SpacyTagger
-from benchmarks.common import ROOT, corpora, run_once
+from benchmarks.common import ROOT, corpora_folder, run_once
 from benchmarks.quality import curve
 from benchmarks.quality.run import CORPORA, Corpus
 from benchmarks.quality.run import RESULTS as REPORTS
@@ -43,21 +43,21 @@ def main() -> None:
             if corpus.name in selected:
                 file = RESULTS / system / f"{corpus.name}.json"
                 command = COMMAND.format(corpus.name, system)
-                run_once(file, command, partial(measure, system, corpus), again=options.again)
+                run_once(file, command, partial(measure, system, corpus), force=options.again)
                 print(f"{system}, {corpus.name}: done", flush=True)
         for size in curve.SIZES if "conll2003" in selected else ():
             file = RESULTS / f"{system}-curve" / f"conll2003-{size}.json"
             command = COMMAND.format("conll2003", system)
-            run_once(file, command, partial(measure_small_pool, system, "conll2003", size), again=options.again)
+            run_once(file, command, partial(measure_small_pool, system, "conll2003", size), force=options.again)
 
 
 def measure(system: str, corpus: Corpus) -> dict[str, Any]:
     """Train on the whole pool; exact counts of each scored document."""
     report = reference_report(corpus)
-    by_id = {document.id: document for document in read(corpora() / corpus.gold)}
+    by_id = {document.id: document for document in read(corpora_folder() / corpus.gold)}
     scored = [by_id[name] for name in report["documents"]]
     texts = {document.text for document in scored}
-    train = [document for document in read(corpora() / corpus.pool) if document.text.strip()]
+    train = [document for document in read(corpora_folder() / corpus.pool) if document.text.strip()]
     pool = [document for document in train if document.text not in texts]
     return {"corpus": corpus.name, "pool": len(pool), **evaluate_tagger(system, pool, scored)}
 

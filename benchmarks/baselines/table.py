@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.baselines.run import RESULTS, reference_report
-from benchmarks.pages import Table, fill
+from benchmarks.pages import Table, fill_tables
 from benchmarks.peers.run import RESULTS as PEERS
 from benchmarks.quality.curve import SIZES
 from benchmarks.quality.run import CORPORA
@@ -28,7 +28,7 @@ SUMMARY = ("conll2003", "wnut17", "bc5cdr", "crossner-politics")
 
 def main() -> None:
     """Write the tables, or check them."""
-    fill(_section, "benchmarks.baselines.table")
+    fill_tables(_section, "benchmarks.baselines.table")
 
 
 def _section(name: str) -> Table | None:

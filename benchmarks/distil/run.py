@@ -21,7 +21,7 @@ from pathlib import Path
 
 import spacy
 
-from benchmarks.common import corpora, machine, revision
+from benchmarks.common import corpora_folder, machine_info, source_revision
 from entsemble.data import docbin
 from entsemble.data.formats import read, write
 from entsemble.distillation.student import speed_of
@@ -47,7 +47,7 @@ def main() -> None:
     some = [] if given.texts is None else ["--texts", str(given.texts)]
     limit = [] if given.texts is None else ["--limit", str(given.texts)]
     folder = CACHE / " ".join([*told, *some])
-    gold = prepared(corpora() / "wnut17", given.seed, folder)
+    gold = prepared(corpora_folder() / "wnut17", given.seed, folder)
     distilled = folder / "distil.json"
     if not distilled.exists():
         texts, student = str(folder / "texts.jsonl"), str(folder / "student")
@@ -65,9 +65,9 @@ def main() -> None:
     cost = json.loads(timed.read_text(encoding="utf-8"))["cost"]
     result = {
         "command": f"python -m benchmarks.distil.run {' '.join([*told, *some])}",
-        "commit": revision(),
+        "commit": source_revision(),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        "machine": machine(),
+        "machine": machine_info(),
         "pool": POOL,
         "distilled": json.loads(distilled.read_text(encoding="utf-8")),
         "scored": SCORED,
@@ -89,9 +89,9 @@ def prepared(corpus: Path, seed: int, folder: Path) -> Path:
     drawn = draw.sample(train, len(train))
     dev = list(read([corpus / "emerging.dev.conll"]))
     gold = folder / "gold.jsonl"
-    write(drawn[:POOL], folder / "pool.jsonl", again=True)
-    write((Document(d.id, d.text) for d in drawn[POOL:]), folder / "texts.jsonl", again=True)
-    write(draw.sample(dev, SCORED), gold, again=True)
+    write(drawn[:POOL], folder / "pool.jsonl", overwrite=True)
+    write((Document(d.id, d.text) for d in drawn[POOL:]), folder / "texts.jsonl", overwrite=True)
+    write(draw.sample(dev, SCORED), gold, overwrite=True)
     return gold
 
 
@@ -101,7 +101,7 @@ def student_report(gold: Path, folder: Path) -> dict[str, dict[str, object]]:
     documents = list(read([gold]))
     said = zip(documents, nlp.pipe(d.text for d in documents), strict=True)
     answers = folder / "student.jsonl"
-    write((replace(d, mentions=docbin.mentions_of(doc)) for d, doc in said), answers, again=True)
+    write((replace(d, mentions=docbin.read_mentions(doc)) for d, doc in said), answers, overwrite=True)
     report = folder / "student.json"
     entsemble("score", str(gold), str(answers), "--json", str(report))
     return dict(json.loads(report.read_text(encoding="utf-8")))

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 
 from benchmarks.distil.run import RESULT
-from benchmarks.pages import Table, fill
+from benchmarks.pages import Table, fill_tables
 
 
 def main() -> None:
     """Write the table, or check it."""
-    fill(lambda name: beside() if name == "distil" else None, "benchmarks.distil.table")
+    fill_tables(lambda name: beside() if name == "distil" else None, "benchmarks.distil.table")
 
 
 def beside() -> Table | None:

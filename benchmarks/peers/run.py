@@ -34,11 +34,11 @@ from typing import Any
 
 import httpx
 
-from benchmarks.common import corpora, run_missing
+from benchmarks.common import corpora_folder, run_missing
 from benchmarks.quality.compare import counted
 from benchmarks.quality.run import CORPORA
 from benchmarks.throughput import engine
-from entsemble.assembly import Assembly, unannotated
+from entsemble.assembly import Assembly, without_mentions
 from entsemble.backends.catalogue import find_card
 from entsemble.backends.download import pull
 from entsemble.backends.llamacpp.model import load_engine
@@ -97,9 +97,9 @@ def measure(corpus: str, count: int) -> dict[str, Any]:
     """Every system on sentences of a corpus' development file."""
     python = peers_python()
     [files] = [c for c in CORPORA if c.name == corpus]
-    gold = random.Random(SEED).sample([d for d in read(corpora() / files.gold) if d.text.strip()], count)
+    gold = random.Random(SEED).sample([d for d in read(corpora_folder() / files.gold) if d.text.strip()], count)
     taken = {d.text for d in gold}
-    train = [d for d in read(corpora() / files.pool) if d.text.strip() and d.text not in taken]
+    train = [d for d in read(corpora_folder() / files.pool) if d.text.strip() and d.text not in taken]
     pool = random.Random(SEED).sample(train, POOL)
     shown = [d for d in pool if d.mentions][:EXAMPLES]
     labels = label_set(dict.fromkeys(sorted({m.label for d in train for m in d.mentions}), ""))
@@ -171,7 +171,7 @@ def evaluated(
             extractor = assembly.extractor()
             began = time.perf_counter()
             begun()
-            results = list(extractor.extract(map(unannotated, gold)))
+            results = list(extractor.extract(map(without_mentions, gold)))
             seconds = time.perf_counter() - began
     mentions = [r.document.mentions if isinstance(r, Extracted) else () for r in results]
     failed = {i: str(r.error) for i, r in enumerate(results) if not isinstance(r, Extracted)}

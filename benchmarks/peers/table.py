@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from benchmarks.pages import Table, fill
+from benchmarks.pages import Table, fill_tables
 from benchmarks.peers.curve import PEERS
 from benchmarks.peers.run import OURS_WITH_POOL, RESULTS
 from benchmarks.quality.compare import RESULTS as OURS
@@ -22,7 +22,7 @@ from entsemble.evaluation.counts import Counts
 
 def main() -> None:
     """Write the tables, or check them."""
-    fill(_section, "benchmarks.peers.table")
+    fill_tables(_section, "benchmarks.peers.table")
 
 
 def _section(name: str) -> Table | None:

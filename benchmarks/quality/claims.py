@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.common import ENGINE, corpora, in_batches, run_missing
+from benchmarks.common import ENGINE, corpora_folder, run_missing, with_fastest_engine
 from benchmarks.quality.compare import RESULTS, SEED, TRAIN, counted, draw
 from entsemble.assembly import Assembly
 from entsemble.data.formats import read, write
@@ -51,11 +51,11 @@ def main() -> None:
 
 def measure(corpus: str) -> dict[str, object]:
     """Every rule on a corpus."""
-    pool, scored = draw(list(read(corpora() / TRAIN[corpus])), POOL[corpus], SENTENCES[corpus])
+    pool, scored = draw(list(read(corpora_folder() / TRAIN[corpus])), POOL[corpus], SENTENCES[corpus])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
-        settings = in_batches(
+        settings = with_fastest_engine(
             load(overrides={"pool": {"path": path, "gazetteer": 0}, "classification": {"vote": "soft"}})
         )
         with Assembly(settings, environment(), scored=scored) as assembly:
@@ -120,7 +120,7 @@ def said(document: Document, result: SentenceResult, rule: Rule, *, nested: bool
             vote, least, ballots = found
             own = vote(ballots)
             if own.label != NONE_LABEL and own.score >= least:
-                mentions.append(Mention(span.start, span.end, own.label, span.of(document.text), own.score))
+                mentions.append(Mention(span.start, span.end, own.label, span.slice(document.text), own.score))
     return resolve_overlaps(mentions, nested=nested)[0]
 
 

@@ -24,14 +24,14 @@ from typing import Any
 
 from tools.release.experts import PLAN, parts
 
-from benchmarks.common import ENGINE, corpora, in_batches, run_once
-from entsemble._lib import toml as _toml
-from entsemble.assembly import Assembly, adapt, unannotated
+from benchmarks.common import ENGINE, corpora_folder, run_once, with_fastest_engine
+from entsemble._lib import toml
+from entsemble.assembly import Assembly, adapt, without_mentions
 from entsemble.data.formats import read, write
 from entsemble.evaluation.matching import exact
 from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
-from entsemble.types import Document, Mention, total
+from entsemble.types import Document, Mention, total_usage
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 1
@@ -216,7 +216,7 @@ def main() -> None:
     parser.add_argument("experiment", choices=EXPERIMENTS)
     parser.add_argument("--only", help="corpora, separated by commas")
     given = parser.parse_args()
-    data = corpora()
+    data = corpora_folder()
     experiment = EXPERIMENTS[given.experiment]
     learnt = learnt_by_experts() if experiment.experts else frozenset()
     for corpus in given.only.split(",") if given.only else experiment.corpora:
@@ -237,8 +237,8 @@ def draw(documents: Sequence[Document], pool: int, scored: int) -> tuple[list[Do
 
 def learnt_by_experts() -> frozenset[str]:
     """The sentences that the shipped experts learnt."""
-    plan = _toml.loads(PLAN.read_text(encoding="utf-8"))
-    return frozenset(d.text for name in plan for part in parts(name, corpora()) for d in part.learnt)
+    plan = toml.loads(PLAN.read_text(encoding="utf-8"))
+    return frozenset(d.text for name in plan for part in parts(name, corpora_folder()) for d in part.learnt)
 
 
 def measure(
@@ -256,14 +256,14 @@ def measure(
             },
             "cache": {"replies": not cost},
         }
-        settings = in_batches(load(overrides={**overrides, **own}))
-        settings, _, _ = adapt(settings, environment(), map(unannotated, scored), scored=scored)
+        settings = with_fastest_engine(load(overrides={**overrides, **own}))
+        settings, _, _ = adapt(settings, environment(), map(without_mentions, scored), scored=scored)
         with Assembly(settings, environment(), scored=scored) as assembly:
-            results = list(assembly.extractor().extract(map(unannotated, scored)))
+            results = list(assembly.extractor().extract(map(without_mentions, scored)))
     done = [r for r in results if isinstance(r, Extracted)]
     if len(done) < len(scored):
         sys.exit(f"{len(scored) - len(done)} sentences failed")
-    usage = total(usage for r in done for _, _, usage in r.costs)
+    usage = total_usage(usage for r in done for _, _, usage in r.costs)
     members = dict.fromkeys(name for r in done for name in r.member_mentions)
     return {
         "pool": len(pool),

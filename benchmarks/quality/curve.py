@@ -14,7 +14,7 @@ import argparse
 import random
 from functools import partial
 
-from benchmarks.common import ENGINE, corpora, run_once
+from benchmarks.common import ENGINE, corpora_folder, run_once
 from benchmarks.quality.compare import RESULTS, TRAIN, measure
 from benchmarks.quality.run import CORPORA
 from entsemble.data.formats import read
@@ -45,9 +45,9 @@ def main() -> None:
 def drawn(corpus: str) -> tuple[list[Document], list[Document]]:
     """The largest pool, and what is scored, which it holds nothing of."""
     [gold] = [c.gold for c in CORPORA if c.name == corpus]
-    scored = random.Random(SEED).sample([d for d in read(corpora() / gold) if d.text.strip()], SENTENCES)
+    scored = random.Random(SEED).sample([d for d in read(corpora_folder() / gold) if d.text.strip()], SENTENCES)
     apart = {d.text for d in scored}
-    train = [d for d in read(corpora() / TRAIN[corpus]) if d.text.strip() and d.text not in apart]
+    train = [d for d in read(corpora_folder() / TRAIN[corpus]) if d.text.strip() and d.text not in apart]
     return random.Random(SEED).sample(train, max(SIZES)), scored
 
 

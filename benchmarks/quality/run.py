@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.common import ROOT, corpora, run_once
+from benchmarks.common import ROOT, corpora_folder, run_once
 
 HERE = ROOT / "benchmarks" / "quality"
 RESULTS = HERE / "results"
@@ -44,7 +44,7 @@ WAYS: Mapping[str, Sequence[str]] = {
 }
 """Folder within the results -> what the command is told."""
 
-IN_BATCHES = dict.fromkeys(WAYS, "balanced") | {"counted": "counted", "best": "best"}
+CAN_BATCH = dict.fromkeys(WAYS, "balanced") | {"counted": "counted", "best": "best"}
 """Folder within the results -> the configuration of its members in `bfloat16/`, in the place of another one."""
 
 SENTENCES = 300
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.set_defaults(way=".")
     given = parser.parse_args()
-    data = corpora()
+    data = corpora_folder()
     samples = SAMPLES[given.way]
     wanted = set(given.only.split(",") if given.only else samples)
     if strange := wanted - {c.name for c in CORPORA}:
@@ -149,15 +149,15 @@ def main() -> None:
         target = RESULTS / place / f"{corpus.name}.json"
         told = ["--seed", str(given.seed), *WAYS[given.way]]
         strangers = given.way == "best" and corpus.name.startswith("crossner-")
-        if given.in_batches:
-            name = STRANGERS if strangers else IN_BATCHES[given.way]
+        if given.with_fastest_engine:
+            name = STRANGERS if strangers else CAN_BATCH[given.way]
             told += ["--config", f"benchmarks/quality/bfloat16/{name}.toml"]
         elif strangers:
             told += ["--config", f"benchmarks/quality/{STRANGERS}.toml"]
         limit = ["--limit", str(given.sentences or samples.get(corpus.name, SENTENCES))]
         command = f"entsemble evaluate {corpus.gold} --pool {corpus.pool} {' '.join(limit + told)}"
         if corpus.name in wanted:
-            run_once(target, command, partial(measure, corpus, data, limit, told), again=given.again)
+            run_once(target, command, partial(measure, corpus, data, limit, told), force=given.again)
 
 
 def measure(corpus: Corpus, data: Path, limit: Sequence[str], told: Sequence[str]) -> dict[str, object]:

@@ -32,7 +32,7 @@ DRAWS = 3
 
 def main() -> None:
     """Every ridge on every pair."""
-    run_once(RESULT, "python -m benchmarks.quality.strange", measure, again=True)
+    run_once(RESULT, "python -m benchmarks.quality.strange", measure, force=True)
 
 
 def measure() -> dict[str, object]:

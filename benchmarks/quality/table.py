@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pages import Table, fill
+from benchmarks.pages import Table, fill_tables
 from benchmarks.quality.compare import EXPERIMENTS
 from benchmarks.quality.run import CORPORA
 from entsemble.evaluation.bootstrap import compare, interval
@@ -33,7 +33,7 @@ NONE_LEARNT = {"sentences": 0}
 
 def main() -> None:
     """Write the tables, or check them."""
-    fill(_section, "benchmarks.quality.table")
+    fill_tables(_section, "benchmarks.quality.table")
 
 
 def _section(name: str) -> Table | None:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from tools.release.scorer import Taught, found_by, scored_by
 
-from benchmarks.common import ENGINE, ROOT, corpora, in_batches, run_missing
+from benchmarks.common import ENGINE, ROOT, corpora_folder, run_missing, with_fastest_engine
 from benchmarks.quality.compare import TRAIN
 from benchmarks.quality.run import CORPORA
 from benchmarks.quality.strange import f1
@@ -77,7 +77,8 @@ def measure(corpus: str) -> Mapping[str, Any]:
 
 def answered(corpus: str, count: int) -> tuple[Taught, StackingModel]:
     """So many sentences of a training file, each answered without what is around it, and what is believed before."""
-    settings = in_batches(load(overrides={"pool": {"path": corpora() / TRAIN[corpus]}, "stacking": {"sentences": 0}}))
+    overrides = {"pool": {"path": corpora_folder() / TRAIN[corpus]}, "stacking": {"sentences": 0}}
+    settings = with_fastest_engine(load(overrides=overrides))
     with Assembly(settings, environment(), ProgressCallbacks()) as assembly:
         documents = assembly.pool_documents()
         pipeline = assembly.extractor().pipeline

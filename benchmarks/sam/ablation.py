@@ -22,7 +22,7 @@ from benchmarks.sam.unified import adapters, taking_part
 from entsemble.assembly import expert_store, select_experts
 from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
 from entsemble.assembly.zero_shot import calibration_biases, zero_shot_ensemble
-from entsemble.data.annotated import unannotated
+from entsemble.data.annotated import without_mentions
 from entsemble.experts.merging.merge import Merging
 from entsemble.experts.recipes import keep_merged
 from entsemble.experts.selection import Choice, choose
@@ -82,7 +82,7 @@ def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
     """Every variant on a target."""
     labels, gold = sampled(TARGETS[target].train, count, seed)
     settings = asked(labels)
-    chosen = select_experts(settings, environment(), [unannotated(d) for d in gold])
+    chosen = select_experts(settings, environment(), [without_mentions(d) for d in gold])
     found = {}
     with TemporaryDirectory() as folder:
         place = environment().model_copy(update={"experts": Path(folder)})

@@ -21,12 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.common import corpora, in_batches, measured, run_once
+from benchmarks.common import corpora_folder, is_measured, run_once, with_fastest_engine
 from benchmarks.sam.unified import COMMON, UNIFIED, adapters, place, taking_part
 from entsemble.assembly import expert_store, select_experts
 from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
 from entsemble.assembly.zero_shot import calibration_biases, count_matches, zero_shot_ensemble
-from entsemble.data.annotated import annotated, unannotated
+from entsemble.data.annotated import read_annotated, without_mentions
 from entsemble.extractor import LocalExtractor
 from entsemble.prompting.labels import label_set
 from entsemble.settings import Settings, load
@@ -103,7 +103,7 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
     files = {s: RESULTS / target / f"{s.name}.json" for s in systems(names) if not only or s.name in only}
     known = adapters(names)
     of = {s: {"adapters": {name: known[name] for name in _learnt(s, names)}} for s in files}
-    wanted = [s for s, file in files.items() if again or not measured(file, command, of[s])]
+    wanted = [s for s, file in files.items() if again or not is_measured(file, command, of[s])]
     if not wanted:
         return
     labels, gold = sampled(TARGETS[target].gold, count, seed)
@@ -129,13 +129,13 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
             )
             weights = {name: sums[name] for name in system.sums}
             told = {"target": target, "system": system.name, "seed": seed, "experts": weights}
-            run_once(files[system], command, partial(_answered, extractor, gold, told), of[system], again=True)
+            run_once(files[system], command, partial(_answered, extractor, gold, told), of[system], force=True)
 
 
 def asked(labels: LabelSet) -> Settings:
     """The preset `experts`, as it is measured: of the experts that may take part, in batches."""
     told = {"labels": {x.name: "" for x in labels}, "experts": {"names": taking_part()}}
-    return in_batches(load(preset="experts", overrides=told))
+    return with_fastest_engine(load(preset="experts", overrides=told))
 
 
 def systems(names: Iterable[str]) -> list[System]:
@@ -173,7 +173,7 @@ def _chosen(
     settings: Settings, gold: Sequence[Document]
 ) -> tuple[dict[str, dict[str, float]], dict[str, Mapping[str, float]]]:
     """SaM's two sums of experts, and what corrects the labels of each."""
-    found = select_experts(settings, place(), [unannotated(d) for d in gold])
+    found = select_experts(settings, place(), [without_mentions(d) for d in gold])
     return {"domain": dict(found.domain.weights), "sampled": dict(found.sampled.weights)}, dict(found.bias)
 
 
@@ -185,7 +185,7 @@ def _answered(extractor: LocalExtractor, gold: Sequence[Document], told: Mapping
 
 def sampled(file: str, count: int, seed: int) -> tuple[LabelSet, list[Document]]:
     """The labels of a file, and some of its sentences that nobody looked at; of more, these are the first."""
-    every = [d for d in annotated(corpora() / file, "en", "it is scored") if d.text.strip()]
+    every = [d for d in read_annotated(corpora_folder() / file, "en", "it is scored") if d.text.strip()]
     labels = label_set(dict.fromkeys(sorted({m.label for d in every for m in d.mentions}), ""))
     return labels, random.Random(seed).sample(every, len(every))[LOOKED_AT : LOOKED_AT + count]
 

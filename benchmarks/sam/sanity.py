@@ -15,10 +15,10 @@ from pathlib import Path
 
 from tools.release.experts import PLAN, parts
 
-from benchmarks.common import corpora, run_missing
+from benchmarks.common import corpora_folder, run_missing
 from benchmarks.sam.run import asked, scored
 from benchmarks.sam.unified import adapters, place
-from entsemble._lib import toml as _toml
+from entsemble._lib import toml
 from entsemble.assembly import expert_store
 from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
 from entsemble.assembly.zero_shot import zero_shot_extractor
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--only", help="domains, separated by commas")
     parser.add_argument("--sentences", type=int, default=100)
     given = parser.parse_args()
-    plan = _toml.loads(PLAN.read_text(encoding="utf-8"))
+    plan = toml.loads(PLAN.read_text(encoding="utf-8"))
     wanted = given.only.split(",") if given.only else [name for name in plan if "sources" in plan[name]]
     command = f"python -m benchmarks.sam.sanity --only {{}} --sentences {given.sentences}"
     of = {"adapters": adapters(plan)}
@@ -42,7 +42,7 @@ def main() -> None:
 
 def measure(domain: str, count: int) -> dict[str, object]:
     """Every expert, and the base, on the sentences held back of a domain."""
-    shares = [part.held_back for part in parts(domain, corpora())]
+    shares = [part.held_back for part in parts(domain, corpora_folder())]
     gold = [d for share in shares for d in share[: count // len(shares)]]
     labels = label_set(dict.fromkeys(sorted({m.label for d in gold for m in d.mentions}), ""))
     store = expert_store(place())

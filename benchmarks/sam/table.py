@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.pages import Table, fill
+from benchmarks.pages import Table, fill_tables
 from benchmarks.sam.ablation import RESULTS as VARIED
 from benchmarks.sam.run import BASE, CHOSEN, EVERY, RESULTS, TARGETS, alone
 from benchmarks.sam.sanity import RESULTS as HOME
@@ -40,7 +40,7 @@ TOLD = {"domain": "(i) domain", "sampled": "(ii) sampled", "sam": "SaM", "sam by
 
 def main() -> None:
     """Write the tables, or check them."""
-    fill(_section, "benchmarks.sam.table")
+    fill_tables(_section, "benchmarks.sam.table")
 
 
 def _section(name: str) -> Table | None:

@@ -17,8 +17,8 @@ from typing import get_args
 
 from tools.release.experts import PLAN, build, parts
 
-from benchmarks.common import corpora
-from entsemble._lib import toml as _toml
+from benchmarks.common import corpora_folder
+from entsemble._lib import toml
 from entsemble.assembly import expert_store
 from entsemble.experts.peft_folder import WEIGHTS
 from entsemble.settings import Environment, environment
@@ -36,14 +36,14 @@ def main() -> None:
     parser.add_argument("--precision", choices=get_args(Precision), default="float32")
     precision = parser.parse_args().precision
     if not (KEPT / UNIFIED).exists():
-        plan = _toml.loads(PLAN.read_text(encoding="utf-8"))[COMMON]
-        learnt = [part for name in taking_part() for part in parts(name, corpora())]
+        plan = toml.loads(PLAN.read_text(encoding="utf-8"))[COMMON]
+        learnt = [part for name in taking_part() for part in parts(name, corpora_folder())]
         build(UNIFIED, "all that the experts learn", plan["licence"], learnt, place(), COMMON, precision)
 
 
 def taking_part() -> tuple[str, ...]:
     """The experts that know nothing of CrossNER."""
-    found: list[str] = _toml.loads(PLAN.read_text(encoding="utf-8"))[COMMON]["of"]
+    found: list[str] = toml.loads(PLAN.read_text(encoding="utf-8"))[COMMON]["of"]
     return tuple(found)
 
 

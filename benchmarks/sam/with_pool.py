@@ -18,11 +18,11 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.common import corpora, in_batches, run_missing
+from benchmarks.common import corpora_folder, run_missing, with_fastest_engine
 from benchmarks.sam.run import CHOSEN, TARGETS, sampled, scored
 from benchmarks.sam.unified import adapters, taking_part
-from entsemble.assembly import Assembly, adapt, unannotated
-from entsemble.data.annotated import annotated
+from entsemble.assembly import Assembly, adapt, without_mentions
+from entsemble.data.annotated import read_annotated
 from entsemble.data.formats import write
 from entsemble.settings import (
     ClassificationSettings,
@@ -72,7 +72,9 @@ def measure(target: str, count: int, system: str, seed: int = 0) -> dict[str, ob
     labels, gold = sampled(TARGETS[target].gold, count, seed)
     names = {x.name for x in labels}
     taken = {d.text for d in gold}
-    every = [d for d in annotated(corpora() / TARGETS[target].train, "en", "it is the pool") if d.text.strip()]
+    every = [
+        d for d in read_annotated(corpora_folder() / TARGETS[target].train, "en", "it is the pool") if d.text.strip()
+    ]
     others = [d for d in every if d.text not in taken and {m.label for m in d.mentions} <= names]
     members, learnt = SYSTEMS[system]
     with TemporaryDirectory() as folder:
@@ -93,7 +95,7 @@ def measure(target: str, count: int, system: str, seed: int = 0) -> dict[str, ob
 
 def told(settings: Settings, gold: Sequence[Document]) -> dict[str, object]:
     """Scores of an ensemble whose experts are chosen by the sentences that are scored, and by the pool."""
-    resolved, _, chosen = adapt(in_batches(settings), environment(), map(unannotated, gold), scored=gold)
+    resolved, _, chosen = adapt(with_fastest_engine(settings), environment(), map(without_mentions, gold), scored=gold)
     experts = {"domain": dict(chosen.domain.weights), "sampled": dict(chosen.sampled.weights)} if chosen else {}
     with Assembly(resolved, environment(), scored=gold) as assembly:
         return {"experts": experts, **scored(assembly.extractor(), gold)}

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.common import ROOT, machine, revision
+from benchmarks.common import ROOT, machine_info, source_revision
 
 RESULT = Path(__file__).parent / "results" / "load.json"
 
@@ -56,7 +56,7 @@ def main() -> None:
             finally:
                 server.terminate()
     told = f"python -m benchmarks.server.load --clients {given.clients} --seconds {given.seconds:g}"
-    result = {"command": told, "commit": revision(), "machine": machine(), **found}
+    result = {"command": told, "commit": source_revision(), "machine": machine_info(), **found}
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))
 

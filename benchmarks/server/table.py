@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 
-from benchmarks.pages import Table, fill
+from benchmarks.pages import Table, fill_tables
 from benchmarks.server.load import RESULT
 
 
 def main() -> None:
     """Write the table, or check it."""
-    fill(lambda name: load() if name == "server:load" else None, "benchmarks.server.table")
+    fill_tables(lambda name: load() if name == "server:load" else None, "benchmarks.server.table")
 
 
 def load() -> Table:

@@ -19,14 +19,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import corpora, run_once
-from entsemble.assembly import Assembly, unannotated
-from entsemble.data.annotated import annotated
+from benchmarks.common import corpora_folder, run_once
+from entsemble.assembly import Assembly, without_mentions
+from entsemble.data.annotated import read_annotated
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.matching import exact
 from entsemble.ner.documents import Extracted
 from entsemble.settings import CacheSettings, MemberSettings, Settings, environment
-from entsemble.types import Document, total
+from entsemble.types import Document, total_usage
 
 RESULT = Path(__file__).parent / "results" / "expert.json"
 
@@ -52,19 +52,21 @@ def main() -> None:
     told = f"--sentences {given.sentences} --expert {given.expert} --engines {given.engines}"
     command = f"python -m benchmarks.throughput.expert {told}"
     run_once(
-        RESULT, command, lambda: measure(given.sentences, given.expert, given.engines.split(",")), again=given.again
+        RESULT, command, lambda: measure(given.sentences, given.expert, given.engines.split(",")), force=given.again
     )
 
 
 def measure(count: int, expert: str, engines: Sequence[str]) -> dict[str, object]:
     """Each engine on the same sentences."""
-    found = [d for d in annotated(corpora() / "conll2003-4col/valid.txt", "en", "it is timed") if d.text.strip()]
+    found = [
+        d for d in read_annotated(corpora_folder() / "conll2003-4col/valid.txt", "en", "it is timed") if d.text.strip()
+    ]
     first, *gold = random.Random(0).sample(found, count + 1)
-    sentences = list(map(unannotated, gold))
+    sentences = list(map(without_mentions, gold))
     by_engine: dict[str, dict[str, float]] = {}
     reference: list[Extracted] = []
     for name in engines:
-        results, seconds = timed(ENGINES[name], expert, unannotated(first), sentences)
+        results, seconds = timed(ENGINES[name], expert, without_mentions(first), sentences)
         reference = reference or results
         by_engine[name] = {"seconds_a_sentence": seconds / len(results), **described(results, gold, reference)}
         print(name, by_engine[name], flush=True)
@@ -99,7 +101,7 @@ def described(
     results: Sequence[Extracted], gold: Sequence[Document], reference: Sequence[Extracted]
 ) -> dict[str, float]:
     """What a sentence costs, and the F1 of what was found against what is annotated and against a reference."""
-    usage = total(u for r in results for *_, u in r.costs)
+    usage = total_usage(u for r in results for *_, u in r.costs)
     said = [r.document.mentions for r in results]
     annotations = [[replace(m, label=LABELS[m.label]) for m in d.mentions] for d in gold]
     right = sum((exact(a, b).micro for a, b in zip(annotations, said, strict=True)), Counts())

@@ -18,12 +18,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import EACH_SENTENCE, corpora, machine, revision
-from entsemble.assembly import Assembly, unannotated
+from benchmarks.common import UNCACHED_SETTINGS, corpora_folder, machine_info, source_revision
+from entsemble.assembly import Assembly, without_mentions
 from entsemble.data.formats import read
 from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
-from entsemble.types import Document, total
+from entsemble.types import Document, total_usage
 
 RESULTS = Path(__file__).parent / "results" / "growth"
 SEED = 0
@@ -78,16 +78,16 @@ def main() -> None:
 
 def measured(what: str, value: int, sentences: int) -> dict[str, Any]:
     """What `sentences` sentences cost."""
-    data = corpora()
+    data = corpora_folder()
     drawn = sample(list(read(data / "conll2003-4col/valid.txt")), what, value, sentences)
     asked = settings(what, value)
     pool = {**asked.get("pool", {}), "path": data / "conll2003-4col/train.txt"}
-    with Assembly(load(overrides={**asked, "pool": pool, **EACH_SENTENCE}), environment()) as assembly:
+    with Assembly(load(overrides={**asked, "pool": pool, **UNCACHED_SETTINGS}), environment()) as assembly:
         extractor = assembly.extractor()
         began = time.perf_counter()
-        results = [r for r in extractor.extract(map(unannotated, drawn)) if isinstance(r, Extracted)]
+        results = [r for r in extractor.extract(map(without_mentions, drawn)) if isinstance(r, Extracted)]
         seconds = time.perf_counter() - began
-    usage = total(cost for r in results for _, _, cost in r.costs)
+    usage = total_usage(cost for r in results for _, _, cost in r.costs)
     if len(results) < len(drawn):
         sys.exit(f"{len(drawn) - len(results)} sentences failed")
     return {
@@ -95,8 +95,8 @@ def measured(what: str, value: int, sentences: int) -> dict[str, Any]:
         "value": value,
         "sentences": len(results),
         "seed": SEED,
-        "commit": revision(),
-        "machine": machine(),
+        "commit": source_revision(),
+        "machine": machine_info(),
         "seconds": seconds,
         "prompt_tokens_submitted": usage.prompt_tokens,
         "prompt_tokens_evaluated": usage.evaluated_tokens,

@@ -18,13 +18,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import corpora, run_missing
+from benchmarks.common import corpora_folder, run_missing
 from benchmarks.quality.compare import counted
-from entsemble.assembly import Assembly, adapt, unannotated
+from entsemble.assembly import Assembly, adapt, without_mentions
 from entsemble.data.formats import read, write
 from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
-from entsemble.types import total
+from entsemble.types import total_usage
 
 RESULTS = Path(__file__).parent / "results" / "presets"
 PRESETS = ("balanced", "fast", "best")
@@ -43,7 +43,7 @@ def main() -> None:
 
 def measure(preset: str, count: int) -> dict[str, Any]:
     """Seconds, tokens and counts of a preset."""
-    data = corpora()
+    data = corpora_folder()
     gold = random.Random(SEED).sample([d for d in read(data / "conll2003-4col/valid.txt") if d.text.strip()], count)
     train = [d for d in read(data / "conll2003-4col/train.txt") if d.text.strip()]
     with tempfile.TemporaryDirectory() as folder:
@@ -54,15 +54,15 @@ def measure(preset: str, count: int) -> dict[str, Any]:
         (Path(folder) / "cache" / "models").symlink_to(environment().cache / "models")
         began = time.perf_counter()
         asked = load(preset=preset, overrides={"pool": {"path": pool}, "cache": {"replies": False}})
-        settings, _, _ = adapt(asked, place, map(unannotated, gold), scored=gold)
+        settings, _, _ = adapt(asked, place, map(without_mentions, gold), scored=gold)
         with Assembly(settings, place, scored=gold) as assembly:
             extractor = assembly.extractor()
             prepared = time.perf_counter()
-            results = [r for r in extractor.extract(map(unannotated, gold)) if isinstance(r, Extracted)]
+            results = [r for r in extractor.extract(map(without_mentions, gold)) if isinstance(r, Extracted)]
             done = time.perf_counter()
     if len(results) < count:
         sys.exit(f"{count - len(results)} sentences failed")
-    usage = total(cost for r in results for _, _, cost in r.costs)
+    usage = total_usage(cost for r in results for _, _, cost in r.costs)
     print(preset, f"{prepared - began:.0f} s, then {(done - prepared) / count:.2f} s a sentence", flush=True)
     return {
         "preset": preset,

@@ -31,13 +31,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import EACH_SENTENCE, corpora, machine, revision
+from benchmarks.common import UNCACHED_SETTINGS, corpora_folder, machine_info, source_revision
 from benchmarks.throughput import engine
-from entsemble.assembly import Assembly, unannotated
+from entsemble.assembly import Assembly, without_mentions
 from entsemble.data.formats import read
 from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
-from entsemble.types import total
+from entsemble.types import total_usage
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 0
@@ -77,9 +77,9 @@ def part(name: str, number: int, sentences: int, parts: int) -> dict[str, Any]:
     """One part of the sentences in all ways."""
     target = RESULTS / "parts" / f"{_slug(name)}-{sentences}-sentences-{number + 1}-of-{parts}.json"
     told_before = json.loads(target.read_text()) if target.exists() else {}
-    if told_before.get("commit") != revision():
+    if told_before.get("commit") != source_revision():
         target.parent.mkdir(parents=True, exist_ok=True)
-        found: dict[str, Any] = {"commit": revision(), "machine": machine()}
+        found: dict[str, Any] = {"commit": source_revision(), "machine": machine_info()}
         with tempfile.TemporaryDirectory() as folder:
             for way in WAYS:
                 print(f"{name}, part {number + 1} of {parts}: {way}", flush=True)
@@ -118,22 +118,22 @@ def ours(given: argparse.Namespace) -> tuple[float, int, int, int]:
     Returns:
         Seconds, tokens evaluated, generated, submitted.
     """
-    data = corpora()
+    data = corpora_folder()
     gold = [d for d in read(data / "conll2003-4col/valid.txt") if d.text.strip()]
     drawn = random.Random(SEED).sample(gold, given.sentences)[given.part :: given.parts]
     asked = SETTINGS[given.only]
     pool = {**asked.get("pool", {}), "path": data / "conll2003-4col/train.txt"}
-    settings = load(overrides={**asked, "pool": pool, **EACH_SENTENCE})
+    settings = load(overrides={**asked, "pool": pool, **UNCACHED_SETTINGS})
     with engine.recorded() as requests, Assembly(settings, environment()) as assembly:
         extractor = assembly.extractor()
         requests.clear()
         began = time.perf_counter()
-        results = [r for r in extractor.extract(map(unannotated, drawn)) if isinstance(r, Extracted)]
+        results = [r for r in extractor.extract(map(without_mentions, drawn)) if isinstance(r, Extracted)]
         seconds = time.perf_counter() - began
         engine.save(requests, given.requests)
     if len(results) < len(drawn):
         sys.exit(f"{len(drawn) - len(results)} sentences failed")
-    usage = total(cost for r in results for _, _, cost in r.costs)
+    usage = total_usage(cost for r in results for _, _, cost in r.costs)
     return seconds, usage.evaluated_tokens, usage.generated_tokens, usage.prompt_tokens
 
 

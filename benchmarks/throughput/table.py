@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import ROOT
-from benchmarks.pages import Table, fill
+from benchmarks.pages import Table, fill_tables
 from benchmarks.throughput.expert import RESULT as EXPERT
 from benchmarks.throughput.growth import VALUES
 from benchmarks.throughput.presets import PRESETS
@@ -29,7 +29,7 @@ PLOT = ROOT / "docs" / "images" / "growth.svg"
 def main() -> None:
     """Write the tables and the plot, or check the tables."""
     sections = {"throughput": ways, "growth": growth, "expert": expert, "presets": presets}
-    wrote = fill(lambda name: sections[name]() if name in sections else None, "benchmarks.throughput.table")
+    wrote = fill_tables(lambda name: sections[name]() if name in sections else None, "benchmarks.throughput.table")
     if wrote and (found := _grown()):
         plot(found)
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, overload
 
 from entsemble import settings as configuration
-from entsemble.assembly import Assembly, ProgressCallbacks, Selection, adapt, unannotated
+from entsemble.assembly import Assembly, ProgressCallbacks, Selection, adapt, without_mentions
 from entsemble.data.inputs import as_documents
 from entsemble.errors import ConfigError
 from entsemble.execution.journal import Journal
@@ -193,7 +193,7 @@ class Ensemble:
             extractor = replace(extractor, mapper=LocalMapper(extractor.mapper.workers), on_sentence=on_sentence)
         elif isinstance(extractor, RayExtractor):
             extractor = replace(extractor)
-        return Run(extractor, extractor.extract(map(unannotated, documents), journal))
+        return Run(extractor, extractor.extract(map(without_mentions, documents), journal))
 
     def select_experts(self, texts: Iterable[str | Document]) -> Selection | None:
         """Select experts by typical texts, where the settings leave them to the texts.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from entsemble.data.jsonl import from_json, to_json
-from entsemble.data.windows import windows
+from entsemble.data.windows import split_windows
 from entsemble.errors import ModelError
 from entsemble.execution.journal import Journal, resume
 from entsemble.execution.ray import INPUTS_PER_EXECUTION, RayCluster, Work
@@ -78,7 +78,7 @@ class LocalExtractor:
 
     def _run(self, documents: Iterable[Document]) -> Results:
         def split(document: Document) -> list[tuple[int, str]]:
-            return [(w.start, w.text) for w in windows(document, language=self.language)]
+            return [(w.start, w.text) for w in split_windows(document, language=self.language)]
 
         def run(text: str) -> SentenceResult:
             try:

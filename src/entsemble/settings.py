@@ -12,7 +12,7 @@ from typing import Any, Literal
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from entsemble._lib import toml as _toml
+from entsemble._lib import toml
 from entsemble.errors import ConfigError, UnknownNameError
 from entsemble.types import Precision
 
@@ -243,7 +243,7 @@ def load(
     name = preset or _usual_preset(given)
     if name not in preset_names():
         raise UnknownNameError("preset", name, preset_names())
-    values = merge(_toml.loads((_PRESETS / f"{name}.toml").read_text(encoding="utf-8")), given)
+    values = merge(toml.loads((_PRESETS / f"{name}.toml").read_text(encoding="utf-8")), given)
     return _validated(values, path or "settings")
 
 
@@ -262,12 +262,12 @@ def _usual_preset(given: Mapping[str, Any]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return _toml.loads(path.read_text(encoding="utf-8"))
+        return toml.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    except _toml.TOMLDecodeError as error:
+    except toml.TOMLDecodeError as error:
         raise ConfigError(f"{path}: no valid TOML: {error}") from error
 
 

@@ -8,8 +8,8 @@ from threading import Barrier
 
 import pytest
 
-from entsemble._lib import sqlite as _sqlite
-from entsemble._lib.sqlite import write_ahead
+from entsemble._lib import sqlite
+from entsemble._lib.sqlite import enable_wal
 
 
 def test_many_open_a_new_file_at_once(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_many_open_a_new_file_at_once(tmp_path: Path) -> None:
     def opens(path: Path) -> str:
         with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
             together.wait()
-            write_ahead(connection)
+            enable_wal(connection)
             connection.execute("CREATE TABLE IF NOT EXISTS kept (value BLOB)")
             return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
 
@@ -28,7 +28,7 @@ def test_many_open_a_new_file_at_once(tmp_path: Path) -> None:
 
 
 def test_a_file_that_stays_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_sqlite, "SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "TIMEOUT_SECONDS", 0.05)
     with (
         closing(sqlite3.connect(tmp_path / "x.sqlite", isolation_level=None)) as other,
         closing(sqlite3.connect(tmp_path / "x.sqlite", timeout=0)) as connection,
@@ -36,7 +36,7 @@ def test_a_file_that_stays_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         other.execute("CREATE TABLE kept (value BLOB)")
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(sqlite3.OperationalError, match="locked"):
-            write_ahead(connection)
+            enable_wal(connection)
 
 
 def test_what_is_no_database_is_told_at_once(tmp_path: Path) -> None:
@@ -45,4 +45,4 @@ def test_what_is_no_database_is_told_at_once(tmp_path: Path) -> None:
         closing(sqlite3.connect(tmp_path / "x.sqlite")) as connection,
         pytest.raises(sqlite3.DatabaseError, match="not a database"),
     ):
-        write_ahead(connection)
+        enable_wal(connection)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from entsemble.assembly import Assembly, ProgressCallbacks, select_members, unannotated, with_absolute_paths
+from entsemble.assembly import Assembly, ProgressCallbacks, select_members, with_absolute_paths, without_mentions
 from entsemble.assembly.model_pool import ModelPool
 from entsemble.data.formats import write
 from entsemble.errors import ConfigError, DataError, EntsembleError, ModelUnavailableError, UnknownNameError
@@ -286,7 +286,7 @@ def test_actors_are_given_absolute_paths(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_reader_without_the_answers() -> None:
-    assert unannotated(Document("d", "Ann", (mention_at("Ann", 0, 3, "X"),), meta={"a": 1})).mentions == ()
+    assert without_mentions(Document("d", "Ann", (mention_at("Ann", 0, 3, "X"),), meta={"a": 1})).mentions == ()
 
 
 @pytest.mark.usefixtures("scripted")

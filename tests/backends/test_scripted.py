@@ -55,12 +55,12 @@ def test_types_and_checks() -> None:
     assert shares(choice) == pytest.approx([0.8, 0.1, 0.1])
     so_far += render_typing_question(SHAPE, "Ann") + render_type_answer(SHAPE, "person")
     [choice] = model.choose([so_far + render_typing_question(SHAPE, "New York")], TYPES)
-    assert choice.best == 1
+    assert choice.best_index == 1
     [choice] = model.choose([so_far + render_typing_question(SHAPE, "Oslo")], TYPES)
-    assert choice.best == 2
+    assert choice.best_index == 2
     for label, best in (("person", 0), ("location", 1)):
         question = so_far + SHAPE.checks + render_check_question(SHAPE, "Ann", label)
-        assert model.choose([question], [SHAPE.yes, SHAPE.no])[0].best == best
+        assert model.choose([question], [SHAPE.yes, SHAPE.no])[0].best_index == best
     assert shares(model.choose(["what?"], [" a;", " b;", " c;"])[0]) == pytest.approx([1 / 3] * 3)
 
 

@@ -148,7 +148,7 @@ def test_a_batch_is_answered_in_its_order(model: LanguageModel) -> None:
         assert ("Emil" in reply) == (name == "Emil")
     names = [(name, town) for name in ("Dora", "Emil") for town in ("Graz", "Riga")]
     together = model.choose([typing(*n) for n in names], TYPES)
-    assert [c.best for c in together] == [model.choose([typing(*n)], TYPES)[0].best for n in names]
+    assert [c.best_index for c in together] == [model.choose([typing(*n)], TYPES)[0].best_index for n in names]
     assert model.generate([], Decoding(3)) == []
     assert model.choose([], TYPES) == []
 
@@ -170,7 +170,7 @@ def test_a_choice_is_a_distribution(model: LanguageModel, options: Sequence[str]
 
 def test_it_knows_a_person_when_it_is_shown_three(model: LanguageModel) -> None:
     [choice] = model.choose([typing("Dora", "Graz")], TYPES)
-    assert TYPES[choice.best] == " person;"
+    assert TYPES[choice.best_index] == " person;"
     assert math.exp(choice.log_probabilities[0]) > 0.5
 
 
@@ -198,7 +198,7 @@ def test_a_prompt_that_does_not_fit(embedded: LlamaCppModel) -> None:
         embedded.generate(["word " * 2 * CONTEXT], Decoding(3))
     with pytest.raises(PromptTooLongError):
         embedded.choose(["word " * 2 * CONTEXT], TYPES)
-    assert embedded.choose([typing("Dora", "Graz")], TYPES)[0].best == 0
+    assert embedded.choose([typing("Dora", "Graz")], TYPES)[0].best_index == 0
 
 
 @pytest.mark.models
@@ -236,7 +236,7 @@ def sentence(model: LanguageModel, name: str, town: str) -> list[tuple[float, ..
     for surface in (town, name):
         [choice] = model.choose([so_far], TYPES)
         told.append(choice.log_probabilities)
-        so_far += f"{TYPES[choice.best]} {surface} ="
+        so_far += f"{TYPES[choice.best_index]} {surface} ="
     told += [c.log_probabilities for c in model.choose([f"{so_far}\nCheck: {name} = person?"], [" yes;", " no;"])]
     return told
 

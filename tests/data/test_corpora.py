@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from entsemble.data.formats import read, write
-from entsemble.data.windows import window_documents
+from entsemble.data.windows import split_document
 from entsemble.errors import DataError
 
 from .corpora import COUNTS
@@ -36,7 +36,7 @@ def test_counts_and_round_trip(path: str, tmp_path: Path, corpus: Corpus) -> Non
     write(documents[:_SAMPLE], tmp_path / "some.conll")
     back = list(read(tmp_path / "some.conll"))
     assert sum(len(d.mentions) for d in back) == sum(len(d.mentions) for d in documents[:_SAMPLE])
-    parts = [p for d in documents[:_SAMPLE] for p in window_documents(d)]
+    parts = [p for d in documents[:_SAMPLE] for p in split_document(d)]
     assert sum(len(p.mentions) for p in parts) == sum(len(d.mentions) for d in documents[:_SAMPLE])
 
 

@@ -59,7 +59,7 @@ def test_what_is_unknown_is_kept(tmp_path: Path) -> None:
 def test_tokens_and_votes(tmp_path: Path) -> None:
     mention = {"start": 0, "end": 1, "label": "L", "score": 0.5, "votes": {"m": "none"}}
     document = one(tmp_path, {"text": "a b", "tokens": [[0, 1], {"start": 2, "end": 3}], "mentions": [mention]})
-    assert [t.of(document.text) for t in document.tokens] == ["a", "b"]
+    assert [t.slice(document.text) for t in document.tokens] == ["a", "b"]
     assert (document.mentions[0].score, document.mentions[0].votes) == (0.5, {"m": "none"})
 
 

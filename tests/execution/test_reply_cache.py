@@ -55,7 +55,7 @@ def test_the_same_request_is_asked_once(cache: ReplyCache) -> None:
     again = model.generate(["a"], Decoding(5))
     assert asked.asked == ["a"]
     assert (again[0].text, again[0].finished) == (first[0].text, first[0].finished)
-    assert again[0].usage == Usage(1, cached_tokens=1, calls=1, known=1)
+    assert again[0].usage == Usage(1, cached_tokens=1, calls=1, cache_hits=1)
     chosen = model.choose(["b"], ["x", "y"])[0]
     assert model.choose(["b"], ["x", "y"])[0].log_probabilities == chosen.log_probabilities
     assert model.choose(["b"], ["x", "y"])[0].exact is False
@@ -73,9 +73,9 @@ def test_whatever_shapes_the_answer_is_in_the_key(cache: ReplyCache) -> None:
         model.generate(["a"], Decoding(5, list_separator="|")),
         CachedModel(Counting(fingerprint="m-2"), cache).generate(["a"], Decoding(5)),
     ]
-    assert [r[0].usage.known for r in told] == [0] * 6
+    assert [r[0].usage.cache_hits for r in told] == [0] * 6
     model.choose(["a"], ["x", "y"])
-    assert model.choose(["a"], ["y", "x"])[0].usage.known == 0
+    assert model.choose(["a"], ["y", "x"])[0].usage.cache_hits == 0
 
 
 def test_a_batch_is_asked_whole_each_prompt_once_and_comes_in_order(cache: ReplyCache) -> None:
@@ -178,4 +178,4 @@ def test_a_cache_that_breaks_is_done_without(cache: ReplyCache) -> None:
     cache._connection.execute("DROP TABLE replies")
     with pytest.warns(UserWarning, match="not kept any more"):
         assert model.generate(["a"], Decoding(1))[0].text == "a!1None"
-    assert model.generate(["a"], Decoding(1))[0].usage.known == 0
+    assert model.generate(["a"], Decoding(1))[0].usage.cache_hits == 0

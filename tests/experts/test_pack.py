@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from tools.release.experts import PLAN, parts
 
-from entsemble._lib import toml as _toml
+from entsemble._lib import toml
 from entsemble.assembly import base_checksum
 from entsemble.assembly.expert_files import _SHIPPED
 from entsemble.experts import peft_folder as adapter
 from entsemble.experts.store import ExpertStore
 from entsemble.settings import environment
 
-PLANNED = _toml.loads(PLAN.read_text(encoding="utf-8"))
+PLANNED = toml.loads(PLAN.read_text(encoding="utf-8"))
 OPEN = ("CC-BY-", "CC-BY-SA-", "MIT")
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entsemble.data.windows import windows
+from entsemble.data.windows import split_windows
 from entsemble.errors import PromptTooLongError
 from entsemble.execution.threads import LocalMapper
 from entsemble.ner.decision import DecisionRules
@@ -38,7 +38,7 @@ def pipeline(member: Callable[..., Member]) -> Pipeline:
 
 
 def cut(document: Document) -> list[tuple[int, str]]:
-    return [(w.start, w.text) for w in windows(document, 80)]
+    return [(w.start, w.text) for w in split_windows(document, 80)]
 
 
 def extracted(run: Callable[[str], SentenceResult], *documents: Document, workers: int = 2) -> list[Extracted | Failed]:
@@ -161,7 +161,7 @@ def test_a_document_of_megabytes(pipeline: Pipeline, unit: str, megabytes: float
     long_document = Document("long", text)
     begun = time.perf_counter()
     [result] = extract_documents(
-        [long_document], lambda d: [(w.start, w.text) for w in windows(d)], pipeline.run, LocalMapper(2)
+        [long_document], lambda d: [(w.start, w.text) for w in split_windows(d)], pipeline.run, LocalMapper(2)
     )
     assert time.perf_counter() - begun < 60 * max(1, megabytes)
     assert isinstance(result, Extracted)

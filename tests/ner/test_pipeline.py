@@ -28,7 +28,7 @@ from entsemble.retrieval.index import PoolIndex, encode_pool
 from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
 from entsemble.scoring.model import StackingModel
 from entsemble.scoring.scorer import Scorer
-from entsemble.types import Choice, Decoding, Document, LabelSet, Reply, Span, mention_at, total
+from entsemble.types import Choice, Decoding, Document, LabelSet, Reply, Span, mention_at, total_usage
 from entsemble.voting.candidates import add_proposals
 from entsemble.voting.rules import VOTING_RULES, Verdict
 
@@ -328,7 +328,7 @@ def test_nothing_proposed_is_without_its_line(
     assert told == Counter(proposed.keys())
     for entry in result.ledger:
         assert entry.span is not None
-        assert entry.span.of(text) == entry.surface
+        assert entry.span.slice(text) == entry.surface
         assert set(entry.proposers) == proposed[entry.span]
         assert entry.to_json()["fate"] == entry.fate.value
     kept = [e for e in result.ledger if e.fate is Fate.KEPT]
@@ -408,7 +408,7 @@ def test_the_most_similar_demonstration_is_nearest_to_the_question(
         ("extraction", "narrow"),
         ("classification", "narrow"),
     ]
-    assert total(c[2] for c in result.costs).calls == len(model.asked)
+    assert total_usage(c[2] for c in result.costs).calls == len(model.asked)
 
 
 def test_every_prompt_of_a_sentence_goes_on_from_the_first(member: Made, places: LabelSet, trigrams: Any) -> None:

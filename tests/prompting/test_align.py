@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble._lib.text import unspaced
+from entsemble._lib.text import is_unspaced
 from entsemble.prompting.align import find_occurrences
 from entsemble.types import Span
 
@@ -85,26 +85,26 @@ def test_what_is_found_is_the_surface_and_never_overlaps(text: str, data: st.Dat
     slices = st.integers(start, min(len(text), start + 6)).map(lambda end: text[start:end])
     surface = data.draw(st.one_of(slices, slices.map(str.swapcase), st.text(ALPHABET, max_size=5)))
     found = find_occurrences(text, surface)
-    assert all(plain(span.of(text)) == plain(surface) for span in found)
+    assert all(plain(span.slice(text)) == plain(surface) for span in found)
     assert all(a.end <= b.start for a, b in pairwise(found))
-    exact = [span for span in found if span.of(text) == surface.strip()]
+    exact = [span for span in found if span.slice(text) == surface.strip()]
     assert not exact or exact == found
 
 
 @given(st.lists(st.sampled_from(["Ann", "ann", "Lee", "of", "Üb", "д"]), min_size=1, max_size=8), st.data())
 def test_a_word_of_the_text_is_found_wherever_it_stands(words: list[str], data: st.DataObject) -> None:
     text, wanted = " ".join(words), data.draw(st.sampled_from(words))
-    assert [s.of(text) for s in find_occurrences(text, wanted)] == [wanted] * words.count(wanted)
+    assert [s.slice(text) for s in find_occurrences(text, wanted)] == [wanted] * words.count(wanted)
 
 
 @given(st.text(ALPHABET, max_size=20), st.text(ALPHABET, max_size=6))
 def test_a_surface_read_off_the_text_is_found_again(text: str, surface: str) -> None:
     for span in find_occurrences(text, surface):
-        assert find_occurrences(text, span.of(text)), "the pipeline looks for what it found a second time"
+        assert find_occurrences(text, span.slice(text)), "the pipeline looks for what it found a second time"
 
 
 @pytest.mark.parametrize(
     ("character", "told"), [("中", True), ("か", True), ("ไ", True), ("a", False), ("한", False), ("ع", False)]
 )
 def test_scripts_without_blanks(character: str, told: bool) -> None:
-    assert unspaced(character) is told
+    assert is_unspaced(character) is told

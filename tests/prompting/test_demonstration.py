@@ -83,7 +83,8 @@ def test_negatives_and_checks(words: list[str], count: int, data: st.DataObject)
         assert word in text
         assert not any(word in m.text.split() for m in mentions)
         assert word not in shown.surfaces
-    true_labels = {(m.text, LABELS.by_name(m.label).readable) for m in mentions}
+    readable_names = {label.name: label.readable for label in LABELS}
+    true_labels = {(m.text, readable_names[m.label]) for m in mentions}
     for surface, label, right in shown.checks:
         if right:
             assert (surface, label) in true_labels

@@ -34,7 +34,7 @@ def test_names_in_words(name: str, words: str) -> None:
 def test_names_that_read_alike_keep_their_spelling() -> None:
     labels = label_set({"Work": " pieces of art ", "work": "", "LOC": ""}, nested=True)
     assert [x.readable for x in labels] == ["Work", "work", "location"]
-    assert labels.by_name("Work").definition == "pieces of art"
+    assert [x.definition for x in labels] == ["pieces of art", "", ""]
     assert labels.nested
 
 

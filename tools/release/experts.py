@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import ROOT, corpora
+from benchmarks.common import ROOT, corpora_folder
 
-from entsemble._lib import toml as _toml
+from entsemble._lib import toml
 from entsemble.assembly import ExpertSpec, TrainingData, train_expert
-from entsemble.data.annotated import annotated
+from entsemble.data.annotated import read_annotated
 from entsemble.data.formats import write
 from entsemble.experts.training import Progress, Training
 from entsemble.prompting.labels import readable_name
@@ -58,19 +58,19 @@ def main() -> None:
     parser.add_argument("--only", help="names, separated by commas")
     parser.add_argument("--again", action="store_true", help="train again what is there already")
     given = parser.parse_args()
-    plan = _toml.loads(PLAN.read_text(encoding="utf-8"))
+    plan = toml.loads(PLAN.read_text(encoding="utf-8"))
     place = environment().model_copy(update={"experts": PACK})
     for name in given.only.split(",") if given.only else plan:
         if given.again or not (PACK / name).exists():
             told = plan[name]
-            learnt, start = parts(name, corpora()), told.get("start")
+            learnt, start = parts(name, corpora_folder()), told.get("start")
             precision = told.get("precision", "float32")
             build(name, told["domain"], told["licence"], learnt, place, start, precision, foundation="of" in told)
 
 
 def parts(name: str, data: Path, seed: int = 0) -> list[Part]:
     """What the expert called `name` learns, and what is held back, from each of its corpora."""
-    plan = _toml.loads(PLAN.read_text(encoding="utf-8"))
+    plan = toml.loads(PLAN.read_text(encoding="utf-8"))
     if "of" in plan[name]:
         return [part for other in plan[name]["of"] for part in _parts(plan[other], data, seed, shared=True)]
     return _parts(plan[name], data, seed)
@@ -132,7 +132,8 @@ def _part(source: Mapping[str, object], data: Path, skipped: int, learnt: int, h
     files = source["files"]
     if not isinstance(files, list):
         raise TypeError(f"{corpus}: files must be a list")
-    found = [d for file in files for d in annotated(data / file, "en", "an expert learns from them") if d.text.strip()]
+    purpose = "an expert learns from them"
+    found = [d for file in files for d in read_annotated(data / file, "en", purpose) if d.text.strip()]
     groups: dict[object, list[Document]] = {}
     for document in found:
         groups.setdefault(document.meta[str(apart)] if apart else document.text, []).append(document)

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.common import ROOT, corpora, run_once
+from benchmarks.common import ROOT, corpora_folder, run_once
 from benchmarks.quality.compare import counted
 
-from entsemble._lib import toml as _toml
+from entsemble._lib import toml
 from entsemble._lib.math import FloatArray
-from entsemble.assembly import Assembly, adapt, unannotated
+from entsemble.assembly import Assembly, adapt, without_mentions
 from entsemble.assembly.training_sentences import looks_propose
 from entsemble.data.formats import read, write
 from entsemble.data.windows import sentence_splitter
@@ -90,7 +90,7 @@ def main() -> None:
             ),
         }
         result: dict[str, object] = {"corpus": f"{own.name}, pool of {own.pool}", "seed": SEED, "rules": rules}
-        run_once(RESULTS / f"{number}.json", "python -m tools.release.scorer", partial(dict, result), again=True)
+        run_once(RESULTS / f"{number}.json", "python -m tools.release.scorer", partial(dict, result), force=True)
     weights = learnt_of(taught)
     told = zip(weights.feature_means, weights.feature_scales, weights.coefficients, strict=True)
     worth = [FeatureWeight(*(round(x, 4) for x in column)) for column in told]
@@ -112,7 +112,7 @@ def main() -> None:
 
 def every_corpus() -> list[Taught]:
     """What each table of the plan tells."""
-    return [answered(corpus) for corpus in _toml.loads(PLAN.read_text(encoding="utf-8"))["corpus"]]
+    return [answered(corpus) for corpus in toml.loads(PLAN.read_text(encoding="utf-8"))["corpus"]]
 
 
 def answered(corpus: dict[str, Any]) -> Taught:
@@ -130,7 +130,7 @@ def answered(corpus: dict[str, Any]) -> Taught:
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
         settings = load(overrides={"pool": {"path": path}, "classification": {"vote": "soft"}})
-        settings, _, _ = adapt(settings, environment(), map(unannotated, asked), scored=asked)
+        settings, _, _ = adapt(settings, environment(), map(without_mentions, asked), scored=asked)
         with Assembly(settings, environment(), scored=asked) as assembly:
             voting = assembly.extractor().pipeline
             proposers = [
@@ -152,7 +152,7 @@ def drawn(files: list[str], low: float, high: float) -> list[Document]:
     """The sentences of a part of each file, in an order drawn at random."""
     found = []
     for file in files:
-        documents = [d for d in read(corpora() / file) if d.text.strip()]
+        documents = [d for d in read(corpora_folder() / file) if d.text.strip()]
         found += documents[int(low * len(documents)) : int(high * len(documents))]
     return random.Random(SEED).sample(found, len(found))
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 
-SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 """How long a process waits for what another one does to a file."""
 
 _PAUSE_SECONDS = 0.01
 
 
-def write_ahead(connection: sqlite3.Connection) -> None:
+def enable_wal(connection: sqlite3.Connection) -> None:
     """Have a file keep a write-ahead log, so that those who read it do not wait for one who writes.
 
     SQLite waits for other processes everywhere but here: of two that turn it on at once, as the first two runs on a
@@ -20,7 +20,7 @@ def write_ahead(connection: sqlite3.Connection) -> None:
     Raises:
         sqlite3.Error: it is no such file, cannot be written, or is locked for longer.
     """
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")

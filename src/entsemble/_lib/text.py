@@ -32,7 +32,7 @@ def word_spans(text: str) -> list[Span]:
     for match in _PIECE.finditer(text):
         start, end = match.span()
         inner = () if match[0].isascii() else range(start + 1, end)
-        places = [start, *(i for i in inner if unspaced(text[i]) or unspaced(text[i - 1])), end]
+        places = [start, *(i for i in inner if is_unspaced(text[i]) or is_unspaced(text[i - 1])), end]
         for piece in pairwise(places):
             if found and found[-1].end == piece[0] and _by_mark(text, piece[0]):
                 found[-1] = Span(found[-1].start, piece[1])
@@ -44,10 +44,10 @@ def word_spans(text: str) -> list[Span]:
 def _by_mark(text: str, edge: int) -> bool:
     """Whether a combining mark is what joins the characters on both sides of `edge`."""
     marks = (unicodedata.category(text[i])[0] == "M" for i in (edge - 1, edge))
-    return any(marks) and joined(text, edge)
+    return any(marks) and is_inside_word(text, edge)
 
 
-def joined(text: str, edge: int) -> bool:
+def is_inside_word(text: str, edge: int) -> bool:
     """Whether the characters on both sides of `edge` belong to one word."""
     if not 0 < edge < len(text):
         return False
@@ -60,10 +60,10 @@ def joined(text: str, edge: int) -> bool:
     left = text[before]
     if not (left.isalnum() and right.isalnum()):
         return False
-    return not (unspaced(left) or unspaced(right))
+    return not (is_unspaced(left) or is_unspaced(right))
 
 
-def unspaced(character: str) -> bool:
+def is_unspaced(character: str) -> bool:
     """Whether the character's script is written without blanks between words: Han, kana, Thai, Lao, Khmer, Burmese."""
     code = ord(character)
     return (

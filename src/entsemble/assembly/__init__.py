@@ -5,7 +5,7 @@ from entsemble.assembly.expert_files import check_adapter_fits, expert_store
 from entsemble.assembly.expert_selection import Selection, adapt, evaluate_experts, select_experts
 from entsemble.assembly.expert_training import TEMPLATE, ExpertSpec, TrainingData, train_expert
 from entsemble.assembly.model_pool import ProgressCallbacks, base_checksum
-from entsemble.data.annotated import unannotated
+from entsemble.data.annotated import without_mentions
 
 __all__ = [
     "TEMPLATE",
@@ -22,6 +22,6 @@ __all__ = [
     "select_experts",
     "select_members",
     "train_expert",
-    "unannotated",
     "with_absolute_paths",
+    "without_mentions",
 ]

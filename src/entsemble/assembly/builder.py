@@ -16,8 +16,8 @@ from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks, member_n
 from entsemble.assembly.stacking import TrainingQuestion, learnt
 from entsemble.backends.model_spec import parse_model
 from entsemble.backends.spacy_pos import pos_tagger_for
-from entsemble.data.annotated import annotated, has_nested
-from entsemble.data.windows import sentence_splitter, window_documents
+from entsemble.data.annotated import has_nested_mentions, read_annotated
+from entsemble.data.windows import sentence_splitter, split_document
 from entsemble.errors import ConfigError, DataError
 from entsemble.execution.ray import RayCluster
 from entsemble.execution.threads import LocalMapper
@@ -238,10 +238,10 @@ class Assembly:
         """
         path = self.settings.pool.path
         if self._pool is not None:
-            return [part for d in self._pool for part in window_documents(d, language=self.settings.language)]
+            return [part for d in self._pool for part in split_document(d, language=self.settings.language)]
         if path is None:
             return []
-        return annotated(path, self.settings.language, "a pool needs sentences with mentions to show")
+        return read_annotated(path, self.settings.language, "a pool needs sentences with mentions to show")
 
     def labels(self, pool: Sequence[Document]) -> LabelSet:
         """The label set asked for, or, where none was, the pool's own.
@@ -265,7 +265,7 @@ class Assembly:
             )
         nested = self.settings.nested
         try:
-            return label_set(asked, nested=any(map(has_nested, pool)) if nested is None else nested)
+            return label_set(asked, nested=any(map(has_nested_mentions, pool)) if nested is None else nested)
         except ValueError as error:
             raise ConfigError(str(error)) from error
 

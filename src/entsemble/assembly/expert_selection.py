@@ -18,8 +18,8 @@ from entsemble.assembly.builder import Assembly
 from entsemble.assembly.expert_files import expert_store
 from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks, member_name
 from entsemble.assembly.zero_shot import calibration_biases, predict_mentions, score_extractor, zero_shot_extractor
-from entsemble.data.annotated import unannotated
-from entsemble.data.windows import sentence_splitter, window_documents
+from entsemble.data.annotated import without_mentions
+from entsemble.data.windows import sentence_splitter, split_document
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts.card import Score
 from entsemble.experts.selection import (
@@ -200,7 +200,7 @@ def evaluate_experts(
         DataError: an expert cannot be read.
     """
     member = _chosen_for(settings)
-    parts = (part for d in gold for part in window_documents(d, language=settings.language))
+    parts = (part for d in gold for part in split_document(d, language=settings.language))
     sentences = [part for part in parts if part.text.strip()]
     progress = progress or ProgressCallbacks()
     with closing(ModelPool(settings, environment, progress)) as models:
@@ -328,7 +328,7 @@ def _chosen(scores: Mapping[str, float], experts: Iterable[str], most: int) -> C
 
 def _sentences(documents: Iterable[Document], settings: Settings) -> list[Document]:
     """The first that say something, cut where the text says so: not even mentions that are there have a say in it."""
-    parts = (part for d in documents for part in window_documents(unannotated(d), language=settings.language))
+    parts = (part for d in documents for part in split_document(without_mentions(d), language=settings.language))
     return list(islice((part for part in parts if part.text.strip()), settings.experts.target_sentences))
 
 

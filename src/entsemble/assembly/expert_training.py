@@ -25,7 +25,7 @@ from entsemble.backends.llamacpp.model import EngineOptions, LlamaCppModel
 from entsemble.backends.model_spec import parse_model
 from entsemble.backends.transformers.loader import load_model
 from entsemble.backends.transformers.model import TransformersModel
-from entsemble.data.annotated import annotated
+from entsemble.data.annotated import read_annotated
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts import peft_folder as adapter
 from entsemble.experts.card import NAME, NAME_RULE, Card, DomainVectors, Score, Source, Start, licence_of
@@ -215,7 +215,7 @@ def _engine(adapted: Adapter, base: Path) -> Iterator[AdaptableModel]:
 
 
 def _sentences(path: Path) -> list[Document]:
-    found = annotated(path, _LANGUAGE, "an expert learns from annotated sentences")
+    found = read_annotated(path, _LANGUAGE, "an expert learns from annotated sentences")
     return [d for d in found if d.text.strip()]
 
 

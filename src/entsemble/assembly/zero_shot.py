@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from entsemble.assembly.builder import ZERO_SHOT
 from entsemble.assembly.model_pool import ModelPool
-from entsemble.data.annotated import unannotated
+from entsemble.data.annotated import without_mentions
 from entsemble.errors import PromptTooLongError
 from entsemble.evaluation.bootstrap import interval
 from entsemble.evaluation.counts import Counts
@@ -76,7 +76,7 @@ def predict_mentions(extractor: LocalExtractor, sentences: Sequence[Document]) -
     Raises:
         ModelError: a model does not answer.
     """
-    for result in extractor.extract(map(unannotated, sentences)):
+    for result in extractor.extract(map(without_mentions, sentences)):
         if isinstance(result, Failed) and not isinstance(result.error, PromptTooLongError):
             raise result.error
         yield result.document

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from entsemble.assembly import Assembly, adapt, unannotated
+from entsemble.assembly import Assembly, adapt, without_mentions
 from entsemble.cli.options import SharedOptions, against_option, parse_options, sample_documents, shared_options
 from entsemble.cli.output import check_writable, print_comparison, read_report_counts, write_report
 from entsemble.cli.progress import show_progress
@@ -73,7 +73,7 @@ def evaluate(
         config = _report_config(settings, extractor.pipeline.scorer)
         summary = Summary()
         results = []
-        for result in extractor.extract(unannotated(document) for document in documents):
+        for result in extractor.extract(without_mentions(document) for document in documents):
             summary.add(result)
             progress.step("documents", summary.documents, len(documents), summary.rates())
             results.append(result)

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from entsemble.assembly import Assembly, adapt, unannotated
+from entsemble.assembly import Assembly, adapt, without_mentions
 from entsemble.cli.interrupt import StoppedError, interruptible
 from entsemble.cli.options import SharedOptions, parse_options, shared_options
 from entsemble.cli.output import check_writable, pluralize, standard_output
@@ -63,7 +63,7 @@ class OutputOptions:
                 raise click.UsageError("--unsure and --output name the same file")
             check_writable(self.unsure_path)
         if self.output:
-            check_target(self.output, self.output_format, again=True)
+            check_target(self.output, self.output_format, overwrite=True)
         else:
             check_stream(self.output_format or "jsonl")
 
@@ -119,16 +119,16 @@ def extract(inputs: tuple[str, ...], **options: object) -> None:
         finished_count, changed = journal.begin(extractor.configuration) if journal else (0, [])
         _print_resumption(finished_count, changed, quiet=shared.quiet)
         stopping = stack.enter_context(interruptible(extractor.stop))
-        results = extractor.extract((unannotated(document) for document in documents), journal)
+        results = extractor.extract((without_mentions(document) for document in documents), journal)
         collector = _Collector(output_options, summary, progress, _count_documents(inputs, shared))
         summary.started = time.perf_counter()
         finished = collector.documents(results, stopping)
         if output is None:
             write_stream(finished, standard_output(), output_options.output_format or "jsonl")
         else:
-            write(finished, output, output_options.output_format, again=finished_count > 0)
+            write(finished, output, output_options.output_format, overwrite=finished_count > 0)
         if unsure_path:
-            write(collector.unsure_documents, unsure_path, again=finished_count > 0)
+            write(collector.unsure_documents, unsure_path, overwrite=finished_count > 0)
         if journal and not summary.failures and not summary.absent:
             journal.remove()
     _print_summary(summary, output_options, quiet=shared.quiet)

@@ -73,7 +73,7 @@ def search(path: Path, text: str, **options: object) -> None:
         retrieved = retrieve(text, members, labels, index, assembly.demonstration_limits(documents))
     console = Console(highlight=False)
     if index.similarity == "span":
-        surfaces = " | ".join(span.of(text) for span in retrieved.spans)
+        surfaces = " | ".join(span.slice(text) for span in retrieved.spans)
         console.print(f"spans found without demonstrations: {surfaces or 'none'}", markup=False)
     for rank, hit in enumerate(retrieved.hits, 1):
         console.print(f"{rank}. {hit.score:.3f}  {hit.document.text}  [{hit.document.id}]", markup=False)

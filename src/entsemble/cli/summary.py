@@ -8,7 +8,7 @@ from typing import Any
 
 from entsemble.cli.output import pluralize
 from entsemble.ner.documents import Extracted, Failed
-from entsemble.types import Usage, total
+from entsemble.types import Usage, total_usage
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Summary:
         for member_name in result.absent_members:
             self.absent[member_name] = self.absent.get(member_name, 0) + 1
         self.sentences += result.sentence_count
-        self.usage += total(usage for _, _, usage in result.costs)
+        self.usage += total_usage(usage for _, _, usage in result.costs)
 
     @property
     def seconds(self) -> float:
@@ -68,7 +68,7 @@ class Summary:
             "generated_tokens": self.usage.generated_tokens,
             "parameters": parameters,
             "model_calls": self.usage.calls,
-            "answered_by_cache": self.usage.known,
+            "answered_by_cache": self.usage.cache_hits,
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -99,7 +99,11 @@ class Summary:
             f"in {self.seconds:.1f} s ({seconds_per_sentence:.2f} s a sentence); "
             f"prompt tokens evaluated {self.usage.evaluated_tokens:,} of {self.usage.prompt_tokens:,} submitted, "
             f"generated {self.usage.generated_tokens:,}"
-            + (f"; the reply cache answered {self.usage.known / self.usage.calls:.0%}" if self.usage.known else "")
+            + (
+                f"; the reply cache answered {self.usage.cache_hits / self.usage.calls:.0%}"
+                if self.usage.cache_hits
+                else ""
+            )
             + (f"; {self.unsure_mentions} of the mentions scored less than --min-score" if self.unsure_mentions else "")
             + "".join(f"; {name} was down for {pluralize(count, 'document')}" for name, count in self.absent.items())
         )

@@ -41,8 +41,8 @@ def read_folder(folder: Path, files: Sequence[Path], options: ReadOptions, under
     paths = {p.relative_to(folder).as_posix(): p for p in files if p.suffix in (".txt", ".ann")}
     for stem in _stems(paths, str(folder)):
         ann = paths.get(stem + ".ann")
-        text = Source.of_file(paths[stem + ".txt"]).text(keep_mark=True)
-        yield _document(under + unquote(stem), text, Source.of_file(ann) if ann else None, options.discontinuous)
+        text = Source.from_file(paths[stem + ".txt"]).text(keep_mark=True)
+        yield _document(under + unquote(stem), text, Source.from_file(ann) if ann else None, options.discontinuous)
 
 
 def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # noqa: ARG001 - ids are names of files
@@ -55,8 +55,8 @@ def read_pair(path: Path, options: ReadOptions) -> Iterator[Document]:
     text_path, ann = path.with_suffix(".txt"), path.with_suffix(".ann")
     if not text_path.exists():
         raise DataError(f"its text {text_path.name} is missing; put it beside", path)
-    text = Source.of_file(text_path).text(keep_mark=True)
-    yield _document(unquote(path.stem), text, Source.of_file(ann) if ann.exists() else None, options.discontinuous)
+    text = Source.from_file(text_path).text(keep_mark=True)
+    yield _document(unquote(path.stem), text, Source.from_file(ann) if ann.exists() else None, options.discontinuous)
 
 
 def read_archive(path: Path, options: ReadOptions) -> Iterator[Document]:

@@ -16,7 +16,7 @@ from entsemble.data.options import ReadOptions
 from entsemble.errors import DataError, MissingExtraError
 from entsemble.types import Document, Mention
 
-SPANS = "sc"
+SPANS_KEY = "sc"
 _OURS = "entsemble"
 
 
@@ -36,7 +36,9 @@ def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # 
         raise DataError(f"no DocBin of spaCy: {error}", path) from error
     for number, doc in enumerate(docs.get_docs(spacy.blank("xx").vocab), 1):
         told = doc.user_data.get(_OURS) or {}
-        yield Document(str(told.get("id", f"{name}:{number}")), doc.text, mentions_of(doc), (), told.get("meta") or {})
+        yield Document(
+            str(told.get("id", f"{name}:{number}")), doc.text, read_mentions(doc), (), told.get("meta") or {}
+        )
 
 
 def write(documents: Iterable[Document], path: Path) -> None:
@@ -53,13 +55,13 @@ def write(documents: Iterable[Document], path: Path) -> None:
     for document in documents:
         doc = blank.make_doc(document.text)
         _split(doc, {edge for m in document.mentions for edge in (m.start, m.end)})
-        add(doc, document.mentions)
+        add_mentions(doc, document.mentions)
         doc.user_data[_OURS] = {"id": document.id, "meta": dict(document.meta)}
         made.add(doc)
     made.to_disk(path)
 
 
-def add(doc: Any, mentions: Sequence[Mention], key: str = SPANS) -> None:  # noqa: ANN401 - a Doc of spaCy
+def add_mentions(doc: Any, mentions: Sequence[Mention], key: str = SPANS_KEY) -> None:  # noqa: ANN401 - a Doc of spaCy
     """Put mentions into a Doc: all into a group of spans, the longest that do not overlap into its entities.
 
     One that begins or ends within a token is taken to the token's edges.
@@ -72,9 +74,9 @@ def add(doc: Any, mentions: Sequence[Mention], key: str = SPANS) -> None:  # noq
     doc.set_ents(filter_spans(spans))
 
 
-def mentions_of(doc: Any) -> tuple[Mention, ...]:  # noqa: ANN401 - a Doc of spaCy
+def read_mentions(doc: Any) -> tuple[Mention, ...]:  # noqa: ANN401 - a Doc of spaCy
     """The mentions in a Doc: its group of spans, or its entities where it has none."""
-    group = doc.spans.get(SPANS)
+    group = doc.spans.get(SPANS_KEY)
     spans = doc.ents if group is None else group
     told = [] if group is None else group.attrs.get("scores", [])  # a list of ours, an array of spaCy's
     known = len(told) == len(spans)

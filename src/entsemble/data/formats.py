@@ -103,7 +103,7 @@ def read_stream(
         ConfigError: brat or Parquet, which are read where they lie.
         DataError: as for `read`.
     """
-    source = Source.of_stream(stream, name)
+    source = Source.from_stream(stream, name)
     chosen = _known(format, READABLE) if format else None
     if chosen and chosen.reader is None:
         raise ConfigError(f"{format} cannot come from a stream; give its path")
@@ -115,7 +115,7 @@ def write(
     path: str | Path,
     format: str | None = None,  # noqa: A002
     *,
-    again: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Write documents so that `path` holds either all of them or what it held before.
 
@@ -123,14 +123,14 @@ def write(
         documents: taken in one at a time.
         path: a file; for brat a folder that does not exist or is empty.
         format: a name in `WRITABLE`; told from the ending of `path` where not given.
-        again: whether a folder that holds something may be replaced, since an earlier part of this run wrote it.
+        overwrite: whether a folder that holds something may be replaced, since an earlier part of this run wrote it.
 
     Raises:
         UnknownNameError: there is no such format, or `path` does not tell one.
         DataError: the documents cannot be held by the format, or the path cannot be written.
     """
     target = Path(path)
-    known = check_target(target, format, again=again)
+    known = check_target(target, format, overwrite=overwrite)
     try:
         with replacing(target) as temporary:
             if known.path_writer:
@@ -154,11 +154,11 @@ def write_stream(documents: Iterable[Document], stream: TextIO, format: str) -> 
     check_stream(format)(documents, stream)
 
 
-def check_target(target: Path, format: str | None = None, *, again: bool = False) -> Format:  # noqa: A002
+def check_target(target: Path, format: str | None = None, *, overwrite: bool = False) -> Format:  # noqa: A002
     """What `write` would refuse before it takes a document in, and the format that it would write; see there."""
     name = format or _named_by(target)
     known = _known(name, WRITABLE)
-    if name == "brat" and target.exists() and not (target.is_dir() and (again or not any(target.iterdir()))):
+    if name == "brat" and target.exists() and not (target.is_dir() and (overwrite or not any(target.iterdir()))):
         raise DataError("exists and is no empty folder; brat needs a new one", target)
     if name != "brat" and target.is_dir():
         raise DataError(f"is a folder, and {name} is a file; give the file's name", target)
@@ -234,7 +234,7 @@ def _recognised(path: Path) -> bool:
     if named == "html":
         return False
     try:
-        return named is not None or detect.of(Source.of_file(path)) == "conll"
+        return named is not None or detect.of(Source.from_file(path)) == "conll"
     except DataError:
         return False  # neither text nor named like one: a picture, a model
 
@@ -242,7 +242,7 @@ def _recognised(path: Path) -> bool:
 def _read_file(path: Path, shown: str, name: str | None, options: ReadOptions) -> Iterator[Document]:
     if not path.exists():
         raise DataError("there is no such file; check the path", path)
-    return _read_source(Source.of_file(path, shown), name, options)
+    return _read_source(Source.from_file(path, shown), name, options)
 
 
 def _read_source(source: Source, name: str | None, options: ReadOptions) -> Iterator[Document]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from entsemble._lib import toml as _toml
+from entsemble._lib import toml
 from entsemble.errors import ConfigError, DataError
 from entsemble.types import Document, Label, mention_at
 
@@ -42,8 +42,8 @@ def label_definitions(labels: Labels) -> dict[str, str]:
 def _definitions_in(path: Path) -> dict[str, str]:
     """The labels of a TOML file, at its top level or under `[labels]`."""
     try:
-        values = _toml.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, _toml.TOMLDecodeError) as error:
+        values = toml.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, toml.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read the labels in {path}: {error}") from error
     table = values.get("labels", values)
     if not isinstance(table, dict) or not all(isinstance(definition, str) for definition in table.values()):

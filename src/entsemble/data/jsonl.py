@@ -224,13 +224,13 @@ def _mention(value: object, number: int, text: str) -> Mention:
     check_whole(label, f"{where}: the label")
     span = _span(_first(value, _START_KEYS), _first(value, _END_KEYS), where, text)
     surface = _first(value, _SURFACE_KEYS)
-    if surface is not None and surface != span.of(text):
+    if surface is not None and surface != span.slice(text):
         raise DataError(
-            f"{where} says {surface!r}, but the text has {span.of(text)!r} at [{span.start}, {span.end}); "
+            f"{where} says {surface!r}, but the text has {span.slice(text)!r} at [{span.start}, {span.end}); "
             "offsets count code points from 0, the end is exclusive"
         )
     score = score_of(value.get("score"), where)
-    return Mention(span.start, span.end, label, span.of(text), score, _votes(value, where))
+    return Mention(span.start, span.end, label, span.slice(text), score, _votes(value, where))
 
 
 def _span(start: object, end: object, where: str, text: str) -> Span:

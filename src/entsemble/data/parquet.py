@@ -38,7 +38,7 @@ def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # 
                 for row in batch.to_pylist(maps_as_pydicts="strict"):
                     number += 1
                     try:
-                        yield from_json(record(row), f"{name}:{number}")
+                        yield from_json(row_to_json(row), f"{name}:{number}")
                     except DataError as error:
                         raise DataError(f"row {number}: {error.problem}", path) from error
     except (arrow.ArrowException, OSError) as error:
@@ -59,7 +59,7 @@ def write(documents: Iterable[Document], path: Path) -> None:
             writer.write_table(arrow.Table.from_pylist([_row(d) for d in part], schema=schema))
 
 
-def record(row: Mapping[str, Any]) -> dict[str, Any]:
+def row_to_json(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as JSON would have it: no empty cells, `meta` unpacked where it is ours."""
     plain = {key: _plain(value) for key, value in row.items() if value is not None}
     meta = plain.get("meta")

@@ -32,12 +32,12 @@ class Source:
         self._stream, self._head = stream, b""
 
     @classmethod
-    def of_file(cls, path: Path, name: str | None = None) -> Source:
+    def from_file(cls, path: Path, name: str | None = None) -> Source:
         """The file at `path`, called by its file name unless told otherwise."""
         return cls(readable_name(name or path.name), path)
 
     @classmethod
-    def of_stream(cls, stream: TextIO | BinaryIO, name: str) -> Source:
+    def from_stream(cls, stream: TextIO | BinaryIO, name: str) -> Source:
         """A stream of text or bytes; of `sys.stdin` the bytes are taken."""
         binary = getattr(stream, "buffer", stream)
         if isinstance(binary, io.TextIOBase):

@@ -151,7 +151,7 @@ def blank(language: str) -> Any:  # noqa: ANN401 - a pipeline of spaCy
 
 def score_of(nlp: Any, gold: Sequence[Document]) -> float:  # noqa: ANN401 - a pipeline of spaCy
     """Its F1 on annotated sentences, exact, all labels together."""
-    return f1_of(gold, [docbin.mentions_of(doc) for doc in nlp.pipe(d.text for d in gold)])
+    return f1_of(gold, [docbin.read_mentions(doc) for doc in nlp.pipe(d.text for d in gold)])
 
 
 def f1_of(gold: Sequence[Document], answers: Iterable[Sequence[Mention]]) -> float:
@@ -170,7 +170,7 @@ def speed_of(nlp: Any, texts: Sequence[str]) -> float:  # noqa: ANN401 - a pipel
 
 def _reference(nlp: Any, document: Document) -> Any:  # noqa: ANN401 - a Doc of spaCy
     doc = nlp.make_doc(document.text)
-    docbin.add(doc, document.mentions)
+    docbin.add_mentions(doc, document.mentions)
     return doc
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from entsemble._lib.text import same_text_key
-from entsemble.assembly import Assembly, ProgressCallbacks, adapt, unannotated
-from entsemble.data.windows import sentence_splitter, window_documents
+from entsemble.assembly import Assembly, ProgressCallbacks, adapt, without_mentions
+from entsemble.data.windows import sentence_splitter, split_document
 from entsemble.distillation.student import Student, blank, f1_of, speed_of, sure, train_student
 from entsemble.errors import ConfigError, DataError
 from entsemble.execution.journal import Journal
@@ -127,7 +127,7 @@ class Distillation:
             if self._stopping.is_set():
                 return None
             journal.begin(self._extractor.configuration)
-            taught, rate = self._annotated([*map(unannotated, dev), *sentences], journal)
+            taught, rate = self._annotated([*map(without_mentions, dev), *sentences], journal)
             if self._stopping.is_set():
                 return None
             answered = [replace(d, mentions=taught[d.id]) for d in sentences if d.id in taught]
@@ -207,7 +207,7 @@ def _sentences(texts: Iterable[Document], language: str, apart: set[str]) -> lis
     """The texts in sentences, each once, without those that both are scored on."""
     found: dict[str, Document] = {}
     for document in texts:
-        for part in window_documents(unannotated(document), language=language):
+        for part in split_document(without_mentions(document), language=language):
             key = same_text_key(part.text)
             if key and key not in apart:
                 found.setdefault(key, part)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from entsemble._lib.sqlite import SECONDS, write_ahead
+from entsemble._lib.sqlite import TIMEOUT_SECONDS, enable_wal
 from entsemble.errors import DataError
 from entsemble.protocols import LanguageModel
 from entsemble.types import Choice, Decoding, Reply, Usage
@@ -52,8 +52,10 @@ class ReplyCache:
         self._puts, self._broken = 0, False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=SECONDS, check_same_thread=False, isolation_level=None)
-            write_ahead(self._connection)
+            self._connection = sqlite3.connect(
+                path, timeout=TIMEOUT_SECONDS, check_same_thread=False, isolation_level=None
+            )
+            enable_wal(self._connection)
             self._connection.execute("PRAGMA synchronous=NORMAL")
             for statement in _SCHEMA:
                 self._connection.execute(statement)
@@ -218,7 +220,7 @@ class CachedModel:
 
 def _known(prompt_tokens: int) -> Usage:
     """What an answer from the cache costs: tokens submitted, none of them evaluated."""
-    return Usage(prompt_tokens, cached_tokens=prompt_tokens, calls=1, known=1)
+    return Usage(prompt_tokens, cached_tokens=prompt_tokens, calls=1, cache_hits=1)
 
 
 def _reply_to_json(reply: Reply) -> list[Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from entsemble._lib import toml as _toml
+from entsemble._lib import toml
 from entsemble._lib.text import one_line
 from entsemble.prompting.labels import readable_name
 from entsemble.prompting.render import render_extraction_prompt, render_list, render_type_answer, render_typing_question
@@ -122,8 +122,8 @@ def negatives(document: Document, count: int, draw: random.Random) -> list[tuple
     found: dict[str, int] = {}
     for _ in range(draw.randint(0, count)):
         span = _drawn(text, words, sorted(gold), draw)
-        surface = span.of(text)
-        if span not in gold and surface not in {g.of(text) for g in gold}:
+        surface = span.slice(text)
+        if span not in gold and surface not in {g.slice(text) for g in gold}:
             found.setdefault(surface, text.index(surface))
     return [(place, surface) for surface, place in found.items()]
 
@@ -162,4 +162,4 @@ def _labels(names: Sequence[str], asking: Asking, draw: random.Random) -> LabelS
 @cache
 def wordings() -> Mapping[str, Mapping[str, Sequence[str]]]:
     """Readable label -> other `words` for it, `definitions` of it, and labels that it lies `within`, if any."""
-    return _toml.loads(WORDINGS.read_text(encoding="utf-8"))
+    return toml.loads(WORDINGS.read_text(encoding="utf-8"))

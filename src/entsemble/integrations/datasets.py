@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from entsemble.data.jsonl import from_json, to_json
-from entsemble.data.parquet import record
+from entsemble.data.parquet import row_to_json
 from entsemble.errors import MissingExtraError
 from entsemble.extractor import Extractor
 from entsemble.ner.documents import Failed
@@ -38,7 +38,7 @@ def from_dataset(dataset: Iterable[Mapping[str, Any]]) -> Iterator[Document]:
         DataError: a row is no document.
     """
     for number, row in enumerate(dataset, 1):
-        told = record(row)
+        told = row_to_json(row)
         told["mentions"] = [
             {**m, "votes": {v["member"]: v["label"] for v in m.get("votes") or ()}} for m in told.get("mentions") or ()
         ]

@@ -24,7 +24,7 @@ if not Doc.has_extension("mentions"):
 
 @Language.factory(
     "entsemble",
-    default_config={"labels": {}, "pool": None, "config": None, "preset": None, "spans_key": docbin.SPANS},
+    default_config={"labels": {}, "pool": None, "config": None, "preset": None, "spans_key": docbin.SPANS_KEY},
     assigns=["doc.ents", "doc.spans", "doc._.mentions"],
 )
 def make(
@@ -64,7 +64,7 @@ class Entsemble:
         spans_key: group of `doc.spans`.
     """
 
-    def __init__(self, settings: Settings, spans_key: str = docbin.SPANS) -> None:
+    def __init__(self, settings: Settings, spans_key: str = docbin.SPANS_KEY) -> None:
         self._settings, self._key = settings, spans_key
         self._assembly: Assembly | None = None
         self._made: tuple[Settings, LocalExtractor] | None = None
@@ -91,7 +91,7 @@ class Entsemble:
             if isinstance(result, Failed):
                 raise result.error
             doc, found = waiting.pop(0), result.document.mentions
-            docbin.add(doc, found, self._key)
+            docbin.add_mentions(doc, found, self._key)
             doc._.mentions = found
             yield doc
 

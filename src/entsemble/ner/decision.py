@@ -110,7 +110,7 @@ class Decision:
         ledger = []
         for scored in scored_spans:
             fate, detail = self._fate(scored, mentions, winners)
-            surface, proposers = scored.span.of(text), scored.candidate.proposers
+            surface, proposers = scored.span.slice(text), scored.candidate.proposers
             ledger.append(LedgerEntry(surface, fate, proposers, scored.span, scored.verdict.label, detail))
         return tuple(mentions), ledger
 
@@ -154,4 +154,4 @@ class Decision:
 
 def _mention(text: str, span: Span, verdict: Verdict) -> Mention:
     votes = {ballot.voter: ballot.top_label for ballot in verdict.ballots}
-    return Mention(span.start, span.end, verdict.label, span.of(text), round(verdict.score, 4), votes)
+    return Mention(span.start, span.end, verdict.label, span.slice(text), round(verdict.score, 4), votes)

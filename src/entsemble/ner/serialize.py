@@ -67,7 +67,8 @@ def _mention_rows(mentions: tuple[Mention, ...]) -> list[list[Any]]:
 
 def _read_mentions(text: str, rows: list[list[Any]]) -> tuple[Mention, ...]:
     return tuple(
-        Mention(start, end, label, Span(start, end).of(text), score, votes) for start, end, label, score, votes in rows
+        Mention(start, end, label, Span(start, end).slice(text), score, votes)
+        for start, end, label, score, votes in rows
     )
 
 

@@ -69,7 +69,7 @@ class Gazetteer(Proposer):
         """First word of a name -> words of the longest name that starts with it."""
         for name in self._label_counts:
             if words := word_spans(name):
-                first_word = words[0].of(name)
+                first_word = words[0].slice(name)
                 self._max_words[first_word] = max(len(words), self._max_words.get(first_word, 0))
         self._occurrences = Counter(surface for document in documents for surface in self._occurring_names(document))
         self._leakage = LeakageGuard(documents, split)
@@ -149,7 +149,7 @@ class Gazetteer(Proposer):
         line = one_line(text)
         words = word_spans(line)
         for index, first_word in enumerate(words):
-            for last_word in words[index : index + self._max_words.get(first_word.of(line), 0)]:
+            for last_word in words[index : index + self._max_words.get(first_word.slice(line), 0)]:
                 if (surface := line[first_word.start : last_word.end]) in self._label_counts:
                     yield surface, Span(first_word.start, last_word.end)
 

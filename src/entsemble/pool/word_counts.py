@@ -128,7 +128,7 @@ class WordStatistics:
             if taken.isdisjoint(range(i, j + 1)):
                 taken.update(range(i, j + 1))
                 kept.append(Span(spans[i].start, spans[j].end))
-        return tuple(dict.fromkeys(span.of(line) for span in sorted(kept, key=lambda s: s.start)))
+        return tuple(dict.fromkeys(span.slice(line) for span in sorted(kept, key=lambda s: s.start)))
 
     def _read(self, text: str) -> tuple[_Told, list[str], str, list[Span], list[str]]:
         """What the pool tells without this text, the labels that it has names of, and the text, in words."""
@@ -136,7 +136,7 @@ class WordStatistics:
         told = self._told.without(_Told.by(same)) if same else self._told
         line = one_line(text)
         spans = word_spans(line)
-        return told, [x for x in self._labels if told.names[x] > 0], line, spans, [span.of(line) for span in spans]
+        return told, [x for x in self._labels if told.names[x] > 0], line, spans, [span.slice(line) for span in spans]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ class _Told:
         for document in documents:
             line = one_line(document.text)
             spans = word_spans(line)
-            words = [span.of(line) for span in spans]
+            words = [span.slice(line) for span in spans]
             times.update(words)
             for m in document.mentions:
                 if there := _within(spans, m.span):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from entsemble._lib.text import joined
+from entsemble._lib.text import is_inside_word
 from entsemble.types import Span
 
 _HIDDEN = frozenset("\u200b\u200c\u200d\u2060\ufeff\u200e\u200f")
@@ -62,4 +62,4 @@ def _apart(spans: Iterable[Span]) -> list[Span]:
 
 
 def _stands_alone(text: str, span: Span) -> bool:
-    return not (joined(text, span.start) or joined(text, span.end))
+    return not (is_inside_word(text, span.start) or is_inside_word(text, span.end))

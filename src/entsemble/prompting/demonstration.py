@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from entsemble._lib.text import one_line, unspaced
+from entsemble._lib.text import is_unspaced, one_line
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span
 
 _WORD = re.compile(r"[^\W\d_]{4,}")
@@ -54,7 +54,7 @@ def _negatives(document: Document, count: int) -> list[tuple[int, str]]:
     spans = [(m.group(), Span(*m.span())) for m in _WORD.finditer(document.text)]
     inside = {word for word, span in spans if any(span.overlaps(mention.span) for mention in document.mentions)}
     found = {word: span.start for word, span in reversed(spans) if word not in inside}
-    words = [(place, word) for word, place in found.items() if not any(map(unspaced, word))]
+    words = [(place, word) for word, place in found.items() if not any(map(is_unspaced, word))]
     return sorted(words, key=lambda w: (not w[1][0].isupper(), w[0]))[:count]
 
 

@@ -33,7 +33,7 @@ def build_listing_grammar(template: Template, text: str) -> str:
         if i + 1 < len(tokens):
             gap = line[word.end : tokens[i + 1].start]
             on = f" ({_quoted(gap)} w{i + 1})?" if gap else f" w{i + 1}?"
-        rules.append(f"w{i} ::= {_quoted(word.of(line))}{on}")
+        rules.append(f"w{i} ::= {_quoted(word.slice(line))}{on}")
     return "\n".join(rules)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
 
-from entsemble._lib import toml as _toml
+from entsemble._lib import toml
 from entsemble.errors import UnknownNameError
 
 _FOLDER = files("entsemble.prompting") / "templates"
@@ -48,5 +48,5 @@ def load_template(name: str) -> Template:
     if not file.is_file():
         known = (f.name.removesuffix(".toml") for f in _FOLDER.iterdir() if f.name.endswith(".toml"))
         raise UnknownNameError("prompt template", name, known)
-    values = _toml.loads(file.read_text(encoding="utf-8"))
+    values = toml.loads(file.read_text(encoding="utf-8"))
     return Template(**{f.name: values[f.name] for f in fields(Template)} | {"stop": tuple(values["stop"])})

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from entsemble._lib.sqlite import SECONDS, write_ahead
+from entsemble._lib.sqlite import TIMEOUT_SECONDS, enable_wal
 from entsemble.errors import DataError
 from entsemble.protocols import Encoder, Vectors
 
@@ -45,14 +45,14 @@ class PoolCache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._open() as connection:
-                write_ahead(connection)
+                enable_wal(connection)
                 connection.execute(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=SECONDS)) as connection, connection:
+        with closing(sqlite3.connect(self._path, timeout=TIMEOUT_SECONDS)) as connection, connection:
             yield connection
 
     def get(self, owner: str, texts: Sequence[str]) -> dict[str, bytes]:

@@ -137,7 +137,7 @@ class PoolIndex:
     def _weigh(self, query: Query) -> list[tuple[str, float]]:
         """Distinct surfaces of the query's spans with a positive weight."""
         tags = self.pos_tagger.tag_spans(query.text, query.spans)
-        weighed = {span.of(query.text): span_weight(tag) for span, tag in zip(query.spans, tags, strict=True)}
+        weighed = {span.slice(query.text): span_weight(tag) for span, tag in zip(query.spans, tags, strict=True)}
         return [(surface, weight) for surface, weight in weighed.items() if weight > 0]
 
     def _explain(self, weighed: Sequence[tuple[str, float]], distinct: Vectors, i: int) -> tuple[Match, ...]:

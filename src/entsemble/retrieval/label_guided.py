@@ -63,7 +63,7 @@ class LabelGuidedIndex:
 
     def similarities(self, text: str) -> Scores:
         """Of a sentence to each of the pool, [n]: the weights of the words in common, and the means' cosine."""
-        asked = [span.of(text) for span in word_spans(text)]
+        asked = [span.slice(text) for span in word_spans(text)]
         scores = np.zeros(self._count, dtype=np.float32)
         for word in dict.fromkeys(asked):
             holding = self._holding.get(word, [])
@@ -90,7 +90,7 @@ def _weighed(document: Document) -> list[tuple[str, float]]:
     inside = [any(span.overlaps(m.span) for m in document.mentions) for span in spans]
     near = [any(inside[max(0, i - _AROUND) : i + _AROUND + 1]) for i in range(len(spans))]
     return [
-        (span.of(document.text), _INSIDE if within else _NEAR if beside else _ELSEWHERE)
+        (span.slice(document.text), _INSIDE if within else _NEAR if beside else _ELSEWHERE)
         for span, within, beside in zip(spans, inside, near, strict=True)
     ]
 

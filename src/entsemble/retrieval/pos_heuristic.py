@@ -33,7 +33,7 @@ class HeuristicPosTagger:
 
     def tag_spans(self, text: str, spans: Sequence[Span]) -> list[str]:
         """One of `PROPN`, `NOUN`, `PRON`, `X` (no word at all) a span."""
-        return [_tag(span.of(text)) for span in spans]
+        return [_tag(span.slice(text)) for span in spans]
 
 
 def _tag(surface: str) -> str:

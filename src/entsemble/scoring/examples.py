@@ -58,7 +58,7 @@ class ScoredSentence:
     def surfaces(self) -> list[str]:
         """The texts of the candidates, each on one line."""
         line = one_line(self.document.text)
-        return [span.of(line) for span in self.verdicts]
+        return [span.slice(line) for span in self.verdicts]
 
     @property
     def gold(self) -> frozenset[tuple[int, int, str]]:

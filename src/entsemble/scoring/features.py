@@ -98,7 +98,7 @@ class FeatureExtractor:
         """For each candidate span, [labels, features]; NaN where a feature is missing."""
         name_counts = self._gazetteer.lookup(text) if self._gazetteer else {}
         line = one_line(text)
-        surfaces = [span.of(line) for span in verdicts]
+        surfaces = [span.slice(line) for span in verdicts]
         neighbours = self._neighbours.neighbours_for(text, surfaces)
         words = self._words.features_for(text, [*verdicts])
         capitalised = frozenset(capitalised_spans(text))

@@ -11,7 +11,7 @@ from typing import Any
 
 from entsemble.assembly import Assembly, ProgressCallbacks, adapt, expert_store
 from entsemble.assembly.model_pool import ModelPool
-from entsemble.data.windows import windows
+from entsemble.data.windows import split_windows
 from entsemble.errors import ModelUnavailableError
 from entsemble.execution.threads import LocalMapper
 from entsemble.experts.store import Expert
@@ -110,7 +110,7 @@ class ExtractionService:
 
     def sentence_offsets(self, document: Document) -> list[tuple[int, int]]:
         """Start and end of each sentence, as the models see them."""
-        sentences = windows(document, language=self._defaults.language)
+        sentences = split_windows(document, language=self._defaults.language)
         return [(sentence.start, sentence.start + len(sentence.text)) for sentence in sentences]
 
     def warm_up(self) -> None:

@@ -228,7 +228,7 @@ def _answering(body: dict[str, Any]) -> str:
     scripted = ScriptedModel("s", {"Oslo": "location", "Ann": "person"})
     if prompt.endswith("="):
         options = [" location;", " person;", " none;"]
-        text = options[scripted.choose([prompt], options)[0].best]
+        text = options[scripted.choose([prompt], options)[0].best_index]
     else:
         text = scripted.generate([prompt], Decoding(64, stop=("\n",)))[0].text
     return json.dumps({"choices": [{"text": text, "finish_reason": "stop"}], "usage": {"prompt_tokens": 3}})

@@ -365,7 +365,7 @@ def test_choose_against_exact_probabilities(llama: Any) -> None:
     assert told == pytest.approx(exact(llama, PROMPT, TYPES), abs=0.01)
     assert sum(told) == pytest.approx(1)
     assert choice.exact
-    assert choice.best == 0
+    assert choice.best_index == 0
     assert choice.usage.calls >= 2
 
 

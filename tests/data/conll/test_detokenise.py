@@ -32,8 +32,8 @@ def test_spacing(tokens: str, text: str) -> None:
 @given(TOKENS, st.sets(st.sampled_from("-/@#")))
 def test_each_token_is_where_it_says(tokens: list[str], marks: set[str]) -> None:
     for text, places in (detokenise(tokens, split_marks=frozenset(marks)), spaced(tokens)):
-        assert [p.of(text) if p else "" for p in places] == [t.strip() for t in tokens]
-        covered = "".join(p.of(text) for p in places if p)
+        assert [p.slice(text) if p else "" for p in places] == [t.strip() for t in tokens]
+        covered = "".join(p.slice(text) for p in places if p)
         assert covered.replace(" ", "") == text.replace(" ", "")
 
 

@@ -22,7 +22,7 @@ import httpx
 
 from entsemble.backends.openai.client import Client, RequestPolicy
 from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError, PromptTooLongError
-from entsemble.types import Choice, Decoding, Reply, Usage, total
+from entsemble.types import Choice, Decoding, Reply, Usage, total_usage
 
 Api = Literal["completions", "chat"]
 Choosing = Literal["auto", "logprobs", "guided", "text"]
@@ -150,9 +150,9 @@ class OpenAIModel:
         if self._able["logprobs"]:
             walked = self._walked(prompt, options, spent)
             if walked is not None:
-                return Choice(walked, total(spent))
+                return Choice(walked, total_usage(spent))
         told = self._told(prompt, options, spent)
-        return Choice(told, total(spent), exact=False)
+        return Choice(told, total_usage(spent), exact=False)
 
     def _walked(self, prompt: str, options: tuple[str, ...], spent: list[Usage]) -> tuple[float, ...] | None:
         """Log-probabilities by walking the trie of tokens, or `None` where the server's answers do not allow it."""

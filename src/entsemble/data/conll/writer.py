@@ -17,7 +17,7 @@ from typing import TextIO
 from entsemble.data.conll import tags
 from entsemble.data.conll.layout import DOCUMENT_MARK
 from entsemble.data.conll.tags import TokenRange
-from entsemble.data.windows import window_documents
+from entsemble.data.windows import split_document
 from entsemble.errors import DataError
 from entsemble.types import Document, Span
 
@@ -69,7 +69,7 @@ def _rows(document: Document) -> Iterator[str]:
     if not document.tokens:
         yield DOCUMENT_MARK + "\tO"
         yield ""
-    parts = [document] if document.tokens else window_documents(document)
+    parts = [document] if document.tokens else split_document(document)
     for part in parts:
         yield from _sentence(part)
         yield ""
@@ -80,7 +80,7 @@ def _sentence(document: Document) -> Iterator[str]:
     ranges = [_range(places, m.start, m.end, m.label) for m in document.mentions]
     columns = [tags.encode(level, len(places)) for level in _levels(ranges)]
     for place, *row in zip(places, *columns, strict=True):
-        yield "\t".join([place.of(document.text), *row])
+        yield "\t".join([place.slice(document.text), *row])
 
 
 def _places(document: Document) -> list[Span]:

@@ -96,7 +96,7 @@ def _cast_ballots(
             [choice] = model.choose([context], answers)
         usage += choice.usage
         log_probabilities = dict(zip(label_names, choice.log_probabilities, strict=True))
-        answer_index = choice.best
+        answer_index = choice.best_index
         if member.bias:
             log_probabilities = apply_bias(log_probabilities, member.bias)
             answer_index = label_names.index(max(label_names, key=log_probabilities.__getitem__))

@@ -64,7 +64,7 @@ def extract(text: str, prompts: Sequence[MemberPrompt]) -> Extraction:
             if not spans:
                 unusable.append(LedgerEntry(surface, Fate.NOT_IN_TEXT, (member.name,)))
             # The text may spell a surface in several ways, such as upper and lower case: each is a candidate.
-            for spelling in dict.fromkeys(one_line(span.of(text)) for span in spans):
+            for spelling in dict.fromkeys(one_line(span.slice(text)) for span in spans):
                 if member.name not in proposers.setdefault(spelling, []):
                     proposers[spelling].append(member.name)
     first_spans = {surface: find_occurrences(line, surface)[0] for surface in proposers}
