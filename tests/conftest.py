@@ -22,10 +22,10 @@ from entsemble.assembly.model_pool import ModelPool
 from entsemble.backends.catalogue import find_card
 from entsemble.backends.download import pull
 from entsemble.backends.scripted import ScriptedModel
-from entsemble.experts import peft_folder as adapter
+from entsemble.experts import peft_folder
 from entsemble.experts.card import Card
-from entsemble.experts.merging.low_rank import Factors
-from entsemble.experts.merging.merge import Merging, merge
+from entsemble.experts.merging.low_rank import LowRankFactors
+from entsemble.experts.merging.merge import MergeSettings, merge_adapters
 from entsemble.experts.peft_folder import Adapter
 from entsemble.experts.store import Expert
 from entsemble.ner.member import Member
@@ -217,7 +217,7 @@ MODULES = {"model.layers.0.self_attn.q_proj": (8, 6), "model.layers.1.mlp.down_p
 def _tiny(seed: int, rank: int = 2) -> Adapter:
     random = np.random.default_rng(seed)
     made = {
-        module: Factors(
+        module: LowRankFactors(
             random.normal(size=(rank, shape[1])).astype(np.float32),
             random.normal(size=(shape[0], rank)).astype(np.float32),
         )
@@ -263,7 +263,7 @@ def adapter_folder(tmp_path: Path) -> Callable[[int], Path]:
 
     def make(seed: int = 0) -> Path:
         made = tmp_path / f"adapter-{seed}"
-        adapter.save(_tiny(seed), made)
+        peft_folder.save_adapter(_tiny(seed), made)
         return made
 
     return make
@@ -293,7 +293,7 @@ def _change(seed: int) -> Adapter:
     random = np.random.default_rng(seed)
     return Adapter(
         {
-            f"model.layers.{i}.mlp.down_proj": Factors(
+            f"model.layers.{i}.mlp.down_proj": LowRankFactors(
                 random.normal(scale=0.5, size=(2, 48)).astype(np.float32),
                 random.normal(scale=0.5, size=(32, 2)).astype(np.float32),
             )
@@ -323,9 +323,9 @@ def tiny_adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Adapters of that model, as PEFT has them: two, and both as half the one and a quarter of the other."""
     place = tmp_path_factory.mktemp("adapters")
     one, two = _change(1), _change(2)
-    both = merge([one, two], [0.5, 0.25], Merging()).adapter
+    both = merge_adapters([one, two], [0.5, 0.25], MergeSettings()).adapter
     for name, made in (("v1.0", one), ("two", two), ("both", both)):
-        adapter.save(made, place / name)
+        peft_folder.save_adapter(made, place / name)
     return {name: place / name for name in ("v1.0", "two", "both")}
 
 

@@ -278,8 +278,8 @@ def test_evaluate_pairs_documents_by_id_or_else_by_position(tmp_path: Path) -> N
     ann, oslo = Mention(0, 3, "person", "Ann"), Mention(12, 16, "location", "Oslo")
     gold = [Document("a", TEXT, (ann, oslo)), Document("b", "Nobody.")]
     report = entsemble.evaluate(gold, [Document("b", "Nobody."), Document("a", TEXT, (ann,))])
-    assert report.total.exact.micro.recall == 0.5
-    assert report.total.exact.micro.precision == 1.0
+    assert report.counts.exact.micro.recall == 0.5
+    assert report.counts.exact.micro.precision == 1.0
     numbered = [Document("1", TEXT, (ann,)), Document("2", "Nobody.")]
     assert entsemble.evaluate(gold, numbered).to_json()["micro"] == report.to_json()["micro"]
     entsemble.write(gold, tmp_path / "gold.jsonl")

@@ -19,7 +19,7 @@ from benchmarks.peers.run import RESULTS as PEERS
 from benchmarks.quality.curve import SIZES
 from benchmarks.quality.run import CORPORA
 from benchmarks.quality.run import RESULTS as QUALITY
-from entsemble.evaluation.bootstrap import compare, interval
+from entsemble.evaluation.bootstrap import compare_f1, f1_interval
 from entsemble.evaluation.counts import Counts
 
 SUMMARY = ("conll2003", "wnut17", "bc5cdr", "crossner-politics")
@@ -70,7 +70,7 @@ def summary() -> Table:
 
 def _marked(ours: list[Counts], other: list[Counts]) -> str:
     """F1, in bold where it is better than the other's at p < 0.05."""
-    comparison = compare(ours, other)
+    comparison = compare_f1(ours, other)
     better = comparison.difference > 0 and comparison.p_value < 0.05
     return f"**{_f1(ours)}**" if better else _f1(ours)
 
@@ -93,11 +93,11 @@ def _f1(counts: list[Counts]) -> str:
 
 
 def _interval(counts: list[Counts]) -> str:
-    return "{:.3f} to {:.3f}".format(*interval(counts))
+    return "{:.3f} to {:.3f}".format(*f1_interval(counts))
 
 
 def _difference(ours: list[Counts], other: list[Counts]) -> list[str]:
-    comparison = compare(ours, other)
+    comparison = compare_f1(ours, other)
     low, high = comparison.ci95
     return [f"{comparison.difference:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{comparison.p_value:.3f}"]
 

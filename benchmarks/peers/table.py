@@ -16,7 +16,7 @@ from benchmarks.pages import Table, fill_tables
 from benchmarks.peers.curve import PEERS
 from benchmarks.peers.run import OURS_WITH_POOL, RESULTS
 from benchmarks.quality.compare import RESULTS as OURS
-from entsemble.evaluation.bootstrap import compare, interval
+from entsemble.evaluation.bootstrap import compare_f1, f1_interval
 from entsemble.evaluation.counts import Counts
 
 
@@ -52,7 +52,7 @@ def table(result: str) -> Table:
         counts = [Counts(*one) for one in ran["counts"]]
         row = [name, f"{sum(counts, Counts()).f1:.3f}", _ends(counts), "", "", ""]
         if name != OURS_WITH_POOL:
-            against = compare(counts, reference)
+            against = compare_f1(counts, reference)
             ends = "{:+.3f} to {:+.3f}".format(*against.ci95)
             row[3:] = [f"{against.difference:+.3f}", ends, f"{against.p_value:.3f}"]
         n = len(counts)
@@ -73,14 +73,14 @@ def curve(results: list[dict[str, Any]], ours: list[dict[str, Any]]) -> Table:
         mine = own[result["pool"]]
         if result["peer"] == names[0]:
             rows.append([str(result["pool"]), "entsemble", f"{sum(mine, Counts()).f1:.3f}", _ends(mine), "", "", ""])
-        against = compare(mine, counts)
+        against = compare_f1(mine, counts)
         more = [f"{against.difference:+.3f}", "{:+.3f} to {:+.3f}".format(*against.ci95), f"{against.p_value:.3f}"]
         rows.append([str(result["pool"]), result["peer"], f"{sum(counts, Counts()).f1:.3f}", _ends(counts), *more])
     return rows
 
 
 def _ends(counts: list[Counts]) -> str:
-    return "{:.3f} to {:.3f}".format(*interval(counts))
+    return "{:.3f} to {:.3f}".format(*f1_interval(counts))
 
 
 if __name__ == "__main__":

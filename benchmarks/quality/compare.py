@@ -28,7 +28,7 @@ from benchmarks.common import ENGINE, corpora_folder, run_once, with_fastest_eng
 from entsemble._lib import toml
 from entsemble.assembly import Assembly, adapt, without_mentions
 from entsemble.data.formats import read, write
-from entsemble.evaluation.matching import exact
+from entsemble.evaluation.matching import exact_counts
 from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
 from entsemble.types import Document, Mention, total_usage
@@ -279,7 +279,7 @@ def measure(
 
 def counted(scored: Sequence[Document], found: Sequence[Sequence[Mention]]) -> list[list[int]]:
     """Right, wrong and missed mentions of each sentence, exact."""
-    counts = [exact(document.mentions, mentions).micro for document, mentions in zip(scored, found, strict=True)]
+    counts = [exact_counts(document.mentions, mentions).micro for document, mentions in zip(scored, found, strict=True)]
     return [[c.tp, c.fp, c.fn] for c in counts]
 
 

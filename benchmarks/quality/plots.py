@@ -18,7 +18,7 @@ import matplotlib as mpl
 
 from benchmarks.common import ROOT
 from benchmarks.quality.run import CORPORA, RESULTS
-from entsemble.evaluation.bootstrap import interval
+from entsemble.evaluation.bootstrap import f1_interval
 from entsemble.evaluation.counts import Counts
 
 mpl.use("svg")
@@ -73,7 +73,7 @@ def curve(results: list[dict[str, Any]]) -> None:
         for label, every in (("ensemble", [r["counts"] for r in found]), ("best member", [*map(_best, found)])):
             counts = [[Counts(*one) for one in told] for told in every]
             f1 = [sum(told, Counts()).f1 for told in counts]
-            ends = [interval(told) for told in counts]
+            ends = [f1_interval(told) for told in counts]
             bars = [[f - low for f, (low, _) in zip(f1, ends, strict=True)]]
             bars += [[high - f for f, (_, high) in zip(f1, ends, strict=True)]]
             panel.errorbar(sizes, f1, yerr=bars, marker="o", capsize=3, label=label)

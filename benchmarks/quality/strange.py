@@ -19,7 +19,7 @@ from tools.release.scorer import Taught, every_corpus, found_by, learnt_of, scor
 
 from benchmarks.common import ROOT, run_once
 from entsemble.evaluation.counts import Counts
-from entsemble.evaluation.matching import exact
+from entsemble.evaluation.matching import exact_counts
 from entsemble.scoring.fit import fit_model
 from entsemble.scoring.model import StackingModel
 from entsemble.scoring.threshold import THRESHOLD_FRACTION_OF_MAX_F1, expected_max_f1
@@ -70,7 +70,7 @@ def believed(taught: Sequence[Taught]) -> StackingModel:
 def f1(weights: StackingModel, taught: Taught) -> float:
     """Exact F1 on its sentences."""
     found = found_by(weights, taught, weights.threshold)
-    counts = (exact(a.document.mentions, own).micro for a, own in zip(taught.answered, found, strict=True))
+    counts = (exact_counts(a.document.mentions, own).micro for a, own in zip(taught.answered, found, strict=True))
     return sum(counts, Counts()).f1
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.pages import Table, fill_tables
 from benchmarks.quality.compare import EXPERIMENTS
 from benchmarks.quality.run import CORPORA
-from entsemble.evaluation.bootstrap import compare, interval
+from entsemble.evaluation.bootstrap import compare_f1, f1_interval
 from entsemble.evaluation.counts import Counts
 
 HERE = Path(__file__).parent
@@ -124,11 +124,11 @@ def claims(results: list[dict[str, Any]]) -> Table:
 
 def _against(counts: list[Counts], first: list[Counts]) -> list[str]:
     """F1 and its interval; the difference to the first, its interval and p, but of the first itself."""
-    low, high = interval(counts)
+    low, high = f1_interval(counts)
     own = [f"{sum(counts, Counts()).f1:.3f}", f"{low:.3f} to {high:.3f}"]
     if counts is first:
         return [*own, "", "", ""]
-    against = compare(counts, first)
+    against = compare_f1(counts, first)
     return [
         *own,
         f"{against.difference:+.3f}",
@@ -223,7 +223,10 @@ def bounds(results: list[dict[str, Any]]) -> Table:
         report = result["report"]
         stages, micro = report["stages"], report["micro"]
         shares = micro["precision"], micro["recall"], stages["extraction"]["recall"]
-        lost = [str(report["errors"][x]) for x in ("missed", "spurious", "wrong_label", "wrong_boundary", "both")]
+        lost = [
+            str(report["errors"][x])
+            for x in ("missed", "spurious", "wrong_label", "wrong_boundary", "wrong_label_and_boundary")
+        ]
         told = [f"{x:.3f}" for x in (*shares, stages["classification"]["accuracy"])]
         rows.append([result["corpus"], str(report["cost"]["sentences"]), *told, *lost])
     return rows
@@ -264,7 +267,11 @@ def _by_chance(report: dict[str, Any]) -> list[str]:
     found = report["reliability"]
     if "ece_ci95" not in found:
         return ["", "", ""]
-    return ["{:.3f} to {:.3f}".format(*found["ece_ci95"]), f"{found['ece_by_chance']:.3f}", f"{found['p_value']:.3f}"]
+    return [
+        "{:.3f} to {:.3f}".format(*found["ece_ci95"]),
+        f"{found['ece_if_calibrated']:.3f}",
+        f"{found['p_value']:.3f}",
+    ]
 
 
 def _row(result: dict[str, Any], members: list[str]) -> list[str]:
@@ -275,7 +282,7 @@ def _row(result: dict[str, Any], members: list[str]) -> list[str]:
     spent = [f"{cost['seconds'] / n:.2f}"]
     spent += [f"{cost['prompt_tokens_evaluated'] / n:.0f} / {cost['prompt_tokens_submitted'] / n:.0f}"]
     engines = {m.get("engine") or "llama.cpp" for m in report["config"]["members"]}
-    told = engines == {"llama.cpp"} and not cost.get("answered_by_cache")
+    told = engines == {"llama.cpp"} and not cost.get("cache_hits")
     return [
         result["corpus"],
         str(n),

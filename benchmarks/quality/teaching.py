@@ -29,7 +29,7 @@ from entsemble.assembly import Assembly
 from entsemble.assembly import training_sentences as teaching
 from entsemble.assembly.model_pool import ProgressCallbacks
 from entsemble.assembly.stacking import answers
-from entsemble.evaluation.calibration import reliability
+from entsemble.evaluation.calibration import measure_reliability
 from entsemble.execution.threads import LocalMapper
 from entsemble.scoring.fit import fit_model
 from entsemble.scoring.model import StackingModel
@@ -109,7 +109,7 @@ def rated(weights: StackingModel, scored: Taught) -> list[tuple[float, bool]]:
 
 def calibration_error(told: Sequence[tuple[float, bool]]) -> float:
     """Expected, of what `rated` told."""
-    return reliability([score for score, _ in told], [right for _, right in told]).ece
+    return measure_reliability([score for score, _ in told], [right for _, right in told]).ece
 
 
 def log_losses(weights: StackingModel, scored: Taught) -> list[list[float]]:

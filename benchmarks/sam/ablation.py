@@ -23,9 +23,9 @@ from entsemble.assembly import expert_store, select_experts
 from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
 from entsemble.assembly.zero_shot import calibration_biases, zero_shot_ensemble
 from entsemble.data.annotated import without_mentions
-from entsemble.experts.merging.merge import Merging
-from entsemble.experts.recipes import keep_merged
-from entsemble.experts.selection import Choice, choose
+from entsemble.experts.merging.merge import MergeSettings
+from entsemble.experts.recipes import add_merged_expert
+from entsemble.experts.selection import ExpertWeights, select_best
 from entsemble.experts.store import Expert, ExpertStore
 from entsemble.settings import Settings, environment
 from entsemble.types import Document, LabelSet
@@ -106,15 +106,17 @@ def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
     }
 
 
-def _merged(store: ExpertStore, variant: Variant, view: str, choice: Choice) -> Mapping[str, float]:
+def _merged(store: ExpertStore, variant: Variant, view: str, choice: ExpertWeights) -> Mapping[str, float]:
     """The variant's sum of experts; of one, where they were merged into one."""
-    weights = choose(choice.scores, variant.most).weights
+    weights = select_best(choice.scores, variant.most).weights
     if variant.even:
         weights = dict.fromkeys(weights, 1 / len(weights))
     if variant.method == "weighted-sum":
         return weights
     name = f"{view}-{variant.method}"
-    keep_merged(store, name, [store.get(n) for n in weights], list(weights.values()), Merging(variant.method))
+    add_merged_expert(
+        store, name, [store.get(n) for n in weights], list(weights.values()), MergeSettings(variant.method)
+    )
     return {name: 1.0}
 
 

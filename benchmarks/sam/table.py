@@ -24,7 +24,7 @@ from benchmarks.sam.sanity import RESULTS as HOME
 from benchmarks.sam.unified import COMMON, UNIFIED, taking_part
 from benchmarks.sam.with_pool import RESULTS as POOLED
 from benchmarks.sam.with_pool import SYSTEMS as SYSTEMS_WITH_POOL
-from entsemble.evaluation.bootstrap import compare, interval
+from entsemble.evaluation.bootstrap import compare_f1, f1_interval
 from entsemble.evaluation.counts import Counts
 
 SYSTEMS = (BASE, COMMON, UNIFIED, EVERY, *CHOSEN, "sam", "sam by vote")
@@ -105,7 +105,7 @@ def against(rival: str, found: dict[str, dict[str, dict[str, Any]]]) -> Table:
     rows = [head, ["---"] * len(head)]
     for target, ran in found.items():
         one, two = _counts(ran["sam"]), _counts(ran[rival])
-        told = compare(one, two)
+        told = compare_f1(one, two)
         ends = "{:+.3f} to {:+.3f}".format(*told.ci95)
         rows.append([target, *_with_interval(one), *_with_interval(two), f"{told.difference:+.3f}", ends])
         rows[-1].append(f"{told.p_value:.3f}")
@@ -165,7 +165,7 @@ def ablation() -> Table | None:
     for name in told[0]["variants"]:
         counts = [c for t in told for c in _counts(t["variants"][name])]
         row = [name, *(_cell(t["variants"][name]) for t in told), f"{sum(counts, Counts()).f1:.3f}"]
-        found = compare(counts, usual)
+        found = compare_f1(counts, usual)
         ends = "{:+.3f} to {:+.3f}".format(*found.ci95)
         rows.append(
             [*row, *(["", "", ""] if name == first else [f"{found.difference:+.3f}", ends, f"{found.p_value:.3f}"])]
@@ -201,7 +201,7 @@ def with_pool() -> Table | None:
 
 
 def _added(one: Sequence[Counts], two: Sequence[Counts]) -> str:
-    told = compare(one, two)
+    told = compare_f1(one, two)
     low, high = told.ci95
     return f"{told.difference:+.3f} ({low:+.3f} to {high:+.3f}), p {told.p_value:.3f}"
 
@@ -221,7 +221,7 @@ def sanity() -> Table | None:
         ran = domain["experts"]
         own = {n: f"**{ran[n]['f1']:.3f}**" if n == domain["domain"] else f"{ran[n]['f1']:.3f}" for n in names}
         best = max((n for n in names if n != domain["domain"]), key=lambda n: float(ran[n]["f1"]))
-        found = compare(_counts(ran[domain["domain"]]), _counts(ran[best]))
+        found = compare_f1(_counts(ran[domain["domain"]]), _counts(ran[best]))
         against = [f"{found.difference:+.3f}", "{:+.3f} to {:+.3f}".format(*found.ci95)]
         rows.append([domain["domain"], str(ran["base"]["sentences"]), *own.values(), *against])
     return rows
@@ -232,7 +232,7 @@ def _counts(told: dict[str, Any], key: str = "counts") -> list[Counts]:
 
 
 def _with_interval(counts: list[Counts]) -> list[str]:
-    low, high = interval(counts)
+    low, high = f1_interval(counts)
     return [f"{sum(counts, Counts()).f1:.3f}", f"{low:.3f} to {high:.3f}"]
 
 

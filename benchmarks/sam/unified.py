@@ -20,7 +20,7 @@ from tools.release.experts import PLAN, build, parts
 from benchmarks.common import corpora_folder
 from entsemble._lib import toml
 from entsemble.assembly import expert_store
-from entsemble.experts.peft_folder import WEIGHTS
+from entsemble.experts.peft_folder import WEIGHTS_FILE
 from entsemble.settings import Environment, environment
 from entsemble.types import Precision
 
@@ -55,7 +55,7 @@ def place() -> Environment:
 def adapters(names: Iterable[str]) -> dict[str, str]:
     """Of experts, the beginnings of their checksums: what is measured of them holds for no others."""
     store = expert_store(place())
-    return {name: store.get(name).card.files[WEIGHTS][:16] for name in names}
+    return {name: store.get(name).card.files[WEIGHTS_FILE][:16] for name in names}
 
 
 if __name__ == "__main__":

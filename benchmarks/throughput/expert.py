@@ -23,7 +23,7 @@ from benchmarks.common import corpora_folder, run_once
 from entsemble.assembly import Assembly, without_mentions
 from entsemble.data.annotated import read_annotated
 from entsemble.evaluation.counts import Counts
-from entsemble.evaluation.matching import exact
+from entsemble.evaluation.matching import exact_counts
 from entsemble.ner.documents import Extracted
 from entsemble.settings import CacheSettings, MemberSettings, Settings, environment
 from entsemble.types import Document, total_usage
@@ -104,8 +104,8 @@ def described(
     usage = total_usage(u for r in results for *_, u in r.costs)
     said = [r.document.mentions for r in results]
     annotations = [[replace(m, label=LABELS[m.label]) for m in d.mentions] for d in gold]
-    right = sum((exact(a, b).micro for a, b in zip(annotations, said, strict=True)), Counts())
-    same = sum((exact(r.document.mentions, b).micro for r, b in zip(reference, said, strict=True)), Counts())
+    right = sum((exact_counts(a, b).micro for a, b in zip(annotations, said, strict=True)), Counts())
+    same = sum((exact_counts(r.document.mentions, b).micro for r, b in zip(reference, said, strict=True)), Counts())
     return {
         "f1": right.f1,
         "f1_against_the_first_engine": same.f1,

@@ -19,7 +19,7 @@ from benchmarks.throughput.growth import VALUES
 from benchmarks.throughput.presets import PRESETS
 from benchmarks.throughput.presets import RESULTS as PRESET_RESULTS
 from benchmarks.throughput.run import SETTINGS, results
-from entsemble.evaluation.bootstrap import compare, interval
+from entsemble.evaluation.bootstrap import compare_f1, f1_interval
 from entsemble.evaluation.counts import Counts
 
 RESULTS = Path(__file__).parent / "results"
@@ -88,9 +88,9 @@ def presets() -> Table | None:
     first = [Counts(*one) for one in found[0]["counts"]] if found else []
     for told in found:
         counts = [Counts(*one) for one in told["counts"]]
-        n, (low, high) = len(counts), interval(counts)
+        n, (low, high) = len(counts), f1_interval(counts)
         row = [told["preset"], str(n), f"{sum(counts, Counts()).f1:.3f}", f"{low:.3f} to {high:.3f}"]
-        against = compare(counts, first)
+        against = compare_f1(counts, first)
         ends = "{:+.3f} to {:+.3f}".format(*against.ci95)
         row.append(f"{against.difference:+.3f}, {ends}, {against.p_value:.3f}" if told is not found[0] else "")
         row += [f"{told['seconds'] / n:.2f}", f"{told['prompt_tokens_evaluated'] / n:.0f}"]

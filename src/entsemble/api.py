@@ -12,7 +12,7 @@ from entsemble.data.formats import read
 from entsemble.data.inputs import Examples, Labels, label_definitions, split_examples
 from entsemble.ensemble import Ensemble
 from entsemble.errors import ConfigError, DataError, UnknownNameError
-from entsemble.evaluation.documents import with_ids_of
+from entsemble.evaluation.documents import with_gold_ids
 from entsemble.evaluation.report import Report, build_report
 from entsemble.settings import DEFAULT_PRESET, Settings
 from entsemble.types import Document
@@ -180,7 +180,7 @@ def evaluate(gold: Iterable[Document] | str | Path, predicted: Iterable[Document
     """
     gold_documents, predicted_documents = _listed(gold), _listed(predicted)
     if predicted_documents and not {d.id for d in gold_documents} & {d.id for d in predicted_documents}:
-        predicted_documents = list(with_ids_of(gold_documents, predicted_documents))
+        predicted_documents = list(with_gold_ids(gold_documents, predicted_documents))
     return build_report(gold_documents, predicted_documents)
 
 

@@ -21,11 +21,11 @@ from entsemble.assembly.expert_files import WeightedSum
 from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
 from entsemble.data.formats import read
 from entsemble.errors import ConfigError, DataError, UnknownNameError
-from entsemble.experts import peft_folder as adapter
-from entsemble.experts.merging.low_rank import Factors
+from entsemble.experts import peft_folder
+from entsemble.experts.merging.low_rank import LowRankFactors
 from entsemble.experts.peft_folder import Adapter
 from entsemble.experts.store import Expert
-from entsemble.experts.training import Progress, Training
+from entsemble.experts.training import TrainingProgress, TrainingSettings
 from entsemble.settings import Environment, Settings, environment, load
 from entsemble.types import AdapterSum
 
@@ -122,15 +122,15 @@ def keep(place: Environment, expert_card: Callable[[str], Any], tmp_path: Path) 
     def kept(name: str, shapes: Shapes, *, replace: bool = False, alpha: int | None = None) -> Expert:
         random = np.random.default_rng(len(shapes))
         factors = {
-            module: Factors(
-                a=random.normal(size=(rank, inputs)).astype(np.float32),
-                b=random.normal(size=(outputs, rank)).astype(np.float32),
+            module: LowRankFactors(
+                lora_a=random.normal(size=(rank, inputs)).astype(np.float32),
+                lora_b=random.normal(size=(outputs, rank)).astype(np.float32),
             )
             for module, (outputs, inputs, rank) in shapes.items()
         }
-        adapter.save(Adapter(factors), tmp_path / name)
+        peft_folder.save_adapter(Adapter(factors), tmp_path / name)
         if alpha is not None:
-            config = tmp_path / name / adapter.CONFIG
+            config = tmp_path / name / peft_folder.CONFIG_FILE
             config.write_text(json.dumps({**json.loads(config.read_text()), "lora_alpha": alpha}))
         return expert_store(place).add(tmp_path / name, expert_card(name), replace=replace)
 
@@ -150,7 +150,7 @@ def test_a_sum_of_experts_is_one_adapter(keep: Any, model_file: Callable[[str], 
     assert asked.parts == ((one, 0.5), (two, -0.25))
     asked.write(model_file("smollm2-135m"), tmp_path / "sum.gguf")
     written = {t.name: t.data for t in gguf.GGUFReader(tmp_path / "sum.gguf").tensors}
-    of = {e.card.name: adapter.load(e.folder).factors for e in (one, two)}
+    of = {e.card.name: peft_folder.load_adapter(e.folder).factors for e in (one, two)}
     wanted = {
         "blk.0.attn_v": 0.5 * of["one"][VALUE].dense() - 0.25 * of["two"][VALUE].dense(),
         "blk.1.ffn_up": -0.25 * of["two"][NEXT].dense(),
@@ -295,9 +295,9 @@ def test_an_expert_is_trained_and_answers(
         model_file(name)
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "models").symlink_to(model_file("smollm2-135m").parents[1])
-    steps: list[Progress] = []
+    steps: list[TrainingProgress] = []
 
-    def dies(progress: Progress) -> None:
+    def dies(progress: TrainingProgress) -> None:
         steps.append(progress)
         if progress.step == 4:
             raise KeyboardInterrupt
@@ -307,7 +307,7 @@ def test_an_expert_is_trained_and_answers(
         (TrainingData(data),),
         domain="departures",
         licence="CC0",
-        how=Training(rank=4, epochs=2, batch=8, save_seconds=0),
+        how=TrainingSettings(rank=4, epochs=2, batch=8, save_seconds=0),
     )
     with pytest.raises(KeyboardInterrupt):
         train_expert(brief, place, told=dies)
@@ -320,6 +320,6 @@ def test_an_expert_is_trained_and_answers(
     assert card.vectors is not None
     assert sum(card.vectors.sentences) == 43
     assert card.scores[0].f1 > 0.5, "it learnt something that its base does not know"
-    assert len(adapter.load(expert.folder).factors) == 210
+    assert len(peft_folder.load_adapter(expert.folder).factors) == 210
     assert "towns" in expert_store(place).names()
     assert not list((tmp_path / "cache" / "training").iterdir())

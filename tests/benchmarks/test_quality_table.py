@@ -26,9 +26,9 @@ def result(
         "members": {"tiny": {"f1": 0.25}},
         "stages": {"extraction": {"recall": 0.75}, "classification": {"accuracy": 0.5}},
         "calibration": {"ece": 0.125},
-        "reliability": {"ece_ci95": [0.0, 0.25], "ece_by_chance": 0.5, "p_value": 0.75},
-        "errors": {"missed": 1, "spurious": 2, "wrong_label": 3, "wrong_boundary": 4, "both": 5},
-        "cost": {**cost, "answered_by_cache": cached},
+        "reliability": {"ece_ci95": [0.0, 0.25], "ece_if_calibrated": 0.5, "p_value": 0.75},
+        "errors": {"missed": 1, "spurious": 2, "wrong_label": 3, "wrong_boundary": 4, "wrong_label_and_boundary": 5},
+        "cost": {**cost, "cache_hits": cached},
         "config": {
             "stacking": {"sentences": learnt},
             "classification": {"vote": vote},
@@ -67,7 +67,7 @@ def test_a_run_that_the_cache_answered_tells_no_cost() -> None:
 
 def test_a_report_that_did_not_look_at_texts_tells_no_chance() -> None:
     old = result("wnut17", GOOD)
-    old["report"]["reliability"] = {"ece_by_chance": 0.5, "p_value": 0.75}
+    old["report"]["reliability"] = {"ece_if_calibrated": 0.5, "p_value": 0.75}
     head, _, row = quality([old])
     told = dict(zip(head, row, strict=True))
     assert [told[x] for x in ("its 95 % interval", "by chance alone", "p")] == ["", "", ""]

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from entsemble.experts import card
-from entsemble.experts import peft_folder as adapter
+from entsemble.experts import card, peft_folder
 
 Command = Callable[..., Any]
 Folder = Callable[..., Path]
-Tiny = Callable[..., adapter.Adapter]
+Tiny = Callable[..., peft_folder.Adapter]
 
 TOLD = ("--base", "smollm2-135m", "--labels", "person, organisation", "--licence", "CC-BY-4.0")
 
@@ -58,14 +57,14 @@ def test_experts_are_merged_into_one(command: Command, adapter_folder: Folder, t
     made = command("experts", "merge", "one", "two", "--into", "both", "--weights", "0.75,0.25")
     assert made.code == 0, made.err
     one, two = tiny_adapter(0).factors, tiny_adapter(1).factors
-    for module, found in adapter.load(place / "both").factors.items():
+    for module, found in peft_folder.load_adapter(place / "both").factors.items():
         assert found.dense() == pytest.approx(0.75 * one[module].dense() + 0.25 * two[module].dense(), abs=1e-5)
-    recipe = card.load(place / "both").recipe
+    recipe = card.load_card(place / "both").recipe
     assert recipe is not None
     assert [(p.expert, p.weight) for p in recipe.parts] == [("one", 0.75), ("two", 0.25)]
-    stamp = (place / "both" / adapter.WEIGHTS).stat().st_mtime_ns
+    stamp = (place / "both" / peft_folder.WEIGHTS_FILE).stat().st_mtime_ns
     assert command("experts", "merge", "one", "two", "--into", "both", "--weights", "0.75,0.25").code == 0
-    assert (place / "both" / adapter.WEIGHTS).stat().st_mtime_ns == stamp, "made by the same recipe"
+    assert (place / "both" / peft_folder.WEIGHTS_FILE).stat().st_mtime_ns == stamp, "made by the same recipe"
     cut = command("experts", "merge", "one", "two", "--into", "thin", "--rank", "1", "--method", "ties")
     assert cut.code == 0
     assert "the rank limit cost" in cut.err
@@ -160,7 +159,7 @@ class TestBadInput:
     def test_a_broken_expert_hides_no_other(self, command: Command, adapter_folder: Folder, place: Path) -> None:
         for i, name in enumerate(("one", "two")):
             command("experts", "add", adapter_folder(i), "--name", name, *TOLD)
-        (place / "one" / adapter.WEIGHTS).write_bytes(b"")
+        (place / "one" / peft_folder.WEIGHTS_FILE).write_bytes(b"")
         (place / "notes").mkdir()
         ran = command("experts", "list", "--json")
         assert ran.code == 65

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from entsemble.evaluation.compare import beside, counts_of
+from entsemble.evaluation.compare import compare_reports, document_counts
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.report import Report, build_report
 from entsemble.types import Document, Mention
@@ -23,8 +23,8 @@ def report(count: int, found: int) -> Report:
 
 
 def test_what_is_better_on_the_documents_of_both() -> None:
-    earlier = counts_of(json.loads(json.dumps(report(40, 20).to_json())))
-    told = beside(report(60, 60), earlier)
+    earlier = document_counts(json.loads(json.dumps(report(40, 20).to_json())))
+    told = compare_reports(report(60, 60), earlier)
     assert (told.documents, told.f1) == (40, 1.0)
     assert told.earlier == pytest.approx(2 * 20 / 60)
     assert told.comparison.difference == pytest.approx(1 / 3)
@@ -34,25 +34,25 @@ def test_what_is_better_on_the_documents_of_both() -> None:
 
 
 def test_the_same_is_no_better() -> None:
-    told = beside(report(9, 5), counts_of(report(9, 5).to_json()))
+    told = compare_reports(report(9, 5), document_counts(report(9, 5).to_json()))
     assert told.comparison.difference == 0
     assert told.comparison.p_value == 1
 
 
 def test_what_cannot_be_compared() -> None:
     with pytest.raises(ValueError, match="no document has an id"):
-        beside(report(3, 3), {"elsewhere": Counts(1, 0, 0)})
+        compare_reports(report(3, 3), {"elsewhere": Counts(1, 0, 0)})
     with pytest.raises(ValueError, match="'1' has other gold mentions"):
-        beside(report(3, 3), {"0": Counts(1, 0, 0), "1": Counts(1, 0, 1)})
+        compare_reports(report(3, 3), {"0": Counts(1, 0, 0), "1": Counts(1, 0, 1)})
 
 
 @pytest.mark.parametrize("told", [None, [], {}, {"schema": "other/1"}])
 def test_what_is_no_report(told: object) -> None:
     with pytest.raises(ValueError, match="not a report"):
-        counts_of(told)  # type: ignore[arg-type]
+        document_counts(told)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("documents", [None, [], {"a": None}, {"a": [1, 2]}, {"a": ["x", 1, 1]}])
 def test_a_report_without_counts(documents: object) -> None:
     with pytest.raises(ValueError, match="without the counts"):
-        counts_of({"schema": "entsemble.report/1", "documents": documents})
+        document_counts({"schema": "entsemble.report/1", "documents": documents})

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entsemble.errors import DataError
-from entsemble.evaluation.bootstrap import interval
+from entsemble.evaluation.bootstrap import f1_interval
 from entsemble.evaluation.counts import Counts
-from entsemble.evaluation.report import Report, Tally, build_report, tally
-from entsemble.evaluation.stages import Classified, StageCounts, Verified
+from entsemble.evaluation.report import CorpusCounts, Report, build_report, count_document
+from entsemble.evaluation.stages import ClassificationCounts, StageCounts, VerificationCounts
 from entsemble.types import Document, Mention, mention_at
 
 TEXT = "Ann Lee met Bob in Bonn"
@@ -33,7 +33,7 @@ COST = {
     "documents", "sentences", "seconds", "prompt_tokens_submitted", "prompt_tokens_evaluated", "generated_tokens",
     "parameters",
     "model_calls",
-    "answered_by_cache",
+    "cache_hits",
 }  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def as_json(one: Report) -> dict[str, Any]:
 
 
 def test_the_keys_are_the_schemas() -> None:
-    stages = StageCounts(Counts(3, 1, 1), Classified(2, 3), Verified(2, 1, 1, 1))
+    stages = StageCounts(Counts(3, 1, 1), ClassificationCounts(2, 3), VerificationCounts(2, 1, 1, 1))
     full = as_json(report(members={"tiny": documents("nested")}, stages=stages, cost={"seconds": 2.5, "sentences": 3}))
     assert list(full) == SCHEMA_KEYS + EXTRA_KEYS
     assert full["schema"] == "entsemble.report/1"
@@ -93,7 +93,13 @@ def test_the_figures_by_hand() -> None:
     }
     assert full["relaxed"]["tp"] == 3  # and "Ann" for "Ann Lee"
     assert full["spans"]["tp"] == 3  # and "Bob" as a place
-    assert full["errors"] == {"missed": 2, "spurious": 1, "wrong_label": 1, "wrong_boundary": 1, "both": 0}
+    assert full["errors"] == {
+        "missed": 2,
+        "spurious": 1,
+        "wrong_label": 1,
+        "wrong_boundary": 1,
+        "wrong_label_and_boundary": 0,
+    }
     assert "nested" not in full
 
 
@@ -107,7 +113,7 @@ def test_an_unanswered_document_is_missed_and_listed() -> None:
 
 def test_nothing_answered_is_nothing_found() -> None:
     one = build_report(documents("gold"), [])
-    assert one.total.exact.micro == Counts(fn=6)
+    assert one.counts.exact.micro == Counts(fn=6)
     assert one.missing == ("a", "b", "c")
 
 
@@ -123,9 +129,9 @@ def test_documents_that_do_not_fit_are_refused() -> None:
 def test_nested_is_there_where_either_side_is_nested() -> None:
     found = as_json(build_report(documents("gold"), documents("nested")))["nested"]
     assert found["inside"] == {
-        "precision": 0.0, "recall": 0.0, "f1": 0.0, "gold": 0, "found": 0, "predicted": 1, "right": 0
+        "precision": 0.0, "recall": 0.0, "f1": 0.0, "gold": 0, "gold_matched": 0, "predicted": 1, "predicted_matched": 0
     }  # fmt: skip
-    assert found["outermost"]["right"] == 3
+    assert found["outermost"]["predicted_matched"] == 3
     assert "nested" in as_json(build_report(documents("nested"), documents("found")))
 
 
@@ -138,7 +144,7 @@ def test_calibration_comes_from_the_scores() -> None:
     # five answers with 0.8, two of them right
     full = as_json(build_report(documents("gold"), documents("found", score=0.8)))
     assert full["calibration"]["ece"] == pytest.approx(0.4)
-    assert full["reliability"]["scored"] == 5
+    assert full["reliability"]["scored_mentions"] == 5
     assert full["reliability"]["brier"] == pytest.approx((2 * 0.04 + 3 * 0.64) / 5)
 
 
@@ -147,7 +153,7 @@ def test_a_repeated_answer_is_scored_once_with_its_best_score() -> None:
     twice = Document("a", TEXT, tuple(Mention(0, 7, "PER", "Ann Lee", score) for score in (0.9, 0.3)))
     table = build_report([gold], [twice]).reliability
     assert table is not None
-    assert [(x.low, x.right) for x in table.bins if x.count] == [(0.9, 1)]
+    assert [(x.low, x.correct) for x in table.bins if x.count] == [(0.9, 1)]
 
 
 def test_a_score_out_of_range_is_named() -> None:
@@ -159,8 +165,8 @@ def test_the_interval_is_of_documents_and_seeded() -> None:
     gold = [Document(str(i), TEXT, (mention_at(TEXT, 0, 7, "PER"),) * (i % 3 > 0)) for i in range(60)]
     found = [Document(str(i), TEXT, (mention_at(TEXT, 0, 7, "PER"),) * (i % 5 > 0)) for i in range(60)]
     one = build_report(gold, found, seed=3)
-    assert one.f1_ci95 == interval(list(one.documents.values()), seed=3)
-    assert one.f1_ci95[0] < one.total.exact.micro.f1 < one.f1_ci95[1]
+    assert one.f1_ci95 == f1_interval(list(one.documents.values()), seed=3)
+    assert one.f1_ci95[0] < one.counts.exact.micro.f1 < one.f1_ci95[1]
     assert build_report(gold, found, seed=3) == one
     assert build_report(gold, found, seed=4).f1_ci95 != one.f1_ci95
 
@@ -186,12 +192,14 @@ def test_the_corpus_is_the_sum_of_its_documents(corpus: list[tuple[list[Mention]
     joined = [
         [m.shifted(i * SIZE) for i, sides in enumerate(corpus) for m in sides[side]] for side in (0, 1)
     ]  # fmt: skip
-    assert sum((tally(gold, found) for gold, found in corpus), Tally()) == tally(joined[0], joined[1])
+    assert sum((count_document(gold, found) for gold, found in corpus), CorpusCounts()) == count_document(
+        joined[0], joined[1]
+    )
 
     text = "x" * SIZE
     whole = build_report(
         [Document(str(i), text, tuple(gold)) for i, (gold, _) in enumerate(corpus)],
         [Document(str(i), text, tuple(found)) for i, (_, found) in enumerate(corpus)],
     )
-    assert whole.total == tally(joined[0], joined[1])
-    assert sum(whole.documents.values(), Counts()) == whole.total.exact.micro
+    assert whole.counts == count_document(joined[0], joined[1])
+    assert sum(whole.documents.values(), Counts()) == whole.counts.exact.micro

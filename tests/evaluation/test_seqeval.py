@@ -10,7 +10,7 @@ from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 from seqeval.scheme import IOB2
 
 from entsemble.evaluation.counts import Counts, LabelCounts
-from entsemble.evaluation.matching import exact
+from entsemble.evaluation.matching import exact_counts
 from entsemble.types import Mention
 
 LABELS = ("LOC", "ORG", "PER")
@@ -46,7 +46,7 @@ CORPORA = st.lists(flat_sentence().flatmap(lambda gold: st.tuples(st.just(gold),
 @given(CORPORA)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
 def test_micro_and_labels_equal_seqeval(corpus: list[tuple[Sentence, Sentence]]) -> None:
-    ours = sum((exact(gold[1], found[1]) for gold, found in corpus), LabelCounts())
+    ours = sum((exact_counts(gold[1], found[1]) for gold, found in corpus), LabelCounts())
     gold_tags, found_tags = [list(gold[0]) for gold, _ in corpus], [list(found[0]) for _, found in corpus]
 
     lenient = precision_recall_fscore_support(gold_tags, found_tags, average="micro", zero_division=0)
@@ -64,5 +64,5 @@ def test_the_comparison_sees_right_and_wrong_answers() -> None:
     gold = [Mention(0, 2, "PER", "xx"), Mention(3, 4, "LOC", "x")]
     found = [Mention(0, 2, "PER", "xx"), Mention(3, 5, "LOC", "xx")]
     tags = [["B-PER", "I-PER", "O", "B-LOC", "O"]], [["B-PER", "I-PER", "O", "B-LOC", "I-LOC"]]
-    assert exact(gold, found).micro == Counts(1, 1, 1)
+    assert exact_counts(gold, found).micro == Counts(1, 1, 1)
     assert precision_recall_fscore_support(*tags, average="micro")[:3] == pytest.approx((0.5, 0.5, 0.5))

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.experts.examples import Asking, Piece, example, negatives, vocabulary, wordings
+from entsemble.experts.examples import (
+    PromptVariation,
+    TextPiece,
+    label_paraphrases,
+    label_vocabulary,
+    sample_negatives,
+    training_example,
+)
 from entsemble.prompting.template import load_template
 from entsemble.types import NONE_LABEL, Document, mention_at
 
@@ -14,19 +21,21 @@ SHAPE = load_template("ner-1")
 TEXT = "Ann Lee of Acme met Bob in Oslo near the Acme office."
 MENTIONS = ((0, 7, "PER"), (11, 15, "ORG"), (20, 23, "PER"), (27, 31, "LOC"), (41, 45, "ORG"))
 DOCUMENT = Document("d", TEXT, tuple(mention_at(TEXT, *m) for m in MENTIONS))
-PLAIN = Asking(absent=0, left_out=0, reworded=0, defined=0, negatives=0)
+PLAIN = PromptVariation(
+    max_absent_labels=0, omission_probability=0, paraphrase_probability=0, definition_probability=0, max_negatives=0
+)
 
 
-def whole(pieces: tuple[Piece, ...]) -> str:
+def whole(pieces: tuple[TextPiece, ...]) -> str:
     return "".join(p.text for p in pieces)
 
 
-def learnt(pieces: tuple[Piece, ...]) -> list[str]:
-    return [p.text for p in pieces if p.learnt]
+def learnt(pieces: tuple[TextPiece, ...]) -> list[str]:
+    return [p.text for p in pieces if p.is_target]
 
 
 def test_it_is_the_prompt_shape_of_the_ensemble() -> None:
-    pieces = example(DOCUMENT, (), SHAPE, PLAIN, random.Random(0))
+    pieces = training_example(DOCUMENT, (), SHAPE, PLAIN, random.Random(0))
     header, rest = whole(pieces).split("\n\n")
     assert header.startswith("Named entity recognition. Entity types: ")
     assert set(header.removeprefix("Named entity recognition. Entity types: ").rstrip(".").split(", ")) == {
@@ -45,20 +54,24 @@ def test_it_is_the_prompt_shape_of_the_ensemble() -> None:
 
 
 def test_a_sentence_without_mentions_says_none() -> None:
-    pieces = example(Document("d", "Nothing here."), ("PER",), SHAPE, PLAIN, random.Random(0))
+    pieces = training_example(Document("d", "Nothing here."), ("PER",), SHAPE, PLAIN, random.Random(0))
     assert learnt(pieces) == [" none\n"]
 
 
 def test_nested_mentions_are_all_listed() -> None:
     text = "the University of Oslo"
     nested = Document("d", text, (mention_at(text, 4, 22, "ORG"), mention_at(text, 18, 22, "LOC")))
-    pieces = example(nested, (), SHAPE, PLAIN, random.Random(0))
+    pieces = training_example(nested, (), SHAPE, PLAIN, random.Random(0))
     assert learnt(pieces)[0] == " University of Oslo | Oslo\nTypes:"
 
 
 def test_what_is_not_asked_for_is_not_listed() -> None:
-    pieces = example(
-        DOCUMENT, ("DATE",), SHAPE, Asking(1, left_out=1, reworded=0, defined=0, negatives=0), random.Random(0)
+    pieces = training_example(
+        DOCUMENT,
+        ("DATE",),
+        SHAPE,
+        PromptVariation(1, omission_probability=1, paraphrase_probability=0, definition_probability=0, max_negatives=0),
+        random.Random(0),
     )
     assert "Entity types: date." in whole(pieces)
     assert learnt(pieces) == [" none\n"]
@@ -66,9 +79,11 @@ def test_what_is_not_asked_for_is_not_listed() -> None:
 
 @given(st.integers(0, 10_000))
 def test_every_example_holds_together(seed: int) -> None:
-    pieces = example(DOCUMENT, ("PER", "ORG", "LOC", "disease", "MISC", "works"), SHAPE, Asking(), random.Random(seed))
-    assert pieces == example(
-        DOCUMENT, ("PER", "ORG", "LOC", "disease", "MISC", "works"), SHAPE, Asking(), random.Random(seed)
+    pieces = training_example(
+        DOCUMENT, ("PER", "ORG", "LOC", "disease", "MISC", "works"), SHAPE, PromptVariation(), random.Random(seed)
+    )
+    assert pieces == training_example(
+        DOCUMENT, ("PER", "ORG", "LOC", "disease", "MISC", "works"), SHAPE, PromptVariation(), random.Random(seed)
     )
     text = whole(pieces)
     labels = text.partition("Entity types: ")[2].partition(".\n\n")[0]
@@ -84,23 +99,23 @@ def test_every_example_holds_together(seed: int) -> None:
 
 @given(st.integers(0, 10_000))
 def test_negatives_are_no_mentions(seed: int) -> None:
-    found = negatives(DOCUMENT, 5, random.Random(seed))
+    found = sample_negatives(DOCUMENT, 5, random.Random(seed))
     gold = {m.text for m in DOCUMENT.mentions}
     assert all(surface not in gold and TEXT[place:].startswith(surface) for place, surface in found)
 
 
 def test_negatives_are_hard_and_easy_ones() -> None:
-    drawn = {s for seed in range(300) for _, s in negatives(DOCUMENT, 3, random.Random(seed))}
+    drawn = {s for seed in range(300) for _, s in sample_negatives(DOCUMENT, 3, random.Random(seed))}
     assert {"Ann", "Lee", "met", "Acme office", "Lee of Acme"} & drawn >= {"Ann", "Lee", "met"}
 
 
 def test_a_text_without_words_has_none() -> None:
-    assert negatives(Document("d", "?!"), 3, random.Random(0)) == []
+    assert sample_negatives(Document("d", "?!"), 3, random.Random(0)) == []
 
 
-@pytest.mark.parametrize("usual", sorted(wordings()))
+@pytest.mark.parametrize("usual", sorted(label_paraphrases()))
 def test_wordings_are_words_and_definitions(usual: str) -> None:
-    known = wordings()[usual]
+    known = label_paraphrases()[usual]
     assert known.keys() - {"within"} == {"words", "definitions"}
     assert usual in known["words"]
     assert len(set(known["words"])) == len(known["words"])
@@ -108,9 +123,9 @@ def test_wordings_are_words_and_definitions(usual: str) -> None:
 
 
 def test_absent_labels_are_absent() -> None:
-    assert vocabulary(["PER", "LOC", "ORG", "MISC"]) == ["PER", "LOC", "ORG", "MISC"]
-    few = vocabulary(["PER", "ORG"])
+    assert label_vocabulary(["PER", "LOC", "ORG", "MISC"]) == ["PER", "LOC", "ORG", "MISC"]
+    few = label_vocabulary(["PER", "ORG"])
     assert few[:2] == ["PER", "ORG"]
     assert not {"person", "organisation", "politician", "university", "other"} & set(few)
     assert {"disease", "award", "city"} <= set(few)
-    assert "cancer" not in vocabulary(["Disease"])
+    assert "cancer" not in label_vocabulary(["Disease"])

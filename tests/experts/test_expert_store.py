@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from entsemble.errors import ConfigError, DataError, UnknownNameError
-from entsemble.experts import card
-from entsemble.experts import peft_folder as adapter
+from entsemble.experts import card, peft_folder
 from entsemble.experts.card import Card
-from entsemble.experts.store import ExpertStore, change_of
+from entsemble.experts.store import ExpertStore, load_checked_adapter
 
 Folder = Callable[..., Path]
-Tiny = Callable[..., adapter.Adapter]
+Tiny = Callable[..., peft_folder.Adapter]
 Told = Callable[[str], Card]
 
 
@@ -40,10 +39,10 @@ def test_experts_come_and_go_without_touching_others(
     assert {p: p.read_bytes() for p in before} == before
     found = store.get("three")
     assert (found.card.labels, found.shipped) == (("person",), False)
-    assert adapter.load(found.folder).factors.keys() == tiny_adapter(2).factors.keys()
+    assert peft_folder.load_adapter(found.folder).factors.keys() == tiny_adapter(2).factors.keys()
     out = store.export("one", tmp_path / "out" / "one")
-    assert sorted(p.name for p in out.iterdir()) == [adapter.CONFIG, adapter.WEIGHTS, card.CARD]
-    assert ExpertStore(tmp_path / "other").add(out, card.load(out)).card == store.get("one").card
+    assert sorted(p.name for p in out.iterdir()) == [peft_folder.CONFIG_FILE, peft_folder.WEIGHTS_FILE, card.CARD_FILE]
+    assert ExpertStore(tmp_path / "other").add(out, card.load_card(out)).card == store.get("one").card
 
 
 def test_one_of_the_same_name_is_replaced_only_where_asked(
@@ -88,7 +87,7 @@ class TestBadInput:
         self, store: ExpertStore, adapter_folder: Folder, expert_card: Told
     ) -> None:
         broken = adapter_folder()
-        (broken / adapter.WEIGHTS).write_bytes(b"x" * 100)
+        (broken / peft_folder.WEIGHTS_FILE).write_bytes(b"x" * 100)
         with pytest.raises(DataError, match="safetensors"):
             store.add(broken, expert_card("one"))
         assert store.names() == ()
@@ -96,7 +95,7 @@ class TestBadInput:
     def test_a_file_that_changed_is_noticed(
         self, store: ExpertStore, adapter_folder: Folder, expert_card: Told
     ) -> None:
-        place = store.add(adapter_folder(), expert_card("one")).folder / adapter.CONFIG
+        place = store.add(adapter_folder(), expert_card("one")).folder / peft_folder.CONFIG_FILE
         place.write_text(place.read_text().replace('"r": 2', '"r": 4'))
         with pytest.raises(DataError, match="not the file that its card promises"):
             store.get("one")
@@ -105,7 +104,7 @@ class TestBadInput:
         assert store.names() == ("two",)
 
     def test_a_card_that_says_too_little(self, store: ExpertStore, adapter_folder: Folder, expert_card: Told) -> None:
-        place = store.add(adapter_folder(), expert_card("one")).folder / card.CARD
+        place = store.add(adapter_folder(), expert_card("one")).folder / card.CARD_FILE
         place.write_text('{"name": "one"}')
         with pytest.raises(DataError, match=r"card\.json: base: Field required"):
             store.get("one")
@@ -115,9 +114,9 @@ class TestBadInput:
     ) -> None:
         (adapter_folder() / "README.md").write_text("notes")
         assert sorted(p.name for p in store.add(adapter_folder(), expert_card("one")).folder.iterdir()) == [
-            adapter.CONFIG,
-            adapter.WEIGHTS,
-            card.CARD,
+            peft_folder.CONFIG_FILE,
+            peft_folder.WEIGHTS_FILE,
+            card.CARD_FILE,
         ]
 
     @pytest.mark.parametrize("replace", [False, True])
@@ -133,7 +132,7 @@ class TestBadInput:
         copy = shutil.copyfile
 
         def full(source: Path, target: Path) -> Any:
-            if source.name == adapter.WEIGHTS:
+            if source.name == peft_folder.WEIGHTS_FILE:
                 target.write_bytes(source.read_bytes()[:50])
                 raise OSError(28, "No space left on device")
             return copy(source, target)
@@ -214,8 +213,8 @@ def test_a_card_of_another_expert_or_of_other_files_is_said(
     for name in ("one", "two"):
         store.add(adapter_folder(), expert_card(name))
     (store.root / "one").rename(store.root / "three")
-    empty = card.load(store.root / "two").model_copy(update={"files": {}})
-    card.save(empty, store.root / "two")
+    empty = card.load_card(store.root / "two").model_copy(update={"files": {}})
+    card.save_card(empty, store.root / "two")
     found, broken = store.whole()
     assert found == []
     assert "of another expert" in str(broken["three"])
@@ -237,9 +236,9 @@ def test_an_expert_that_was_replaced_since_is_not_taken_for_the_one_before(
 ) -> None:
     before = store.add(adapter_folder(0), expert_card("one"))
     now = store.add(adapter_folder(1), expert_card("one"), replace=True)
-    assert change_of(now).factors
+    assert load_checked_adapter(now).factors
     with pytest.raises(DataError, match="not the file that its card promises"):
-        change_of(before)
+        load_checked_adapter(before)
 
 
 @pytest.mark.parametrize("name", ["../other", "My Expert", ".hidden", ""])
@@ -293,11 +292,11 @@ def test_a_file_that_changed_on_the_way_is_not_taken_over(
 ) -> None:
     store.add(adapter_folder(0), expert_card("one"))
     out = store.export("one", tmp_path / "out")
-    (out / adapter.WEIGHTS).write_bytes((adapter_folder(1) / adapter.WEIGHTS).read_bytes())
+    (out / peft_folder.WEIGHTS_FILE).write_bytes((adapter_folder(1) / peft_folder.WEIGHTS_FILE).read_bytes())
     with pytest.raises(DataError, match=r"out/adapter_model\.safetensors: it is not the file that its card promises"):
-        ExpertStore(tmp_path / "other").add(out, card.load(out))
+        ExpertStore(tmp_path / "other").add(out, card.load_card(out))
 
 
 def test_a_licence_is_named_once() -> None:
-    assert card.licence_of(["MIT", "CC-BY-4.0 and MIT"]) == "MIT and CC-BY-4.0"
-    assert card.licence_of(["unknown"]) == "unknown"
+    assert card.combine_licences(["MIT", "CC-BY-4.0 and MIT"]) == "MIT and CC-BY-4.0"
+    assert card.combine_licences(["unknown"]) == "unknown"

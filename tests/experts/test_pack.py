@@ -12,7 +12,7 @@ from tools.release.experts import PLAN, parts
 from entsemble._lib import toml
 from entsemble.assembly import base_checksum
 from entsemble.assembly.expert_files import _SHIPPED
-from entsemble.experts import peft_folder as adapter
+from entsemble.experts import peft_folder
 from entsemble.experts.store import ExpertStore
 from entsemble.settings import environment
 
@@ -36,7 +36,7 @@ def test_every_expert_of_the_plan_is_there_and_whole(store: ExpertStore) -> None
     for name in store.names():
         expert = store.get(name)
         assert expert.shipped
-        assert len(adapter.load(expert.folder).factors) == 210, "all linear layers of 30"
+        assert len(peft_folder.load_adapter(expert.folder).factors) == 210, "all linear layers of 30"
 
 
 def test_the_pack_is_small() -> None:

@@ -10,32 +10,32 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from entsemble.errors import DataError
-from entsemble.experts import peft_folder as adapter
+from entsemble.experts import peft_folder
 
 Folder = Callable[..., Path]
-Tiny = Callable[..., adapter.Adapter]
+Tiny = Callable[..., peft_folder.Adapter]
 
 
 def changed(folder: Path, **values: Any) -> Path:
-    path = folder / adapter.CONFIG
+    path = folder / peft_folder.CONFIG_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
     return folder
 
 
 def test_what_is_saved_is_read_again(adapter_folder: Folder, tiny_adapter: Tiny) -> None:
-    found = adapter.load(adapter_folder(3))
+    found = peft_folder.load_adapter(adapter_folder(3))
     for module, factors in tiny_adapter(3).factors.items():
         assert found.factors[module].dense() == pytest.approx(factors.dense(), abs=1e-6)
     assert found.factors.keys() == tiny_adapter(3).factors.keys()
-    assert (found.base, found.root_scaled) == ("tiny", False)
+    assert (found.base, found.uses_rslora) == ("tiny", False)
 
 
 def test_mixed_ranks_go_by_module(tmp_path: Path, tiny_adapter: Tiny) -> None:
     one, two = tiny_adapter(0, rank=2), tiny_adapter(1, rank=5)
     first, second = one.factors
-    mixed = adapter.Adapter({first: one.factors[first], second: two.factors[second]})
-    adapter.save(mixed, tmp_path / "a")
-    found = adapter.load(tmp_path / "a").factors
+    mixed = peft_folder.Adapter({first: one.factors[first], second: two.factors[second]})
+    peft_folder.save_adapter(mixed, tmp_path / "a")
+    found = peft_folder.load_adapter(tmp_path / "a").factors
     assert [found[m].rank for m in one.factors] == [2, 5]
     assert found[second].dense() == pytest.approx(two.factors[second].dense(), abs=1e-6)
 
@@ -51,17 +51,19 @@ def test_mixed_ranks_go_by_module(tmp_path: Path, tiny_adapter: Tiny) -> None:
 def test_the_scale_is_the_adapters_own(
     adapter_folder: Folder, values: dict[str, Any], scale: float, tiny_adapter: Tiny
 ) -> None:
-    found = adapter.load(changed(adapter_folder(), **values))
+    found = peft_folder.load_adapter(changed(adapter_folder(), **values))
     for module, factors in tiny_adapter(0).factors.items():
         assert found.factors[module].dense() == pytest.approx(factors.dense() * scale, rel=1e-5)
 
 
 def test_half_precision_is_read(adapter_folder: Folder, tiny_adapter: Tiny) -> None:
     made = adapter_folder()
-    tensors = load_file(made / adapter.WEIGHTS)
-    save_file({name: t.astype(np.float16) for name, t in tensors.items()}, made / adapter.WEIGHTS)
+    tensors = load_file(made / peft_folder.WEIGHTS_FILE)
+    save_file({name: t.astype(np.float16) for name, t in tensors.items()}, made / peft_folder.WEIGHTS_FILE)
     module = next(iter(tiny_adapter(0).factors))
-    assert adapter.load(made).factors[module].a == pytest.approx(tiny_adapter(0).factors[module].a, abs=2e-3)
+    assert peft_folder.load_adapter(made).factors[module].lora_a == pytest.approx(
+        tiny_adapter(0).factors[module].lora_a, abs=2e-3
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,33 +90,33 @@ def test_half_precision_is_read(adapter_folder: Folder, tiny_adapter: Tiny) -> N
 )
 def test_what_cannot_be_right_is_refused(adapter_folder: Folder, values: dict[str, Any], told: str) -> None:
     with pytest.raises(DataError, match=told):
-        adapter.load(changed(adapter_folder(), **values))
+        peft_folder.load_adapter(changed(adapter_folder(), **values))
 
 
 class TestBroken:
     def test_no_configuration(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"no adapter_config\.json"):
-            adapter.load(tmp_path)
+            peft_folder.load_adapter(tmp_path)
 
     def test_no_json(self, adapter_folder: Folder) -> None:
         made = adapter_folder()
-        (made / adapter.CONFIG).write_text("{")
+        (made / peft_folder.CONFIG_FILE).write_text("{")
         with pytest.raises(DataError, match="as JSON"):
-            adapter.load(made)
+            peft_folder.load_adapter(made)
 
     def test_no_weights(self, adapter_folder: Folder) -> None:
         made = adapter_folder()
-        (made / adapter.WEIGHTS).unlink()
+        (made / peft_folder.WEIGHTS_FILE).unlink()
         with pytest.raises(DataError, match=r"no adapter_model\.safetensors"):
-            adapter.load(made)
+            peft_folder.load_adapter(made)
 
     @pytest.mark.parametrize("cut", [0, 5, 100, -10])
     def test_half_a_file(self, adapter_folder: Folder, cut: int) -> None:
         made = adapter_folder()
-        whole = (made / adapter.WEIGHTS).read_bytes()
-        (made / adapter.WEIGHTS).write_bytes(whole[:cut])
+        whole = (made / peft_folder.WEIGHTS_FILE).read_bytes()
+        (made / peft_folder.WEIGHTS_FILE).write_bytes(whole[:cut])
         with pytest.raises(DataError, match="safetensors"):
-            adapter.load(made)
+            peft_folder.load_adapter(made)
 
     @pytest.mark.parametrize("name", ["run.py", "adapter_model.bin", "deep/x.pkl"])
     def test_code_is_refused_and_not_run(self, adapter_folder: Folder, name: str) -> None:
@@ -122,7 +124,7 @@ class TestBroken:
         (made / name).parent.mkdir(exist_ok=True)
         (made / name).write_text("raise SystemExit('it ran')")
         with pytest.raises(DataError, match="can run code"):
-            adapter.load(made)
+            peft_folder.load_adapter(made)
 
     @pytest.mark.parametrize(
         ("change", "told"),
@@ -136,6 +138,6 @@ class TestBroken:
     )
     def test_tensors_that_are_none(self, adapter_folder: Folder, change: Callable[[Any], Any], told: str) -> None:
         made = adapter_folder()
-        save_file(change(load_file(made / adapter.WEIGHTS)), made / adapter.WEIGHTS)
+        save_file(change(load_file(made / peft_folder.WEIGHTS_FILE)), made / peft_folder.WEIGHTS_FILE)
         with pytest.raises(DataError, match=told):
-            adapter.load(made)
+            peft_folder.load_adapter(made)

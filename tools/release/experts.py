@@ -22,7 +22,7 @@ from entsemble._lib import toml
 from entsemble.assembly import ExpertSpec, TrainingData, train_expert
 from entsemble.data.annotated import read_annotated
 from entsemble.data.formats import write
-from entsemble.experts.training import Progress, Training
+from entsemble.experts.training import TrainingProgress, TrainingSettings
 from entsemble.prompting.labels import readable_name
 from entsemble.settings import Environment, environment
 from entsemble.types import Document, Precision
@@ -30,7 +30,7 @@ from entsemble.types import Document, Precision
 PACK = ROOT / "src" / "entsemble" / "experts" / "pack"
 PLAN = Path(__file__).with_name("experts.toml")
 
-HOW = Training(rank=4, alpha=8, batch=4, learning_rate=3e-3)
+HOW = TrainingSettings(rank=4, alpha=8, batch=4, learning_rate=3e-3)
 GOING_ON = replace(HOW, learning_rate=1e-3)
 """Of those that start from another: slower, so that what it knows is not lost."""
 
@@ -89,7 +89,7 @@ def build(
 ) -> None:
     """Train one expert and keep it in `place`, saying how far it is."""
 
-    def told(progress: Progress) -> None:
+    def told(progress: TrainingProgress) -> None:
         if progress.step % 10 == 0 or progress.step == progress.steps:
             left = f"{progress.seconds_left / 60:.1f} min left"
             print(f"{name}: step {progress.step} of {progress.steps}, loss {progress.loss:.3f}, {left}", flush=True)

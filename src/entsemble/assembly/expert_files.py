@@ -13,10 +13,10 @@ from entsemble.backends.download import local_path
 from entsemble.backends.gguf.lora import match_tensors, write_lora
 from entsemble.backends.model_spec import parse_model
 from entsemble.errors import ConfigError, DataError
-from entsemble.experts import peft_folder as adapter
-from entsemble.experts.merging.low_rank import Factors, stacked
+from entsemble.experts import peft_folder
+from entsemble.experts.merging.low_rank import LowRankFactors, weighted_sum
 from entsemble.experts.peft_folder import Adapter
-from entsemble.experts.store import Expert, ExpertStore, change_of
+from entsemble.experts.store import Expert, ExpertStore, load_checked_adapter
 from entsemble.settings import Environment
 from entsemble.types import AdapterSum
 
@@ -51,7 +51,7 @@ def check_adapter_fits(folder: Path, base: str, environment: Environment) -> Non
         return  # a folder or a file of another machine
     file = local_path(source, environment.cache) if isinstance(source, ModelCard) else source
     if isinstance(file, Path) and file.is_file():
-        match_tensors(adapter.load(folder).pairs, file)
+        match_tensors(peft_folder.load_adapter(folder).factor_pairs, file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,8 @@ class WeightedSum:
     def fingerprint(self) -> str:
         """Identifies the experts' contents and their weights."""
         return "+".join(
-            f"{e.card.files[adapter.WEIGHTS]}:{e.card.files[adapter.CONFIG]}*{weight:.9g}" for e, weight in self.parts
+            f"{e.card.files[peft_folder.WEIGHTS_FILE]}:{e.card.files[peft_folder.CONFIG_FILE]}*{weight:.9g}"
+            for e, weight in self.parts
         )
 
     def write(self, base: Path, target: Path) -> None:
@@ -95,14 +96,14 @@ class WeightedSum:
             MissingExtraError: the package `gguf` is not installed.
             ModelUnavailableError: the base is of an architecture whose adapters we cannot convert.
         """
-        held: dict[str, list[tuple[Factors, float]]] = {}
+        held: dict[str, list[tuple[LowRankFactors, float]]] = {}
         for expert, weight in self.parts:
-            change = change_of(expert)
+            change = load_checked_adapter(expert)
             try:
-                match_tensors(change.pairs, base)
+                match_tensors(change.factor_pairs, base)
             except DataError as error:
                 raise DataError(f"the expert {expert.card.name}: {error}") from error
             for module, factors in change.factors.items():
                 held.setdefault(module, []).append((factors, weight))
-        whole = Adapter({module: stacked(*zip(*own, strict=True)) for module, own in sorted(held.items())})
-        write_lora(whole.pairs, base, target)
+        whole = Adapter({module: weighted_sum(*zip(*own, strict=True)) for module, own in sorted(held.items())})
+        write_lora(whole.factor_pairs, base, target)

@@ -23,12 +23,12 @@ from entsemble.data.windows import sentence_splitter, split_document
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts.card import Score
 from entsemble.experts.selection import (
-    Answer,
-    Choice,
+    ExpertWeights,
+    MentionSet,
     agreement_with_gold,
-    agreement_with_others,
-    choose,
+    agreement_with_other_experts,
     domain_similarity,
+    select_best,
 )
 from entsemble.experts.store import Expert
 from entsemble.pool.leakage import text_keys
@@ -55,8 +55,8 @@ class Selection:
     """
 
     experts: tuple[Expert, ...]
-    domain: Choice
-    sampled: Choice
+    domain: ExpertWeights
+    sampled: ExpertWeights
     labelled: bool
     texts: int
     sample: int
@@ -165,7 +165,7 @@ def select_experts(
         sample = _sample(draw, known or sentences, asked.sample_sentences)
         answers = _answers(assembly.models, member, experts, labels, sample, progress)
         gold = [_answer(d) for d in sample]
-        scores = agreement_with_gold(answers, gold) if known else agreement_with_others(answers)
+        scores = agreement_with_gold(answers, gold) if known else agreement_with_other_experts(answers)
         chosen = {
             view: _chosen(of, answers, asked.max_experts) for view, of in (("domain", domain), ("sampled", scores))
         }
@@ -286,9 +286,9 @@ def _answers(
     labels: LabelSet,
     sample: Sequence[Document],
     progress: ProgressCallbacks,
-) -> dict[str, list[Answer]]:
+) -> dict[str, list[MentionSet]]:
     asked = models.weighted_sums(member, experts, _each(experts))
-    found: dict[str, list[Answer]] = {}
+    found: dict[str, list[MentionSet]] = {}
     for i, expert in enumerate(experts):
         progress.on_step("trying the experts", i, len(experts))
         extractor = zero_shot_extractor(
@@ -307,7 +307,7 @@ def _each(experts: Sequence[Expert]) -> dict[str, dict[str, float]]:
     return {e.card.name: {e.card.name: 1.0} for e in experts}
 
 
-def _answer(document: Document) -> Answer:
+def _answer(document: Document) -> MentionSet:
     return frozenset((m.start, m.end, m.label) for m in document.mentions)
 
 
@@ -318,12 +318,12 @@ def _sample(draw: random.Random, sentences: Sequence[Document], count: int) -> l
     return found if not full or any(d.mentions for d in found) else draw.sample(full, min(count, len(full)))
 
 
-def _chosen(scores: Mapping[str, float], experts: Iterable[str], most: int) -> Choice:
+def _chosen(scores: Mapping[str, float], experts: Iterable[str], most: int) -> ExpertWeights:
     """The best; where the scores tell nothing, all alike."""
     if any(scores.values()):
-        return choose(scores, most)
+        return select_best(scores, most)
     every = list(experts)
-    return Choice(dict(scores), dict.fromkeys(every, 1 / len(every)))
+    return ExpertWeights(dict(scores), dict.fromkeys(every, 1 / len(every)))
 
 
 def _sentences(documents: Iterable[Document], settings: Settings) -> list[Document]:

@@ -27,13 +27,22 @@ from entsemble.backends.transformers.loader import load_model
 from entsemble.backends.transformers.model import TransformersModel
 from entsemble.data.annotated import read_annotated
 from entsemble.errors import ConfigError, DataError
-from entsemble.experts import peft_folder as adapter
-from entsemble.experts.card import NAME, NAME_RULE, Card, DomainVectors, Score, Source, Start, licence_of
-from entsemble.experts.examples import WORDINGS, Asking, Piece, example, vocabulary
+from entsemble.experts import peft_folder
+from entsemble.experts.card import (
+    NAME_PATTERN,
+    NAME_RULE,
+    Card,
+    DomainVectors,
+    Score,
+    Source,
+    StartingExpert,
+    combine_licences,
+)
+from entsemble.experts.examples import PARAPHRASES_FILE, PromptVariation, TextPiece, label_vocabulary, training_example
 from entsemble.experts.peft_folder import Adapter
-from entsemble.experts.selection import centres
-from entsemble.experts.store import Expert, ExpertStore, change_of
-from entsemble.experts.training import Progress, Training, adapter_of, train, tunable
+from entsemble.experts.selection import cluster_centres
+from entsemble.experts.store import Expert, ExpertStore, load_checked_adapter
+from entsemble.experts.training import TrainingProgress, TrainingSettings, attach_lora, extract_adapter, train
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import load_template
 from entsemble.protocols import AdaptableModel
@@ -89,8 +98,8 @@ class ExpertSpec:
     licence: str = "unknown"
     dev: Path | None = None
     limit: int | None = None
-    how: Training = field(default_factory=Training)
-    asking: Asking = field(default_factory=Asking)
+    how: TrainingSettings = field(default_factory=TrainingSettings)
+    asking: PromptVariation = field(default_factory=PromptVariation)
     start: str | None = None
     foundation: bool = False
     replace: bool = False
@@ -100,7 +109,7 @@ def train_expert(
     brief: ExpertSpec,
     environment: Environment,
     progress: ProgressCallbacks | None = None,
-    told: Callable[[Progress], None] = lambda _: None,
+    told: Callable[[TrainingProgress], None] = lambda _: None,
 ) -> Expert:
     """Train an expert and keep it. The same brief again goes on with a training that was stopped.
 
@@ -130,18 +139,18 @@ def train_expert(
         unpacked = unpacked_folder(fingerprint, environment)
         model, tokenize = load_model(path, brief.how.precision, unpacked_folder=unpacked)
         made = train(
-            tunable(model, brief.how, None if start is None else change_of(start)),
+            attach_lora(model, brief.how, None if start is None else load_checked_adapter(start)),
             tokenize,
             lambda epoch: _examples(learnt, brief, epoch),
             brief.how,
             folder,
             base=brief.base,
-            evaluate=lambda tuned: score(adapter_of(tuned, brief.base), dev, path).f1,
+            evaluate=lambda tuned: score(extract_adapter(tuned, brief.base), dev, path).f1,
             told=told,
         )
-        measured = score(adapter.load(made.folder), dev, path)
+        measured = score(peft_folder.load_adapter(made.folder), dev, path)
         drawn = random.Random(brief.how.seed).sample(learnt, min(len(learnt), _ENCODED))
-        rows, counts = centres(encoder.encode([d.text for d, _ in drawn]), seed=brief.how.seed)
+        rows, counts = cluster_centres(encoder.encode([d.text for d, _ in drawn]), seed=brief.how.seed)
         vectors = DomainVectors(
             encoder=encoder.weights_fingerprint,
             rows=tuple(tuple(round(float(x), 5) for x in row) for row in rows),
@@ -157,7 +166,7 @@ def train_expert(
         template=TEMPLATE,
         labels=tuple(sorted({m.label for d, _ in learnt for m in d.mentions} | known)),
         sources=_sources(own, start),
-        licence=licence_of([brief.licence, *([start.card.licence] if start else [])]),
+        licence=combine_licences([brief.licence, *([start.card.licence] if start else [])]),
         vectors=vectors,
         scores=(measured,),
         seed=brief.how.seed,
@@ -165,7 +174,9 @@ def train_expert(
         training={**_numbers(asdict(brief.how)), "best epoch": made.epoch + 1, "loss": made.loss},
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
         foundation=brief.foundation,
-        start=None if start is None else Start(expert=start.card.name, sha256=start.card.files[adapter.WEIGHTS]),
+        start=None
+        if start is None
+        else StartingExpert(expert=start.card.name, sha256=start.card.files[peft_folder.WEIGHTS_FILE]),
     )
     kept = store.add(made.folder, card, replace=brief.replace)
     shutil.rmtree(folder, ignore_errors=True)
@@ -203,12 +214,12 @@ def _engine(adapted: Adapter, base: Path) -> Iterator[AdaptableModel]:
     with tempfile.TemporaryDirectory() as folder:
         if base.is_dir():
             place = Path(folder)
-            adapter.save(adapted, place)
+            peft_folder.save_adapter(adapted, place)
             with closing(TransformersModel("base", base, fingerprint="", adapters={"expert": place})) as plain:
                 yield plain.with_adapters("expert", AdapterSum({"expert": 1.0}, "expert"))
         else:
             file = Path(folder) / "adapter.gguf"
-            write_lora(adapted.pairs, base, file)
+            write_lora(adapted.factor_pairs, base, file)
             engine = EngineOptions(adapters={"expert": file})
             with closing(LlamaCppModel("base", base, fingerprint="", options=engine)) as model:
                 yield model.with_adapters("expert", AdapterSum({"expert": 1.0}, "expert"))
@@ -225,7 +236,7 @@ Learnt = tuple[Document, tuple[str, ...]]
 
 def _check(brief: ExpertSpec, store: ExpertStore) -> None:
     """What can be known before anything is loaded."""
-    if not NAME.fullmatch(brief.name):
+    if not NAME_PATTERN.fullmatch(brief.name):
         raise ConfigError(f"{brief.name!r} is no name for an expert: {NAME_RULE}")
     if brief.name in store.names() and not brief.replace:
         raise ConfigError(f"there is an expert {brief.name!r} already; choose another name, or replace it")
@@ -260,21 +271,21 @@ def _split(parts: Sequence[Sequence[Document]], brief: ExpertSpec) -> tuple[list
     return learnt, dev
 
 
-def _examples(learnt: Sequence[Learnt], brief: ExpertSpec, epoch: int) -> list[tuple[Piece, ...]]:
+def _examples(learnt: Sequence[Learnt], brief: ExpertSpec, epoch: int) -> list[tuple[TextPiece, ...]]:
     """Every sentence once, each drawn from the seed, the epoch and its place."""
     shape = load_template(TEMPLATE)
-    vocabularies = {own: vocabulary(own) for _, own in learnt}
+    vocabularies = {own: label_vocabulary(own) for _, own in learnt}
     return [
-        example(d, vocabularies[own], shape, brief.asking, random.Random(f"{brief.how.seed}:{epoch}:{i}"))
+        training_example(d, vocabularies[own], shape, brief.asking, random.Random(f"{brief.how.seed}:{epoch}:{i}"))
         for i, (d, own) in enumerate(learnt)
     ]
 
 
 def _key(brief: ExpertSpec, base: str, learnt: Sequence[Learnt], dev: Sequence[Document], start: Expert | None) -> str:
     """All that shapes a training but its name."""
-    shape, words = asdict(load_template(TEMPLATE)), WORDINGS.read_text("utf-8")
+    shape, words = asdict(load_template(TEMPLATE)), PARAPHRASES_FILE.read_text("utf-8")
     data = _content([d for d, _ in learnt]), [own for _, own in learnt], _content(dev)
-    begun = [] if start is None else [start.card.files[adapter.WEIGHTS]]
+    begun = [] if start is None else [start.card.files[peft_folder.WEIGHTS_FILE]]
     told = [base, asdict(brief.how), asdict(brief.asking), shape, words, data, *begun]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
 

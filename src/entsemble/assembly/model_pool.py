@@ -25,8 +25,8 @@ from entsemble.backends.openai.model import OpenAIModel
 from entsemble.backends.transformers.model import TransformersModel
 from entsemble.errors import ConfigError, DataError, EntsembleError
 from entsemble.execution.reply_cache import CachedModel, ReplyCache
-from entsemble.experts import peft_folder as adapter
-from entsemble.experts.store import Expert, change_of
+from entsemble.experts import peft_folder
+from entsemble.experts.store import Expert, load_checked_adapter
 from entsemble.protocols import AdaptableModel, Encoder, LanguageModel
 from entsemble.settings import Environment, MemberSettings, Settings
 
@@ -251,7 +251,7 @@ class ModelPool:
             if by_transformers:
                 files = {which: folder / which for which in experts}
                 for which, file in files.items():
-                    adapter.save(change_of(experts[which]), file)
+                    peft_folder.save_adapter(load_checked_adapter(experts[which]), file)
                 return files
             told = {own.fingerprint: own for own in sums if own.parts}
             files = {which: folder / f"{number}.gguf" for number, which in enumerate(told)}

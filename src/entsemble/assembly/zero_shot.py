@@ -8,9 +8,9 @@ from entsemble.assembly.builder import ZERO_SHOT
 from entsemble.assembly.model_pool import ModelPool
 from entsemble.data.annotated import without_mentions
 from entsemble.errors import PromptTooLongError
-from entsemble.evaluation.bootstrap import interval
+from entsemble.evaluation.bootstrap import f1_interval
 from entsemble.evaluation.counts import Counts
-from entsemble.evaluation.matching import exact, spans_only
+from entsemble.evaluation.matching import exact_counts, span_counts
 from entsemble.execution.threads import LocalMapper
 from entsemble.experts.card import Score
 from entsemble.experts.store import Expert
@@ -89,14 +89,14 @@ def count_matches(extractor: LocalExtractor, gold: Sequence[Document]) -> tuple[
         ModelError: a model does not answer.
     """
     answers = list(predict_mentions(extractor, gold))
-    typed = [exact(d.mentions, said.mentions).micro for d, said in zip(gold, answers, strict=True)]
-    return typed, [spans_only(d.mentions, said.mentions) for d, said in zip(gold, answers, strict=True)]
+    typed = [exact_counts(d.mentions, said.mentions).micro for d, said in zip(gold, answers, strict=True)]
+    return typed, [span_counts(d.mentions, said.mentions) for d, said in zip(gold, answers, strict=True)]
 
 
 def score_extractor(extractor: LocalExtractor, gold: Sequence[Document], named: str) -> Score:
     """How well an ensemble does on annotated sentences; see `count_matches`."""
     typed, spans = count_matches(extractor, gold)
-    low, high = interval(typed)
+    low, high = f1_interval(typed)
     return Score(
         data=named,
         sentences=len(gold),

@@ -24,10 +24,10 @@ from entsemble.cli.selection import print_selection
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import read
 from entsemble.errors import DataError
-from entsemble.evaluation.render.html import page
+from entsemble.evaluation.render.html import render_html
 from entsemble.evaluation.render.text import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
 from entsemble.evaluation.report import Report, build_report
-from entsemble.evaluation.stages import StageCounts, stage_counts
+from entsemble.evaluation.stages import StageCounts, count_stages
 from entsemble.ner.documents import Extracted, Failed
 from entsemble.scoring.scorer import Scorer
 from entsemble.settings import Settings, environment
@@ -83,7 +83,7 @@ def evaluate(
     report = _build_report(documents, results, member_names, summary.cost(parameters), config)
     if page_path is not None:
         predicted = [result.document for result in _successful(results)]
-        write_report(page_path, page(report, documents, predicted, f"Evaluation on {gold.name}"))
+        write_report(page_path, render_html(report, documents, predicted, f"Evaluation on {gold.name}"))
     content = json.dumps(report.to_json(), ensure_ascii=False, indent=1)
     if report_path is not None and str(report_path) == "-":
         click.echo(content)
@@ -131,7 +131,7 @@ def _build_report(
     stages = StageCounts()
     for document in gold:
         if result := by_id.get(document.id):
-            stages += stage_counts(document.mentions, result.candidate_spans, result.voted_labels, result.verifications)
+            stages += count_stages(document.mentions, result.candidate_spans, result.voted_labels, result.verifications)
     members = {
         member_name: [
             replace(result.document, mentions=result.member_mentions.get(member_name, ())) for result in by_id.values()
@@ -151,7 +151,7 @@ def _build_report(
 
 def _print_tables(report: Report) -> None:
     console = Console(highlight=False)
-    for header, rows in ((LABEL_HEADER, label_rows(report.total.exact)), (SUMMARY_HEADER, summary_rows(report))):
+    for header, rows in ((LABEL_HEADER, label_rows(report.counts.exact)), (SUMMARY_HEADER, summary_rows(report))):
         table = Table(*header)
         for row in rows:
             table.add_row(*map(escape, row))

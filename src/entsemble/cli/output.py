@@ -11,7 +11,7 @@ from typing import TextIO
 import click
 
 from entsemble.errors import DataError
-from entsemble.evaluation.compare import beside, counts_of
+from entsemble.evaluation.compare import compare_reports, document_counts
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.report import Report
 
@@ -39,7 +39,7 @@ def read_report_counts(path: Path) -> dict[str, Counts]:
         DataError: the file cannot be read or is not a report with counts per document.
     """
     try:
-        return counts_of(json.loads(path.read_text(encoding="utf-8")))
+        return document_counts(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path) from error
     except ValueError as error:  # includes invalid JSON and invalid UTF-8
@@ -53,7 +53,7 @@ def print_comparison(report: Report, earlier_path: Path, earlier_counts: dict[st
         DataError: the two cannot be compared.
     """
     try:
-        click.echo(f"against {earlier_path}, {beside(report, earlier_counts)}", err=True)
+        click.echo(f"against {earlier_path}, {compare_reports(report, earlier_counts)}", err=True)
     except ValueError as error:
         raise DataError(str(error), earlier_path) from error
 

@@ -14,8 +14,8 @@ from rich.text import Text
 from entsemble.cli.options import against_option
 from entsemble.cli.output import check_writable, print_comparison, read_report_counts, write_report
 from entsemble.data.formats import read
-from entsemble.evaluation.documents import with_ids_of
-from entsemble.evaluation.render.html import page
+from entsemble.evaluation.documents import with_gold_ids
+from entsemble.evaluation.render.html import render_html
 from entsemble.evaluation.render.text import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
 from entsemble.evaluation.report import Report, build_report
 from entsemble.types import Document
@@ -51,7 +51,7 @@ def score(
     report = build_report(gold_documents, predicted_documents, config={"gold": str(gold), "predicted": str(predicted)})
     if page_path is not None:
         title = f"{predicted.name} against {gold.name}"
-        write_report(page_path, page(report, gold_documents, predicted_documents, title))
+        write_report(page_path, render_html(report, gold_documents, predicted_documents, title))
     if report_path is not None:
         _write_json(report, report_path)
     if report_path != "-":
@@ -65,7 +65,7 @@ def _with_gold_ids(gold: Sequence[Document], predicted: Sequence[Document]) -> S
     if not predicted or {document.id for document in gold} & {document.id for document in predicted}:
         return predicted
     click.echo("The files have no document id in common: documents are paired by position.", err=True)
-    return with_ids_of(gold, predicted)
+    return with_gold_ids(gold, predicted)
 
 
 def _write_json(report: Report, path: str) -> None:
@@ -78,7 +78,7 @@ def _write_json(report: Report, path: str) -> None:
 
 def _print_tables(report: Report, relaxed: bool) -> None:
     console = Console()
-    counts, title = (report.total.relaxed, "Overlap is enough") if relaxed else (report.total.exact, "Exact ranges")
+    counts, title = (report.counts.relaxed, "Overlap is enough") if relaxed else (report.counts.exact, "Exact ranges")
     console.print(_table(title, LABEL_HEADER, label_rows(counts)))
     console.print(_table("Summary", SUMMARY_HEADER, summary_rows(report)))
 

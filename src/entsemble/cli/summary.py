@@ -68,7 +68,7 @@ class Summary:
             "generated_tokens": self.usage.generated_tokens,
             "parameters": parameters,
             "model_calls": self.usage.calls,
-            "answered_by_cache": self.usage.cache_hits,
+            "cache_hits": self.usage.cache_hits,
         }
 
     def to_json(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 from entsemble.data import docbin
 from entsemble.errors import ConfigError, DataError, MissingExtraError
 from entsemble.evaluation.counts import Counts
-from entsemble.evaluation.matching import exact
+from entsemble.evaluation.matching import exact_counts
 from entsemble.types import Document, Mention
 
 _BATCHES = 4.0, 32.0, 1.001
@@ -156,7 +156,7 @@ def score_of(nlp: Any, gold: Sequence[Document]) -> float:  # noqa: ANN401 - a p
 
 def f1_of(gold: Sequence[Document], answers: Iterable[Sequence[Mention]]) -> float:
     """F1 of answers, exact, all labels together, nested mentions aside."""
-    counts = (exact(flat(d.mentions), flat(said)).micro for d, said in zip(gold, answers, strict=True))
+    counts = (exact_counts(flat(d.mentions), flat(said)).micro for d, said in zip(gold, answers, strict=True))
     return sum(counts, Counts()).f1
 
 

@@ -10,12 +10,12 @@ Triple = tuple[int, int, str]
 """Start, end and label of a mention: what makes two mentions of one document the same."""
 
 
-def overlap(first: Triple, second: Triple) -> int:
+def shared_length(first: Triple, second: Triple) -> int:
     """How many characters two mentions share."""
     return max(0, min(first[1], second[1]) - max(first[0], second[0]))
 
 
-def pairs(
+def largest_pairing(
     gold: Collection[Triple], predicted: Collection[Triple], agree: Callable[[Triple, Triple], bool]
 ) -> list[tuple[Triple, Triple]]:
     """The largest one-to-one pairing of overlapping mentions that `agree`.
@@ -43,7 +43,9 @@ def _candidates(
     for one in left:
         # what begins longer before `one` than any mention is long cannot reach it
         near = range(bisect_right(starts, one[0] - longest), bisect_left(starts, one[1]))
-        fitting = [(-overlap(one, right[j]), j) for j in near if overlap(one, right[j]) and agree(one, right[j])]
+        fitting = [
+            (-shared_length(one, right[j]), j) for j in near if shared_length(one, right[j]) and agree(one, right[j])
+        ]
         found.append([j for _, j in sorted(fitting)])
     return found
 

@@ -22,7 +22,7 @@ _BLOCK = 1 << 21  # draws held in memory at once: 16 MiB an array
 _TIE = 1e-12  # differences of F1 closer than this are the same but for rounding
 
 
-def interval(
+def f1_interval(
     documents: Sequence[Counts], *, resamples: int = 1000, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of micro F1.
@@ -44,7 +44,7 @@ def interval(
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class F1Difference:
     """Two systems on the same documents.
 
     Attributes:
@@ -58,7 +58,9 @@ class Comparison:
     p_value: float
 
 
-def compare(first: Sequence[Counts], second: Sequence[Counts], *, resamples: int = 1000, seed: int = 0) -> Comparison:
+def compare_f1(
+    first: Sequence[Counts], second: Sequence[Counts], *, resamples: int = 1000, seed: int = 0
+) -> F1Difference:
     """Test whether two systems' micro F1 differ, by paired bootstrap and approximate randomisation.
 
     Args:
@@ -73,7 +75,7 @@ def compare(first: Sequence[Counts], second: Sequence[Counts], *, resamples: int
     if [x.support for x in first] != [x.support for x in second]:
         raise ValueError("both systems need the counts of the same documents in the same order")
     if not first:
-        return Comparison(0.0, (0.0, 0.0), 1.0)
+        return F1Difference(0.0, (0.0, 0.0), 1.0)
     one, two = _table(first), _table(second)
     rng = np.random.default_rng(seed)
     redrawn = [_f1(draws @ one) - _f1(draws @ two) for draws in _draws(rng, len(first), resamples)]
@@ -81,7 +83,7 @@ def compare(first: Sequence[Counts], second: Sequence[Counts], *, resamples: int
     as_large = sum(
         int(np.count_nonzero(np.abs(swapped) >= abs(observed) - _TIE)) for swapped in _swapped(rng, one, two, resamples)
     )
-    return Comparison(observed, _ends(np.concatenate(redrawn), 0.95), (1 + as_large) / (1 + resamples))
+    return F1Difference(observed, _ends(np.concatenate(redrawn), 0.95), (1 + as_large) / (1 + resamples))
 
 
 def _table(documents: Sequence[Counts]) -> Floats:
@@ -117,7 +119,7 @@ def _draws(rng: np.random.Generator, documents: int, resamples: int) -> Iterator
         yield times.reshape(block, documents).astype(np.float64)
 
 
-def tosses(rng: np.random.Generator, documents: int, resamples: int) -> Iterator[Floats]:
+def coin_flips(rng: np.random.Generator, documents: int, resamples: int) -> Iterator[Floats]:
     """[block, n] for each document 0 or 1, by the toss of a coin, `resamples` rows in all."""
     for block in _blocks(documents, resamples):
         yield rng.integers(2, size=(block, documents)).astype(np.float64)
@@ -125,6 +127,6 @@ def tosses(rng: np.random.Generator, documents: int, resamples: int) -> Iterator
 
 def _swapped(rng: np.random.Generator, one: Floats, two: Floats, resamples: int) -> Iterator[Floats]:
     """[block] differences of F1 with each document's two answers swapped by the toss of a coin."""
-    for heads in tosses(rng, len(one), resamples):
+    for heads in coin_flips(rng, len(one), resamples):
         moved = heads @ (two - one)
         yield _f1(one.sum(axis=0) + moved) - _f1(two.sum(axis=0) - moved)

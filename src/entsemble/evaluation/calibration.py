@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from entsemble.errors import DataError
-from entsemble.evaluation.bootstrap import tosses
+from entsemble.evaluation.bootstrap import coin_flips
 from entsemble.evaluation.counts import ratio
 
 Floats = npt.NDArray[np.float64]
@@ -39,20 +39,20 @@ class Bin:
     Attributes:
         low, high: ends of the bin.
         count: answers in it.
-        right: those of them that are right.
+        correct: those of them that are right.
         score_sum: sum of their scores.
     """
 
     low: float
     high: float
     count: int
-    right: int
+    correct: int
     score_sum: float
 
     @property
     def accuracy(self) -> float:
         """Share that is right; 0.0 for an empty bin."""
-        return ratio(self.right, self.count)
+        return ratio(self.correct, self.count)
 
     @property
     def confidence(self) -> float:
@@ -84,7 +84,7 @@ class Reliability:
         squared_error: sum over the answers of (score - right)**2.
         ece_ci95: between which errors, spread over the bins as the one that was found, it is not improbable to find it:
             so few answers have some error even if their scores are true, and the interval allows for that.
-        ece_by_chance: about what `ece` would be on average, were all scores true: as much of it is the fault of few
+        ece_if_calibrated: about what `ece` would be on average, were all scores true: as much of it is the fault of few
             texts.
         p_value: how often `ece` would be as large as it is, were all scores true; 1.0 for no answer.
     """
@@ -92,32 +92,37 @@ class Reliability:
     bins: tuple[Bin, ...]
     squared_error: float
     ece_ci95: tuple[float, float]
-    ece_by_chance: float
+    ece_if_calibrated: float
     p_value: float
 
     @property
-    def scored(self) -> int:
+    def scored_mentions(self) -> int:
         """How many answers have a score."""
         return sum(x.count for x in self.bins)
 
     @property
     def ece(self) -> float:
         """Mean distance between confidence and accuracy of the bins, each weighing what it holds; 0.0 for none."""
-        return ratio(sum(abs(x.score_sum - x.right) for x in self.bins), self.scored)
+        return ratio(sum(abs(x.score_sum - x.correct) for x in self.bins), self.scored_mentions)
 
     @property
     def brier(self) -> float:
         """Mean squared error of the scores; 0.0 for none."""
-        return ratio(self.squared_error, self.scored)
+        return ratio(self.squared_error, self.scored_mentions)
 
     def to_json(self) -> dict[str, Any]:
         """The report's `reliability`."""
-        chance = {"ece_ci95": [*self.ece_ci95], "ece_by_chance": self.ece_by_chance, "p_value": self.p_value}
-        return {"scored": self.scored, **chance, "brier": self.brier, "bins": [x.to_json() for x in self.bins]}
+        chance = {"ece_ci95": [*self.ece_ci95], "ece_if_calibrated": self.ece_if_calibrated, "p_value": self.p_value}
+        return {
+            "scored_mentions": self.scored_mentions,
+            **chance,
+            "brier": self.brier,
+            "bins": [x.to_json() for x in self.bins],
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold:
+class OperatingPoint:
     """What a threshold lets through.
 
     Attributes:
@@ -143,7 +148,7 @@ class Threshold:
         return ratio(self.wrong, self.accepted)
 
 
-def reliability(
+def measure_reliability(
     scores: Sequence[float] | Floats,
     correct: Sequence[bool] | npt.NDArray[np.bool_],
     texts: Sequence[int] | npt.NDArray[np.int64] | None = None,
@@ -178,7 +183,7 @@ def reliability(
 
 
 def _chance(away: Floats, scored: int) -> tuple[tuple[float, float], float, float]:
-    """`ece_ci95`, `ece_by_chance` and `p_value`.
+    """`ece_ci95`, `ece_if_calibrated` and `p_value`.
 
     Args:
         away: [texts, bins] by how much each text's scores promise too much.
@@ -187,7 +192,7 @@ def _chance(away: Floats, scored: int) -> tuple[tuple[float, float], float, floa
     if not scored:
         return (0.0, 0.0), 0.0, 1.0
     rng = np.random.default_rng(0)
-    noise = np.concatenate([(2 * heads - 1) @ away for heads in tosses(rng, len(away), _DRAWS)])
+    noise = np.concatenate([(2 * heads - 1) @ away for heads in coin_flips(rng, len(away), _DRAWS)])
     total = away.sum(axis=0)
     found = float(np.abs(total).sum()) / scored
     drawn = np.array([np.abs(multiple * total + noise).sum(axis=1) for multiple in _MULTIPLES]) / scored
@@ -201,9 +206,9 @@ def _chance(away: Floats, scored: int) -> tuple[tuple[float, float], float, floa
     return (float(low) * found, min(1.0, float(high) * found)), chance, p_value
 
 
-def risk_coverage(
+def risk_coverage_curve(
     scores: Sequence[float] | Floats, correct: Sequence[bool] | npt.NDArray[np.bool_]
-) -> tuple[Threshold, ...]:
+) -> tuple[OperatingPoint, ...]:
     """How many answers each threshold lets through, and how many of them are wrong, strictest threshold first.
 
     One point for each different score: answers with the same score come and go together, so their order is no matter.
@@ -220,7 +225,7 @@ def risk_coverage(
     order = np.argsort(-values, kind="stable")
     values, wrong = values[order], np.cumsum(1 - truth[order])
     last = np.flatnonzero(np.append(values[1:] != values[:-1], np.ones(min(1, len(values)), dtype=bool)))
-    return tuple(Threshold(float(values[i]), int(i) + 1, int(wrong[i]), len(values)) for i in last)
+    return tuple(OperatingPoint(float(values[i]), int(i) + 1, int(wrong[i]), len(values)) for i in last)
 
 
 def _arrays(scores: Sequence[float] | Floats, correct: Sequence[bool] | npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:

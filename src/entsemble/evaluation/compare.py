@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from entsemble.evaluation.bootstrap import Comparison, compare
+from entsemble.evaluation.bootstrap import F1Difference, compare_f1
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.report import SCHEMA, Report
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class ReportComparison:
     """What a report has more than an earlier one.
 
     Attributes:
@@ -25,7 +25,7 @@ class Beside:
     documents: int
     f1: float
     earlier: float
-    comparison: Comparison
+    comparison: F1Difference
 
     def __str__(self) -> str:
         told = self.comparison
@@ -36,7 +36,7 @@ class Beside:
         )
 
 
-def counts_of(report: Mapping[str, Any]) -> dict[str, Counts]:
+def document_counts(report: Mapping[str, Any]) -> dict[str, Counts]:
     """The exact counts of each document of a report's JSON.
 
     Raises:
@@ -50,7 +50,7 @@ def counts_of(report: Mapping[str, Any]) -> dict[str, Counts]:
         raise ValueError("a report without the counts of each document; make it anew") from error
 
 
-def beside(report: Report, earlier: Mapping[str, Counts]) -> Beside:
+def compare_reports(report: Report, earlier: Mapping[str, Counts]) -> ReportComparison:
     """Compare in pairs.
 
     Args:
@@ -67,4 +67,4 @@ def beside(report: Report, earlier: Mapping[str, Counts]) -> Beside:
     if strange := [n for n, a, b in zip(both, own, other, strict=True) if a.support != b.support]:
         raise ValueError(f"document {strange[0]!r} has other gold mentions in the earlier report")
     f1 = [sum(counts, Counts()).f1 for counts in (own, other)]
-    return Beside(len(both), f1[0], f1[1], compare(own, other))
+    return ReportComparison(len(both), f1[0], f1[1], compare_f1(own, other))

@@ -12,7 +12,7 @@ _SHOWN = 20  # characters of each text that a message shows
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class DocumentPair:
     """A gold document and its answer.
 
     Attributes:
@@ -24,12 +24,12 @@ class Pair:
     predicted: Document | None
 
     @property
-    def answers(self) -> tuple[Mention, ...]:
+    def predicted_mentions(self) -> tuple[Mention, ...]:
         """Predicted mentions; none where there is no document, so that all gold mentions count as missed."""
         return () if self.predicted is None else self.predicted.mentions
 
 
-def pair(gold: Iterable[Document], predicted: Iterable[Document]) -> tuple[Pair, ...]:
+def pair_documents(gold: Iterable[Document], predicted: Iterable[Document]) -> tuple[DocumentPair, ...]:
     """Pair documents by id, in the order of the gold ones.
 
     Raises:
@@ -44,10 +44,10 @@ def pair(gold: Iterable[Document], predicted: Iterable[Document]) -> tuple[Pair,
         )
     for name, document in found.items():
         _check_text(wanted[name], document)
-    return tuple(Pair(document, found.get(name)) for name, document in wanted.items())
+    return tuple(DocumentPair(document, found.get(name)) for name, document in wanted.items())
 
 
-def with_ids_of(gold: Sequence[Document], predicted: Sequence[Document]) -> tuple[Document, ...]:
+def with_gold_ids(gold: Sequence[Document], predicted: Sequence[Document]) -> tuple[Document, ...]:
     """Predicted documents with the gold ids, by position: for formats that have no ids of their own.
 
     Raises:

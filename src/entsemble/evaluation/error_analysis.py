@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from entsemble.evaluation.bipartite import Triple, pairs
+from entsemble.evaluation.bipartite import Triple, largest_pairing
 from entsemble.evaluation.matching import same_label, triples
 from entsemble.types import Mention
 
 
 @dataclass(frozen=True, slots=True)
-class Mistakes:
+class ErrorCounts:
     """What went wrong, by kind. The four kinds with a gold side add up to `fn`, those with a predicted side to `fp`.
 
     Attributes:
@@ -19,22 +19,22 @@ class Mistakes:
         spurious: predicted, with no gold mention to blame it on.
         wrong_label: the range is right, the label is not.
         wrong_boundary: the label is right, and the range overlaps.
-        both: the range overlaps, and the label is another.
+        wrong_label_and_boundary: the range overlaps, and the label is another.
     """
 
     missed: int = 0
     spurious: int = 0
     wrong_label: int = 0
     wrong_boundary: int = 0
-    both: int = 0
+    wrong_label_and_boundary: int = 0
 
-    def __add__(self, other: Mistakes) -> Mistakes:
-        return Mistakes(
+    def __add__(self, other: ErrorCounts) -> ErrorCounts:
+        return ErrorCounts(
             self.missed + other.missed,
             self.spurious + other.spurious,
             self.wrong_label + other.wrong_label,
             self.wrong_boundary + other.wrong_boundary,
-            self.both + other.both,
+            self.wrong_label_and_boundary + other.wrong_label_and_boundary,
         )
 
     def to_json(self) -> dict[str, int]:
@@ -44,19 +44,19 @@ class Mistakes:
             "spurious": self.spurious,
             "wrong_label": self.wrong_label,
             "wrong_boundary": self.wrong_boundary,
-            "both": self.both,
+            "wrong_label_and_boundary": self.wrong_label_and_boundary,
         }
 
 
 _KINDS: tuple[tuple[str, Callable[[Triple, Triple], bool]], ...] = (
     ("wrong_label", lambda gold, predicted: gold[:2] == predicted[:2]),
     ("wrong_boundary", same_label),
-    ("both", lambda _gold, _predicted: True),
+    ("wrong_label_and_boundary", lambda _gold, _predicted: True),
 )
 """The mildest explanation first; what it explains is not explained again."""
 
 
-def mistakes(gold: Iterable[Mention], predicted: Iterable[Mention]) -> Mistakes:
+def count_errors(gold: Iterable[Mention], predicted: Iterable[Mention]) -> ErrorCounts:
     """Sort the mentions that are not exactly right into kinds, one to one.
 
     What is exactly right takes no part, so an inner mention that was found does not turn the outer one, which was not,
@@ -66,8 +66,8 @@ def mistakes(gold: Iterable[Mention], predicted: Iterable[Mention]) -> Mistakes:
     missed, spurious = wanted - found, found - wanted
     kinds = {}
     for kind, agree in _KINDS:
-        explained = pairs(missed, spurious, agree)
+        explained = largest_pairing(missed, spurious, agree)
         missed -= {g for g, _ in explained}
         spurious -= {p for _, p in explained}
         kinds[kind] = len(explained)
-    return Mistakes(missed=len(missed), spurious=len(spurious), **kinds)
+    return ErrorCounts(missed=len(missed), spurious=len(spurious), **kinds)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from entsemble.evaluation.bipartite import Triple, pairs
+from entsemble.evaluation.bipartite import Triple, largest_pairing
 from entsemble.evaluation.counts import Counts, LabelCounts, count_sets, ratio
 from entsemble.types import Mention
 
@@ -28,7 +28,7 @@ def ranges(mentions: Iterable[Mention]) -> set[Range]:
     return {(m.start, m.end) for m in mentions}
 
 
-def exact(gold: Iterable[Mention], predicted: Iterable[Mention]) -> LabelCounts:
+def exact_counts(gold: Iterable[Mention], predicted: Iterable[Mention]) -> LabelCounts:
     """Found is what has the same start, end and label.
 
     On flat mentions it equals entity-level scoring of tags (E. F. Tjong Kim Sang and F. De Meulder, "Introduction to
@@ -38,7 +38,7 @@ def exact(gold: Iterable[Mention], predicted: Iterable[Mention]) -> LabelCounts:
     return _by_label(wanted, found, Counter(label for *_, label in wanted & found))
 
 
-def relaxed(gold: Iterable[Mention], predicted: Iterable[Mention]) -> LabelCounts:
+def relaxed_counts(gold: Iterable[Mention], predicted: Iterable[Mention]) -> LabelCounts:
     """Found is what shares a character with a mention of the same label, one to one.
 
     As many as can be are paired, and each is used once, so neither one long prediction over three gold mentions nor
@@ -46,11 +46,11 @@ def relaxed(gold: Iterable[Mention], predicted: Iterable[Mention]) -> LabelCount
     Sundheim, "MUC-5 evaluation metrics", 1993) and SemEval-2013 task 9.1; here a partial match counts in full.
     """
     wanted, found = triples(gold), triples(predicted)
-    matched = pairs(wanted, found, same_label)
+    matched = largest_pairing(wanted, found, same_label)
     return _by_label(wanted, found, Counter(label for (*_, label), _ in matched))
 
 
-def spans_only(gold: Iterable[Mention], predicted: Iterable[Mention]) -> Counts:
+def span_counts(gold: Iterable[Mention], predicted: Iterable[Mention]) -> Counts:
     """Found is what has the same start and end, whatever its label; a range with two labels counts once."""
     return count_sets(ranges(gold), ranges(predicted))
 
@@ -74,33 +74,33 @@ class PartCounts:
 
     Attributes:
         gold: gold mentions in the part.
-        found: those of them that were predicted.
+        gold_matched: those of them that were predicted.
         predicted: predicted mentions in the part.
-        right: those of them that are gold.
+        predicted_matched: those of them that are gold.
     """
 
     gold: int = 0
-    found: int = 0
+    gold_matched: int = 0
     predicted: int = 0
-    right: int = 0
+    predicted_matched: int = 0
 
     def __add__(self, other: PartCounts) -> PartCounts:
         return PartCounts(
             self.gold + other.gold,
-            self.found + other.found,
+            self.gold_matched + other.gold_matched,
             self.predicted + other.predicted,
-            self.right + other.right,
+            self.predicted_matched + other.predicted_matched,
         )
 
     @property
     def precision(self) -> float:
         """Share of the predicted that is gold; 0.0 where nothing was predicted."""
-        return ratio(self.right, self.predicted)
+        return ratio(self.predicted_matched, self.predicted)
 
     @property
     def recall(self) -> float:
         """Share of the gold that was found; 0.0 where there is none."""
-        return ratio(self.found, self.gold)
+        return ratio(self.gold_matched, self.gold)
 
     @property
     def f1(self) -> float:
@@ -109,7 +109,12 @@ class PartCounts:
 
     def to_json(self) -> dict[str, Any]:
         """The ratios and the counts that they come from."""
-        counts = {"gold": self.gold, "found": self.found, "predicted": self.predicted, "right": self.right}
+        counts = {
+            "gold": self.gold,
+            "gold_matched": self.gold_matched,
+            "predicted": self.predicted,
+            "predicted_matched": self.predicted_matched,
+        }
         return {"precision": self.precision, "recall": self.recall, "f1": self.f1, **counts}
 
 
@@ -129,7 +134,7 @@ class NestedCounts:
         return NestedCounts(self.inside + other.inside, self.outermost + other.outermost)
 
     @property
-    def any(self) -> bool:
+    def has_nested(self) -> bool:
         """Whether there is a mention inside another at all."""
         return bool(self.inside.gold or self.inside.predicted)
 
@@ -138,7 +143,7 @@ class NestedCounts:
         return {"inside": self.inside.to_json(), "outermost": self.outermost.to_json()}
 
 
-def nested(gold: Iterable[Mention], predicted: Iterable[Mention]) -> NestedCounts:
+def nested_counts(gold: Iterable[Mention], predicted: Iterable[Mention]) -> NestedCounts:
     """Exact matching, apart for mentions inside others and outermost ones.
 
     A gold mention's part is given by the other gold mentions, a predicted one's by the other predictions: a system that

@@ -1,18 +1,6 @@
 """The report `entsemble.report/1`: one frozen value, one JSON object.
 
-What was not measured is `null`, never 0. Beside what the schema names, the JSON object holds:
-
-- `relaxed`, `spans`: precision, recall, f1, tp, fp and fn under `matching.relaxed` and `matching.spans_only`.
-- `nested`: `inside` and `outermost`, each precision, recall, f1, gold, found, predicted and right (see
-  `matching.PartCounts`); there only where a gold or a predicted mention lies inside another.
-- `errors`: missed, spurious, wrong_label, wrong_boundary and both (see `mistakes.Mistakes`).
-- `reliability`: scored, the interval of the error (`ece_ci95`), what chance alone makes of it (`ece_by_chance`), how
-  often true scores would have as much (`p_value`), brier and the bins that `calibration.ece` comes from; `null` where
-  no mention has a score.
-- `stage_counts`: the counts that `stages` comes from; `null` where the stages were not watched.
-- `documents`: id -> right, wrong and missed mentions, exact, so that two reports on the same documents can be compared
-  in pairs (`bootstrap.compare`).
-- `missing_documents`: ids of gold documents that nobody answered; all their mentions count as missed.
+The JSON keys are described in `docs/reference/report.md`. What was not measured is `null`, never 0.
 """
 
 from __future__ import annotations
@@ -22,12 +10,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from entsemble.errors import DataError
-from entsemble.evaluation.bootstrap import interval
-from entsemble.evaluation.calibration import Reliability, reliability
+from entsemble.evaluation.bootstrap import f1_interval
+from entsemble.evaluation.calibration import Reliability, measure_reliability
 from entsemble.evaluation.counts import Counts, LabelCounts
-from entsemble.evaluation.documents import Pair, pair
-from entsemble.evaluation.error_analysis import Mistakes, mistakes
-from entsemble.evaluation.matching import NestedCounts, exact, nested, relaxed, spans_only, triples
+from entsemble.evaluation.documents import DocumentPair, pair_documents
+from entsemble.evaluation.error_analysis import ErrorCounts, count_errors
+from entsemble.evaluation.matching import (
+    NestedCounts,
+    exact_counts,
+    nested_counts,
+    relaxed_counts,
+    span_counts,
+    triples,
+)
 from entsemble.evaluation.stages import StageCounts
 from entsemble.types import Document, Mention
 
@@ -42,7 +37,7 @@ COST_KEYS = (
     "generated_tokens",
     "parameters",
     "model_calls",
-    "answered_by_cache",
+    "cache_hits",
 )
 
 _UNWATCHED: Mapping[str, Mapping[str, None]] = {
@@ -53,33 +48,33 @@ _UNWATCHED: Mapping[str, Mapping[str, None]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class CorpusCounts:
     """All counts of a document, or of a corpus: the sum of its documents'."""
 
     exact: LabelCounts = field(default_factory=LabelCounts)
     relaxed: LabelCounts = field(default_factory=LabelCounts)
     spans: Counts = field(default_factory=Counts)
     nested: NestedCounts = field(default_factory=NestedCounts)
-    mistakes: Mistakes = field(default_factory=Mistakes)
+    errors: ErrorCounts = field(default_factory=ErrorCounts)
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(
+    def __add__(self, other: CorpusCounts) -> CorpusCounts:
+        return CorpusCounts(
             self.exact + other.exact,
             self.relaxed + other.relaxed,
             self.spans + other.spans,
             self.nested + other.nested,
-            self.mistakes + other.mistakes,
+            self.errors + other.errors,
         )
 
 
-def tally(gold: Sequence[Mention], predicted: Sequence[Mention]) -> Tally:
+def count_document(gold: Sequence[Mention], predicted: Sequence[Mention]) -> CorpusCounts:
     """All counts of one document."""
-    return Tally(
-        exact(gold, predicted),
-        relaxed(gold, predicted),
-        spans_only(gold, predicted),
-        nested(gold, predicted),
-        mistakes(gold, predicted),
+    return CorpusCounts(
+        exact_counts(gold, predicted),
+        relaxed_counts(gold, predicted),
+        span_counts(gold, predicted),
+        nested_counts(gold, predicted),
+        count_errors(gold, predicted),
     )
 
 
@@ -88,7 +83,7 @@ class Report:
     """How good an answer is.
 
     Attributes:
-        total: counts of the corpus.
+        counts: of the corpus.
         documents: gold id -> exact counts, for paired tests against another report (`bootstrap.compare`).
         f1_ci95: 95 % bootstrap interval of the micro F1.
         members: member name -> counts of what it would have answered alone.
@@ -100,7 +95,7 @@ class Report:
         missing: ids of gold documents that nobody answered.
     """
 
-    total: Tally
+    counts: CorpusCounts
     documents: Mapping[str, Counts]
     f1_ci95: tuple[float, float]
     members: Mapping[str, Counts]
@@ -115,8 +110,8 @@ class Report:
         """The report as the schema and this module's docstring have it."""
         return {
             "schema": SCHEMA,
-            "micro": {**self.total.exact.micro.to_json(), "f1_ci95": list(self.f1_ci95)},
-            "labels": {label: _label_to_json(counts) for label, counts in self.total.exact.items()},
+            "micro": {**self.counts.exact.micro.to_json(), "f1_ci95": list(self.f1_ci95)},
+            "labels": {label: _label_to_json(counts) for label, counts in self.counts.exact.items()},
             "members": {name: {"f1": counts.f1} for name, counts in self.members.items()},
             "stages": self.stages.to_json() if self.stages else {k: dict(v) for k, v in _UNWATCHED.items()},
             "calibration": {"ece": self.reliability.ece if self.reliability else None},
@@ -129,10 +124,10 @@ class Report:
     def _extras(self) -> dict[str, Any]:
         """The keys that this module's docstring adds to the schema."""
         return {
-            "relaxed": self.total.relaxed.micro.to_json(),
-            "spans": self.total.spans.to_json(),
-            **({"nested": self.total.nested.to_json()} if self.total.nested.any else {}),
-            "errors": self.total.mistakes.to_json(),
+            "relaxed": self.counts.relaxed.micro.to_json(),
+            "spans": self.counts.spans.to_json(),
+            **({"nested": self.counts.nested.to_json()} if self.counts.nested.has_nested else {}),
+            "errors": self.counts.errors.to_json(),
             "reliability": self.reliability.to_json() if self.reliability else None,
             "stage_counts": self.stages.counts_to_json() if self.stages else None,
             "documents": {name: [c.tp, c.fp, c.fn] for name, c in self.documents.items()},
@@ -171,13 +166,13 @@ def build_report(
         ValueError: `cost` holds a key that the schema does not.
     """
     gold = tuple(gold_documents)
-    paired = pair(gold, predicted_documents)
-    tallies = [tally(x.gold.mentions, x.answers) for x in paired]
+    paired = pair_documents(gold, predicted_documents)
+    tallies = [count_document(x.gold.mentions, x.predicted_mentions) for x in paired]
     documents = {x.gold.id: one.exact.micro for x, one in zip(paired, tallies, strict=True)}
     return Report(
-        total=sum(tallies, Tally()),
+        counts=sum(tallies, CorpusCounts()),
         documents=documents,
-        f1_ci95=interval(tuple(documents.values()), seed=seed),
+        f1_ci95=f1_interval(tuple(documents.values()), seed=seed),
         members={name: _micro(gold, answers) for name, answers in (members or {}).items()},
         stages=stages,
         reliability=_reliability(paired),
@@ -189,7 +184,9 @@ def build_report(
 
 
 def _micro(gold: Sequence[Document], predicted: Sequence[Document]) -> Counts:
-    return sum((exact(x.gold.mentions, x.answers).micro for x in pair(gold, predicted)), Counts())
+    return sum(
+        (exact_counts(x.gold.mentions, x.predicted_mentions).micro for x in pair_documents(gold, predicted)), Counts()
+    )
 
 
 def _cost(given: Mapping[str, float | None], documents: int) -> dict[str, float | None]:
@@ -199,19 +196,19 @@ def _cost(given: Mapping[str, float | None], documents: int) -> dict[str, float 
     return {key: given.get(key) for key in COST_KEYS} | ({} if "documents" in given else {"documents": documents})
 
 
-def _reliability(paired: Sequence[Pair]) -> Reliability | None:
+def _reliability(paired: Sequence[DocumentPair]) -> Reliability | None:
     """The reliability table of the mentions that have a score; `None` where none has."""
-    answers = [(*answer, text) for text, one in enumerate(paired) for answer in scored_answers(one)]
+    answers = [(*answer, text) for text, one in enumerate(paired) for answer in scored_mentions(one)]
     if not answers:
         return None
     scores, truth, texts = zip(*answers, strict=True)
-    return reliability(scores, truth, texts)
+    return measure_reliability(scores, truth, texts)
 
 
-def scored_answers(one: Pair) -> list[tuple[float, bool]]:
+def scored_mentions(one: DocumentPair) -> list[tuple[float, bool]]:
     """Score and truth of each different predicted mention that has a score; of equal ones the surest."""
     best: dict[tuple[int, int, str], float] = {}
-    for m in one.answers:
+    for m in one.predicted_mentions:
         if m.score is not None:
             if not 0 <= m.score <= 1:
                 raise DataError(f"document {one.gold.id!r}: the score of {m.text!r} must lie in [0, 1], got {m.score}")

@@ -11,69 +11,69 @@ from entsemble.types import Mention, Span
 
 
 @dataclass(frozen=True, slots=True)
-class Classified:
+class ClassificationCounts:
     """How the spans that are mentions were typed.
 
     Attributes:
-        right: typed with a gold label of the span.
-        asked: proposed spans that are a gold mention's.
+        correct: typed with a gold label of the span.
+        total: proposed spans that are a gold mention's.
     """
 
-    right: int = 0
-    asked: int = 0
+    correct: int = 0
+    total: int = 0
 
-    def __add__(self, other: Classified) -> Classified:
-        return Classified(self.right + other.right, self.asked + other.asked)
+    def __add__(self, other: ClassificationCounts) -> ClassificationCounts:
+        return ClassificationCounts(self.correct + other.correct, self.total + other.total)
 
     @property
     def accuracy(self) -> float:
         """Share typed right; 0.0 where none was asked."""
-        return ratio(self.right, self.asked)
+        return ratio(self.correct, self.total)
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerificationCounts:
     """What the verifier did with typed spans.
 
     Attributes:
-        kept_right, kept_wrong: let through, and gold or not.
-        dropped_right: denied though gold: what the verifier lost.
-        dropped_wrong: denied and not gold: what the verifier gained.
+        accepted_correct, accepted_wrong: let through, and gold or not.
+        rejected_correct: denied though gold: what the verifier lost.
+        rejected_wrong: denied and not gold: what the verifier gained.
     """
 
-    kept_right: int = 0
-    kept_wrong: int = 0
-    dropped_right: int = 0
-    dropped_wrong: int = 0
+    accepted_correct: int = 0
+    accepted_wrong: int = 0
+    rejected_correct: int = 0
+    rejected_wrong: int = 0
 
-    def __add__(self, other: Verified) -> Verified:
-        return Verified(
-            self.kept_right + other.kept_right,
-            self.kept_wrong + other.kept_wrong,
-            self.dropped_right + other.dropped_right,
-            self.dropped_wrong + other.dropped_wrong,
+    def __add__(self, other: VerificationCounts) -> VerificationCounts:
+        return VerificationCounts(
+            self.accepted_correct + other.accepted_correct,
+            self.accepted_wrong + other.accepted_wrong,
+            self.rejected_correct + other.rejected_correct,
+            self.rejected_wrong + other.rejected_wrong,
         )
 
     @property
-    def asked(self) -> int:
+    def total(self) -> int:
         """Spans that came to the verifier; none where the stage is off."""
-        return self.kept_right + self.kept_wrong + self.dropped_right + self.dropped_wrong
+        return self.accepted_correct + self.accepted_wrong + self.rejected_correct + self.rejected_wrong
 
     @property
     def precision(self) -> float:
         """Share of the kept that is gold; 0.0 where nothing was kept."""
-        return ratio(self.kept_right, self.kept_right + self.kept_wrong)
+        return ratio(self.accepted_correct, self.accepted_correct + self.accepted_wrong)
 
     @property
     def recall(self) -> float:
         """Share of the gold that came to the verifier and was kept; 0.0 where none came."""
-        return ratio(self.kept_right, self.kept_right + self.dropped_right)
+        return ratio(self.accepted_correct, self.accepted_correct + self.rejected_correct)
 
     def to_json(self) -> dict[str, float | None]:
         """Precision and recall, `None` where the verifier was asked about nothing."""
         return {
-            "precision": self.precision if self.asked else None,
-            "recall": self.recall if self.asked else None,
+            "precision": self.precision if self.total else None,
+            "recall": self.recall if self.total else None,
         }
 
 
@@ -88,8 +88,8 @@ class StageCounts:
     """
 
     extraction: Counts = field(default_factory=Counts)
-    classification: Classified = field(default_factory=Classified)
-    verification: Verified = field(default_factory=Verified)
+    classification: ClassificationCounts = field(default_factory=ClassificationCounts)
+    verification: VerificationCounts = field(default_factory=VerificationCounts)
 
     def __add__(self, other: StageCounts) -> StageCounts:
         return StageCounts(
@@ -112,17 +112,17 @@ class StageCounts:
         found, typed, kept = self.extraction, self.classification, self.verification
         return {
             "extraction": {"tp": found.tp, "fp": found.fp, "fn": found.fn},
-            "classification": {"right": typed.right, "asked": typed.asked},
+            "classification": {"correct": typed.correct, "total": typed.total},
             "verification": {
-                "kept_right": kept.kept_right,
-                "kept_wrong": kept.kept_wrong,
-                "dropped_right": kept.dropped_right,
-                "dropped_wrong": kept.dropped_wrong,
+                "accepted_correct": kept.accepted_correct,
+                "accepted_wrong": kept.accepted_wrong,
+                "rejected_correct": kept.rejected_correct,
+                "rejected_wrong": kept.rejected_wrong,
             },
         }
 
 
-def stage_counts(
+def count_stages(
     gold: Sequence[Mention], proposed: Collection[Span], typed: Mapping[Span, str | None], verified: Mapping[Span, bool]
 ) -> StageCounts:
     """The counts of one text.
@@ -145,18 +145,18 @@ def stage_counts(
     asked = gold_spans & set(proposed)
     return StageCounts(
         extraction=count_sets(gold_spans, proposed),
-        classification=Classified(right=len({span for span, _ in right} & asked), asked=len(asked)),
+        classification=ClassificationCounts(correct=len({span for span, _ in right} & asked), total=len(asked)),
         verification=_verified(verified, {span for span, _ in right}),
     )
 
 
-def _verified(verified: Mapping[Span, bool], right: set[Span]) -> Verified:
+def _verified(verified: Mapping[Span, bool], right: set[Span]) -> VerificationCounts:
     """Cross the verifier's answers with the truth."""
     kept = {span for span, passed in verified.items() if passed}
     wrong, dropped = verified.keys() - right, verified.keys() - kept
-    return Verified(
-        kept_right=len(kept & right),
-        kept_wrong=len(kept & wrong),
-        dropped_right=len(dropped & right),
-        dropped_wrong=len(dropped & wrong),
+    return VerificationCounts(
+        accepted_correct=len(kept & right),
+        accepted_wrong=len(kept & wrong),
+        rejected_correct=len(dropped & right),
+        rejected_wrong=len(dropped & wrong),
     )

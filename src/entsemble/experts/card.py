@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 from entsemble.errors import DataError
 from entsemble.types import Precision
 
-CARD = "card.json"
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+CARD_FILE = "card.json"
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 NAME_RULE = "a name has up to 64 lower case letters, digits, '.', '_' and '-', a letter or digit first"
 
 
@@ -77,14 +77,14 @@ class DomainVectors(_Frozen):
         return self
 
 
-class Start(_Frozen):
+class StartingExpert(_Frozen):
     """The expert whose training another went on from; `sha256` is of its weights."""
 
     expert: str
     sha256: str
 
 
-class Part(_Frozen):
+class RecipePart(_Frozen):
     """An expert within a recipe; `sha256` is of its weights, so that a recipe names one content."""
 
     expert: str
@@ -95,7 +95,7 @@ class Part(_Frozen):
 class Recipe(_Frozen):
     """Which experts were merged, and how; see `merging.merge.Merging`."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[RecipePart, ...]
     method: str
     rank: int | None
     density: float
@@ -142,7 +142,7 @@ class Card(_Frozen):
     precision: Precision | None = None
     training: dict[str, float] = {}
     versions: dict[str, str] = {}
-    start: Start | None = None
+    start: StartingExpert | None = None
     foundation: bool = False
     recipe: Recipe | None = None
     files: dict[str, str] = {}
@@ -150,27 +150,27 @@ class Card(_Frozen):
     @field_validator("name")
     @classmethod
     def _named(cls, value: str) -> str:
-        if not NAME.fullmatch(value):
+        if not NAME_PATTERN.fullmatch(value):
             raise ValueError(NAME_RULE)
         return value
 
 
-def licence_of(licences: Iterable[str]) -> str:
+def combine_licences(licences: Iterable[str]) -> str:
     """All that these ask for, each once: `MIT` and `CC-BY-4.0 and MIT` make `MIT and CC-BY-4.0`."""
     return " and ".join(dict.fromkeys(part for licence in licences for part in licence.split(" and ")))
 
 
-def load(folder: Path) -> Card:
+def load_card(folder: Path) -> Card:
     """The card in an expert's folder.
 
     Raises:
         DataError: there is none, or it does not say what a card must; says what is missing.
     """
-    path = folder / CARD
+    path = folder / CARD_FILE
     try:
         return Card.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise DataError(f"no expert: it has no {CARD}", folder) from error
+        raise DataError(f"no expert: it has no {CARD_FILE}", folder) from error
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path) from error
     except ValidationError as error:
@@ -179,7 +179,7 @@ def load(folder: Path) -> Card:
         raise DataError(f"{place}: {first['msg']}", path) from error
 
 
-def save(card: Card, folder: Path) -> None:
+def save_card(card: Card, folder: Path) -> None:
     """Write the card into an expert's folder."""
     told = json.dumps(card.model_dump(mode="json"), indent=1, ensure_ascii=False)
-    (folder / CARD).write_text(told + "\n", encoding="utf-8")
+    (folder / CARD_FILE).write_text(told + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ from entsemble.prompting.render import render_extraction_prompt, render_list, re
 from entsemble.prompting.template import Template
 from entsemble.types import NONE_LABEL, Document, Label, LabelSet, Span
 
-WORDINGS = files("entsemble.experts") / "wordings.toml"
+PARAPHRASES_FILE = files("entsemble.experts") / "label_paraphrases.toml"
 _FEW = 4
 """Labels; an expert of fewer would learn them by heart."""
 
@@ -29,15 +29,15 @@ _WORD = re.compile(r"\w+(?:[-'.&]\w+)*")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a training text; the loss counts the tokens of those that are `learnt`."""
+class TextPiece:
+    """A part of a training text; the loss counts the tokens of those that are targets."""
 
     text: str
-    learnt: bool
+    is_target: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class PromptVariation:
     """How sentences are asked.
 
     Attributes:
@@ -48,16 +48,16 @@ class Asking:
         negatives: spans at most that are no mention, to be typed `none`.
     """
 
-    absent: int = 6
-    left_out: float = 0.1
-    reworded: float = 0.5
-    defined: float = 0.2
-    negatives: int = 2
+    max_absent_labels: int = 6
+    omission_probability: float = 0.1
+    paraphrase_probability: float = 0.5
+    definition_probability: float = 0.2
+    max_negatives: int = 2
 
 
-def example(
-    document: Document, vocabulary: Sequence[str], template: Template, asking: Asking, draw: random.Random
-) -> tuple[Piece, ...]:
+def training_example(
+    document: Document, vocabulary: Sequence[str], template: Template, asking: PromptVariation, draw: random.Random
+) -> tuple[TextPiece, ...]:
     """A sentence, asked and answered.
 
     Args:
@@ -72,10 +72,10 @@ def example(
     """
     text = one_line(document.text)
     own = sorted({m.label for m in document.mentions})
-    asked = [name for name in own if draw.random() >= asking.left_out]
+    asked = [name for name in own if draw.random() >= asking.omission_probability]
     others = [name for name in vocabulary if name not in own]
     fewest = 0 if asked else 1
-    asked += draw.sample(others, min(len(others), draw.randint(fewest, max(fewest, asking.absent))))
+    asked += draw.sample(others, min(len(others), draw.randint(fewest, max(fewest, asking.max_absent_labels))))
     labels = _labels(asked or own, asking, draw)
     words = {label.name: label.readable for label in labels}
     gold: dict[str, tuple[int, str]] = {}
@@ -83,19 +83,23 @@ def example(
         if mention.label in words:
             gold.setdefault(one_line(mention.text).strip(), (mention.start, words[mention.label]))
     typed = [(place, -len(surface), surface, word) for surface, (place, word) in gold.items()]
-    wrong = [(place, surface) for place, surface in negatives(document, asking.negatives, draw) if surface not in gold]
+    wrong = [
+        (place, surface)
+        for place, surface in sample_negatives(document, asking.max_negatives, draw)
+        if surface not in gold
+    ]
     typed += [(place, -len(surface), surface, NONE_LABEL) for place, surface in wrong]
-    pieces = [Piece(render_extraction_prompt(template, labels, (), text), learnt=False)]
+    pieces = [TextPiece(render_extraction_prompt(template, labels, (), text), is_target=False)]
     pieces.append(
-        Piece(render_list(template, tuple(gold)) + (template.types if typed else template.stop[0]), learnt=True)
+        TextPiece(render_list(template, tuple(gold)) + (template.types if typed else template.stop[0]), is_target=True)
     )
     for _, _, surface, word in sorted(typed):
-        pieces.append(Piece(render_typing_question(template, surface), learnt=False))
-        pieces.append(Piece(render_type_answer(template, word), learnt=True))
+        pieces.append(TextPiece(render_typing_question(template, surface), is_target=False))
+        pieces.append(TextPiece(render_type_answer(template, word), is_target=True))
     return tuple(pieces)
 
 
-def vocabulary(own: Sequence[str]) -> list[str]:
+def label_vocabulary(own: Sequence[str]) -> list[str]:
     """What absent labels are drawn from: the labels of the same data, since of others nobody knows whether it has any.
 
     Where these are so few that an expert would learn them by heart, also those of our wordings that mean something
@@ -104,11 +108,11 @@ def vocabulary(own: Sequence[str]) -> list[str]:
     known = {readable_name(name) for name in own}
     if len(own) >= _FEW:
         return list(own)
-    others = [word for word, told in wordings().items() if not known & {word, *told.get("within", ())}]
+    others = [word for word, told in label_paraphrases().items() if not known & {word, *told.get("within", ())}]
     return [*own, *others]
 
 
-def negatives(document: Document, count: int, draw: random.Random) -> list[tuple[int, str]]:
+def sample_negatives(document: Document, count: int, draw: random.Random) -> list[tuple[int, str]]:
     """Up to `count` spans that are no mention: half of a name, a name and its neighbour, words that look like one.
 
     Returns:
@@ -145,21 +149,21 @@ def _drawn(text: str, words: Sequence[Span], gold: Sequence[Span], draw: random.
     return Span(words[first].start, words[last].end)
 
 
-def _labels(names: Sequence[str], asking: Asking, draw: random.Random) -> LabelSet:
+def _labels(names: Sequence[str], asking: PromptVariation, draw: random.Random) -> LabelSet:
     """The labels in another order and wording each time, no two alike."""
     found: dict[str, Label] = {}
     for name in draw.sample(list(names), len(names)):
         usual = readable_name(name)
-        known = wordings().get(usual, {})
-        choice = draw.choice(known.get("words", [usual])) if draw.random() < asking.reworded else usual
+        known = label_paraphrases().get(usual, {})
+        choice = draw.choice(known.get("words", [usual])) if draw.random() < asking.paraphrase_probability else usual
         word = next((w for w in (choice, usual, name) if w not in {*found, NONE_LABEL}), f"other {name}")
         definitions = known.get("definitions", [])
-        definition = draw.choice(definitions) if definitions and draw.random() < asking.defined else ""
+        definition = draw.choice(definitions) if definitions and draw.random() < asking.definition_probability else ""
         found[word] = Label(name, word, definition)
     return LabelSet(tuple(found.values()))
 
 
 @cache
-def wordings() -> Mapping[str, Mapping[str, Sequence[str]]]:
+def label_paraphrases() -> Mapping[str, Mapping[str, Sequence[str]]]:
     """Readable label -> other `words` for it, `definitions` of it, and labels that it lies `within`, if any."""
-    return toml.loads(WORDINGS.read_text(encoding="utf-8"))
+    return toml.loads(PARAPHRASES_FILE.read_text(encoding="utf-8"))

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from entsemble.errors import DataError, MissingExtraError
-from entsemble.experts.merging.low_rank import Factors
+from entsemble.experts.merging.low_rank import LowRankFactors
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 
 _RUNS = {".bin", ".pickle", ".pkl", ".pt", ".pth", ".py", ".so"}
 _PREFIX = "base_model.model."
@@ -59,21 +59,21 @@ class Adapter:
 
     Attributes:
         factors: module of the base, such as `model.layers.0.self_attn.q_proj` -> its change.
-        root_scaled: whether it was trained with rsLoRA, whose changes are larger by the root of the rank.
+        uses_rslora: whether it was trained with rsLoRA, whose changes are larger by the root of the rank.
         base: what its configuration calls its base; may be empty.
     """
 
-    factors: Mapping[str, Factors]
-    root_scaled: bool = False
+    factors: Mapping[str, LowRankFactors]
+    uses_rslora: bool = False
     base: str = ""
 
     @property
-    def pairs(self) -> dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+    def factor_pairs(self) -> dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
         """The factors as a backend takes them: module -> (a [rank, inputs], b [outputs, rank])."""
-        return {module: (f.a, f.b) for module, f in self.factors.items()}
+        return {module: (f.lora_a, f.lora_b) for module, f in self.factors.items()}
 
 
-def load(folder: Path, shown: Path | None = None) -> Adapter:
+def load_adapter(folder: Path, shown: Path | None = None) -> Adapter:
     """The adapter in a PEFT folder.
 
     Args:
@@ -85,8 +85,8 @@ def load(folder: Path, shown: Path | None = None) -> Adapter:
         MissingExtraError: safetensors is not installed.
     """
     shown = shown or folder
-    config = configuration(folder)
-    tensors = _tensors(folder / WEIGHTS, shown / WEIGHTS)
+    config = load_configuration(folder)
+    tensors = _tensors(folder / WEIGHTS_FILE, shown / WEIGHTS_FILE)
     factors = {}
     for module, pair in sorted(_pairs(tensors, shown).items()):
         rank = int(pair["A"].shape[0])
@@ -95,11 +95,11 @@ def load(folder: Path, shown: Path | None = None) -> Adapter:
             raise DataError(f"{module} has rank {rank}, the configuration says {named}; the adapter is broken", shown)
         alpha = _of_module(config.get("alpha_pattern"), module, config["lora_alpha"])
         scale = alpha / np.sqrt(rank) if config.get("use_rslora") else alpha / rank
-        factors[module] = Factors(a=pair["A"], b=pair["B"] * np.float32(scale))
+        factors[module] = LowRankFactors(lora_a=pair["A"], lora_b=pair["B"] * np.float32(scale))
     return Adapter(factors, bool(config.get("use_rslora")), str(config.get("base_model_name_or_path") or ""))
 
 
-def save(adapter: Adapter, folder: Path, *, half: bool = False) -> None:
+def save_adapter(adapter: Adapter, folder: Path, *, half: bool = False) -> None:
     """Write a PEFT adapter folder; alpha equals the rank, so that the factors are the change as it is.
 
     Modules of other ranks than the most frequent are named in `rank_pattern`.
@@ -134,29 +134,29 @@ def save(adapter: Adapter, folder: Path, *, half: bool = False) -> None:
     tensors = {}
     precision = np.float16 if half else np.float32
     for module, f in adapter.factors.items():
-        tensors[f"{_PREFIX}{module}.lora_A.weight"] = np.ascontiguousarray(f.a, dtype=precision)
-        tensors[f"{_PREFIX}{module}.lora_B.weight"] = np.ascontiguousarray(f.b, dtype=precision)
+        tensors[f"{_PREFIX}{module}.lora_A.weight"] = np.ascontiguousarray(f.lora_a, dtype=precision)
+        tensors[f"{_PREFIX}{module}.lora_B.weight"] = np.ascontiguousarray(f.lora_b, dtype=precision)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-        (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     except (OSError, SafetensorError) as error:  # a full disk is the one or the other, depending on who writes
         raise DataError(
             f"an adapter cannot be written here ({error}); make room, or name another place", folder
         ) from error
 
 
-def configuration(folder: Path) -> dict[str, Any]:
+def load_configuration(folder: Path) -> dict[str, Any]:
     """The checked configuration of a PEFT folder.
 
     Raises:
         DataError: there is none, or it says something that cannot be merged or must not be run.
     """
-    path = folder / CONFIG
+    path = folder / CONFIG_FILE
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DataError(f"no adapter: it has no {CONFIG}", folder) from error
+        raise DataError(f"no adapter: it has no {CONFIG_FILE}", folder) from error
     except (OSError, ValueError) as error:
         raise DataError(f"cannot be read as JSON ({error})", path) from error
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
@@ -207,7 +207,7 @@ def _tensors(path: Path, shown: Path) -> dict[str, Any]:
     try:
         found = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     except FileNotFoundError as error:
-        raise DataError(f"no adapter: it has no {WEIGHTS}", shown.parent) from error
+        raise DataError(f"no adapter: it has no {WEIGHTS_FILE}", shown.parent) from error
     except (OSError, SafetensorError) as error:
         raise DataError(f"cannot be read as safetensors ({error}); get it again", shown) from error
     return {name: _float32(name, told, shown) for name, told in found}
@@ -231,12 +231,12 @@ def _pairs(tensors: Mapping[str, npt.NDArray[np.float32]], folder: Path) -> dict
     for name, tensor in tensors.items():
         module, _, side = name.removesuffix(".weight").rpartition(".lora_")
         if side not in {"A", "B"} or not name.startswith(_PREFIX) or tensor.ndim != 2:
-            raise DataError(f"{name} is no factor of a linear layer; only those can be merged", folder / WEIGHTS)
+            raise DataError(f"{name} is no factor of a linear layer; only those can be merged", folder / WEIGHTS_FILE)
         pairs.setdefault(module.removeprefix(_PREFIX), {})[side] = tensor
     if lone := [module for module, pair in pairs.items() if len(pair) < 2]:
-        raise DataError(f"{lone[0]} has one factor of two; the adapter is broken", folder / WEIGHTS)
+        raise DataError(f"{lone[0]} has one factor of two; the adapter is broken", folder / WEIGHTS_FILE)
     if not pairs:
-        raise DataError("it changes nothing: there is no factor in it", folder / WEIGHTS)
+        raise DataError("it changes nothing: there is no factor in it", folder / WEIGHTS_FILE)
     return pairs
 
 

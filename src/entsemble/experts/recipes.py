@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from entsemble.errors import ConfigError
-from entsemble.experts import peft_folder as adapter
-from entsemble.experts.card import Card, Part, Recipe, licence_of
-from entsemble.experts.merging.merge import Merging, merge
-from entsemble.experts.store import Expert, ExpertStore, change_of
+from entsemble.experts import peft_folder
+from entsemble.experts.card import Card, Recipe, RecipePart, combine_licences
+from entsemble.experts.merging.merge import MergeSettings, merge_adapters
+from entsemble.experts.store import Expert, ExpertStore, load_checked_adapter
 
 Item = TypeVar("Item")
 
 
-def recipe_of(experts: Sequence[Expert], weights: Sequence[float], how: Merging) -> Recipe:
+def build_recipe(experts: Sequence[Expert], weights: Sequence[float], how: MergeSettings) -> Recipe:
     """Which experts, with what weights, merged how; contents named by their checksums.
 
     Raises:
@@ -34,18 +34,18 @@ def recipe_of(experts: Sequence[Expert], weights: Sequence[float], how: Merging)
             continue
         raise ConfigError(f"{first.name} and {other.name} cannot be merged: they differ in {differs}")
     parts = tuple(
-        Part(expert=e.card.name, sha256=e.card.files[adapter.WEIGHTS], weight=w)
+        RecipePart(expert=e.card.name, sha256=e.card.files[peft_folder.WEIGHTS_FILE], weight=w)
         for e, w in zip(experts, weights, strict=True)
     )
     return Recipe(parts=parts, method=how.method, rank=how.rank, density=how.density, seed=how.seed)
 
 
-def keep_merged(
+def add_merged_expert(
     store: ExpertStore,
     name: str,
     experts: Sequence[Expert],
     weights: Sequence[float],
-    how: Merging,
+    how: MergeSettings,
     *,
     replace: bool = False,
 ) -> tuple[Expert, float]:
@@ -58,11 +58,11 @@ def keep_merged(
         ConfigError: experts that cannot be merged, or another expert of that name.
         DataError: an expert's files are not those that were added, or the new one cannot be kept.
     """
-    recipe = recipe_of(experts, weights, how)
+    recipe = build_recipe(experts, weights, how)
     if name in store.names() and (there := store.get(name)).card.recipe == recipe:
         return there, there.card.training.get("rank budget error", 0.0)
     store.check_name(name, replace=replace)  # before the work
-    made = merge([change_of(e) for e in experts], weights, how)
+    made = merge_adapters([load_checked_adapter(e) for e in experts], weights, how)
     cards = [e.card for e in experts]
     told = Card(
         name=name,
@@ -72,17 +72,17 @@ def keep_merged(
         template=cards[0].template,
         labels=_together([c.labels for c in cards]),
         sources=_together([c.sources for c in cards]),
-        licence=licence_of(c.licence for c in cards),
+        licence=combine_licences(c.licence for c in cards),
         seed=how.seed,
-        training={"rank budget error": made.error},
+        training={"rank budget error": made.relative_error},
         recipe=recipe,
     )
     with tempfile.TemporaryDirectory() as folder:
-        adapter.save(made.adapter, Path(folder))
-        return store.add(Path(folder), told, replace=replace), made.error
+        peft_folder.save_adapter(made.adapter, Path(folder))
+        return store.add(Path(folder), told, replace=replace), made.relative_error
 
 
-def weights_of(text: str | None, names: Sequence[str]) -> list[float]:
+def parse_weights(text: str | None, names: Sequence[str]) -> list[float]:
     """Weights as a command is given them, `0.5,0.25,0.25`; without them, all alike.
 
     Raises:

@@ -15,12 +15,12 @@ import numpy as np
 from entsemble.evaluation.counts import Counts, count_sets
 from entsemble.protocols import Vectors
 
-Answer = frozenset[tuple[int, int, str]]
+MentionSet = frozenset[tuple[int, int, str]]
 """The mentions of one sentence: start, end, label."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ExpertWeights:
     """The experts chosen by one view.
 
     Attributes:
@@ -32,7 +32,7 @@ class Choice:
     weights: Mapping[str, float]
 
 
-def centres(vectors: Vectors, most: int = 8, seed: int = 0) -> tuple[Vectors, tuple[int, ...]]:
+def cluster_centres(vectors: Vectors, most: int = 8, seed: int = 0) -> tuple[Vectors, tuple[int, ...]]:
     """Where a domain lies: the centres of its sentences' vectors by spherical k-means (Lloyd).
 
     Args:
@@ -69,7 +69,7 @@ def domain_similarity(target: Vectors, domains: Mapping[str, Vectors]) -> dict[s
     return {name: float((target @ rows.T).max(axis=1).mean()) for name, rows in domains.items()}
 
 
-def agreement_with_gold(answers: Mapping[str, Sequence[Answer]], gold: Sequence[Answer]) -> dict[str, float]:
+def agreement_with_gold(answers: Mapping[str, Sequence[MentionSet]], gold: Sequence[MentionSet]) -> dict[str, float]:
     """Micro F1 of each expert on labelled sentences.
 
     Args:
@@ -79,7 +79,7 @@ def agreement_with_gold(answers: Mapping[str, Sequence[Answer]], gold: Sequence[
     return {name: _f1(said, gold) for name, said in answers.items()}
 
 
-def agreement_with_others(answers: Mapping[str, Sequence[Answer]]) -> dict[str, float]:
+def agreement_with_other_experts(answers: Mapping[str, Sequence[MentionSet]]) -> dict[str, float]:
     """Micro F1 of each expert against what the others say: what there is to go by without gold mentions.
 
     A mention is expected where any other expert names it: away from home experts of this size say too little, and
@@ -93,7 +93,7 @@ def agreement_with_others(answers: Mapping[str, Sequence[Answer]]) -> dict[str, 
     return scores
 
 
-def choose(scores: Mapping[str, float], most: int) -> Choice:
+def select_best(scores: Mapping[str, float], most: int) -> ExpertWeights:
     """The `most` best experts, weighted by how much better they are than the best one left out.
 
     Weights add up to 1: lab results have a sum of experts at 1/2 each far below one at 1/4 each. Experts that score
@@ -110,8 +110,8 @@ def choose(scores: Mapping[str, float], most: int) -> Choice:
     above = {name: ranked[name] - floor for name in best}
     whole = sum(above.values())
     share = {name: value / whole if whole > 0 else 1 / len(best) for name, value in above.items()}
-    return Choice(ranked, {name: weight for name, weight in share.items() if weight > 0})
+    return ExpertWeights(ranked, {name: weight for name, weight in share.items() if weight > 0})
 
 
-def _f1(said: Sequence[Answer], gold: Sequence[Answer]) -> float:
+def _f1(said: Sequence[MentionSet], gold: Sequence[MentionSet]) -> float:
     return sum((count_sets(g, s) for s, g in zip(said, gold, strict=True)), Counts()).f1

@@ -14,12 +14,11 @@ from filelock import FileLock
 from entsemble._lib.atomic import sync
 from entsemble._lib.digest import sha256
 from entsemble.errors import ConfigError, DataError, EntsembleError, UnknownNameError
-from entsemble.experts import card
-from entsemble.experts import peft_folder as adapter
+from entsemble.experts import card, peft_folder
 from entsemble.experts.card import Card
 from entsemble.experts.peft_folder import Adapter
 
-FILES = (adapter.CONFIG, adapter.WEIGHTS)
+EXPERT_FILES = (peft_folder.CONFIG_FILE, peft_folder.WEIGHTS_FILE)
 """What an expert's folder holds beside its card; whatever else a given folder holds is not taken over."""
 
 _AT_WORK = "."
@@ -83,8 +82,8 @@ class ExpertStore:
             folder = folders[name]
             before = _written(folder)
             try:
-                known = card.load(folder)
-                if known.name != name or set(known.files) != set(FILES):
+                known = card.load_card(folder)
+                if known.name != name or set(known.files) != set(EXPERT_FILES):
                     told = "its card is of another expert" if known.name != name else "its card promises other files"
                     raise DataError(f"{told}; get the expert again", folder)
                 _check(folder, known)
@@ -108,17 +107,17 @@ class ExpertStore:
             ConfigError: there is one of that name already, or the name cannot be one.
             DataError: the folder is no adapter that can be an expert, or not what its card says, or cannot be kept.
         """
-        adapter.configuration(folder)
+        peft_folder.load_configuration(folder)
         with self._changing():
             self.check_name(told.name, replace=replace)
             work = Path(tempfile.mkdtemp(prefix=_ADDING, dir=self.root))
             try:
-                for file in FILES:
+                for file in EXPERT_FILES:
                     _copied(folder / file, work / file)
                 _check(work, told, shown=folder)
-                adapter.load(work, shown=folder)
-                kept = told.model_copy(update={"files": {f: _sha256(work / f) for f in FILES}})
-                card.save(kept, work)
+                peft_folder.load_adapter(work, shown=folder)
+                kept = told.model_copy(update={"files": {f: _sha256(work / f) for f in EXPERT_FILES}})
+                card.save_card(kept, work)
                 for path in (*work.iterdir(), work):
                     sync(path)
                 self._into_place(work, self.root / told.name)
@@ -160,7 +159,7 @@ class ExpertStore:
             target.parent.mkdir(parents=True, exist_ok=True)
             work = Path(tempfile.mkdtemp(prefix=f"{_AT_WORK}{target.name}-", dir=target.parent))
             try:
-                for file in (*FILES, card.CARD):
+                for file in (*EXPERT_FILES, card.CARD_FILE):
                     shutil.copyfile(expert.folder / file, work / file)
                 work.chmod(0o755)
                 work.rename(target)
@@ -175,7 +174,9 @@ class ExpertStore:
         found: dict[str, Path] = {}
         for root in filter(None, (self._shipped, self.root)):
             if root.is_dir():
-                found |= {p.name: p for p in sorted(root.iterdir()) if card.NAME.fullmatch(p.name) and p.is_dir()}
+                found |= {
+                    p.name: p for p in sorted(root.iterdir()) if card.NAME_PATTERN.fullmatch(p.name) and p.is_dir()
+                }
         return found
 
     def check_name(self, name: str, *, replace: bool) -> None:
@@ -184,7 +185,7 @@ class ExpertStore:
         Raises:
             ConfigError: there is one of that name already, or the name cannot be one.
         """
-        if not card.NAME.fullmatch(name):
+        if not card.NAME_PATTERN.fullmatch(name):
             raise ConfigError(f"{name!r} is no name for an expert: {card.NAME_RULE}")
         if name in self._folders() and not replace:
             raise ConfigError(f"there is an expert {name!r} already; choose another name, or replace it")
@@ -225,13 +226,13 @@ class ExpertStore:
             ) from error
 
 
-def change_of(expert: Expert) -> Adapter:
+def load_checked_adapter(expert: Expert) -> Adapter:
     """What an expert changes.
 
     Raises:
         DataError: its files are not those that its card was read with.
     """
-    found = adapter.load(expert.folder)
+    found = peft_folder.load_adapter(expert.folder)
     _check(expert.folder, expert.card)  # afterwards: another process may replace it at any time
     return found
 
@@ -239,7 +240,7 @@ def change_of(expert: Expert) -> Adapter:
 def _written(folder: Path) -> bytes | None:
     """The card as it lies there."""
     try:
-        return (folder / card.CARD).read_bytes()
+        return (folder / card.CARD_FILE).read_bytes()
     except OSError:
         return None
 

@@ -23,13 +23,13 @@ from filelock import FileLock, Timeout
 
 from entsemble._lib.atomic import sync
 from entsemble.errors import ConfigError, DataError, MissingExtraError
-from entsemble.experts import peft_folder as adapter
-from entsemble.experts.examples import Piece
-from entsemble.experts.merging.low_rank import Factors
+from entsemble.experts import peft_folder
+from entsemble.experts.examples import TextPiece
+from entsemble.experts.merging.low_rank import LowRankFactors
 from entsemble.experts.peft_folder import Adapter
 from entsemble.types import Precision
 
-STATE = "state.safetensors"
+STATE_FILE = "state.safetensors"
 
 _SORTED_TOGETHER = 16
 """Batches whose sentences are sorted by length together: less padding, and still another order each epoch."""
@@ -44,12 +44,12 @@ _IGNORED = -100
 """A target that the loss passes over, in PyTorch's words."""
 
 
-Tokenize = Callable[[str], tuple[list[int], list[int]]]
+Tokenizer = Callable[[str], tuple[list[int], list[int]]]
 """Text -> token ids as the engine has them, and where in the text each begins."""
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class TrainingSettings:
     """How an expert is trained.
 
     Attributes:
@@ -75,7 +75,7 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TrainingProgress:
     """How far a training is.
 
     Attributes:
@@ -91,7 +91,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainingResult:
     """What a training gave.
 
     Attributes:
@@ -107,7 +107,7 @@ class Trained:
     epoch: int
 
 
-def tunable(model: Any, how: Training, start: Adapter | None = None) -> Any:  # noqa: ANN401 - untyped libraries
+def attach_lora(model: Any, how: TrainingSettings, start: Adapter | None = None) -> Any:  # noqa: ANN401 - untyped libraries
     """A model with an adapter to be trained.
 
     Args:
@@ -136,15 +136,15 @@ def tunable(model: Any, how: Training, start: Adapter | None = None) -> Any:  # 
 
 def train(
     tuned: Any,  # noqa: ANN401 - a PEFT model
-    tokenize: Tokenize,
-    examples: Callable[[int], Sequence[Sequence[Piece]]],
-    how: Training,
+    tokenize: Tokenizer,
+    examples: Callable[[int], Sequence[Sequence[TextPiece]]],
+    how: TrainingSettings,
     folder: Path,
     *,
     base: str,
     evaluate: Callable[[Any], float] | None = None,
-    told: Callable[[Progress], None] = lambda _: None,
-) -> Trained:
+    told: Callable[[TrainingProgress], None] = lambda _: None,
+) -> TrainingResult:
     """Train, or go on with a training of the same settings that was stopped.
 
     Args:
@@ -167,11 +167,11 @@ def train(
 
 def _run(
     state: _State,
-    tokenize: Tokenize,
-    examples: Callable[[int], Sequence[Sequence[Piece]]],
+    tokenize: Tokenizer,
+    examples: Callable[[int], Sequence[Sequence[TextPiece]]],
     evaluate: Callable[[Any], float] | None,
-    told: Callable[[Progress], None],
-) -> Trained:
+    told: Callable[[TrainingProgress], None],
+) -> TrainingResult:
     how, tuned = state.how, state.model
     tuned.eval()  # a base that drops at random would do so by a chance that no seed of ours decides
     steps_an_epoch = ceil(len(examples(0)) / how.batch)
@@ -184,12 +184,12 @@ def _run(
             state.losses.append(_learn(tuned, state.optimiser, batch, _rate(state.step, steps, how)))
             state.step += 1
             left = (time.monotonic() - began) / (state.step - first) * (steps - state.step)
-            told(Progress(state.step, steps, state.loss, left))
+            told(TrainingProgress(state.step, steps, state.loss, left))
             if state.step < steps_an_epoch * (epoch + 1):
                 state.save_now_and_then()
         score = evaluate(tuned) if evaluate and how.epochs > 1 else None  # one alone is the best
         state.epoch_done(epoch, score)
-    return Trained(state.folder / "best", state.loss, state.score, state.epoch)
+    return TrainingResult(state.folder / "best", state.loss, state.score, state.epoch)
 
 
 @contextmanager
@@ -210,7 +210,7 @@ def _alone(folder: Path) -> Iterator[None]:
 class _State:
     """The optimiser and where the training is, kept on disk as one safetensors file."""
 
-    def __init__(self, model: Any, how: Training, folder: Path, base: str) -> None:  # noqa: ANN401 - untyped library
+    def __init__(self, model: Any, how: TrainingSettings, folder: Path, base: str) -> None:  # noqa: ANN401 - untyped library
         import torch
         from safetensors import SafetensorError
 
@@ -223,12 +223,12 @@ class _State:
         self._saved = time.monotonic()
         for left_over in folder.glob("*.new"):
             shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
-        if (folder / STATE).exists():
+        if (folder / STATE_FILE).exists():
             try:
                 self._load()
             except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
                 told = f"it cannot be gone on with ({error}); delete the folder to begin afresh"
-                raise DataError(told, folder / STATE) from error
+                raise DataError(told, folder / STATE_FILE) from error
 
     @property
     def loss(self) -> float:
@@ -245,7 +245,7 @@ class _State:
         """Keep the adapter where it is the best so far."""
         if score is None or self.score is None or score > self.score:
             new = self.folder / "best.new"
-            adapter.save(adapter_of(self.model, self._base), new, half=True)
+            peft_folder.save_adapter(extract_adapter(self.model, self._base), new, half=True)
             shutil.rmtree(self.folder / "best", ignore_errors=True)
             new.rename(self.folder / "best")
             self.score, self.epoch = score, epoch
@@ -262,17 +262,17 @@ class _State:
                 tensors[f"{part}:{name}"] = self.optimiser.state[parameter][part].contiguous()
         told = {"how": asdict(self.how), "step": self.step, "epoch": self.epoch, "score": self.score}
         told["losses"] = self.losses[-50:]
-        new = self.folder / f"{STATE}.new"
+        new = self.folder / f"{STATE_FILE}.new"
         save_file(tensors, new, metadata={"training": json.dumps(told)})
         sync(new)
-        new.replace(self.folder / STATE)
+        new.replace(self.folder / STATE_FILE)
         self._saved = time.monotonic()
 
     def _load(self) -> None:
         import torch
         from safetensors import safe_open
 
-        with safe_open(self.folder / STATE, framework="pt") as file:
+        with safe_open(self.folder / STATE_FILE, framework="pt") as file:
             told = json.loads((file.metadata() or {})["training"])
             changed = sorted(k for k, v in asdict(self.how).items() if told["how"].get(k) != v and k != "save_seconds")
             if changed:
@@ -306,10 +306,10 @@ def _begin_with(model: Any, start: Adapter) -> None:  # noqa: ANN401 - untyped l
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if ".lora_A." in name:
-                a = start.factors[_module(name)].a
+                a = start.factors[_module(name)].lora_a
                 parameter[: len(a)] = torch.from_numpy(a)
             elif ".lora_B." in name:
-                b = start.factors[_module(name)].b
+                b = start.factors[_module(name)].lora_b
                 parameter[:, : b.shape[1]] = torch.from_numpy(b / scale)
 
 
@@ -318,7 +318,7 @@ def _module(parameter: str) -> str:
     return parameter.removeprefix("base_model.model.").partition(".lora_")[0]
 
 
-def adapter_of(model: Any, base: str) -> Adapter:  # noqa: ANN401 - untyped library
+def extract_adapter(model: Any, base: str) -> Adapter:  # noqa: ANN401 - untyped library
     """What a PEFT model with one adapter changes, on the CPU."""
     from peft import get_peft_model_state_dict
 
@@ -329,13 +329,13 @@ def adapter_of(model: Any, base: str) -> Adapter:  # noqa: ANN401 - untyped libr
     for name, a in tensors.items():
         if ".lora_A." in name:
             b = tensors[name.replace(".lora_A.", ".lora_B.")]
-            factors[_module(name)] = Factors(
-                a=a.detach().float().cpu().numpy(), b=b.detach().float().cpu().numpy() * scale
+            factors[_module(name)] = LowRankFactors(
+                lora_a=a.detach().float().cpu().numpy(), lora_b=b.detach().float().cpu().numpy() * scale
             )
     return Adapter(factors, base=base)
 
 
-def _tokens(pieces: Sequence[Piece], tokenize: Tokenize) -> tuple[list[int], list[int]]:
+def _tokens(pieces: Sequence[TextPiece], tokenize: Tokenizer) -> tuple[list[int], list[int]]:
     """Token ids, and the same as targets, where those that are not learnt are passed over.
 
     The whole is tokenised at once, as an engine does; a token belongs to the piece in which it begins.
@@ -343,11 +343,11 @@ def _tokens(pieces: Sequence[Piece], tokenize: Tokenize) -> tuple[list[int], lis
     ids, starts = tokenize("".join(piece.text for piece in pieces))
     ends = list(accumulate(len(piece.text) for piece in pieces))
     of_piece = [min(bisect_right(ends, start), len(pieces) - 1) for start in starts]
-    return ids, [i if pieces[p].learnt else _IGNORED for i, p in zip(ids, of_piece, strict=True)]
+    return ids, [i if pieces[p].is_target else _IGNORED for i, p in zip(ids, of_piece, strict=True)]
 
 
 def _batches(
-    rows: Sequence[tuple[list[int], list[int]]], how: Training, epoch: int
+    rows: Sequence[tuple[list[int], list[int]]], how: TrainingSettings, epoch: int
 ) -> Iterator[list[tuple[list[int], list[int]]]]:
     draw = random.Random(f"{how.seed}:{epoch}")
     order = draw.sample(range(len(rows)), len(rows))
@@ -361,7 +361,7 @@ def _batches(
         yield [rows[i] for i in batch]
 
 
-def _rate(step: int, steps: int, how: Training) -> float:
+def _rate(step: int, steps: int, how: TrainingSettings) -> float:
     rising = max(1, round(how.warmup * steps))
     return how.learning_rate * min((step + 1) / rising, (steps - step) / max(1, steps - rising), 1.0)
 

@@ -12,8 +12,8 @@ from entsemble.backends.gguf.lora import Matrix, write_lora
 from entsemble.backends.gguf.requantise import requantise
 from entsemble.backends.llamacpp.model import EngineOptions, LlamaCppModel
 from entsemble.errors import DataError, ModelUnavailableError
-from entsemble.experts import peft_folder as adapter
-from entsemble.experts.merging.low_rank import Factors, stacked
+from entsemble.experts import peft_folder
+from entsemble.experts.merging.low_rank import LowRankFactors, weighted_sum
 from entsemble.experts.peft_folder import Adapter
 from entsemble.types import AdapterSum
 
@@ -42,8 +42,8 @@ def factors(seed: int, rank: int = 4, size: float = 0.07) -> Pairs:
     }
 
 
-def changes(pairs: Pairs) -> dict[str, Factors]:
-    return {module: Factors(a, b) for module, (a, b) in pairs.items()}
+def changes(pairs: Pairs) -> dict[str, LowRankFactors]:
+    return {module: LowRankFactors(a, b) for module, (a, b) in pairs.items()}
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +58,9 @@ def base(model_file: Callable[[str], Path], tmp_path_factory: pytest.TempPathFac
 def files(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("lora")
     one, two = (changes(factors(seed, rank)) for seed, rank in ((1, 4), (2, 2)))
-    both = {module: stacked([one[module], two[module]], WEIGHTS) for module in one}
+    both = {module: weighted_sum([one[module], two[module]], WEIGHTS) for module in one}
     for name, change in (("one", one), ("two", two), ("both", both)):
-        write_lora(Adapter(change).pairs, base, folder / f"{name}.gguf")
+        write_lora(Adapter(change).factor_pairs, base, folder / f"{name}.gguf")
     return {name: folder / f"{name}.gguf" for name in ("one", "two", "both")}
 
 
@@ -98,8 +98,8 @@ def test_peft_and_llama_cpp_agree(base: Path, tmp_path: Path, model: LlamaCppMod
     transformers = pytest.importorskip("transformers", reason="needs the extra 'experts'")
     peft = pytest.importorskip("peft", reason="needs the extra 'experts'")
 
-    adapter.save(Adapter(changes(factors(1))), tmp_path / "one")
-    adapter.save(Adapter(changes(factors(2, rank=2))), tmp_path / "two")
+    peft_folder.save_adapter(Adapter(changes(factors(1))), tmp_path / "one")
+    peft_folder.save_adapter(Adapter(changes(factors(2, rank=2))), tmp_path / "two")
     plain = transformers.AutoModelForCausalLM.from_pretrained(base.parent, gguf_file=base.name, dtype=torch.float32)
     tuned = peft.PeftModel.from_pretrained(plain, tmp_path / "one", adapter_name="one")
     tuned.load_adapter(tmp_path / "two", adapter_name="two")

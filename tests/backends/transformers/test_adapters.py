@@ -15,9 +15,9 @@ from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks, base_che
 from entsemble.backends.transformers import adapters as transformers_adapters
 from entsemble.backends.transformers.model import TransformersModel
 from entsemble.errors import DataError, ModelUnavailableError
-from entsemble.experts import peft_folder as adapter
+from entsemble.experts import peft_folder
 from entsemble.experts.card import Card
-from entsemble.experts.merging.low_rank import Factors
+from entsemble.experts.merging.low_rank import LowRankFactors
 from entsemble.experts.peft_folder import Adapter
 from entsemble.experts.store import ExpertStore
 from entsemble.settings import CacheSettings, MemberSettings, Settings, environment
@@ -144,9 +144,9 @@ def test_an_expert_with_rslora_is_as_strong_as_it_was_trained(
     monkeypatch.setenv("ENTSEMBLE_EXPERTS", str(tmp_path / "experts"))
     rooted = tmp_path / "rooted"
     shutil.copytree(tiny_adapters["two"], rooted)
-    told = json.loads((rooted / adapter.CONFIG).read_text())
+    told = json.loads((rooted / peft_folder.CONFIG_FILE).read_text())
     told |= {"use_rslora": True, "lora_alpha": math.sqrt(2), "r": 2}  # alpha / root of rank = 1, as in plain LoRA
-    (rooted / adapter.CONFIG).write_text(json.dumps(told))
+    (rooted / peft_folder.CONFIG_FILE).write_text(json.dumps(told))
     store, place = ExpertStore(environment().experts), environment()
     base = base_checksum(str(tiny_folder), place)
     for name, given in (("plain", tiny_adapters["two"]), ("rooted", rooted)):
@@ -159,7 +159,7 @@ def test_an_expert_with_rslora_is_as_strong_as_it_was_trained(
 
 
 def test_an_adapter_of_another_model(tiny_folder: Path, tmp_path: Path) -> None:
-    wide = Factors(np.ones((2, 99), np.float32), np.ones((32, 2), np.float32))
-    adapter.save(Adapter({"model.layers.0.mlp.down_proj": wide}), tmp_path / "wide")
+    wide = LowRankFactors(np.ones((2, 99), np.float32), np.ones((32, 2), np.float32))
+    peft_folder.save_adapter(Adapter({"model.layers.0.mlp.down_proj": wide}), tmp_path / "wide")
     with pytest.raises(DataError, match="does not fit its base"):
         TransformersModel("x", tiny_folder, fingerprint="", adapters={"wide": tmp_path / "wide"})

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from entsemble.data.formats import write
-from entsemble.evaluation.confusion import NOTHING, confusion
-from entsemble.evaluation.render.html import page
+from entsemble.evaluation.confusion import NO_MENTION, count_confusions
+from entsemble.evaluation.render.html import render_html
 from entsemble.evaluation.report import build_report
-from entsemble.evaluation.stages import stage_counts
+from entsemble.evaluation.stages import count_stages
 from entsemble.types import Document, Mention
 
 TEXT = "Ann <script>alert(1)</script> saw Oslo & Bergen."
@@ -29,9 +29,9 @@ SAID = Document("d<1>", TEXT, (at("Ann", "person", 0.9), at("Oslo", "per<son", 0
 
 
 def made() -> str:
-    stages = stage_counts(GOLD.mentions, [m.span for m in SAID.mentions], {m.span: m.label for m in SAID.mentions}, {})
+    stages = count_stages(GOLD.mentions, [m.span for m in SAID.mentions], {m.span: m.label for m in SAID.mentions}, {})
     report = build_report([GOLD], [SAID], stages=stages, members={"one": [SAID]}, cost={"seconds": 1.5})
-    return page(report, [GOLD], [SAID], "A <title>")
+    return render_html(report, [GOLD], [SAID], "A <title>")
 
 
 def test_it_has_the_figures_and_the_worst_errors_first() -> None:
@@ -67,16 +67,19 @@ def test_nothing_in_a_text_is_run_or_fetched() -> None:
 
 def test_without_scores_or_stages_or_mentions() -> None:
     for gold, said in (([GOLD], [GOLD]), ([GOLD], []), ([Document("x", "")], [Document("x", "")])):
-        text = page(build_report(gold, said), gold, said)
+        text = render_html(build_report(gold, said), gold, said)
         assert "Calibration" not in text
         assert "Stages" not in text
 
 
 def test_what_was_taken_for_what() -> None:
-    taken = confusion(GOLD.mentions, SAID.mentions)
-    assert taken == {("person", "person"): 1, ("town", "per<son"): 1, ("town", NOTHING): 1, (NOTHING, "town"): 1}
+    taken = count_confusions(GOLD.mentions, SAID.mentions)
+    assert taken == {("person", "person"): 1, ("town", "per<son"): 1, ("town", NO_MENTION): 1, (NO_MENTION, "town"): 1}
     two = [at("Oslo", "town"), at("Oslo", "ship")]
-    assert confusion(two, [at("Oslo", "town"), at("Oslo", "person")]) == {("town", "town"): 1, ("ship", "person"): 1}
+    assert count_confusions(two, [at("Oslo", "town"), at("Oslo", "person")]) == {
+        ("town", "town"): 1,
+        ("ship", "person"): 1,
+    }
 
 
 @pytest.mark.parametrize("name", ["score", "evaluate"])

@@ -3,7 +3,7 @@ from __future__ import annotations
 from entsemble.evaluation.counts import Counts, LabelCounts
 from entsemble.evaluation.render.text import LABEL_HEADER, label_rows, plain, summary_rows
 from entsemble.evaluation.report import build_report
-from entsemble.evaluation.stages import Classified, StageCounts, Verified
+from entsemble.evaluation.stages import ClassificationCounts, StageCounts, VerificationCounts
 from entsemble.types import Document, Mention
 
 TEXT = "Ann Lee"
@@ -22,7 +22,7 @@ def test_labels_then_the_micro_average() -> None:
 
 def test_what_was_measured_has_a_row() -> None:
     found = [Document("a", TEXT, (Mention(0, 7, "PER", TEXT, 0.9),))]
-    stages = StageCounts(Counts(1, 0, 1), Classified(1, 1), Verified(1, 0, 0, 3))
+    stages = StageCounts(Counts(1, 0, 1), ClassificationCounts(1, 1), VerificationCounts(1, 0, 0, 3))
     rows = dict(summary_rows(build_report(GOLD, found, members={"tiny": found}, stages=stages)))
     assert rows["inside another mention, precision / recall"] == "0.000 / 0.000"
     assert rows["outermost, precision / recall"] == "1.000 / 1.000"

@@ -16,9 +16,9 @@ from entsemble.cli.options import parse_options
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts import card
 from entsemble.experts.card import Card
-from entsemble.experts.merging.merge import WEIGHTED_SUM, Merging
+from entsemble.experts.merging.merge import WEIGHTED_SUM, MergeSettings
 from entsemble.experts.merging.methods import METHODS
-from entsemble.experts.recipes import keep_merged, weights_of
+from entsemble.experts.recipes import add_merged_expert, parse_weights
 from entsemble.experts.store import Expert
 from entsemble.settings import environment
 
@@ -107,16 +107,16 @@ def add_expert(
 ) -> None:
     """Copy the adapter in FOLDER, as written by PEFT or `experts export`, into the expert store."""
     store = expert_store(environment())
-    if (folder / card.CARD).exists():
+    if (folder / card.CARD_FILE).exists():
         if base or domain or labels or licence:
             raise ConfigError(
-                f"{folder} has a {card.CARD} with its base, domain, labels and licence; leave these options out"
+                f"{folder} has a {card.CARD_FILE} with its base, domain, labels and licence; leave these options out"
             )
-        expert_card = card.load(folder)
+        expert_card = card.load_card(folder)
         if name:
             expert_card = expert_card.model_copy(update={"name": name})  # the store checks the name
     elif base is None:
-        raise ConfigError(f"{folder} has no {card.CARD}; name the model that it adapts with --base")
+        raise ConfigError(f"{folder} has no {card.CARD_FILE}; name the model that it adapts with --base")
     else:
         expert_name = name or folder.resolve().name
         store.check_name(expert_name, replace=replace)
@@ -174,8 +174,8 @@ def merge_experts(names: tuple[str, ...], target: str, weights: str | None, repl
     """Merge experts of the same base into a new one."""
     store = expert_store(environment())
     experts = [store.get(name) for name in names]
-    merging = parse_options(Merging, options)
-    merged, error = keep_merged(store, target, experts, weights_of(weights, names), merging, replace=replace)
+    merging = parse_options(MergeSettings, options)
+    merged, error = add_merged_expert(store, target, experts, parse_weights(weights, names), merging, replace=replace)
     print_location(merged)
     if error > 0:
         click.echo(f"the rank limit cost {error:.1%} of the merged change", err=True)

@@ -12,7 +12,7 @@ from entsemble.assembly import ExpertSpec, TrainingData, train_expert
 from entsemble.cli.experts.manage import print_location
 from entsemble.cli.options import parse_options
 from entsemble.cli.progress import show_progress
-from entsemble.experts.training import Progress, Training
+from entsemble.experts.training import TrainingProgress, TrainingSettings
 from entsemble.settings import environment
 from entsemble.types import Precision
 
@@ -42,7 +42,7 @@ class TrainOptions:
 
     def brief(self) -> ExpertSpec:
         """What to train, and how."""
-        training = Training(
+        training = TrainingSettings(
             rank=self.rank,
             alpha=2 * self.rank,
             epochs=self.epochs,
@@ -109,7 +109,7 @@ def train(**options: object) -> None:
     train_options = parse_options(TrainOptions, options)
     with show_progress(quiet=train_options.quiet) as display:
 
-        def report(progress: Progress) -> None:
+        def report(progress: TrainingProgress) -> None:
             display.step("training", progress.step, progress.steps, f"loss {progress.loss:.3f}")
 
         trained = train_expert(train_options.brief(), environment(), display.callbacks(), report)

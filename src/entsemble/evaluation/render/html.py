@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 
-from entsemble.evaluation.bootstrap import interval
-from entsemble.evaluation.calibration import Reliability, Threshold, risk_coverage
-from entsemble.evaluation.confusion import NOTHING, Confusion, confusion
+from entsemble.evaluation.bootstrap import f1_interval
+from entsemble.evaluation.calibration import OperatingPoint, Reliability, risk_coverage_curve
+from entsemble.evaluation.confusion import NO_MENTION, ConfusionCounts, count_confusions
 from entsemble.evaluation.counts import Counts
-from entsemble.evaluation.documents import Pair, pair
-from entsemble.evaluation.matching import exact, triples
-from entsemble.evaluation.report import Report, scored_answers
+from entsemble.evaluation.documents import DocumentPair, pair_documents
+from entsemble.evaluation.matching import exact_counts, triples
+from entsemble.evaluation.report import Report, scored_mentions
 from entsemble.evaluation.stages import StageCounts
 from entsemble.types import Document, Mention
 
@@ -41,7 +41,9 @@ class _Error:
     missed: bool
 
 
-def page(report: Report, gold: Sequence[Document], predicted: Sequence[Document], title: str = "Evaluation") -> str:
+def render_html(
+    report: Report, gold: Sequence[Document], predicted: Sequence[Document], title: str = "Evaluation"
+) -> str:
     """The report as HTML.
 
     Args:
@@ -50,12 +52,12 @@ def page(report: Report, gold: Sequence[Document], predicted: Sequence[Document]
         predicted: the same with predicted ones.
         title: heads the page.
     """
-    paired = pair(gold, predicted)
+    paired = pair_documents(gold, predicted)
     parts = [
         f"<h1>{escape(title)}</h1>",
         _headline(report),
         _labels(paired, report),
-        _confusion(sum((confusion(x.gold.mentions, x.answers) for x in paired), Counter())),
+        _confusion(sum((count_confusions(x.gold.mentions, x.predicted_mentions) for x in paired), Counter())),
         _calibration(report.reliability, paired),
         _funnel(report.stages),
         _members(report),
@@ -75,30 +77,30 @@ def page(report: Report, gold: Sequence[Document], predicted: Sequence[Document]
 
 
 def _headline(report: Report) -> str:
-    micro, (low, high) = report.total.exact.micro, report.f1_ci95
+    micro, (low, high) = report.counts.exact.micro, report.f1_ci95
     figures = [
         ("F1", f"{micro.f1:.3f}", f"{low:.3f} to {high:.3f}, 95 %"),
         ("precision", f"{micro.precision:.3f}", f"{micro.tp} of {micro.predicted}"),
         ("recall", f"{micro.recall:.3f}", f"{micro.tp} of {micro.support}"),
-        ("F1, spans alone", f"{report.total.spans.f1:.3f}", "labels aside"),
-        ("F1, overlap is enough", f"{report.total.relaxed.micro.f1:.3f}", ""),
+        ("F1, spans alone", f"{report.counts.spans.f1:.3f}", "labels aside"),
+        ("F1, overlap is enough", f"{report.counts.relaxed.micro.f1:.3f}", ""),
     ]
     if report.reliability:
         found = report.reliability
         low, high = found.ece_ci95
-        chance = f"true scores would have {found.ece_by_chance:.3f} by chance, p {found.p_value:.3f}"
-        told = f"{low:.3f} to {high:.3f}, 95 %; {found.scored} scores; {chance}"
+        chance = f"true scores would have {found.ece_if_calibrated:.3f} by chance, p {found.p_value:.3f}"
+        told = f"{low:.3f} to {high:.3f}, 95 %; {found.scored_mentions} scores; {chance}"
         figures.append(("calibration error", f"{found.ece:.3f}", told))
     shown = (f"<div><dt>{n}</dt><dd>{v}<small>{escape(t)}</small></dd></div>" for n, v, t in figures)
     missing = f"<p>{len(report.missing)} documents were not answered.</p>" if report.missing else ""
     return f'<dl class="figures">{"".join(shown)}</dl>{missing}'
 
 
-def _labels(paired: Sequence[Pair], report: Report) -> str:
-    each = [exact(x.gold.mentions, x.answers) for x in paired]
+def _labels(paired: Sequence[DocumentPair], report: Report) -> str:
+    each = [exact_counts(x.gold.mentions, x.predicted_mentions) for x in paired]
     rows = []
-    for label, counts in sorted(report.total.exact.items(), key=lambda item: -item[1].support):
-        low, high = interval([one.get(label, Counts()) for one in each], seed=report.seed)
+    for label, counts in sorted(report.counts.exact.items(), key=lambda item: -item[1].support):
+        low, high = f1_interval([one.get(label, Counts()) for one in each], seed=report.seed)
         figures = (f"{counts.precision:.3f}", f"{counts.recall:.3f}", f"{low:.3f} to {high:.3f}", str(counts.support))
         bar = f'<span class="track"><span class="bar" style="width:{12 * counts.f1:.2f}rem"></span></span>'
         cells = "".join(f"<td>{figure}</td>" for figure in figures)
@@ -106,16 +108,16 @@ def _labels(paired: Sequence[Pair], report: Report) -> str:
     return _table("Labels", ("label", "F1", "precision", "recall", "95 % interval of F1", "gold"), rows)
 
 
-def _confusion(taken: Confusion) -> str:
+def _confusion(taken: ConfusionCounts) -> str:
     weights: Counter[str] = Counter()
     for (one, other), count in taken.items():
         weights.update({one: count, other: count})
-    known = [label for label, _ in weights.most_common() if label != NOTHING]
+    known = [label for label, _ in weights.most_common() if label != NO_MENTION]
     shown, rest = known[:_LABELS], set(known[_LABELS:])
     joined: Counter[tuple[str, str]] = Counter()
     for (one, other), count in taken.items():
         joined[("others" if one in rest else one), ("others" if other in rest else other)] += count
-    columns = [*shown, *(["others"] if rest else []), NOTHING]
+    columns = [*shown, *(["others"] if rest else []), NO_MENTION]
     rows = []
     for one in columns:
         whole = sum(joined[one, other] for other in columns) or 1
@@ -129,11 +131,11 @@ def _heat(count: int, whole: int) -> str:
     return f'<td class="heat" style="--part:{count / whole:.3f}">{count}</td>' if count else "<td></td>"
 
 
-def _calibration(found: Reliability | None, paired: Sequence[Pair]) -> str:
+def _calibration(found: Reliability | None, paired: Sequence[DocumentPair]) -> str:
     if found is None:
         return ""
-    answers = [answer for one in paired for answer in scored_answers(one)]
-    curve = risk_coverage([score for score, _ in answers], [right for _, right in answers])
+    answers = [answer for one in paired for answer in scored_mentions(one)]
+    curve = risk_coverage_curve([score for score, _ in answers], [right for _, right in answers])
     dots = [(b.confidence, b.accuracy, b.count) for b in found.bins if b.count]
     most = max(count for *_, count in dots)
     circles = "".join(
@@ -146,7 +148,7 @@ def _calibration(found: Reliability | None, paired: Sequence[Pair]) -> str:
     return f'<h2>Calibration</h2><div class="charts">{reliable}{_risk(curve)}</div>'
 
 
-def _risk(curve: Sequence[Threshold]) -> str:
+def _risk(curve: Sequence[OperatingPoint]) -> str:
     points = " ".join(f"{_x(t.coverage):.1f},{_y(t.risk):.1f}" for t in curve)
     line = f'<polyline class="line" points="{points}"/>'
     return _chart("Risk and coverage", "share of the mentions kept, surest first", "share of them that is wrong", line)
@@ -178,11 +180,11 @@ def _funnel(stages: StageCounts | None) -> str:
     steps = [
         ("gold spans", found.support, ""),
         ("of these, proposed", found.tp, f"{found.fp} others were proposed too"),
-        ("of these, typed right", typed.right, f"{typed.asked - typed.right} were typed wrong"),
+        ("of these, typed right", typed.correct, f"{typed.total - typed.correct} were typed wrong"),
     ]
-    if kept.asked:
-        lost = f"it lost {kept.dropped_right} right ones and stopped {kept.dropped_wrong} wrong ones"
-        steps.append(("of these, let through by the verifier", typed.right - kept.dropped_right, lost))
+    if kept.total:
+        lost = f"it lost {kept.rejected_correct} right ones and stopped {kept.rejected_wrong} wrong ones"
+        steps.append(("of these, let through by the verifier", typed.correct - kept.rejected_correct, lost))
     most = max(1, found.support)
     rows = [
         f'<tr><td>{name}</td><td><span class="track"><span class="bar" style="width:{12 * count / most:.2f}rem"></span>'
@@ -194,11 +196,11 @@ def _funnel(stages: StageCounts | None) -> str:
 
 def _members(report: Report) -> str:
     rows = [f"<tr><td>{escape(name)}</td><td>{counts.f1:.3f}</td></tr>" for name, counts in report.members.items()]
-    rows.append(f"<tr><td>together</td><td>{report.total.exact.micro.f1:.3f}</td></tr>")
+    rows.append(f"<tr><td>together</td><td>{report.counts.exact.micro.f1:.3f}</td></tr>")
     return _table("Members, each alone", ("member", "F1"), rows) if report.members else ""
 
 
-def _errors(paired: Sequence[Pair]) -> str:
+def _errors(paired: Sequence[DocumentPair]) -> str:
     errors = sorted((e for one in paired for e in _of(one)), key=lambda e: (-e.score, e.document.id, e.mention.start))
     shown = "".join(f"<li>{_in_context(e)}</li>" for e in errors[:_WORST])
     if not errors:
@@ -211,15 +213,15 @@ def _errors(paired: Sequence[Pair]) -> str:
     return f"<h2>Worst errors</h2>{told}<ol>{shown}</ol>"
 
 
-def _of(one: Pair) -> Iterator[_Error]:
+def _of(one: DocumentPair) -> Iterator[_Error]:
     """What is wrong in a document, with what stands there in the gold mentions."""
-    wanted, found = triples(one.gold.mentions), triples(one.answers)
-    for m in one.answers:
+    wanted, found = triples(one.gold.mentions), triples(one.predicted_mentions)
+    for m in one.predicted_mentions:
         if (m.start, m.end, m.label) not in wanted:
             near = [g for g in one.gold.mentions if g.span.overlaps(m.span)]
             gold = "; ".join(f"{g.text}: {g.label}" for g in near) or "no mention"
             yield _Error(one.gold, m, f"gold: {gold}", 1.0 if m.score is None else m.score, missed=False)
-    wrong = [p for p in one.answers if (p.start, p.end, p.label) not in wanted]
+    wrong = [p for p in one.predicted_mentions if (p.start, p.end, p.label) not in wanted]
     for m in one.gold.mentions:
         if (m.start, m.end, m.label) not in found and not any(m.span.overlaps(p.span) for p in wrong):
             yield _Error(one.gold, m, "missed", -1.0, missed=True)

@@ -26,10 +26,10 @@ def summary_rows(report: Report) -> list[list[str]]:
     low, high = report.f1_ci95
     return [
         ["micro F1, 95 % interval", f"{low:.3f} to {high:.3f}"],
-        ["F1, overlap is enough", f"{report.total.relaxed.micro.f1:.3f}"],
-        ["F1, spans without labels", f"{report.total.spans.f1:.3f}"],
+        ["F1, overlap is enough", f"{report.counts.relaxed.micro.f1:.3f}"],
+        ["F1, spans without labels", f"{report.counts.spans.f1:.3f}"],
         *_nested_rows(report),
-        *([f"errors: {kind.replace('_', ' ')}", str(count)] for kind, count in report.total.mistakes.to_json().items()),
+        *([f"errors: {kind.replace('_', ' ')}", str(count)] for kind, count in report.counts.errors.to_json().items()),
         *([f"member {name}, F1", f"{counts.f1:.3f}"] for name, counts in report.members.items()),
         *(_stage_rows(report.stages) if report.stages else ()),
         *(_calibration_rows(report.reliability) if report.reliability else ()),
@@ -42,7 +42,7 @@ def _calibration_rows(reliability: Reliability) -> list[list[str]]:
     return [
         ["calibration error", f"{reliability.ece:.3f}"],
         ["calibration error, 95 % interval", f"{low:.3f} to {high:.3f}"],
-        ["calibration error of true scores, by chance", f"{reliability.ece_by_chance:.3f}"],
+        ["calibration error of true scores, by chance", f"{reliability.ece_if_calibrated:.3f}"],
         ["p, that true scores have as much", f"{reliability.p_value:.3f}"],
     ]
 
@@ -67,8 +67,8 @@ def _nested_rows(report: Report) -> list[list[str]]:
     def row(name: str, part: PartCounts) -> list[str]:
         return [f"{name}, precision / recall", f"{part.precision:.3f} / {part.recall:.3f}"]
 
-    found = report.total.nested
-    return [row("inside another mention", found.inside), row("outermost", found.outermost)] if found.any else []
+    found = report.counts.nested
+    return [row("inside another mention", found.inside), row("outermost", found.outermost)] if found.has_nested else []
 
 
 def _stage_rows(stages: StageCounts) -> list[list[str]]:
@@ -77,7 +77,7 @@ def _stage_rows(stages: StageCounts) -> list[list[str]]:
         ["extraction, precision / recall", f"{found.precision:.3f} / {found.recall:.3f}"],
         ["classification, accuracy", f"{stages.classification.accuracy:.3f}"],
         ["verification, precision / recall", f"{kept.precision:.3f} / {kept.recall:.3f}"],
-        ["verification, gained / lost", f"{kept.dropped_wrong} / {kept.dropped_right}"],
+        ["verification, gained / lost", f"{kept.rejected_wrong} / {kept.rejected_correct}"],
     ]
 
 

@@ -10,15 +10,15 @@ from zlib import crc32
 import numpy as np
 
 from entsemble.errors import ConfigError, UnknownNameError
-from entsemble.experts.merging.low_rank import Factors, cut, factored, squared_norm, stacked
-from entsemble.experts.merging.methods import ELECTING, METHODS
+from entsemble.experts.merging.low_rank import LowRankFactors, factorize, squared_norm, truncate_rank, weighted_sum
+from entsemble.experts.merging.methods import METHODS, SIGN_ELECTING_METHODS
 from entsemble.experts.peft_folder import Adapter
 
 WEIGHTED_SUM = "weighted-sum"
 
 
 @dataclass(frozen=True, slots=True)
-class Merging:
+class MergeSettings:
     """How adapters are merged.
 
     Attributes:
@@ -46,19 +46,19 @@ class Merging:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergeResult:
     """A merged adapter.
 
     Attributes:
         adapter: it.
-        error: what the rank budget cost: the Frobenius norm of what was cut off, over that of the whole merged change.
+        relative_error: Frobenius norm of the part that the rank limit cut off, over that of the whole merged change.
     """
 
     adapter: Adapter
-    error: float
+    relative_error: float
 
 
-def merge(adapters: Sequence[Adapter], weights: Sequence[float], how: Merging) -> Merged:
+def merge_adapters(adapters: Sequence[Adapter], weights: Sequence[float], how: MergeSettings) -> MergeResult:
     """Merge the true changes of adapters of one base.
 
     A module that an adapter leaves alone is a change of 0 there.
@@ -73,13 +73,13 @@ def merge(adapters: Sequence[Adapter], weights: Sequence[float], how: Merging) -
     """
     if not adapters or len(adapters) != len(weights):
         raise ConfigError(f"a merge needs one weight an adapter: {len(adapters)} adapters, {len(weights)} weights")
-    if len({a.root_scaled for a in adapters}) > 1:
+    if len({a.uses_rslora for a in adapters}) > 1:
         raise ConfigError("some adapters were trained with rsLoRA, some without: their changes have different scales")
     if not all(map(isfinite, weights)):
         raise ConfigError(f"weights must be numbers, got {', '.join(map(str, weights))}")
-    if how.method in ELECTING and min(weights) < 0:
+    if how.method in SIGN_ELECTING_METHODS and min(weights) < 0:
         raise ConfigError(f"{how.method} elects signs, so no expert can count against another; use {WEIGHTED_SUM}")
-    changes: dict[str, Factors] = {}
+    changes: dict[str, LowRankFactors] = {}
     lost = whole = 0.0
     for module in sorted({m for adapter in adapters for m in adapter.factors}):
         parts = [a.factors.get(module) for a in adapters]
@@ -88,19 +88,19 @@ def merge(adapters: Sequence[Adapter], weights: Sequence[float], how: Merging) -
         changes[module], left_out = _module(module, parts, weights, how)
         lost += left_out
         whole += left_out + squared_norm(changes[module])
-    return Merged(Adapter(changes, base=adapters[0].base), sqrt(lost / whole) if whole else 0.0)
+    return MergeResult(Adapter(changes, base=adapters[0].base), sqrt(lost / whole) if whole else 0.0)
 
 
 def _module(
-    name: str, parts: Sequence[Factors | None], weights: Sequence[float], how: Merging
-) -> tuple[Factors, float]:
+    name: str, parts: Sequence[LowRankFactors | None], weights: Sequence[float], how: MergeSettings
+) -> tuple[LowRankFactors, float]:
     """The merged change of a module, which some adapters leave alone, and what its rank cost."""
     held = [(part, weight) for part, weight in zip(parts, weights, strict=True) if part]
     shape = held[0][0].shape
     most = min(*shape, how.rank or sum(part.rank for part, _ in held))
     if how.method == WEIGHTED_SUM:
-        return cut(stacked([part for part, _ in held], [weight for _, weight in held]), most)
-    none = np.zeros(shape, dtype=held[0][0].a.dtype)
+        return truncate_rank(weighted_sum([part for part, _ in held], [weight for _, weight in held]), most)
+    none = np.zeros(shape, dtype=held[0][0].lora_a.dtype)
     dense = [part.dense() if part else none for part in parts]
     random = np.random.default_rng([how.seed, crc32(name.encode())])  # so that a module's draw is its own
-    return factored(METHODS[how.method](dense, weights, how.density, random), most)
+    return factorize(METHODS[how.method](dense, weights, how.density, random), most)

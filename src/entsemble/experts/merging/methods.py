@@ -13,7 +13,7 @@ import numpy as np
 from entsemble.experts.merging.low_rank import Matrix
 
 
-def trimmed(change: Matrix, density: float) -> Matrix:
+def trim_by_magnitude(change: Matrix, density: float) -> Matrix:
     """Keep the share `density` of the entries that are largest in size; the others become 0 (TIES, section 3)."""
     keep = round(density * change.size)
     if keep >= change.size:
@@ -25,13 +25,13 @@ def trimmed(change: Matrix, density: float) -> Matrix:
     return np.asarray(np.where(np.abs(change) >= bar, change, change.dtype.type(0)))
 
 
-def dropped(change: Matrix, density: float, random: np.random.Generator) -> Matrix:
+def drop_and_rescale(change: Matrix, density: float, random: np.random.Generator) -> Matrix:
     """Keep each entry with probability `density`, and divide it by that (DARE, arXiv 2311.03099, section 3)."""
     kept = random.random(change.shape, dtype=np.float32) < density
     return np.asarray(np.where(kept, change / change.dtype.type(density), change.dtype.type(0)))
 
 
-def elected(changes: Sequence[Matrix], weights: Sequence[float]) -> Matrix:
+def merge_by_elected_sign(changes: Sequence[Matrix], weights: Sequence[float]) -> Matrix:
     """Of every entry, the mean of those changes that have the sign of the weighted sum (TIES, section 3).
 
     The mean is weighted, and then multiplied by the sum of all weights, so that weights mean the same as in a weighted
@@ -52,14 +52,14 @@ def elected(changes: Sequence[Matrix], weights: Sequence[float]) -> Matrix:
 
 def ties(changes: Sequence[Matrix], weights: Sequence[float], density: float, _: np.random.Generator) -> Matrix:
     """Trim, elect signs, merge those that agree (Yadav and others, 2023, arXiv 2306.01708)."""
-    return elected([trimmed(c, density) for c in changes], weights)
+    return merge_by_elected_sign([trim_by_magnitude(c, density) for c in changes], weights)
 
 
 def dare(changes: Sequence[Matrix], weights: Sequence[float], density: float, random: np.random.Generator) -> Matrix:
     """Drop at random and rescale, then the weighted sum (Yu and others, 2023, arXiv 2311.03099)."""
     total = np.zeros_like(changes[0])
     for change, weight in zip(changes, weights, strict=True):
-        total += change.dtype.type(weight) * dropped(change, density, random)
+        total += change.dtype.type(weight) * drop_and_rescale(change, density, random)
     return total
 
 
@@ -67,11 +67,11 @@ def dare_ties(
     changes: Sequence[Matrix], weights: Sequence[float], density: float, random: np.random.Generator
 ) -> Matrix:
     """Drop at random and rescale, then elect signs and merge those that agree."""
-    return elected([dropped(c, density, random) for c in changes], weights)
+    return merge_by_elected_sign([drop_and_rescale(c, density, random) for c in changes], weights)
 
 
 METHODS = {"ties": ties, "dare": dare, "dare-ties": dare_ties}
 """The methods that need every entry; `weighted-sum` does not, and is exact without it."""
 
-ELECTING = ("ties", "dare-ties")
+SIGN_ELECTING_METHODS = ("ties", "dare-ties")
 """Those that elect signs."""
