@@ -1,1 +1,1 @@
-"""Candidates, ballots on them, and the rules that turn ballots into a verdict."""
+"""Candidates, ballots, and the rules that turn ballots into verdicts."""

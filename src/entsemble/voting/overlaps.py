@@ -1,4 +1,4 @@
-"""Which mentions may stand side by side."""
+"""Resolution of overlapping mentions."""
 
 from __future__ import annotations
 
@@ -10,26 +10,35 @@ from entsemble.types import Mention, Span
 def resolve_overlaps(
     mentions: Sequence[Mention], *, nested: bool
 ) -> tuple[list[Mention], list[tuple[Mention, Mention]]]:
-    """Keep the best of those that cannot stand together.
+    """Greedily keep the best of mutually incompatible mentions: by score, then length, then position.
 
-    The rule: higher score first, then longer, then earlier. In a flat label set two mentions may not share a
-    character; in a nested one they may lie inside one another, but not cross.
+    Args:
+        mentions: in any order.
+        nested: whether mentions may lie inside one another; see `are_incompatible`.
 
     Returns:
-        The kept mentions in text order, and each lost one with the mention it lost to.
+        The selected mentions in text order, and (rejected, selected) pairs: each rejected mention with the best
+        selected one that it is incompatible with.
     """
-    ranked = sorted(mentions, key=lambda m: (-(m.score or 0.0), -(m.end - m.start), m.start, m.label))
-    kept: list[Mention] = []
-    lost: list[tuple[Mention, Mention]] = []
+    ranked = sorted(
+        mentions,
+        key=lambda mention: (-(mention.score or 0.0), -(mention.end - mention.start), mention.start, mention.label),
+    )
+    selected: list[Mention] = []
+    rejected: list[tuple[Mention, Mention]] = []
     for mention in ranked:
-        rival = next((k for k in kept if are_incompatible(mention.span, k.span, nested=nested)), None)
-        if rival is None:
-            kept.append(mention)
+        incompatible = (rival for rival in selected if are_incompatible(mention.span, rival.span, nested=nested))
+        winner = next(incompatible, None)
+        if winner is None:
+            selected.append(mention)
         else:
-            lost.append((mention, rival))
-    return sorted(kept, key=lambda m: (m.start, -m.end)), lost
+            rejected.append((mention, winner))
+    return sorted(selected, key=lambda mention: (mention.start, -mention.end)), rejected
 
 
-def are_incompatible(a: Span, b: Span, *, nested: bool) -> bool:
-    """Whether these two cannot stand together."""
-    return a.crosses(b) or a == b if nested else a.overlaps(b)
+def are_incompatible(first: Span, second: Span, *, nested: bool) -> bool:
+    """Whether only one of the spans can be a mention.
+
+    Mentions may not share a character; nested mentions may lie inside one another, but not cross or be equal.
+    """
+    return first.crosses(second) or first == second if nested else first.overlaps(second)

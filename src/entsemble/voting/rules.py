@@ -1,7 +1,7 @@
-"""How ballots become a verdict. Pure rules; the only place that knows them.
+"""Voting rules: pure functions from ballots to a verdict.
 
-EL4NER (arXiv 2505.23038, step 3) lets every model type every span and takes the majority. A soft vote averages the
-members' probabilities instead, so that a sure member counts for more than one that tosses a coin.
+In EL4NER (arXiv 2505.23038, step 3) every model types every span, and the majority decides. A soft vote averages the
+members' probabilities instead, so that a confident member counts for more than an undecided one.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from entsemble.errors import UnknownNameError
 from entsemble.types import NONE_LABEL
 
 _SHRINKAGE = 8
-"""Candidates that count half against what is seen in more."""
+"""Pseudo-count of candidates that shrinks the batch-calibration bias towards zero."""
 
-_MIN_SHARE = 1e-4
-"""A share below this says no more than this."""
+_MIN_PROBABILITY = 1e-4
+"""Lower bound on a label's probability, so that its logarithm stays finite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """One member's belief about one candidate.
+    """One voter's probabilities for one candidate.
 
     Attributes:
-        voter: who.
+        voter: name of the member, or of a proposer that votes.
         log_probabilities: label name or `none` -> log-probability, normalised.
-        exact: False where the member's backend names its choice only.
-        is_proposer: whether this member proposed the candidate itself.
-        weight: what the member counts in a weighted vote.
+        exact: False if the backend returns its choice only, without probabilities.
+        is_proposer: whether the voter also proposed the candidate.
+        weight: of a member in a weighted vote.
         relative_weight: of a voter that is not a member: its weight relative to the members' total.
     """
 
@@ -42,23 +42,23 @@ class Ballot:
 
     @property
     def top_label(self) -> str:
-        """The label with the highest probability; `none` before equals, so that who cannot tell names no entity."""
-        return max(self.log_probabilities, key=lambda x: (self.log_probabilities[x], x == NONE_LABEL))
+        """The most probable label; `none` wins ties, so that an undecided voter names no entity."""
+        return max(self.log_probabilities, key=lambda label: (self.log_probabilities[label], label == NONE_LABEL))
 
     def probability(self, label: str) -> float:
-        """The probability given to `label`."""
+        """The probability of `label`."""
         return math.exp(self.log_probabilities[label])
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The ensemble's word on one candidate.
+    """The outcome of a vote on one candidate.
 
     Attributes:
         label: the winning label, or `none`.
-        score: confidence that the candidate is an entity of the best label, in [0, 1].
-        best_label: the most likely label that is not `none`; equals `label` where an entity won.
-        ballots: what it rests on.
+        score: confidence that the candidate is an entity of type `best_label`, in [0, 1].
+        best_label: the most probable label other than `none`; equals `label` if the candidate is an entity.
+        ballots: all that were cast.
     """
 
     label: str
@@ -71,122 +71,151 @@ VotingRule = Callable[[Sequence[Ballot]], Verdict]
 
 
 def majority_vote(ballots: Sequence[Ballot]) -> Verdict:
-    """The label most members chose (the paper's rule); a tie goes to the higher mean probability.
+    """The label that most voters chose, as in the paper; ties go to the higher mean probability.
 
-    The score is the mean probability of the winner.
+    The score is the winner's mean probability.
     """
-    mean = _mean(ballots, [1.0] * len(ballots))
-    counts = {label: sum(b.top_label == label for b in ballots) for label in mean}
-    label = max(mean, key=lambda x: (counts[x], mean[x]))
-    best = label if label != NONE_LABEL else _best_entity(mean)
-    return Verdict(label, mean[best], best, tuple(ballots))
+    means = _mean_probabilities(ballots, [1.0] * len(ballots))
+    vote_counts = {label: sum(ballot.top_label == label for ballot in ballots) for label in means}
+    winner = max(means, key=lambda label: (vote_counts[label], means[label]))
+    best_label = winner if winner != NONE_LABEL else max(_without_none(means), key=means.__getitem__)
+    return Verdict(winner, means[best_label], best_label, tuple(ballots))
 
 
 def soft_vote(ballots: Sequence[Ballot]) -> Verdict:
-    """The entity label with the highest mean probability, scored by `_mean` and `_support`.
+    """The label with the highest score: mean probability, discounted by the share of voters that proposed the span.
 
-    `none` takes part through the score alone: the threshold decides, not a second vote.
+    `none` cannot win; it lowers the scores of the others, and the threshold decides.
     """
-    return _averaged(ballots, [1.0] * len(ballots))
+    return _score_vote(ballots, [1.0] * len(ballots))
 
 
 def soft_vote_scores(ballots: Sequence[Ballot]) -> dict[str, float]:
-    """The score that a soft vote gives each label, in [0, 1]; `none` is left out."""
-    return _scores(ballots, _shares(ballots, [1.0] * len(ballots)))
+    """The score of each label in a soft vote, in [0, 1], without `none`."""
+    return _scores(ballots, _effective_weights(ballots, [1.0] * len(ballots)))
 
 
 def weighted_vote(ballots: Sequence[Ballot]) -> Verdict:
     """A soft vote in which each member counts by its weight."""
-    return _averaged(ballots, [b.weight for b in ballots])
+    return _score_vote(ballots, [ballot.weight for ballot in ballots])
 
 
 def union_vote(ballots: Sequence[Ballot]) -> Verdict:
-    """What any member that proposed the candidate says it is, the surest of them (SaM, arXiv 2506.22813).
+    """The most confident label of any member that proposed the candidate (SaM, arXiv 2506.22813).
 
-    The results of two models are put together: each answers for what it found itself. Who proposed a candidate has said
-    that it is an entity, so `none` takes no part: experts say it of labels that they never saw. The score is the share
-    of the winner among the labels.
+    SaM unites the results of its models, so each model decides about its own proposals. By proposing a candidate it
+    claims that it is an entity, so `none` is ignored: experts answer `none` for labels that they were not trained on.
+    The score is the winner's probability, given that the candidate is an entity.
     """
-    members = [b for b in ballots if b.relative_weight is None]
-    own = [b for b in members if b.is_proposer]
-    if not own and any(b.is_proposer for b in ballots):  # found by the pool alone, whose belief is what it counted
-        return replace(_averaged([b for b in ballots if b.relative_weight is not None], [1.0]), ballots=tuple(ballots))
-    shares = [distribution_given_entity(b.log_probabilities) for b in own or members]
-    best = max(shares, key=lambda share: max(share.values()))
-    label = max(best, key=best.__getitem__)
-    return Verdict(label, best[label], label, tuple(ballots))
+    member_ballots = [ballot for ballot in ballots if ballot.relative_weight is None]
+    proposer_ballots = [ballot for ballot in member_ballots if ballot.is_proposer]
+    if not proposer_ballots and any(ballot.is_proposer for ballot in ballots):
+        # Proposed by the pool alone, whose probabilities are relative frequencies.
+        pool_ballots = [ballot for ballot in ballots if ballot.relative_weight is not None]
+        return replace(_score_vote(pool_ballots, [1.0] * len(pool_ballots)), ballots=tuple(ballots))
+    distributions = [
+        distribution_given_entity(ballot.log_probabilities) for ballot in proposer_ballots or member_ballots
+    ]
+    most_confident = max(distributions, key=lambda distribution: max(distribution.values()))
+    winner = max(most_confident, key=most_confident.__getitem__)
+    return Verdict(winner, most_confident[winner], winner, tuple(ballots))
 
 
 def distribution_given_entity(log_probabilities: Mapping[str, float]) -> dict[str, float]:
-    """How a belief is shared out among the labels, were it sure of an entity."""
-    logs = {label: value for label, value in log_probabilities.items() if label != NONE_LABEL}
-    top = max(logs.values())
-    if top == -math.inf:  # it names its choice only, and that is none
-        return dict.fromkeys(logs, 0.0)
-    weights = {label: math.exp(value - top) for label, value in logs.items()}
-    whole = sum(weights.values())
-    return {label: weight / whole for label, weight in weights.items()}
+    """Label probabilities conditional on an entity: without `none`, renormalised.
+
+    All are 0 if every label but `none` has probability 0, as with backends that return their choice only.
+    """
+    label_logs = _without_none(log_probabilities)
+    maximum = max(label_logs.values())
+    if maximum == -math.inf:
+        return dict.fromkeys(label_logs, 0.0)
+    unnormalised = {label: math.exp(value - maximum) for label, value in label_logs.items()}
+    normaliser = sum(unnormalised.values())
+    return {label: value / normaliser for label, value in unnormalised.items()}
 
 
 def apply_bias(log_probabilities: Mapping[str, float], bias: Mapping[str, float]) -> dict[str, float]:
-    """A belief with a bias added to its labels; how likely it finds `none` stays as it is."""
-    none = math.exp(log_probabilities[NONE_LABEL])
-    shares = distribution_given_entity({x: v + bias.get(x, 0.0) for x, v in log_probabilities.items()})
-    logs = {x: math.log(share * (1 - none)) if share * (1 - none) > 0 else -math.inf for x, share in shares.items()}
-    return {x: logs.get(x, v) for x, v in log_probabilities.items()}
-
-
-def batch_calibration_bias(beliefs: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The bias that undoes what a member says of anything, whatever it is asked about.
-
-    The mean logarithm of each label's share, taken back (batch calibration, Zhou et al., 2023, arXiv 2309.17249): an
-    expert says the labels that it was trained on too often. Few beliefs correct little.
+    """Log-probabilities with a bias added to the labels; the probability of `none` is unchanged.
 
     Args:
-        beliefs: log-probabilities, each about another candidate.
+        log_probabilities: label or `none` -> log-probability, normalised.
+        bias: label -> summand; missing labels have none.
     """
-    if not beliefs:
+    entity_probability = 1 - math.exp(log_probabilities[NONE_LABEL])
+    distribution = distribution_given_entity(
+        {label: value + bias.get(label, 0.0) for label, value in log_probabilities.items()}
+    )
+    biased = dict(log_probabilities)
+    for label, conditional in distribution.items():
+        probability = conditional * entity_probability
+        biased[label] = math.log(probability) if probability > 0 else -math.inf
+    return biased
+
+
+def batch_calibration_bias(log_probabilities: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The bias that removes a member's preference for some labels regardless of the candidate.
+
+    The negative mean log-probability of each label (batch calibration, Zhou et al., 2023, arXiv 2309.17249): an expert
+    overpredicts the labels that it was trained on. Few candidates shrink the bias towards zero.
+
+    Args:
+        log_probabilities: one distribution per candidate; labels and `none` -> log-probability.
+
+    Returns:
+        Label -> summand for `apply_bias`; empty if there are no candidates.
+    """
+    if not log_probabilities:
         return {}
-    shares = [distribution_given_entity(belief) for belief in beliefs]
-    trust = len(shares) / (len(shares) + _SHRINKAGE)
-    mean = {x: sum(math.log(max(s[x], _MIN_SHARE)) for s in shares) / len(shares) for x in shares[0]}
-    return {x: round(-trust * value, 4) for x, value in mean.items()}
+    distributions = [distribution_given_entity(by_label) for by_label in log_probabilities]
+    count = len(distributions)
+    shrinkage_factor = count / (count + _SHRINKAGE)
+    bias = {}
+    for label in distributions[0]:
+        mean_log = sum(math.log(max(by_label[label], _MIN_PROBABILITY)) for by_label in distributions) / count
+        bias[label] = round(-shrinkage_factor * mean_log, 4)
+    return bias
 
 
-def _averaged(ballots: Sequence[Ballot], weights: Sequence[float]) -> Verdict:
-    scores = _scores(ballots, _shares(ballots, weights))
-    best = max(scores, key=scores.__getitem__)
-    return Verdict(best, scores[best], best, tuple(ballots))
+def _score_vote(ballots: Sequence[Ballot], weights: Sequence[float]) -> Verdict:
+    """The label with the highest score wins."""
+    scores = _scores(ballots, _effective_weights(ballots, weights))
+    winner = max(scores, key=scores.__getitem__)
+    return Verdict(winner, scores[winner], winner, tuple(ballots))
 
 
-def _shares(ballots: Sequence[Ballot], weights: Sequence[float]) -> list[float]:
-    """What each ballot counts, those beside the members measured by all members together."""
-    members = sum(w for w, b in zip(weights, ballots, strict=True) if b.relative_weight is None) or 1.0
+def _effective_weights(ballots: Sequence[Ballot], weights: Sequence[float]) -> list[float]:
+    """The weight of each ballot, with relative weights multiplied by the members' total."""
+    pairs = [*zip(ballots, weights, strict=True)]
+    members_total = sum(weight for ballot, weight in pairs if ballot.relative_weight is None) or 1.0
     return [
-        w if b.relative_weight is None else b.relative_weight * members for w, b in zip(weights, ballots, strict=True)
+        weight if ballot.relative_weight is None else ballot.relative_weight * members_total for ballot, weight in pairs
     ]
 
 
-def _scores(ballots: Sequence[Ballot], share: Sequence[float]) -> dict[str, float]:
-    supported = 0.5 + 0.5 * _support(ballots, share)
-    return {label: p * supported for label, p in _mean(ballots, share).items() if label != NONE_LABEL}
+def _scores(ballots: Sequence[Ballot], weights: Sequence[float]) -> dict[str, float]:
+    """Mean probabilities of the labels, halved if no voter proposed the candidate, unchanged if all did."""
+    factor = 0.5 + 0.5 * _proposer_share(ballots, weights)
+    return {label: mean * factor for label, mean in _without_none(_mean_probabilities(ballots, weights)).items()}
 
 
-def _mean(ballots: Sequence[Ballot], share: Sequence[float]) -> dict[str, float]:
-    """Mean probability of each label, each member counting by its share."""
+def _mean_probabilities(ballots: Sequence[Ballot], weights: Sequence[float]) -> dict[str, float]:
+    """Weighted mean probability of each label and of `none`."""
+    total_weight = sum(weights)
     return {
-        label: sum(w * b.probability(label) for w, b in zip(share, ballots, strict=True)) / sum(share)
+        label: sum(weight * ballot.probability(label) for weight, ballot in zip(weights, ballots, strict=True))
+        / total_weight
         for label in ballots[0].log_probabilities
     }
 
 
-def _support(ballots: Sequence[Ballot], share: Sequence[float]) -> float:
-    """The part of the members that proposed the candidate: who lists a span and types it says the same twice."""
-    return sum(w for w, b in zip(share, ballots, strict=True) if b.is_proposer) / sum(share)
+def _proposer_share(ballots: Sequence[Ballot], weights: Sequence[float]) -> float:
+    """The share of voters, by weight, that proposed the candidate: listing a span is a second vote for it."""
+    return sum(weight for weight, ballot in zip(weights, ballots, strict=True) if ballot.is_proposer) / sum(weights)
 
 
-def _best_entity(mean: Mapping[str, float]) -> str:
-    return max((label for label in mean if label != NONE_LABEL), key=mean.__getitem__)
+def _without_none(values: Mapping[str, float]) -> dict[str, float]:
+    return {label: value for label, value in values.items() if label != NONE_LABEL}
 
 
 VOTING_RULES: Mapping[str, VotingRule] = {
@@ -198,7 +227,11 @@ VOTING_RULES: Mapping[str, VotingRule] = {
 
 
 def voting_rule(name: str) -> VotingRule:
-    """The voting rule called `name`; UnknownNameError lists the known ones."""
+    """The voting rule called `name`.
+
+    Raises:
+        UnknownNameError: there is no such rule; the error lists all rules.
+    """
     if name not in VOTING_RULES:
         raise UnknownNameError("vote", name, VOTING_RULES)
     return VOTING_RULES[name]
