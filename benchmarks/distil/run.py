@@ -24,7 +24,7 @@ import spacy
 from benchmarks.common import corpora_folder, machine_info, source_revision
 from entsemble.data import docbin
 from entsemble.data.formats import read, write
-from entsemble.distillation.student import speed_of
+from entsemble.distillation.student import measure_speed
 from entsemble.types import Document
 
 CACHE = Path(__file__).parent / "cache"
@@ -109,7 +109,7 @@ def student_report(gold: Path, folder: Path) -> dict[str, dict[str, object]]:
 
 def student_rate(folder: Path) -> float:
     """Sentences a second, of the unlabelled texts."""
-    return speed_of(spacy.load(folder / "student"), [d.text for d in read([folder / "texts.jsonl"])])
+    return measure_speed(spacy.load(folder / "student"), [d.text for d in read([folder / "texts.jsonl"])])
 
 
 def entsemble(*words: str) -> str:

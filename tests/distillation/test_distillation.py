@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from entsemble.distillation.student import flat, sure
+from entsemble.distillation.student import outermost_mentions, select_confident
 from entsemble.types import Document, Mention
 
 spacy = pytest.importorskip("spacy", reason="needs the extra 'spacy'")
@@ -93,18 +93,18 @@ def test_only_what_is_sure_is_learnt() -> None:
         text = "abcdefghij"
         return Document("d", text, tuple(Mention(a, b, "x", text[a:b], score) for a, b in spans))
 
-    found = sure([said(0.9, (0, 4), (1, 2)), said(0.5, (0, 1)), said(None, (2, 3)), said(0.1)], 0.6)
+    found = select_confident([said(0.9, (0, 4), (1, 2)), said(0.5, (0, 1)), said(None, (2, 3)), said(0.1)], 0.6)
     assert [d.mentions[0].span.end if d.mentions else None for d in found.documents] == [4, 3, None]
-    assert (found.left_out, found.nested) == (1, 1)
-    assert [m.start for m in flat(said(None, (0, 3), (2, 6), (6, 8)).mentions)] == [2, 6]
+    assert (found.excluded, found.nested) == (1, 1)
+    assert [m.start for m in outermost_mentions(said(None, (0, 3), (2, 6), (6, 8)).mentions)] == [2, 6]
 
 
 def test_sentences_without_mentions_keep_their_share() -> None:
     text = "abcdefghij"
     full = [Document(str(i), text, (Mention(0, 1, "x", "a", 0.9 if i < 3 else 0.1),)) for i in range(9)]
     empty = [Document(f"e{i}", text) for i in range(30)]
-    found = sure([*empty, *full], 0.6)
+    found = select_confident([*empty, *full], 0.6)
     assert [bool(d.mentions) for d in found.documents] == [False] * 10 + [True] * 3
-    assert found.left_out == 39 - 13
-    assert {d.id for d in sure([*empty, *full], 0.6, seed=1).documents} != {d.id for d in found.documents}
-    assert len(sure(empty, 0.6).documents) == 30
+    assert found.excluded == 39 - 13
+    assert {d.id for d in select_confident([*empty, *full], 0.6, seed=1).documents} != {d.id for d in found.documents}
+    assert len(select_confident(empty, 0.6).documents) == 30

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from entsemble.assembly import Assembly
+import entsemble
 from entsemble.data.formats import read, write
 from entsemble.errors import DataError
-from entsemble.settings import environment, load
 from entsemble.types import Document, Mention
 
 TEXT = "🛶 Ann Lee of the New York Times\tsaid e\u0301tude  no. 5."
@@ -181,14 +180,14 @@ class TestSpacy:
 @pytest.mark.usefixtures("scripted", "plain_members")
 def test_datasets() -> None:
     pytest.importorskip("datasets", reason="needs the extra 'datasets'")
-    from entsemble.integrations.datasets import features, from_dataset, mapped, to_dataset
+    from entsemble.integrations.datasets import batch_extractor, features, from_dataset, to_dataset
 
     made = to_dataset([NESTED, GOLD, PLAIN])
     assert made.features == features()
     assert list(from_dataset(made)) == [NESTED, GOLD, PLAIN]
     assert [dict(m.votes) for m in next(from_dataset(made)).mentions] == [dict(m.votes) for m in NESTED.mentions]
-    with Assembly(load(overrides={"labels": {"person": "", "location": ""}}), environment()) as assembly:
-        done = made.select_columns(["text"]).map(mapped(assembly.extractor()), batched=True, batch_size=2)
+    with entsemble.load(["person", "location"]) as ensemble:
+        done = made.select_columns(["text"]).map(batch_extractor(ensemble), batched=True, batch_size=2)
     assert [[m["text"] for m in row["mentions"]] for row in done] == [["Ann"], ["Ann"], []]
 
 

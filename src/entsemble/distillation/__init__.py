@@ -1,1 +1,1 @@
-"""A small spaCy pipeline that learns from the ensemble."""
+"""Distillation: a small, fast spaCy pipeline trained on the ensemble's annotations."""

@@ -1,7 +1,7 @@
-"""A small spaCy pipeline that learns from what an ensemble found: for who needs thousands of sentences a second.
+"""The student: a small spaCy pipeline, trained on an ensemble's annotations.
 
-Distillation (G. Hinton et al., "Distilling the knowledge in a neural network", 2015) by hard labels: the teacher's sure
-answers are training data like any other.
+Distillation (G. Hinton et al., "Distilling the knowledge in a neural network", 2015) with hard labels: the teacher's
+confident annotations are used like any other training data.
 """
 
 from __future__ import annotations
@@ -12,64 +12,72 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from entsemble._lib.optional import require
 from entsemble.data import docbin
-from entsemble.errors import ConfigError, DataError, MissingExtraError
+from entsemble.errors import ConfigError, DataError
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.matching import exact_counts
 from entsemble.types import Document, Mention
+from entsemble.voting.overlaps import resolve_overlaps
 
-_BATCHES = 4.0, 32.0, 1.001
-"""Sentences a step: from few to many, growing by this factor."""
+_BATCH_SIZES = 4.0, 32.0, 1.001
+"""Sentences per step: first, last, and the factor by which the number grows."""
 
 _DROPOUT = 0.2
 _PATIENCE = 5
-"""Epochs without a better F1 on the development sentences, after which the training ends."""
+"""Early stopping: epochs without a better F1 on the development sentences."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sure:
-    """What of the teacher's answers a student learns from.
+class TrainingSet:
+    """Sentences to train on.
 
     Attributes:
-        documents: sentences whose every mention is sure, and of those without one as many as keep their share.
-        left_out: sentences that are not learnt from.
-        nested: mentions inside others, which spaCy's entity recogniser cannot have.
+        documents: sentences with confident mentions only, and a proportional sample of those without mentions.
+        excluded: sentences that were left out.
+        nested: mentions inside others, which spaCy's entity recogniser does not support.
     """
 
     documents: tuple[Document, ...]
-    left_out: int
+    excluded: int
     nested: int
 
 
-def sure(sentences: Sequence[Document], least: float, seed: int = 0) -> Sure:
-    """Sentences whose mentions all have a score of at least `least`; of nested mentions the outermost.
+def select_confident(sentences: Sequence[Document], min_score: float, seed: int = 0) -> TrainingSet:
+    """The sentences in which all mentions score at least `min_score`, reduced to their outermost mentions.
 
-    A mention without a score is somebody's word, and sure. A sentence without mentions has nothing that could be
-    unsure: were all of them kept, most mentions gone, they would teach that there is hardly ever one. They are drawn.
+    A gold mention, which has no score, is confident. A sentence without mentions cannot be unsure. If all of those
+    were included and most others excluded, the student would learn that mentions are rare, so the share of sentences
+    without mentions is kept by sampling.
     """
-    passed = [d for d in sentences if all(m.score is None or m.score >= least for m in d.mentions)]
-    before, after = (sum(bool(d.mentions) for d in some) for some in (sentences, passed))
-    empty = [i for i, d in enumerate(passed) if not d.mentions]
-    wanted = round(after * len(empty) / before) if before else len(empty)
-    drawn = set(random.Random(seed).sample(empty, min(wanted, len(empty))))
-    kept, nested = [], 0
-    for i, sentence in enumerate(passed):
-        if sentence.mentions or i in drawn:
-            outermost = flat(sentence.mentions)
+    confident = [
+        sentence
+        for sentence in sentences
+        if all(mention.score is None or mention.score >= min_score for mention in sentence.mentions)
+    ]
+    with_mentions = sum(bool(sentence.mentions) for sentence in sentences)
+    confident_with_mentions = sum(bool(sentence.mentions) for sentence in confident)
+    empty = [index for index, sentence in enumerate(confident) if not sentence.mentions]
+    sample_size = round(confident_with_mentions * len(empty) / with_mentions) if with_mentions else len(empty)
+    sampled = set(random.Random(seed).sample(empty, min(sample_size, len(empty))))
+    selected, nested = [], 0
+    for index, sentence in enumerate(confident):
+        if sentence.mentions or index in sampled:
+            outermost = outermost_mentions(sentence.mentions)
             nested += len(sentence.mentions) - len(outermost)
-            kept.append(replace(sentence, mentions=outermost))
-    return Sure(tuple(kept), len(sentences) - len(kept), nested)
+            selected.append(replace(sentence, mentions=outermost))
+    return TrainingSet(tuple(selected), len(sentences) - len(selected), nested)
 
 
 @dataclass(frozen=True, slots=True)
 class Student:
-    """A pipeline that was trained.
+    """A trained pipeline.
 
     Attributes:
-        nlp: spaCy's.
-        f1: on the development sentences, exact.
-        epoch: from which it is, from 1.
-        seconds: of the training.
+        nlp: the spaCy pipeline.
+        f1: exact F1 on the development sentences.
+        epoch: the best epoch, from 1, whose weights it has.
+        seconds: duration of the training.
     """
 
     nlp: Any
@@ -79,105 +87,106 @@ class Student:
 
 
 def train_student(
-    learnt: Sequence[Document],
-    dev: Sequence[Document],
+    training: Sequence[Document],
+    development: Sequence[Document],
     language: str,
     *,
     epochs: int = 30,
     seed: int = 0,
-    told: Callable[[int, int, float], None] = lambda *_: None,
+    on_epoch: Callable[[int, int, float], None] = lambda *_: None,
 ) -> Student:
-    """Train spaCy's entity recogniser on its smallest vectors; the epoch that does best on `dev` is kept.
+    """Train spaCy's entity recogniser with its smallest vectors; the epoch with the best development F1 is returned.
 
     Args:
-        learnt: annotated sentences.
-        dev: others.
-        language: of their texts, as spaCy calls it.
-        epochs: at most.
-        seed: of everything that is drawn.
-        told: epoch, epochs, F1 on `dev`.
+        training: annotated sentences.
+        development: other annotated sentences.
+        language: spaCy's code for the language of the texts.
+        epochs: maximum.
+        seed: of all random choices.
+        on_epoch: called after each epoch with its number, the maximum, and the development F1.
 
     Raises:
-        ConfigError: spaCy does not have the language.
-        DataError: nothing to learn from.
+        ConfigError: spaCy does not support the language.
+        DataError: no training sentence has a mention.
         MissingExtraError: spaCy is not installed.
     """
-    nlp = blank(language)
+    nlp = blank_pipeline(language)
     from spacy import util
     from spacy.training import Example
 
-    if not any(d.mentions for d in learnt):
-        raise DataError("no sure mention to learn from; give more texts, a better pool, or a lower --min-score")
+    labels = sorted({mention.label for sentence in training for mention in sentence.mentions})
+    if not labels:
+        raise DataError("no confident mention to train on; give more texts, a better pool, or a lower --min-score")
     helpers: Any = util  # partly typed
     helpers.fix_random_seed(seed)
     recogniser: Any = nlp.add_pipe("ner")
-    for label in sorted({m.label for d in learnt for m in d.mentions}):
+    for label in labels:
         recogniser.add_label(label)
-    examples = [Example(nlp.make_doc(d.text), _reference(nlp, d)) for d in learnt]
-    draw, began = random.Random(seed), time.monotonic()
+    examples = [Example(nlp.make_doc(sentence.text), _gold_doc(nlp, sentence)) for sentence in training]
+    generator, start_time = random.Random(seed), time.monotonic()
     optimiser = nlp.initialize(lambda: examples)
-    sizes = helpers.compounding(*_BATCHES)
-    best: tuple[float, int, bytes] = (-1.0, 0, b"")
+    batch_sizes = helpers.compounding(*_BATCH_SIZES)
+    best_f1, best_epoch, best_weights = -1.0, 0, b""
     for epoch in range(1, epochs + 1):
-        draw.shuffle(examples)
-        for batch in helpers.minibatch(examples, sizes):
+        generator.shuffle(examples)
+        for batch in helpers.minibatch(examples, batch_sizes):
             nlp.update(batch, drop=_DROPOUT, sgd=optimiser)
-        f1 = score_of(nlp, dev)
-        told(epoch, epochs, f1)
-        if f1 > best[0]:
-            best = f1, epoch, nlp.to_bytes()
-        elif best[0] > 0 and epoch - best[1] >= _PATIENCE:
+        f1 = pipeline_f1(nlp, development)
+        on_epoch(epoch, epochs, f1)
+        if f1 > best_f1:
+            best_f1, best_epoch, best_weights = f1, epoch, nlp.to_bytes()
+        elif best_f1 > 0 and epoch - best_epoch >= _PATIENCE:
             break
-    nlp.from_bytes(best[2])
-    return Student(nlp, best[0], best[1], time.monotonic() - began)
+    nlp.from_bytes(best_weights)
+    return Student(nlp, best_f1, best_epoch, time.monotonic() - start_time)
 
 
-def blank(language: str) -> Any:  # noqa: ANN401 - a pipeline of spaCy
+def blank_pipeline(language: str) -> Any:  # noqa: ANN401 - a spaCy pipeline
     """An empty pipeline.
 
     Raises:
-        ConfigError: spaCy does not have the language, or not without more packages.
+        ConfigError: spaCy does not support the language, or needs another package for it.
         MissingExtraError: spaCy is not installed.
     """
-    try:
-        import spacy
-    except ImportError as error:
-        raise MissingExtraError("spacy", "spacy", "a student") from error
+    spacy = require("spacy", "spacy", "distillation")
     try:
         return spacy.blank(language)
     except ImportError as error:
-        raise ConfigError(f"spaCy cannot do the language {language!r}: {str(error).splitlines()[0]}") from error
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"spaCy does not support the language {language!r}: {reason}") from error
 
 
-def score_of(nlp: Any, gold: Sequence[Document]) -> float:  # noqa: ANN401 - a pipeline of spaCy
-    """Its F1 on annotated sentences, exact, all labels together."""
-    return f1_of(gold, [docbin.read_mentions(doc) for doc in nlp.pipe(d.text for d in gold)])
+def pipeline_f1(nlp: Any, gold: Sequence[Document]) -> float:  # noqa: ANN401 - a spaCy pipeline
+    """Exact micro F1 of a pipeline on annotated sentences."""
+    docs = nlp.pipe(sentence.text for sentence in gold)
+    return exact_f1(gold, [docbin.read_mentions(doc) for doc in docs])
 
 
-def f1_of(gold: Sequence[Document], answers: Iterable[Sequence[Mention]]) -> float:
-    """F1 of answers, exact, all labels together, nested mentions aside."""
-    counts = (exact_counts(flat(d.mentions), flat(said)).micro for d, said in zip(gold, answers, strict=True))
+def exact_f1(gold: Sequence[Document], predicted: Iterable[Sequence[Mention]]) -> float:
+    """Exact micro F1 of predicted mentions, without nested mentions on either side."""
+    counts = (
+        exact_counts(outermost_mentions(sentence.mentions), outermost_mentions(mentions)).micro
+        for sentence, mentions in zip(gold, predicted, strict=True)
+    )
     return sum(counts, Counts()).f1
 
 
-def speed_of(nlp: Any, texts: Sequence[str]) -> float:  # noqa: ANN401 - a pipeline of spaCy
-    """Texts a second."""
-    began = time.monotonic()
+def measure_speed(nlp: Any, texts: Sequence[str]) -> float:  # noqa: ANN401 - a spaCy pipeline
+    """Texts per second."""
+    start_time = time.monotonic()
     for _ in nlp.pipe(texts):
         pass
-    return len(texts) / (time.monotonic() - began)
+    return len(texts) / (time.monotonic() - start_time)
 
 
-def _reference(nlp: Any, document: Document) -> Any:  # noqa: ANN401 - a Doc of spaCy
-    doc = nlp.make_doc(document.text)
-    docbin.add_mentions(doc, document.mentions)
+def outermost_mentions(mentions: Sequence[Mention]) -> tuple[Mention, ...]:
+    """Mentions that do not overlap, without scores; the longest are preferred, then the first."""
+    unscored = [replace(mention, score=None) for mention in mentions]
+    selected, _ = resolve_overlaps(unscored, nested=False)
+    return tuple(selected)
+
+
+def _gold_doc(nlp: Any, sentence: Document) -> Any:  # noqa: ANN401 - a spaCy Doc
+    doc = nlp.make_doc(sentence.text)
+    docbin.add_mentions(doc, sentence.mentions)
     return doc
-
-
-def flat(mentions: Sequence[Mention]) -> tuple[Mention, ...]:
-    """The longest that do not overlap."""
-    kept: list[Mention] = []
-    for mention in sorted(mentions, key=lambda m: (m.start - m.end, m.start)):
-        if not any(mention.span.overlaps(other.span) for other in kept):
-            kept.append(mention)
-    return tuple(sorted(kept, key=lambda m: m.start))

@@ -1,41 +1,49 @@
-"""Distillation: the ensemble annotates texts, and a small spaCy pipeline learns from what it is sure of."""
+"""Distillation: the ensemble annotates texts, and a spaCy pipeline is trained on the confident annotations."""
 
 from __future__ import annotations
 
 import random
-import shutil
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from entsemble._lib.atomic import replacing
 from entsemble._lib.text import same_text_key
-from entsemble.assembly import Assembly, ProgressCallbacks, adapt, without_mentions
+from entsemble.assembly import ProgressCallbacks
+from entsemble.data.annotated import read_annotated, without_mentions
 from entsemble.data.windows import sentence_splitter, split_document
-from entsemble.distillation.student import Student, blank, f1_of, speed_of, sure, train_student
+from entsemble.distillation.student import (
+    Student,
+    blank_pipeline,
+    exact_f1,
+    measure_speed,
+    select_confident,
+    train_student,
+)
+from entsemble.ensemble import Ensemble, Run
 from entsemble.errors import ConfigError, DataError
 from entsemble.execution.journal import Journal
-from entsemble.extractor import LocalExtractor
 from entsemble.ner.documents import Extracted
 from entsemble.pool.leakage import text_keys
 from entsemble.settings import Environment, Settings
 from entsemble.types import Document, Mention
 
-HELD_BACK = 0.2
-"""Share of the pool that neither teacher nor student is shown: both are scored on it."""
+HELD_OUT_SHARE = 0.2
+"""Share of the pool that is held out from both teacher and student, to score them."""
 
 
 @dataclass(frozen=True, slots=True)
 class DistillationOptions:
-    """How a student is to be taught.
+    """How to train a student.
 
     Attributes:
-        output: folder of the pipeline.
-        min_score: score that every mention of a sentence needs for the student to learn from it.
-        epochs: at most.
-        replace: whether what `output` holds may be replaced.
+        output: folder for the pipeline.
+        min_score: minimum score of every mention in a sentence that the student is trained on.
+        epochs: maximum.
+        replace: whether an existing pipeline in `output` may be replaced.
     """
 
     output: Path
@@ -46,15 +54,17 @@ class DistillationOptions:
 
 @dataclass(frozen=True, slots=True)
 class DistillationResult:
-    """What came of it. F1 is exact, on the sentences held back, nested mentions aside.
+    """Counts and scores. F1 is exact, on the held-out sentences, without nested mentions.
 
     Attributes:
-        sentences: that the teacher annotated, and `sure` those of them that the student learnt from.
-        failed: sentences that the teacher could not do.
-        nested: mentions inside others, which the student cannot have.
-        pool, held_back: annotated sentences that it learnt from, and that both are scored on.
-        teacher_rate, student_rate: sentences a second; the teacher's `None` where an earlier run did them all.
-        epoch: that was kept.
+        sentences: annotated by the teacher.
+        sure: those of them that were confident enough to train on.
+        failed: sentences that the teacher failed on.
+        nested: mentions inside others, which the student does not support.
+        pool, held_back: pool sentences to train on, and to score both on.
+        teacher_f1, student_f1: scores.
+        teacher_rate, student_rate: sentences per second; the teacher's is `None` if an earlier run had annotated all.
+        epoch: the best epoch, whose weights were saved.
         training_seconds: of all epochs.
     """
 
@@ -74,13 +84,13 @@ class DistillationResult:
 
 @dataclass(slots=True)
 class Distillation:
-    """One distillation; `stop` ends it early, and the same again goes on.
+    """One distillation. `stop` ends it early; running it again resumes.
 
     Attributes:
         settings: of the ensemble; with a pool.
-        environment: where models are.
-        options: how.
-        progress: told about downloads and how far it is.
+        environment: where models are stored.
+        options: how to train.
+        progress: called during downloads, annotation and training.
     """
 
     settings: Settings
@@ -88,127 +98,147 @@ class Distillation:
     options: DistillationOptions
     progress: ProgressCallbacks = field(default_factory=ProgressCallbacks)
     _stopping: threading.Event = field(default_factory=threading.Event, init=False)
-    _extractor: LocalExtractor | None = field(default=None, init=False)
+    _run: Run | None = field(default=None, init=False)
 
     def stop(self) -> None:
-        """Begin nothing more; what was done is kept beside the output."""
+        """Start no further sentence. Finished ones are kept in a journal beside the output."""
         self._stopping.set()
-        if self._extractor is not None:
-            self._extractor.stop()
+        if self._run is not None:
+            self._run.stop()
 
     def run(self, texts: Iterable[Document]) -> DistillationResult | None:
-        """Annotate, train, score and keep; `None` where it was stopped.
+        """Annotate, train, score and save.
 
         Args:
-            texts: documents whose own mentions are not looked at.
+            texts: documents to annotate; their own mentions are ignored.
+
+        Returns:
+            The result, or `None` if it was stopped.
 
         Raises:
             ConfigError: no pool.
-            DataError: the output exists, the pool is too small, or nothing is sure.
+            DataError: the output exists, the pool is too small, or no annotation is confident.
             MissingExtraError: spaCy is not installed.
-            ModelError: models that cannot be had.
+            ModelError: a model is not available.
         """
-        if self.settings.pool.path is None:
-            raise ConfigError("a student needs a --pool: it learns from its sentences, and is scored on some of them")
-        output = self.options.output
-        if output.exists() and not self.options.replace:
-            raise DataError("it exists already; give another name, or replace it", output)
-        if output.exists() and not (output / "meta.json").is_file():
-            raise DataError("it is no pipeline of spaCy, so it is not replaced; give another name", output)
-        blank(self.settings.language)  # what is missing is said before hours of annotation
-        with ExitStack() as stack:
-            journal = stack.enter_context(closing(Journal(self.options.output)))
-            shown, dev = self._split()
-            dev_keys = text_keys(dev, sentence_splitter(self.settings.language))
-            sentences = _sentences(texts, self.settings.language, dev_keys)
-            settings, _, _ = adapt(self.settings, self.environment, sentences, self.progress, scored=dev)
-            assembly = stack.enter_context(Assembly(settings, self.environment, self.progress, pool=shown))
-            self._extractor = assembly.extractor()
-            if self._stopping.is_set():
+        self._check_output()
+        blank_pipeline(self.settings.language)  # before hours of annotation
+        with closing(Journal(self.options.output)) as journal:
+            examples, held_out = self._split_pool()
+            sentences = self._unique_sentences(texts, held_out)
+            annotation = self._annotate(sentences, examples, held_out, journal)
+            if annotation is None:
                 return None
-            journal.begin(self._extractor.configuration)
-            taught, rate = self._annotated([*map(without_mentions, dev), *sentences], journal)
-            if self._stopping.is_set():
-                return None
-            answered = [replace(d, mentions=taught[d.id]) for d in sentences if d.id in taught]
-            silver = sure(answered, self.options.min_score, self.settings.seed)
-            gold = sure(shown, 0)
-            student = self._trained([*gold.documents, *silver.documents], dev)
-            self._keep(student)
+            mentions_by_id, teacher_rate = annotation
+            silver_sentences = [
+                replace(sentence, mentions=mentions_by_id[sentence.id])
+                for sentence in sentences
+                if sentence.id in mentions_by_id
+            ]
+            silver = select_confident(silver_sentences, self.options.min_score, self.settings.seed)
+            gold = select_confident(examples, 0)
+            student = self._train([*gold.documents, *silver.documents], held_out)
+            self._save(student)
             journal.remove()
         return DistillationResult(
             sentences=len(sentences),
             sure=len(silver.documents),
-            failed=sum(d.id not in taught for d in (*dev, *sentences)),
+            failed=sum(sentence.id not in mentions_by_id for sentence in (*held_out, *sentences)),
             nested=silver.nested + gold.nested,
-            pool=len(shown),
-            held_back=len(dev),
-            teacher_f1=f1_of(dev, [taught.get(d.id, ()) for d in dev]),
+            pool=len(examples),
+            held_back=len(held_out),
+            teacher_f1=exact_f1(held_out, [mentions_by_id.get(sentence.id, ()) for sentence in held_out]),
             student_f1=student.f1,
-            teacher_rate=rate,
-            student_rate=speed_of(student.nlp, [d.text for d in sentences]),
+            teacher_rate=teacher_rate,
+            student_rate=measure_speed(student.nlp, [sentence.text for sentence in sentences]),
             epoch=student.epoch,
             training_seconds=student.seconds,
         )
 
-    def _split(self) -> tuple[list[Document], list[Document]]:
-        """The pool: what is shown, and what is held back."""
-        every = Assembly(self.settings, self.environment).pool_documents()
-        drawn = random.Random(self.settings.seed).sample(every, len(every))
-        count = max(1, round(HELD_BACK * len(drawn)))
-        dev, shown = drawn[:count], drawn[count:]
-        split = sentence_splitter(self.settings.language)
-        own = text_keys(dev, split)
-        shown = [d for d in shown if own.isdisjoint(text_keys([d], split))]
-        if not any(d.mentions for d in shown) or not any(d.mentions for d in dev):
-            raise DataError("too few annotated sentences to show some and score others", self.settings.pool.path)
-        return shown, [replace(d, id=f"held back {i}") for i, d in enumerate(dev)]
-
-    def _annotated(
-        self, documents: Sequence[Document], journal: Journal
-    ) -> tuple[dict[str, tuple[Mention, ...]], float | None]:
-        """The teacher's mentions by id, and how many sentences a second it did."""
-        if self._extractor is None:
-            raise RuntimeError("no teacher")
-        found: dict[str, tuple[Mention, ...]] = {}
-        fresh, began = 0, time.monotonic()
-        for number, result in enumerate(self._extractor.extract(documents, journal), 1):
-            self.progress.on_step("annotating", number, len(documents))
-            if isinstance(result, Extracted):
-                found[result.document.id] = result.document.mentions
-                fresh += not result.from_journal
-        return found, fresh / (time.monotonic() - began) if fresh else None
-
-    def _trained(self, learnt: Sequence[Document], dev: Sequence[Document]) -> Student:
-        def told(epoch: int, epochs: int, _: float) -> None:
-            self.progress.on_step("training", epoch, epochs)
-
-        settings, epochs = self.settings, self.options.epochs
-        return train_student(learnt, dev, settings.language, epochs=epochs, seed=settings.seed, told=told)
-
-    def _keep(self, student: Student) -> None:
-        """Written beside and renamed, so that there is a whole pipeline or what was there before."""
+    def _check_output(self) -> None:
         output = self.options.output
-        new = output.with_name(f".{output.name}.new")
-        shutil.rmtree(new, ignore_errors=True)
+        if output.exists() and not self.options.replace:
+            raise DataError("exists already; choose another name, or pass --replace", output)
+        if output.exists() and not (output / "meta.json").is_file():
+            raise DataError("is not a spaCy pipeline, so it is not replaced; choose another name", output)
+
+    def _split_pool(self) -> tuple[list[Document], list[Document]]:
+        """The pool's sentences, shuffled: examples for both to learn from, and those to score both on."""
+        pool_path = self.settings.pool.path
+        if pool_path is None:
+            raise ConfigError("distillation needs a --pool: to train on, and to score teacher and student on")
+        pool = read_annotated(pool_path, self.settings.language, "a pool needs sentences with mentions to show")
+        shuffled = random.Random(self.settings.seed).sample(pool, len(pool))
+        held_out_count = max(1, round(HELD_OUT_SHARE * len(shuffled)))
+        held_out = shuffled[:held_out_count]
+        held_out_keys = self._text_keys(held_out)
+        examples = [
+            sentence for sentence in shuffled[held_out_count:] if held_out_keys.isdisjoint(self._text_keys([sentence]))
+        ]
+        if not any(sentence.mentions for sentence in examples) or not any(sentence.mentions for sentence in held_out):
+            raise DataError("too few annotated sentences: some are needed to train on, and others to score", pool_path)
+        return examples, [replace(sentence, id=f"held back {index}") for index, sentence in enumerate(held_out)]
+
+    def _unique_sentences(self, texts: Iterable[Document], held_out: Sequence[Document]) -> list[Document]:
+        """The sentences of the texts, each once, without those that are held out."""
+        held_out_keys = self._text_keys(held_out)
+        by_key: dict[str, Document] = {}
+        for document in texts:
+            for sentence in split_document(without_mentions(document), language=self.settings.language):
+                key = same_text_key(sentence.text)
+                if key and key not in held_out_keys:
+                    by_key.setdefault(key, sentence)
+        return list(by_key.values())
+
+    def _text_keys(self, sentences: Sequence[Document]) -> set[str]:
+        return text_keys(sentences, sentence_splitter(self.settings.language))
+
+    def _annotate(
+        self,
+        sentences: Sequence[Document],
+        examples: Sequence[Document],
+        held_out: Sequence[Document],
+        journal: Journal,
+    ) -> tuple[dict[str, tuple[Mention, ...]], float | None] | None:
+        """The teacher's mentions by sentence id, and its sentences per second; `None` if it was stopped."""
+        ensemble = Ensemble(
+            self.settings,
+            environment=self.environment,
+            examples=examples,
+            held_out=held_out,
+            progress=self.progress,
+        )
+        mentions_by_id: dict[str, tuple[Mention, ...]] = {}
+        with ensemble:
+            ensemble.prepare(sentences)
+            if self._stopping.is_set():
+                return None
+            journal.begin(ensemble.fingerprints)
+            self._run = ensemble.run([*held_out, *sentences], journal=journal)
+            if self._stopping.is_set():
+                self._run.stop()
+            annotated_now, start_time = 0, time.monotonic()
+            for number, result in enumerate(self._run, 1):
+                self.progress.on_step("annotating", number, len(held_out) + len(sentences))
+                if isinstance(result, Extracted):
+                    mentions_by_id[result.document.id] = result.document.mentions
+                    annotated_now += not result.from_journal
+            rate = annotated_now / (time.monotonic() - start_time) if annotated_now else None
+        return None if self._stopping.is_set() else (mentions_by_id, rate)
+
+    def _train(self, training: Sequence[Document], development: Sequence[Document]) -> Student:
+        return train_student(
+            training,
+            development,
+            self.settings.language,
+            epochs=self.options.epochs,
+            seed=self.settings.seed,
+            on_epoch=lambda epoch, epochs, _: self.progress.on_step("training", epoch, epochs),
+        )
+
+    def _save(self, student: Student) -> None:
         try:
-            student.nlp.to_disk(new)
-            old = output.with_name(f".{output.name}.old")
-            shutil.rmtree(old, ignore_errors=True)
-            if output.exists():
-                output.rename(old)
-            new.rename(output)
-            shutil.rmtree(old, ignore_errors=True)
+            with replacing(self.options.output) as folder:
+                student.nlp.to_disk(folder)
         except OSError as error:
-            raise DataError(f"it cannot be written ({error.strerror})", output) from error
-
-
-def _sentences(texts: Iterable[Document], language: str, apart: set[str]) -> list[Document]:
-    """The texts in sentences, each once, without those that both are scored on."""
-    found: dict[str, Document] = {}
-    for document in texts:
-        for part in split_document(without_mentions(document), language=language):
-            key = same_text_key(part.text)
-            if key and key not in apart:
-                found.setdefault(key, part)
-    return list(found.values())
+            raise DataError(f"cannot be written ({error.strerror})", self.options.output) from error

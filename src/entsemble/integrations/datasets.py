@@ -1,4 +1,4 @@
-"""Documents as a dataset of Hugging Face's `datasets`, and extraction as a function for its `map`."""
+"""Hugging Face `datasets`: documents as a dataset, and extraction as a function for `Dataset.map`."""
 
 from __future__ import annotations
 
@@ -6,81 +6,87 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from entsemble._lib.optional import require
 from entsemble.data.jsonl import from_json, to_json
 from entsemble.data.parquet import row_to_json
-from entsemble.errors import MissingExtraError
-from entsemble.extractor import Extractor
-from entsemble.ner.documents import Failed
+from entsemble.ensemble import Ensemble
 from entsemble.types import Document
 
 
 def features() -> Any:  # noqa: ANN401 - datasets.Features
-    """What the columns hold: id, text, mentions with scores and votes, tokens, and `meta` as JSON."""
+    """The columns: id, text, mentions with scores and votes, tokens, and `meta` as JSON."""
     datasets = _datasets()
-    text, number = datasets.Value("string"), datasets.Value("int64")
-    vote = {"member": text, "label": text}
-    mention = {"start": number, "end": number, "text": text, "label": text, "score": datasets.Value("float64")}
-    mentions = datasets.List({**mention, "votes": datasets.List(vote)})
+    string, integer = datasets.Value("string"), datasets.Value("int64")
+    vote = {"member": string, "label": string}
+    mention = {
+        "start": integer,
+        "end": integer,
+        "text": string,
+        "label": string,
+        "score": datasets.Value("float64"),
+        "votes": datasets.List(vote),
+    }
     return datasets.Features(
-        {"id": text, "text": text, "mentions": mentions, "tokens": datasets.List(datasets.List(number)), "meta": text}
+        {
+            "id": string,
+            "text": string,
+            "mentions": datasets.List(mention),
+            "tokens": datasets.List(datasets.List(integer)),
+            "meta": string,
+        }
     )
 
 
 def to_dataset(documents: Iterable[Document]) -> Any:  # noqa: ANN401 - datasets.Dataset
-    """Documents as a dataset; nothing of them is lost."""
-    return _datasets().Dataset.from_list([_row(d) for d in documents], features=features())
+    """A dataset of the documents; the conversion is lossless."""
+    return _datasets().Dataset.from_list([_to_row(document) for document in documents], features=features())
 
 
 def from_dataset(dataset: Iterable[Mapping[str, Any]]) -> Iterator[Document]:
-    """The documents of a dataset with these columns; of `text` alone, those that nobody annotated.
+    """The documents of a dataset with the columns of `features`, or with only `text` if it is not annotated.
 
     Raises:
-        DataError: a row is no document.
+        DataError: a row is not a valid document.
     """
     for number, row in enumerate(dataset, 1):
-        told = row_to_json(row)
-        told["mentions"] = [
-            {**m, "votes": {v["member"]: v["label"] for v in m.get("votes") or ()}} for m in told.get("mentions") or ()
+        values = row_to_json(row)
+        values["mentions"] = [
+            {**mention, "votes": {vote["member"]: vote["label"] for vote in mention.get("votes") or ()}}
+            for mention in values.get("mentions") or ()
         ]
-        yield from_json(told, str(number))
+        yield from_json(values, str(number))
 
 
-def mapped(extractor: Extractor, text: str = "text") -> Callable[[Mapping[str, Sequence[Any]]], dict[str, list[Any]]]:
+def batch_extractor(
+    ensemble: Ensemble, text_column: str = "text"
+) -> Callable[[Mapping[str, Sequence[Any]]], dict[str, list[Any]]]:
     """A function for `dataset.map(..., batched=True)` that adds the column `mentions`.
 
     Args:
-        extractor: of an `Assembly`, which must stay open.
-        text: column that the texts are in.
+        ensemble: made by `entsemble.load`.
+        text_column: column with the texts.
     """
 
-    def work(batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-        found = []
-        for result in extractor.extract(Document(str(i), value) for i, value in enumerate(batch[text])):
-            if isinstance(result, Failed):
-                raise result.error
-            found.append(_row(result.document)["mentions"])
-        return {"mentions": found}
+    def extract_batch(batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        documents = ensemble.extract_many(batch[text_column])
+        return {"mentions": [_to_row(document)["mentions"] for document in documents]}
 
-    return work
+    return extract_batch
 
 
-def _row(document: Document) -> dict[str, Any]:
-    told = to_json(document)
+def _to_row(document: Document) -> dict[str, Any]:
+    values = to_json(document)
     mentions = [
         {
-            **m,
-            "score": m.get("score"),
-            "votes": [{"member": name, "label": label} for name, label in m.get("votes", {}).items()],
+            **mention,
+            "score": mention.get("score"),
+            "votes": [{"member": member, "label": label} for member, label in mention.get("votes", {}).items()],
         }
-        for m in told["mentions"]
+        for mention in values["mentions"]
     ]
-    meta = json.dumps(told.get("meta", {}), ensure_ascii=False)
-    return {**told, "mentions": mentions, "tokens": told.get("tokens", []), "meta": meta}
+    meta = json.dumps(values.get("meta", {}), ensure_ascii=False)
+    return {**values, "mentions": mentions, "tokens": values.get("tokens", []), "meta": meta}
 
 
 def _datasets() -> Any:  # noqa: ANN401 - untyped library
-    try:
-        import datasets
-    except ImportError as error:
-        raise MissingExtraError("datasets", "datasets", "a dataset of Hugging Face") from error
-    return datasets
+    return require("datasets", "datasets", "Hugging Face datasets")
