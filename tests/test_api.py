@@ -208,10 +208,10 @@ class TestExperts:
         ner = entsemble.load(LABELS)
         first = ner.select_experts([TEXT])
         assert first is not None
-        assert first.texts == 1
+        assert first.target_sentences == 1
         second = ner.select_experts([TEXT, "Bob Lee stayed in Bergen. Nobody else did."])
         assert second is not None
-        assert second.texts == 3
+        assert second.target_sentences == 3
         assert ner.selection is second
 
     def test_many_texts_select_together_and_none_is_lost(self) -> None:
@@ -219,7 +219,7 @@ class TestExperts:
         texts = (text for text in (TEXT, "Bob Lee stayed in Bergen.", "Nobody else did."))
         assert len(list(ner.extract_many(texts))) == 3
         assert ner.selection is not None
-        assert ner.selection.texts == 3
+        assert ner.selection.target_sentences == 3
 
 
 @pytest.mark.usefixtures("scripted", "plain_members")

@@ -166,7 +166,7 @@ def evaluated(
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
         told = {**asked, "pool": {**asked.get("pool", {}), "path": path}, "cache": {"replies": False}}
-        with Assembly(load(overrides=told), environment(), scored=gold) as assembly:
+        with Assembly(load(overrides=told), environment(), held_out=gold) as assembly:
             before = time.perf_counter()
             extractor = assembly.extractor()
             began = time.perf_counter()

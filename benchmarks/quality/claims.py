@@ -58,7 +58,7 @@ def measure(corpus: str) -> dict[str, object]:
         settings = with_fastest_engine(
             load(overrides={"pool": {"path": path, "gazetteer": 0}, "classification": {"vote": "soft"}})
         )
-        with Assembly(settings, environment(), scored=scored) as assembly:
+        with Assembly(settings, environment(), held_out=scored) as assembly:
             pipeline = assembly.extractor().pipeline
             names = [member.name for member in pipeline.members]
 

@@ -26,7 +26,7 @@ from tools.release.experts import PLAN, parts
 
 from benchmarks.common import ENGINE, corpora_folder, run_once, with_fastest_engine
 from entsemble._lib import toml
-from entsemble.assembly import Assembly, adapt, without_mentions
+from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
 from entsemble.data.formats import read, write
 from entsemble.evaluation.matching import exact_counts
 from entsemble.ner.documents import Extracted
@@ -257,8 +257,10 @@ def measure(
             "cache": {"replies": not cost},
         }
         settings = with_fastest_engine(load(overrides={**overrides, **own}))
-        settings, _, _ = adapt(settings, environment(), map(without_mentions, scored), scored=scored)
-        with Assembly(settings, environment(), scored=scored) as assembly:
+        settings, _, _ = adapt_to_documents(
+            SelectionInputs(settings, environment(), held_out=scored), map(without_mentions, scored)
+        )
+        with Assembly(settings, environment(), held_out=scored) as assembly:
             results = list(assembly.extractor().extract(map(without_mentions, scored)))
     done = [r for r in results if isinstance(r, Extracted)]
     if len(done) < len(scored):

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.common import run_missing
 from benchmarks.sam.run import TARGETS, asked, drawn, sampled, scored
 from benchmarks.sam.unified import adapters, taking_part
-from entsemble.assembly import expert_store, select_experts
+from entsemble.assembly import SelectionInputs, expert_store, select_experts
 from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
 from entsemble.assembly.zero_shot import calibration_biases, zero_shot_ensemble
 from entsemble.data.annotated import without_mentions
@@ -82,7 +82,7 @@ def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
     """Every variant on a target."""
     labels, gold = sampled(TARGETS[target].train, count, seed)
     settings = asked(labels)
-    chosen = select_experts(settings, environment(), [without_mentions(d) for d in gold])
+    chosen = select_experts(SelectionInputs(settings, environment()), [without_mentions(d) for d in gold])
     found = {}
     with TemporaryDirectory() as folder:
         place = environment().model_copy(update={"experts": Path(folder)})

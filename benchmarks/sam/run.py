@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from benchmarks.common import corpora_folder, is_measured, run_once, with_fastest_engine
 from benchmarks.sam.unified import COMMON, UNIFIED, adapters, place, taking_part
-from entsemble.assembly import expert_store, select_experts
+from entsemble.assembly import SelectionInputs, expert_store, select_experts
 from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
 from entsemble.assembly.zero_shot import calibration_biases, count_matches, zero_shot_ensemble
 from entsemble.data.annotated import read_annotated, without_mentions
@@ -173,8 +173,8 @@ def _chosen(
     settings: Settings, gold: Sequence[Document]
 ) -> tuple[dict[str, dict[str, float]], dict[str, Mapping[str, float]]]:
     """SaM's two sums of experts, and what corrects the labels of each."""
-    found = select_experts(settings, place(), [without_mentions(d) for d in gold])
-    return {"domain": dict(found.domain.weights), "sampled": dict(found.sampled.weights)}, dict(found.bias)
+    found = select_experts(SelectionInputs(settings, place()), [without_mentions(d) for d in gold])
+    return {"domain": dict(found.domain.weights), "sampled": dict(found.sampled.weights)}, dict(found.biases)
 
 
 def _answered(extractor: LocalExtractor, gold: Sequence[Document], told: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.common import corpora_folder, run_missing, with_fastest_engine
 from benchmarks.sam.run import CHOSEN, TARGETS, sampled, scored
 from benchmarks.sam.unified import adapters, taking_part
-from entsemble.assembly import Assembly, adapt, without_mentions
+from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
 from entsemble.data.annotated import read_annotated
 from entsemble.data.formats import write
 from entsemble.settings import (
@@ -95,9 +95,11 @@ def measure(target: str, count: int, system: str, seed: int = 0) -> dict[str, ob
 
 def told(settings: Settings, gold: Sequence[Document]) -> dict[str, object]:
     """Scores of an ensemble whose experts are chosen by the sentences that are scored, and by the pool."""
-    resolved, _, chosen = adapt(with_fastest_engine(settings), environment(), map(without_mentions, gold), scored=gold)
+    resolved, _, chosen = adapt_to_documents(
+        SelectionInputs(with_fastest_engine(settings), environment(), held_out=gold), map(without_mentions, gold)
+    )
     experts = {"domain": dict(chosen.domain.weights), "sampled": dict(chosen.sampled.weights)} if chosen else {}
-    with Assembly(resolved, environment(), scored=gold) as assembly:
+    with Assembly(resolved, environment(), held_out=gold) as assembly:
         return {"experts": experts, **scored(assembly.extractor(), gold)}
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.common import corpora_folder, run_missing
 from benchmarks.quality.compare import counted
-from entsemble.assembly import Assembly, adapt, without_mentions
+from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
 from entsemble.data.formats import read, write
 from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
@@ -54,8 +54,8 @@ def measure(preset: str, count: int) -> dict[str, Any]:
         (Path(folder) / "cache" / "models").symlink_to(environment().cache / "models")
         began = time.perf_counter()
         asked = load(preset=preset, overrides={"pool": {"path": pool}, "cache": {"replies": False}})
-        settings, _, _ = adapt(asked, place, map(without_mentions, gold), scored=gold)
-        with Assembly(settings, place, scored=gold) as assembly:
+        settings, _, _ = adapt_to_documents(SelectionInputs(asked, place, held_out=gold), map(without_mentions, gold))
+        with Assembly(settings, place, held_out=gold) as assembly:
             extractor = assembly.extractor()
             prepared = time.perf_counter()
             results = [r for r in extractor.extract(map(without_mentions, gold)) if isinstance(r, Extracted)]

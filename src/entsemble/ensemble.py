@@ -10,7 +10,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, overload
 
 from entsemble import settings as configuration
-from entsemble.assembly import Assembly, ProgressCallbacks, Selection, adapt, without_mentions
+from entsemble.assembly import (
+    Assembly,
+    ProgressCallbacks,
+    Selection,
+    SelectionInputs,
+    adapt_to_documents,
+    without_mentions,
+)
 from entsemble.data.inputs import as_documents
 from entsemble.errors import ConfigError
 from entsemble.execution.journal import Journal
@@ -226,14 +233,10 @@ class Ensemble:
 
     def _select(self, documents: Iterable[Document]) -> Iterator[Document]:
         with self._lock:
-            settings, documents, selection = adapt(
-                self._initial_settings,
-                self.environment,
-                documents,
-                self._progress,
-                scored=self._held_out,
-                pool=self._examples,
+            inputs = SelectionInputs(
+                self._initial_settings, self.environment, self._progress, self._held_out, self._examples
             )
+            settings, documents, selection = adapt_to_documents(inputs, documents)
             if settings != self.settings:
                 self.close()
             self.settings, self.selection = settings, selection
@@ -254,8 +257,8 @@ class Ensemble:
                     self.environment,
                     self._progress,
                     models=self._models,
-                    pool=self._examples,
-                    scored=self._held_out,
+                    examples=self._examples,
+                    held_out=self._held_out,
                     weights=self._weights,
                 )
             return self._assembly

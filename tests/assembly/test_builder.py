@@ -378,7 +378,7 @@ def teaching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         place = environment(
             {"ENTSEMBLE_CACHE": str(tmp_path / "cache"), "ENTSEMBLE_EXPERTS": str(tmp_path / "experts")}
         )
-        with Assembly(settings, place, scored=scored) as made:
+        with Assembly(settings, place, held_out=scored) as made:
             made.extractor()
         return drawn.pop() if drawn else []
 

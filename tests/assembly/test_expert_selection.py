@@ -1,16 +1,23 @@
-"""Experts chosen by the texts: settings in, settings with experts by name out."""
+"""Experts selected by the texts: settings in, settings that name experts out."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from entsemble.assembly import adapt, base_checksum, expert_files, select_experts
+from entsemble.assembly import (
+    Selection,
+    SelectionInputs,
+    adapt_to_documents,
+    base_checksum,
+    expert_files,
+    select_experts,
+)
 from entsemble.data.formats import read
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts.card import Card, DomainVectors
@@ -21,271 +28,271 @@ from entsemble.types import Document
 pytestmark = pytest.mark.usefixtures("scripted")
 
 LABELS = {"person": "", "location": ""}
-TEXTS = [Document("1", "Ann flew to Oslo."), Document("2", "Bob Lee stayed in Bergen. Nobody else did.")]
+TEXTS = (Document("1", "Ann flew to Oslo."), Document("2", "Bob Lee stayed in Bergen. Nobody else did."))
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
+@pytest.fixture(autouse=True)
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
+    """An environment whose only experts are those that a test adds."""
     monkeypatch.setattr(expert_files, "_SHIPPED", tmp_path / "none")
     monkeypatch.setenv("ENTSEMBLE_EXPERTS", str(tmp_path / "experts"))
     return environment()
 
 
 @pytest.fixture
-def keep(place: Environment, adapter_folder: Callable[[int], Path], trigrams: Any) -> Callable[..., None]:
-    """Keeps an expert that knows `labels` and was trained on `texts`; see `scripted` for what it answers."""
+def add_expert(storage: Environment, adapter_folder: Callable[[int], Path], trigrams: Any) -> Callable[..., None]:
+    """Adds an expert that knows `labels` and was trained on `texts`; see `scripted` for what it answers."""
 
-    def made(name: str, *labels: str, texts: tuple[str, ...] = (), **more: Any) -> None:
+    def add(name: str, *labels: str, texts: tuple[str, ...] = (), **fields: Any) -> None:
         rows = tuple(tuple(float(x) for x in row) for row in trigrams.encode(texts))
         vectors = DomainVectors(encoder="trigrams", rows=rows, sentences=(1,) * len(rows)) if texts else None
-        base = base_checksum("smollm2-135m", place)
-        told = {"base": "smollm2-135m", "base_sha256": base, "template": "ner-1", "vectors": vectors, **more}
-        store = ExpertStore(place.experts)
-        store.add(adapter_folder(len(store.names())), Card(name=name, labels=labels, **told))
+        checksum = base_checksum("smollm2-135m", storage)
+        usual = {"base": "smollm2-135m", "base_sha256": checksum, "template": "ner-1", "vectors": vectors}
+        store = ExpertStore(storage.experts)
+        store.add(adapter_folder(len(store.names())), Card(name=name, labels=labels, **{**usual, **fields}))
 
-    return made
-
-
-def asked(**more: Any) -> Settings:
-    return load(overrides={"labels": LABELS, "cache": {"replies": False}, **more})
+    return add
 
 
-def test_without_a_pool_experts_answer_that_the_others_agree_with(place: Environment, keep: Any) -> None:
-    keep("people", "person")
-    keep("towns", "location")
-    keep("both", "person", "location")
-    keep("also", "person", "location")
-    keep("lost", "disease")
-    found = select_experts(asked(experts={"max_experts": 2}), place, TEXTS)
-    assert not found.labelled
-    assert list(found.sampled.scores)[-1] == "lost"
-    assert found.sampled.weights == {"also": 0.5, "both": 0.5}
-    assert found.unknown == ()
-    assert (found.texts, found.sample) == (3, 3)
+def make_settings(**overrides: Any) -> Settings:
+    return load(overrides={"labels": LABELS, "cache": {"replies": False}, **overrides})
 
 
-def test_with_a_pool_its_mentions_decide(place: Environment, keep: Any, pool_file: Path, tmp_path: Path) -> None:
-    keep("people", "person")
-    keep("towns", "location")
-    pool = tmp_path / "known.jsonl"
-    pool.write_text(
-        json.dumps({"text": "Oslo is far.", "mentions": [{"start": 0, "end": 4, "label": "location"}]}) + "\n"
+def select(
+    texts: Iterable[Document] = TEXTS, held_out: Sequence[Document] = (), preset: str | None = None, **overrides: Any
+) -> Selection:
+    settings = load(preset=preset, overrides={"labels": LABELS, "cache": {"replies": False}, **overrides})
+    return select_experts(SelectionInputs(settings, environment(), held_out=held_out), texts)
+
+
+def adapt(texts: Iterable[Document] = TEXTS, **overrides: Any) -> tuple[Settings, list[Document], Selection | None]:
+    settings, documents, selection = adapt_to_documents(
+        SelectionInputs(make_settings(**overrides), environment()), texts
     )
-    found = select_experts(asked(pool={"path": pool}, experts={"max_experts": 1}), place, TEXTS)
-    assert found.labelled
-    assert found.sampled.scores == {"towns": 1.0, "people": 0.0}
-    assert found.sampled.weights == {"towns": 1.0}
-    same = select_experts(asked(pool={"path": pool}), place, [Document("x", "Oslo is far.")])
-    assert not same.labelled, "a sentence of the target is never its own gold"
+    return settings, list(documents), selection
 
 
-def test_texts_that_are_alike_choose_by_domain(place: Environment, keep: Any) -> None:
-    keep("travel", "person", texts=("Carla flew to Oslo.",))
-    keep("biology", "protein", texts=("phosphorylation of kinases",))
-    keep("unplaced", "person")
-    found = select_experts(asked(experts={"max_experts": 1}), place, TEXTS)
-    assert found.domain.weights == {"travel": 1.0}
-    assert found.domain.scores["travel"] > found.domain.scores["biology"]
-    assert found.far == {"unplaced": "its card does not say where its texts lie"}
+def pool_of_one_mention(tmp_path: Path, empty_sentences: int = 0) -> Path:
+    path = tmp_path / "one-mention.jsonl"
+    empty = [json.dumps({"text": f"Nobody {number}."}) for number in range(empty_sentences)]
+    annotated = json.dumps({"text": "Oslo is far.", "mentions": [{"start": 0, "end": 4, "label": "location"}]})
+    path.write_text("\n".join([*empty, annotated, ""]))
+    return path
 
 
-def test_labels_that_no_expert_was_trained_on_are_named(place: Environment, keep: Any) -> None:
-    keep("people", "person")
-    assert select_experts(asked(), place, TEXTS).unknown == ("location",)
+class TestSelection:
+    def test_without_a_pool_experts_are_scored_by_the_predictions_of_the_others(self, add_expert: Any) -> None:
+        add_expert("people", "person")
+        add_expert("towns", "location")
+        add_expert("both", "person", "location")
+        add_expert("also", "person", "location")
+        add_expert("lost", "disease")
+        selection = select(experts={"max_experts": 2})
+        assert not selection.uses_gold
+        assert list(selection.sampled.scores)[-1] == "lost"
+        assert selection.sampled.weights == {"also": 0.5, "both": 0.5}
+        assert selection.unknown_labels == ()
+        assert (selection.target_sentences, selection.sample_sentences) == (3, 3)
+
+    def test_with_a_pool_experts_are_scored_by_its_mentions(self, add_expert: Any, tmp_path: Path) -> None:
+        add_expert("people", "person")
+        add_expert("towns", "location")
+        pool = {"path": pool_of_one_mention(tmp_path)}
+        selection = select(pool=pool, experts={"max_experts": 1})
+        assert selection.uses_gold
+        assert selection.sampled.scores == {"towns": 1.0, "people": 0.0}
+        assert selection.sampled.weights == {"towns": 1.0}
+        same_text = select([Document("x", "Oslo is far.")], pool=pool)
+        assert not same_text.uses_gold, "a sentence of the target is never its own gold"
+
+    def test_a_pool_with_one_mention_is_enough(self, add_expert: Any, tmp_path: Path) -> None:
+        add_expert("people", "person")
+        add_expert("towns", "location")
+        pool = {"path": pool_of_one_mention(tmp_path, empty_sentences=60)}
+        selection = select(pool=pool, experts={"max_experts": 1})
+        assert (selection.uses_gold, selection.sampled.weights) == (True, {"towns": 1.0})
+        with_its_text = [*TEXTS, Document("3", "Oslo is far.")]
+        assert not select(with_its_text, pool=pool).uses_gold, "the other sentences hold no mention"
+
+    def test_mentions_that_will_be_scored_are_not_used(self, add_expert: Any, pool_file: Path) -> None:
+        """Even if the pool is the gold data itself, with more sentences than are compared."""
+        add_expert("people", "person")
+        add_expert("towns", "location")
+        gold = list(read(pool_file))
+        overrides: dict[str, Any] = {"pool": {"path": pool_file}, "experts": {"target_sentences": 2}}
+        assert not select(gold, held_out=gold, preset="experts", **overrides).uses_gold
+        shouted = [replace(d, text=d.text.upper(), mentions=()) for d in gold]
+        assert not select(shouted[:2], held_out=shouted, preset="experts", **overrides).uses_gold
+        assert select(gold[:2], preset="experts", **overrides).uses_gold
+
+    def test_experts_trained_on_similar_texts_are_selected_by_domain(self, add_expert: Any) -> None:
+        add_expert("travel", "person", texts=("Carla flew to Oslo.",))
+        add_expert("biology", "protein", texts=("phosphorylation of kinases",))
+        add_expert("unplaced", "person")
+        selection = select(experts={"max_experts": 1})
+        assert selection.domain.weights == {"travel": 1.0}
+        assert selection.domain.scores["travel"] > selection.domain.scores["biology"]
+        assert selection.incomparable == {"unplaced": "its card holds no vectors of its training texts"}
+
+    def test_vectors_of_other_dimensions_are_not_compared(self, add_expert: Any) -> None:
+        vectors = DomainVectors(encoder="trigrams", rows=((1.0, 0.0),), sentences=(1,))
+        add_expert("flat", "person", vectors=vectors)
+        add_expert("people", "person", texts=("Ann flew to Oslo.",))
+        selection = select()
+        assert selection.incomparable == {"flat": "its vectors have 2 dimensions, not 64"}
+        assert selection.domain.weights == {"people": 1.0}
+
+    def test_if_all_scores_are_zero_all_experts_weigh_the_same(self, add_expert: Any) -> None:
+        for name in ("a", "b", "c", "d"):
+            add_expert(name, "disease")
+        selection = select(experts={"max_experts": 2})
+        assert selection.domain.weights == selection.sampled.weights == dict.fromkeys("abcd", 0.25)
+
+    def test_labels_that_no_expert_was_trained_on_are_named(self, add_expert: Any) -> None:
+        add_expert("people", "person")
+        assert select().unknown_labels == ("location",)
+
+    def test_labels_are_compared_by_their_readable_names_too(self, add_expert: Any) -> None:
+        add_expert("conll", "PER", "LOC")
+        assert select().unknown_labels == ()
+        assert select(labels={"disease": ""}).unknown_labels == ("disease",)
+
+    def test_a_foundation_is_selected_only_by_name(self, add_expert: Any) -> None:
+        add_expert("ground", "person", "location", foundation=True)
+        add_expert("people", "person")
+        assert [expert.card.name for expert in select().experts] == ["people"]
+        assert len(select(experts={"names": ["ground", "people"]}).experts) == 2
 
 
-def test_members_are_given_their_experts_and_no_document_is_lost(place: Environment, keep: Any) -> None:
-    keep("people", "person", texts=("Ann flew to Oslo.",))
-    keep("both", "person", "location", texts=("phosphorylation of kinases",))
-    keep("fond", "person", "location", texts=("phosphorylation of kinases",))
-    settings, documents, found = adapt(asked(experts={"max_experts": 1, "target_sentences": 1}), place, iter(TEXTS))
-    assert found is not None
-    assert [(m.name, m.experts) for m in settings.members] == [("domain", {"people": 1.0}), ("sampled", {"both": 1.0})]
-    assert [d.id for d in documents] == ["1", "2"]
+class TestSettings:
+    def test_members_are_given_their_experts_and_no_document_is_lost(self, add_expert: Any) -> None:
+        add_expert("people", "person", texts=("Ann flew to Oslo.",))
+        add_expert("both", "person", "location", texts=("phosphorylation of kinases",))
+        add_expert("fond", "person", "location", texts=("phosphorylation of kinases",))
+        settings, documents, selection = adapt(iter(TEXTS), experts={"max_experts": 1, "target_sentences": 1})
+        assert selection is not None
+        assert [(m.name, m.experts) for m in settings.members] == [
+            ("domain", {"people": 1.0}),
+            ("sampled", {"both": 1.0}),
+        ]
+        assert [document.id for document in documents] == ["1", "2"]
 
+    def test_the_bias_of_an_expert_is_corrected(self, add_expert: Any) -> None:
+        add_expert("people", "person", texts=("Ann flew to Oslo.",))
+        settings, _, selection = adapt()
+        assert selection is not None
+        [member] = settings.members
+        assert member.bias == selection.biases["domain"]
+        assert member.bias["location"] > member.bias["person"], "this expert answers person to everything"
 
-def test_what_experts_say_too_often_is_taken_back(place: Environment, keep: Any) -> None:
-    keep("people", "person", texts=("Ann flew to Oslo.",))
-    settings, _, found = adapt(asked(), place, TEXTS)
-    assert found is not None
-    [member] = settings.members
-    assert member.bias == found.bias["domain"]
-    assert member.bias["location"] > member.bias["person"], "this one says person of anything"
+    def test_two_members_with_the_same_experts_become_one(self, add_expert: Any) -> None:
+        add_expert("people", "person", texts=("Ann flew to Oslo.",))
+        settings, _, _ = adapt()
+        assert [(m.name, m.experts) for m in settings.members] == [("domain", {"people": 1.0})]
 
+    def test_a_verifier_that_becomes_one_with_another_member_still_verifies(self, add_expert: Any) -> None:
+        add_expert("people", "person", texts=("Ann flew to Oslo.",))
+        settings, _, _ = adapt(verification={"member": "sampled"})
+        assert [m.name for m in settings.members] == [settings.verification.member] == ["domain"]
 
-def test_two_views_of_one_mind_are_one_member(place: Environment, keep: Any) -> None:
-    keep("people", "person", texts=("Ann flew to Oslo.",))
-    settings, _, _ = adapt(asked(), place, TEXTS)
-    assert [(m.name, m.experts) for m in settings.members] == [("domain", {"people": 1.0})]
+    @pytest.mark.parametrize("verifier", ["smollm2-135m", "other"])
+    @pytest.mark.parametrize("position", [0, 1])
+    def test_a_member_without_a_name_verifies_by_its_model_s(
+        self, add_expert: Any, verifier: str, position: int
+    ) -> None:
+        add_expert("people", "person", texts=("Ann flew to Oslo.",))
+        members = [{"model": "smollm2-135m", "experts": view} for view in ("domain", "sampled")]
+        members[position]["name"] = "other"
+        settings, _, _ = adapt(members=members, verification={"member": verifier})
+        [member] = settings.members
+        assert settings.verification.member == (member.name or "smollm2-135m")
 
+    def test_members_that_name_their_experts_stay_as_they_are(self) -> None:
+        members = [{"model": "smollm2-135m", "experts": {"one": 0.5}}]
+        settings, documents, selection = adapt(members=members)
+        assert (settings, selection) == (make_settings(members=members), None)
+        assert documents == list(TEXTS)
 
-def test_members_with_experts_by_name_stay_as_they_are(place: Environment) -> None:
-    given = Settings.model_validate({"members": [{"model": "smollm2-135m", "experts": {"one": 0.5}}]})
-    settings, documents, found = adapt(given, place, iter(TEXTS))
-    assert (settings, found) == (given, None)
-    assert list(documents) == TEXTS
-
-
-def test_nothing_to_do_needs_no_experts(place: Environment) -> None:
-    settings, documents, found = adapt(asked(), place, iter([Document("1", " ")]))
-    assert found is None
-    assert all(m.experts == {} for m in settings.members)
-    assert [d.id for d in documents] == ["1"]
-
-
-def test_mentions_that_will_be_scored_choose_nothing(place: Environment, keep: Any, pool_file: Path) -> None:
-    """Not even with a pool that is the gold itself, of more sentences than are looked at."""
-    keep("people", "person")
-    keep("towns", "location")
-    gold = list(read(pool_file))
-    told = {
-        "labels": LABELS,
-        "cache": {"replies": False},
-        "pool": {"path": pool_file},
-        "experts": {"target_sentences": 2},
-    }
-    asked_for = load(preset="experts", overrides=told)
-    _, _, found = adapt(asked_for, place, gold, scored=gold)
-    assert found is not None
-    assert not found.labelled
-    shouted = [replace(d, text=d.text.upper(), mentions=()) for d in gold]
-    assert not select_experts(asked_for, place, shouted[:2], scored=shouted).labelled
-    assert select_experts(asked_for, place, gold[:2]).labelled
-
-
-def test_what_tells_nothing_chooses_all_alike(place: Environment, keep: Any) -> None:
-    for name in ("a", "b", "c", "d"):
-        keep(name, "disease")
-    found = select_experts(asked(experts={"max_experts": 2}), place, TEXTS)
-    assert found.domain.weights == found.sampled.weights == dict.fromkeys("abcd", 0.25)
-
-
-def test_a_verifier_that_is_one_with_another_member_still_verifies(place: Environment, keep: Any) -> None:
-    keep("people", "person", texts=("Ann flew to Oslo.",))
-    settings, _, _ = adapt(asked(verification={"member": "sampled"}), place, TEXTS)
-    assert [m.name for m in settings.members] == [settings.verification.member] == ["domain"]
-
-
-@pytest.mark.parametrize("verifier", ["smollm2-135m", "other"])
-@pytest.mark.parametrize("named", [0, 1])
-def test_a_member_without_a_name_is_called_as_its_model(
-    place: Environment, keep: Any, verifier: str, named: int
-) -> None:
-    keep("people", "person", texts=("Ann flew to Oslo.",))
-    members = [{"model": "smollm2-135m", "experts": view} for view in ("domain", "sampled")]
-    members[named]["name"] = "other"
-    settings, _, _ = adapt(asked(members=members, verification={"member": verifier}), place, TEXTS)
-    [member] = settings.members
-    assert settings.verification.member == (member.name or "smollm2-135m")
-
-
-def test_a_pool_with_few_mentions_still_decides(place: Environment, keep: Any, tmp_path: Path) -> None:
-    keep("people", "person")
-    keep("towns", "location")
-    pool, empty = tmp_path / "known.jsonl", "".join(json.dumps({"text": f"Nobody {i}."}) + "\n" for i in range(60))
-    told = {"text": "Oslo is far.", "mentions": [{"start": 0, "end": 4, "label": "location"}]}
-    pool.write_text(empty + json.dumps(told) + "\n")
-    found = select_experts(asked(pool={"path": pool}, experts={"max_experts": 1}), place, TEXTS)
-    assert (found.labelled, found.sampled.weights) == (True, {"towns": 1.0})
-    same = [*TEXTS, Document("3", "Oslo is far.")]
-    assert not select_experts(asked(pool={"path": pool}), place, same).labelled, "the others show no mention"
-
-
-def test_a_foundation_is_chosen_only_by_name(place: Environment, keep: Any) -> None:
-    keep("ground", "person", "location", foundation=True)
-    keep("people", "person")
-    assert [e.card.name for e in select_experts(asked(), place, TEXTS).experts] == ["people"]
-    named = select_experts(asked(experts={"names": ["ground", "people"]}), place, TEXTS)
-    assert len(named.experts) == 2
-
-
-def test_labels_are_known_in_whatever_form(place: Environment, keep: Any) -> None:
-    keep("conll", "PER", "LOC")
-    assert select_experts(asked(), place, TEXTS).unknown == ()
-    assert select_experts(asked(labels={"disease": ""}), place, TEXTS).unknown == ("disease",)
-
-
-def test_texts_placed_in_other_dimensions_are_not_compared(place: Environment, keep: Any) -> None:
-    vectors = DomainVectors(encoder="trigrams", rows=((1.0, 0.0),), sentences=(1,))
-    keep("flat", "person", vectors=vectors)
-    keep("people", "person", texts=("Ann flew to Oslo.",))
-    found = select_experts(asked(), place, TEXTS)
-    assert found.far["flat"].startswith("its texts were placed in 2 dimensions")
-    assert found.domain.weights == {"people": 1.0}
-
-
-@pytest.mark.parametrize("rows", [(), ((),), ((1.0,), (1.0, 0.0)), ((float("nan"),),)])
-def test_vectors_that_are_none(rows: Any) -> None:
-    with pytest.raises(ValueError, match="rows"):
-        DomainVectors(encoder="x", rows=rows, sentences=(1,) * len(rows))
+    def test_texts_without_words_need_no_experts(self) -> None:
+        settings, documents, selection = adapt([Document("1", " ")])
+        assert selection is None
+        assert all(member.experts == {} for member in settings.members)
+        assert [document.id for document in documents] == ["1"]
 
 
 class TestBadInput:
-    def test_a_broken_expert_is_named_and_stops_no_other(self, place: Environment, keep: Any) -> None:
-        keep("people", "person")
-        keep("torn", "person")
-        (place.experts / "torn" / "adapter_model.safetensors").write_bytes(b"")
-        found = select_experts(asked(), place, TEXTS)
-        assert [e.card.name for e in found.experts] == ["people"]
-        assert "not the file that its card promises" in found.broken["torn"]
-        with pytest.raises(DataError, match="not the file that its card promises"):
-            select_experts(asked(experts={"names": ["torn"]}), place, TEXTS)
+    def test_an_unreadable_expert_is_named_and_the_others_are_compared(
+        self, storage: Environment, add_expert: Any
+    ) -> None:
+        add_expert("people", "person")
+        add_expert("torn", "person")
+        (storage.experts / "torn" / "adapter_model.safetensors").write_bytes(b"")
+        selection = select()
+        assert [expert.card.name for expert in selection.experts] == ["people"]
+        assert "torn" in selection.unusable
+        with pytest.raises(DataError, match="adapter_model"):
+            select(experts={"names": ["torn"]})
 
-    def test_a_target_without_text(self, place: Environment, keep: Any) -> None:
-        keep("people", "person")
+    def test_a_target_without_text_is_refused(self, add_expert: Any) -> None:
+        add_expert("people", "person")
         with pytest.raises(DataError, match="there is no text in the target"):
-            select_experts(asked(), place, [Document("1", "\n")])
+            select([Document("1", "\n")])
 
-    def test_no_expert_of_the_base(self, place: Environment, keep: Any) -> None:
-        keep("other", "person", base="gemma-3-270m", base_sha256="1" * 64)
+    def test_a_base_without_experts_is_named(self, add_expert: Any) -> None:
+        add_expert("other", "person", base="gemma-3-270m", base_sha256="1" * 64)
         with pytest.raises(ConfigError, match="no experts of smollm2-135m: train one"):
-            adapt(asked(), place, TEXTS)
-        with pytest.raises(ConfigError, match="other is no expert for smollm2-135m"):
-            adapt(asked(experts={"names": ["other"]}), place, TEXTS)
+            adapt()
+        with pytest.raises(ConfigError, match="other is not an expert for smollm2-135m"):
+            adapt(experts={"names": ["other"]})
 
-    def test_members_that_differ(self, place: Environment) -> None:
-        members = [{"model": m, "experts": "domain"} for m in ("smollm2-135m", "gemma-3-270m")]
+    def test_members_of_two_models_cannot_share_a_selection(self) -> None:
         with pytest.raises(ConfigError, match="must have one model"):
-            adapt(asked(members=members), place, TEXTS)
+            adapt(members=[{"model": model, "experts": "domain"} for model in ("smollm2-135m", "gemma-3-270m")])
 
-    def test_a_server_keeps_its_own_experts(self, place: Environment) -> None:
-        members = [{"model": "openai:m", "base_url": "http://x/v1", "experts": "domain"}]
+    def test_a_model_behind_a_server_has_no_experts_here(self) -> None:
         with pytest.raises(ConfigError, match="behind a server"):
-            adapt(asked(members=members), place, TEXTS)
+            adapt(members=[{"model": "openai:m", "base_url": "http://x/v1", "experts": "domain"}])
+
+    @pytest.mark.parametrize("rows", [(), ((),), ((1.0,), (1.0, 0.0)), ((float("nan"),),)])
+    def test_vectors_must_be_rows_of_one_length(self, rows: Any) -> None:
+        with pytest.raises(ValueError, match="rows"):
+            DomainVectors(encoder="x", rows=rows, sentences=(1,) * len(rows))
 
 
 class TestCommands:
-    def test_select_says_who_and_why(self, command: Callable[..., Any], keep: Any, tmp_path: Path) -> None:
-        keep("people", "person")
-        keep("both", "person", "location")
-        target = tmp_path / "t.txt"
+    def test_select_shows_the_scores_and_what_to_be_careful_about(
+        self, command: Callable[..., Any], add_expert: Any, tmp_path: Path
+    ) -> None:
+        add_expert("people", "person")
+        add_expert("both", "person", "location")
+        target = tmp_path / "target.txt"
         target.write_text("Ann flew to Oslo.")
         ran = command("experts", "select", target, "--labels", "person,planet", "--no-cache")
         assert ran.code == 0, ran.err
         assert "agreement, 1" in " ".join(ran.out.split())
-        assert "no expert was trained on planet" in ran.told
-        assert "its card does not say where its texts lie" in ran.told
-        told = json.loads(command("experts", "select", target, "--labels", "person", "--json", "--no-cache").out)
-        assert told["sampled"]["scores"].keys() == {"people", "both"}
+        messages = " ".join(ran.err.split())
+        assert "no expert was trained on planet" in messages
+        assert "its card holds no vectors" in messages
+        output = command("experts", "select", target, "--labels", "person", "--json", "--no-cache").out
+        assert json.loads(output)["sampled"]["scores"].keys() == {"people", "both"}
 
-    def test_extract_without_a_pool_asks_the_experts(
-        self, command: Callable[..., Any], keep: Any, tmp_path: Path
-    ) -> None:
-        keep("both", "person", "location")
+    def test_extract_without_a_pool_uses_experts(self, command: Callable[..., Any], add_expert: Any) -> None:
+        add_expert("both", "person", "location")
         ran = command("extract", "-", "--labels", "person,location", "--no-cache", given=b"Ann flew to Oslo.")
         assert ran.code == 0, ran.err
-        assert [m["text"] for m in ran.documents[0]["mentions"]] == ["Ann", "Oslo"]
-        assert "experts: both x 1.00; both x 1.00" in ran.told
+        assert [mention["text"] for mention in ran.documents[0]["mentions"]] == ["Ann", "Oslo"]
+        assert "experts: both x 1.00; both x 1.00" in " ".join(ran.err.split())
 
-    def test_evaluate_scores_each_and_their_base(self, command: Callable[..., Any], keep: Any, pool_file: Path) -> None:
-        keep("both", "person", "location")
-        gold = pool_file.with_name("gold.jsonl")
-        gold.write_text(
-            json.dumps({"text": "Ann flew to Oslo.", "mentions": [{"start": 0, "end": 3, "label": "person"}]}) + "\n"
-        )
+    def test_evaluate_scores_each_expert_and_the_base(
+        self, command: Callable[..., Any], add_expert: Any, tmp_path: Path
+    ) -> None:
+        add_expert("both", "person", "location")
+        gold = tmp_path / "gold.jsonl"
+        mention = {"start": 0, "end": 3, "label": "person"}
+        gold.write_text(json.dumps({"text": "Ann flew to Oslo.", "mentions": [mention]}) + "\n")
         ran = command("experts", "evaluate", gold, "--labels", "person,location", "--json", "--no-cache")
         assert ran.code == 0, ran.err
-        told = {line["expert"]: line for line in map(json.loads, ran.out.splitlines())}
-        assert told[""]["f1"] == 0
-        assert told["both"]["f1"] == pytest.approx(2 / 3)
+        lines = {line["expert"]: line for line in map(json.loads, ran.out.splitlines())}
+        assert lines[""]["f1"] == 0
+        assert lines["both"]["f1"] == pytest.approx(2 / 3)
         assert "none, the base" in " ".join(command("experts", "evaluate", gold, "--no-cache").out.split())

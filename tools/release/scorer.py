@@ -24,7 +24,7 @@ from benchmarks.quality.compare import counted
 
 from entsemble._lib import toml
 from entsemble._lib.math import FloatArray
-from entsemble.assembly import Assembly, adapt, without_mentions
+from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
 from entsemble.assembly.training_sentences import looks_propose
 from entsemble.data.formats import read, write
 from entsemble.data.windows import sentence_splitter
@@ -130,8 +130,10 @@ def answered(corpus: dict[str, Any]) -> Taught:
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
         settings = load(overrides={"pool": {"path": path}, "classification": {"vote": "soft"}})
-        settings, _, _ = adapt(settings, environment(), map(without_mentions, asked), scored=asked)
-        with Assembly(settings, environment(), scored=asked) as assembly:
+        settings, _, _ = adapt_to_documents(
+            SelectionInputs(settings, environment(), held_out=asked), map(without_mentions, asked)
+        )
+        with Assembly(settings, environment(), held_out=asked) as assembly:
             voting = assembly.extractor().pipeline
             proposers = [
                 *voting.proposers,

@@ -73,8 +73,8 @@ class Assembly:
         environment: where things are kept.
         progress: told about downloads and preparations.
         models: loaded already, for the same members; closed by whoever loaded them.
-        pool: in the place of the file that the settings name.
-        scored: documents that nothing is to be learnt from, even where the pool holds them.
+        examples: annotated documents, instead of the pool's file.
+        held_out: documents to be scored: never trained on, even if the pool contains them.
         weights: learnt before, with these members and labels; nothing is learnt then.
     """
 
@@ -85,13 +85,13 @@ class Assembly:
         progress: ProgressCallbacks | None = None,
         *,
         models: ModelPool | None = None,
-        pool: Sequence[Document] | None = None,
-        scored: Sequence[Document] = (),
+        examples: Sequence[Document] | None = None,
+        held_out: Sequence[Document] = (),
         weights: StackingModel | None = None,
     ) -> None:
         self.settings, self.environment, self.progress = settings, environment, progress or ProgressCallbacks()
         self.models = models or ModelPool(settings, environment, self.progress)
-        self._own_models, self._pool, self._scored, self._weights = models is None, pool, scored, weights
+        self._own_models, self._examples, self._held_out, self._weights = models is None, examples, held_out, weights
 
     def __enter__(self) -> Assembly:
         return self
@@ -166,7 +166,7 @@ class Assembly:
         prior = load_pretrained().for_features(evidence.feature_names, proposes_capitalised=looked)
         if self._weights or not self.trains_on_pool(documents):
             return Scorer(evidence, self._weights or prior)
-        apart = text_keys(self._scored, self._splitter())
+        apart = text_keys(self._held_out, self._splitter())
         order = teaching.in_order(self.settings, documents)
         others = [i for i in order if apart.isdisjoint(text_keys([documents[i]], self._splitter()))]
         drawn = others[: teaching.enough(self.settings, documents)]
@@ -237,8 +237,8 @@ class Assembly:
             DataError: it cannot be read, or is empty.
         """
         path = self.settings.pool.path
-        if self._pool is not None:
-            return [part for d in self._pool for part in split_document(d, language=self.settings.language)]
+        if self._examples is not None:
+            return [part for d in self._examples for part in split_document(d, language=self.settings.language)]
         if path is None:
             return []
         return read_annotated(path, self.settings.language, "a pool needs sentences with mentions to show")

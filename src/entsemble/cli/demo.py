@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from entsemble import settings
-from entsemble.assembly import Assembly, adapt
+from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents
 from entsemble.cli.progress import ProgressDisplay, show_progress
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import read
@@ -44,7 +44,9 @@ def demo(quiet: bool) -> None:
 
 
 def _extract_and_print(text: str, loaded: Settings, progress: ProgressDisplay, heading: str = "") -> None:
-    adapted, documents, _ = adapt(loaded, environment(), [Document("demo", text)], progress.callbacks())
+    adapted, documents, _ = adapt_to_documents(
+        SelectionInputs(loaded, environment(), progress.callbacks()), [Document("demo", text)]
+    )
     with Assembly(adapted, environment(), progress.callbacks()) as assembly:
         extractor = assembly.extractor()
         summary = Summary()

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from entsemble.assembly import Assembly, adapt, without_mentions
+from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
 from entsemble.cli.options import SharedOptions, against_option, parse_options, sample_documents, shared_options
 from entsemble.cli.output import check_writable, print_comparison, read_report_counts, write_report
 from entsemble.cli.progress import show_progress
@@ -65,9 +65,11 @@ def evaluate(
     check_writable(report_path, page_path)
     earlier_counts = read_report_counts(against) if against else None
     with show_progress(quiet=shared.quiet) as progress, ExitStack() as stack:
-        settings, _, selection = adapt(settings, environment(), documents, progress.callbacks(), scored=documents)
+        settings, _, selection = adapt_to_documents(
+            SelectionInputs(settings, environment(), progress.callbacks(), held_out=documents), documents
+        )
         print_selection(selection, quiet=shared.quiet)
-        assembly = stack.enter_context(Assembly(settings, environment(), progress.callbacks(), scored=documents))
+        assembly = stack.enter_context(Assembly(settings, environment(), progress.callbacks(), held_out=documents))
         extractor = assembly.extractor()
         parameters = assembly.models.parameters
         config = _report_config(settings, extractor.pipeline.scorer)

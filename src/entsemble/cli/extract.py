@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from entsemble.assembly import Assembly, adapt, without_mentions
+from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
 from entsemble.cli.interrupt import StoppedError, interruptible
 from entsemble.cli.options import SharedOptions, parse_options, shared_options
 from entsemble.cli.output import check_writable, pluralize, standard_output
@@ -111,7 +111,9 @@ def extract(inputs: tuple[str, ...], **options: object) -> None:
         if output and journal and not journal.record_count:  # otherwise the folder is this run's
             check_target(output, output_options.output_format)
         inputs_read = islice(_read_documents(inputs, shared.input_format, summary), shared.limit)
-        settings, documents, selection = adapt(shared.settings(), environment(), inputs_read, progress.callbacks())
+        settings, documents, selection = adapt_to_documents(
+            SelectionInputs(shared.settings(), environment(), progress.callbacks()), inputs_read
+        )
         print_selection(selection, quiet=shared.quiet)
         assembly = stack.enter_context(Assembly(settings, environment(), progress.callbacks()))
         runs_on_ray = output_options.runner == "ray"

@@ -17,21 +17,21 @@ def print_selection(selection: Selection | None, *, quiet: bool) -> None:
         return
     domain, sampled = selection.domain.weights, selection.sampled.weights
     click.echo(f"experts: {_weighted_names(domain)}; {_weighted_names(sampled)}", err=True)
-    for name, reason in {**selection.far, **selection.broken}.items():
+    for name, reason in {**selection.incomparable, **selection.unusable}.items():
         click.echo(f"{name}: {reason}", err=True)
-    if selection.unknown:
-        labels = ", ".join(selection.unknown)
+    if selection.unknown_labels:
+        labels = ", ".join(selection.unknown_labels)
         click.echo(f"no expert was trained on {labels}; definitions in a labels file may help", err=True)
 
 
 def selection_table(selection: Selection) -> Table:
     """Every expert with its score and weight in each view."""
-    criterion = "F1 on the pool" if selection.labelled else "agreement"
+    criterion = "F1 on the pool" if selection.uses_gold else "agreement"
     table = Table(
         Column("expert", no_wrap=True),
         "text similarity",
         "weight",
-        f"{criterion}, {selection.sample} sentences",
+        f"{criterion}, {selection.sample_sentences} sentences",
         "weight",
     )
     names = [expert.card.name for expert in selection.experts]
@@ -51,13 +51,13 @@ def selection_json(selection: Selection) -> dict[str, Any]:
     return {
         "domain": {"scores": dict(selection.domain.scores), "weights": dict(selection.domain.weights)},
         "sampled": {"scores": dict(selection.sampled.scores), "weights": dict(selection.sampled.weights)},
-        "bias": {view: dict(bias) for view, bias in selection.bias.items()},
-        "labelled": selection.labelled,
-        "texts": selection.texts,
-        "sample": selection.sample,
-        "far": dict(selection.far),
-        "broken": dict(selection.broken),
-        "unknown": list(selection.unknown),
+        "biases": {view: dict(bias) for view, bias in selection.biases.items()},
+        "uses_gold": selection.uses_gold,
+        "target_sentences": selection.target_sentences,
+        "sample_sentences": selection.sample_sentences,
+        "incomparable": dict(selection.incomparable),
+        "unusable": dict(selection.unusable),
+        "unknown_labels": list(selection.unknown_labels),
     }
 
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from entsemble.assembly import Assembly, ProgressCallbacks, adapt, expert_store
+from entsemble.assembly import Assembly, ProgressCallbacks, SelectionInputs, adapt_to_documents, expert_store
 from entsemble.assembly.model_pool import ModelPool
 from entsemble.data.windows import split_windows
 from entsemble.errors import ModelUnavailableError
@@ -127,7 +127,7 @@ class ExtractionService:
         version, pool_documents = self._pool_for(labels)
         settings = self._settings_for(ExtractionRequest((), labels or {"name": ""}), pool_documents)
         if any(isinstance(member.experts, str) for member in settings.members):  # known only with the texts
-            if Assembly(settings, self._environment, pool=pool_documents).trains_on_pool(pool_documents):
+            if Assembly(settings, self._environment, examples=pool_documents).trains_on_pool(pool_documents):
                 _LOG.warning("vote weights are not learned ([stacking]): each request selects its own experts")
             return
         with self._ensemble(settings, version, pool_documents, learn=True):
@@ -154,7 +154,9 @@ class ExtractionService:
         labels = dict(request.labels) or self.labels()
         version, pool_documents = self._pool_for(labels)
         settings = self._settings_for(replace(request, labels=labels), pool_documents)
-        settings, documents, _ = adapt(settings, self._environment, request.documents, pool=pool_documents)
+        settings, documents, _ = adapt_to_documents(
+            SelectionInputs(settings, self._environment, examples=pool_documents), request.documents
+        )
         if is_cancelled():
             raise ModelUnavailableError("the request was cancelled")
         with self._ensemble(settings, version, pool_documents) as ensemble:
@@ -204,7 +206,7 @@ class ExtractionService:
             self._environment,
             ProgressCallbacks(on_step=self._check_stopping),
             models=models,
-            pool=pool_documents,
+            examples=pool_documents,
             weights=self._weights.get(weights_key),
         )
         extractor = assembly.extractor()

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from entsemble.assembly import evaluate_experts, select_experts
+from entsemble.assembly import SelectionInputs, evaluate_experts, select_experts
 from entsemble.cli.options import SharedOptions, parse_options, sample_documents, shared_options
 from entsemble.cli.progress import show_progress
 from entsemble.cli.selection import print_selection, selection_json, selection_table
@@ -32,7 +32,7 @@ def select_for_target(target: Path, as_json: bool, **options: object) -> None:
     shared = parse_options(SharedOptions, options)
     documents = list(islice(read(target, shared.input_format), shared.limit))
     with show_progress(quiet=shared.quiet) as progress:
-        selection = select_experts(shared.settings(), environment(), documents, progress.callbacks())
+        selection = select_experts(SelectionInputs(shared.settings(), environment(), progress.callbacks()), documents)
     if as_json:
         click.echo(json.dumps(selection_json(selection)))
         return
@@ -63,7 +63,9 @@ def evaluate_each(gold: Path, as_json: bool, **options: object) -> None:
         raise ConfigError(str(error)) from error
     table = Table("expert", "F1", "95 % interval", "spans alone", "sentences")
     with show_progress(quiet=shared.quiet) as progress:
-        for name, score in evaluate_experts(settings, environment(), documents, labels, progress.callbacks()):
+        for name, score in evaluate_experts(
+            SelectionInputs(settings, environment(), progress.callbacks()), documents, labels
+        ):
             if as_json:
                 click.echo(json.dumps({"expert": name, **score.model_dump(mode="json", exclude={"data"})}))
             low, high = score.f1_ci95
