@@ -29,7 +29,7 @@ def test_a_demonstration_is_on_one_line() -> None:
     shown = build_demonstration(annotated("Ann\nLee went\r\nto Oslo", ("Ann\nLee", "PER"), ("Oslo", "LOC")), LABELS)
     assert shown.text == "Ann Lee went  to Oslo"
     assert shown.surfaces == ("Ann Lee", "Oslo")
-    assert ("Ann Lee", "person") in shown.types
+    assert ("Ann Lee", "person") in shown.typed_surfaces
     assert shown.id == "d"
 
 
@@ -39,26 +39,26 @@ def test_a_repeated_mention_is_shown_once() -> None:
         Document("d", text, (mention_at(text, 0, 4, "LOC"), mention_at(text, 8, 12, "LOC"))), LABELS
     )
     assert shown.surfaces == ("Oslo",)
-    assert shown.types == (("Oslo", "location"),)
+    assert shown.typed_surfaces == (("Oslo", "location"),)
 
 
 def test_nested_mentions_are_all_shown() -> None:
     shown = build_demonstration(annotated("The Bank of Oslo fell", ("Bank of Oslo", "ORG"), ("Oslo", "LOC")), LABELS)
     assert shown.surfaces == ("Bank of Oslo", "Oslo")
-    assert dict(shown.types)["Oslo"] == "location"
-    assert dict(shown.types)["Bank of Oslo"] == "organisation"
+    assert dict(shown.typed_surfaces)["Oslo"] == "location"
+    assert dict(shown.typed_surfaces)["Bank of Oslo"] == "organisation"
 
 
 def test_types_come_in_the_order_of_the_surfaces() -> None:
     document = annotated("Oslo Bank and more", ("Oslo Bank", "ORG"), ("Oslo", "LOC"))
     shown = build_demonstration(document, LABELS, negatives=0)
-    assert tuple(surface for surface, _ in shown.types) == shown.surfaces == ("Oslo Bank", "Oslo")
+    assert tuple(surface for surface, _ in shown.typed_surfaces) == shown.surfaces == ("Oslo Bank", "Oslo")
 
 
 def test_a_sentence_without_mentions_teaches_to_find_none() -> None:
     shown = build_demonstration(Document("d", "It rained on Tuesday."), LABELS)
     assert shown.surfaces == ()
-    assert shown.types == (("Tuesday", NONE_LABEL),)
+    assert shown.typed_surfaces == (("Tuesday", NONE_LABEL),)
     [check] = shown.checks
     assert check[0] == "Tuesday"
     assert check[2] is False
@@ -77,7 +77,7 @@ def test_negatives_and_checks(words: list[str], count: int, data: st.DataObject)
     labels = LABELS.names
     mentions = tuple(mention_at(text, s.start, s.end, data.draw(st.sampled_from(labels))) for s in chosen)
     shown = build_demonstration(Document("d", text, mentions), LABELS, negatives=count)
-    negatives = [surface for surface, label in shown.types if label == NONE_LABEL]
+    negatives = [surface for surface, label in shown.typed_surfaces if label == NONE_LABEL]
     assert len(negatives) <= count
     for word in negatives:
         assert word in text
@@ -89,17 +89,17 @@ def test_negatives_and_checks(words: list[str], count: int, data: st.DataObject)
         if right:
             assert (surface, label) in true_labels
         else:
-            assert (surface, label) not in {x for x in shown.types if x[1] != NONE_LABEL}
+            assert (surface, label) not in {x for x in shown.typed_surfaces if x[1] != NONE_LABEL}
             assert label in {x.readable for x in LABELS}
-    assert len(shown.types) == len(shown.surfaces) + len(negatives)
+    assert len(shown.typed_surfaces) == len(shown.surfaces) + len(negatives)
 
 
 def test_a_word_that_a_mention_is_part_of_is_no_negative() -> None:
     shown = build_demonstration(
         annotated("ein deutschlandweit geltendes Gesetz", ("deutschland", "LOC")), LABELS, negatives=9
     )
-    assert "deutschlandweit" not in dict(shown.types)
-    assert "geltendes" in dict(shown.types)
+    assert "deutschlandweit" not in dict(shown.typed_surfaces)
+    assert "geltendes" in dict(shown.typed_surfaces)
 
 
 def test_one_label_alone_has_no_wrong_type_to_show() -> None:
