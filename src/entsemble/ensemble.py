@@ -294,6 +294,12 @@ class Ensemble:
         return extractor.pipeline
 
     @property
+    def trains_on_examples(self) -> bool:
+        """Whether the weights of the votes are trained on the examples, and not only pre-trained."""
+        assembly = self._open()
+        return assembly.trains_on_pool(assembly.pool_documents())
+
+    @property
     def parameters(self) -> int | None:
         """Weights of all loaded models, each counted once; `None` if a server does not tell."""
         return self._open().models.parameters

@@ -127,7 +127,7 @@ def test_limit_and_annotations_that_were_there(command: Command, pool_file: Path
     [
         (["--model", "smollm3", *ASKED], 64, "unknown model 'smollm3'; known: .*gemma-3-270m.*openai:MODEL"),
         ([], 64, "no labels"),
-        (["--labels", " , "], 64, "--labels names no label"),
+        (["--labels", " , "], 64, "the labels name no label"),
         (["--labels", "none"], 64, "no entity"),
         (["--labels", "absent.toml"], 64, "cannot read the labels in absent.toml"),
         (["--config", "absent.toml"], 64, "cannot read the configuration absent.toml"),

@@ -32,7 +32,7 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
 
     def scores(**labels: str) -> set[float | None]:
         asked = ExtractionRequest((Document("d", "Ann left Bern."),), labels)
-        with extraction_service.extraction(asked) as (_, results):
+        with extraction_service.extraction(asked) as results:
             return {m.score for result in results for m in result.document.mentions}
 
     def asked(said: Any) -> Settings:

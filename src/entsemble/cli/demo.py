@@ -11,13 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from entsemble import settings
-from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents
-from entsemble.cli.progress import ProgressDisplay, show_progress
+from entsemble.api import load
+from entsemble.cli.progress import show_progress
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import read
+from entsemble.ensemble import Ensemble
 from entsemble.ner.documents import Extracted, Failed
-from entsemble.settings import Settings, environment
 from entsemble.types import Document
 
 _LABEL_STYLES = ("bold black on bright_cyan", "bold black on bright_yellow", "bold black on bright_green")
@@ -34,24 +33,21 @@ def demo(quiet: bool) -> None:
     """
     text = (_SAMPLES / "demo.txt").read_text(encoding="utf-8").strip()
     with as_file(_SAMPLES / "demo-pool.jsonl") as pool_path, show_progress(quiet=quiet) as progress:
-        uncached = {"cache": {"replies": False}, "stacking": {"sentences": 0}}
-        _extract_and_print(text, settings.load(overrides={**uncached, "pool": {"path": pool_path}}), progress)
-        pool_labels = {mention.label for document in read(pool_path) for mention in document.mentions}
-        labels = dict.fromkeys(sorted(pool_labels), "")
-        without_pool = settings.load(overrides={"labels": labels, "cache": {"replies": False}})
-        heading = "\nThe same without a single example, by the experts that suit the text:\n"
-        _extract_and_print(text, without_pool, progress, heading)
+        callbacks = progress.callbacks()
+        with load(examples=pool_path, learn=0, cache=False, progress=callbacks) as ensemble:
+            _extract_and_print(text, ensemble)
+        labels = {mention.label for document in read(pool_path) for mention in document.mentions}
+        with load(labels=sorted(labels), cache=False, progress=callbacks) as ensemble:
+            _extract_and_print(
+                text, ensemble, "\nThe same without a single example, by the experts that suit the text:\n"
+            )
 
 
-def _extract_and_print(text: str, loaded: Settings, progress: ProgressDisplay, heading: str = "") -> None:
-    adapted, documents, _ = adapt_to_documents(
-        SelectionInputs(loaded, environment(), progress.callbacks()), [Document("demo", text)]
-    )
-    with Assembly(adapted, environment(), progress.callbacks()) as assembly:
-        extractor = assembly.extractor()
-        summary = Summary()
-        [result] = extractor.extract(documents)
-        summary.add(result)
+def _extract_and_print(text: str, ensemble: Ensemble, heading: str = "") -> None:
+    documents = ensemble.prepare([Document("demo", text)])
+    summary = Summary()
+    [result] = ensemble.run(documents)
+    summary.add(result)
     if isinstance(result, Failed):
         raise result.error
     console = Console(highlight=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
 from entsemble.cli.options import SharedOptions, against_option, parse_options, sample_documents, shared_options
 from entsemble.cli.output import check_writable, print_comparison, read_report_counts, write_report
 from entsemble.cli.progress import show_progress
 from entsemble.cli.selection import print_selection
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import read
+from entsemble.ensemble import Ensemble
 from entsemble.errors import DataError
 from entsemble.evaluation.render.html import render_html
 from entsemble.evaluation.render.text import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
@@ -30,7 +29,7 @@ from entsemble.evaluation.report import Report, build_report
 from entsemble.evaluation.stages import StageCounts, count_stages
 from entsemble.ner.documents import Extracted, Failed
 from entsemble.scoring.scorer import Scorer
-from entsemble.settings import Settings, environment
+from entsemble.settings import Settings
 from entsemble.types import Document
 
 
@@ -64,37 +63,32 @@ def evaluate(
         raise DataError("contains no document", gold)
     check_writable(report_path, page_path)
     earlier_counts = read_report_counts(against) if against else None
-    with show_progress(quiet=shared.quiet) as progress, ExitStack() as stack:
-        settings, _, selection = adapt_to_documents(
-            SelectionInputs(settings, environment(), progress.callbacks(), held_out=documents), documents
-        )
-        print_selection(selection, quiet=shared.quiet)
-        assembly = stack.enter_context(Assembly(settings, environment(), progress.callbacks(), held_out=documents))
-        extractor = assembly.extractor()
-        parameters = assembly.models.parameters
-        config = _report_config(settings, extractor.pipeline.scorer)
+    with (
+        show_progress(quiet=shared.quiet) as progress,
+        Ensemble(settings, held_out=documents, progress=progress.callbacks()) as ensemble,
+    ):
+        ensemble.prepare(documents)
+        print_selection(ensemble.selection, quiet=shared.quiet)
+        config = _report_config(ensemble.settings, ensemble.pipeline.scorer)
+        member_names = [member.name for member in ensemble.pipeline.members]
+        parameters = ensemble.parameters
         summary = Summary()
         results = []
-        for result in extractor.extract(without_mentions(document) for document in documents):
+        for result in ensemble.run(documents):
             summary.add(result)
             progress.step("documents", summary.documents, len(documents), summary.rates())
             results.append(result)
-    # With early exit, not every member answers for every span, so no member can be scored by itself.
-    has_member_scores = settings.classification.skip_larger_above is None
-    member_names = [member.name for member in extractor.pipeline.members] if has_member_scores else []
+    if settings.classification.skip_larger_above is not None:
+        member_names = []  # not every member answered for every span, so none can be scored by itself
     report = _build_report(documents, results, member_names, summary.cost(parameters), config)
     if page_path is not None:
         predicted = [result.document for result in _successful(results)]
         write_report(page_path, render_html(report, documents, predicted, f"Evaluation on {gold.name}"))
-    content = json.dumps(report.to_json(), ensure_ascii=False, indent=1)
-    if report_path is not None and str(report_path) == "-":
-        click.echo(content)
-    else:
-        if report_path is not None:
-            write_report(report_path, content + "\n")
-        if not shared.quiet:
-            _print_tables(report)
-            click.echo(summary.line(), err=True)
+    if report_path is not None:
+        _write_json(report, report_path)
+    if str(report_path) != "-" and not shared.quiet:
+        _print_tables(report)
+        click.echo(summary.line(), err=True)
     for document_id, message in summary.failures:
         click.echo(f"entsemble: {document_id}: {message}", err=True)
     if against and earlier_counts is not None:
@@ -149,6 +143,14 @@ def _build_report(
         config=config,
         seed=int(config["seed"]),
     )
+
+
+def _write_json(report: Report, path: Path) -> None:
+    content = json.dumps(report.to_json(), ensure_ascii=False, indent=1)
+    if str(path) == "-":
+        click.echo(content)
+    else:
+        write_report(path, content + "\n")
 
 
 def _print_tables(report: Report) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import click
 
-from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
 from entsemble.cli.interrupt import StoppedError, interruptible
 from entsemble.cli.options import SharedOptions, parse_options, shared_options
 from entsemble.cli.output import check_writable, pluralize, standard_output
@@ -23,11 +22,10 @@ from entsemble.cli.progress import ProgressDisplay, error_console, show_progress
 from entsemble.cli.selection import print_selection
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import WRITABLE, check_stream, check_target, read, read_stream, write, write_stream
+from entsemble.ensemble import Ensemble, Runner
 from entsemble.errors import DataError
 from entsemble.execution.journal import Journal
-from entsemble.extractor import Extractor
 from entsemble.ner.documents import Extracted, Failed
-from entsemble.settings import environment
 from entsemble.types import Document
 
 _REVIEW_SUFFIXES = (".jsonl", ".json", ".html")
@@ -40,7 +38,7 @@ class OutputOptions:
 
     output: Path | None
     output_format: str | None
-    runner: str
+    runner: Runner
     min_score: float
     unsure_path: Path | None
     ledger: bool
@@ -111,20 +109,18 @@ def extract(inputs: tuple[str, ...], **options: object) -> None:
         if output and journal and not journal.record_count:  # otherwise the folder is this run's
             check_target(output, output_options.output_format)
         inputs_read = islice(_read_documents(inputs, shared.input_format, summary), shared.limit)
-        settings, documents, selection = adapt_to_documents(
-            SelectionInputs(shared.settings(), environment(), progress.callbacks()), inputs_read
+        ensemble = stack.enter_context(
+            Ensemble(shared.settings(), progress=progress.callbacks(), runner=output_options.runner)
         )
-        print_selection(selection, quiet=shared.quiet)
-        assembly = stack.enter_context(Assembly(settings, environment(), progress.callbacks()))
-        runs_on_ray = output_options.runner == "ray"
-        extractor: Extractor = assembly.ray_extractor() if runs_on_ray else assembly.extractor()
-        finished_count, changed = journal.begin(extractor.configuration) if journal else (0, [])
+        documents = ensemble.prepare(inputs_read)
+        print_selection(ensemble.selection, quiet=shared.quiet)
+        finished_count, changed = journal.begin(ensemble.fingerprints) if journal else (0, [])
         _print_resumption(finished_count, changed, quiet=shared.quiet)
-        stopping = stack.enter_context(interruptible(extractor.stop))
-        results = extractor.extract((without_mentions(document) for document in documents), journal)
+        run = ensemble.run(documents, journal=journal)
+        stopping = stack.enter_context(interruptible(run.stop))
         collector = _Collector(output_options, summary, progress, _count_documents(inputs, shared))
         summary.started = time.perf_counter()
-        finished = collector.documents(results, stopping)
+        finished = collector.documents(run, stopping)
         if output is None:
             write_stream(finished, standard_output(), output_options.output_format or "jsonl")
         else:

@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from entsemble import settings
-from entsemble._lib import toml
-from entsemble.assembly import select_members
+from entsemble.api import make_settings
 from entsemble.data.formats import READABLE
-from entsemble.errors import ConfigError
 from entsemble.retrieval.index import SIMILARITIES
 from entsemble.settings import Settings
 from entsemble.types import Document
@@ -130,41 +127,19 @@ class SharedOptions:
         Raises:
             ConfigError: an option or the configuration is not valid.
         """
-        preset = self.preset or (settings.DEFAULT_PRESET if self.models else None)
-        loaded = settings.load(
-            self.config,
-            preset,
-            {
-                "seed": self.seed,
-                "nested": self.nested,
-                "labels": None if self.labels is None else parse_labels(self.labels),
-                "pool": {"path": self.pool, "shots": self.shots, "similarity": self.similarity},
-                "stacking": {"sentences": self.learn},
-                "cache": {"replies": False if self.no_cache else None},
-            },
+        return make_settings(
+            labels=self.labels,
+            pool=self.pool,
+            preset=self.preset,
+            config=self.config,
+            models=self.models,
+            shots=self.shots,
+            similarity=self.similarity,
+            learn=self.learn,
+            nested=self.nested,
+            seed=self.seed,
+            cache=False if self.no_cache else None,
         )
-        return select_members(loaded, self.models) if self.models else loaded
-
-
-def parse_labels(value: str) -> dict[str, str]:
-    """Labels from a comma-separated list, or from a TOML file of name = definition (also under `[labels]`).
-
-    Raises:
-        ConfigError: no label, or a file that cannot be read.
-    """
-    if not value.endswith(".toml"):
-        names = [name.strip() for name in value.split(",") if name.strip()]
-        if not names:
-            raise ConfigError('--labels names no label; write --labels "person,organisation"')
-        return dict.fromkeys(names, "")
-    try:
-        content = toml.loads(Path(value).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, toml.TOMLDecodeError) as error:
-        raise ConfigError(f"cannot read the labels in {value}: {error}") from error
-    table = content.get("labels", content)
-    if not isinstance(table, dict) or not all(isinstance(definition, str) for definition in table.values()):
-        raise ConfigError(f'{value}: write each label as name = "definition", one per line')
-    return dict(table)
 
 
 def sample_documents(documents: list[Document], limit: int | None, seed: int) -> list[Document]:

@@ -7,12 +7,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from entsemble.assembly import Assembly
 from entsemble.cli.options import SharedOptions, parse_options, shared_options
 from entsemble.cli.output import pluralize
 from entsemble.cli.progress import show_progress
-from entsemble.ner.stages.retrieve import retrieve
-from entsemble.settings import environment
+from entsemble.ensemble import Ensemble
 
 
 @click.group()
@@ -30,23 +28,12 @@ def build(path: Path, **options: object) -> None:
     experts contribute to is prepared once there are texts.
     """
     shared = parse_options(SharedOptions, {**options, "pool": path})
-    with (
-        show_progress(quiet=shared.quiet) as progress,
-        Assembly(shared.settings(), environment(), progress.callbacks()) as assembly,
-    ):
-        documents = assembly.pool_documents()
-        labels = assembly.labels(documents)
-        pool_settings, members = assembly.settings.pool, assembly.settings.members
-        experts_depend_on_texts = any(isinstance(member.experts, str) for member in members)
-        members_find_spans = pool_settings.spans == "members" and pool_settings.similarity == "span"
-        needs_members = members_find_spans or assembly.trains_on_pool(documents)
-        if needs_members and not experts_depend_on_texts:
-            assembly.extractor()
-        else:
-            assembly.pool_index(documents, labels, [])
-            assembly.neighbours(documents, labels)
-            if needs_members and not shared.quiet:
-                click.echo("the members' answers to the pool wait for the texts that select the experts", err=True)
+    with show_progress(quiet=shared.quiet) as progress:
+        with Ensemble(shared.settings(), progress=progress.callbacks()) as ensemble:
+            prepared = ensemble.build_pool()
+        if not prepared.is_complete and not shared.quiet:
+            click.echo("the members' answers to the pool wait for the texts that select the experts", err=True)
+    documents, labels = prepared.documents, prepared.labels
     counts = (
         pluralize(len(documents), "sentence"),
         pluralize(sum(len(document.mentions) for document in documents), "mention"),
@@ -64,15 +51,12 @@ def search(path: Path, text: str, **options: object) -> None:
     shared = parse_options(SharedOptions, {**options, "pool": path})
     with (
         show_progress(quiet=shared.quiet) as progress,
-        Assembly(shared.settings(), environment(), progress.callbacks()) as assembly,
+        Ensemble(shared.settings(), progress=progress.callbacks()) as ensemble,
     ):
-        documents = assembly.pool_documents()
-        labels = assembly.labels(documents)
-        members = assembly.members() if assembly.settings.pool.similarity == "span" else []
-        index = assembly.pool_index(documents, labels, members)
-        retrieved = retrieve(text, members, labels, index, assembly.demonstration_limits(documents))
+        retrieved = ensemble.demonstrations(text)
+        compares_spans = ensemble.settings.pool.similarity == "span"
     console = Console(highlight=False)
-    if index.similarity == "span":
+    if compares_spans:
         surfaces = " | ".join(span.slice(text) for span in retrieved.spans)
         console.print(f"spans found without demonstrations: {surfaces or 'none'}", markup=False)
     for rank, hit in enumerate(retrieved.hits, 1):
@@ -80,5 +64,5 @@ def search(path: Path, text: str, **options: object) -> None:
         for match in hit.matches:
             comparison = f"{match.query_surface} (weight {match.weight:g}) ~ {match.pool_surface} {match.cosine:.3f}"
             console.print(f"     {comparison}", style="dim", markup=False)
-    if index.similarity == "span" and retrieved.hits and not retrieved.hits[0].matches:
+    if compares_spans and retrieved.hits and not retrieved.hits[0].matches:
         console.print("no span to compare, so sentence similarity decided", style="dim")

@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from entsemble.assembly import select_members
-from entsemble.cli.options import parse_labels, parse_options
+from entsemble.cli.options import parse_options
+from entsemble.data.inputs import label_definitions
 from entsemble.errors import ConfigError, MissingExtraError
 from entsemble.settings import DEFAULT_PRESET, Settings, environment, load
 
@@ -43,7 +44,7 @@ class ServeOptions:
 
     def settings_factory(self) -> Callable[[Mapping[str, Any]], Settings]:
         """A function from the values of a request, nested as in TOML, to its settings."""
-        default_labels = None if self.labels is None else parse_labels(self.labels)
+        default_labels = None if self.labels is None else label_definitions(self.labels)
         preset = self._preset()
 
         def settings_for(request_values: Mapping[str, Any]) -> Settings:

@@ -9,14 +9,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from entsemble.assembly import Assembly, ProgressCallbacks, SelectionInputs, adapt_to_documents, expert_store
+from entsemble.assembly import ProgressCallbacks, expert_store
 from entsemble.assembly.model_pool import ModelPool
 from entsemble.data.windows import split_windows
+from entsemble.ensemble import Ensemble, Run
 from entsemble.errors import ModelUnavailableError
-from entsemble.execution.threads import LocalMapper
 from entsemble.experts.store import Expert
-from entsemble.extractor import LocalExtractor
-from entsemble.ner.documents import Extracted, Failed
 from entsemble.scoring.model import StackingModel
 from entsemble.server.pool_file import PoolFile
 from entsemble.settings import Environment, Settings
@@ -60,7 +58,7 @@ class _LoadedModels:
 
     models: ModelPool
     build_lock: threading.Lock = field(default_factory=threading.Lock)
-    ensemble: tuple[str, LocalExtractor] | None = None
+    ensemble: tuple[str, Ensemble] | None = None
     users: int = 0
     last_used: int = 0
 
@@ -127,7 +125,7 @@ class ExtractionService:
         version, pool_documents = self._pool_for(labels)
         settings = self._settings_for(ExtractionRequest((), labels or {"name": ""}), pool_documents)
         if any(isinstance(member.experts, str) for member in settings.members):  # known only with the texts
-            if Assembly(settings, self._environment, examples=pool_documents).trains_on_pool(pool_documents):
+            if self._new_ensemble(settings, pool_documents).trains_on_examples:
                 _LOG.warning("vote weights are not learned ([stacking]): each request selects its own experts")
             return
         with self._ensemble(settings, version, pool_documents, learn=True):
@@ -139,8 +137,8 @@ class ExtractionService:
         request: ExtractionRequest,
         on_sentence: Callable[[], None] = lambda: None,
         is_cancelled: Callable[[], bool] = lambda: False,
-    ) -> Iterator[tuple[LocalExtractor, Iterator[Extracted | Failed]]]:
-        """The extractor for a request, whose `stop` ends it early, and its results as they become available.
+    ) -> Iterator[Run]:
+        """The results of a request as they become available; `stop` ends them early.
 
         Args:
             request: with at least one document.
@@ -154,14 +152,12 @@ class ExtractionService:
         labels = dict(request.labels) or self.labels()
         version, pool_documents = self._pool_for(labels)
         settings = self._settings_for(replace(request, labels=labels), pool_documents)
-        settings, documents, _ = adapt_to_documents(
-            SelectionInputs(settings, self._environment, examples=pool_documents), request.documents
-        )
+        selecting = self._new_ensemble(settings, pool_documents)
+        selecting.select_experts(request.documents)
         if is_cancelled():
             raise ModelUnavailableError("the request was cancelled")
-        with self._ensemble(settings, version, pool_documents) as ensemble:
-            extractor = replace(ensemble, mapper=LocalMapper(ensemble.mapper.workers), on_sentence=on_sentence)
-            yield extractor, extractor.extract(documents)
+        with self._ensemble(selecting.settings, version, pool_documents) as ensemble:
+            yield ensemble.run(request.documents, on_sentence=on_sentence)
 
     def _settings_for(self, request: ExtractionRequest, pool_documents: Sequence[Document]) -> Settings:
         return self._settings_factory(
@@ -185,7 +181,7 @@ class ExtractionService:
     @contextmanager
     def _ensemble(
         self, settings: Settings, version: int, pool_documents: Sequence[Document], *, learn: bool = False
-    ) -> Iterator[LocalExtractor]:
+    ) -> Iterator[Ensemble]:
         """The ensemble for these settings and this version of the pool, built if either has changed."""
         key = f"{version}:{settings.model_dump_json()}"
         with self._models(settings) as loaded:
@@ -193,26 +189,40 @@ class ExtractionService:
                 lacks_weights = learn and loaded.ensemble is not None and not _learned_weights(loaded.ensemble[1])
                 if loaded.ensemble is None or loaded.ensemble[0] != key or lacks_weights:
                     loaded.ensemble = key, self._build(settings, loaded.models, pool_documents, learn=learn)
-                extractor = loaded.ensemble[1]
-            yield extractor
+                ensemble = loaded.ensemble[1]
+            yield ensemble
 
     def _build(
         self, settings: Settings, models: ModelPool, pool_documents: Sequence[Document], *, learn: bool
-    ) -> LocalExtractor:
+    ) -> Ensemble:
         labels = sorted(settings.labels.items())
         weights_key = settings.model_dump_json(include={"members", "nested"}) + str(labels)
-        assembly = Assembly(
+        ensemble = self._new_ensemble(
             settings if learn else settings.without_training(),
-            self._environment,
-            ProgressCallbacks(on_step=self._check_stopping),
+            pool_documents,
             models=models,
-            examples=pool_documents,
             weights=self._weights.get(weights_key),
         )
-        extractor = assembly.extractor()
-        if weights := _learned_weights(extractor):
+        if weights := _learned_weights(ensemble):
             self._weights[weights_key] = weights
-        return extractor
+        return ensemble
+
+    def _new_ensemble(
+        self,
+        settings: Settings,
+        pool_documents: Sequence[Document],
+        *,
+        models: ModelPool | None = None,
+        weights: StackingModel | None = None,
+    ) -> Ensemble:
+        return Ensemble(
+            settings,
+            environment=self._environment,
+            examples=pool_documents,
+            progress=ProgressCallbacks(on_step=self._check_stopping),
+            models=models,
+            weights=weights,
+        )
 
     def _check_stopping(self, *_: object) -> None:
         if self._stopping.is_set():
@@ -239,7 +249,7 @@ class ExtractionService:
                     closing.callback(self._loaded.pop(name).models.close)
 
 
-def _learned_weights(extractor: LocalExtractor) -> StackingModel | None:
-    """The weights that were learned from the pool; `None` for the pre-trained ones."""
-    stacking = extractor.pipeline.scorer
-    return stacking.model if stacking and stacking.model.training_sentences else None
+def _learned_weights(ensemble: Ensemble) -> StackingModel | None:
+    """The weights that were learned from the pool, once the ensemble is prepared; `None` for the pre-trained ones."""
+    scorer = ensemble.pipeline.scorer
+    return scorer.model if scorer and scorer.model.training_sentences else None

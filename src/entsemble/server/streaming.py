@@ -16,8 +16,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from entsemble.ensemble import Run
 from entsemble.errors import BadReplyError, EntsembleError, PromptTooLongError
-from entsemble.extractor import LocalExtractor
 from entsemble.ner.documents import Extracted, Failed
 from entsemble.prompting.labels import label_set
 from entsemble.server import schemas
@@ -44,24 +44,24 @@ StreamItem = Extracted | Failed | SentenceDone
 
 
 class _CancellableRun:
-    """An extraction in a worker thread, which the event loop can stop, even before it has an extractor."""
+    """An extraction in a worker thread, which the event loop can stop, even before it has started."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._extractor: LocalExtractor | None = None
+        self._run: Run | None = None
         self.is_stopped = False
 
-    def start(self, extractor: LocalExtractor) -> None:
+    def start(self, run: Run) -> None:
         with self._lock:
-            self._extractor = extractor
+            self._run = run
             if self.is_stopped:
-                extractor.stop()
+                run.stop()
 
     def stop(self) -> None:
         with self._lock:
             self.is_stopped = True
-            if self._extractor is not None:
-                self._extractor.stop()
+            if self._run is not None:
+                self._run.stop()
 
 
 @asynccontextmanager
@@ -84,8 +84,8 @@ async def stream_results(
             if cancellable.is_stopped:
                 return
             extraction = service.extraction(request, lambda: put(SentenceDone()), lambda: cancellable.is_stopped)
-            with extraction as (extractor, results):
-                cancellable.start(extractor)
+            with extraction as results:
+                cancellable.start(results)
                 for result in results:
                     put(result)
         except Exception as error:  # raised again in the event loop
