@@ -44,7 +44,7 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
 
         def run(pipeline: Pipeline, text: str) -> SentenceResult:
             assert pipeline.pool
-            assert ("looks" in {p.name for p in pipeline.proposers}) == proposing
+            assert ("capitalised" in {p.name for p in pipeline.proposers}) == proposing
             pools.append((text, {d.text for d in pipeline.pool.documents}))
             answer = next(waiting)
             if isinstance(answer, Exception):
@@ -67,7 +67,7 @@ def told(tmp_path: Path, pool_file: Path, monkeypatch: pytest.MonkeyPatch) -> An
         )
         with Assembly(settings, place) as assembly:
             made = assembly.ray_extractor().build() if on_actors else assembly.extractor()
-        looks.append("looks" in {p.name for p in made.pipeline.proposers})
+        looks.append("capitalised" in {p.name for p in made.pipeline.proposers})
         assert made.pipeline.scorer is not None
         return made.pipeline.scorer.model
 

@@ -318,9 +318,9 @@ def test_a_pool_teaches_once(tmp_path: Path) -> None:
     untaught = made(stacking={"sentences": 0})
     assert untaught.pipeline.scorer.model.training_sentences == 0, "what other corpora taught"
     assert untaught.configuration["what was learnt"] != first.configuration["what was learnt"]
-    assert "words" in {p.name for p in untaught.pipeline.proposers}, "the pool's words propose where nobody counts"
+    assert "naive_bayes" in {p.name for p in untaught.pipeline.proposers}, "learned scores, not votes"
     silent = made(stacking={"sentences": 0, "naive_bayes": False})
-    assert [p.name for p in silent.pipeline.proposers] == ["pool", "looks"]
+    assert [p.name for p in silent.pipeline.proposers] == ["pool", "capitalised"]
     assert silent.configuration["words propose"] != untaught.configuration["words propose"]
     counted = made(classification={"vote": "soft"})
     assert counted.pipeline.scorer is None

@@ -20,7 +20,8 @@ from entsemble.ner.member import Member
 from entsemble.ner.pipeline import Pipeline
 from entsemble.ner.results import SentenceResult
 from entsemble.ner.stages.retrieve import DemonstrationLimits
-from entsemble.pool.proposers import CapitalisedProposer, NaiveBayesProposer
+from entsemble.pool.capitalised import CapitalisedProposer
+from entsemble.pool.naive_bayes import NaiveBayesProposer
 from entsemble.pool.word_counts import WordStatistics
 from entsemble.prompting.align import find_occurrences
 from entsemble.prompting.labels import label_set
@@ -185,7 +186,7 @@ def test_the_verifier_is_asked_about_each_kind_of_place_once(
 
 def test_two_that_propose_one_place_alike_are_one(member: Made) -> None:
     text = "ANDRE met Andre\u0301 here"
-    added = add_proposals(text, [], ["ANDRE", "Andre", "met"], "looks")
+    added = add_proposals(text, [], ["ANDRE", "Andre", "met"], "capitalised")
     taken = [span for c in added for span in find_occurrences(text, c.surface)]
     assert len(taken) == len(set(taken))
     assert [c.surface for c in added] == ["ANDRE", "met"]
@@ -199,9 +200,9 @@ def test_what_looks_like_a_name_is_typed_and_has_its_line(member: Made, places: 
     result = Pipeline([a], places, None, rules(threshold=0.1), [CapitalisedProposer()]).run(text)
     assert found(result) == [(0, 3, "PER"), (9, 13, "LOC")]
     lines = {e.surface: (e.fate, e.proposers) for e in result.ledger}
-    assert lines["Oslo"] == (Fate.KEPT, ("looks",))
+    assert lines["Oslo"] == (Fate.KEPT, ("capitalised",))
     assert lines["Ann"] == (Fate.KEPT, ("a",))
-    assert lines["Then Bergen"][1] == ("looks",)
+    assert lines["Then Bergen"][1] == ("capitalised",)
     assert [m.text for m in result.member_mentions["a"]] == ["Ann"], "it did not propose the other itself"
 
 
@@ -215,7 +216,7 @@ def test_what_is_worded_like_a_name_is_typed_and_has_its_line(member: Made, plac
     assert Pipeline([a], places, None, rules(threshold=0.1)).run("in lima").ledger == ()
     result = Pipeline([a], places, None, rules(threshold=0.1), [NaiveBayesProposer(wording)]).run("in lima")
     assert found(result) == [(3, 7, "LOC")]
-    assert [(e.surface, e.fate, e.proposers) for e in result.ledger] == [("lima", Fate.KEPT, ("words",))]
+    assert [(e.surface, e.fate, e.proposers) for e in result.ledger] == [("lima", Fate.KEPT, ("naive_bayes",))]
     assert result.member_mentions["a"] == (), "it did not propose it itself"
 
 

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from entsemble.pool.capitalised import NAME, are_mostly_capitalised, capitalised_spans
-from entsemble.types import Document, mention_at
-from entsemble.voting.candidates import Candidate, add_proposals
+from entsemble.pool.capitalised import CapitalisedProposer, are_mostly_capitalised, capitalised_spans
+from entsemble.voting.candidates import Candidate
+from tests.factories import document
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "surfaces"),
     [
         ("Then Ann Berg of Oslo left.", ("Then Ann Berg", "Oslo")),
         ("Ann, Bob and Cy", ("Ann", "Bob", "Cy")),
@@ -22,29 +22,25 @@ from entsemble.voting.candidates import Candidate, add_proposals
         ("", ()),
     ],
 )
-def test_runs_of_words_with_capitals(text: str, expected: tuple[str, ...]) -> None:
-    assert capitalised_spans(text) == expected
+def test_capitalised_spans_are_runs_of_words_with_capitals(text: str, surfaces: tuple[str, ...]) -> None:
+    assert capitalised_spans(text) == surfaces
 
 
 @pytest.mark.parametrize(
     ("names", "expected"),
     [(["Ann Berg", "Oslo"], True), (["Ann", "Oslo"], False), (["Ann Berg", "Oslo", "wept"], True), ([], False)],
 )
-def test_whether_names_usually_are_whole_runs(names: list[str], expected: bool) -> None:
-    text = "Ann Berg left Oslo and wept"
-    mentions = [mention_at(text, text.index(name), text.index(name) + len(name), "x") for name in names]
-    assert are_mostly_capitalised([Document("a", text, tuple(mentions)), Document("b", "rain")]) is expected
+def test_mentions_are_mostly_capitalised_if_more_than_half_are_whole_spans(names: list[str], expected: bool) -> None:
+    annotated = document("Ann Berg left Oslo and wept", *((name, "x") for name in names))
+    assert are_mostly_capitalised([annotated, document("rain")]) is expected
 
 
-def test_what_somebody_proposed_is_not_proposed_again() -> None:
-    text = "Ann Berg left Oslo for Bergen, and Oslo wept"
-    found = add_proposals(
-        text, [Candidate("Ann", ("a",)), Candidate("Oslo", ("a", "b"))], capitalised_spans(text), NAME
-    )
-    assert found == [
-        Candidate("Ann Berg", (NAME,)),
+def test_spans_that_are_candidates_already_are_not_proposed_again() -> None:
+    candidates = [Candidate("Ann", ("a",)), Candidate("Oslo", ("a", "b"))]
+    assert CapitalisedProposer().propose("Ann Berg left Oslo for Bergen, and Oslo wept", candidates) == [
+        Candidate("Ann Berg", ("capitalised",)),
         Candidate("Ann", ("a",)),
         Candidate("Oslo", ("a", "b")),
-        Candidate("Bergen", (NAME,)),
+        Candidate("Bergen", ("capitalised",)),
     ]
-    assert add_proposals("rain", [], capitalised_spans("rain"), NAME) == []
+    assert CapitalisedProposer().propose("rain", []) == []

@@ -31,7 +31,8 @@ from entsemble.data.windows import sentence_splitter
 from entsemble.execution.threads import LocalMapper
 from entsemble.ner.decision import DEFAULT_THRESHOLD
 from entsemble.ner.pipeline import Pipeline
-from entsemble.pool.proposers import CapitalisedProposer, NaiveBayesProposer
+from entsemble.pool.capitalised import CapitalisedProposer
+from entsemble.pool.naive_bayes import NaiveBayesProposer
 from entsemble.pool.word_counts import WordStatistics
 from entsemble.scoring.examples import ScoredSentence, TrainingExample
 from entsemble.scoring.features import MEMBER_FEATURES

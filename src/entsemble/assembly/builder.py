@@ -26,12 +26,11 @@ from entsemble.ner.decision import DecisionRules
 from entsemble.ner.member import Member
 from entsemble.ner.pipeline import Pipeline
 from entsemble.ner.stages.retrieve import DemonstrationLimits, pre_extract
-from entsemble.pool import capitalised as looks
-from entsemble.pool import word_counts as wording
-from entsemble.pool.gazetteer import NAME, Gazetteer
+from entsemble.pool.capitalised import CapitalisedProposer
+from entsemble.pool.gazetteer import Gazetteer
 from entsemble.pool.leakage import LeakageGuard, text_keys
+from entsemble.pool.naive_bayes import NaiveBayesProposer
 from entsemble.pool.neighbours import NeighbourIndex
-from entsemble.pool.proposers import CapitalisedProposer, NaiveBayesProposer
 from entsemble.pool.word_counts import WordStatistics
 from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import load_template
@@ -276,9 +275,9 @@ class Assembly:
         made = [self._member(m) for m in self.settings.members]
         names = [m.name for m in made]
         taken = {
-            NAME: "as the pool's own voice is",
-            looks.NAME: "as what looks like a name is",
-            wording.NAME: "as what is worded like one is",
+            Gazetteer.name: "as the pool's own voice is",
+            CapitalisedProposer.name: "as what looks like a name is",
+            NaiveBayesProposer.name: "as what is worded like one is",
         }
         for name, whose in taken.items():
             if name in names:

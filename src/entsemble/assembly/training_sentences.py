@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from entsemble.pool import capitalised as looks
+from entsemble.pool.capitalised import are_mostly_capitalised
 from entsemble.settings import Settings
 from entsemble.types import Document
 
@@ -51,4 +51,4 @@ def enough(settings: Settings, documents: Sequence[Document]) -> int:
 def looks_propose(settings: Settings, documents: Sequence[Document]) -> bool:
     """Whether what looks like a name is a candidate too, where no vote is counted."""
     asked = settings.stacking.capitalised
-    return looks.are_mostly_capitalised(documents) if asked is None else asked
+    return are_mostly_capitalised(documents) if asked is None else asked

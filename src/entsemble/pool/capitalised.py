@@ -8,15 +8,23 @@ weighs that evidence: a plain vote would accept too many.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from entsemble._lib.text import one_line
 from entsemble.types import Document
-
-NAME = "looks"
-"""Name of this proposer in the ledger."""
+from entsemble.voting.candidates import Candidate, Proposer, add_proposals
 
 _WORD = re.compile(r"\w(?:[\w.'\u2019&/-]*\w)?")
+
+
+class CapitalisedProposer(Proposer):
+    """Proposes the capitalised spans of a text."""
+
+    name = "capitalised"
+
+    def propose(self, text: str, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """See `Proposer.propose`."""
+        return add_proposals(text, candidates, capitalised_spans(text), self.name)
 
 
 def capitalised_spans(text: str) -> tuple[str, ...]:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from entsemble._lib.spans import select_non_overlapping
 from entsemble._lib.text import one_line, word_spans
 from entsemble.pool.leakage import LeakageGuard, Split
 from entsemble.prompting.align import find_occurrences
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span
 from entsemble.voting.candidates import Candidate, Proposer, text_order
 from entsemble.voting.rules import Ballot
-
-NAME = "pool"
-"""Name of the gazetteer in votes, reports and the ledger."""
 
 _MAX_WEIGHT = 3.0
 """Weight of the most frequent names, relative to all members together."""
@@ -57,7 +55,7 @@ class Gazetteer(Proposer):
         split: cuts a text into sentences.
     """
 
-    name = NAME
+    name = "pool"
 
     def __init__(self, documents: Sequence[Document], labels: LabelSet, full_weight_count: float, split: Split) -> None:
         self._labels, self._full_weight_count = labels, full_weight_count
@@ -79,7 +77,13 @@ class Gazetteer(Proposer):
 
         Where mentions do not nest: the longest names, and none that occurs within a longer candidate only.
         """
-        return self._with_names(text, candidates, self.lookup(text))
+        line = one_line(text)
+        proposers = {candidate.surface: candidate.proposers for candidate in candidates}
+        for surface in dict.fromkeys(span.slice(line) for span in self._proposed_spans(text, candidates)):
+            proposers[surface] = (*proposers.get(surface, ()), self.name)
+        first_spans = {surface: find_occurrences(line, surface)[0] for surface in proposers}
+        surfaces = sorted(proposers, key=lambda surface: text_order(first_spans[surface]))
+        return [Candidate(surface, proposers[surface]) for surface in surfaces]
 
     def ballots(self, text: str, candidates: Sequence[Candidate]) -> list[Ballot | None]:
         """See `Proposer.ballots`; it abstains from candidates that are not names of the pool."""
@@ -102,34 +106,22 @@ class Gazetteer(Proposer):
                 name_counts[surface] = NameCounts(label_counts, max(occurrence_count, mention_count))
         return name_counts
 
-    def _with_names(
-        self, text: str, candidates: Sequence[Candidate], name_counts: Mapping[str, NameCounts]
-    ) -> list[Candidate]:
+    def _proposed_spans(self, text: str, candidates: Sequence[Candidate]) -> list[Span]:
+        """Occurrences of the names that are proposed, long ones first."""
         line = one_line(text)
         names = {
             surface
-            for surface, counts in name_counts.items()
+            for surface, counts in self.lookup(text).items()
             if counts.mention_share > 0.5 and find_occurrences(line, surface)
         }
-        longest_first = sorted(
-            ((surface, span) for surface, span in self._name_spans(text) if surface in names),
-            key=lambda item: item[1].start - item[1].end,
-        )
+        spans = [span for surface, span in self._name_spans(text) if surface in names]
+        spans.sort(key=lambda span: span.start - span.end)
+        if self._labels.nested:
+            return spans
         candidate_spans = [span for candidate in candidates for span in find_occurrences(line, candidate.surface)]
-        selected: list[tuple[str, Span]] = []
-        for surface, span in longest_first:
-            is_within = any(other.contains(span) and other != span for other in candidate_spans)
-            if self._labels.nested or not (is_within or any(span.overlaps(other) for _, other in selected)):
-                selected.append((surface, span))
-        proposed = {surface for surface, _ in selected}
-        proposers = {
-            candidate.surface: (*candidate.proposers, NAME) if candidate.surface in proposed else candidate.proposers
-            for candidate in candidates
-        }
-        proposers |= {surface: (NAME,) for surface in proposed if surface not in proposers}
-        first_spans = {surface: find_occurrences(line, surface)[0] for surface in proposers}
-        surfaces = sorted(proposers, key=lambda surface: text_order(first_spans[surface]))
-        return [Candidate(surface, proposers[surface]) for surface in surfaces]
+        return select_non_overlapping(
+            span for span in spans if not any(other.contains(span) and other != span for other in candidate_spans)
+        )
 
     def _ballot(self, candidate: Candidate, counts: NameCounts | None) -> Ballot | None:
         if counts is None:
@@ -137,10 +129,10 @@ class Gazetteer(Proposer):
         shares = {label: counts.label_counts[label] / counts.occurrences for label in self._labels.names}
         shares[NONE_LABEL] = max(0.0, 1 - sum(shares.values()))
         return Ballot(
-            NAME,
+            self.name,
             {label: math.log(max(share, _MIN_PROBABILITY)) for label, share in shares.items()},
             exact=True,
-            is_proposer=NAME in candidate.proposers,
+            is_proposer=self.name in candidate.proposers,
             relative_weight=min(counts.occurrences / self._full_weight_count, _MAX_WEIGHT),
         )
 
@@ -154,7 +146,7 @@ class Gazetteer(Proposer):
                     yield surface, Span(first_word.start, last_word.end)
 
     def _occurring_names(self, document: Document) -> Iterator[str]:
-        """The names in a document that could be annotated: where mentions do not nest, none within a longer mention."""
+        """The names in a document that could be annotated: where mentions do not nest, none inside a longer one."""
         for surface, span in self._name_spans(document.text):
             is_within = any(mention.span.contains(span) and mention.span != span for mention in document.mentions)
             if self._labels.nested or not is_within:

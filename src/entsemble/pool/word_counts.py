@@ -1,12 +1,9 @@
-"""What the pool's words tell of a place: how often they begin a name, end one, and stand before or after one.
+"""Word statistics of a pool: how often words start, end, precede and follow names, with back-off.
 
-A gazetteer knows whole names. A name that the pool never saw is often made of words that it knows, and stands between
-words that it knows: where it begins and ends, and of what kind it is, they tell too. That a pool's words within and
-near mentions are worth counting is DEER's idea (arXiv 2505.23722), which retrieves by them. Of a word that is rare or
-unseen those tell that look and end alike, as in tagging (T. Brants, "TnT", ANLP 2000).
-
-So they propose, too: spans that small models overlook, as looks do. And as with those, only where it was learnt what
-that is worth.
+A gazetteer has whole names. A name that the pool does not have often consists of words that the pool has, and stands
+between such words: they are evidence of where it starts and ends, and of its label. That words within and around
+mentions are worth counting is DEER's idea (arXiv 2505.23722), which retrieves by them. Counts of rare and unseen words
+back off to those of words with the same shape and ending, as in tagging (T. Brants, "TnT", ANLP 2000).
 """
 
 from __future__ import annotations
@@ -17,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
 from typing import Generic, Protocol, TypeVar
 
 from entsemble._lib.math import logit
@@ -25,50 +21,43 @@ from entsemble._lib.text import one_line, word_spans
 from entsemble.pool.leakage import LeakageGuard, Split
 from entsemble.types import Document, LabelSet, Span
 
-NAME = "words"
-"""How the ledger calls who proposed such a span."""
-
-PLACES = ("first", "last", "before", "after")
-"""Of a word, at the ends of a name or beside them."""
+POSITIONS = ("first", "last", "before", "after")
+"""Of a word relative to a name: at its ends or next to them."""
 
 _WITHIN = "within"
-"""Of any word of a name."""
+"""The position of every word of a name."""
 
-_TELLS_LABEL = PLACES[1:]
-"""Where: what a name ends with ("Corp."), and what stands around it."""
+_LABEL_POSITIONS = POSITIONS[1:]
+"""Positions that are evidence of the label: the last word ("Corp.") and the words around the name."""
 
-_ANY = ""
-"""In the place of a kind of word: any."""
+_ANY_WORD = ""
+"""Stands for any word."""
 
-_EDGES = {"before": "\n", "after": "\r"}
-"""In the place of a word where a text begins and ends; no word is like these."""
+_TEXT_EDGES = {"before": "\n", "after": "\r"}
+"""Stand for a word before the text's first word and after its last one."""
 
-_ENDING = 3
+_SUFFIX_LENGTH = 3
 """Letters."""
 
-_HOLD, _HOLD_LABEL = 4.0, 1.0
-"""Times that a word must have been seen, and seen at a name, to count as much as those that look and end alike."""
+_BACKOFF_COUNT = 4.0
+"""Pseudo-counts given to the back-off class (word shape + 3-letter suffix)."""
 
-_K_contra = TypeVar("_K_contra", contravariant=True)
+_LABEL_BACKOFF_COUNT = 1.0
+"""The same for the labels of names."""
 
-
-_LONGEST = 8
-"""Words and marks of a span that is proposed."""
-
-_LEAST = 1e-3
-"""Probabilities are taken as no nearer than this to 0 and 1."""
+_Key_contra = TypeVar("_Key_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
 class WordFeatures:
-    """What the words within and around a place tell.
+    """What the words within and around a span say about it.
 
     Attributes:
-        lifts: for each of `PLACES`, how much more often its word stands so than any word, as a difference of log-odds.
-        inner_lift: of the words between the ends, the same of standing within a name, as a sum, at most 0.
-        unseen_share: the share of its words that the pool never saw.
-        label_log_ratios: label -> log of how much more often than any name one with such words has it; of the
-            labels that the pool has names of.
+        lifts: for each of `POSITIONS`, the log-odds that the word there has this position, minus those of any word.
+        inner_lift: the same for the position within a name, summed over the words between the ends; each at most 0.
+        unseen_share: the share of the span's words that the pool does not have.
+        label_log_ratios: label -> log of its probability given the words, relative to its share of the pool's names;
+            only labels that the pool has names of.
     """
 
     lifts: tuple[float, ...]
@@ -78,7 +67,7 @@ class WordFeatures:
 
 
 class WordStatistics:
-    """The words of a pool, and where they stand.
+    """The words of a pool.
 
     Args:
         documents: annotated sentences.
@@ -88,203 +77,201 @@ class WordStatistics:
 
     def __init__(self, documents: Sequence[Document], labels: LabelSet, split: Split) -> None:
         self._labels = labels.names
-        self._told = _Told.by(documents)
-        self._copies = LeakageGuard(documents, split)
+        self._counts = WordCounts.from_documents(documents)
+        self._leakage = LeakageGuard(documents, split)
 
-    def features_for(self, text: str, places: Sequence[Span]) -> list[WordFeatures | None]:
-        """Of places of a text, what this very text told aside; `None` where no name is left to learn from."""
-        told, labels, _, spans, words = self._read(text)
-        if not labels:
-            return [None] * len(places)
-        there = [_within(spans, place) for place in places]
-        return [told.worded(words, own, labels) if own else None for own in there]
+    def features_for(self, text: str, spans: Sequence[Span]) -> list[WordFeatures | None]:
+        """Features of spans of a text; `None` for a span without words, or if the pool has no names.
 
-    def likely_spans(self, text: str) -> tuple[str, ...]:
-        """The spans that are names rather than not, by their words and those beside them, in text order.
-
-        By naive Bayes: a priori a word begins a name as often as any does. The words between the ends speak against it
-        alone, since there may be many. Of two that overlap, the likelier. None where any word is rather a name than
-        not, in a pool of bare names.
+        Documents that would leak the text's annotation are not counted.
         """
-        told, labels, line, spans, words = self._read(text)
-        if not labels or told.usual("first") >= 0.5:
-            return ()
-        at = range(len(words))
-        first, last, before, after = (
-            zip(*(told.lifts(words, range(i, i + 1)) for i in at), strict=True) if at else [()] * 4
-        )
-        against = [0.0, *accumulate(map(told.against, words))]
-        ends = [i for i in at if any(map(str.isalnum, words[i]))]
-        likely = []
-        for i in ends:
-            begun = logit(told.usual("first")) + before[i] + first[i]
-            for j in ends[bisect_left(ends, i) : bisect_left(ends, i + _LONGEST)]:
-                odds = begun + (against[j] - against[i + 1] if j > i else 0.0) + last[j] + after[j]
-                if odds >= 0:
-                    likely.append((odds, i, j))
-        taken: set[int] = set()
-        kept = []
-        for _, i, j in sorted(likely, key=lambda found: (-found[0], *found[1:])):
-            if taken.isdisjoint(range(i, j + 1)):
-                taken.update(range(i, j + 1))
-                kept.append(Span(spans[i].start, spans[j].end))
-        return tuple(dict.fromkeys(span.slice(line) for span in sorted(kept, key=lambda s: s.start)))
-
-    def _read(self, text: str) -> tuple[_Told, list[str], str, list[Span], list[str]]:
-        """What the pool tells without this text, the labels that it has names of, and the text, in words."""
-        same = self._copies.leaking_documents(text)
-        told = self._told.without(_Told.by(same)) if same else self._told
+        counts = self.counts_without(text)
+        labels = [label for label in self._labels if counts.mentions[label] > 0]
+        if not labels:
+            return [None] * len(spans)
         line = one_line(text)
-        spans = word_spans(line)
-        return told, [x for x in self._labels if told.names[x] > 0], line, spans, [span.slice(line) for span in spans]
+        text_words = word_spans(line)
+        words = [word.slice(line) for word in text_words]
+        word_ranges = [_overlapping_words(text_words, span) for span in spans]
+        return [counts.features(words, word_range, labels) if word_range else None for word_range in word_ranges]
+
+    def counts_without(self, text: str) -> WordCounts:
+        """The counts of all documents but those that would leak the text's annotation."""
+        leaking = self._leakage.leaking_documents(text)
+        return self._counts.minus(WordCounts.from_documents(leaking)) if leaking else self._counts
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """Counts, of each word and of those that are like it.
+class WordCounts:
+    """Counts of words and of the classes that they back off to; see `_backoff_classes`.
 
     Attributes:
-        seen: kind of word -> times.
-        stood: place, kind of word -> times, of any word too.
-        named: place, kind of word, label -> times.
-        names: label -> mentions that have words.
-        words: of all documents.
+        occurrences: class -> occurrences of its words.
+        positions: position, class -> mentions with such a word there; also for `_ANY_WORD`.
+        label_positions: position, class, label -> mentions of the label with such a word there.
+        mentions: label -> mentions that have words.
+        total_words: words of all documents.
     """
 
-    seen: _Counts[str]
-    stood: _Counts[tuple[str, str]]
-    named: _Counts[tuple[str, str, str]]
-    names: Counter[str]
-    words: int
+    occurrences: _Counts[str]
+    positions: _Counts[tuple[str, str]]
+    label_positions: _Counts[tuple[str, str, str]]
+    mentions: Counter[str]
+    total_words: int
 
     @classmethod
-    def by(cls, documents: Sequence[Document]) -> _Told:
-        """What these documents tell."""
-        times: Counter[str] = Counter()
-        placed: Counter[tuple[str, str, str]] = Counter()
-        names: Counter[str] = Counter()
+    def from_documents(cls, documents: Sequence[Document]) -> WordCounts:
+        """The counts of annotated documents."""
+        word_counts: Counter[str] = Counter()
+        placed_words: Counter[tuple[str, str, str]] = Counter()
+        mentions: Counter[str] = Counter()
         for document in documents:
             line = one_line(document.text)
-            spans = word_spans(line)
-            words = [span.slice(line) for span in spans]
-            times.update(words)
-            for m in document.mentions:
-                if there := _within(spans, m.span):
-                    names[m.label] += 1
-                    placed.update((place, word, m.label) for place, word in _standing(words, there))
-                    placed.update((_WITHIN, words[i], m.label) for i in there)
-        every = times.total()
-        times.update(dict.fromkeys(_EDGES.values(), len(documents)))
-        seen, stood, named = Counter[str](), Counter[tuple[str, str]](), Counter[tuple[str, str, str]]()
-        for word, n in times.items():
-            for kind in set(_kinds(word)):
-                seen[kind] += n
-        for (place, word, label), n in placed.items():
-            stood[place, _ANY] += n
-            for kind in set(_kinds(word)):
-                stood[place, kind] += n
-                named[place, kind, label] += n
-        return cls(seen, stood, named, names, every)
+            text_words = word_spans(line)
+            words = [word.slice(line) for word in text_words]
+            word_counts.update(words)
+            for mention in document.mentions:
+                if word_range := _overlapping_words(text_words, mention.span):
+                    mentions[mention.label] += 1
+                    placed_words.update(
+                        (position, word, mention.label) for position, word in _words_at_positions(words, word_range)
+                    )
+                    placed_words.update((_WITHIN, words[index], mention.label) for index in word_range)
+        total_words = word_counts.total()
+        word_counts.update(dict.fromkeys(_TEXT_EDGES.values(), len(documents)))
+        occurrences = Counter[str]()
+        positions = Counter[tuple[str, str]]()
+        label_positions = Counter[tuple[str, str, str]]()
+        for word, count in word_counts.items():
+            for word_class in set(_backoff_classes(word)):
+                occurrences[word_class] += count
+        for (position, word, label), count in placed_words.items():
+            positions[position, _ANY_WORD] += count
+            for word_class in set(_backoff_classes(word)):
+                positions[position, word_class] += count
+                label_positions[position, word_class, label] += count
+        return cls(occurrences, positions, label_positions, mentions, total_words)
 
-    def without(self, own: _Told) -> _Told:
-        """What is left where some is taken away."""
-        left = _Rest(self.seen, own.seen), _Rest(self.stood, own.stood), _Rest(self.named, own.named)
-        return _Told(*left, self.names - own.names, self.words - own.words)
-
-    def usual(self, place: str) -> float:
-        """How often any word stands so."""
-        return self.stood[place, _ANY] / self.words
-
-    def worded(self, words: Sequence[str], place: range, labels: Sequence[str]) -> WordFeatures:
-        """Of a name that would stand at these words."""
-        return WordFeatures(
-            tuple(self.lifts(words, place)),
-            float(sum(self.against(words[i]) for i in place[1:-1])),
-            sum(self.seen[words[i]] == 0 for i in place) / len(place),
-            dict(zip(labels, self._of_labels(words, place, labels), strict=True)),
+    def minus(self, other: WordCounts) -> WordCounts:
+        """These counts without those of some of the same documents."""
+        return WordCounts(
+            _CountsMinus(self.occurrences, other.occurrences),
+            _CountsMinus(self.positions, other.positions),
+            _CountsMinus(self.label_positions, other.label_positions),
+            self.mentions - other.mentions,
+            self.total_words - other.total_words,
         )
 
-    def lifts(self, words: Sequence[str], place: range) -> list[float]:
-        """For each of `PLACES`, how much more often its word stands so than any word, as a difference of log-odds."""
-        return [self._lift(name, word) for name, word in _standing(words, place)]
+    def base_rate(self, position: str) -> float:
+        """How often a word has this position."""
+        return self.positions[position, _ANY_WORD] / self.total_words
 
-    def against(self, word: str) -> float:
-        """How much less often than any word it stands within a name, likewise, or 0."""
+    def features(self, words: Sequence[str], word_range: range, labels: Sequence[str]) -> WordFeatures:
+        """Features of a span of a text.
+
+        Args:
+            words: of the text.
+            word_range: indices of the span's words.
+            labels: that the pool has names of.
+        """
+        return WordFeatures(
+            lifts=tuple(self.lifts(words, word_range)),
+            inner_lift=float(sum(self.inner_lift(words[index]) for index in word_range[1:-1])),
+            unseen_share=sum(self.occurrences[words[index]] == 0 for index in word_range) / len(word_range),
+            label_log_ratios=dict(zip(labels, self._label_log_ratios(words, word_range, labels), strict=True)),
+        )
+
+    def lifts(self, words: Sequence[str], word_range: range) -> list[float]:
+        """See `WordFeatures.lifts`."""
+        return [self._lift(position, word) for position, word in _words_at_positions(words, word_range)]
+
+    def inner_lift(self, word: str) -> float:
+        """See `WordFeatures.inner_lift`; of one word."""
         return min(0.0, self._lift(_WITHIN, word))
 
-    def _lift(self, place: str, word: str) -> float:
-        share = usual = self.usual(place)
-        for kind in reversed(_kinds(word)):
-            share = (self.stood[place, kind] + _HOLD * share) / (self.seen[kind] + _HOLD)
-        return logit(share) - logit(usual)
+    def _lift(self, position: str, word: str) -> float:
+        probability = base_rate = self.base_rate(position)
+        for word_class in reversed(_backoff_classes(word)):
+            count, occurrences = self.positions[position, word_class], self.occurrences[word_class]
+            probability = (count + _BACKOFF_COUNT * probability) / (occurrences + _BACKOFF_COUNT)
+        return logit(probability) - logit(base_rate)
 
-    def _of_labels(self, words: Sequence[str], place: range, labels: Sequence[str]) -> list[float]:
-        """For each label, how much more often names have it where such words stand so than any name."""
-        every = self.names.total()
-        usual = [self.names[label] / every for label in labels]
-        found = [0.0] * len(labels)
-        for name, word in _standing(words, place):
-            if name in _TELLS_LABEL:
-                own = usual
-                for kind in reversed(_kinds(word)):
-                    whole = self.stood[name, kind] + _HOLD_LABEL
-                    own = [
-                        (self.named[name, kind, x] + _HOLD_LABEL * o) / whole for x, o in zip(labels, own, strict=True)
+    def _label_log_ratios(self, words: Sequence[str], word_range: range, labels: Sequence[str]) -> list[float]:
+        """See `WordFeatures.label_log_ratios`; one for each label."""
+        mention_count = self.mentions.total()
+        base_rates = [self.mentions[label] / mention_count for label in labels]
+        log_ratios = [0.0] * len(labels)
+        for position, word in _words_at_positions(words, word_range):
+            if position in _LABEL_POSITIONS:
+                probabilities = base_rates
+                for word_class in reversed(_backoff_classes(word)):
+                    total = self.positions[position, word_class] + _LABEL_BACKOFF_COUNT
+                    probabilities = [
+                        (self.label_positions[position, word_class, label] + _LABEL_BACKOFF_COUNT * backoff) / total
+                        for label, backoff in zip(labels, probabilities, strict=True)
                     ]
-                found = [f + math.log(o / u) for f, o, u in zip(found, own, usual, strict=True)]
-        return found
+                log_ratios = [
+                    log_ratio + math.log(probability / base_rate)
+                    for log_ratio, probability, base_rate in zip(log_ratios, probabilities, base_rates, strict=True)
+                ]
+        return log_ratios
 
 
-class _Counts(Protocol[_K_contra]):
-    """What is counted; 0 of what was never met."""
+class _Counts(Protocol[_Key_contra]):
+    """Counts by key; 0 for a key that is missing."""
 
-    def __getitem__(self, key: _K_contra, /) -> int: ...
+    def __getitem__(self, key: _Key_contra, /) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Rest(Generic[_K_contra]):
-    """Counts with some taken away as they are asked for: a pool's are many, and a text's few."""
+class _CountsMinus(Generic[_Key_contra]):
+    """A difference of counts, computed on access: a pool has many keys, and a text few."""
 
-    whole: _Counts[_K_contra]
-    own: _Counts[_K_contra]
+    minuend: _Counts[_Key_contra]
+    subtrahend: _Counts[_Key_contra]
 
-    def __getitem__(self, key: _K_contra, /) -> int:
-        return self.whole[key] - self.own[key]
+    def __getitem__(self, key: _Key_contra, /) -> int:
+        return self.minuend[key] - self.subtrahend[key]
 
 
-def _within(spans: Sequence[Span], span: Span) -> range:
-    """The words that a span has a part of, by number."""
+def _overlapping_words(words: Sequence[Span], span: Span) -> range:
+    """Indices of the words that overlap a span."""
     return range(
-        bisect_right(spans, span.start, key=lambda w: w.end), bisect_left(spans, span.end, key=lambda w: w.start)
+        bisect_right(words, span.start, key=lambda word: word.end),
+        bisect_left(words, span.end, key=lambda word: word.start),
     )
 
 
-def _standing(words: Sequence[str], place: range) -> Iterator[tuple[str, str]]:
-    """For each of `PLACES`, the word that stands so."""
-    at = (place[0], place[-1], place[0] - 1, place[-1] + 1)
-    for name, i in zip(PLACES, at, strict=True):
-        yield name, words[i] if 0 <= i < len(words) else _EDGES[name]
+def _words_at_positions(words: Sequence[str], word_range: range) -> Iterator[tuple[str, str]]:
+    """Each of `POSITIONS` with the word that has it, for a span of these words."""
+    indices = (word_range[0], word_range[-1], word_range[0] - 1, word_range[-1] + 1)
+    for position, index in zip(POSITIONS, indices, strict=True):
+        yield position, words[index] if 0 <= index < len(words) else _TEXT_EDGES[position]
 
 
 @lru_cache(1 << 16)
-def _kinds(word: str) -> tuple[str, ...]:
-    """The word, what looks and ends alike, and what looks alike. A mark is like itself alone, so it counts sooner."""
-    if word in _EDGES.values():
+def _backoff_classes(word: str) -> tuple[str, ...]:
+    """The word, words of the same shape and suffix, and words of the same shape, as keys.
+
+    The shape of a punctuation mark is the mark itself, so all three are the same words and it needs fewer occurrences.
+    """
+    if word in _TEXT_EDGES.values():
         return (word,)
-    looks = _looks(word)
-    return word, f"{looks} {word[-_ENDING:].lower() if len(word) > _ENDING else ''}", f"{looks}  "
+    shape = _shape(word)
+    suffix = word[-_SUFFIX_LENGTH:].lower() if len(word) > _SUFFIX_LENGTH else ""
+    return word, f"{shape} {suffix}", f"{shape}  "
 
 
-def _looks(word: str) -> str:
-    """Where it has capitals, and whether it has figures; of a mark, the mark."""
-    letters, figures = any(map(str.isalpha, word)), any(map(str.isdigit, word))
-    if not letters:
-        return "0" if figures else word
-    first, later = word[0].isupper(), any(map(str.isupper, word[1:]))
+def _shape(word: str) -> str:
+    """Where a word has capitals, and whether it has digits; a punctuation mark is its own shape."""
+    has_letters, has_digits = any(map(str.isalpha, word)), any(map(str.isdigit, word))
+    if not has_letters:
+        return "0" if has_digits else word
+    starts_upper, has_later_upper = word[0].isupper(), any(map(str.isupper, word[1:]))
     if word.isupper() and len(word) > 1:
         case = "XX"
-    elif first:
-        case = "XxX" if later else "Xx"
+    elif starts_upper:
+        case = "XxX" if has_later_upper else "Xx"
     else:
-        case = "xX" if later else "x"
-    return case + "0" * figures
+        case = "xX" if has_later_upper else "x"
+    return case + "0" * has_digits
