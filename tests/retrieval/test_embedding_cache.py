@@ -126,7 +126,7 @@ def test_a_disk_that_is_full_ends_no_run(tmp_path: Path, monkeypatch: pytest.Mon
         raise sqlite3.OperationalError("disk I/O error")
 
     monkeypatch.setattr("entsemble.retrieval.embedding_cache.sqlite3.connect", full)
-    with pytest.warns(UserWarning, match="is not kept: disk I/O error"):
+    with pytest.warns(UserWarning, match="is not cached: disk I/O error"):
         store.put("me", {"text": b"1"})
     with pytest.raises(DataError, match="disk I/O error"):
         store.get("me", ["text"])

@@ -1,7 +1,7 @@
-"""What preparing a pool costs, kept on disk so that it is paid once: vectors, and spans that members pre-extracted.
+"""A cache on disk of what preparing a pool computes: embeddings and pre-extracted spans.
 
-One SQLite file. Every batch is a transaction, so a preparation that is killed goes on where it was, and two processes
-may prepare at once.
+One SQLite file. Each batch is a transaction, so an interrupted preparation resumes where it stopped, and several
+processes may prepare pools at once.
 """
 
 from __future__ import annotations
@@ -21,131 +21,139 @@ from entsemble._lib.sqlite import TIMEOUT_SECONDS, enable_wal
 from entsemble.errors import DataError
 from entsemble.protocols import Encoder, Vectors
 
-T = TypeVar("T")
+Item = TypeVar("Item")
 
 OnProgress = Callable[[int, int], None]
-"""(done, total) of a preparation."""
+"""Called with (number done, total) during a preparation."""
 
-_BATCH = 256
-_SCHEMA = "CREATE TABLE IF NOT EXISTS kept (owner TEXT, text BLOB, value BLOB, PRIMARY KEY (owner, text)) WITHOUT ROWID"
+_BATCH_SIZE = 256
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS entries "
+    "(owner TEXT, text_digest BLOB, value BLOB, PRIMARY KEY (owner, text_digest)) WITHOUT ROWID"
+)
 
 
 class PoolCache:
-    """Values by owner (what made them) and text.
+    """Values by owner and text, where the owner identifies what computed them.
 
     Args:
-        path: the SQLite file; made with its folders where absent.
+        path: of the SQLite file; created, with its folders, if missing.
 
     Raises:
-        DataError: it is no store, or cannot be written.
+        DataError: the file is not a cache, or cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with self._open() as connection:
+            with self._connect() as connection:
                 enable_wal(connection)
                 connection.execute(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
 
+    def get(self, owner: str, texts: Sequence[str]) -> dict[str, bytes]:
+        """The cached values of `texts`, by text; texts without one are left out.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        texts_by_digest = {_digest(text): text for text in texts}
+        values: dict[str, bytes] = {}
+        try:
+            with self._connect() as connection:
+                for digests in _batches(list(texts_by_digest)):
+                    placeholders = ",".join("?" * len(digests))
+                    query = (
+                        f"SELECT text_digest, value FROM entries WHERE owner = ? AND text_digest IN ({placeholders})"
+                    )
+                    for digest, value in connection.execute(query, [owner, *digests]):
+                        values[texts_by_digest[digest]] = value
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        return values
+
+    def put(self, owner: str, values: dict[str, bytes]) -> None:
+        """Store values by text, all or none of them. If the file cannot be written, warn and continue."""
+        rows = [(owner, _digest(text), value) for text, value in values.items()]
+        try:
+            with self._connect() as connection:
+                connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            warnings.warn(f"{self._path}: the prepared pool is not cached: {error}", stacklevel=2)
+
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _connect(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._path, timeout=TIMEOUT_SECONDS)) as connection, connection:
             yield connection
 
-    def get(self, owner: str, texts: Sequence[str]) -> dict[str, bytes]:
-        """The values known for `texts`.
-
-        Raises:
-            DataError: the file cannot be read any more.
-        """
-        keys = {_key(text): text for text in texts}
-        found: dict[str, bytes] = {}
-        try:
-            with self._open() as connection:
-                for part in _parts(list(keys), _BATCH):
-                    marks = ",".join("?" * len(part))
-                    query = f"SELECT text, value FROM kept WHERE owner = ? AND text IN ({marks})"
-                    found |= {keys[key]: value for key, value in connection.execute(query, [owner, *part])}
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
-        return found
-
-    def put(self, owner: str, values: dict[str, bytes]) -> None:
-        """Keep `values`; all of them or, when killed, none. A run goes on without, warned."""
-        rows = [(owner, _key(text), value) for text, value in values.items()]
-        try:
-            with self._open() as connection:
-                connection.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", rows)
-        except sqlite3.Error as error:
-            warnings.warn(f"{self._path}: what was prepared of the pool is not kept: {error}", stacklevel=2)
-
     def _unusable(self, error: Exception) -> DataError:
-        told = f"cannot keep the pool's index here ({error}); delete the file, or choose another"
-        return DataError(f"{told} cache folder with ENTSEMBLE_CACHE", self._path)
+        advice = "delete the file, or set ENTSEMBLE_CACHE to another cache folder"
+        return DataError(f"the pool's index cannot be cached here ({error}); {advice}", self._path)
 
 
 class CachedEncoder:
     """An `Encoder` that encodes no text twice.
 
     Args:
-        encoder: does the work.
-        store: keeps it.
-        on_progress: told how many of the missing texts are done.
+        encoder: encodes the texts that are not in the cache.
+        cache: of embeddings.
+        on_progress: called after each batch of missing texts.
     """
 
-    def __init__(self, encoder: Encoder, store: PoolCache, on_progress: OnProgress | None = None) -> None:
+    def __init__(self, encoder: Encoder, cache: PoolCache, on_progress: OnProgress | None = None) -> None:
         self.fingerprint, self.weights_fingerprint = encoder.fingerprint, encoder.weights_fingerprint
-        self._encoder, self._store, self._on_step = encoder, store, on_progress
+        self._encoder, self._cache, self._on_progress = encoder, cache, on_progress
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode`."""
-        known = self._store.get(self.fingerprint, texts)
-        missing = [text for text in dict.fromkeys(texts) if text not in known]
-        for done, part in enumerate(_parts(missing, _BATCH)):
-            vectors = self._encoder.encode(part)
-            fresh = {text: row.tobytes() for text, row in zip(part, vectors, strict=True)}
-            self._store.put(self.fingerprint, fresh)
-            known |= fresh
-            if self._on_step:
-                self._on_step(done * _BATCH + len(part), len(missing))
+        rows = self._cache.get(self.fingerprint, texts)
+        missing = [text for text in dict.fromkeys(texts) if text not in rows]
+        done_count = 0
+        for batch in _batches(missing):
+            vectors = self._encoder.encode(batch)
+            new_rows = {text: vector.tobytes() for text, vector in zip(batch, vectors, strict=True)}
+            self._cache.put(self.fingerprint, new_rows)
+            rows |= new_rows
+            done_count += len(batch)
+            if self._on_progress:
+                self._on_progress(done_count, len(missing))
         if not texts:
             return np.zeros((0, 1), dtype=np.float32)
-        return np.stack([np.frombuffer(known[text], dtype=np.float32) for text in texts])
+        return np.stack([np.frombuffer(rows[text], dtype=np.float32) for text in texts])
 
 
 def cached_spans(
     owner: str,
     texts: Sequence[str],
-    find: Callable[[str], Sequence[str]],
-    store: PoolCache,
+    find_spans: Callable[[str], Sequence[str]],
+    cache: PoolCache,
     on_progress: OnProgress | None = None,
 ) -> dict[str, tuple[str, ...]]:
-    """The spans of each text, found with `find` where they are not known; each text is kept as soon as it is done.
+    """The span surfaces of each text, from the cache or `find_spans`; each text is cached as soon as it is done.
 
     Args:
-        owner: changes whenever `find` could answer otherwise.
+        owner: changes whenever `find_spans` could return something else.
         texts: the pool's sentences.
-        find: a sentence -> the surfaces of its spans; slow.
-        store: keeps them.
-        on_progress: told how many of the missing texts are done.
+        find_spans: a sentence -> the surfaces of its spans; slow.
+        cache: of spans.
+        on_progress: called after each missing text.
     """
-    known = {text: tuple(json.loads(value)) for text, value in store.get(owner, texts).items()}
-    missing = [text for text in dict.fromkeys(texts) if text not in known]
-    for done, text in enumerate(missing, 1):
-        known[text] = tuple(find(text))
-        store.put(owner, {text: json.dumps(known[text], ensure_ascii=False).encode()})
+    spans = {text: tuple(json.loads(value)) for text, value in cache.get(owner, texts).items()}
+    missing = [text for text in dict.fromkeys(texts) if text not in spans]
+    for done_count, text in enumerate(missing, 1):
+        spans[text] = tuple(find_spans(text))
+        cache.put(owner, {text: json.dumps(spans[text], ensure_ascii=False).encode()})
         if on_progress:
-            on_progress(done, len(missing))
-    return known
+            on_progress(done_count, len(missing))
+    return spans
 
 
-def _key(text: str) -> bytes:
+def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
-def _parts(values: list[T], size: int) -> Iterator[list[T]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
+def _batches(items: list[Item]) -> Iterator[list[Item]]:
+    for start in range(0, len(items), _BATCH_SIZE):
+        yield items[start : start + _BATCH_SIZE]

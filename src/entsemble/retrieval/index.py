@@ -1,4 +1,4 @@
-"""The pool's index: which annotated sentences to show for a given one."""
+"""The index of a pool: finds the annotated sentences most similar to a query."""
 
 from __future__ import annotations
 
@@ -14,16 +14,24 @@ from entsemble._lib.text import same_text_key
 from entsemble.errors import UnknownNameError
 from entsemble.protocols import Encoder, PosTagger, Vectors
 from entsemble.retrieval.label_guided import LabelGuidedIndex
-from entsemble.retrieval.similarity import sentence_similarity, span_similarity, span_weight, top_indices
+from entsemble.retrieval.similarity import Scores, sentence_similarity, span_similarity, span_weight, top_indices
 from entsemble.types import Document, Span
 
 Similarity = Literal["span", "sentence", "label-guided", "random"]
 SIMILARITIES: tuple[Similarity, ...] = ("span", "sentence", "label-guided", "random")
 
+Mask = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A sentence to find demonstrations for; `spans` are its pre-extracted spans, empty where there are none."""
+    """A sentence to find demonstrations for.
+
+    Attributes:
+        text: the sentence.
+        spans: pre-extracted from it; only a span-level search uses them.
+    """
 
     text: str
     spans: tuple[Span, ...] = ()
@@ -31,7 +39,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Why a demonstration was chosen: the query's span, its weight, and the pool sentence's span nearest to it."""
+    """A span of the query and the most similar span of a pool sentence.
+
+    Attributes:
+        query_surface: of the query's span.
+        weight: of the query's span.
+        pool_surface: of the pool sentence's span.
+        cosine: of the two.
+    """
 
     query_surface: str
     weight: float
@@ -41,7 +56,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A pool sentence, the score that chose it, and the matches behind a span-level score."""
+    """A pool sentence, its similarity to the query, and the matches behind a span-level similarity."""
 
     document: Document
     score: float
@@ -50,13 +65,13 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class PoolVectors:
-    """All vectors of a pool.
+    """All embeddings of a pool.
 
     Attributes:
-        sentences: [n, d].
+        sentences: [sentences, dimensions].
         surfaces: the distinct span surfaces of the pool.
-        spans: [u, d], one row a distinct surface.
-        sentence_span_indices: for each sentence, indices into `surfaces`.
+        spans: [surfaces, dimensions].
+        sentence_span_indices: for each sentence, indices of its spans in `surfaces`.
     """
 
     sentences: Vectors
@@ -70,13 +85,17 @@ class PoolIndex:
 
     Args:
         documents: annotated sentences.
-        vectors: of the same documents, in order.
-        encoder: the one that made the vectors.
-        pos_tagger: weighs the query's spans.
-        similarity: `span` (EL4NER's), `sentence`, `label-guided` (DEER's) or `random`.
-        seed: for `random`.
-        label_guided: of the same documents, in order; what `label-guided` needs.
-        find_leaking: of a text, the numbers of the documents that are not shown for it, besides those of the same text.
+        vectors: embeddings of the documents, in the same order.
+        encoder: computed the vectors.
+        pos_tagger: tags the query's spans, to weight them.
+        similarity: `span` (EL4NER), `sentence`, `label-guided` (DEER) or `random`.
+        seed: of a random search.
+        label_guided: index of the same documents, in the same order; required for `label-guided`.
+        find_leaking: text -> indices of documents that give its annotation away, and are never returned for it. The
+            same text is never returned in any case.
+
+    Raises:
+        UnknownNameError: there is no such similarity.
     """
 
     def __init__(
@@ -95,67 +114,84 @@ class PoolIndex:
             raise UnknownNameError("similarity", similarity, SIMILARITIES)
         if similarity == "label-guided" and label_guided is None:
             raise ValueError("a label-guided search needs `label_guided`")
-        self.documents, self._vectors = tuple(documents), vectors
-        self._encoder, self.pos_tagger, self.similarity, self._seed = encoder, pos_tagger, similarity, seed
-        self._guided = label_guided if similarity == "label-guided" else None
-        self._keys, self._copies = np.array([same_text_key(d.text) for d in documents]), find_leaking
-        counts = [len(spans) for spans in vectors.sentence_span_indices]
-        self._starts: npt.NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        self._flat = np.array([i for spans in vectors.sentence_span_indices for i in spans], dtype=np.int64)
-        self._first_of_text = np.zeros(len(documents), dtype=bool)
-        self._first_of_text[np.unique(self._keys, return_index=True)[1]] = True
+        self.documents, self.pos_tagger, self.similarity = tuple(documents), pos_tagger, similarity
+        self._vectors, self._encoder, self._seed = vectors, encoder, seed
+        self._label_guided = label_guided if similarity == "label-guided" else None
+        self._find_leaking = find_leaking
+        span_counts = [len(indices) for indices in vectors.sentence_span_indices]
+        self._span_starts: Indices = np.concatenate([[0], np.cumsum(span_counts, dtype=np.int64)])
+        self._all_span_indices = np.array(
+            [index for indices in vectors.sentence_span_indices for index in indices], dtype=np.int64
+        )
+        self._text_keys = np.array([same_text_key(document.text) for document in documents])
+        self._is_first_copy: Mask = np.zeros(len(documents), dtype=bool)
+        self._is_first_copy[np.unique(self._text_keys, return_index=True)[1]] = True
 
-    def search(self, query: Query, k: int) -> list[Hit]:
-        """The `k` most similar pool sentences, best first; fewer where the pool is smaller.
+    def search(self, query: Query, limit: int) -> list[Hit]:
+        """The `limit` most similar pool sentences, best first; fewer if the pool is smaller.
 
         A sentence never retrieves itself, documents that `find_leaking` returns for it, or two copies of one text; case
         and whitespace do not distinguish texts. A span-level search without a span of positive weight falls back to
         sentence similarity.
         """
-        allowed = self._first_of_text & (self._keys != same_text_key(query.text))
-        if self._copies:
-            allowed[self._copies(query.text)] = False
-        if k <= 0 or not allowed.any():
+        allowed = self._allowed(query.text)
+        if limit <= 0 or not allowed.any():
             return []
         if self.similarity == "random":
-            return [Hit(self.documents[i], 0.0) for i in self._random(query, k, allowed)]
+            return [Hit(self.documents[index], 0.0) for index in self._sample(query, limit, allowed)]
         by_sentence = sentence_similarity(self._encoder.encode([query.text])[0], self._vectors.sentences)
-        if self._guided:
-            scores = self._guided.similarities(query.text)
-            return [Hit(self.documents[i], float(scores[i])) for i in top_indices(scores, by_sentence, k, allowed)]
-        weighed = self._weigh(query) if self.similarity == "span" and self._flat.size else []
-        if not weighed:
-            return [
-                Hit(self.documents[i], float(by_sentence[i])) for i in top_indices(by_sentence, by_sentence, k, allowed)
-            ]
-        spans = self._encoder.encode([surface for surface, _ in weighed])
-        distinct = spans @ self._vectors.spans.T
-        scores = span_similarity(distinct[:, self._flat], [w for _, w in weighed], self._starts)
-        chosen = top_indices(scores, by_sentence, k, allowed)
-        return [Hit(self.documents[i], float(scores[i]), self._explain(weighed, distinct, int(i))) for i in chosen]
+        if self._label_guided:
+            by_label = self._label_guided.similarities(query.text)
+            return self._plain_hits(by_label, top_indices(by_label, by_sentence, limit, allowed))
+        uses_spans = self.similarity == "span" and self._all_span_indices.size
+        weights = self._span_weights(query) if uses_spans else {}
+        if not weights:
+            return self._plain_hits(by_sentence, top_indices(by_sentence, by_sentence, limit, allowed))
+        cosines = self._encoder.encode([*weights]) @ self._vectors.spans.T
+        by_span = span_similarity(cosines[:, self._all_span_indices], [*weights.values()], self._span_starts)
+        return [
+            Hit(self.documents[index], float(by_span[index]), self._matches(weights, cosines, index))
+            for index in top_indices(by_span, by_sentence, limit, allowed).tolist()
+        ]
 
-    def _weigh(self, query: Query) -> list[tuple[str, float]]:
-        """Distinct surfaces of the query's spans with a positive weight."""
+    def _allowed(self, text: str) -> Mask:
+        """[sentences]: whether a sentence may be returned for `text`."""
+        allowed: Mask = self._is_first_copy & (self._text_keys != same_text_key(text))
+        if self._find_leaking:
+            allowed[[*self._find_leaking(text)]] = False
+        return allowed
+
+    def _plain_hits(self, scores: Scores, indices: Indices) -> list[Hit]:
+        return [Hit(self.documents[index], float(scores[index])) for index in indices]
+
+    def _span_weights(self, query: Query) -> dict[str, float]:
+        """The query's distinct span surfaces with a positive weight -> weight."""
         tags = self.pos_tagger.tag_spans(query.text, query.spans)
-        weighed = {span.slice(query.text): span_weight(tag) for span, tag in zip(query.spans, tags, strict=True)}
-        return [(surface, weight) for surface, weight in weighed.items() if weight > 0]
+        weights = {span.slice(query.text): span_weight(tag) for span, tag in zip(query.spans, tags, strict=True)}
+        return {surface: weight for surface, weight in weights.items() if weight > 0}
 
-    def _explain(self, weighed: Sequence[tuple[str, float]], distinct: Vectors, i: int) -> tuple[Match, ...]:
-        own = np.array(self._vectors.sentence_span_indices[i], dtype=np.int64)
-        if not own.size:
+    def _matches(self, weights: dict[str, float], cosines: Vectors, sentence_index: int) -> tuple[Match, ...]:
+        """For each query span, the nearest span of a pool sentence.
+
+        Args:
+            weights: query surface -> weight.
+            cosines: [query surfaces, pool surfaces].
+            sentence_index: of the pool sentence.
+        """
+        span_indices = np.array(self._vectors.sentence_span_indices[sentence_index], dtype=np.int64)
+        if not span_indices.size:
             return ()
-        best = own[np.argmax(distinct[:, own], axis=1)]
+        nearest = span_indices[np.argmax(cosines[:, span_indices], axis=1)]
         return tuple(
-            Match(surface, weight, self._vectors.surfaces[j], float(distinct[row, j]))
-            for row, ((surface, weight), j) in enumerate(zip(weighed, best, strict=True))
+            Match(surface, weight, self._vectors.surfaces[pool_index], float(cosines[row, pool_index]))
+            for row, ((surface, weight), pool_index) in enumerate(zip(weights.items(), nearest, strict=True))
         )
 
-    def _random(self, query: Query, k: int, allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """A draw that depends on the seed and the query alone, not on what was asked before."""
+    def _sample(self, query: Query, limit: int, allowed: Mask) -> Indices:
+        """A random sample that depends on the seed and the query alone, not on earlier searches."""
         digest = hashlib.sha256(f"{self._seed}\0{query.text}".encode()).digest()
-        candidates = np.flatnonzero(allowed)
-        drawn = np.random.default_rng(int.from_bytes(digest[:8], "big")).permutation(candidates)[:k]
-        return np.asarray(drawn, dtype=np.int64)
+        generator = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+        return np.asarray(generator.permutation(np.flatnonzero(allowed))[:limit], dtype=np.int64)
 
 
 def encode_pool(documents: Sequence[Document], spans: Sequence[Sequence[str]], encoder: Encoder) -> PoolVectors:
@@ -163,14 +199,14 @@ def encode_pool(documents: Sequence[Document], spans: Sequence[Sequence[str]], e
 
     Args:
         documents: the pool.
-        spans: the span surfaces of each document: gold mentions, or what members pre-extracted.
-        encoder: any.
+        spans: span surfaces of each document: gold mentions, or pre-extracted by members.
+        encoder: of both.
     """
-    surfaces = tuple(dict.fromkeys(surface for own in spans for surface in own))
-    number = {surface: i for i, surface in enumerate(surfaces)}
+    surfaces = tuple(dict.fromkeys(surface for sentence_spans in spans for surface in sentence_spans))
+    indices = {surface: index for index, surface in enumerate(surfaces)}
     return PoolVectors(
-        encoder.encode([d.text for d in documents]),
+        encoder.encode([document.text for document in documents]),
         surfaces,
         encoder.encode(surfaces),
-        tuple(tuple(dict.fromkeys(number[s] for s in own)) for own in spans),
+        tuple(tuple(dict.fromkeys(indices[surface] for surface in sentence_spans)) for sentence_spans in spans),
     )

@@ -1,9 +1,8 @@
-"""Part of speech without a tagger: the stated fallback, for any language and script.
+"""Part-of-speech tags without a tagger: a fallback for any language and script.
 
-It looks at letters alone: a word with a capital, a digit beside a letter, or a mark of social media (`@`, `#`) counts
-as a proper noun; words of scripts without case count as proper nouns too, since nothing tells them apart; English
-pronouns are known by name; all else is a common noun. What it cannot tell apart costs little: the tags only weigh spans
-that a model proposed as names.
+Only the characters count. Proper nouns are words with a capital, a digit next to a letter, or a social-media sign (`@`,
+`#`), and all words of scripts without case; pronouns are those of English; other words are common nouns. Errors cost
+little: the tags only weight spans that a model proposed as names.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ _WORD = re.compile(r"[\w@#][\w.'\u2019&-]*")
 
 
 class HeuristicPosTagger:
-    """Tags by the look of a span's words; see the module."""
+    """A `PosTagger` that looks at the characters of a span's words; see the module."""
 
     name = "surface-1"
 
     def tag_spans(self, text: str, spans: Sequence[Span]) -> list[str]:
-        """One of `PROPN`, `NOUN`, `PRON`, `X` (no word at all) a span."""
+        """One of `PROPN`, `NOUN`, `PRON` or `X` (no word) for each span."""
         return [_tag(span.slice(text)) for span in spans]
 
 
@@ -42,10 +41,12 @@ def _tag(surface: str) -> str:
         return "X"
     if all(word.lower() in _PRONOUNS for word in words):
         return "PRON"
-    return "PROPN" if any(map(_looks_like_a_name, words)) else "NOUN"
+    return "PROPN" if any(map(_is_proper_noun, words)) else "NOUN"
 
 
-def _looks_like_a_name(word: str) -> bool:
-    uncased = word.lower() == word.upper() and any(c.isalpha() for c in word)
-    digit_and_letter = any(c.isdigit() for c in word) and any(c.isalpha() for c in word)
-    return word[0] in "@#" or any(c.isupper() for c in word) or uncased or digit_and_letter
+def _is_proper_noun(word: str) -> bool:
+    has_letter = any(map(str.isalpha, word))
+    has_letter_and_digit = has_letter and any(map(str.isdigit, word))
+    has_capital = any(map(str.isupper, word))
+    is_uncased = has_letter and word.lower() == word.upper()
+    return word[0] in "@#" or has_capital or is_uncased or has_letter_and_digit
