@@ -1,4 +1,4 @@
-"""Every way in which spans can stand together, against writing them all down."""
+"""Span marginals against enumeration of all compatible sets."""
 
 from __future__ import annotations
 
@@ -15,40 +15,49 @@ from entsemble.types import Mention, Span
 from entsemble.voting.overlaps import resolve_overlaps
 
 SPANS = st.lists(
-    st.tuples(st.integers(0, 8), st.integers(1, 5)).map(lambda x: Span(x[0], x[0] + x[1])), unique=True, max_size=7
+    st.tuples(st.integers(0, 8), st.integers(1, 5)).map(lambda pair: Span(pair[0], pair[0] + pair[1])),
+    unique=True,
+    max_size=7,
 )
-WORTH = st.lists(st.floats(-6, 6), min_size=7, max_size=7)
+LOG_POTENTIALS = st.lists(st.floats(-6, 6), min_size=7, max_size=7)
 
 
-def every_way(spans: list[Span], *, nested: bool) -> Iterator[set[Span]]:
-    for chosen in product((False, True), repeat=len(spans)):
-        own = {s for s, c in zip(spans, chosen, strict=True) if c}
-        mentions = [Mention(s.start, s.end, "PER", "x" * len(s), 0.5) for s in own]
-        if len(resolve_overlaps(mentions, nested=nested)[0]) == len(own):
-            yield own
+def compatible_sets(spans: list[Span], *, nested: bool) -> Iterator[set[Span]]:
+    """All sets of spans that `resolve_overlaps` leaves complete."""
+    for choices in product((False, True), repeat=len(spans)):
+        subset = {span for span, is_selected in zip(spans, choices, strict=True) if is_selected}
+        mentions = [Mention(span.start, span.end, "PER", "x" * len(span), 0.5) for span in subset]
+        if len(resolve_overlaps(mentions, nested=nested)[0]) == len(subset):
+            yield subset
 
 
-@given(SPANS, WORTH, st.floats(-3, 3), st.booleans())
-def test_it_is_what_all_of_them_tell(spans: list[Span], worth: list[float], nesting: float, nested: bool) -> None:
-    found = SpanCrf(spans, nested=nested).marginals(worth[: len(spans)], nesting)
-    told = dict(zip(spans, worth, strict=False))
-    whole, chosen, enclosed = 0.0, dict.fromkeys(spans, 0.0), dict.fromkeys(spans, 0.0)
-    for own in every_way(spans, nested=nested):
-        within = {s for s in own if any(o != s and o.contains(s) for o in own)}
-        weight = math.exp(sum(told[s] for s in own) + nesting * len(within))
-        whole += weight
-        for s in own:
-            chosen[s] += weight
-        for s in within:
-            enclosed[s] += weight
-    assert found.log_partition == pytest.approx(math.log(whole), abs=1e-9)
-    assert found.selected == pytest.approx([chosen[s] / whole for s in spans], abs=1e-9)
-    assert found.enclosed == pytest.approx([enclosed[s] / whole for s in spans], abs=1e-9)
+@given(SPANS, LOG_POTENTIALS, st.floats(-3, 3), st.booleans())
+def test_marginals_equal_the_sums_over_all_compatible_sets(
+    spans: list[Span], log_potentials: list[float], nesting_log_potential: float, nested: bool
+) -> None:
+    marginals = SpanCrf(spans, nested=nested).marginals(log_potentials[: len(spans)], nesting_log_potential)
+    by_span = dict(zip(spans, log_potentials, strict=False))
+    partition, selected, enclosed = 0.0, dict.fromkeys(spans, 0.0), dict.fromkeys(spans, 0.0)
+    for subset in compatible_sets(spans, nested=nested):
+        inner = {span for span in subset if any(other != span and other.contains(span) for other in subset)}
+        weight = math.exp(sum(by_span[span] for span in subset) + nesting_log_potential * len(inner))
+        partition += weight
+        for span in subset:
+            selected[span] += weight
+        for span in inner:
+            enclosed[span] += weight
+    assert marginals.log_partition == pytest.approx(math.log(partition), abs=1e-9)
+    assert marginals.selected == pytest.approx([selected[span] / partition for span in spans], abs=1e-9)
+    assert marginals.enclosed == pytest.approx([enclosed[span] / partition for span in spans], abs=1e-9)
 
 
-def test_what_is_nearly_sure_or_impossible_does_not_overflow() -> None:
-    spans = [Span(i, i + 2) for i in range(0, 4000, 2)]
-    found = SpanCrf([*spans, Span(0, 4000)], nested=True).marginals([900.0] * 2000 + [-900.0], 0.0)
-    assert found.selected == pytest.approx([1.0] * 2000 + [0.0])
-    assert math.isfinite(found.log_partition)
+def test_extreme_log_potentials_of_long_texts_do_not_overflow() -> None:
+    spans = [Span(start, start + 2) for start in range(0, 4000, 2)]
+    span_crf = SpanCrf([*spans, Span(0, 4000)], nested=True)
+    marginals = span_crf.marginals([900.0] * 2000 + [-900.0], 0.0)
+    assert marginals.selected == pytest.approx([1.0] * 2000 + [0.0])
+    assert math.isfinite(marginals.log_partition)
+
+
+def test_without_spans_only_the_empty_set_is_compatible() -> None:
     assert SpanCrf([], nested=False).marginals([], 0.0).log_partition == 0
