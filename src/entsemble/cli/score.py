@@ -24,8 +24,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("gold", type=_FILE)
-@click.argument("predicted", type=_FILE)
+@click.argument("gold_path", metavar="GOLD", type=_FILE)
+@click.argument("predicted_path", metavar="PREDICTED", type=_FILE)
 @click.option(
     "--json", "report_path", metavar="REPORT", help="Write the report here as JSON; - prints it and nothing else."
 )
@@ -38,7 +38,12 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @against_option
 @click.option("--relaxed", is_flag=True, help="Count overlapping ranges as matches in the table.")
 def score(
-    gold: Path, predicted: Path, report_path: str | None, page_path: Path | None, against: Path | None, relaxed: bool
+    gold_path: Path,
+    predicted_path: Path,
+    report_path: str | None,
+    page_path: Path | None,
+    against: Path | None,
+    relaxed: bool,
 ) -> None:
     """Score the mentions of PREDICTED against those of GOLD, on the same documents.
 
@@ -46,11 +51,13 @@ def score(
     """
     check_writable(page_path, None if report_path is None else Path(report_path))
     earlier_counts = read_report_counts(against) if against else None
-    gold_documents = list(read(gold))
-    predicted_documents = _with_gold_ids(gold_documents, list(read(predicted)))
-    report = build_report(gold_documents, predicted_documents, config={"gold": str(gold), "predicted": str(predicted)})
+    gold_documents = list(read(gold_path))
+    predicted_documents = _with_gold_ids(gold_documents, list(read(predicted_path)))
+    report = build_report(
+        gold_documents, predicted_documents, config={"gold": str(gold_path), "predicted": str(predicted_path)}
+    )
     if page_path is not None:
-        title = f"{predicted.name} against {gold.name}"
+        title = f"{predicted_path.name} against {gold_path.name}"
         write_report(page_path, render_html(report, gold_documents, predicted_documents, title))
     if report_path is not None:
         _write_json(report, report_path)

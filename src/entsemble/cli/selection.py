@@ -17,8 +17,8 @@ def print_selection(selection: Selection | None, *, quiet: bool) -> None:
         return
     domain, sampled = selection.domain.weights, selection.sampled.weights
     click.echo(f"experts: {_weighted_names(domain)}; {_weighted_names(sampled)}", err=True)
-    for name, reason in {**selection.incomparable, **selection.unusable}.items():
-        click.echo(f"{name}: {reason}", err=True)
+    for expert_name, reason in {**selection.incomparable, **selection.unusable}.items():
+        click.echo(f"{expert_name}: {reason}", err=True)
     if selection.unknown_labels:
         labels = ", ".join(selection.unknown_labels)
         click.echo(f"no expert was trained on {labels}; definitions in a labels file may help", err=True)
@@ -34,14 +34,14 @@ def selection_table(selection: Selection) -> Table:
         f"{criterion}, {selection.sample_sentences} sentences",
         "weight",
     )
-    names = [expert.card.name for expert in selection.experts]
-    for name in sorted(names, key=lambda name: -selection.sampled.scores[name]):
+    expert_names = [expert.card.name for expert in selection.experts]
+    for expert_name in sorted(expert_names, key=lambda expert_name: -selection.sampled.scores[expert_name]):
         table.add_row(
-            name,
-            _format_number(selection.domain.scores.get(name)),
-            _format_number(selection.domain.weights.get(name), ".2f"),
-            _format_number(selection.sampled.scores.get(name)),
-            _format_number(selection.sampled.weights.get(name), ".2f"),
+            expert_name,
+            _format_number(selection.domain.scores.get(expert_name)),
+            _format_number(selection.domain.weights.get(expert_name), ".2f"),
+            _format_number(selection.sampled.scores.get(expert_name)),
+            _format_number(selection.sampled.weights.get(expert_name), ".2f"),
         )
     return table
 

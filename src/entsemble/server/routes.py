@@ -128,11 +128,16 @@ def add_pool(app: FastAPI, pool: PoolFile, max_documents: int) -> None:
         page = [schemas.pool_document_out(document) for document in documents[offset : offset + limit]]
         return schemas.PoolOut(total=len(documents), version=version, documents=page)
 
-    @app.get("/v1/pool/{name:path}", response_model=schemas.PoolDocumentOut, tags=["pool"], responses=_UNKNOWN_DOCUMENT)
-    def get_document(name: str) -> schemas.PoolDocumentOut:
+    @app.get(
+        "/v1/pool/{document_id:path}",
+        response_model=schemas.PoolDocumentOut,
+        tags=["pool"],
+        responses=_UNKNOWN_DOCUMENT,
+    )
+    def get_document(document_id: str) -> schemas.PoolDocumentOut:
         """One document of the pool."""
         _, documents = pool.snapshot()
-        document = next((document for document in documents if document.id == name), None)
+        document = next((document for document in documents if document.id == document_id), None)
         if document is None:
             raise HTTPException(404, "there is no such document in the pool")
         return schemas.pool_document_out(document)
@@ -154,24 +159,27 @@ def add_pool(app: FastAPI, pool: PoolFile, max_documents: int) -> None:
             return pool_out(pool.add(new_documents))
 
     @app.put(
-        "/v1/pool/{name:path}",
+        "/v1/pool/{document_id:path}",
         response_model=schemas.PoolDocumentOut,
         tags=["pool"],
         responses={**_BODY_PROBLEMS, **_WRITE_PROBLEMS, **_UNKNOWN_DOCUMENT},
     )
-    def correct_document(name: str, body: schemas.AnnotatedIn) -> schemas.PoolDocumentOut:
+    def correct_document(document_id: str, body: schemas.AnnotatedIn) -> schemas.PoolDocumentOut:
         """Replace the text or the mentions of a document."""
         document = _validated(body.document)
         with _pool_errors():
-            return schemas.pool_document_out(pool.correct(name, document))
+            return schemas.pool_document_out(pool.correct(document_id, document))
 
     @app.delete(
-        "/v1/pool/{name:path}", status_code=204, tags=["pool"], responses={**_WRITE_PROBLEMS, **_UNKNOWN_DOCUMENT}
+        "/v1/pool/{document_id:path}",
+        status_code=204,
+        tags=["pool"],
+        responses={**_WRITE_PROBLEMS, **_UNKNOWN_DOCUMENT},
     )
-    def delete_document(name: str) -> None:
+    def delete_document(document_id: str) -> None:
         """Delete a document."""
         with _pool_errors():
-            pool.delete(name)
+            pool.delete(document_id)
 
 
 def add_state(app: FastAPI, service: ExtractionService, readiness: Readiness, metrics: Metrics) -> None:

@@ -33,15 +33,17 @@ def list_experts(as_json: bool) -> None:
             click.echo(expert.card.model_dump_json())
     else:
         Console(highlight=False).print(_table(intact))
-    for name, error in broken.items():
-        click.echo(f"entsemble: {name}: {error}", err=True)
+    for expert_name, error in broken.items():
+        click.echo(f"entsemble: {expert_name}: {error}", err=True)
     if broken:
         sys.exit(DataError.exit_code)
 
 
 def _table(experts: Sequence[Expert]) -> Table:
-    name, base, labels, user = (Column(header, no_wrap=True) for header in ("name", "base", "labels", "yours"))
-    table = Table(name, "domain", base, labels, "licence", user)
+    name_column, base_column, labels_column, user_column = (
+        Column(header, no_wrap=True) for header in ("name", "base", "labels", "yours")
+    )
+    table = Table(name_column, "domain", base_column, labels_column, "licence", user_column)
     for expert in experts:
         expert_card = expert.card
         cells = (
@@ -57,12 +59,12 @@ def _table(experts: Sequence[Expert]) -> Table:
 
 
 @click.command("show")
-@click.argument("name")
-def show_expert(name: str) -> None:
+@click.argument("expert_name", metavar="NAME")
+def show_expert(expert_name: str) -> None:
     """Show the card of NAME."""
-    expert = expert_store(environment()).get(name)
+    expert = expert_store(environment()).get(expert_name)
     expert_card = expert.card
-    rows = [
+    card_rows = [
         ("name", expert_card.name),
         ("domain", expert_card.domain),
         ("base", f"{expert_card.base} ({expert_card.base_sha256[:12]})"),
@@ -75,23 +77,25 @@ def show_expert(name: str) -> None:
         *sorted(expert_card.versions.items()),
         ("folder", str(expert.folder)),
     ]
-    for key, value in rows:
+    for heading, value in card_rows:
         if value:
-            click.echo(f"{key + ':':15s} {value}")
+            click.echo(f"{heading + ':':15s} {value}")
 
 
 def _training_rows(expert_card: Card) -> list[tuple[str, str]]:
-    rows = []
+    training_rows = []
     for source in expert_card.sources:
         origin = f"{source.name}: {source.sentences:,} sentences, {source.licence} {source.attribution}"
-        rows.append(("trained on", origin.rstrip()))
+        training_rows.append(("trained on", origin.rstrip()))
     for score in expert_card.scores:
-        low, high = score.f1_ci95
-        rows.append(("F1", f"{score.f1:.3f} ({low:.3f} to {high:.3f}) on {score.data}, {score.sentences:,}"))
-    rows.append(("started from", expert_card.start.expert if expert_card.start else ""))
+        lower, upper = score.f1_ci95
+        training_rows.append(
+            ("F1", f"{score.f1:.3f} ({lower:.3f} to {upper:.3f}) on {score.data}, {score.sentences:,}")
+        )
+    training_rows.append(("started from", expert_card.start.expert if expert_card.start else ""))
     parts = expert_card.recipe.parts if expert_card.recipe else ()
-    rows.extend(("merged from", f"{part.expert} x {part.weight:.3f}") for part in parts)
-    return rows
+    training_rows.extend(("merged from", f"{part.expert} x {part.weight:.3f}") for part in parts)
+    return training_rows
 
 
 @click.command("add")
@@ -135,25 +139,25 @@ def add_expert(
 
 
 @click.command("remove")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
-def remove_experts(names: tuple[str, ...]) -> None:
+@click.argument("expert_names", nargs=-1, required=True, metavar="NAME...")
+def remove_experts(expert_names: tuple[str, ...]) -> None:
     """Remove experts; the others stay as they are."""
     store = expert_store(environment())
-    for name in names:
-        store.remove(name)
+    for expert_name in expert_names:
+        store.remove(expert_name)
 
 
 @click.command("export")
-@click.argument("name")
-@click.argument("target", type=click.Path(path_type=Path))
-def export_expert(name: str, target: Path) -> None:
+@click.argument("expert_name", metavar="NAME")
+@click.argument("target_folder", metavar="TARGET", type=click.Path(path_type=Path))
+def export_expert(expert_name: str, target_folder: Path) -> None:
     """Copy NAME into the new folder TARGET, for PEFT, vLLM or another machine."""
-    click.echo(expert_store(environment()).export(name, target))
+    click.echo(expert_store(environment()).export(expert_name, target_folder))
 
 
 @click.command("merge")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--into", "target", required=True, metavar="NAME", help="Name of the merged expert.")
+@click.argument("expert_names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--into", "merged_name", required=True, metavar="NAME", help="Name of the merged expert.")
 @click.option("--weights", help="One weight per expert, as 0.5,0.5. Default: equal weights.")
 @click.option(
     "--method",
@@ -170,12 +174,16 @@ def export_expert(name: str, target: Path) -> None:
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of what DARE drops.")
 @click.option("--replace", is_flag=True, help="Replace an expert of the same name.")
-def merge_experts(names: tuple[str, ...], target: str, weights: str | None, replace: bool, **options: object) -> None:
+def merge_experts(
+    expert_names: tuple[str, ...], merged_name: str, weights: str | None, replace: bool, **options: object
+) -> None:
     """Merge experts of the same base into a new one."""
     store = expert_store(environment())
-    experts = [store.get(name) for name in names]
+    experts = [store.get(expert_name) for expert_name in expert_names]
     merging = parse_options(MergeSettings, options)
-    merged, error = add_merged_expert(store, target, experts, parse_weights(weights, names), merging, replace=replace)
+    merged, error = add_merged_expert(
+        store, merged_name, experts, parse_weights(weights, expert_names), merging, replace=replace
+    )
     print_location(merged)
     if error > 0:
         click.echo(f"the rank limit cost {error:.1%} of the merged change", err=True)

@@ -115,9 +115,9 @@ def train(**options: object) -> None:
         trained = train_expert(train_options.brief(), environment(), display.callbacks(), report)
     print_location(trained)
     for score in trained.card.scores:
-        low, high = score.f1_ci95
+        lower, upper = score.f1_ci95
         click.echo(
-            f"F1 {score.f1:.3f} ({low:.3f} to {high:.3f}), spans {score.spans_f1:.3f}, "
+            f"F1 {score.f1:.3f} ({lower:.3f} to {upper:.3f}), spans {score.spans_f1:.3f}, "
             f"on {score.sentences} held-out sentences",
             err=True,
         )
