@@ -114,16 +114,16 @@ def model_file() -> Callable[[str], Path]:
 
 
 @dataclass(frozen=True)
-class Ran:
-    """What a command did."""
+class CommandResult:
+    """Exit code and output of a command."""
 
     code: int
     out: str
     err: str
 
     @property
-    def told(self) -> str:
-        """Standard error with its line breaks as blanks, since it is wrapped for the screen."""
+    def messages(self) -> str:
+        """Standard error on one line, since it is wrapped to the width of the terminal."""
         return " ".join(self.err.split())
 
     @property
@@ -131,25 +131,25 @@ class Ran:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
-Command = Callable[..., Ran]
+Command = Callable[..., CommandResult]
 
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """`entsemble` with these arguments, in this process."""
+    """Runs `entsemble` with these arguments, in this process."""
 
-    def run(*arguments: str | Path, given: bytes = b"") -> Ran:
+    def run(*arguments: str | Path, stdin: bytes = b"") -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["entsemble", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), encoding="utf-8"))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
         capsys.readouterr()
         code: object = 0
         try:
             cli.main()
-        except SystemExit as ended:
-            code = ended.code
-        shown = capsys.readouterr()
-        assert code is None or isinstance(code, int), f"a message in place of an exit code: {code}"
-        return Ran(code or 0, shown.out, shown.err)
+        except SystemExit as exit_error:
+            code = exit_error.code
+        captured = capsys.readouterr()
+        assert code is None or isinstance(code, int), f"a message instead of an exit code: {code}"
+        return CommandResult(code or 0, captured.out, captured.err)
 
     return run
 

@@ -11,18 +11,18 @@ from entsemble.errors import DataError
 
 TEXT = "Ann met Bob in Bonn"
 GOLD = [(0, 3, "PER"), (8, 11, "PER"), (15, 19, "[b]LOC")]
-FOUND = [(0, 3, "PER"), (8, 14, "PER"), (15, 19, "[b]LOC")]
+PREDICTED = [(0, 3, "PER"), (8, 14, "PER"), (15, 19, "[b]LOC")]
 
 
 def jsonl(path: Path, document: str, mentions: list[tuple[int, int, str]], text: str = TEXT) -> str:
-    listed = [{"start": s, "end": e, "text": text[s:e], "label": label} for s, e, label in mentions]
-    path.write_text(json.dumps({"id": document, "text": text, "mentions": listed}) + "\n", encoding="utf-8")
+    mention_values = [{"start": s, "end": e, "text": text[s:e], "label": label} for s, e, label in mentions]
+    path.write_text(json.dumps({"id": document, "text": text, "mentions": mention_values}) + "\n", encoding="utf-8")
     return str(path)
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[str]:
-    return [jsonl(tmp_path / "gold.jsonl", "a", GOLD), jsonl(tmp_path / "found.jsonl", "a", FOUND)]
+    return [jsonl(tmp_path / "gold.jsonl", "a", GOLD), jsonl(tmp_path / "predicted.jsonl", "a", PREDICTED)]
 
 
 def cells(output: str) -> list[list[str]]:
@@ -59,7 +59,7 @@ def test_json_in_a_file_leaves_the_table(files: list[str], tmp_path: Path) -> No
 
 
 def test_files_without_common_ids_are_paired_by_position(files: list[str], tmp_path: Path) -> None:
-    other = jsonl(tmp_path / "other.jsonl", "b", FOUND)
+    other = jsonl(tmp_path / "other.jsonl", "b", PREDICTED)
     result = CliRunner().invoke(score, [files[0], other, "--json", "-"])
     assert json.loads(result.stdout)["micro"]["tp"] == 2
     assert "paired by position" in result.stderr

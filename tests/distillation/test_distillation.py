@@ -49,9 +49,9 @@ def test_a_student_learns_from_its_teacher(
     command: Callable[..., Any], pool: Path, texts: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "model"
-    ran = command("distil", texts, "--pool", pool, "-o", out, "--json", "--quiet", "--epochs", 12)
-    assert ran.code == 0, ran.err
-    told = json.loads(ran.out)
+    result = command("distil", texts, "--pool", pool, "-o", out, "--json", "--quiet", "--epochs", 12)
+    assert result.code == 0, result.err
+    told = json.loads(result.out)
     assert (told["sentences"], told["sure"], told["held_back"], told["pool"]) == (40, 40, 4, 16)
     assert told["teacher_f1"] == 1
     assert told["student_f1"] > 0.8
@@ -60,7 +60,7 @@ def test_a_student_learns_from_its_teacher(
     assert {(e.text, e.label_) for e in nlp("Bob Lee went to Oslo that week.").ents} >= {("Oslo", "location")}
     assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".model")], "nothing is left beside it"
     again = command("distil", texts, "--pool", pool, "-o", out, "--quiet")
-    assert (again.code, "exists already" in again.told) == (65, True)
+    assert (again.code, "exists already" in again.messages) == (65, True)
 
 
 def test_a_run_that_was_killed_goes_on(
@@ -81,10 +81,10 @@ def test_a_run_that_was_killed_goes_on(
 
 def test_what_is_wrong_is_said(command: Callable[..., Any], pool: Path, texts: Path, tmp_path: Path) -> None:
     out = tmp_path / "model"
-    assert "--pool" in command("distil", texts, "-o", out, "--labels", "person").told
+    assert "--pool" in command("distil", texts, "-o", out, "--labels", "person").messages
     few = tmp_path / "few.jsonl"
     few.write_text(pool.read_text().splitlines()[0])
-    assert "too few" in command("distil", texts, "-o", out, "--pool", few).told
+    assert "too few" in command("distil", texts, "-o", out, "--pool", few).messages
     assert not out.exists()
 
 
