@@ -175,7 +175,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
 
     monkeypatch.setattr(ModelPool, "language_model", model)
     monkeypatch.setattr(ModelPool, "weighted_sums", sums)
-    monkeypatch.setattr(ModelPool, "_make_encoder", encoder)
+    monkeypatch.setattr(ModelPool, "encoder", encoder)
     monkeypatch.setenv("ENTSEMBLE_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 

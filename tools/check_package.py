@@ -56,7 +56,12 @@ def main() -> None:
         home.mkdir()
         (home / "pool.jsonl").write_text(POOL, encoding="utf-8")
         _run(str(binaries / "python"), "-c", SCRIPT, folder=home)
-        for arguments in (("--version",), ("convert", "pool.jsonl", "pool.conll"), ("experts", "list"), ("models", "list")):
+        for arguments in (
+            ("--version",),
+            ("convert", "pool.jsonl", "pool.conll"),
+            ("experts", "list"),
+            ("models", "list"),
+        ):
             _run(str(binaries / "entsemble"), *arguments, folder=home)
 
 

@@ -26,9 +26,8 @@ from benchmarks.quality.compare import TRAIN
 from benchmarks.quality.run import CORPORA
 from benchmarks.quality.strange import f1
 from entsemble.assembly import Assembly
-from entsemble.assembly import training_sentences as teaching
-from entsemble.assembly.model_pool import ProgressCallbacks
-from entsemble.assembly.stacking import answers
+from entsemble.assembly.progress import ProgressCallbacks
+from entsemble.assembly.stacking import proposes_capitalised, score_sentences, training_order
 from entsemble.evaluation.calibration import measure_reliability
 from entsemble.execution.threads import LocalMapper
 from entsemble.scoring.fit import fit_model
@@ -80,13 +79,13 @@ def answered(corpus: str, count: int) -> tuple[Taught, StackingModel]:
     overrides = {"pool": {"path": corpora_folder() / TRAIN[corpus]}, "stacking": {"sentences": 0}}
     settings = with_fastest_engine(load(overrides=overrides))
     with Assembly(settings, environment(), ProgressCallbacks()) as assembly:
-        documents = assembly.pool_documents()
+        documents = assembly.pool.documents()
         pipeline = assembly.extractor().pipeline
-        looked = teaching.looks_propose(settings, documents)
-        columns = assembly.feature_extractor(pipeline, documents).feature_names
-        drawn = teaching.in_order(settings, documents)[:count]
-        questions = assembly.training_questions(pipeline, documents, drawn, looked=looked)
-        told, failed = answers(questions, LocalMapper(assembly.models.worker_count()), ProgressCallbacks())
+        looked = proposes_capitalised(settings, documents)
+        columns = assembly.pool.feature_extractor(pipeline, documents).feature_names
+        drawn = training_order(settings, documents)[:count]
+        questions = assembly.training_sentences(pipeline, documents, drawn, with_capitalised=looked)
+        told, failed = score_sentences(questions, LocalMapper(assembly.models.worker_count()), ProgressCallbacks())
     if failed:
         raise failed[0]
     return Taught(corpus, len(documents), told, columns, pipeline.labels), load_pretrained().for_features(

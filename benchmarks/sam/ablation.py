@@ -20,7 +20,8 @@ from benchmarks.common import run_missing
 from benchmarks.sam.run import TARGETS, asked, drawn, sampled, scored
 from benchmarks.sam.unified import adapters, taking_part
 from entsemble.assembly import SelectionInputs, expert_store, select_experts
-from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
+from entsemble.assembly.model_pool import ModelPool
+from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.assembly.zero_shot import calibration_biases, zero_shot_ensemble
 from entsemble.data.annotated import without_mentions
 from entsemble.experts.merging.merge import MergeSettings

@@ -24,7 +24,8 @@ from typing import Any, Literal
 from benchmarks.common import corpora_folder, is_measured, run_once, with_fastest_engine
 from benchmarks.sam.unified import COMMON, UNIFIED, adapters, place, taking_part
 from entsemble.assembly import SelectionInputs, expert_store, select_experts
-from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
+from entsemble.assembly.model_pool import ModelPool
+from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.assembly.zero_shot import calibration_biases, count_matches, zero_shot_ensemble
 from entsemble.data.annotated import read_annotated, without_mentions
 from entsemble.extractor import LocalExtractor

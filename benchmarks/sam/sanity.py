@@ -20,7 +20,8 @@ from benchmarks.sam.run import asked, scored
 from benchmarks.sam.unified import adapters, place
 from entsemble._lib import toml
 from entsemble.assembly import expert_store
-from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
+from entsemble.assembly.model_pool import ModelPool
+from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.assembly.zero_shot import zero_shot_extractor
 from entsemble.prompting.labels import label_set
 

@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from entsemble.api import evaluate, load
-    from entsemble.assembly.model_pool import ProgressCallbacks
+    from entsemble.assembly.progress import ProgressCallbacks
     from entsemble.data.formats import read, write
     from entsemble.ensemble import Ensemble, Run
     from entsemble.errors import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "entsemble.api": ("evaluate", "load"),
-    "entsemble.assembly.model_pool": ("ProgressCallbacks",),
+    "entsemble.assembly.progress": ("ProgressCallbacks",),
     "entsemble.data.formats": ("read", "write"),
     "entsemble.ensemble": ("Ensemble", "Run"),
     "entsemble.errors": (

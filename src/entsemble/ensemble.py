@@ -274,7 +274,7 @@ class Ensemble:
     def labels(self) -> LabelSet:
         """The labels of the settings, or else of the examples."""
         assembly = self._open()
-        return assembly.labels(assembly.pool_documents())
+        return assembly.pool.labels(assembly.pool.documents())
 
     @property
     def fingerprints(self) -> Mapping[str, str]:
@@ -297,7 +297,7 @@ class Ensemble:
     def trains_on_examples(self) -> bool:
         """Whether the weights of the votes are trained on the examples, and not only pre-trained."""
         assembly = self._open()
-        return assembly.trains_on_pool(assembly.pool_documents())
+        return assembly.trains_on_pool(assembly.pool.documents())
 
     @property
     def parameters(self) -> int | None:
@@ -312,13 +312,13 @@ class Ensemble:
             EntsembleError: a model, or the examples, cannot be loaded.
         """
         assembly = self._open()
-        documents = assembly.pool_documents()
+        documents = assembly.pool.documents()
         if not documents:
             raise ConfigError("there are no examples to show; give some")
-        labels = assembly.labels(documents)
+        labels = assembly.pool.labels(documents)
         members = assembly.members() if self.settings.pool.similarity == "span" else []
-        index = assembly.pool_index(documents, labels, members)
-        return retrieve(text, members, labels, index, assembly.demonstration_limits(documents))
+        index = assembly.pool.index(documents, labels, members)
+        return retrieve(text, members, labels, index, assembly.pool.demonstration_limits(documents))
 
     def build_pool(self) -> PreparedPool:
         """Compute ahead of time, and keep on disk, what a run needs of the examples: vectors, spans and vote weights.
@@ -330,14 +330,14 @@ class Ensemble:
             EntsembleError: a model, or the examples, cannot be loaded.
         """
         assembly = self._open()
-        documents = assembly.pool_documents()
-        labels = assembly.labels(documents)
+        documents = assembly.pool.documents()
+        labels = assembly.pool.labels(documents)
         pool = self.settings.pool
         waits = self._selects_experts and self.selection is None
         asks_members = (pool.spans == "members" and pool.similarity == "span") or assembly.trains_on_pool(documents)
         if asks_members and not waits:
             self._prepared()
         else:
-            assembly.pool_index(documents, labels, [])
-            assembly.neighbours(documents, labels)
+            assembly.pool.index(documents, labels, [])
+            assembly.pool.neighbours(documents, labels)
         return PreparedPool(tuple(documents), labels, is_complete=not (asks_members and waits))

@@ -18,7 +18,8 @@ from entsemble.assembly import ExpertSpec, TrainingData, expert_store, train_exp
 from entsemble.assembly import expert_training as experts
 from entsemble.assembly import model_pool as models
 from entsemble.assembly.expert_files import WeightedSum
-from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
+from entsemble.assembly.model_pool import ModelPool
+from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.data.formats import read
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.experts import peft_folder

@@ -40,7 +40,7 @@ def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
             overrides={"cache": {"replies": False}, "stacking": {"sentences": 80, "capitalised": looks}, **said}
         )
 
-    monkeypatch.setattr("entsemble.assembly.builder.learnt", learnt)
+    monkeypatch.setattr("entsemble.assembly.builder.train_on_pool", learnt)
     monkeypatch.setattr(extraction_service, "_settings_factory", asked)
     extraction_service.pool.add(annotated(i) for i in range(90))
     before = scores()
@@ -76,13 +76,13 @@ def test_stopping_the_server_cancels_learning(extraction_service: Any, monkeypat
     def learnt(*_: Any, progress: Any, **__: Any) -> None:
         for step in range(5):
             steps.append(step)
-            progress.on_step("answering the pool to learn from it", step, 5)
+            progress.on_step("training on the pool", step, 5)
             extraction_service.stop()
 
     def asked(said: Any) -> Settings:
         return load(overrides={"cache": {"replies": False}, "stacking": {"sentences": 80}, **said})
 
-    monkeypatch.setattr("entsemble.assembly.builder.learnt", learnt)
+    monkeypatch.setattr("entsemble.assembly.builder.train_on_pool", learnt)
     monkeypatch.setattr(extraction_service, "_settings_factory", asked)
     extraction_service.pool.add(annotated(i) for i in range(90))
     with pytest.raises(ModelUnavailableError, match="stopping"):

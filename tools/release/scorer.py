@@ -25,7 +25,7 @@ from benchmarks.quality.compare import counted
 from entsemble._lib import toml
 from entsemble._lib.math import FloatArray
 from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
-from entsemble.assembly.training_sentences import looks_propose
+from entsemble.assembly.stacking import proposes_capitalised
 from entsemble.data.formats import read, write
 from entsemble.data.windows import sentence_splitter
 from entsemble.execution.threads import LocalMapper
@@ -140,9 +140,9 @@ def answered(corpus: dict[str, Any]) -> Taught:
                 *voting.proposers,
                 NaiveBayesProposer(WordStatistics(pool, voting.labels, sentence_splitter(settings.language))),
             ]
-            proposers += [CapitalisedProposer()] if looks_propose(settings, pool) else []
+            proposers += [CapitalisedProposer()] if proposes_capitalised(settings, pool) else []
             pipeline = Pipeline(voting.members, voting.labels, voting.pool, voting.rules, proposers)
-            evidence = assembly.feature_extractor(pipeline, pool)
+            evidence = assembly.pool.feature_extractor(pipeline, pool)
             results = LocalMapper(assembly.models.worker_count()).map(pipeline.run, [d.text for d in asked])
             told = [ScoredSentence.from_verdicts(evidence, d, r.verdicts) for d, r in zip(asked, results, strict=True)]
             columns = evidence.feature_names

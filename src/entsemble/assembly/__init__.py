@@ -1,11 +1,13 @@
-"""Configuration into wired objects. The only place that joins the parts; nothing here finds an entity."""
+"""Settings into wired objects: the only place that joins the parts."""
 
-from entsemble.assembly.builder import Assembly, select_members, with_absolute_paths
+from entsemble.assembly.builder import Assembly
 from entsemble.assembly.expert_evaluation import evaluate_experts
 from entsemble.assembly.expert_files import check_adapter_fits, expert_store
 from entsemble.assembly.expert_selection import Selection, SelectionInputs, adapt_to_documents, select_experts
 from entsemble.assembly.expert_training import TEMPLATE, ExpertSpec, TrainingData, train_expert
-from entsemble.assembly.model_pool import ProgressCallbacks, base_checksum
+from entsemble.assembly.members import select_members, with_absolute_paths
+from entsemble.assembly.model_pool import base_checksum
+from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.data.annotated import without_mentions
 
 __all__ = [

@@ -15,7 +15,9 @@ import numpy as np
 
 from entsemble.assembly.builder import Assembly
 from entsemble.assembly.expert_files import expert_store
-from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks, member_name
+from entsemble.assembly.members import member_name
+from entsemble.assembly.model_pool import ModelPool
+from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.assembly.zero_shot import calibration_biases, predict_mentions, zero_shot_extractor
 from entsemble.data.annotated import without_mentions
 from entsemble.data.windows import sentence_splitter, split_document
@@ -170,8 +172,8 @@ def select_experts(inputs: SelectionInputs, texts: Iterable[Document]) -> Select
         raise DataError("there is no text in the target that experts could be selected for")
     member = member_to_adapt(settings)
     with Assembly(settings, inputs.environment, progress, examples=inputs.examples) as assembly:
-        pool = assembly.pool_documents()
-        labels = assembly.labels(pool)
+        pool = assembly.pool.documents()
+        labels = assembly.pool.labels(pool)
         experts, unusable = candidate_experts(assembly.models, member)
         similarities, incomparable = _domain_similarities(sentences, experts, assembly.encoder())
         sample, uses_gold = _draw_sample(inputs, pool, sentences)

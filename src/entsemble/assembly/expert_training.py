@@ -18,7 +18,7 @@ from typing import Any
 from entsemble._lib.text import same_text_key
 from entsemble.assembly.builder import Assembly
 from entsemble.assembly.expert_files import expert_store, unpacked_folder
-from entsemble.assembly.model_pool import ProgressCallbacks
+from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.assembly.zero_shot import score_extractor, zero_shot_extractor
 from entsemble.backends.gguf.lora import adapter_architecture, write_lora
 from entsemble.backends.llamacpp.model import EngineOptions, LlamaCppModel
@@ -126,7 +126,7 @@ def train_expert(
     parts = [_sentences(d.path) for d in brief.data]
     learnt, dev = _split(parts, brief)
     with Assembly(Settings(), environment, progress) as assembly:
-        path, fingerprint = assembly.models.local_file(parse_model(brief.base))
+        path, fingerprint = assembly.models.files.locate(parse_model(brief.base))
         if path.is_file():
             adapter_architecture(path)
         encoder = assembly.encoder()  # what can go wrong goes wrong before hours of training

@@ -1,106 +1,161 @@
-"""What the ensemble learns about its votes from its own pool, kept on disk so that it is paid once."""
+"""Training of the scorer on the pool's own sentences, once for a pool and its ensemble."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from entsemble.assembly.model_pool import ProgressCallbacks
+from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.errors import MemberDownError, ModelError, PromptTooLongError
 from entsemble.ner.pipeline import Pipeline
 from entsemble.ner.results import SentenceResult
+from entsemble.pool.capitalised import are_mostly_capitalised
 from entsemble.protocols import Mapper
 from entsemble.retrieval.embedding_cache import PoolCache
 from entsemble.scoring.examples import ScoredSentence
 from entsemble.scoring.features import FeatureExtractor
 from entsemble.scoring.fit import fit_model
 from entsemble.scoring.model import StackingModel
+from entsemble.settings import Settings
 from entsemble.types import Document, LabelSet
+
+_MIN_SENTENCES, _MIN_MENTIONS = 20, 40
+"""A smaller pool would hardly correct the pre-trained weights, so that it is not trained on by default."""
+
+_TRAINING_SHARE = 5
+"""By default, one in so many of the pool's sentences is trained on, within the limits below."""
+
+_MIN_TRAINING, _MAX_TRAINING = 40, 80
+"""More sentences calibrate better (`benchmarks/quality/teaching.py`); each costs as much as a sentence of the user."""
+
+
+def uses_stacking(settings: Settings) -> bool:
+    """Whether a trained scorer decides if there is a pool, since the settings name no vote."""
+    return settings.classification.vote is None
+
+
+def trains_on_pool(settings: Settings, documents: Sequence[Document]) -> bool:
+    """Whether the scorer is trained on sentences of this pool, or else only pre-trained."""
+    sentences = settings.stacking.sentences
+    if not uses_stacking(settings) or not documents or sentences == 0:
+        return False
+    if sentences is not None:
+        return True
+    return len(documents) >= _MIN_SENTENCES and sum(len(document.mentions) for document in documents) >= _MIN_MENTIONS
+
+
+def training_order(settings: Settings, documents: Sequence[Document]) -> list[int]:
+    """Indices of the pool's sentences, in the order in which they are trained on.
+
+    Independent of the texts to be processed, so that runs on different texts train on nearly the same sentences.
+    """
+    return random.Random(settings.seed).sample(range(len(documents)), len(documents))
+
+
+def training_size(settings: Settings, documents: Sequence[Document]) -> int:
+    """How many sentences of the pool are trained on."""
+    if settings.stacking.sentences is not None:
+        return settings.stacking.sentences
+    return min(_MAX_TRAINING, max(_MIN_TRAINING, len(documents) // _TRAINING_SHARE))
+
+
+def proposes_capitalised(settings: Settings, documents: Sequence[Document]) -> bool:
+    """Whether capitalised spans are candidates too: as the settings say, or if most of the pool's mentions are such."""
+    configured = settings.stacking.capitalised
+    return are_mostly_capitalised(documents) if configured is None else configured
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingQuestion:
-    """An annotated sentence of the pool, and an ensemble that answers it and knows nothing from around it.
+class TrainingSentence:
+    """An annotated sentence of the pool, and an ensemble whose pool lacks that part of the file.
 
     Attributes:
-        document: with its annotation, which the ensemble does not see.
-        pipeline: that answers; what it learnt before plays no part.
-        evidence: from the same members and the same part of the pool.
+        document: the sentence; the ensemble does not see its annotation.
+        pipeline: the ensemble, without a trained scorer.
+        feature_extractor: of the same members and the same pool as the pipeline.
     """
 
     document: Document
     pipeline: Pipeline
-    evidence: FeatureExtractor
+    feature_extractor: FeatureExtractor
 
 
-def learnt(
-    questions: Callable[[], Sequence[TrainingQuestion]],
+def train_on_pool(
+    make_sentences: Callable[[], Sequence[TrainingSentence]],
     labels: LabelSet,
-    prior: StackingModel,
+    pretrained: StackingModel,
     mapper: Mapper,
     *,
-    kept: tuple[PoolCache, str],
-    anew: bool,
+    cache: PoolCache,
+    cache_key: str,
+    use_cached: bool,
     progress: ProgressCallbacks,
 ) -> StackingModel:
-    """Answer sentences of the pool, each as if the pool held nothing from around it, and learn from them.
+    """Train the scorer on what the ensemble predicts for sentences of the pool.
 
     Args:
-        questions: made where nothing is kept; those that a member cannot answer are left out.
-        labels: asked for.
-        prior: what is believed before.
-        mapper: where they are answered.
-        kept: where what was learnt is looked up, and kept unless a member failed, and the name of all that shapes it.
-        anew: whether it is learnt though it is kept.
-        progress: told how many sentences are answered, and why nothing is learnt.
+        make_sentences: called unless the trained model is cached.
+        labels: those asked for.
+        pretrained: the prior of the weights.
+        mapper: runs the sentences.
+        cache: where the model is looked up, and stored unless a member failed.
+        cache_key: of all that the model depends on.
+        use_cached: whether to look it up.
+        progress: called after each sentence, and with a warning if nothing is trained.
 
     Returns:
-        The prior where they teach too little, or members fail at more of them than they answer: a run does not end for
-        want of it.
+        The trained model; the pre-trained one if there is too little to train on, or if more sentences fail than
+        succeed, since a run should not end for that.
     """
-    store, owner = kept
-    if not anew and (found := store.get(owner, [""])):
-        with suppress(ValueError):  # of another version, or damaged: learnt anew
-            return StackingModel.from_json(found[""].decode()) if found[""] else prior
+    if use_cached and (cached := cache.get(cache_key, [""])):
+        with suppress(ValueError):  # of another version, or damaged
+            return StackingModel.from_json(cached[""].decode()) if cached[""] else pretrained
 
-    asked = questions()
-    answered, failed = answers(asked, mapper, progress)
-    if len(failed) > len(answered):
-        told = f"{len(failed)} of {len(asked)} sentences to learn from failed; {failed[0]}"
-        progress.on_warning(f"the votes are judged by what other corpora taught: {told}")
-        return prior
-    weights = fit_model(answered, labels, prior)
-    if weights is None:
-        told = f"{len(answered)} sentences of the pool teach too little about them"
-        progress.on_warning(f"the votes are judged by what other corpora taught: {told}")
-    if failed:
-        told = f"{len(failed)} of {len(asked)} sentences failed; {failed[0]}"
-        progress.on_warning(f"what the pool teaches is learnt without them, and again by the next run: {told}")
+    sentences = make_sentences()
+    scored, errors = score_sentences(sentences, mapper, progress)
+    if len(errors) > len(scored):
+        reason = f"{len(errors)} of {len(sentences)} training sentences failed; {errors[0]}"
+        progress.on_warning(f"the pre-trained vote weights are used: {reason}")
+        return pretrained
+    model = fit_model(scored, labels, pretrained)
+    if model is None:
+        progress.on_warning(
+            f"the pre-trained vote weights are used: {len(scored)} sentences of the pool are too little to train on"
+        )
+    if errors:
+        progress.on_warning(
+            f"{len(errors)} of {len(sentences)} training sentences failed, so the next run trains again; {errors[0]}"
+        )
     else:
-        store.put(owner, {"": weights.to_json().encode() if weights else b""})
-    return weights or prior
+        cache.put(cache_key, {"": model.to_json().encode() if model else b""})
+    return model or pretrained
 
 
-def answers(
-    questions: Sequence[TrainingQuestion], mapper: Mapper, progress: ProgressCallbacks
+def score_sentences(
+    sentences: Sequence[TrainingSentence], mapper: Mapper, progress: ProgressCallbacks
 ) -> tuple[list[ScoredSentence], list[ModelError]]:
-    """Each question's answer, and why others have none; a sentence that is too long for a member is neither."""
+    """What the ensembles predict for their sentences, and the errors of others.
 
-    def answer(question: TrainingQuestion) -> tuple[TrainingQuestion, SentenceResult | ModelError]:
+    A sentence that is too long for a member is in neither.
+    """
+
+    def predict(sentence: TrainingSentence) -> tuple[TrainingSentence, SentenceResult | ModelError]:
         try:
-            return question, question.pipeline.run(question.document.text)
+            return sentence, sentence.pipeline.run(sentence.document.text)
         except ModelError as error:
-            return question, error
+            return sentence, error
 
-    answered: list[ScoredSentence] = []
-    failed: list[ModelError] = []
-    for number, (question, result) in enumerate(mapper.map(answer, questions), 1):
-        progress.on_step("answering the pool to learn from it", number, len(questions))
+    scored: list[ScoredSentence] = []
+    errors: list[ModelError] = []
+    for position, (sentence, result) in enumerate(mapper.map(predict, sentences), 1):
+        progress.on_step("training on the pool", position, len(sentences))
         if isinstance(result, ModelError):
-            failed += [] if isinstance(result, PromptTooLongError) else [result]
+            errors += [] if isinstance(result, PromptTooLongError) else [result]
         elif result.absent_members:
-            failed.append(MemberDownError(*next(iter(result.absent_members.items()))))
+            errors.append(MemberDownError(*next(iter(result.absent_members.items()))))
         else:
-            answered.append(ScoredSentence.from_verdicts(question.evidence, question.document, result.verdicts))
-    return answered, failed
+            features = sentence.feature_extractor
+            scored.append(ScoredSentence.from_verdicts(features, sentence.document, result.verdicts))
+    return scored, errors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from entsemble.assembly.builder import ZERO_SHOT
+from entsemble.assembly.example_pool import ZERO_SHOT
 from entsemble.assembly.model_pool import ModelPool
 from entsemble.data.annotated import without_mentions
 from entsemble.errors import PromptTooLongError

@@ -66,7 +66,7 @@ def pull_models(model_names: tuple[str, ...], quiet: bool) -> None:
     specs = [parse_model(model_name) for model_name in model_names]
     with show_progress(quiet=quiet) as progress:
         assembly = Assembly(Settings(), environment(), ProgressCallbacks(on_download=progress.callbacks().on_download))
-        model_paths = [(spec.name, assembly.models.local_file(spec)[0]) for spec in specs]
+        model_paths = [(spec.name, assembly.models.files.locate(spec)[0]) for spec in specs]
     for model_name, model_path in model_paths:
         click.echo(f"{model_name}: {model_path}")
 

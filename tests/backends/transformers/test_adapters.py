@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks, base_checksum
+from entsemble.assembly.model_pool import ModelPool, base_checksum
+from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.backends.transformers import adapters as transformers_adapters
 from entsemble.backends.transformers.model import TransformersModel
 from entsemble.errors import DataError, ModelUnavailableError

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entsemble.assembly.model_pool import ModelPool, ProgressCallbacks
+from entsemble.assembly.model_pool import ModelPool
+from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.backends.transformers import loader as transformers_base
 from entsemble.backends.transformers.loader import Tokenizer
 from entsemble.backends.transformers.model import TransformersModel
