@@ -278,7 +278,7 @@ class TestCommands:
 
     def test_extract_without_a_pool_uses_experts(self, command: Callable[..., Any], add_expert: Any) -> None:
         add_expert("both", "person", "location")
-        ran = command("extract", "-", "--labels", "person,location", "--no-cache", given=b"Ann flew to Oslo.")
+        ran = command("extract", "-", "--labels", "person,location", "--no-cache", stdin=b"Ann flew to Oslo.")
         assert ran.code == 0, ran.err
         assert [mention["text"] for mention in ran.documents[0]["mentions"]] == ["Ann", "Oslo"]
         assert "experts: both x 1.00; both x 1.00" in " ".join(ran.err.split())

@@ -152,7 +152,7 @@ class TestCache:
     def test_a_damaged_model_is_trained_again(self, trainer: Trainer, tmp_path: Path, damaged: bytes) -> None:
         trainer.train([{}] * 10)
         with sqlite3.connect(tmp_path / "cache" / "pools.sqlite") as connection:
-            update = "UPDATE kept SET value = ? WHERE owner LIKE ?"
+            update = "UPDATE entries SET value = ? WHERE owner LIKE ?"
             assert connection.execute(update, [damaged, f"{CACHE_VERSION}:%"]).rowcount == 1
         assert trainer.train([{}] * 10) == trainer.train([]) == TRAINED
         assert trainer.example_counts == [10, 10]
