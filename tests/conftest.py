@@ -331,22 +331,22 @@ def tiny_adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def extraction_service(tmp_path: Path, scripted: None, plain_members: None) -> Iterator[Any]:
-    """What answers for a server: scripted members, and an empty pool of its own."""
+    """The service of a server, with scripted members and an empty pool."""
     pytest.importorskip("fastapi", reason="needs the extra 'serve'")
     from entsemble.server.pool_file import PoolFile
     from entsemble.server.service import ExtractionService
 
-    def asked(said: Any) -> settings.Settings:
-        return settings.load(overrides={"cache": {"replies": False}, **said})
+    def settings_for(values: Any) -> settings.Settings:
+        return settings.load(overrides={"cache": {"replies": False}, **values})
 
-    pool = PoolFile(tmp_path / "kept" / "pool.jsonl")
-    yield ExtractionService(asked, environment(), pool)
+    pool = PoolFile(tmp_path / "server" / "pool.jsonl")
+    yield ExtractionService(settings_for, environment(), pool)
     pool.close()
 
 
 @pytest.fixture
 def serve(extraction_service: Any) -> Iterator[Callable[..., Any]]:
-    """Starts a server and gives what asks it."""
+    """Starts a server, and returns a client."""
     from fastapi.testclient import TestClient
 
     from entsemble.server.app import create_app

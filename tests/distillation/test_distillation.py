@@ -1,4 +1,4 @@
-"""A student of scripted models: it learns what they are sure of, and is as fast as one hopes."""
+"""Distillation with scripted teachers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ NAMES = ("Ann", "Bob Lee")
 TOWNS = ("Oslo", "Bergen")
 
 
-def line(i: int) -> str:
-    return f"{NAMES[i % 2]} went to {TOWNS[i // 2 % 2]} {'again ' * (i // 4)}that week."
+def text_number(number: int) -> str:
+    repetition = "again " * (number // 4)
+    return f"{NAMES[number % 2]} went to {TOWNS[number // 2 % 2]} {repetition}that week."
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def pool(tmp_path: Path) -> Path:
     path = tmp_path / "pool.jsonl"
     with path.open("w") as file:
         for i in range(20):
-            text = "Yesterday " + line(i)
+            text = "Yesterday " + text_number(i)
             mentions = [mention(text, NAMES[i % 2], "person"), mention(text, TOWNS[i // 2 % 2], "location")]
             file.write(json.dumps({"text": text, "mentions": mentions}) + "\n")
     return path
@@ -41,45 +42,47 @@ def pool(tmp_path: Path) -> Path:
 @pytest.fixture
 def texts(tmp_path: Path) -> Path:
     path = tmp_path / "texts.jsonl"
-    path.write_text("\n".join(json.dumps({"text": line(i)}) for i in range(40)))
+    path.write_text("\n".join(json.dumps({"text": text_number(i)}) for i in range(40)))
     return path
 
 
-def test_a_student_learns_from_its_teacher(
+def test_a_student_is_trained_on_its_teachers_annotations(
     command: Callable[..., Any], pool: Path, texts: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "model"
     result = command("distil", texts, "--pool", pool, "-o", out, "--json", "--quiet", "--epochs", 12)
     assert result.code == 0, result.err
-    told = json.loads(result.out)
-    assert (told["sentences"], told["sure"], told["held_back"], told["pool"]) == (40, 40, 4, 16)
-    assert told["teacher_f1"] == 1
-    assert told["student_f1"] > 0.8
-    assert told["student_rate"] > 1
+    summary = json.loads(result.out)
+    assert (summary["sentences"], summary["sure"], summary["held_back"], summary["pool"]) == (40, 40, 4, 16)
+    assert summary["teacher_f1"] == 1
+    assert summary["student_f1"] > 0.8
+    assert summary["student_rate"] > 1
     nlp = spacy.load(out)
     assert {(e.text, e.label_) for e in nlp("Bob Lee went to Oslo that week.").ents} >= {("Oslo", "location")}
-    assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".model")], "nothing is left beside it"
+    assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".model")], "no temporary files are left"
     again = command("distil", texts, "--pool", pool, "-o", out, "--quiet")
     assert (again.code, "exists already" in again.messages) == (65, True)
 
 
-def test_a_run_that_was_killed_goes_on(
+def test_a_killed_distillation_is_resumed(
     command: Callable[..., Any], pool: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from entsemble.distillation import teacher as distil
+    from entsemble.distillation import teacher
 
-    def dies(*_: Any, **__: Any) -> Any:
+    def die(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    asked = ("distil", texts, "--pool", pool, "-o", tmp_path / "model", "--quiet", "--json", "--epochs", 1)
-    with monkeypatch.context() as patched:
-        patched.setattr(distil, "train_student", dies)
-        assert command(*asked).code != 0
-    told = json.loads(command(*asked).out)
-    assert told["teacher_rate"] is None, "the teacher had done all"
+    arguments = ("distil", texts, "--pool", pool, "-o", tmp_path / "model", "--quiet", "--json", "--epochs", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(teacher, "train_student", die)
+        assert command(*arguments).code != 0
+    summary = json.loads(command(*arguments).out)
+    assert summary["teacher_rate"] is None, "the first run had annotated everything"
 
 
-def test_what_is_wrong_is_said(command: Callable[..., Any], pool: Path, texts: Path, tmp_path: Path) -> None:
+def test_a_missing_or_small_pool_is_refused(
+    command: Callable[..., Any], pool: Path, texts: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "model"
     assert "--pool" in command("distil", texts, "-o", out, "--labels", "person").messages
     few = tmp_path / "few.jsonl"
@@ -88,23 +91,27 @@ def test_what_is_wrong_is_said(command: Callable[..., Any], pool: Path, texts: P
     assert not out.exists()
 
 
-def test_only_what_is_sure_is_learnt() -> None:
-    def said(score: float | None, *spans: tuple[int, int]) -> Document:
+def test_only_sentences_with_confident_mentions_are_selected() -> None:
+    def annotated(score: float | None, *spans: tuple[int, int]) -> Document:
         text = "abcdefghij"
         return Document("d", text, tuple(Mention(a, b, "x", text[a:b], score) for a, b in spans))
 
-    found = select_confident([said(0.9, (0, 4), (1, 2)), said(0.5, (0, 1)), said(None, (2, 3)), said(0.1)], 0.6)
-    assert [d.mentions[0].span.end if d.mentions else None for d in found.documents] == [4, 3, None]
-    assert (found.excluded, found.nested) == (1, 1)
-    assert [m.start for m in outermost_mentions(said(None, (0, 3), (2, 6), (6, 8)).mentions)] == [2, 6]
+    selected = select_confident(
+        [annotated(0.9, (0, 4), (1, 2)), annotated(0.5, (0, 1)), annotated(None, (2, 3)), annotated(0.1)], 0.6
+    )
+    assert [d.mentions[0].span.end if d.mentions else None for d in selected.documents] == [4, 3, None]
+    assert (selected.excluded, selected.nested) == (1, 1)
+    assert [m.start for m in outermost_mentions(annotated(None, (0, 3), (2, 6), (6, 8)).mentions)] == [2, 6]
 
 
-def test_sentences_without_mentions_keep_their_share() -> None:
+def test_sentences_without_mentions_keep_their_proportion() -> None:
     text = "abcdefghij"
-    full = [Document(str(i), text, (Mention(0, 1, "x", "a", 0.9 if i < 3 else 0.1),)) for i in range(9)]
+    with_mentions = [Document(str(i), text, (Mention(0, 1, "x", "a", 0.9 if i < 3 else 0.1),)) for i in range(9)]
     empty = [Document(f"e{i}", text) for i in range(30)]
-    found = select_confident([*empty, *full], 0.6)
-    assert [bool(d.mentions) for d in found.documents] == [False] * 10 + [True] * 3
-    assert found.excluded == 39 - 13
-    assert {d.id for d in select_confident([*empty, *full], 0.6, seed=1).documents} != {d.id for d in found.documents}
+    selected = select_confident([*empty, *with_mentions], 0.6)
+    assert [bool(d.mentions) for d in selected.documents] == [False] * 10 + [True] * 3
+    assert selected.excluded == 39 - 13
+    assert {d.id for d in select_confident([*empty, *with_mentions], 0.6, seed=1).documents} != {
+        d.id for d in selected.documents
+    }
     assert len(select_confident(empty, 0.6).documents) == 30

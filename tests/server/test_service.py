@@ -3,88 +3,101 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from entsemble.errors import ModelUnavailableError
 from entsemble.scoring.model import StackingModel
-from entsemble.settings import Settings, load
-from entsemble.types import Document, mention_at
+from entsemble.settings import environment, load
+from entsemble.types import Document
+from tests.factories import document
+
+pytest.importorskip("fastapi", reason="needs the extra 'serve'")
+
+from entsemble.server.pool_file import PoolFile
+from entsemble.server.service import ExtractionRequest, ExtractionService
+
+pytestmark = pytest.mark.usefixtures("scripted", "plain_members")
+
+MakeService = Callable[..., ExtractionService]
+UNCACHED = {"cache": {"replies": False}}
+
+
+@pytest.fixture
+def make_service(tmp_path: Path) -> MakeService:
+    """A service with an empty pool, whose requests override these settings."""
+
+    def make(preset: str | None = None, **overrides: Any) -> ExtractionService:
+        def settings_for(values: Mapping[str, Any]) -> Any:
+            return load(preset=preset, overrides={**overrides, **values})
+
+        return ExtractionService(settings_for, environment(), PoolFile(tmp_path / "pool.jsonl"))
+
+    return make
 
 
 def annotated(number: int) -> Document:
-    text = f"Ann left Oslo {number} times."
-    return Document(str(number), text, (mention_at(text, 0, 3, "person"), mention_at(text, 9, 13, "location")))
+    return document(f"Ann left Oslo {number} times.", ("Ann", "person"), ("Oslo", "location"), id=str(number))
 
 
-@pytest.mark.parametrize("looks", [False, True])
-def test_the_votes_are_learnt_at_the_start_and_serve_from_then_on(
-    extraction_service: Any, monkeypatch: pytest.MonkeyPatch, looks: bool
+@pytest.mark.parametrize("capitalised", [False, True])
+def test_weights_are_learned_at_the_start_and_used_from_then_on(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch, capitalised: bool
 ) -> None:
-    from entsemble.server.service import ExtractionRequest
+    training_sizes: list[int] = []
 
-    drawn: list[int] = []
+    def train(questions: Any, *_: Any, **__: Any) -> StackingModel:
+        training_sizes.append(len(questions()))
+        return StackingModel((0.0,) * 29, (1.0,) * 29, (0.0,) * 29, 3.0, 0.0, 0.2, 80, capitalised)
 
-    def learnt(questions: Any, *_: Any, **__: Any) -> StackingModel:
-        drawn.append(len(questions()))
-        return StackingModel((0.0,) * 29, (1.0,) * 29, (0.0,) * 29, 3.0, 0.0, 0.2, 80, looks)
+    monkeypatch.setattr("entsemble.assembly.builder.train_on_pool", train)
+    service = make_service(**UNCACHED, stacking={"sentences": 80, "capitalised": capitalised})
+    service.pool.add(annotated(number) for number in range(90))
 
     def scores(**labels: str) -> set[float | None]:
-        asked = ExtractionRequest((Document("d", "Ann left Bern."),), labels)
-        with extraction_service.extraction(asked) as results:
-            return {m.score for result in results for m in result.document.mentions}
+        request = ExtractionRequest((Document("d", "Ann left Bern."),), labels)
+        with service.extraction(request) as results:
+            return {mention.score for result in results for mention in result.document.mentions}
 
-    def asked(said: Any) -> Settings:
-        return load(
-            overrides={"cache": {"replies": False}, "stacking": {"sentences": 80, "capitalised": looks}, **said}
-        )
-
-    monkeypatch.setattr("entsemble.assembly.builder.train_on_pool", learnt)
-    monkeypatch.setattr(extraction_service, "_settings_factory", asked)
-    extraction_service.pool.add(annotated(i) for i in range(90))
-    before = scores()
-    assert drawn == [], "no request waits for it"
-    extraction_service.warm_up()
-    assert drawn == [80]
+    pretrained = scores()
+    assert training_sizes == [], "no request waits for training"
+    service.warm_up()
+    assert training_sizes == [80]
     [score] = scores()
     assert score == pytest.approx(math.exp(3) / (1 + 2 * math.exp(3)), abs=1e-4)
-    extraction_service.pool.add([annotated(1000)])
-    assert scores() == {score}, "a correction changes what is shown, and not whom to believe"
-    assert score not in scores(person="names of people", location=""), "other labels were not learnt about"
-    assert score not in before
-    assert drawn == [80]
+    service.pool.add([annotated(1000)])
+    assert scores() == {score}, "a correction changes the demonstrations, not the weights"
+    assert score not in scores(person="names of people", location=""), "other labels have pre-trained weights"
+    assert score not in pretrained
+    assert training_sizes == [80]
 
 
-def test_it_says_that_nothing_is_learnt_where_texts_choose_experts(
-    extraction_service: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_warning_says_that_nothing_is_learned_if_texts_select_experts(
+    make_service: MakeService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def asked(said: Any) -> Settings:
-        return load(preset="best", overrides={"stacking": {"sentences": 2}, **said})
-
-    monkeypatch.setattr(extraction_service, "_settings_factory", asked)
-    extraction_service.warm_up()
-    assert caplog.text == "", "an empty pool teaches nothing anyway"
-    extraction_service.pool.add(annotated(i) for i in range(3))
-    extraction_service.warm_up()
+    service = make_service("best", stacking={"sentences": 2})
+    service.warm_up()
+    assert caplog.text == "", "there is nothing to learn from in an empty pool"
+    service.pool.add(annotated(number) for number in range(3))
+    service.warm_up()
     assert "vote weights are not learned" in caplog.text
 
 
-def test_stopping_the_server_cancels_learning(extraction_service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_the_server_cancels_learning(make_service: MakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = make_service(**UNCACHED, stacking={"sentences": 80})
+    service.pool.add(annotated(number) for number in range(90))
     steps: list[int] = []
 
-    def learnt(*_: Any, progress: Any, **__: Any) -> None:
+    def train(*_: Any, progress: Any, **__: Any) -> None:
         for step in range(5):
             steps.append(step)
             progress.on_step("training on the pool", step, 5)
-            extraction_service.stop()
+            service.stop()
 
-    def asked(said: Any) -> Settings:
-        return load(overrides={"cache": {"replies": False}, "stacking": {"sentences": 80}, **said})
-
-    monkeypatch.setattr("entsemble.assembly.builder.train_on_pool", learnt)
-    monkeypatch.setattr(extraction_service, "_settings_factory", asked)
-    extraction_service.pool.add(annotated(i) for i in range(90))
+    monkeypatch.setattr("entsemble.assembly.builder.train_on_pool", train)
     with pytest.raises(ModelUnavailableError, match="stopping"):
-        extraction_service.warm_up()
+        service.warm_up()
     assert steps == [0, 1]
