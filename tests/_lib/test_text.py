@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble._lib.text import word_spans
+from entsemble._lib.text import is_unspaced, one_line, word_spans
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,18 @@ def test_words_are_all_that_is_no_blank_and_a_mark_parts_none(text: str) -> None
     assert "".join(span.slice(text) for span in spans) == "".join(text.split())
     assert all(a.end <= b.start for a, b in pairwise(spans))
     assert not any(a.end == b.start and text[b.start] == "\u0301" for a, b in pairwise(spans))
+
+
+@given(st.text())
+def test_one_line_replaces_line_breaks_and_keeps_offsets(text: str) -> None:
+    line = one_line(text)
+    assert len(line) == len(text)
+    assert len(line.splitlines()) <= 1
+    assert all(old == new or (old.isspace() and new == " ") for old, new in zip(text, line, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("character", "expected"), [("中", True), ("か", True), ("ไ", True), ("a", False), ("한", False), ("ع", False)]
+)
+def test_scripts_without_spaces_between_words(character: str, expected: bool) -> None:
+    assert is_unspaced(character) is expected
