@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.xdist_group("ray"),
 ]
 DOCUMENTS = [Document(f"d{i}", f"Ann left Oslo {i}.", meta={"line": i}) for i in range(500)]
-Watcher = Callable[[str], None]
+BeforeSentence = Callable[[str], None]
 """Called with each sentence before it is run."""
 
 
@@ -46,7 +46,7 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
-def local(before: Watcher = lambda _: None) -> LocalExtractor:
+def local(before: BeforeSentence = lambda _: None) -> LocalExtractor:
     class Watched(Pipeline):
         def run(self, text: str) -> SentenceResult:
             before(text)
@@ -71,16 +71,16 @@ def shown(results: Iterator[Extracted | Failed]) -> list[tuple[object, ...]]:
     return [(r.document, r.member_mentions, r.ledger, r.voted_labels) for r in results if isinstance(r, Extracted)]
 
 
-def on_ray(before: Watcher = lambda _: None) -> RayExtractor:
+def on_ray(before: BeforeSentence = lambda _: None) -> RayExtractor:
     make = local
     return RayExtractor(lambda: make(before), RayCluster(actors=2, cpus=1), {"it": "1"})
 
 
-def test_it_gives_what_threads_give() -> None:
+def test_the_results_are_those_of_threads() -> None:
     assert shown(on_ray().extract(DOCUMENTS)) == shown(local().extract(DOCUMENTS))
 
 
-def test_a_killed_actor_loses_nothing(tmp_path: Path) -> None:
+def test_a_killed_actor_loses_no_document(tmp_path: Path) -> None:
     killed = tmp_path / "killed"
 
     def die_once(text: str) -> None:
@@ -88,13 +88,13 @@ def test_a_killed_actor_loses_nothing(tmp_path: Path) -> None:
             killed.write_text("")
             os.kill(os.getpid(), signal.SIGKILL)
 
-    found = shown(on_ray(die_once).extract(DOCUMENTS))
+    results = shown(on_ray(die_once).extract(DOCUMENTS))
     assert killed.exists()
-    assert found == shown(local().extract(DOCUMENTS))
-    assert len(found) == 500
+    assert results == shown(local().extract(DOCUMENTS))
+    assert len(results) == 500
 
 
-def test_the_journal_means_the_same(tmp_path: Path) -> None:
+def test_a_journal_serves_threads_and_ray(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "out")
     journal.begin({"it": "1"})
     first = shown(local().extract(DOCUMENTS[:20], journal))
@@ -107,7 +107,7 @@ def test_the_journal_means_the_same(tmp_path: Path) -> None:
     again.remove()
 
 
-def test_a_document_that_fails_fails_alone() -> None:
+def test_a_failing_document_does_not_affect_the_others() -> None:
     def fail(text: str) -> None:
         if "3." in text:
             raise ModelUnavailableError("gone")

@@ -1,3 +1,5 @@
+"""A function over inputs on threads: order, bounds, errors, stopping."""
+
 from __future__ import annotations
 
 import threading
@@ -24,31 +26,31 @@ def test_results_come_in_order_whichever_is_ready_first(workers: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_inputs_are_not_taken_in_far_ahead(workers: int) -> None:
-    taken = 0
+def test_inputs_are_not_read_far_ahead(workers: int) -> None:
+    numbers_read = 0
 
     def endless() -> Iterator[int]:
-        nonlocal taken
+        nonlocal numbers_read
         while True:
-            taken += 1
-            yield taken
+            numbers_read += 1
+            yield numbers_read
 
     results = LocalMapper(workers).map(lambda i: i, endless())
     assert [next(results) for _ in range(10)] == list(range(1, 11))
-    assert taken <= 10 + 2 * workers
+    assert numbers_read <= 10 + 2 * workers
     results.close()  # type: ignore[attr-defined]
 
 
-def test_the_workers_work_side_by_side() -> None:
+def test_workers_run_at_the_same_time() -> None:
     meeting = threading.Barrier(3, timeout=300)
     assert sorted(LocalMapper(3).map(lambda i: (meeting.wait(), i)[1], range(6))) == list(range(6))
 
 
-def test_an_error_ends_it_and_what_has_not_begun_is_not_begun() -> None:
-    begun: list[int] = []
+def test_an_error_ends_the_results_and_nothing_more_is_started() -> None:
+    started: list[int] = []
 
     def work(i: int) -> int:
-        begun.append(i)
+        started.append(i)
         if i == 3:
             raise ModelUnavailableError("gone")
         return i
@@ -57,10 +59,10 @@ def test_an_error_ends_it_and_what_has_not_begun_is_not_begun() -> None:
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ModelUnavailableError, match="gone"):
         next(results)
-    assert len(begun) <= 6
+    assert len(started) <= 6
 
 
-def test_an_error_among_the_inputs_comes_through() -> None:
+def test_an_error_of_the_inputs_is_raised() -> None:
     def inputs() -> Iterator[int]:
         yield 1
         raise ModelUnavailableError("no more input")
@@ -69,28 +71,28 @@ def test_an_error_among_the_inputs_comes_through() -> None:
         list(LocalMapper(2).map(lambda i: i, inputs()))
 
 
-def test_after_a_stop_nothing_more_begins() -> None:
-    mapper, begun = LocalMapper(2), []
+def test_after_a_stop_nothing_more_is_started() -> None:
+    mapper, started = LocalMapper(2), []
 
     def work(i: int) -> int:
-        begun.append(i)
+        started.append(i)
         if i == 1:
             mapper.stop()
         time.sleep(0.02)
         return i
 
     results = list(mapper.map(work, range(100)))
-    assert results == sorted(begun)
-    assert len(begun) <= 4
+    assert results == sorted(started)
+    assert len(started) <= 4
 
 
-def test_who_stops_early_leaves_no_thread_behind() -> None:
+def test_closing_the_results_early_leaves_no_thread() -> None:
     results = LocalMapper(2).map(lambda i: i, range(1000))
     assert next(results) == 0
     results.close()  # type: ignore[attr-defined]
     assert not [t for t in threading.enumerate() if t.name.startswith("entsemble") and t.is_alive()]
 
 
-def test_no_workers() -> None:
+def test_a_mapper_needs_a_worker() -> None:
     with pytest.raises(ValueError, match="at least one"):
         LocalMapper(0)

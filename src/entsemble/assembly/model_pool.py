@@ -21,7 +21,8 @@ from entsemble.backends.openai.client import RequestPolicy
 from entsemble.backends.openai.model import OpenAIModel
 from entsemble.backends.transformers.model import TransformersModel
 from entsemble.errors import ConfigError, DataError, EntsembleError
-from entsemble.execution.reply_cache import CachedModel, ReplyCache
+from entsemble.execution.cached_model import CachedModel
+from entsemble.execution.reply_cache import ReplyCache
 from entsemble.experts import peft_folder
 from entsemble.experts.store import Expert, load_checked_adapter
 from entsemble.protocols import AdaptableModel, Encoder, LanguageModel

@@ -1,1 +1,1 @@
-"""How many documents are run: mappers."""
+"""Where sentences and documents run, and what makes runs resumable: threads, Ray, journal and reply cache."""

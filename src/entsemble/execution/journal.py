@@ -1,7 +1,7 @@
-"""What makes a run resumable: an append-only record of finished inputs, and the way through it.
+"""What makes a run resumable: a record of finished inputs beside the output, and the way past them.
 
-One SQLite file beside the output. Each input is one transaction, so a process that is killed at any instant leaves
-whole records only; a lock that goes with its process keeps two runs from writing one output.
+One SQLite file, to which each input is added in its own transaction, so that a process that is killed at any time
+leaves whole records only. A lock that ends with its process keeps two runs from writing one output.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -25,8 +25,6 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS run (part TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS done (input BLOB PRIMARY KEY, output BLOB) WITHOUT ROWID",
 )
-_PATIENCE = 1.0
-"""Seconds that a run waits for another one that writes the same output."""
 
 
 class Journal:
@@ -34,142 +32,183 @@ class Journal:
 
     Args:
         output: the file or folder that the run will write; the journal is `.<its name>.journal` beside it.
+        lock_timeout: seconds to wait for another run that writes the same output.
 
     Raises:
-        DataError: another run is writing this output, or the journal cannot be written; `.` and `/` have no name.
+        DataError: another run is writing this output, the journal cannot be written, or the path has no name.
     """
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path, *, lock_timeout: float = 1.0) -> None:
         if not output.name:
-            raise DataError("it has no name of its own; name a file, or a new folder", output)
+            raise DataError("this path has no name; name a file, or a new folder", output)
         self.path = output.with_name(f".{output.name}.journal")
         self._lock = FileLock(output.with_name(f".{output.name}.lock"), thread_local=False)
-        self._removed = False
+        self._is_removed = False
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=_PATIENCE)
-            self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # no shared memory: for folders on a network
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
-            for statement in _SCHEMA:
-                self._connection.execute(statement)
+            self._lock.acquire(timeout=lock_timeout)
+            self._connection = self._open()
         except Timeout as error:
-            told = "another run is writing this output; wait for it, or give another name"
-            raise DataError(told, output) from error
+            raise DataError("another run is writing this output; wait for it, or use another name", output) from error
         except (OSError, sqlite3.OperationalError) as error:
             self._unlock()
-            raise DataError(f"no journal can be kept beside it ({error}); check the folder", output) from error
+            raise DataError(f"no journal can be written beside it ({error}); check the folder", output) from error
         except sqlite3.DatabaseError as error:
             self._unlock()
-            raise DataError(f"this is no journal ({error}); delete it to begin afresh", self.path) from error
+            raise DataError(f"this is not a journal ({error}); delete it to start over", self.path) from error
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # without shared memory, which network folders lack
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        for statement in _SCHEMA:
+            connection.execute(statement)
+        return connection
 
     @property
     def record_count(self) -> int:
-        """How many inputs the record holds."""
+        """Number of recorded inputs."""
         (count,) = self._connection.execute("SELECT count(*) FROM done").fetchone()
         return int(count)
 
     def begin(self, configuration: Mapping[str, str]) -> tuple[int, list[str]]:
-        """Go on with a run of this configuration, or begin one.
+        """Resume a run of this configuration, or begin one.
 
         Args:
-            configuration: all that shapes the results, by name.
+            configuration: all that results depend on, by name.
 
         Returns:
-            How many inputs the record holds, and which parts of the configuration changed since; where any did, the
-            record was emptied.
+            Number of inputs recorded before, and the names in the configuration that changed since. If there are any,
+            the records were deleted.
         """
-        before = dict(self._connection.execute("SELECT part, value FROM run"))
-        held, now = self.record_count, dict(configuration)
-        changed = sorted(k for k in before.keys() | now.keys() if before and before.get(k) != now.get(k))
+        previous = dict(self._connection.execute("SELECT part, value FROM run"))
+        record_count, current = self.record_count, dict(configuration)
+        names = previous.keys() | current.keys()
+        changed = sorted(name for name in names if previous and previous.get(name) != current.get(name))
         self._connection.execute("BEGIN")
         if changed:
             self._connection.execute("DELETE FROM done")
         self._connection.execute("DELETE FROM run")
-        self._connection.executemany("INSERT INTO run VALUES (?, ?)", now.items())
+        self._connection.executemany("INSERT INTO run VALUES (?, ?)", current.items())
         self._connection.execute("COMMIT")
-        return held, changed
+        return record_count, changed
 
     def get(self, key: bytes) -> object | None:
-        """What was recorded for the input `key`."""
+        """The recorded output of an input, from JSON; `None` if there is none."""
         row = self._connection.execute("SELECT output FROM done WHERE input = ?", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
     def append(self, key: bytes, output: object) -> None:
-        """Record the output of the input `key`, ready for JSON."""
-        written = json.dumps(output, ensure_ascii=True)
+        """Record the output of an input.
+
+        Args:
+            key: identifies the input.
+            output: anything that JSON can hold.
+
+        Raises:
+            DataError: the journal cannot be written.
+        """
+        row = key, json.dumps(output, ensure_ascii=True)
         try:
-            self._connection.execute("INSERT OR REPLACE INTO done VALUES (?, ?)", (key, written))
+            self._connection.execute("INSERT OR REPLACE INTO done VALUES (?, ?)", row)
         except sqlite3.Error as error:
             raise DataError(f"the journal cannot be written ({error}); is the disk full?", self.path) from error
 
     def close(self) -> None:
-        """Keep the record for a later run, where there is anything in it."""
-        if not self._removed and self._connection.execute("SELECT 1 FROM done LIMIT 1").fetchone() is None:
+        """Close the journal; it stays for a later run if it has any record."""
+        if not self._is_removed and self._connection.execute("SELECT 1 FROM done LIMIT 1").fetchone() is None:
             self.remove()
         self._connection.close()
         self._unlock()
 
     def remove(self) -> None:
-        """The output is whole: the record is not needed any more."""
-        self._removed = True
+        """Delete the journal, since the output is complete."""
+        self._is_removed = True
         self._connection.close()
-        for ending in ("", "-wal", "-shm"):
-            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+        for suffix in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         self._unlock()
 
     def _unlock(self) -> None:
-        """Leave no lock behind. Unlinked while it is held: whoever waits for it looks again, and makes another."""
+        """Release the lock and leave no file. Unlinked while it is held: a waiting run then locks a new file."""
         if self._lock.is_locked:
-            with suppress(PermissionError):  # Windows keeps what is open
+            with suppress(PermissionError):  # Windows does not delete open files
                 Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.release()
 
 
 def resume(
     inputs: Iterable[Input],
-    known: Callable[[Input], Output | None],
+    recorded: Callable[[Input], Output | None],
     run: Callable[[Iterator[Input]], Iterator[Output]],
-    ahead: int = 256,
+    lookahead: int = 256,
 ) -> Iterator[Output]:
-    """Outputs of all inputs in order: known ones as they are, the others run.
+    """Outputs of all inputs in order: recorded ones as they are, and the others run.
 
     Args:
-        inputs: taken in as they are needed.
-        known: what was recorded for an input, if anything.
-        run: makes an output for every input, in order; called again after long stretches of known inputs. Where it
-            ends before its inputs do, the outputs end too.
-        ahead: known outputs that may wait for an unknown one before them, until a run is ended for them: a bound on
-            memory, against what it costs to run again.
+        inputs: read as they are needed.
+        recorded: the recorded output of an input, or `None`.
+        run: yields an output for each input, in order; called again after long stretches of recorded inputs. If it
+            ends before its inputs do, it was stopped, and the outputs end too.
+        lookahead: recorded outputs that may wait in memory for the output of an input before them. With more, `run` is
+            not given any more inputs, so that it ends and they can be yielded.
     """
-    source = iter(inputs)
-    waiting: deque[Output | None] = deque()
-    ended = taken = False
-
-    def unknown() -> Iterator[Input]:
-        nonlocal ended, taken
-        for value in source:
-            taken = True
-            found = known(value)
-            waiting.append(found)
-            if found is None:
-                yield value
-            elif len(waiting) > ahead:
-                return
-        ended = True
-
-    def ready() -> Iterator[Output]:
-        while waiting and (output := waiting[0]) is not None:
-            waiting.popleft()
+    queue = _InputQueue(inputs, recorded, lookahead)
+    while not queue.is_exhausted:
+        queue.has_read = False
+        for output in run(queue.read_missing()):
+            yield from queue.take_recorded()
+            queue.take_missing()
             yield output
-
-    while not ended:
-        taken = False
-        for output in run(unknown()):
-            yield from ready()
-            waiting.popleft()
-            yield output
-        yield from ready()
-        if waiting or not taken:  # the run was stopped
+        yield from queue.take_recorded()
+        if queue.is_waiting or not queue.has_read:  # the run was stopped
             return
+
+
+class _InputQueue(Generic[Input, Output]):
+    """The inputs that were read, in order, until their outputs are yielded.
+
+    With inputs 1 to 4, of which 1 and 3 are recorded::
+
+        read_missing() yields 2     waiting: [output 1, None]
+        take_recorded() yields 1    waiting: [None]
+        take_missing(), for 2       waiting: []
+        read_missing() yields 4     waiting: [output 3, None]
+
+    Attributes:
+        has_read: whether any input was read since this was set to False.
+        is_exhausted: whether all inputs were read.
+    """
+
+    def __init__(self, inputs: Iterable[Input], recorded: Callable[[Input], Output | None], lookahead: int) -> None:
+        self._inputs, self._recorded, self._lookahead = iter(inputs), recorded, lookahead
+        self._waiting: deque[Output | None] = deque()
+        self.has_read = self.is_exhausted = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an input was read whose output was not yielded."""
+        return bool(self._waiting)
+
+    def read_missing(self) -> Iterator[Input]:
+        """Read inputs and yield those without a record, until too many recorded outputs wait."""
+        for value in self._inputs:
+            self.has_read = True
+            output = self._recorded(value)
+            self._waiting.append(output)
+            if output is None:
+                yield value
+            elif len(self._waiting) > self._lookahead:
+                return
+        self.is_exhausted = True
+
+    def take_recorded(self) -> Iterator[Output]:
+        """The recorded outputs at the front of the queue."""
+        while self._waiting and (output := self._waiting[0]) is not None:
+            self._waiting.popleft()
+            yield output
+
+    def take_missing(self) -> None:
+        """Remove the input at the front of the queue, whose output was produced."""
+        self._waiting.popleft()

@@ -1,4 +1,4 @@
-"""Many inputs on this machine, on threads: the engines release the interpreter while they work."""
+"""A function over many inputs on the threads of this process: engines release the interpreter while they compute."""
 
 from __future__ import annotations
 
@@ -10,38 +10,41 @@ from typing import cast
 
 from entsemble.protocols import Input, Output
 
-_END = object()
+_EXHAUSTED = object()
 
 
 class LocalMapper:
-    """A `Mapper` on `workers` threads.
+    """A `Mapper` on threads.
 
-    At most twice as many inputs as workers are taken in before their results are taken out, so memory does not grow
-    with the input.
+    At most twice as many inputs as there are threads are read before their results are taken, so that memory does not
+    grow with the input.
+
+    Args:
+        workers: number of threads, at least 1.
     """
 
     def __init__(self, workers: int) -> None:
         if workers < 1:
             raise ValueError("a mapper needs at least one worker")
         self.workers = workers
-        self._stopping = threading.Event()
+        self._stop_event = threading.Event()
 
     def stop(self) -> None:
-        """Begin nothing more: what is being worked on is finished, and then the results end. For good."""
-        self._stopping.set()
+        """Start nothing more, for good: what is in progress is finished, and then the results end."""
+        self._stop_event.set()
 
     def map(self, function: Callable[[Input], Output], inputs: Iterable[Input]) -> Iterator[Output]:
-        """See `Mapper.map`. An error in `function` ends the iteration; what has not begun is not begun."""
-        waiting: deque[Future[Output]] = deque()
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="entsemble") as pool:
+        """See `Mapper.map`. An error of `function` ends the iteration, and nothing more is started."""
+        futures: deque[Future[Output]] = deque()
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="entsemble") as executor:
             try:
-                source = iter(inputs)
-                while not self._stopping.is_set() and (value := next(source, _END)) is not _END:
-                    waiting.append(pool.submit(function, cast("Input", value)))
-                    if len(waiting) >= 2 * self.workers:
-                        yield waiting.popleft().result()
-                while waiting and not (self._stopping.is_set() and waiting[0].cancel()):
-                    yield waiting.popleft().result()
+                remaining = iter(inputs)
+                while not self._stop_event.is_set() and (value := next(remaining, _EXHAUSTED)) is not _EXHAUSTED:
+                    futures.append(executor.submit(function, cast("Input", value)))
+                    if len(futures) >= 2 * self.workers:
+                        yield futures.popleft().result()
+                while futures and not (self._stop_event.is_set() and futures[0].cancel()):
+                    yield futures.popleft().result()
             finally:
-                for future in waiting:
+                for future in futures:
                     future.cancel()
