@@ -22,12 +22,12 @@ from entsemble._lib.text import is_unspaced, one_line, word_spans
         ("", []),
     ],
 )
-def test_words_in_any_script(text: str, words: list[str]) -> None:
+def test_words_of_any_script(text: str, words: list[str]) -> None:
     assert [span.slice(text) for span in word_spans(text)] == words
 
 
 @given(st.text(alphabet="aB1_. \u0301\u0915\u093f\u4eac\u0e01\u0e34\u00e9", max_size=20))
-def test_words_are_all_that_is_no_blank_and_a_mark_parts_none(text: str) -> None:
+def test_words_cover_all_but_whitespace_and_keep_their_combining_marks(text: str) -> None:
     spans = word_spans(text)
     assert "".join(span.slice(text) for span in spans) == "".join(text.split())
     assert all(a.end <= b.start for a, b in pairwise(spans))

@@ -138,11 +138,15 @@ def test_annotations_of_the_input_are_ignored(command: Command, pool_file: Path)
         (["--preset", "huge", *LABELS], 64, "unknown preset 'huge'; known: balanced"),
         (["--pool", "absent.jsonl"], 65, "absent.jsonl: .*no such file"),
         (["--format", "brat", *LABELS], 64, "brat cannot"),
-        (["-o", "out.xyz", *LABELS], 64, "'out.xyz' tells no format"),
-        (["-o", "new/out", *LABELS], 64, "'out' tells no format"),
+        (["-o", "out.xyz", *LABELS], 64, "the name 'out.xyz' does not say the format"),
+        (["-o", "new/out", *LABELS], 64, "the name 'out' does not say the format"),
         (["--format", "parquet", *LABELS], 64, "parquet cannot go to a stream"),
-        (["--format", "brat", "-o", "full", *LABELS], 65, "full: exists and is no empty folder"),
-        (["-o", "out.docx/", "--format", "jsonl", *LABELS], 65, "out.docx: is a folder, and jsonl is a file"),
+        (["--format", "brat", "-o", "full", *LABELS], 65, "full: exists and is not an empty folder"),
+        (
+            ["-o", "out.docx/", "--format", "jsonl", *LABELS],
+            65,
+            "out.docx: is a folder, but jsonl is written to a file",
+        ),
         (["--format", "brat", "-o", ".", *LABELS], 65, "it has no name of its own"),
         (["--unsure", "u.jsonl", *LABELS], 64, "--unsure needs --min-score"),
         (["--min-score", "1", "--unsure", "absent/u.jsonl", *LABELS], 65, "its folder does not exist"),
@@ -180,7 +184,7 @@ def test_an_invalid_output_is_refused_before_models_load(
 def test_a_stream_that_is_not_utf8_is_refused_with_its_line(command: Command) -> None:
     result = command("extract", "-", *LABELS, "--quiet", "--from", "text", stdin=b"Ann\nleft \xe9\n")
     assert result.code in (1, 65)
-    assert "stdin:2: byte 6 of the line, 0xe9, is no UTF-8" in result.messages
+    assert "stdin:2: not UTF-8: byte 6 of the line is 0xe9" in result.messages
 
 
 @pytest.mark.parametrize("broken", [b"Ann\ncaf\xe9\n", "Ann".encode("utf-16")])

@@ -199,7 +199,7 @@ class TestResuming:
         assert second.code == 0, second.err
         assert "3 documents (2 from an earlier run), 2 sentences" in second.messages
         assert len(list(output.glob("*.txt"))) == 3
-        assert "no empty folder" in command(*arguments).messages
+        assert "not an empty folder" in command(*arguments).messages
 
     def test_a_folder_instead_of_a_file_is_refused(self, command: Command, tmp_path: Path) -> None:
         source, output = write_inputs(tmp_path / "in.jsonl", 3), tmp_path / "out.jsonl"

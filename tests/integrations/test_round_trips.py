@@ -101,7 +101,7 @@ class TestLabelStudio:
                     "data": {"text": "Ann"},
                     "annotations": [{"result": [{"value": {"start": 0, "end": 9, "labels": ["x"]}}]}],
                 },
-                "no range",
+                "not a range",
             ),
             (
                 {
@@ -112,7 +112,7 @@ class TestLabelStudio:
             ),
             ({"data": {"text": "Ann"}, "annotations": 5}, "`annotations` must be a list"),
             ({"data": {"text": "Ann"}, "annotations": [{"result": 5}]}, "`result` must be a list"),
-            ({"data": {"text": "Ann", "by": "\ud800"}}, "holds half of a surrogate"),
+            ({"data": {"text": "Ann", "by": "\ud800"}}, "contains half of a surrogate"),
         ],
     )
     def test_invalid_tasks_are_refused_with_their_line(self, task: Any, reason: str, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ class TestSpacy:
             ("some.spacy:1", "Ann went to Oslo.", [(12, 16, "place", None)])
         ]
         (tmp_path / "none.spacy").write_bytes(b"no")
-        with pytest.raises(DataError, match="no DocBin"):
+        with pytest.raises(DataError, match="not a valid DocBin"):
             list(read(tmp_path / "none.spacy"))
 
     @pytest.mark.usefixtures("scripted", "plain_members")

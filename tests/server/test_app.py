@@ -194,7 +194,7 @@ class TestPool:
         assert [d.text for d in read(pool_file)][-2:] == ["Written by hand.", "Corrected."]
         pool_file.write_text("{")
         for _ in range(2):
-            with pytest.raises(DataError, match=":1: no JSON"):
+            with pytest.raises(DataError, match=":1: not valid JSON"):
                 pool.add([Document("x", "Lost.")])
         assert pool_file.read_text() == "{"
 

@@ -1,4 +1,4 @@
-"""Words in any script, texts on one line, and whether two texts are the same."""
+"""Words and scripts, texts on one line, and whether two texts are the same."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from itertools import pairwise
 
 from entsemble.types import Span
 
+HAN_AND_KANA = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Character ranges for use inside the brackets of a regular expression."""
+
+UNSPACED_SCRIPTS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff" + HAN_AND_KANA
+"""The scripts written without spaces between words: Thai, Lao, Burmese, Khmer, kana and Han; ranges as above."""
+
+_UNSPACED_CHARACTER = re.compile(f"[{UNSPACED_SCRIPTS}]")
 _LINE_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
-_PIECE = re.compile(r"\w+|[^\w\s]")
+_WORD_OR_PUNCTUATION = re.compile(r"\w+|[^\w\s]")
 
 
 def one_line(text: str) -> str:
@@ -23,55 +30,50 @@ def same_text_key(text: str) -> str:
 
 
 def word_spans(text: str) -> list[Span]:
-    """Words and marks, in order.
+    """The words and punctuation characters of a text, in order.
 
-    Words of scripts without blanks fall into characters: a span may begin and end at any of them. A combining mark
-    belongs to what it follows.
+    Words of scripts without spaces are split into characters, so that a span may start and end at any of them. A
+    combining mark belongs to the character before it.
     """
-    found: list[Span] = []
-    for match in _PIECE.finditer(text):
+    spans: list[Span] = []
+    for match in _WORD_OR_PUNCTUATION.finditer(text):
         start, end = match.span()
         inner = () if match[0].isascii() else range(start + 1, end)
-        places = [start, *(i for i in inner if is_unspaced(text[i]) or is_unspaced(text[i - 1])), end]
-        for piece in pairwise(places):
-            if found and found[-1].end == piece[0] and _by_mark(text, piece[0]):
-                found[-1] = Span(found[-1].start, piece[1])
+        breaks = [index for index in inner if is_unspaced(text[index]) or is_unspaced(text[index - 1])]
+        for piece_start, piece_end in pairwise([start, *breaks, end]):
+            if spans and spans[-1].end == piece_start and _joined_by_mark(text, piece_start):
+                spans[-1] = Span(spans[-1].start, piece_end)
             else:
-                found.append(Span(*piece))
-    return found
+                spans.append(Span(piece_start, piece_end))
+    return spans
 
 
-def _by_mark(text: str, edge: int) -> bool:
-    """Whether a combining mark is what joins the characters on both sides of `edge`."""
-    marks = (unicodedata.category(text[i])[0] == "M" for i in (edge - 1, edge))
-    return any(marks) and is_inside_word(text, edge)
+def _joined_by_mark(text: str, position: int) -> bool:
+    """Whether a combining mark joins the characters before and after `position`."""
+    is_mark = [_is_mark(text[position - 1]), _is_mark(text[position])]
+    return any(is_mark) and is_inside_word(text, position)
 
 
-def is_inside_word(text: str, edge: int) -> bool:
-    """Whether the characters on both sides of `edge` belong to one word."""
-    if not 0 < edge < len(text):
+def is_inside_word(text: str, position: int) -> bool:
+    """Whether the characters before and after `position` belong to the same word."""
+    if not 0 < position < len(text):
         return False
-    right = text[edge]
-    if unicodedata.category(right)[0] == "M":
+    following = text[position]
+    if _is_mark(following):
         return True
-    before = edge - 1
-    while before > 0 and unicodedata.category(text[before])[0] == "M":
-        before -= 1
-    left = text[before]
-    if not (left.isalnum() and right.isalnum()):
+    index = position - 1
+    while index > 0 and _is_mark(text[index]):
+        index -= 1
+    preceding = text[index]
+    if not (preceding.isalnum() and following.isalnum()):
         return False
-    return not (is_unspaced(left) or is_unspaced(right))
+    return not (is_unspaced(preceding) or is_unspaced(following))
 
 
 def is_unspaced(character: str) -> bool:
-    """Whether the character's script is written without blanks between words: Han, kana, Thai, Lao, Khmer, Burmese."""
-    code = ord(character)
-    return (
-        0x0E00 <= code <= 0x0EFF
-        or 0x1000 <= code <= 0x109F
-        or 0x1780 <= code <= 0x17FF
-        or 0x3040 <= code <= 0x30FF
-        or 0x3400 <= code <= 0x9FFF
-        or 0xF900 <= code <= 0xFAFF
-        or 0x20000 <= code <= 0x3FFFF
-    )
+    """Whether the character's script is written without spaces between words."""
+    return _UNSPACED_CHARACTER.match(character) is not None
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] == "M"

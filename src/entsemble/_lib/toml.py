@@ -14,5 +14,9 @@ TOMLDecodeError = tomllib.TOMLDecodeError
 
 
 def loads(text: str) -> dict[str, Any]:
-    """The values of a TOML text; TOMLDecodeError where it is none."""
+    """The values of a TOML text.
+
+    Raises:
+        TOMLDecodeError: it is not valid TOML.
+    """
     return dict(tomllib.loads(text))

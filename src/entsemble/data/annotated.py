@@ -1,8 +1,9 @@
-"""Annotated sentences: read from a file, and as a reader without the answers sees them."""
+"""Annotated sentences: reading them, and removing their annotation."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 from entsemble.data.formats import read
@@ -13,32 +14,31 @@ from entsemble.types import Document
 
 
 def read_annotated(path: Path, language: str, purpose: str) -> list[Document]:
-    """The annotated sentences of a file; a mention in parts counts from its first to its last.
+    """The annotated sentences of a file; a discontinuous mention reaches from its first to its last character.
 
     Args:
         path: the file.
-        language: of its texts.
-        purpose: what the sentences are for, for the error.
+        language: the ISO 639-1 code of the texts' language.
+        purpose: what the sentences are for; part of the error message.
 
     Raises:
-        DataError: it cannot be read, or holds no mention.
+        DataError: the file cannot be read, or contains no mention.
     """
-    whole = read(path, options=ReadOptions(discontinuous="hull"))
-    parts = [part for document in whole for part in split_document(document, language=language)]
-    if not any(part.mentions for part in parts):
-        raise DataError(f"no annotated mention in it; {purpose}", path)
-    return parts
+    documents = read(path, options=ReadOptions(discontinuous="hull"))
+    sentences = [part for document in documents for part in split_document(document, language=language)]
+    if not any(sentence.mentions for sentence in sentences):
+        raise DataError(f"there is no annotated mention in it; {purpose}", path)
+    return sentences
 
 
 def without_mentions(document: Document) -> Document:
-    """The document as a reader without the answers sees it."""
+    """The same document without its annotation."""
     return replace(document, mentions=())
 
 
 def has_nested_mentions(document: Document) -> bool:
-    """Whether a mention overlaps another one."""
+    """Whether two mentions with different ranges overlap."""
     return any(
-        a is not b and a.span != b.span and a.span.overlaps(b.span)
-        for a in document.mentions
-        for b in document.mentions
+        first.span != second.span and first.span.overlaps(second.span)
+        for first, second in combinations(document.mentions, 2)
     )

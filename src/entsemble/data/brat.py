@@ -1,8 +1,8 @@
-"""brat standoff: a `.txt` and an `.ann` a document, in a folder or in a tar or zip archive.
+"""brat standoff: a `.txt` and an `.ann` file per document, in a folder or in a tar or zip archive.
 
-Offsets count code points of the `.txt` as it is, a byte order mark and carriage returns included. Only text-bound
-annotations (`T`) are mentions; relations, events, attributes, normalisations and notes are passed over. Scores, votes,
-tokens and meta have no place in brat and are not written.
+Offsets count the code points of the unchanged `.txt`, including a byte order mark and carriage returns. Only text-bound
+annotations (`T`) are mentions; relations, events, attributes, normalisations and notes are skipped. brat cannot store
+scores, votes, tokens and meta, so they are not written.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from entsemble.data.options import Discontinuous, ReadOptions
@@ -21,77 +22,96 @@ from entsemble.data.source import Source, readable_name
 from entsemble.errors import DataError
 from entsemble.types import Document, Mention
 
-ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
+ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
 
-_OTHER_LINES = "REAMN#*"
-_T_LINE = re.compile(r"(T[^\t]*)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?", re.DOTALL)
+_SKIPPED_ANNOTATIONS = "REAMN#*"
+_TEXT_BOUND = re.compile(r"(T[^\t]*)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?", re.DOTALL)
 _UNSAFE_IN_LABEL = re.compile(r"[\s%]")
-_LONGEST_NAME = 240
-"""Bytes of a file name that all common file systems take, without its ending."""
+_MAX_NAME_BYTES = 240
+"""A file name of this many bytes, plus its suffix, works on all common file systems."""
 
 
-def read_folder(folder: Path, files: Sequence[Path], options: ReadOptions, under: str = "") -> Iterator[Document]:
-    """All pairs among the `files` below `folder`; ids are relative paths without the ending, behind `under`.
+class _Annotation(NamedTuple):
+    """A text-bound annotation.
 
-    A `.txt` without an `.ann` is a document without mentions.
+    Attributes:
+        start, end: from its first to its last character, as the file counts them.
+        label: its type.
+        surface: its text according to the file; `None` if the file does not give it.
+        is_continuous: whether it has only one piece.
+    """
+
+    start: int
+    end: int
+    label: str
+    surface: str | None
+    is_continuous: bool
+
+
+def read_folder(folder: Path, files: Sequence[Path], options: ReadOptions, id_prefix: str = "") -> Iterator[Document]:
+    """The documents among the `files` of a folder.
+
+    Their ids are `id_prefix` and the relative path without the suffix. A `.txt` without an `.ann` has no mentions.
 
     Raises:
-        DataError: an `.ann` without its `.txt`, a line that is no annotation, or a mention that is not where it says.
+        DataError: an `.ann` has no `.txt`, a line is not a brat annotation, or a mention is not at its offsets.
     """
-    paths = {p.relative_to(folder).as_posix(): p for p in files if p.suffix in (".txt", ".ann")}
-    for stem in _stems(paths, str(folder)):
-        ann = paths.get(stem + ".ann")
-        text = Source.from_file(paths[stem + ".txt"]).text(keep_mark=True)
-        yield _document(under + unquote(stem), text, Source.from_file(ann) if ann else None, options.discontinuous)
+    paths = {path.relative_to(folder).as_posix(): path for path in files if path.suffix in (".txt", ".ann")}
+    for stem in _document_stems(paths, str(folder)):
+        annotation_path = paths.get(stem + ".ann")
+        text = Source.from_file(paths[stem + ".txt"]).text(keep_byte_order_mark=True)
+        annotations = Source.from_file(annotation_path) if annotation_path else None
+        yield _document(id_prefix + unquote(stem), text, annotations, options.discontinuous)
 
 
-def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # noqa: ARG001 - ids are names of files
-    """The documents of an archive, or the one whose `.txt` or `.ann` is at `path`."""
-    return read_archive(path, options) if path.name.lower().endswith(ARCHIVES) else read_pair(path, options)
+def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # noqa: ARG001 - the ids are file names
+    """The documents of an archive, or the document whose `.txt` or `.ann` is at `path`."""
+    return read_archive(path, options) if path.name.lower().endswith(ARCHIVE_SUFFIXES) else read_pair(path, options)
 
 
 def read_pair(path: Path, options: ReadOptions) -> Iterator[Document]:
     """The document whose `.txt` or `.ann` is at `path`."""
-    text_path, ann = path.with_suffix(".txt"), path.with_suffix(".ann")
+    text_path, annotation_path = path.with_suffix(".txt"), path.with_suffix(".ann")
     if not text_path.exists():
-        raise DataError(f"its text {text_path.name} is missing; put it beside", path)
-    text = Source.from_file(text_path).text(keep_mark=True)
-    yield _document(unquote(path.stem), text, Source.from_file(ann) if ann.exists() else None, options.discontinuous)
+        raise DataError(f"its text {text_path.name} is missing; put it into the same folder", path)
+    text = Source.from_file(text_path).text(keep_byte_order_mark=True)
+    annotations = Source.from_file(annotation_path) if annotation_path.exists() else None
+    yield _document(unquote(path.stem), text, annotations, options.discontinuous)
 
 
 def read_archive(path: Path, options: ReadOptions) -> Iterator[Document]:
-    """All pairs in a tar (also compressed) or zip archive; ids are the members' paths without the ending.
+    """The documents of a zip archive or a tar archive, which may be compressed.
 
-    The archive is read once from front to back: documents come as their pair is complete, those without an `.ann` last.
+    Their ids are the paths in the archive without the suffix. The archive is read once: a document is yielded when both
+    its files have been read; those without an `.ann` come last.
 
     Raises:
         DataError: as for `read_folder`, or the archive is broken.
     """
-    waiting: dict[str, bytes] = {}
+    unpaired: dict[str, bytes] = {}
     try:
-        for name, content in _zipped(path) if zipfile.is_zipfile(path) else _tarred(path):
-            stem, ending = name[:-4], name[-4:]
-            other = waiting.pop(stem + (".txt" if ending == ".ann" else ".ann"), None)
-            if other is None:
-                waiting[name] = content
+        for name, content in _zip_files(path) if zipfile.is_zipfile(path) else _tar_files(path):
+            stem, suffix = name[:-4], name[-4:]
+            counterpart = unpaired.pop(stem + (".txt" if suffix == ".ann" else ".ann"), None)
+            if counterpart is None:
+                unpaired[name] = content
             else:
-                text, ann = (content, other) if ending == ".txt" else (other, content)
-                yield _archived(path, stem, text, ann, options)
+                text, annotations = (content, counterpart) if suffix == ".txt" else (counterpart, content)
+                yield _archived_document(path, stem, text, annotations, options)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
-        raise DataError(f"no archive that can be read: {error}; is the file complete?", path) from error
-    for stem in _stems(waiting, str(path)):
-        yield _archived(path, stem, waiting[stem + ".txt"], None, options)
+        raise DataError(f"the archive cannot be read: {error}; is the file complete?", path) from error
+    for stem in _document_stems(unpaired, str(path)):
+        yield _archived_document(path, stem, unpaired[stem + ".txt"], None, options)
 
 
 def write_folder(documents: Iterable[Document], folder: Path) -> None:
-    """A pair a document in `folder`, which is made.
+    """A pair of files per document in a new folder.
 
-    The file name is the id, percent-encoded so that it can be read back.
-    Blanks and percent signs in labels are percent-encoded too, and line ends inside a mention become blanks in its
-    `.ann` line, as brat wants.
+    File names are percent-encoded ids. Whitespace and percent signs in labels are percent-encoded, too. Line ends in a
+    mention become spaces in its `.ann` line, as brat requires.
 
     Raises:
-        DataError: two documents have one id, or an id is too long for a file name.
+        DataError: two documents have the same id, or an id is too long for a file name.
     """
     folder.mkdir()
     for document in documents:
@@ -99,18 +119,18 @@ def write_folder(documents: Iterable[Document], folder: Path) -> None:
         if (folder / f"{name}.txt").exists():
             raise DataError(f"two documents would be the file {name}.txt; give each its own id")
         (folder / f"{name}.txt").write_bytes(document.text.encode())
-        lines = "".join(_t_line(i, m) for i, m in enumerate(document.mentions, 1))
+        lines = "".join(_annotation_line(number, mention) for number, mention in enumerate(document.mentions, 1))
         (folder / f"{name}.ann").write_bytes(lines.encode())
 
 
-def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
+def _zip_files(path: Path) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             if name.endswith((".txt", ".ann")):
                 yield name, archive.read(name)
 
 
-def _tarred(path: Path) -> Iterator[tuple[str, bytes]]:
+def _tar_files(path: Path) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(path) as archive:
         for member in archive:
             if member.isfile() and member.name.endswith((".txt", ".ann")):
@@ -118,84 +138,90 @@ def _tarred(path: Path) -> Iterator[tuple[str, bytes]]:
                 yield member.name, file.read() if file else b""
 
 
-def _archived(path: Path, stem: str, text: bytes, ann: bytes | None, options: ReadOptions) -> Document:
-    whole = Source(f"{path}!{stem}.txt", None, BytesIO(text)).text(keep_mark=True)
-    annotations = None if ann is None else Source(f"{path}!{stem}.ann", None, BytesIO(ann))
-    return _document(unquote(stem), whole, annotations, options.discontinuous)
+def _archived_document(
+    path: Path, stem: str, raw_text: bytes, raw_annotations: bytes | None, options: ReadOptions
+) -> Document:
+    text = Source(f"{path}!{stem}.txt", None, BytesIO(raw_text)).text(keep_byte_order_mark=True)
+    annotations = None if raw_annotations is None else Source(f"{path}!{stem}.ann", None, BytesIO(raw_annotations))
+    return _document(unquote(stem), text, annotations, options.discontinuous)
 
 
-def _stems(names: Iterable[str], place: str) -> list[str]:
-    """The names without ending of all pairs, where any `.ann` is; README files and the like are no pairs."""
-    known = set(names)
-    lonely = sorted(n for n in known if n.endswith(".ann") and n[:-4] + ".txt" not in known)
-    if lonely:
-        raise DataError(f"{lonely[0]} has no .txt beside it; put its text there", place)
-    return sorted(n[:-4] for n in known if n.endswith(".txt"))
+def _document_stems(names: Iterable[str], place: str) -> list[str]:
+    """The file names of the texts without their suffix; DataError if an `.ann` has no text."""
+    all_names = set(names)
+    without_text = sorted(name for name in all_names if name.endswith(".ann") and name[:-4] + ".txt" not in all_names)
+    if without_text:
+        raise DataError(f"{without_text[0]} has no .txt in the same folder; put its text there", place)
+    return sorted(name[:-4] for name in all_names if name.endswith(".txt"))
 
 
-def _document(identity: str, text: str, annotations: Source | None, discontinuous: Discontinuous) -> Document:
-    identity = readable_name(identity)
+def _document(document_id: str, text: str, annotations: Source | None, discontinuous: Discontinuous) -> Document:
+    document_id = readable_name(document_id)
     if annotations is None:
-        return Document(identity, text)
-    found = list(_annotations(annotations, discontinuous))
-    shift = _shift(text, found)
+        return Document(document_id, text)
+    numbered_annotations = list(_read_annotations(annotations, discontinuous))
+    shift = _byte_order_mark_shift(text, [annotation for _, annotation in numbered_annotations])
     mentions = []
-    for line, (start, end, label, surface, whole) in found:
+    for line, (start, end, label, surface, is_continuous) in numbered_annotations:
         if not 0 <= start < end <= len(text) - shift:
-            problem = f"[{start}, {end}) is no range of a text of {len(text)} characters; mend the offsets"
+            problem = f"[{start}, {end}) is not a range of a text of {len(text)} characters; correct the offsets"
             raise DataError(problem, annotations.place, line)
-        own = text[start + shift : end + shift]
-        if whole and surface is not None and not _same(own, surface):
-            problem = f"the line says {surface!r}, but the text has {own!r} at [{start}, {end}); mend one of them"
+        actual = text[start + shift : end + shift]
+        if is_continuous and surface is not None and not _same_surface(actual, surface):
+            problem = f"the line says {surface!r}, but the text has {actual!r} at [{start}, {end}); correct one of them"
             raise DataError(problem, annotations.place, line)
-        mentions.append(Mention(start + shift, end + shift, label, own))
-    return Document(identity, text, tuple(mentions))
+        mentions.append(Mention(start + shift, end + shift, label, actual))
+    return Document(document_id, text, tuple(mentions))
 
 
-_Annotation = tuple[int, int, str, "str | None", bool]
-
-
-def _annotations(source: Source, discontinuous: Discontinuous) -> Iterator[tuple[int, _Annotation]]:
-    """Line number and `(start, end, label, surface, in one piece)` of each T line."""
-    for number, raw in source.lines():
-        line = raw.rstrip("\r\n") if raw.strip("\r\n") else ""
-        if not line.strip() or line[0] in _OTHER_LINES:
+def _read_annotations(source: Source, discontinuous: Discontinuous) -> Iterator[tuple[int, _Annotation]]:
+    """Line numbers and text-bound annotations."""
+    for number, raw_line in source.lines():
+        line = raw_line.rstrip("\r\n") if raw_line.strip("\r\n") else ""
+        if not line.strip() or line[0] in _SKIPPED_ANNOTATIONS:
             continue
-        match = _T_LINE.fullmatch(line)
+        match = _TEXT_BOUND.fullmatch(line)
         if not match:
-            raise DataError("no annotation; one looks like 'T1<TAB>label 0 5<TAB>words'", source.place, number)
+            problem = "this is not a brat annotation, which looks like 'T1<TAB>label 0 5<TAB>words'"
+            raise DataError(problem, source.place, number)
         pieces = match[3].split(";")
         if len(pieces) > 1 and discontinuous == "error":
             problem = f"{match[1]} has {len(pieces)} pieces, and a mention is one range; read with discontinuous='hull'"
             raise DataError(problem + " to take everything from its first to its last character", source.place, number)
-        numbers = [int(n) for piece in pieces for n in piece.split()]
-        yield number, (min(numbers), max(numbers), unquote(match[2]), match[4], len(pieces) == 1)
+        offsets = [int(offset) for piece in pieces for offset in piece.split()]
+        annotation = _Annotation(min(offsets), max(offsets), unquote(match[2]), match[4], len(pieces) == 1)
+        yield number, annotation
 
 
-def _shift(text: str, found: list[tuple[int, _Annotation]]) -> int:
-    """1 where the text begins with a byte order mark that the offsets do not count, else 0."""
+def _byte_order_mark_shift(text: str, annotations: list[_Annotation]) -> int:
+    """1 if the text begins with a byte order mark that the offsets do not count, else 0."""
     if not text.startswith("\ufeff"):
         return 0
-    telling = [(s, e, surface) for _, (s, e, _, surface, whole) in found if whole and surface is not None]
-    uncounted = telling and all(_same(text[s + 1 : e + 1], surface) for s, e, surface in telling)
-    return 1 if uncounted and not all(_same(text[s:e], surface) for s, e, surface in telling) else 0
+    surfaces = [(item.start, item.end, item.surface) for item in annotations if item.is_continuous]
+    checkable = [(start, end, surface) for start, end, surface in surfaces if surface is not None]
+    fits_shifted = checkable and all(
+        _same_surface(text[start + 1 : end + 1], surface) for start, end, surface in checkable
+    )
+    fits_unshifted = all(_same_surface(text[start:end], surface) for start, end, surface in checkable)
+    return 1 if fits_shifted and not fits_unshifted else 0
 
 
-def _same(own: str, surface: str) -> bool:
-    """Whether two surfaces are the same but for blanks; tools write line ends inside mentions in several ways."""
-    return own == surface or "".join(own.split()) == "".join(surface.split())
+def _same_surface(actual: str, surface: str) -> bool:
+    """Whether two surfaces differ in whitespace only; tools write line ends inside mentions in several ways."""
+    return actual == surface or "".join(actual.split()) == "".join(surface.split())
 
 
-def _file_name(identity: str) -> str:
-    name = quote(identity, safe="")
+def _file_name(document_id: str) -> str:
+    name = quote(document_id, safe="")
     if name.startswith("."):
         name = "%2E" + name[1:]
-    if not name or len(name) > _LONGEST_NAME:
-        raise DataError(f"the id {identity[:50]!r} makes no file name of 1 to {_LONGEST_NAME} bytes; give another id")
+    if not name or len(name) > _MAX_NAME_BYTES:
+        problem = f"the id {document_id[:50]!r} does not make a file name of 1 to {_MAX_NAME_BYTES} bytes"
+        raise DataError(f"{problem}; give another id")
     return name
 
 
-def _t_line(number: int, mention: Mention) -> str:
-    label = _UNSAFE_IN_LABEL.sub(lambda m: quote(m[0], safe=""), mention.label)
+def _annotation_line(number: int, mention: Mention) -> str:
+    label = _UNSAFE_IN_LABEL.sub(lambda match: quote(match[0], safe=""), mention.label)
     surface = re.sub(r"[\r\n]", " ", mention.text)
     return f"T{number}\t{label} {mention.start} {mention.end}\t{surface}\n"

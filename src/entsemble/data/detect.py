@@ -1,17 +1,16 @@
-"""Which format a file has, told from its name and its first bytes."""
+"""Detects the format of a file from its name and its first bytes."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
 
-from entsemble.data import brat
-from entsemble.data import tables as table
-from entsemble.data.conll import layout as columns
+from entsemble.data import brat, tables
+from entsemble.data.conll import layout as conll_layout
 from entsemble.data.source import HEAD_BYTES, Source
 from entsemble.errors import DataError
 
-BY_ENDING = {
+FORMAT_BY_SUFFIX = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
@@ -34,58 +33,58 @@ BY_ENDING = {
 }
 
 
-def by_ending(path: Path) -> str | None:
-    """The format that a file's name tells, `None` where it tells nothing."""
-    if path.name.lower().endswith(brat.ARCHIVES):
+def format_of_name(path: Path) -> str | None:
+    """The format that a file's suffix stands for; `None` if it stands for none."""
+    if path.name.lower().endswith(brat.ARCHIVE_SUFFIXES):
         return "brat"
-    return BY_ENDING.get(path.suffix.lower())
+    return FORMAT_BY_SUFFIX.get(path.suffix.lower())
 
 
-def of(source: Source) -> str:
-    """The format of a file or stream: the content decides between CoNLL, tables, JSON and text.
+def detect_format(source: Source) -> str:
+    """The format of a file or stream. Its content distinguishes CoNLL, tables, JSON and plain text.
 
     Raises:
-        DataError: it is binary, or HTML, which is only written.
+        DataError: it is binary, or HTML, which can only be written.
     """
-    named = _named(source.path) if source.path else None
-    if named in ("brat", "conll", "jsonl", "parquet", "spacy"):
-        return named
-    if named == "html":
-        raise DataError("HTML is written and not read; give the text itself", source.place)
+    suffix_format = _format_of_file(source.path) if source.path else None
+    if suffix_format in ("brat", "conll", "jsonl", "parquet", "spacy"):
+        return suffix_format
+    if suffix_format == "html":
+        raise DataError("HTML can be written but not read; give a text file", source.place)
     lines = _first_lines(source)
-    start = "".join(lines).lstrip()[:1]
-    if named == "json" or (named != "text" and start in ("{", "[")):
-        return _json_kind(lines)
-    if named != "csv" and columns.recognise(lines) is not None:
+    first_character = "".join(lines).lstrip()[:1]
+    if suffix_format == "json" or (suffix_format != "text" and first_character in ("{", "[")):
+        return _json_format(lines)
+    if suffix_format != "csv" and conll_layout.detect_columns(lines) is not None:
         return "conll"
-    if named in ("csv", "tsv"):
-        return named
-    if named is None and lines and "\t" in lines[0] and table.has_text_header(lines[0], "tsv"):
+    if suffix_format in ("csv", "tsv"):
+        return suffix_format
+    if suffix_format is None and lines and "\t" in lines[0] and tables.has_text_header(lines[0], "tsv"):
         return "tsv"
     return "text"
 
 
-def _named(path: Path) -> str | None:
-    """The format that a file's name tells; a text with its annotations beside it is brat."""
-    named = by_ending(path)
-    return "brat" if named == "text" and path.with_suffix(".ann").exists() else named
+def _format_of_file(path: Path) -> str | None:
+    """The format of the file's suffix; brat for a text with an annotation file next to it."""
+    suffix_format = format_of_name(path)
+    return "brat" if suffix_format == "text" and path.with_suffix(".ann").exists() else suffix_format
 
 
 def _first_lines(source: Source) -> list[str]:
     head = source.head()
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError("this is no text; give a text file", source.place)
-    whole = io.BytesIO(head).readlines()
-    if len(head) >= HEAD_BYTES and len(whole) > 1:
-        whole.pop()
-    elif len(head) >= HEAD_BYTES:  # one line longer than what was read: its end may be half a character
+        raise DataError("this is not a text file; give a text file", source.place)
+    raw_lines = io.BytesIO(head).readlines()
+    if len(head) >= HEAD_BYTES and len(raw_lines) > 1:
+        raw_lines.pop()
+    elif len(head) >= HEAD_BYTES:  # one line longer than the head, whose last character may be incomplete
         return [head.decode("utf-8", "ignore")]
-    lines = [source.decode(raw, i) for i, raw in enumerate(whole, 1)]
-    return [line.removeprefix("\ufeff") for line in lines[:1]] + lines[1 : columns.LOOK_AHEAD]
+    lines = [source.decode(raw_line, number) for number, raw_line in enumerate(raw_lines, 1)]
+    return [line.removeprefix("\ufeff") for line in lines[:1]] + lines[1 : conll_layout.LOOK_AHEAD]
 
 
-def _json_kind(lines: list[str]) -> str:
-    """`jsonl` where the first two filled lines are objects by themselves, or the only one is."""
-    filled = [x.strip() for x in lines if x.strip()][:2]
-    objects = [x for x in filled if x.startswith("{") and x.endswith("}")]
-    return "jsonl" if filled and objects == filled else "json"
+def _json_format(lines: list[str]) -> str:
+    """`jsonl` if each of the first two non-blank lines is an object of its own; otherwise `json`."""
+    first_lines = [line.strip() for line in lines if line.strip()][:2]
+    objects = [line for line in first_lines if line.startswith("{") and line.endswith("}")]
+    return "jsonl" if first_lines and objects == first_lines else "json"

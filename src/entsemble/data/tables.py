@@ -1,4 +1,4 @@
-"""Tables: CSV and TSV with a header and a column of texts."""
+"""CSV and TSV tables with a header and a column of texts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from entsemble.types import Document
 TEXT_HEADERS = ("text", "content", "sentence", "body", "message", "full_text", "tweet", "document")
 ID_HEADERS = ("id", "doc_id", "document_id", "text_id", "uid", "uuid")
 
-_SEPARATORS = {"csv": ",;\t|", "tsv": "\t"}
+_DELIMITERS = {"csv": ",;\t|", "tsv": "\t"}
 
 
 def read_csv(source: Source, options: ReadOptions) -> Iterator[Document]:
-    """The rows of a CSV file, see `_read`; a file whose header has semicolons or TABs is split by these."""
+    """The rows of a CSV file, see `_read`; the delimiter is the most frequent one of the header."""
     return _read(source, options, "csv")
 
 
@@ -27,79 +27,83 @@ def read_tsv(source: Source, options: ReadOptions) -> Iterator[Document]:
     return _read(source, options, "tsv")
 
 
-def has_text_header(first_line: str, kind: str) -> bool:
-    """Whether a file that begins with this line names a column of texts."""
+def has_text_header(first_line: str, table_format: str) -> bool:
+    """Whether the first line of a file names a column of texts."""
     try:
-        row = next(csv.reader([first_line], delimiter=_separator(first_line, kind)), [])
+        header = next(csv.reader([first_line], delimiter=_delimiter(first_line, table_format)), [])
     except csv.Error:
         return False
-    return _find(row, TEXT_HEADERS) is not None
+    return _usual_column(header, TEXT_HEADERS) is not None
 
 
-def _read(source: Source, options: ReadOptions, kind: str) -> Iterator[Document]:
-    """Each row as a document; columns that are neither text nor id go to its meta.
+def _read(source: Source, options: ReadOptions, table_format: str) -> Iterator[Document]:
+    """Each row as a document; columns other than text and id become its meta.
 
-    A row without an id is called `<name>:<line>`. Rows whose every cell is blank are skipped.
+    A row without an id is called `<name>:<line>`. Blank rows are skipped.
 
     Raises:
-        DataError: no header, no column of texts, a row with too few or too many cells, or a broken quotation.
+        DataError: there is no header or no column of texts, a row has too few or too many cells, or a quotation mark
+            is not closed.
     """
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     lines = source.lines()
-    _, first = next(lines, (0, ""))
-    if not first.strip():
+    _, first_line = next(lines, (0, ""))
+    if not first_line.strip():
         raise DataError("there is no header; the first line must name the columns", source.place, 1)
-    rest = (line for _, line in lines)
-    separator = _separator(first, kind)
+    delimiter = _delimiter(first_line, table_format)
     try:
-        header = [h.strip() for h in next(csv.reader([first], delimiter=separator), [])]
+        header = [name.strip() for name in next(csv.reader([first_line], delimiter=delimiter), [])]
     except csv.Error as error:
-        raise DataError(f"no {kind.upper()}: {error}; lines end with a line feed", source.place, 1) from error
-    text_column = _column(header, options.text_column, TEXT_HEADERS, source)
+        problem = f"not valid {table_format.upper()}: {error}; lines must end with a line feed"
+        raise DataError(problem, source.place, 1) from error
+    text_column = _find_column(header, options.text_column, TEXT_HEADERS, source)
     if text_column is None:
-        raise DataError(
-            f"no column is called like a text; call it {TEXT_HEADERS[0]!r}. The columns are: {', '.join(header)}",
-            source.place,
-            1,
-        )
-    id_column = _column(header, options.id_column, ID_HEADERS, source)
-    reader = csv.reader(rest, delimiter=separator, strict=True)
+        columns = ", ".join(header)
+        problem = f"no column has a usual name of texts; call it {TEXT_HEADERS[0]!r}. The columns are: {columns}"
+        raise DataError(problem, source.place, 1)
+    id_column = _find_column(header, options.id_column, ID_HEADERS, source)
+    reader = csv.reader((line for _, line in lines), delimiter=delimiter, strict=True)
+    lines_before = 0
     try:
-        before = 0
         for row in reader:
-            line, before = before + 2, reader.line_num
+            line, lines_before = lines_before + 2, reader.line_num
             if any(cell.strip() for cell in row):
                 yield _document(row, header, (text_column, id_column), source, line)
     except csv.Error as error:
-        raise DataError(f"no {kind.upper()}: {error}; mend the quotation marks", source.place, before + 2) from error
+        problem = f"not valid {table_format.upper()}: {error}; check the quotation marks"
+        raise DataError(problem, source.place, lines_before + 2) from error
 
 
 def _document(
-    row: Sequence[str], header: Sequence[str], wanted: tuple[int, int | None], source: Source, line: int
+    row: Sequence[str], header: Sequence[str], columns: tuple[int, int | None], source: Source, line: int
 ) -> Document:
     if len(row) != len(header):
         raise DataError(
-            f"this row has {len(row)} cells where the header names {len(header)}; quote cells that hold separators",
+            f"this row has {len(row)} cells, but the header names {len(header)} columns; "
+            "quote cells that contain separators",
             source.place,
             line,
         )
-    text, identity = wanted
-    name = "" if identity is None else row[identity].strip()
-    meta = {h: cell for i, (h, cell) in enumerate(zip(header, row, strict=True)) if i not in wanted}
-    return Document(name or f"{source.name}:{line}", row[text], meta=meta)
+    text_column, id_column = columns
+    document_id = "" if id_column is None else row[id_column].strip()
+    meta = {name: cell for index, (name, cell) in enumerate(zip(header, row, strict=True)) if index not in columns}
+    return Document(document_id or f"{source.name}:{line}", row[text_column], meta=meta)
 
 
-def _column(header: Sequence[str], named: str | None, known: Sequence[str], source: Source) -> int | None:
-    if named is not None and named not in header:
-        raise DataError(f"there is no column {named!r}; the columns are: {', '.join(header)}", source.place, 1)
-    return header.index(named) if named is not None else _find(header, known)
+def _find_column(
+    header: Sequence[str], column_name: str | None, usual_names: Sequence[str], source: Source
+) -> int | None:
+    if column_name is not None and column_name not in header:
+        problem = f"there is no column {column_name!r}; the columns are: {', '.join(header)}"
+        raise DataError(problem, source.place, 1)
+    return header.index(column_name) if column_name is not None else _usual_column(header, usual_names)
 
 
-def _find(header: Sequence[str], known: Sequence[str]) -> int | None:
-    names = [h.strip().lower() for h in header]
-    return next((names.index(k) for k in known if k in names), None)
+def _usual_column(header: Sequence[str], usual_names: Sequence[str]) -> int | None:
+    columns = [name.strip().lower() for name in header]
+    return next((columns.index(name) for name in usual_names if name in columns), None)
 
 
-def _separator(header: str, kind: str) -> str:
-    """The separator that the header uses most."""
-    return max(_SEPARATORS[kind], key=header.count)
+def _delimiter(header: str, table_format: str) -> str:
+    """The delimiter that is most frequent in the header."""
+    return max(_DELIMITERS[table_format], key=header.count)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.data.conll.detokenise import detokenise, spaced, split_marks_of
+from entsemble.data.conll.detokenise import detokenise, find_split_punctuation, join_with_spaces
 
 TOKENS = st.lists(st.one_of(st.text(max_size=4), st.sampled_from([*"\"'()[].,-/@#$%«»“”„", "''", "``", "n't", "你"])))
 
@@ -25,38 +25,38 @@ TOKENS = st.lists(st.one_of(st.text(max_size=4), st.sampled_from([*"\"'()[].,-/@
         ("a dash - here", "a dash - here"),
     ],
 )
-def test_spacing(tokens: str, text: str) -> None:
+def test_spacing_of_natural_text(tokens: str, text: str) -> None:
     assert detokenise(tokens.split())[0] == text
 
 
 @given(TOKENS, st.sets(st.sampled_from("-/@#")))
-def test_each_token_is_where_it_says(tokens: list[str], marks: set[str]) -> None:
-    for text, places in (detokenise(tokens, split_marks=frozenset(marks)), spaced(tokens)):
-        assert [p.slice(text) if p else "" for p in places] == [t.strip() for t in tokens]
-        covered = "".join(p.slice(text) for p in places if p)
+def test_each_token_is_at_its_offsets(tokens: list[str], infixes: set[str]) -> None:
+    for text, spans in (detokenise(tokens, split_infixes=frozenset(infixes)), join_with_spaces(tokens)):
+        assert [span.slice(text) if span else "" for span in spans] == [token.strip() for token in tokens]
+        covered = "".join(span.slice(text) for span in spans if span)
         assert covered.replace(" ", "") == text.replace(" ", "")
 
 
-def test_blank_tokens_have_no_place() -> None:
-    assert spaced(["a", " ", "", "b "])[0] == "a b"
+def test_blank_tokens_have_no_range() -> None:
+    assert join_with_spaces(["a", " ", "", "b "])[0] == "a b"
     assert detokenise(["", "a", "\u3000"])[1][0] is None
 
 
 def test_zero_width_tokens_are_kept() -> None:
-    assert spaced(["a", "\u200b", "b"])[0] == "a \u200b b"
+    assert join_with_spaces(["a", "\u200b", "b"])[0] == "a \u200b b"
 
 
-def test_split_marks_are_joined_again() -> None:
+def test_punctuation_that_is_always_split_is_joined_again() -> None:
     tokens = [t for _ in range(12) for t in ("IL", "-", "4", "and", "so")]
-    marks = split_marks_of(tokens)
-    assert marks == {"-"}
-    assert detokenise(["IL", "-", "4", "rises", "-", "not"], split_marks=marks)[0] == "IL-4 rises-not"
-    assert split_marks_of([*tokens, "well-known"]) == frozenset()
+    split_infixes = find_split_punctuation(tokens)
+    assert split_infixes == {"-"}
+    assert detokenise(["IL", "-", "4", "rises", "-", "not"], split_infixes=split_infixes)[0] == "IL-4 rises-not"
+    assert find_split_punctuation([*tokens, "well-known"]) == frozenset()
     tweet = ["@", "someone", "says", "#", "hi"]
-    assert detokenise(tweet, split_marks=frozenset("@#"))[0] == "@someone says #hi"
+    assert detokenise(tweet, split_infixes=frozenset("@#"))[0] == "@someone says #hi"
 
 
-def test_words_cut_into_characters_are_joined() -> None:
-    text, places = detokenise(list("用iOS看"), [False, False, True, True, False])
+def test_characters_of_one_word_are_joined() -> None:
+    text, spans = detokenise(list("用iOS看"), [False, False, True, True, False])
     assert text == "用iOS看"
-    assert all(places)
+    assert all(spans)

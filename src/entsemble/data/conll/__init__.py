@@ -1,1 +1,1 @@
-"""The CoNLL family: one token a line, tags in a column."""
+"""The CoNLL family: one token per line, tags in columns."""

@@ -1,7 +1,7 @@
-"""Tokens -> a text as people write it, with the exact place of each token.
+"""Joins tokens to a natural text, with the exact offsets of each token.
 
-The spacing is a guess, the offsets are not: a token is copied as it is and its place recorded. Rules look at characters
-and their Unicode classes; the only words known are English contractions.
+The spacing is a guess, the offsets are exact: tokens are copied unchanged and their ranges recorded. The rules use
+characters and their Unicode categories; English contractions are the only words they know.
 """
 
 from __future__ import annotations
@@ -10,137 +10,154 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
+from entsemble._lib.text import HAN_AND_KANA
 from entsemble.types import Span
 
-INFIX_MARKS = "-/"
-PREFIX_MARKS = "@#"
+INFIXES = "-/"
+PREFIXES = "@#"
 
-_FEWEST_MARKS = 10
-_CONTRACTED = [("n", "t"), ("", "s"), ("", "re"), ("", "ve"), ("", "ll"), ("", "d"), ("", "m")]
-_CONTRACTIONS = frozenset(f"{before}{mark}{after}" for mark in ("'", "\u2019") for before, after in _CONTRACTED)
+_MIN_STANDALONE = 10
+_MAX_INSIDE_SHARE = 50
+"""Punctuation counts as split if at least `_MIN_STANDALONE` tokens are it, and 50 times as many as contain it."""
+
+_CONTRACTION_PARTS = [("n", "t"), ("", "s"), ("", "re"), ("", "ve"), ("", "ll"), ("", "d"), ("", "m")]
+_CONTRACTIONS = frozenset(
+    f"{before}{apostrophe}{after}" for apostrophe in ("'", "\u2019") for before, after in _CONTRACTION_PARTS
+)
 _SUFFIXES = frozenset(("s", "t", "re", "ve", "ll", "d", "m"))
-_CLOSERS = frozenset(".,;:!?…%’”、。，！？；：")  # noqa: RUF001
-_ENDERS = re.compile(r"[.!?…。！？]+|''")  # noqa: RUF001
-_TOGGLED = frozenset("\"'«»“＂")  # noqa: RUF001
-_OPENERS = frozenset(["„", "‚", "‘", "``", "¿", "¡"])  # noqa: RUF001
-_CJK = re.compile(r"[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
+_CLOSING = frozenset(".,;:!?…%’”、。，！？；：")  # noqa: RUF001
+_SENTENCE_END = re.compile(r"[.!?…。！？]+|''")  # noqa: RUF001
+_OPENING_OR_CLOSING = frozenset("\"'«»“＂")  # noqa: RUF001
+_OPENING = frozenset(["„", "‚", "‘", "``", "¿", "¡"])  # noqa: RUF001
+_CJK = re.compile(f"[\u3000-\u303f{HAN_AND_KANA}\uff00-\uffef]")
 
 
-def spaced(tokens: Iterable[str]) -> tuple[str, list[Span | None]]:
-    """The tokens joined by single blanks; see `detokenise` for blank tokens."""
-    return _joined(tokens, lambda _left, _right: True)
+def join_with_spaces(tokens: Iterable[str]) -> tuple[str, list[Span | None]]:
+    """The tokens with one space between them; the result is that of `detokenise`."""
+    return _join(tokens, lambda _left, _right: True)
 
 
 def detokenise(
-    tokens: Sequence[str], continues: Sequence[bool] = (), split_marks: frozenset[str] = frozenset()
+    tokens: Sequence[str], continues: Sequence[bool] = (), split_infixes: frozenset[str] = frozenset()
 ) -> tuple[str, list[Span | None]]:
-    """The tokens as running text.
+    """The tokens as natural text.
 
     Args:
-        tokens: the words. Blanks around a token are not part of it, and a token of blanks alone gets no place.
-        continues: one flag a token, where the source says so: whether it belongs to the word before.
-        split_marks: marks that the source's tokeniser cut out of words, see `split_marks_of`.
+        tokens: the words. Whitespace around a token is dropped, and a blank token has no range.
+        continues: one per token, if the source has this information: whether it belongs to the same word as the token
+            before it.
+        split_infixes: punctuation that the source's tokeniser separates from words, see `find_split_punctuation`.
 
     Returns:
-        The text, and for each token its range, or `None` for a blank token.
+        The text, and the range of each token, `None` for a blank one.
     """
     if continues:
-        return _joined(tokens, lambda _left, right: not continues[right] and _between_words(tokens, right))
-    spacer = _Spacer([t.strip() for t in tokens], split_marks)
-    return _joined(tokens, spacer.space_between)
+        return _join(tokens, lambda _left, right: not continues[right] and _separates_words(tokens, right))
+    spacing = _Spacing([token.strip() for token in tokens], split_infixes)
+    return _join(tokens, spacing.has_space_between)
 
 
-def split_marks_of(tokens: Sequence[str]) -> frozenset[str]:
-    """The marks that always stand alone in these tokens although people write them inside words.
+def find_split_punctuation(tokens: Sequence[str]) -> frozenset[str]:
+    """The infixes and prefixes that are always tokens of their own, although people write them inside words.
 
-    Biomedical corpora cut `IL-4` into `IL` `-` `4`, tweet corpora `@name` into `@` `name`. Few tokens tell nothing.
+    Biomedical corpora split `IL-4` into `IL` `-` `4`, corpora of tweets split `@name` into `@` `name`. The result is
+    empty for few tokens.
     """
-    found = set()
-    for mark, inside in [(m, rf"\w{m}\w") for m in INFIX_MARKS] + [(m, rf"^{m}\w") for m in PREFIX_MARKS]:
-        alone = sum(t == mark for t in tokens)
-        kept = sum(1 for t in tokens if mark in t and re.search(inside, t))
-        if alone >= _FEWEST_MARKS and kept * 50 <= alone:
-            found.add(mark)
-    return frozenset(found)
+    inside_patterns = [(infix, rf"\w{infix}\w") for infix in INFIXES]
+    inside_patterns += [(prefix, rf"^{prefix}\w") for prefix in PREFIXES]
+    split_punctuation = set()
+    for character, inside_pattern in inside_patterns:
+        standalone = sum(token == character for token in tokens)
+        inside = sum(1 for token in tokens if character in token and re.search(inside_pattern, token))
+        if standalone >= _MIN_STANDALONE and inside * _MAX_INSIDE_SHARE <= standalone:
+            split_punctuation.add(character)
+    return frozenset(split_punctuation)
 
 
-class _Spacer:
-    """Decides about the blank between neighbours, from left to right, remembering which quotes are open."""
+class _Spacing:
+    """Decides whether there is a space between neighbours.
 
-    def __init__(self, tokens: Sequence[str], split_marks: frozenset[str]) -> None:
-        self._tokens, self._marks = tokens, split_marks
-        self._sides = _quote_sides(tokens)
+    Args:
+        tokens: of the whole text, because quotation marks open and close in turn.
+        split_infixes: see `detokenise`.
+    """
 
-    def space_between(self, left: int, right: int) -> bool:
-        """Whether a blank stands between the tokens at `left` and `right`, which follow each other."""
-        a, b = self._tokens[left], self._tokens[right]
-        if self._sides.get(left) in ("open", "both") or self._sides.get(right) in ("close", "both"):
+    def __init__(self, tokens: Sequence[str], split_infixes: frozenset[str]) -> None:
+        self._tokens, self._split_infixes = tokens, split_infixes
+        self._quote_sides = _quote_sides(tokens)
+
+    def has_space_between(self, left: int, right: int) -> bool:
+        """Whether there is a space between the tokens with the indices `left` and `right`, which are neighbours."""
+        before, after = self._tokens[left], self._tokens[right]
+        if self._quote_sides.get(left) in ("open", "both") or self._quote_sides.get(right) in ("close", "both"):
             return False
-        if right not in self._sides and (_closes(b, a) or b.lower() in _CONTRACTIONS):
+        if right not in self._quote_sides and (_attaches_left(after, before) or after.lower() in _CONTRACTIONS):
             return False
-        if left not in self._sides and _opens(a, b):
+        if left not in self._quote_sides and _attaches_right(before, after):
             return False
-        return not (_CJK.match(a[-1]) and _CJK.match(b[0])) and not self._marked(left, right)
+        return not (_CJK.match(before[-1]) and _CJK.match(after[0])) and not self._is_split_word(left, right)
 
-    def _marked(self, left: int, right: int) -> bool:
-        a, b = self._tokens[left], self._tokens[right]
-        if a in self._marks and a in PREFIX_MARKS:
-            return b[0].isalnum() or b[0] == "_"
-        if b in self._marks and b in INFIX_MARKS:
-            return a[-1].isalnum()
-        before = self._tokens[left - 1] if left else ""
-        return a in self._marks and a in INFIX_MARKS and before[-1:].isalnum() and b[0].isalnum()
+    def _is_split_word(self, left: int, right: int) -> bool:
+        """Whether the tokeniser split a word here."""
+        before, after = self._tokens[left], self._tokens[right]
+        if before in self._split_infixes and before in PREFIXES:
+            return after[0].isalnum() or after[0] == "_"
+        if after in self._split_infixes and after in INFIXES:
+            return before[-1].isalnum()
+        word_start = self._tokens[left - 1] if left else ""
+        is_infix = before in self._split_infixes and before in INFIXES
+        return is_infix and word_start[-1:].isalnum() and after[0].isalnum()
 
 
 def _quote_sides(tokens: Sequence[str]) -> dict[int, str]:
-    """Which side each token of quotation marks is: "open", "close", or "both" for an apostrophe cut out of a word."""
+    """Index of a quotation mark -> its side: "open", "close", or "both" for an apostrophe inside a word."""
     sides: dict[int, str] = {}
-    is_open: set[str] = set()
-    for i, token in enumerate(tokens):
-        if token not in _TOGGLED:
+    open_quotes: set[str] = set()
+    for index, token in enumerate(tokens):
+        if token not in _OPENING_OR_CLOSING:
             if token == "„":
-                is_open.add("“")
+                open_quotes.add("“")
             continue
-        kind = "«" if token == "»" else token
-        if token == "'" and _inside_word(tokens, i):
-            sides[i] = "both"
-        elif kind in is_open:
-            sides[i] = "close"
-            is_open.discard(kind)
-        elif kind != "'" or "'" in tokens[i + 1 :]:
-            sides[i] = "open"
-            is_open.add(kind)
+        quote = "«" if token == "»" else token
+        if token == "'" and _is_apostrophe(tokens, index):
+            sides[index] = "both"
+        elif quote in open_quotes:
+            sides[index] = "close"
+            open_quotes.discard(quote)
+        elif quote != "'" or "'" in tokens[index + 1 :]:
+            sides[index] = "open"
+            open_quotes.add(quote)
         else:
-            sides[i] = "close"  # a lone apostrophe: the possessive of a plural
+            sides[index] = "close"  # a lone apostrophe: the possessive of a plural
     return sides
 
 
-def _inside_word(tokens: Sequence[str], i: int) -> bool:
-    following = tokens[i + 1].lower() if i + 1 < len(tokens) else ""
-    return i > 0 and tokens[i - 1][-1:].isalnum() and following in _SUFFIXES
+def _is_apostrophe(tokens: Sequence[str], index: int) -> bool:
+    following = tokens[index + 1].lower() if index + 1 < len(tokens) else ""
+    return index > 0 and tokens[index - 1][-1:].isalnum() and following in _SUFFIXES
 
 
-def _closes(token: str, before: str) -> bool:
+def _attaches_left(token: str, before: str) -> bool:
     if token == "%":
         return before[-1].isdigit()
     if len(token) > 1:
-        return bool(_ENDERS.fullmatch(token))
-    return token in _CLOSERS or unicodedata.category(token) == "Pe"
+        return bool(_SENTENCE_END.fullmatch(token))
+    return token in _CLOSING or unicodedata.category(token) == "Pe"
 
 
-def _opens(token: str, after: str) -> bool:
+def _attaches_right(token: str, after: str) -> bool:
     if len(token) == 1 and unicodedata.category(token) == "Sc":
         return after[0].isdigit()
-    return token in _OPENERS or (len(token) == 1 and unicodedata.category(token) == "Ps")
+    return token in _OPENING or (len(token) == 1 and unicodedata.category(token) == "Ps")
 
 
-def _between_words(tokens: Sequence[str], right: int) -> bool:
-    """Whether two words of a script with blanks meet; between characters of Chinese nothing stands."""
-    left = next((t for t in reversed(tokens[:right]) if t.strip()), "")
+def _separates_words(tokens: Sequence[str], right: int) -> bool:
+    """Whether two words of a script with spaces meet before the token; Chinese characters are not separated."""
+    left = next((token for token in reversed(tokens[:right]) if token.strip()), "")
     return left[-1:].isascii() and left[-1:].isalnum() and tokens[right][:1].isascii() and tokens[right][:1].isalnum()
 
 
-def _joined(tokens: Iterable[str], space: Callable[[int, int], bool]) -> tuple[str, list[Span | None]]:
+def _join(tokens: Iterable[str], has_space: Callable[[int, int], bool]) -> tuple[str, list[Span | None]]:
     parts: list[str] = []
     spans: list[Span | None] = []
     length, left = 0, -1
@@ -149,7 +166,7 @@ def _joined(tokens: Iterable[str], space: Callable[[int, int], bool]) -> tuple[s
         if not word:
             spans.append(None)
             continue
-        if left >= 0 and space(left, right):
+        if left >= 0 and has_space(left, right):
             parts.append(" ")
             length += 1
         spans.append(Span(length, length + len(word)))

@@ -1,4 +1,4 @@
-"""Which column of a CoNLL-like file is what, told from its first lines."""
+"""Detects the columns and conventions of a CoNLL-like file from its first lines."""
 
 from __future__ import annotations
 
@@ -12,130 +12,138 @@ from entsemble.data.conll import detokenise, tags
 from entsemble.data.options import ConllFormat
 
 LOOK_AHEAD = 2000
-"""Lines that the columns are recognised from."""
+"""Number of lines in which the columns are detected."""
 
-DOCUMENT_MARK = "-DOCSTART-"
+DOCUMENT_MARKER = "-DOCSTART-"
 
-_SURE = 0.9
-_LIKELY = 0.5
-_CHUNKS = frozenset(("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"))
-"""Labels of syntactic chunks: a column of these beside parts of speech and another column of tags is no level."""
+_STRICT_SHARE = 0.9
+_LENIENT_SHARE = 0.5
+_NUMBERED_CHARACTER_SHARE = 0.98
+_CHUNK_LABELS = frozenset(("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"))
+"""A column of syntactic chunks, beside parts of speech and another column of tags, is not a level of nesting."""
 
-_COMMENTS = ("# ", "#begin ", "#end ")
+_COMMENT_PREFIXES = ("# ", "#begin ", "#end ")
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
-    """Habits of a file that its first lines show.
+class Conventions:
+    """Conventions of a file, apart from its columns.
 
     Attributes:
-        word_digits: each token is one character and its place in its word (`科0`).
-        split_marks: marks that its tokeniser cut out of words.
-        numbered: `-DOCSTART-` lines separate its documents.
-        mark_first: such a line stands before the first sentence.
+        numbered_characters: each token is a character and its index in its word (`科0`).
+        split_infixes: punctuation that its tokeniser separates from words.
+        has_document_markers: `-DOCSTART-` lines separate its documents.
+        starts_with_marker: there is such a line before the first sentence.
     """
 
-    word_digits: bool
-    split_marks: frozenset[str]
-    numbered: bool
-    mark_first: bool
+    numbered_characters: bool
+    split_infixes: frozenset[str]
+    has_document_markers: bool
+    starts_with_marker: bool
 
 
-def fields(line: str, separator: str | None) -> list[str]:
-    """The columns of a line without its end."""
+def split_columns(line: str, separator: str | None) -> list[str]:
+    """The columns of a line; its line end is dropped."""
     line = line.rstrip("\r\n")
     return line.split("\t") if separator == "\t" else re.split(r"[ \t]+", line.strip(" \t"))
 
 
-def looks_like_comment(line: str) -> bool:
-    """Whether a line may be a comment; the token `#` looks so too in files separated by blanks."""
-    return line.startswith(_COMMENTS) or line.rstrip() == "#"
+def may_be_comment(line: str) -> bool:
+    """Whether a line looks like a comment; so does the token `#` in files with space-separated columns."""
+    return line.startswith(_COMMENT_PREFIXES) or line.rstrip() == "#"
 
 
-def separator_of(lines: Iterable[str]) -> str:
-    """The separator that most lines use."""
-    full = [x for x in lines if x.strip() and not looks_like_comment(x)]
-    return "\t" if sum("\t" in x for x in full) * 2 >= len(full) and full else " "
+def detect_separator(lines: Iterable[str]) -> str:
+    """The separator of most lines."""
+    content = [line for line in lines if line.strip() and not may_be_comment(line)]
+    return "\t" if sum("\t" in line for line in content) * 2 >= len(content) and content else " "
 
 
-def recognise(lines: Sequence[str], strict: bool = True) -> ConllFormat | None:
-    """The columns of a file that begins with `lines`.
+def detect_columns(lines: Sequence[str], strict: bool = True) -> ConllFormat | None:
+    """The columns of a file.
 
     Args:
         lines: its first lines.
-        strict: take only what nearly all lines agree on; otherwise half of them are enough, as befits a file that is
-            known to be CoNLL and damaged.
+        strict: whether nearly all lines must agree; otherwise half of them suffice, for a damaged CoNLL file.
 
     Returns:
-        The columns, or `None` where no column holds tags.
+        The columns, or `None` if no column holds tags.
     """
-    separator = separator_of(lines)
-    rows = [r for r in _rows(lines, separator) if DOCUMENT_MARK not in r]
+    separator = detect_separator(lines)
+    rows = [row for row in _rows(lines, separator) if DOCUMENT_MARKER not in row]
     if not rows:
         return None
     width, count = Counter(map(len, rows)).most_common(1)[0]
-    share = _SURE if strict else _LIKELY
-    if width < 2 or count < share * len(rows):
+    min_share = _STRICT_SHARE if strict else _LENIENT_SHARE
+    if width < 2 or count < min_share * len(rows):
         return None
-    table = list(zip(*(r for r in rows if len(r) == width), strict=True))
-    tag_columns = _tag_columns(table, share)
+    columns = list(zip(*(row for row in rows if len(row) == width), strict=True))
+    tag_columns = _find_tag_columns(columns, min_share)
     if not tag_columns:
         return None
     if len(tag_columns) == width:  # every word looks like a tag: the letter O
         tag_columns = tag_columns[1:]
-    token = _token_column(table, tag_columns)
-    return ConllFormat(token, tag_columns, None, separator, width)
+    return ConllFormat(_find_token_column(columns, tag_columns), tag_columns, None, separator, width)
 
 
-def traits(lines: Sequence[str], layout: ConllFormat) -> Traits:
-    """The habits of a file whose columns are known."""
+def detect_conventions(lines: Sequence[str], layout: ConllFormat) -> Conventions:
+    """The conventions of a file with these first lines and columns."""
     rows = list(_rows(lines, layout.separator))
-    words = [r[layout.token] for r in rows if -len(r) <= layout.token < len(r) and DOCUMENT_MARK not in r]
-    digits = sum(1 for w in words if len(w) == 2 and w[1].isdecimal())
-    marks = [DOCUMENT_MARK in r for r in rows]
-    return Traits(
-        word_digits=len(words) > 0 and digits >= 0.98 * len(words) and any(not w[0].isdecimal() for w in words if w),
-        split_marks=detokenise.split_marks_of(words),
-        numbered=any(marks),
-        mark_first=marks[:1] == [True],
+    token_rows = [row for row in rows if DOCUMENT_MARKER not in row and -len(row) <= layout.token < len(row)]
+    words = [row[layout.token] for row in token_rows]
+    numbered = sum(1 for word in words if len(word) == 2 and word[1].isdecimal())
+    is_marker = [DOCUMENT_MARKER in row for row in rows]
+    return Conventions(
+        numbered_characters=len(words) > 0
+        and numbered >= _NUMBERED_CHARACTER_SHARE * len(words)
+        and any(not word[0].isdecimal() for word in words if word),
+        split_infixes=detokenise.find_split_punctuation(words),
+        has_document_markers=any(is_marker),
+        starts_with_marker=is_marker[:1] == [True],
     )
 
 
 def _rows(lines: Iterable[str], separator: str | None) -> Iterable[list[str]]:
-    return (fields(x, separator) for x in lines if x.strip() and not looks_like_comment(x))
+    return (split_columns(line, separator) for line in lines if line.strip() and not may_be_comment(line))
 
 
-def _tag_columns(table: Sequence[Sequence[str]], share: float) -> tuple[int, ...]:
-    """The last run of neighbouring columns of tags, chunks left aside."""
-    found = [i for i, column in enumerate(table) if sum(map(tags.is_tag, column)) >= share * len(column)]
-    with_parts_of_speech = len(table) - len(found) > 1
-    entities = [i for i in found if not (with_parts_of_speech and _holds_chunks(table[i]))] or found
-    run: list[int] = []
-    for i in reversed(entities):
-        if run and run[0] != i + 1:
+def _find_tag_columns(columns: Sequence[Sequence[str]], min_share: float) -> tuple[int, ...]:
+    """The last run of adjacent columns of tags, chunks excluded."""
+    tag_columns = [
+        index for index, column in enumerate(columns) if sum(map(tags.is_tag, column)) >= min_share * len(column)
+    ]
+    has_parts_of_speech = len(columns) - len(tag_columns) > 1
+    entity_columns = [
+        index for index in tag_columns if not (has_parts_of_speech and _holds_chunks(columns[index]))
+    ] or tag_columns
+    last_run: list[int] = []
+    for index in reversed(entity_columns):
+        if last_run and last_run[0] != index + 1:
             break
-        run.insert(0, i)
-    return tuple(run)
+        last_run.insert(0, index)
+    return tuple(last_run)
 
 
 def _holds_chunks(column: Sequence[str]) -> bool:
-    labels = {tags.parse(value)[1] for value in column if tags.is_tag(value)} - {""}
-    return bool(labels) and labels <= _CHUNKS
+    labels = {tags.parse_tag(value)[1] for value in column if tags.is_tag(value)} - {""}
+    return bool(labels) and labels <= _CHUNK_LABELS
 
 
-def _token_column(table: Sequence[Sequence[str]], tag_columns: tuple[int, ...]) -> int:
-    """The first column that is no tags and no counter of words."""
-    rest = [i for i, column in enumerate(table) if i not in tag_columns and not all(map(tags.is_tag, column))]
-    if not rest:  # words that all look like tags
-        return min(set(range(len(table))) - set(tag_columns))
-    if len(rest) > 1 and _counts(table[rest[0]]):
-        return rest[1]
-    return rest[0]
+def _find_token_column(columns: Sequence[Sequence[str]], tag_columns: tuple[int, ...]) -> int:
+    """The first column that holds neither tags nor word numbers."""
+    candidates = [
+        index for index, column in enumerate(columns) if index not in tag_columns and not all(map(tags.is_tag, column))
+    ]
+    if not candidates:  # all words look like tags
+        return min(set(range(len(columns))) - set(tag_columns))
+    if len(candidates) > 1 and _holds_word_numbers(columns[candidates[0]]):
+        return candidates[1]
+    return candidates[0]
 
 
-def _counts(column: Sequence[str]) -> bool:
+def _holds_word_numbers(column: Sequence[str]) -> bool:
     """Whether a column numbers the words of each sentence."""
-    if not all(v.isdecimal() for v in column):
+    if not all(value.isdecimal() for value in column):
         return False
-    numbers = [int(v) for v in column]
-    return numbers[0] <= 1 and all(b == a + 1 or b <= 1 for a, b in pairwise(numbers))
+    numbers = [int(value) for value in column]
+    return numbers[0] <= 1 and all(second == first + 1 or second <= 1 for first, second in pairwise(numbers))

@@ -1,7 +1,7 @@
-"""Reader of the CoNLL family: one token a line, tags in columns, blank lines between sentences.
+"""Reads the CoNLL family: one token per line, tags in columns, blank lines between sentences.
 
-Every sentence becomes a document. Columns, separator, comments, document marks and the tag scheme are recognised; a
-line that does not fit is an error that names it.
+Each sentence is a document. Columns, separator, comments, document markers and the tag scheme are detected; a line that
+does not fit is an error that names it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
-from entsemble.data.conll import layout as columns
+from entsemble.data.conll import layout as conll_layout
 from entsemble.data.conll import tags
-from entsemble.data.conll.detokenise import detokenise, spaced
-from entsemble.data.conll.layout import DOCUMENT_MARK, Traits
+from entsemble.data.conll.detokenise import detokenise, join_with_spaces
+from entsemble.data.conll.layout import DOCUMENT_MARKER, Conventions
 from entsemble.data.options import ConllFormat, ReadOptions
 from entsemble.data.source import Source
 from entsemble.errors import DataError
@@ -25,14 +25,14 @@ class _Sentence:
     """The lines of one sentence.
 
     Attributes:
-        document: which document it belongs to, from 1.
-        lines: the line number of each token.
+        document_number: the number of its document, from 1.
+        line_numbers: one per token.
         tokens: the words.
-        tags: the tags of each token, one a level.
+        tags: the tags of each token, one per level of nesting.
     """
 
-    document: int
-    lines: list[int] = field(default_factory=list)
+    document_number: int
+    line_numbers: list[int] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     tags: list[list[str]] = field(default_factory=list)
 
@@ -40,126 +40,131 @@ class _Sentence:
 def read(source: Source, options: ReadOptions) -> Iterator[Document]:
     """The sentences of a file, each as a document called `<name>:<line of its first token>`.
 
-    Tokens of blanks alone are left out of the text; a sentence of nothing else is a document without text. Levels of
-    nesting are read together: a mention that two levels mark alike is one mention.
+    Blank tokens are left out of the text; a sentence of only such tokens is a document without text. Levels of nesting
+    are merged: a mention on two levels with the same label is one mention.
 
     Raises:
-        DataError: no column of tags, a malformed line, an unknown tag, a mention of blank tokens alone, or no sentence.
+        DataError: no column holds tags, a line is malformed, a tag is not valid, a mention covers blank tokens only, or
+            there is no sentence.
     """
     lines = source.lines()
-    ahead = list(islice(lines, columns.LOOK_AHEAD))
-    layout, traits = _known(ahead, source, options.conll)
-    found = False
-    for sentence in _sentences(chain(ahead, lines), layout, traits, source):
-        found = True
-        yield _document(sentence, traits, source, options)
-    if not found:
-        raise DataError("the file holds no sentence; give a file with one token a line", source.place)
+    first_lines = list(islice(lines, conll_layout.LOOK_AHEAD))
+    layout, conventions = _detect(first_lines, source, options.conll)
+    is_empty = True
+    for sentence in _sentences(chain(first_lines, lines), layout, conventions, source):
+        is_empty = False
+        yield _document(sentence, conventions, source, options)
+    if is_empty:
+        raise DataError("the file has no sentence; give a file with one token per line", source.place)
 
 
-def _known(ahead: list[tuple[int, str]], source: Source, given: ConllFormat | None) -> tuple[ConllFormat, Traits]:
-    lines = [line for _, line in ahead]
+def _detect(
+    first_lines: list[tuple[int, str]], source: Source, layout_option: ConllFormat | None
+) -> tuple[ConllFormat, Conventions]:
+    lines = [line for _, line in first_lines]
     if not any(line.strip() for line in lines):
-        raise DataError("the file is empty; give a file with one token a line", source.place)
-    layout = given or columns.recognise(lines) or columns.recognise(lines, strict=False)
-    if layout is None:
+        raise DataError("the file is empty; give a file with one token per line", source.place)
+    detected = layout_option or conll_layout.detect_columns(lines) or conll_layout.detect_columns(lines, strict=False)
+    if detected is None:
         raise DataError(
             "no column holds tags such as O, B-PER, I-PER; name the columns if there are any, or the right format",
             source.place,
         )
+    layout = detected
     if layout.separator is None:
-        layout = replace(layout, separator=columns.separator_of(lines))
-    return layout, columns.traits(lines, layout)
+        layout = replace(layout, separator=conll_layout.detect_separator(lines))
+    return layout, conll_layout.detect_conventions(lines, layout)
 
 
 def _sentences(
-    lines: Iterable[tuple[int, str]], layout: ConllFormat, traits: Traits, source: Source
+    lines: Iterable[tuple[int, str]], layout: ConllFormat, conventions: Conventions, source: Source
 ) -> Iterator[_Sentence]:
-    current = _Sentence(0 if traits.mark_first else 1)
+    sentence = _Sentence(0 if conventions.starts_with_marker else 1)
     for number, line in lines:
-        mark = DOCUMENT_MARK in line and DOCUMENT_MARK in columns.fields(line, layout.separator)
-        if mark or not line.strip():
-            if current.tokens:
-                yield current
-            current = _Sentence(current.document + mark)
+        is_marker = DOCUMENT_MARKER in line and DOCUMENT_MARKER in conll_layout.split_columns(line, layout.separator)
+        if is_marker or not line.strip():
+            if sentence.tokens:
+                yield sentence
+            sentence = _Sentence(sentence.document_number + is_marker)
         else:
-            _add(current, number, line, layout, source)
-    if current.tokens:
-        yield current
+            _add_line(sentence, number, line, layout, source)
+    if sentence.tokens:
+        yield sentence
 
 
-def _add(sentence: _Sentence, number: int, line: str, layout: ConllFormat, source: Source) -> None:
-    """Take one line into `sentence`; a comment before its first token is skipped."""
+def _add_line(sentence: _Sentence, number: int, line: str, layout: ConllFormat, source: Source) -> None:
+    """Add the token of a line; a comment before the first token is skipped."""
     try:
-        token, tag_row = _row(line, layout)
+        token, token_tags = _parse_line(line, layout)
     except DataError as error:
-        if not sentence.tokens and columns.looks_like_comment(line):
+        if not sentence.tokens and conll_layout.may_be_comment(line):
             return
         raise DataError(error.problem, source.place, number) from None
-    sentence.lines.append(number)
+    sentence.line_numbers.append(number)
     sentence.tokens.append(token)
-    sentence.tags.append(tag_row)
+    sentence.tags.append(token_tags)
 
 
-def _row(line: str, layout: ConllFormat) -> tuple[str, list[str]]:
-    """The token and the tags of one line."""
-    row = columns.fields(line, layout.separator)
+def _parse_line(line: str, layout: ConllFormat) -> tuple[str, list[str]]:
+    """The token and the tags of a line."""
+    row = conll_layout.split_columns(line, layout.separator)
     while layout.columns is not None and len(row) > layout.columns and not row[-1].strip():
         row.pop()
-    needed = [layout.token, *layout.tags]
     if layout.columns is not None and len(row) != layout.columns:
         raise DataError(_width_problem(row, layout, str(layout.columns)))
-    if not all(-len(row) <= i < len(row) for i in needed):
-        raise DataError(_width_problem(row, layout, f"at least {max(i + 1 if i >= 0 else -i for i in needed)}"))
-    found = [row[i].strip() for i in layout.tags]
-    for tag in found:
+    columns = [layout.token, *layout.tags]
+    if not all(-len(row) <= column < len(row) for column in columns):
+        min_width = max(column + 1 if column >= 0 else -column for column in columns)
+        raise DataError(_width_problem(row, layout, f"at least {min_width}"))
+    token_tags = [row[column].strip() for column in layout.tags]
+    for tag in token_tags:
         tags.decode([tag], layout.scheme)
-    return row[layout.token], found
+    return row[layout.token], token_tags
 
 
-def _width_problem(row: list[str], layout: ConllFormat, wanted: str) -> str:
-    between = "a TAB" if layout.separator == "\t" else "blanks"
+def _width_problem(row: list[str], layout: ConllFormat, expected: str) -> str:
+    separator = "a TAB" if layout.separator == "\t" else "spaces"
     return (
-        f"this line has {len(row)} column{'s' * (len(row) != 1)} where {wanted} separated by {between} should be; "
-        "mend the line, or name the columns"
+        f"this line has {len(row)} column{'s' * (len(row) != 1)} instead of {expected} separated by {separator}; "
+        "correct the line, or name the columns"
     )
 
 
-def _document(sentence: _Sentence, traits: Traits, source: Source, options: ReadOptions) -> Document:
-    text, places = _text(sentence.tokens, traits, options)
+def _document(sentence: _Sentence, conventions: Conventions, source: Source, options: ReadOptions) -> Document:
+    text, token_spans = _text(sentence.tokens, conventions, options)
     mentions: dict[Mention, None] = {}
-    for level in zip(*sentence.tags, strict=True):
-        for found in tags.decode(level):
-            mentions[_mention(found, text, places, sentence, source)] = None
+    for level_tags in zip(*sentence.tags, strict=True):
+        for token_range in tags.decode(level_tags):
+            mentions[_mention(token_range, text, token_spans, sentence, source)] = None
     return Document(
-        f"{source.name}:{sentence.lines[0]}",
+        f"{source.name}:{sentence.line_numbers[0]}",
         text,
         tuple(mentions),
-        tuple(p for p in places if p),
-        {"document": sentence.document} if traits.numbered else {},
+        tuple(span for span in token_spans if span),
+        {"document": sentence.document_number} if conventions.has_document_markers else {},
     )
 
 
-def _text(tokens: list[str], traits: Traits, options: ReadOptions) -> tuple[str, list[Span | None]]:
+def _text(tokens: list[str], conventions: Conventions, options: ReadOptions) -> tuple[str, list[Span | None]]:
     words, continues = tokens, [False] * len(tokens)
-    if traits.word_digits:
-        digits = [t[-1] if len(t) > 1 and t[-1].isdecimal() else "" for t in tokens]
-        words = [t[:-1] if d else t for t, d in zip(tokens, digits, strict=True)]
-        continues = [d not in ("", "0") for d in digits]
+    if conventions.numbered_characters:
+        digits = [token[-1] if len(token) > 1 and token[-1].isdecimal() else "" for token in tokens]
+        words = [token[:-1] if digit else token for token, digit in zip(tokens, digits, strict=True)]
+        continues = [digit not in ("", "0") for digit in digits]
     if options.spacing == "spaced":
-        return spaced(words)
-    return detokenise(words, continues if traits.word_digits else (), traits.split_marks)
+        return join_with_spaces(words)
+    return detokenise(words, continues if conventions.numbered_characters else (), conventions.split_infixes)
 
 
 def _mention(
-    found: tags.TokenRange, text: str, places: list[Span | None], sentence: _Sentence, source: Source
+    token_range: tags.TokenRange, text: str, token_spans: list[Span | None], sentence: _Sentence, source: Source
 ) -> Mention:
-    visible = [p for p in places[found.first : found.end] if p]
-    if not visible:
+    spans = [span for span in token_spans[token_range.first : token_range.end] if span]
+    if not spans:
         raise DataError(
-            f"the {found.label} that begins here covers blank tokens only; tag it O",
+            f"the {token_range.label} that begins here covers blank tokens only; tag it O",
             source.place,
-            sentence.lines[found.first],
+            sentence.line_numbers[token_range.first],
         )
-    start, end = visible[0].start, visible[-1].end
-    return Mention(start, end, found.label, text[start:end])
+    start, end = spans[0].start, spans[-1].end
+    return Mention(start, end, token_range.label, text[start:end])

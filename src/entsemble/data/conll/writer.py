@@ -1,9 +1,9 @@
-"""Writer of CoNLL: token, TAB, one column of IOB2 tags a level of nesting, the outermost first.
+"""Writes CoNLL: token, TAB, and a column of IOB2 tags per level of nesting, the outermost first.
 
-A document with tokens is one sentence. Another is cut into sentences that cut no mention, and into words: runs of
-letters and digits, single marks, single characters of scripts without blanks; where a mention begins or ends there is
-always a word boundary, so every mention survives. Of the text only the blanks are lost. Scores, votes and meta have no
-place in the format.
+A document with tokens is one sentence. Others are split into sentences that split no mention, and into words: runs of
+letters and digits, single punctuation characters, single characters of scripts without spaces. Mentions always start
+and end at a word boundary, so none is lost. Of the text, only the whitespace is lost. CoNLL cannot store scores, votes
+and meta.
 """
 
 from __future__ import annotations
@@ -14,111 +14,112 @@ from itertools import pairwise
 from tempfile import TemporaryFile
 from typing import TextIO
 
+from entsemble._lib.text import UNSPACED_SCRIPTS
 from entsemble.data.conll import tags
-from entsemble.data.conll.layout import DOCUMENT_MARK
+from entsemble.data.conll.layout import DOCUMENT_MARKER
 from entsemble.data.conll.tags import TokenRange
 from entsemble.data.windows import split_document
 from entsemble.errors import DataError
 from entsemble.types import Document, Span
 
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-)
 _WORD = re.compile(
-    rf"[{_UNSPACED}][\u0300-\u036f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\ufe00-\ufe0f]*"
-    rf"|(?:(?![{_UNSPACED}])[\w\u0300-\u036f\u0900-\u0dff\u200c\u200d])+"
+    rf"[{UNSPACED_SCRIPTS}][\u0300-\u036f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\ufe00-\ufe0f]*"
+    rf"|(?:(?![{UNSPACED_SCRIPTS}])[\w\u0300-\u036f\u0900-\u0dff\u200c\u200d])+"
     r"|\S"
 )
 _UNWRITABLE = re.compile(r"[\t\n\r]")
 
 
 def write(documents: Iterable[Document], stream: TextIO) -> None:
-    """All documents. One that had to be cut into sentences is preceded by a `-DOCSTART-` line.
+    """All documents; one that was split into sentences is preceded by a `-DOCSTART-` line.
 
     Raises:
-        DataError: a label that holds a TAB or a line end, or a mention of blanks alone.
+        DataError: a label contains a TAB or a line end, or a mention is blank.
     """
-    with TemporaryFile("w+", encoding="utf-8", newline="\n") as rows:
-        levels = 1
+    with TemporaryFile("w+", encoding="utf-8", newline="\n") as temporary:
+        max_levels = 1
         for document in documents:
             for row in _rows(document):
-                levels = max(levels, row.count("\t"))
-                rows.write(row + "\n")
-        rows.seek(0)
-        for line in rows:
+                max_levels = max(max_levels, row.count("\t"))
+                temporary.write(row + "\n")
+        temporary.seek(0)
+        for line in temporary:
             row = line.rstrip("\n")
-            stream.write(row + "\tO" * (levels - row.count("\t")) * bool(row) + "\n")
+            missing_levels = max_levels - row.count("\t") if row else 0
+            stream.write(row + "\tO" * missing_levels + "\n")
 
 
-def words(text: str, edges: Iterable[int] = ()) -> list[Span]:
-    """The words of a text of any script, none of which crosses one of `edges`."""
-    cuts = sorted({0, len(text), *edges})
+def split_words(text: str, edges: Iterable[int] = ()) -> list[Span]:
+    """The words of a text of any script, none of which crosses one of the offsets in `edges`."""
+    boundaries = sorted({0, len(text), *edges})
     return [
-        Span(start + m.start(), start + m.end())
-        for start, end in pairwise(cuts)
-        for m in _WORD.finditer(text[start:end])
+        Span(start + match.start(), start + match.end())
+        for start, end in pairwise(boundaries)
+        for match in _WORD.finditer(text[start:end])
     ]
 
 
 def _rows(document: Document) -> Iterator[str]:
     for mention in document.mentions:
         if not mention.text.strip():
-            raise DataError(f"document {document.id!r}: a {mention.label} of blanks alone cannot be written as CoNLL")
+            raise DataError(f"document {document.id!r}: a blank {mention.label} cannot be written as CoNLL")
         if _UNWRITABLE.search(mention.label):
-            raise DataError(f"CoNLL cannot hold the label {mention.label!r}; rename it without TABs and line ends")
+            raise DataError(f"CoNLL cannot store the label {mention.label!r}; rename it without TABs and line ends")
     if not document.tokens:
-        yield DOCUMENT_MARK + "\tO"
+        yield DOCUMENT_MARKER + "\tO"
         yield ""
-    parts = [document] if document.tokens else split_document(document)
-    for part in parts:
-        yield from _sentence(part)
+    for sentence in [document] if document.tokens else split_document(document):
+        yield from _sentence_rows(sentence)
         yield ""
 
 
-def _sentence(document: Document) -> Iterator[str]:
-    places = _places(document)
-    ranges = [_range(places, m.start, m.end, m.label) for m in document.mentions]
-    columns = [tags.encode(level, len(places)) for level in _levels(ranges)]
-    for place, *row in zip(places, *columns, strict=True):
-        yield "\t".join([place.slice(document.text), *row])
+def _sentence_rows(document: Document) -> Iterator[str]:
+    token_spans = _token_spans(document)
+    ranges = [_token_range(token_spans, m.start, m.end, m.label) for m in document.mentions]
+    tag_columns = [tags.encode(level, len(token_spans)) for level in _nesting_levels(ranges)]
+    for span, *row_tags in zip(token_spans, *tag_columns, strict=True):
+        yield "\t".join([span.slice(document.text), *row_tags])
 
 
-def _places(document: Document) -> list[Span]:
-    """The document's own tokens, cut where mentions begin and end; words where it has none."""
-    edges = {e for m in document.mentions for e in (m.start, m.end)}
-    text, at = document.text, 0
-    places: list[Span] = []
+def _token_spans(document: Document) -> list[Span]:
+    """The document's tokens, split where mentions start and end, and the words between them."""
+    edges = {edge for mention in document.mentions for edge in (mention.start, mention.end)}
+    text, position = document.text, 0
+    spans: list[Span] = []
     for token in sorted(document.tokens):
-        places += [p.shifted(at) for p in words(text[at : token.start], _inside(edges, at, token.start))]
-        cuts = [0, *_inside(edges, token.start, token.end), len(token)]
-        for start, end in pairwise(cuts):
-            places += _visible(text, token.start + start, token.start + end)
-        at = max(at, token.end)
-    return places + [p.shifted(at) for p in words(text[at:], _inside(edges, at, len(text)))]
+        words = split_words(text[position : token.start], _inner_edges(edges, position, token.start))
+        spans += [word.shifted(position) for word in words]
+        boundaries = [0, *_inner_edges(edges, token.start, token.end), len(token)]
+        for start, end in pairwise(boundaries):
+            spans += _writable_spans(text, token.start + start, token.start + end)
+        position = max(position, token.end)
+    words = split_words(text[position:], _inner_edges(edges, position, len(text)))
+    return spans + [word.shifted(position) for word in words]
 
 
-def _inside(edges: Iterable[int], start: int, end: int) -> list[int]:
-    return sorted(e - start for e in edges if start < e < end)
+def _inner_edges(edges: Iterable[int], start: int, end: int) -> list[int]:
+    return sorted(edge - start for edge in edges if start < edge < end)
 
 
-def _visible(text: str, start: int, end: int) -> list[Span]:
-    """A token without the blanks around it, cut at the TABs and line ends in it."""
-    return [Span(start + m.start(), start + m.end()) for m in re.finditer(r"\S(?:[^\t\n\r]*\S)?", text[start:end])]
+def _writable_spans(text: str, start: int, end: int) -> list[Span]:
+    """A token without surrounding whitespace, split at the TABs and line ends in it."""
+    matches = re.finditer(r"\S(?:[^\t\n\r]*\S)?", text[start:end])
+    return [Span(start + match.start(), start + match.end()) for match in matches]
 
 
-def _range(places: Sequence[Span], start: int, end: int, label: str) -> TokenRange:
-    covered = [i for i, p in enumerate(places) if start <= p.start and p.end <= end]
+def _token_range(token_spans: Sequence[Span], start: int, end: int, label: str) -> TokenRange:
+    covered = [index for index, span in enumerate(token_spans) if start <= span.start and span.end <= end]
     return TokenRange(covered[0], covered[-1] + 1, label)
 
 
-def _levels(ranges: Iterable[TokenRange]) -> list[list[TokenRange]]:
-    """The ranges spread over as few levels as needed, longer ones first, none overlapping in its level."""
+def _nesting_levels(ranges: Iterable[TokenRange]) -> list[list[TokenRange]]:
+    """The ranges on as few levels as possible, longer ones first; the ranges of a level do not overlap."""
     levels: list[list[TokenRange]] = [[]]
-    for current in sorted(set(ranges), key=lambda r: (r.first - r.end, r.first, r.label)):
-        free = (level for level in levels if all(r.end <= current.first or current.end <= r.first for r in level))
-        level = next(free, None)
-        if level is None:
-            level = []
-            levels.append(level)
-        level.append(current)
+    for current in sorted(set(ranges), key=lambda item: (item.first - item.end, item.first, item.label)):
+        for level in levels:
+            if all(other.end <= current.first or current.end <= other.first for other in level):
+                level.append(current)
+                break
+        else:
+            levels.append([current])
     return levels
