@@ -1,4 +1,4 @@
-"""Build the wheel and the sdist, check them, and use the wheel as a user would: in an empty environment, without a clone.
+"""Build and check the wheel and the sdist, and use the wheel as a user would, in an empty environment.
 
     python -m tools.check_package [--python python3.12]
 

@@ -145,9 +145,9 @@ def test_annotations_of_the_input_are_ignored(command: Command, pool_file: Path)
         (
             ["-o", "out.docx/", "--format", "jsonl", *LABELS],
             65,
-            "out.docx: is a folder, but jsonl is written to a file",
+            "out.docx: is a folder, but jsonl is written",
         ),
-        (["--format", "brat", "-o", ".", *LABELS], 65, "it has no name of its own"),
+        (["--format", "brat", "-o", ".", *LABELS], 65, "this path has no name"),
         (["--unsure", "u.jsonl", *LABELS], 64, "--unsure needs --min-score"),
         (["--min-score", "1", "--unsure", "absent/u.jsonl", *LABELS], 65, "its folder does not exist"),
         (["--min-score", "1", "--unsure", "u.conll", *LABELS], 64, "ends in .jsonl"),
