@@ -13,120 +13,125 @@ import pytest
 from entsemble.errors import DataError
 from entsemble.retrieval.embedding_cache import CachedEncoder, PoolCache, cached_spans
 
-TEXTS = [f"sentence {i}" for i in range(30)]
+TEXTS = [f"sentence {number}" for number in range(30)]
 
-KILLED = """
+INTERRUPTED_PREPARATION = """
 import os, signal, sys
 from pathlib import Path
 from entsemble.retrieval.embedding_cache import PoolCache, cached_spans
 done = []
-def find(text):
+def find_spans(text):
     if len(done) == 12:
         os.kill(os.getpid(), signal.SIGKILL)
     done.append(text)
     return [text.upper(), "x"]
-cached_spans("me", [f"sentence {i}" for i in range(30)], find, PoolCache(Path(sys.argv[1])))
+cached_spans("owner", [f"sentence {number}" for number in range(30)], find_spans, PoolCache(Path(sys.argv[1])))
 """
 
 WRITER = """
 import sys
 from pathlib import Path
-from entsemble.retrieval.embedding_cache import PoolCache, cached_spans
-store = PoolCache(Path(sys.argv[1]))
-for i in range(20):
-    store.put(sys.argv[2], {f"text {i}": f"{sys.argv[2]} {i}".encode()})
-    store.put("both", {f"text {i}": b"same"})
+from entsemble.retrieval.embedding_cache import PoolCache
+cache = PoolCache(Path(sys.argv[1]))
+for number in range(20):
+    cache.put(sys.argv[2], {f"text {number}": f"{sys.argv[2]} {number}".encode()})
+    cache.put("shared", {f"text {number}": b"same"})
 """
 
 
-def test_a_preparation_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+@pytest.fixture
+def cache(tmp_path: Path) -> PoolCache:
+    return PoolCache(tmp_path / "pools.sqlite")
+
+
+def test_a_killed_preparation_resumes_where_it_stopped(tmp_path: Path) -> None:
     path = tmp_path / "pools.sqlite"
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False, timeout=600)
-    assert killed.returncode == -signal.SIGKILL
-    asked: list[str] = []
+    command = [sys.executable, "-c", INTERRUPTED_PREPARATION, str(path)]
+    assert subprocess.run(command, check=False, timeout=600).returncode == -signal.SIGKILL
+    computed: list[str] = []
     steps: list[tuple[int, int]] = []
 
-    def find(text: str) -> list[str]:
-        asked.append(text)
+    def find_spans(text: str) -> list[str]:
+        computed.append(text)
         return [text.upper(), "x"]
 
-    found = cached_spans("me", TEXTS, find, PoolCache(path), lambda done, total: steps.append((done, total)))
-    assert asked == TEXTS[12:]
-    assert steps[0] == (1, 18)
-    assert steps[-1] == (18, 18)
-    assert found == {text: (text.upper(), "x") for text in TEXTS}
+    spans = cached_spans("owner", TEXTS, find_spans, PoolCache(path), lambda done, total: steps.append((done, total)))
+    assert computed == TEXTS[12:]
+    assert (steps[0], steps[-1]) == ((1, 18), (18, 18))
+    assert spans == {text: (text.upper(), "x") for text in TEXTS}
 
 
-def test_two_processes_write_at_once(tmp_path: Path) -> None:
+def test_several_processes_write_at_once(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "pools.sqlite"
-    names = ["a", "b", "c"]
-    running = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(path), name], stderr=subprocess.PIPE) for name in names
+    owners = ["a", "b", "c"]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(path), owner], stderr=subprocess.PIPE) for owner in owners
     ]
-    for process in running:
-        _, told = process.communicate(timeout=600)
-        assert process.returncode == 0, told.decode()
-    store = PoolCache(path)
-    texts = [f"text {i}" for i in range(20)]
-    for name in names:
-        assert store.get(name, texts) == {text: f"{name} {i}".encode() for i, text in enumerate(texts)}
-    assert set(store.get("both", texts).values()) == {b"same"}
+    for process in processes:
+        _, errors = process.communicate(timeout=600)
+        assert process.returncode == 0, errors.decode()
+    cache = PoolCache(path)
+    texts = [f"text {number}" for number in range(20)]
+    for owner in owners:
+        expected = {text: f"{owner} {number}".encode() for number, text in enumerate(texts)}
+        assert cache.get(owner, texts) == expected
+    assert set(cache.get("shared", texts).values()) == {b"same"}
 
 
-def test_what_another_owner_found_is_not_taken(tmp_path: Path) -> None:
-    store = PoolCache(tmp_path / "s.sqlite")
-    assert cached_spans("one", ["a", "a", "b"], lambda t: [t], store) == {"a": ("a",), "b": ("b",)}
-    assert cached_spans("two", ["a"], lambda t: ["other"], store) == {"a": ("other",)}
-    assert cached_spans("one", ["a"], lambda t: ["new"], store) == {"a": ("a",)}
+def test_owners_do_not_share_values(cache: PoolCache) -> None:
+    assert cached_spans("one", ["a", "a", "b"], lambda text: [text], cache) == {"a": ("a",), "b": ("b",)}
+    assert cached_spans("two", ["a"], lambda text: ["other"], cache) == {"a": ("other",)}
+    assert cached_spans("one", ["a"], lambda text: ["new"], cache) == {"a": ("a",)}
 
 
-def test_values_of_many_texts_in_any_script(tmp_path: Path) -> None:
-    store = PoolCache(tmp_path / "s.sqlite")
-    values = {f"{i} 北京 😀 \ud800 \0": str(i).encode() for i in range(600)}
-    store.put("me", values)
-    assert PoolCache(tmp_path / "s.sqlite").get("me", [*values, "unknown"]) == values
-    assert store.get("me", []) == {}
+def test_any_number_of_texts_in_any_script_can_be_cached(cache: PoolCache, tmp_path: Path) -> None:
+    values = {f"{number} 北京 😀 \ud800 \0": str(number).encode() for number in range(600)}
+    cache.put("owner", values)
+    assert PoolCache(tmp_path / "pools.sqlite").get("owner", [*values, "missing"]) == values
+    assert cache.get("owner", []) == {}
 
 
-def test_nothing_is_encoded_twice(tmp_path: Path, trigrams: Any) -> None:
-    store, steps = PoolCache(tmp_path / "s.sqlite"), []
-    texts = [f"text {i % 300}" for i in range(400)]
-    first = CachedEncoder(trigrams, store, lambda done, total: steps.append((done, total))).encode(texts)
+def test_no_text_is_encoded_twice(cache: PoolCache, tmp_path: Path, trigrams: Any) -> None:
+    texts = [f"text {number % 300}" for number in range(400)]
+    steps: list[tuple[int, int]] = []
+    first = CachedEncoder(trigrams, cache, lambda done, total: steps.append((done, total))).encode(texts)
     assert sorted(trigrams.asked) == sorted(set(texts))
     assert steps == [(256, 300), (300, 300)]
-    again = CachedEncoder(trigrams, PoolCache(tmp_path / "s.sqlite")).encode([*texts, "new"])
+    second = CachedEncoder(trigrams, PoolCache(tmp_path / "pools.sqlite")).encode([*texts, "new"])
     assert len(trigrams.asked) == 301
-    assert np.array_equal(again[:-1], first)
+    assert np.array_equal(second[:-1], first)
     assert np.array_equal(first, trigrams.encode(texts))
-    assert again.dtype == np.float32
-    assert len(CachedEncoder(trigrams, store).encode([])) == 0
+    assert second.dtype == np.float32
 
 
-def test_another_encoder_starts_afresh(tmp_path: Path, trigrams: Any) -> None:
-    store = PoolCache(tmp_path / "s.sqlite")
-    CachedEncoder(trigrams, store).encode(["a"])
+def test_no_texts_have_no_embeddings(cache: PoolCache, trigrams: Any) -> None:
+    assert len(CachedEncoder(trigrams, cache).encode([])) == 0
+
+
+def test_another_encoder_does_not_use_the_cached_embeddings(cache: PoolCache, trigrams: Any) -> None:
+    CachedEncoder(trigrams, cache).encode(["a"])
     trigrams.fingerprint = "trigrams-2"
-    CachedEncoder(trigrams, store).encode(["a"])
+    CachedEncoder(trigrams, cache).encode(["a"])
     assert trigrams.asked == ["a", "a"]
 
 
-def test_a_file_that_is_no_store(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_cache_is_refused_with_advice(tmp_path: Path) -> None:
     path = tmp_path / "pools.sqlite"
-    path.write_text("this is no database, " * 100)
+    path.write_text("this is not a database, " * 100)
     with pytest.raises(DataError, match=r"pools\.sqlite.*delete the file.*ENTSEMBLE_CACHE"):
         PoolCache(path)
     with pytest.raises(DataError, match="ENTSEMBLE_CACHE"):
         PoolCache(path / "below" / "a.sqlite")
 
 
-def test_a_disk_that_is_full_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = PoolCache(tmp_path / "pools.sqlite")
-
-    def full(*_: Any, **__: Any) -> Any:
+def test_a_full_disk_is_a_warning_when_writing_and_an_error_when_reading(
+    cache: PoolCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(*_: Any, **__: Any) -> Any:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr("entsemble.retrieval.embedding_cache.sqlite3.connect", full)
+    monkeypatch.setattr("entsemble.retrieval.embedding_cache.sqlite3.connect", connect)
     with pytest.warns(UserWarning, match="is not cached: disk I/O error"):
-        store.put("me", {"text": b"1"})
+        cache.put("owner", {"text": b"1"})
     with pytest.raises(DataError, match="disk I/O error"):
-        store.get("me", ["text"])
+        cache.get("owner", ["text"])

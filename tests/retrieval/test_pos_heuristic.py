@@ -32,12 +32,12 @@ from entsemble.types import Span
         ("\u200b", "X"),
     ],
 )
-def test_tags_by_the_look(surface: str, tag: str) -> None:
+def test_the_tag_depends_on_the_characters(surface: str, tag: str) -> None:
     text = f"xx {surface} yy"
     assert HeuristicPosTagger().tag_spans(text, [Span(3, 3 + len(surface))]) == [tag]
 
 
-def test_one_tag_a_span() -> None:
+def test_there_is_one_tag_per_span_in_order() -> None:
     assert HeuristicPosTagger().tag_spans("Ann saw it", [Span(8, 10), Span(0, 3), Span(4, 7)]) == [
         "PRON",
         "PROPN",
