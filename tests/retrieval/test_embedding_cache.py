@@ -95,10 +95,10 @@ def test_no_text_is_encoded_twice(cache: PoolCache, tmp_path: Path, trigrams: An
     texts = [f"text {number % 300}" for number in range(400)]
     steps: list[tuple[int, int]] = []
     first = CachedEncoder(trigrams, cache, lambda done, total: steps.append((done, total))).encode(texts)
-    assert sorted(trigrams.asked) == sorted(set(texts))
+    assert sorted(trigrams.encoded_texts) == sorted(set(texts))
     assert steps == [(256, 300), (300, 300)]
     second = CachedEncoder(trigrams, PoolCache(tmp_path / "pools.sqlite")).encode([*texts, "new"])
-    assert len(trigrams.asked) == 301
+    assert len(trigrams.encoded_texts) == 301
     assert np.array_equal(second[:-1], first)
     assert np.array_equal(first, trigrams.encode(texts))
     assert second.dtype == np.float32
@@ -112,7 +112,7 @@ def test_another_encoder_does_not_use_the_cached_embeddings(cache: PoolCache, tr
     CachedEncoder(trigrams, cache).encode(["a"])
     trigrams.fingerprint = "trigrams-2"
     CachedEncoder(trigrams, cache).encode(["a"])
-    assert trigrams.asked == ["a", "a"]
+    assert trigrams.encoded_texts == ["a", "a"]
 
 
 def test_a_file_that_is_not_a_cache_is_refused_with_advice(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_a_lower_limit_gives_the_first_of_the_same_hits(limit: int) -> None:
 
 def test_each_distinct_surface_is_encoded_once(trigrams: Any) -> None:
     build_index(trigrams)
-    assert trigrams.asked.count("Oslo") == 1
+    assert trigrams.encoded_texts.count("Oslo") == 1
 
 
 def test_an_unknown_similarity_is_refused_with_a_list_of_all_similarities(trigrams: Any) -> None:
