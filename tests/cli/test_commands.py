@@ -142,8 +142,8 @@ def test_learn_sets_the_number_of_training_sentences(
     result = command("evaluate", gold, "--pool", pool, "--json", report, *options)
     assert result.code == 0, result.err
     assert json.loads(report.read_text())["config"]["stacking"]["sentences"] == training_sentences
-    assert "calibration error of true scores, by chance" in result.out
-    assert "p, that true scores have as much" in result.out
+    assert "calibration error, expected if calibrated" in result.out
+    assert "p of a calibration error this large" in result.out
 
 
 @pytest.mark.usefixtures("scripted")

@@ -76,7 +76,7 @@ def test_against_compares_with_an_earlier_report(command: Command, tmp_path: Pat
     other.write_text('{"id": "elsewhere", "text": "Ann"}\n')
     apart = command("score", other, other, "--against", first)
     assert apart.code == 65
-    assert "first.json: no document has an id that the earlier report has" in apart.messages
+    assert "first.json: the reports have no document id in common" in apart.messages
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_against_compares_with_an_earlier_report(command: Command, tmp_path: Pat
         (None, "cannot be read"),
         ("{", "Expecting"),
         ("[]", "not a report with the schema"),
-        ('{"schema": "entsemble.report/1"}', "without the counts of each document"),
+        ('{"schema": "entsemble.report/1"}', "no counts by document"),
     ],
 )
 def test_an_invalid_earlier_report_is_refused_before_models_load(

@@ -17,12 +17,13 @@ GOLD = [
 
 
 def counts() -> StageCounts:
-    # Dan is not proposed; Bonn is typed wrong, CERN as nothing; two spans are no mentions, one of which is denied
-    typed = {ANN: "PER", BONN: "ORG", CERN: None, LONG: "PER", ODD: "LOC"}
-    return count_stages(GOLD, [ANN, BONN, CERN, LONG, ODD, ANN], typed, {ANN: True, BONN: True, ODD: True, LONG: False})
+    # Dan is not proposed; Bonn is misclassified, CERN has no label; two spans are not gold, one of which is rejected
+    labels = {ANN: "PER", BONN: "ORG", CERN: None, LONG: "PER", ODD: "LOC"}
+    verifications = {ANN: True, BONN: True, ODD: True, LONG: False}
+    return count_stages(GOLD, [ANN, BONN, CERN, LONG, ODD, ANN], labels, verifications)
 
 
-def test_each_stage_answers_for_its_own_losses() -> None:
+def test_each_stage_counts_its_own_losses() -> None:
     result = counts()
     assert result.extraction == Counts(tp=3, fp=2, fn=1)
     assert result.classification == ClassificationCounts(correct=1, total=3)
@@ -31,29 +32,29 @@ def test_each_stage_answers_for_its_own_losses() -> None:
     )
 
 
-def test_a_verifier_that_denies_what_is_right_loses_it() -> None:
+def test_a_rejected_correct_mention_lowers_the_recall_of_verification() -> None:
     result = count_stages(GOLD, [ANN, BONN], {ANN: "PER", BONN: "LOC"}, {ANN: True, BONN: False}).verification
     assert result == VerificationCounts(accepted_correct=1, rejected_correct=1)
     assert (result.precision, result.recall) == (1.0, 0.5)
 
 
-def test_a_span_with_two_gold_labels_is_right_with_either() -> None:
+def test_a_span_with_two_gold_labels_is_correct_with_either() -> None:
     gold = [Mention(0, 3, "PER", "xxx"), Mention(0, 3, "ORG", "xxx")]
     for label in ("PER", "ORG"):
         result = count_stages(gold, [ANN], {ANN: label}, {ANN: True})
         assert result == StageCounts(Counts(tp=1), ClassificationCounts(1, 1), VerificationCounts(accepted_correct=1))
 
 
-def test_a_span_without_an_answer_is_asked_and_not_right() -> None:
+def test_a_gold_candidate_without_a_label_is_misclassified() -> None:
     assert count_stages(GOLD, [ANN], {}, {}).classification == ClassificationCounts(correct=0, total=1)
 
 
-def test_what_has_no_label_cannot_be_kept() -> None:
-    with pytest.raises(ValueError, match=r"never given a label: \[9, 13\)"):
+def test_a_verified_span_without_a_label_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"not labelled: \[9, 13\)"):
         count_stages(GOLD, [CERN], {CERN: None}, {CERN: True})
 
 
-def test_stages_add_up_and_turn_into_json() -> None:
+def test_stage_counts_add_up_and_become_json() -> None:
     twice = counts() + counts()
     assert twice == StageCounts(Counts(6, 4, 2), ClassificationCounts(2, 6), VerificationCounts(2, 4, 0, 2))
     assert json.loads(json.dumps(twice.to_json())) == {
@@ -69,6 +70,6 @@ def test_stages_add_up_and_turn_into_json() -> None:
     }
 
 
-def test_a_stage_that_is_off_has_no_figures() -> None:
-    told = count_stages(GOLD, [ANN], {ANN: "PER"}, {}).to_json()
-    assert told["verification"] == {"precision": None, "recall": None}
+def test_verification_that_is_off_has_no_ratios() -> None:
+    ratios = count_stages(GOLD, [ANN], {ANN: "PER"}, {}).to_json()
+    assert ratios["verification"] == {"precision": None, "recall": None}

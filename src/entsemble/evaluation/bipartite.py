@@ -1,4 +1,4 @@
-"""One-to-one pairing of overlapping mentions: as many pairs as there can be, the same ones every time."""
+"""One-to-one pairing of overlapping mentions, maximum and deterministic."""
 
 from __future__ import annotations
 
@@ -7,87 +7,96 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
 Triple = tuple[int, int, str]
-"""Start, end and label of a mention: what makes two mentions of one document the same."""
+"""Start, end and label: the identity of a mention within a document."""
 
 
 def shared_length(first: Triple, second: Triple) -> int:
-    """How many characters two mentions share."""
+    """The number of characters that two mentions share."""
     return max(0, min(first[1], second[1]) - max(first[0], second[0]))
 
 
 def largest_pairing(
-    gold: Collection[Triple], predicted: Collection[Triple], agree: Callable[[Triple, Triple], bool]
+    gold: Collection[Triple], predicted: Collection[Triple], compatible: Callable[[Triple, Triple], bool]
 ) -> list[tuple[Triple, Triple]]:
-    """The largest one-to-one pairing of overlapping mentions that `agree`.
+    """A largest one-to-one pairing of overlapping, compatible mentions.
 
-    Each gold and each predicted mention is in one pair at most. A greedy choice can be smaller: a long prediction over
-    two gold mentions would take the one that a short prediction needs.
+    Greedy pairing can be smaller: a long prediction over two gold mentions may take the one that a short prediction
+    needs.
 
     Args:
         gold: gold mentions, without duplicates.
         predicted: predicted mentions, without duplicates.
-        agree: whether a gold and a predicted mention that overlap may be paired.
+        compatible: whether a gold mention and a predicted one that overlaps it may be paired.
+
+    Returns:
+        Pairs of a gold and a predicted mention; each mention is in one pair at most.
     """
-    left, right = sorted(gold), sorted(predicted)
-    chosen = maximum_matching(_candidates(left, right, agree))
-    return [(left[i], right[j]) for i, j in chosen]
+    gold_sorted, predicted_sorted = sorted(gold), sorted(predicted)
+    matching = maximum_matching(_neighbours(gold_sorted, predicted_sorted, compatible))
+    return [(gold_sorted[left], predicted_sorted[right]) for left, right in matching]
 
 
-def _candidates(
-    left: Sequence[Triple], right: Sequence[Triple], agree: Callable[[Triple, Triple], bool]
+def _neighbours(
+    gold: Sequence[Triple], predicted: Sequence[Triple], compatible: Callable[[Triple, Triple], bool]
 ) -> list[list[int]]:
-    """For each of `left`, the indices in `right` that it may be paired with, most shared characters first."""
-    starts = [x[0] for x in right]
-    longest = max((x[1] - x[0] for x in right), default=0)
-    found = []
-    for one in left:
-        # what begins longer before `one` than any mention is long cannot reach it
-        near = range(bisect_right(starts, one[0] - longest), bisect_left(starts, one[1]))
-        fitting = [
-            (-shared_length(one, right[j]), j) for j in near if shared_length(one, right[j]) and agree(one, right[j])
+    """For each gold mention, indices of the predicted ones it may be paired with, largest overlap first."""
+    starts = [start for start, _, _ in predicted]
+    longest = max((end - start for start, end, _ in predicted), default=0)
+    neighbours = []
+    for mention in gold:
+        # A mention that starts more than the longest length before this one cannot reach it.
+        nearby = range(bisect_right(starts, mention[0] - longest), bisect_left(starts, mention[1]))
+        ranked = [
+            (-shared_length(mention, predicted[index]), index)
+            for index in nearby
+            if shared_length(mention, predicted[index]) and compatible(mention, predicted[index])
         ]
-        found.append([j for _, j in sorted(fitting)])
-    return found
+        neighbours.append([index for _, index in sorted(ranked)])
+    return neighbours
 
 
 def maximum_matching(neighbours: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """A maximum matching of a bipartite graph by augmenting paths, earlier neighbours tried first.
+    """A maximum matching of a bipartite graph by augmenting paths; earlier neighbours are preferred.
 
-    Source: H. W. Kuhn, "The Hungarian method for the assignment problem", 1955, for unweighted graphs; each search is
-    breadth first, so long chains of mentions need no recursion.
+    Source: H. W. Kuhn, "The Hungarian method for the assignment problem", 1955, for unweighted graphs. The search is
+    breadth-first, so long chains of mentions need no recursion.
 
     Args:
-        neighbours: for each node on the left, the nodes on the right that it may be matched with.
+        neighbours: for each left node, the right nodes that it may be matched with.
 
     Returns:
         Pairs of a left and a right node, sorted.
     """
-    right_of: dict[int, int] = {}
-    left_of: dict[int, int] = {}
+    right_by_left: dict[int, int] = {}
+    left_by_right: dict[int, int] = {}
     for root in range(len(neighbours)):
-        _augment(root, neighbours, left_of, right_of)
-    return sorted(right_of.items())
+        _augment(root, neighbours, left_by_right, right_by_left)
+    return sorted(right_by_left.items())
 
 
-def _augment(root: int, neighbours: Sequence[Sequence[int]], left_of: dict[int, int], right_of: dict[int, int]) -> None:
-    """Match `root` too, by moving others along the shortest path to a free node, where there is one."""
-    reached_from: dict[int, int] = {}
+def _augment(
+    root: int, neighbours: Sequence[Sequence[int]], left_by_right: dict[int, int], right_by_left: dict[int, int]
+) -> None:
+    """Match the left node `root`, re-matching others along a shortest augmenting path, if there is one."""
+    predecessors: dict[int, int] = {}
     queue = deque([root])
     while queue:
         left = queue.popleft()
         for right in neighbours[left]:
-            if right in reached_from:
+            if right in predecessors:
                 continue
-            reached_from[right] = left
-            if right not in left_of:
-                _flip(right, reached_from, left_of, right_of)
+            predecessors[right] = left
+            if right not in left_by_right:
+                _flip_path(right, predecessors, left_by_right, right_by_left)
                 return
-            queue.append(left_of[right])
+            queue.append(left_by_right[right])
 
 
-def _flip(last: int, reached_from: dict[int, int], left_of: dict[int, int], right_of: dict[int, int]) -> None:
-    """Match along the path that ends in `last`, from its end to its root."""
-    right: int | None = last
+def _flip_path(
+    free_node: int, predecessors: dict[int, int], left_by_right: dict[int, int], right_by_left: dict[int, int]
+) -> None:
+    """Match along the augmenting path that ends in the right node `free_node`, back to its root."""
+    right: int | None = free_node
     while right is not None:
-        left = reached_from[right]
-        left_of[right], right_of[left], right = left, right, right_of.get(left)
+        left = predecessors[right]
+        left_by_right[right], right_by_left[left], right = left, right, right_by_left.get(left)

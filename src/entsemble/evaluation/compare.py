@@ -1,4 +1,4 @@
-"""A report beside an earlier one: whether the two differ on the documents that both have."""
+"""Comparison of a report with an earlier one, on the documents that both have."""
 
 from __future__ import annotations
 
@@ -13,58 +13,67 @@ from entsemble.evaluation.report import SCHEMA, Report
 
 @dataclass(frozen=True, slots=True)
 class ReportComparison:
-    """What a report has more than an earlier one.
+    """Two reports on the same documents.
 
     Attributes:
-        documents: that both have.
-        f1: of the report on these.
-        earlier: micro F1 of the earlier one on these.
-        comparison: the difference between them.
+        document_count: documents that both have.
+        f1: micro F1 of the later report on these.
+        earlier_f1: micro F1 of the earlier report on these.
+        difference: the paired difference.
     """
 
-    documents: int
+    document_count: int
     f1: float
-    earlier: float
-    comparison: F1Difference
+    earlier_f1: float
+    difference: F1Difference
 
     def __str__(self) -> str:
-        told = self.comparison
-        ends = "{:+.3f} to {:+.3f}".format(*told.ci95)
+        lower, upper = self.difference.ci95
         return (
-            f"on the same {self.documents} documents: F1 {self.f1:.3f} and {self.earlier:.3f}, "
-            f"difference {told.difference:+.3f}, 95 % interval {ends}, p {told.p_value:.3f}"
+            f"on the same {self.document_count} documents: F1 {self.f1:.3f} and {self.earlier_f1:.3f}, "
+            f"difference {self.difference.difference:+.3f}, 95 % interval {lower:+.3f} to {upper:+.3f}, "
+            f"p {self.difference.p_value:.3f}"
         )
 
 
 def document_counts(report: Mapping[str, Any]) -> dict[str, Counts]:
-    """The exact counts of each document of a report's JSON.
+    """The exact counts of each document in a report's JSON, by document id.
 
     Raises:
-        ValueError: it is no report, or one without the counts of its documents.
+        ValueError: it is not a report, or has no counts by document.
     """
     if not isinstance(report, dict) or report.get("schema") != SCHEMA:
         raise ValueError(f"not a report with the schema {SCHEMA}")
     try:
-        return {name: Counts(int(tp), int(fp), int(fn)) for name, (tp, fp, fn) in report["documents"].items()}
+        return {
+            document_id: Counts(int(true_positives), int(false_positives), int(false_negatives))
+            for document_id, (true_positives, false_positives, false_negatives) in report["documents"].items()
+        }
     except (KeyError, AttributeError, TypeError, ValueError) as error:
-        raise ValueError("a report without the counts of each document; make it anew") from error
+        raise ValueError("the report has no counts by document; create it again") from error
 
 
-def compare_reports(report: Report, earlier: Mapping[str, Counts]) -> ReportComparison:
-    """Compare in pairs.
+def compare_reports(report: Report, earlier_counts: Mapping[str, Counts]) -> ReportComparison:
+    """Compare a report with an earlier one, document by document.
 
     Args:
-        report: of the documents that an earlier one may have too.
-        earlier: the exact counts of each document of that one.
+        report: the later report.
+        earlier_counts: exact counts of each document in the earlier report, by document id.
 
     Raises:
-        ValueError: they have no document in common, or a document has other gold mentions there.
+        ValueError: they have no document in common, or a document has other gold mentions in the earlier report.
     """
-    both = [name for name in report.documents if name in earlier]
-    if not both:
-        raise ValueError("no document has an id that the earlier report has")
-    own, other = [report.documents[name] for name in both], [earlier[name] for name in both]
-    if strange := [n for n, a, b in zip(both, own, other, strict=True) if a.support != b.support]:
-        raise ValueError(f"document {strange[0]!r} has other gold mentions in the earlier report")
-    f1 = [sum(counts, Counts()).f1 for counts in (own, other)]
-    return ReportComparison(len(both), f1[0], f1[1], compare_f1(own, other))
+    common_ids = [document_id for document_id in report.document_counts if document_id in earlier_counts]
+    if not common_ids:
+        raise ValueError("the reports have no document id in common")
+    later = [report.document_counts[document_id] for document_id in common_ids]
+    earlier = [earlier_counts[document_id] for document_id in common_ids]
+    for document_id, counts, previous in zip(common_ids, later, earlier, strict=True):
+        if counts.support != previous.support:
+            raise ValueError(f"document {document_id!r} has other gold mentions in the earlier report")
+    return ReportComparison(
+        document_count=len(common_ids),
+        f1=sum(later, Counts()).f1,
+        earlier_f1=sum(earlier, Counts()).f1,
+        difference=compare_f1(later, earlier),
+    )

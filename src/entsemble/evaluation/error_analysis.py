@@ -1,25 +1,32 @@
-"""What went wrong with the mentions that are not exactly right, by kind."""
+"""Error analysis: kinds of error, and confusions between labels."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from entsemble.evaluation.bipartite import Triple, largest_pairing
 from entsemble.evaluation.matching import same_label, triples
 from entsemble.types import Mention
 
+NO_MENTION = ""
+"""The predicted label of a missed mention, and the gold label of a spurious one."""
+
+ConfusionCounts = Counter[tuple[str, str]]
+"""(gold label, predicted label) -> frequency."""
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorCounts:
-    """What went wrong, by kind. The four kinds with a gold side add up to `fn`, those with a predicted side to `fp`.
+    """Errors by kind. The four kinds with a gold mention add up to `fn`, those with a predicted mention to `fp`.
 
     Attributes:
-        missed: gold, with no prediction to blame it on.
-        spurious: predicted, with no gold mention to blame it on.
-        wrong_label: the range is right, the label is not.
-        wrong_boundary: the label is right, and the range overlaps.
-        wrong_label_and_boundary: the range overlaps, and the label is another.
+        missed: gold mentions without a related prediction.
+        spurious: predicted mentions without a related gold mention.
+        wrong_label: same boundaries, different label.
+        wrong_boundary: same label, different boundaries that overlap.
+        wrong_label_and_boundary: different label and boundaries that overlap.
     """
 
     missed: int = 0
@@ -39,35 +46,54 @@ class ErrorCounts:
 
     def to_json(self) -> dict[str, int]:
         """Counts by kind."""
-        return {
-            "missed": self.missed,
-            "spurious": self.spurious,
-            "wrong_label": self.wrong_label,
-            "wrong_boundary": self.wrong_boundary,
-            "wrong_label_and_boundary": self.wrong_label_and_boundary,
-        }
+        return asdict(self)
 
 
-_KINDS: tuple[tuple[str, Callable[[Triple, Triple], bool]], ...] = (
-    ("wrong_label", lambda gold, predicted: gold[:2] == predicted[:2]),
+def _same_boundaries(gold: Triple, predicted: Triple) -> bool:
+    return gold[:2] == predicted[:2]
+
+
+def _any_overlap(_gold: Triple, _predicted: Triple) -> bool:
+    return True
+
+
+_ERROR_KINDS: tuple[tuple[str, Callable[[Triple, Triple], bool]], ...] = (
+    ("wrong_label", _same_boundaries),
     ("wrong_boundary", same_label),
-    ("wrong_label_and_boundary", lambda _gold, _predicted: True),
+    ("wrong_label_and_boundary", _any_overlap),
 )
-"""The mildest explanation first; what it explains is not explained again."""
+"""Kinds of error with a mention on both sides, the mildest first; each mention is explained once."""
 
 
 def count_errors(gold: Iterable[Mention], predicted: Iterable[Mention]) -> ErrorCounts:
-    """Sort the mentions that are not exactly right into kinds, one to one.
+    """Classify the mentions that do not match exactly, pairing gold and predicted ones one-to-one.
 
-    What is exactly right takes no part, so an inner mention that was found does not turn the outer one, which was not,
-    into a boundary error.
+    Exact matches are left out first, so a correct inner mention does not turn a missed outer one into a boundary error.
     """
-    wanted, found = triples(gold), triples(predicted)
-    missed, spurious = wanted - found, found - wanted
-    kinds = {}
-    for kind, agree in _KINDS:
-        explained = largest_pairing(missed, spurious, agree)
-        missed -= {g for g, _ in explained}
-        spurious -= {p for _, p in explained}
-        kinds[kind] = len(explained)
-    return ErrorCounts(missed=len(missed), spurious=len(spurious), **kinds)
+    gold_triples, predicted_triples = triples(gold), triples(predicted)
+    missed, spurious = gold_triples - predicted_triples, predicted_triples - gold_triples
+    counts = {}
+    for kind, compatible in _ERROR_KINDS:
+        pairs = largest_pairing(missed, spurious, compatible)
+        missed -= {gold_triple for gold_triple, _ in pairs}
+        spurious -= {predicted_triple for _, predicted_triple in pairs}
+        counts[kind] = len(pairs)
+    return ErrorCounts(missed=len(missed), spurious=len(spurious), **counts)
+
+
+def count_confusions(gold: Iterable[Mention], predicted: Iterable[Mention]) -> ConfusionCounts:
+    """Count (gold label, predicted label) of mentions with the same boundaries, one-to-one.
+
+    Exact matches are counted first, so a span with two gold labels of which one was predicted adds no confusion.
+    Mentions without a counterpart are paired with `NO_MENTION`.
+    """
+    gold_triples, predicted_triples = triples(gold), triples(predicted)
+    correct = gold_triples & predicted_triples
+    counts = ConfusionCounts((label, label) for _, _, label in correct)
+    missed, spurious = gold_triples - correct, predicted_triples - correct
+    for gold_triple, predicted_triple in largest_pairing(missed, spurious, _same_boundaries):
+        counts[gold_triple[2], predicted_triple[2]] += 1
+        missed, spurious = missed - {gold_triple}, spurious - {predicted_triple}
+    counts.update((label, NO_MENTION) for _, _, label in missed)
+    counts.update((NO_MENTION, label) for _, _, label in spurious)
+    return counts

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from entsemble.evaluation.counts import Counts, LabelCounts
-from entsemble.evaluation.render.text import LABEL_HEADER, label_rows, plain, summary_rows
+from entsemble.evaluation.render.text import LABEL_HEADER, label_rows, summary_rows
 from entsemble.evaluation.report import build_report
 from entsemble.evaluation.stages import ClassificationCounts, StageCounts, VerificationCounts
 from entsemble.types import Document, Mention
@@ -10,7 +10,7 @@ TEXT = "Ann Lee"
 GOLD = [Document("a", TEXT, (Mention(0, 7, "PER", TEXT), Mention(0, 3, "PER", "Ann"))), Document("b", TEXT)]
 
 
-def test_labels_then_the_micro_average() -> None:
+def test_the_micro_average_follows_the_labels() -> None:
     rows = label_rows(LabelCounts({"PER": Counts(2, 1, 0), "LOC": Counts(0, 0, 2)}))
     assert rows == [
         ["LOC", "0.000", "0.000", "0.000", "2"],
@@ -20,10 +20,10 @@ def test_labels_then_the_micro_average() -> None:
     assert all(len(row) == len(LABEL_HEADER) for row in rows)
 
 
-def test_what_was_measured_has_a_row() -> None:
-    found = [Document("a", TEXT, (Mention(0, 7, "PER", TEXT, 0.9),))]
+def test_each_measured_figure_has_a_row() -> None:
+    predicted = [Document("a", TEXT, (Mention(0, 7, "PER", TEXT, 0.9),))]
     stages = StageCounts(Counts(1, 0, 1), ClassificationCounts(1, 1), VerificationCounts(1, 0, 0, 3))
-    rows = dict(summary_rows(build_report(GOLD, found, members={"tiny": found}, stages=stages)))
+    rows = dict(summary_rows(build_report(GOLD, predicted, members={"tiny": predicted}, stages=stages)))
     assert rows["inside another mention, precision / recall"] == "0.000 / 0.000"
     assert rows["outermost, precision / recall"] == "1.000 / 1.000"
     assert rows["errors: missed"] == "1"
@@ -31,20 +31,16 @@ def test_what_was_measured_has_a_row() -> None:
     assert rows["extraction, precision / recall"] == "1.000 / 0.500"
     assert rows["verification, gained / lost"] == "3 / 0"
     assert rows["calibration error"] == "0.100"
-    assert rows["not answered"] == "b"
+    assert rows["documents without predictions"] == "b"
 
 
-def test_what_was_not_measured_has_none() -> None:
+def test_unmeasured_figures_have_no_row() -> None:
     flat = [Document("a", TEXT, (Mention(0, 7, "PER", TEXT),))]
     rows = dict(summary_rows(build_report(flat, flat)))
     assert len(rows) == 3 + 5
     assert rows["micro F1, 95 % interval"] == "1.000 to 1.000"
 
 
-def test_many_missing_documents_are_counted() -> None:
-    gold = [Document(str(i), TEXT) for i in range(8)]
-    assert dict(summary_rows(build_report(gold, [])))["not answered"] == "0, 1, 2, 3, 4 and 3 more"
-
-
-def test_plain_lines_up() -> None:
-    assert plain(["label", "f1"], [["PER", "0.5"], ["musical", "1"]]) == "label     f1\nPER      0.5\nmusical    1"
+def test_only_the_first_missing_documents_are_listed() -> None:
+    gold = [Document(str(index), TEXT) for index in range(8)]
+    assert dict(summary_rows(build_report(gold, [])))["documents without predictions"] == "0, 1, 2, 3, 4 and 3 more"

@@ -1,254 +1,335 @@
-"""A report as one page to look at in a browser. It loads nothing from anywhere."""
+"""A report as one self-contained HTML page."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from importlib.resources import files
+from string import Template
 
 from entsemble.evaluation.bootstrap import f1_interval
 from entsemble.evaluation.calibration import OperatingPoint, Reliability, risk_coverage_curve
-from entsemble.evaluation.confusion import NO_MENTION, ConfusionCounts, count_confusions
 from entsemble.evaluation.counts import Counts
 from entsemble.evaluation.documents import DocumentPair, pair_documents
+from entsemble.evaluation.error_analysis import NO_MENTION, ConfusionCounts, count_confusions
 from entsemble.evaluation.matching import exact_counts, triples
 from entsemble.evaluation.report import Report, scored_mentions
 from entsemble.evaluation.stages import StageCounts
 from entsemble.types import Document, Mention
 
-_WORST = 50
+_FOLDER = files("entsemble.evaluation.render")
+
+_MAX_ERRORS = 50
 """Errors shown in context."""
 
-_CONTEXT = 80
-"""Characters before and after."""
+_CONTEXT_LENGTH = 80
+"""Characters of context before and after a mention."""
 
-_LABELS = 30
-"""Labels of the confusion table; the rarest are put together beyond."""
+_MAX_CONFUSION_LABELS = 30
+"""Labels in the confusion table; rarer ones are summed up as `_OTHER_LABELS`."""
 
-_STYLE = files("entsemble.evaluation.render") / "report.css"
+_OTHER_LABELS = "others"
+
+_BAR_WIDTH = 12
+"""Width of a full bar, in rem."""
+
+_PLOT_LEFT, _PLOT_TOP, _PLOT_WIDTH, _PLOT_HEIGHT = 45, 15, 300, 200
+"""The plot area within a chart, in the units of its view box."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Error:
-    """A mention that is wrong, or was missed, and how sure the answer was."""
+class Html(str):
+    """Text that is HTML already, and is not escaped again."""
 
-    document: Document
-    mention: Mention
-    told: str
-    score: float
-    missed: bool
+    __slots__ = ()
 
 
 def render_html(
     report: Report, gold: Sequence[Document], predicted: Sequence[Document], title: str = "Evaluation"
 ) -> str:
-    """The report as HTML.
+    """The report as HTML; the page loads nothing from elsewhere.
 
     Args:
         report: of these documents.
         gold: documents with gold mentions.
-        predicted: the same with predicted ones.
-        title: heads the page.
+        predicted: the same documents with predicted mentions.
+        title: heading of the page.
     """
-    paired = pair_documents(gold, predicted)
-    parts = [
-        f"<h1>{escape(title)}</h1>",
+    pairs = pair_documents(gold, predicted)
+    confusions = sum(
+        (count_confusions(pair.gold.mentions, pair.predicted_mentions) for pair in pairs), ConfusionCounts()
+    )
+    sections = [
         _headline(report),
-        _labels(paired, report),
-        _confusion(sum((count_confusions(x.gold.mentions, x.predicted_mentions) for x in paired), Counter())),
-        _calibration(report.reliability, paired),
-        _funnel(report.stages),
-        _members(report),
-        _errors(paired),
-        _cost(report),
+        _label_table(pairs, report),
+        _confusion_table(confusions),
+        _calibration_charts(report.reliability, pairs),
+        _stage_table(report.stages),
+        _member_table(report),
+        _error_list(pairs),
+        _cost_table(report),
     ]
-    head = (
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-    )
-    body = "\n".join(part for part in parts if part)
-    style = f"<style>{_STYLE.read_text('utf-8')}</style>"
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>{head}<title>{escape(title)}</title>{style}</head>\n'
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
+    style = Html((_FOLDER / "report.css").read_text("utf-8"))
+    return _fill("page", title=title, style=style, sections=_join(sections, separator="\n")) + "\n"
 
 
-def _headline(report: Report) -> str:
-    micro, (low, high) = report.counts.exact.micro, report.f1_ci95
+@cache
+def _pieces() -> dict[str, Template]:
+    """The pieces of `report.html`, by name."""
+    parts = re.split(r"<!-- piece: (\w+) -->\n", (_FOLDER / "report.html").read_text("utf-8"))
+    return {name: Template(text.removesuffix("\n")) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def _fill(piece: str, **values: object) -> Html:
+    """A piece of the template with its values, which are escaped unless they are `Html`."""
+    escaped = {name: value if isinstance(value, Html) else escape(str(value)) for name, value in values.items()}
+    return Html(_pieces()[piece].substitute(escaped))
+
+
+def _join(parts: Iterable[Html], separator: str = "") -> Html:
+    return Html(separator.join(part for part in parts if part))
+
+
+def _table(title: str, header: Sequence[str], rows: Iterable[Html]) -> Html:
+    heading_cells = _join(_fill("heading_cell", content=name) for name in header)
+    return _fill("table", title=title, header=heading_cells, rows=_join(rows, separator="\n"))
+
+
+def _row(*contents: object) -> Html:
+    return _fill("row", cells=_join(_fill("cell", content=content) for content in contents))
+
+
+def _bar(share: float) -> Html:
+    return _fill("bar", width=f"{_BAR_WIDTH * share:.2f}")
+
+
+def _headline(report: Report) -> Html:
+    micro, (lower, upper) = report.counts.exact.micro, report.f1_ci95
     figures = [
-        ("F1", f"{micro.f1:.3f}", f"{low:.3f} to {high:.3f}, 95 %"),
+        ("F1", f"{micro.f1:.3f}", f"{lower:.3f} to {upper:.3f}, 95 %"),
         ("precision", f"{micro.precision:.3f}", f"{micro.tp} of {micro.predicted}"),
         ("recall", f"{micro.recall:.3f}", f"{micro.tp} of {micro.support}"),
-        ("F1, spans alone", f"{report.counts.spans.f1:.3f}", "labels aside"),
-        ("F1, overlap is enough", f"{report.counts.relaxed.micro.f1:.3f}", ""),
+        ("F1, spans only", f"{report.counts.spans.f1:.3f}", "labels ignored"),
+        ("F1, relaxed", f"{report.counts.relaxed.micro.f1:.3f}", "overlap is enough"),
     ]
     if report.reliability:
-        found = report.reliability
-        low, high = found.ece_ci95
-        chance = f"true scores would have {found.ece_if_calibrated:.3f} by chance, p {found.p_value:.3f}"
-        told = f"{low:.3f} to {high:.3f}, 95 %; {found.scored_mentions} scores; {chance}"
-        figures.append(("calibration error", f"{found.ece:.3f}", told))
-    shown = (f"<div><dt>{n}</dt><dd>{v}<small>{escape(t)}</small></dd></div>" for n, v, t in figures)
-    missing = f"<p>{len(report.missing)} documents were not answered.</p>" if report.missing else ""
-    return f'<dl class="figures">{"".join(shown)}</dl>{missing}'
+        figures.append(("calibration error", f"{report.reliability.ece:.3f}", _calibration_note(report.reliability)))
+    filled = _join(_fill("figure", name=name, value=value, note=note) for name, value, note in figures)
+    missing_count = len(report.missing_documents)
+    return _fill("headline", figures=filled, missing=_fill("missing", count=missing_count) if missing_count else "")
 
 
-def _labels(paired: Sequence[DocumentPair], report: Report) -> str:
-    each = [exact_counts(x.gold.mentions, x.predicted_mentions) for x in paired]
+def _calibration_note(reliability: Reliability) -> str:
+    lower, upper = reliability.ece_ci95
+    return (
+        f"{lower:.3f} to {upper:.3f}, 95 %; {reliability.scored_mentions} scores; calibrated scores would have "
+        f"{reliability.ece_if_calibrated:.3f} on average, p {reliability.p_value:.3f}"
+    )
+
+
+def _label_table(pairs: Sequence[DocumentPair], report: Report) -> Html:
+    by_document = [exact_counts(pair.gold.mentions, pair.predicted_mentions) for pair in pairs]
     rows = []
     for label, counts in sorted(report.counts.exact.items(), key=lambda item: -item[1].support):
-        low, high = f1_interval([one.get(label, Counts()) for one in each], seed=report.seed)
-        figures = (f"{counts.precision:.3f}", f"{counts.recall:.3f}", f"{low:.3f} to {high:.3f}", str(counts.support))
-        bar = f'<span class="track"><span class="bar" style="width:{12 * counts.f1:.2f}rem"></span></span>'
-        cells = "".join(f"<td>{figure}</td>" for figure in figures)
-        rows.append(f"<tr><td>{escape(label)}</td><td>{bar} {counts.f1:.3f}</td>{cells}</tr>")
-    return _table("Labels", ("label", "F1", "precision", "recall", "95 % interval of F1", "gold"), rows)
+        lower, upper = f1_interval([document.get(label, Counts()) for document in by_document], seed=report.seed)
+        rows.append(
+            _row(
+                label,
+                Html(f"{_bar(counts.f1)} {counts.f1:.3f}"),
+                f"{counts.precision:.3f}",
+                f"{counts.recall:.3f}",
+                f"{lower:.3f} to {upper:.3f}",
+                counts.support,
+            )
+        )
+    return _table("Labels", ("label", "F1", "precision", "recall", "95 % interval of F1", "gold mentions"), rows)
 
 
-def _confusion(taken: ConfusionCounts) -> str:
-    weights: Counter[str] = Counter()
-    for (one, other), count in taken.items():
-        weights.update({one: count, other: count})
-    known = [label for label, _ in weights.most_common() if label != NO_MENTION]
-    shown, rest = known[:_LABELS], set(known[_LABELS:])
-    joined: Counter[tuple[str, str]] = Counter()
-    for (one, other), count in taken.items():
-        joined[("others" if one in rest else one), ("others" if other in rest else other)] += count
-    columns = [*shown, *(["others"] if rest else []), NO_MENTION]
+def _confusion_table(confusions: ConfusionCounts) -> Html:
+    label_totals: Counter[str] = Counter()
+    for (gold_label, predicted_label), count in confusions.items():
+        label_totals.update({gold_label: count, predicted_label: count})
+    labels = [label for label, _ in label_totals.most_common() if label != NO_MENTION]
+    frequent, rare = labels[:_MAX_CONFUSION_LABELS], set(labels[_MAX_CONFUSION_LABELS:])
+    grouped = ConfusionCounts()
+    for gold_and_predicted, count in confusions.items():
+        row, column = (_OTHER_LABELS if label in rare else label for label in gold_and_predicted)
+        grouped[row, column] += count
+    columns = [*frequent, *([_OTHER_LABELS] if rare else []), NO_MENTION]
     rows = []
-    for one in columns:
-        whole = sum(joined[one, other] for other in columns) or 1
-        cells = "".join(_heat(joined[one, other], whole) for other in columns)
-        rows.append(f"<tr><th>{escape(one) or 'no mention'}</th>{cells}</tr>")
-    header = ("gold, and what it was taken for", *(label or "missed" for label in columns))
+    for gold_label in columns:
+        row_total = sum(grouped[gold_label, predicted_label] for predicted_label in columns)
+        cells = [_fill("heading_cell", content=gold_label or "no mention")]
+        cells += [_heat_cell(grouped[gold_label, predicted_label], row_total) for predicted_label in columns]
+        rows.append(_fill("row", cells=_join(cells)))
+    header = ("gold label, by predicted label", *(label or "missed" for label in columns))
     return _table("Confusion between labels", header, rows)
 
 
-def _heat(count: int, whole: int) -> str:
-    return f'<td class="heat" style="--part:{count / whole:.3f}">{count}</td>' if count else "<td></td>"
+def _heat_cell(count: int, total: int) -> Html:
+    return _fill("heat_cell", share=f"{count / total:.3f}", count=count) if count else _fill("cell", content="")
 
 
-def _calibration(found: Reliability | None, paired: Sequence[DocumentPair]) -> str:
-    if found is None:
-        return ""
-    answers = [answer for one in paired for answer in scored_mentions(one)]
-    curve = risk_coverage_curve([score for score, _ in answers], [right for _, right in answers])
-    dots = [(b.confidence, b.accuracy, b.count) for b in found.bins if b.count]
-    most = max(count for *_, count in dots)
-    circles = "".join(
-        f'<circle class="dot" cx="{_x(x):.1f}" cy="{_y(y):.1f}" r="{2 + 6 * (count / most) ** 0.5:.1f}">'
-        f"<title>{count} mentions: score {x:.2f}, right {y:.2f}</title></circle>"
-        for x, y, count in dots
+def _calibration_charts(reliability: Reliability | None, pairs: Sequence[DocumentPair]) -> Html:
+    if reliability is None:
+        return Html()
+    scored = [prediction for pair in pairs for prediction in scored_mentions(pair)]
+    curve = risk_coverage_curve([score for score, _ in scored], [is_correct for _, is_correct in scored])
+    return _fill("calibration", charts=_join([_reliability_chart(reliability), _risk_chart(curve)], separator="\n"))
+
+
+def _reliability_chart(reliability: Reliability) -> Html:
+    bins = [score_bin for score_bin in reliability.bins if score_bin.count]
+    largest = max(score_bin.count for score_bin in bins)
+    dots = (
+        _fill(
+            "dot",
+            x=f"{_x_position(score_bin.confidence):.1f}",
+            y=f"{_y_position(score_bin.accuracy):.1f}",
+            radius=f"{2 + 6 * (score_bin.count / largest) ** 0.5:.1f}",
+            description=f"{score_bin.count} mentions: mean score {score_bin.confidence:.2f}, "
+            f"accuracy {score_bin.accuracy:.2f}",
+        )
+        for score_bin in bins
     )
-    ideal = f'<line class="ideal" x1="{_x(0)}" y1="{_y(0)}" x2="{_x(1)}" y2="{_y(1)}"/>'
-    reliable = _chart("Reliability", "score", "share that is right", ideal + circles)
-    return f'<h2>Calibration</h2><div class="charts">{reliable}{_risk(curve)}</div>'
+    diagonal = _fill("diagonal", left=_x_position(0), bottom=_y_position(0), right=_x_position(1), top=_y_position(1))
+    return _chart("Reliability", "mean score", "accuracy", _join([diagonal, *dots]))
 
 
-def _risk(curve: Sequence[OperatingPoint]) -> str:
-    points = " ".join(f"{_x(t.coverage):.1f},{_y(t.risk):.1f}" for t in curve)
-    line = f'<polyline class="line" points="{points}"/>'
-    return _chart("Risk and coverage", "share of the mentions kept, surest first", "share of them that is wrong", line)
+def _risk_chart(curve: Sequence[OperatingPoint]) -> Html:
+    points = " ".join(f"{_x_position(point.coverage):.1f},{_y_position(point.risk):.1f}" for point in curve)
+    x_label = "coverage: share of mentions accepted, highest scores first"
+    return _chart("Risk and coverage", x_label, "risk: share of them that is wrong", _fill("polyline", points=points))
 
 
-def _x(value: float) -> float:
-    return 45 + 300 * value
+def _x_position(value: float) -> float:
+    return _PLOT_LEFT + _PLOT_WIDTH * value
 
 
-def _y(value: float) -> float:
-    return 215 - 200 * value
+def _y_position(value: float) -> float:
+    return _PLOT_TOP + _PLOT_HEIGHT - _PLOT_HEIGHT * value
 
 
-def _chart(title: str, across: str, up: str, inner: str) -> str:
-    ticks = "".join(
-        f'<text x="{_x(t):.0f}" y="232" text-anchor="middle">{t:g}</text>'
-        f'<text x="40" y="{_y(t) + 4:.0f}" text-anchor="end">{t:g}</text>'
-        for t in (0, 0.25, 0.5, 0.75, 1)
+def _chart(title: str, x_label: str, y_label: str, shapes: Html) -> Html:
+    ticks = _join(
+        _fill("tick", x=f"{_x_position(value):.0f}", y=f"{_y_position(value) + 4:.0f}", value=f"{value:g}")
+        for value in (0, 0.25, 0.5, 0.75, 1)
     )
-    frame = f'<rect class="axis" x="{_x(0)}" y="{_y(1)}" width="300" height="200"/>'
-    named = f'<text x="195" y="252" text-anchor="middle">{across}</text><text x="45" y="10">{up}</text>'
-    return f'<svg role="img" aria-label="{title}" viewBox="0 0 360 260">{frame}{ticks}{named}{inner}</svg>'
+    return _fill(
+        "chart",
+        title=title,
+        left=_PLOT_LEFT,
+        top=_PLOT_TOP,
+        width=_PLOT_WIDTH,
+        height=_PLOT_HEIGHT,
+        ticks=ticks,
+        x_label=x_label,
+        y_label=y_label,
+        shapes=shapes,
+    )
 
 
-def _funnel(stages: StageCounts | None) -> str:
+def _stage_table(stages: StageCounts | None) -> Html:
     if stages is None:
-        return ""
-    found, typed, kept = stages.extraction, stages.classification, stages.verification
+        return Html()
+    extraction, classification, verification = stages.extraction, stages.classification, stages.verification
+    misclassified = classification.total - classification.correct
     steps = [
-        ("gold spans", found.support, ""),
-        ("of these, proposed", found.tp, f"{found.fp} others were proposed too"),
-        ("of these, typed right", typed.correct, f"{typed.total - typed.correct} were typed wrong"),
+        ("gold spans", extraction.support, ""),
+        ("of these, proposed", extraction.tp, f"{extraction.fp} other spans were proposed"),
+        ("of these, classified correctly", classification.correct, f"{misclassified} were misclassified"),
     ]
-    if kept.total:
-        lost = f"it lost {kept.rejected_correct} right ones and stopped {kept.rejected_wrong} wrong ones"
-        steps.append(("of these, let through by the verifier", typed.correct - kept.rejected_correct, lost))
-    most = max(1, found.support)
+    if verification.total:
+        accepted = classification.correct - verification.rejected_correct
+        note = f"it rejected {verification.rejected_correct} correct and {verification.rejected_wrong} wrong mentions"
+        steps.append(("of these, accepted by the verifier", accepted, note))
+    largest = max(1, extraction.support)
     rows = [
-        f'<tr><td>{name}</td><td><span class="track"><span class="bar" style="width:{12 * count / most:.2f}rem"></span>'
-        f'</span></td><td>{count}</td><td class="quiet">{told}</td></tr>'
-        for name, count, told in steps
+        _fill(
+            "row",
+            cells=_join(
+                [
+                    _fill("cell", content=name),
+                    _fill("cell", content=_bar(count / largest)),
+                    _fill("cell", content=count),
+                    _fill("quiet_cell", content=note),
+                ]
+            ),
+        )
+        for name, count, note in steps
     ]
-    return _table("Stages", ("what is left", "", "", ""), rows)
+    return _table("Stages", ("spans after each stage", "", "", ""), rows)
 
 
-def _members(report: Report) -> str:
-    rows = [f"<tr><td>{escape(name)}</td><td>{counts.f1:.3f}</td></tr>" for name, counts in report.members.items()]
-    rows.append(f"<tr><td>together</td><td>{report.counts.exact.micro.f1:.3f}</td></tr>")
-    return _table("Members, each alone", ("member", "F1"), rows) if report.members else ""
+def _member_table(report: Report) -> Html:
+    if not report.member_counts:
+        return Html()
+    rows = [_row(name, f"{counts.f1:.3f}") for name, counts in report.member_counts.items()]
+    rows.append(_row("ensemble", f"{report.counts.exact.micro.f1:.3f}"))
+    return _table("Members alone", ("member", "F1"), rows)
 
 
-def _errors(paired: Sequence[DocumentPair]) -> str:
-    errors = sorted((e for one in paired for e in _of(one)), key=lambda e: (-e.score, e.document.id, e.mention.start))
-    shown = "".join(f"<li>{_in_context(e)}</li>" for e in errors[:_WORST])
+@dataclass(frozen=True, slots=True)
+class _Error:
+    """A wrong prediction or a missed gold mention.
+
+    Attributes:
+        document: the document that it is in.
+        mention: the predicted or gold mention.
+        explanation: the gold mentions there, or "missed".
+        priority: higher ones are shown first.
+        is_missed: whether it is a missed gold mention.
+    """
+
+    document: Document
+    mention: Mention
+    explanation: str
+    priority: float
+    is_missed: bool
+
+
+def _error_list(pairs: Sequence[DocumentPair]) -> Html:
+    errors = sorted(
+        (error for pair in pairs for error in _find_errors(pair)),
+        key=lambda error: (-error.priority, error.document.id, error.mention.start),
+    )
     if not errors:
-        return ""
-    more = f"; {len(errors) - _WORST} more are not shown" if len(errors) > _WORST else ""
-    told = (
-        f'<p class="quiet">The surest wrong answers first, then what was missed{more}. '
-        "<ins>Predicted</ins> and wrong, <del>gold</del> and missed.</p>"
+        return Html()
+    omitted = f"; {len(errors) - _MAX_ERRORS} more are not shown" if len(errors) > _MAX_ERRORS else ""
+    items = (_error_in_context(error) for error in errors[:_MAX_ERRORS])
+    return _fill("errors", omitted=omitted, items=_join(items, separator="\n"))
+
+
+def _find_errors(pair: DocumentPair) -> Iterator[_Error]:
+    """Wrong predictions, with the gold mentions that they overlap, and missed mentions that no wrong one overlaps."""
+    gold_triples, predicted_triples = triples(pair.gold.mentions), triples(pair.predicted_mentions)
+    wrong = [mention for mention in pair.predicted_mentions if not triples([mention]) <= gold_triples]
+    for mention in wrong:
+        overlapping = [gold for gold in pair.gold.mentions if gold.span.overlaps(mention.span)]
+        gold_text = "; ".join(f"{gold.text}: {gold.label}" for gold in overlapping) or "no mention"
+        score = 1.0 if mention.score is None else mention.score
+        yield _Error(pair.gold, mention, f"gold: {gold_text}", score, is_missed=False)
+    for mention in pair.gold.mentions:
+        is_found = triples([mention]) <= predicted_triples
+        if not is_found and not any(mention.span.overlaps(prediction.span) for prediction in wrong):
+            yield _Error(pair.gold, mention, "missed", -1.0, is_missed=True)
+
+
+def _error_in_context(error: _Error) -> Html:
+    text, mention = error.document.text, error.mention
+    score = "" if error.is_missed or mention.score is None else f", score {mention.score:.2f}"
+    return _fill(
+        "missed_mention" if error.is_missed else "wrong_prediction",
+        before=text[max(0, mention.start - _CONTEXT_LENGTH) : mention.start],
+        mention=mention.text,
+        after=text[mention.end : mention.end + _CONTEXT_LENGTH],
+        note=f"{mention.label}{score}; {error.explanation}; {error.document.id}",
     )
-    return f"<h2>Worst errors</h2>{told}<ol>{shown}</ol>"
 
 
-def _of(one: DocumentPair) -> Iterator[_Error]:
-    """What is wrong in a document, with what stands there in the gold mentions."""
-    wanted, found = triples(one.gold.mentions), triples(one.predicted_mentions)
-    for m in one.predicted_mentions:
-        if (m.start, m.end, m.label) not in wanted:
-            near = [g for g in one.gold.mentions if g.span.overlaps(m.span)]
-            gold = "; ".join(f"{g.text}: {g.label}" for g in near) or "no mention"
-            yield _Error(one.gold, m, f"gold: {gold}", 1.0 if m.score is None else m.score, missed=False)
-    wrong = [p for p in one.predicted_mentions if (p.start, p.end, p.label) not in wanted]
-    for m in one.gold.mentions:
-        if (m.start, m.end, m.label) not in found and not any(m.span.overlaps(p.span) for p in wrong):
-            yield _Error(one.gold, m, "missed", -1.0, missed=True)
-
-
-def _in_context(error: _Error) -> str:
-    text, m = error.document.text, error.mention
-    before, after = text[max(0, m.start - _CONTEXT) : m.start], text[m.end : m.end + _CONTEXT]
-    tag = "del" if error.missed else "ins"
-    score = "" if error.missed or m.score is None else f", score {m.score:.2f}"
-    told = f"{m.label}{score}; {error.told}; {error.document.id}"
-    return (
-        f'{escape(before)}<{tag}>{escape(m.text)}</{tag}>{escape(after)} <br><span class="quiet">{escape(told)}</span>'
-    )
-
-
-def _cost(report: Report) -> str:
-    rows = [
-        f"<tr><td>{name.replace('_', ' ')}</td><td>{value:,.10g}</td></tr>"
-        for name, value in report.cost.items()
-        if value is not None
-    ]
-    return _table("Cost", ("what", ""), rows)
-
-
-def _table(title: str, header: Sequence[str], rows: Sequence[str]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    body = "".join(rows)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<h2>{title}</h2><div class="wide" role="region" aria-label="{title}" tabindex="0">{table}</div>'
+def _cost_table(report: Report) -> Html:
+    rows = [_row(name.replace("_", " "), f"{value:,.10g}") for name, value in report.cost.items() if value is not None]
+    return _table("Cost", ("cost", "value"), rows)
