@@ -107,13 +107,13 @@ def build(
             tuple(files),
             domain=domain,
             licence=licence,
-            dev=dev,
-            how=replace(GOING_ON if start else HOW, precision=precision),
+            dev_path=dev,
+            training=replace(GOING_ON if start else HOW, precision=precision),
             start=start,
             foundation=foundation,
             replace=True,
         )
-        made = train_expert(brief, place, told=told)
+        made = train_expert(brief, place, on_training=told)
     measured = made.card.scores[0]
     print(f"{name}: F1 {measured.f1:.3f}, spans {measured.spans_f1:.3f} on {measured.sentences} held back", flush=True)
 

@@ -1,4 +1,4 @@
-"""How an expert is trained: from annotated files to a card in the store."""
+"""Training of an expert: from annotated files to an expert with its card in the store."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from entsemble._lib.text import same_text_key
 from entsemble.assembly.builder import Assembly
+from entsemble.assembly.expert_data import LANGUAGE, TEMPLATE, Corpus, TrainingData, labels_of, read_corpus
 from entsemble.assembly.expert_files import expert_store, unpacked_folder
 from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.assembly.zero_shot import score_extractor, zero_shot_extractor
@@ -25,8 +24,7 @@ from entsemble.backends.llamacpp.model import EngineOptions, LlamaCppModel
 from entsemble.backends.model_spec import parse_model
 from entsemble.backends.transformers.loader import load_model
 from entsemble.backends.transformers.model import TransformersModel
-from entsemble.data.annotated import read_annotated
-from entsemble.errors import ConfigError, DataError
+from entsemble.errors import ConfigError
 from entsemble.experts import peft_folder
 from entsemble.experts.card import (
     NAME_PATTERN,
@@ -38,57 +36,47 @@ from entsemble.experts.card import (
     StartingExpert,
     combine_licences,
 )
-from entsemble.experts.examples import PARAPHRASES_FILE, PromptVariation, TextPiece, label_vocabulary, training_example
+from entsemble.experts.examples import PARAPHRASES_FILE, PromptVariation
 from entsemble.experts.peft_folder import Adapter
 from entsemble.experts.selection import cluster_centres
 from entsemble.experts.store import Expert, ExpertStore, load_checked_adapter
-from entsemble.experts.training import TrainingProgress, TrainingSettings, attach_lora, extract_adapter, train
-from entsemble.prompting.labels import label_set
+from entsemble.experts.training import (
+    TrainingProgress,
+    TrainingResult,
+    TrainingSettings,
+    attach_lora,
+    extract_adapter,
+    train,
+)
 from entsemble.prompting.template import load_template
-from entsemble.protocols import AdaptableModel
+from entsemble.protocols import AdaptableModel, Encoder
 from entsemble.settings import Environment, MemberSettings, Settings
-from entsemble.types import AdapterSum, Document, LabelSet
+from entsemble.types import AdapterSum, Document
 
-TEMPLATE = "ner-1"
-"""The prompt shape that experts are trained on."""
+_MAX_ENCODED = 1000
+"""How many training sentences are encoded to describe the expert's domain."""
 
-_DEV_SHARE, _DEV_MOST = 0.1, 100
-"""Of the sentences, what is held back to choose the best epoch by."""
-
-_ENCODED = 1000
-"""Training sentences at most that say where a domain lies."""
-
-_LANGUAGE = Settings().language
-
-_VERSIONS = ("torch", "transformers", "peft")
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """An annotated file; its licence, and whom that asks to name."""
-
-    path: Path
-    licence: str = "unknown"
-    attribution: str = ""
+_PACKAGES = ("torch", "transformers", "peft")
+"""Packages whose versions a card records."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpertSpec:
-    """What an expert is to be.
+    """What an expert is to be, and how it is trained.
 
     Attributes:
         name: in the store.
-        data: what is learnt.
-        base: a model of the catalogue, a `.gguf` file, or a folder as transformers writes it.
+        data: annotated files to train on.
+        base: the model to adapt: in the catalogue, a `.gguf` file, or a transformers model folder.
         domain: what the texts are about.
         licence: of the expert.
-        dev: annotated file to choose the best epoch by; a part of the data if not given.
-        limit: training sentences at most, drawn with the seed.
-        how: settings of the training.
-        asking: how sentences are asked.
-        start: the name of an expert of the same base whose training this one goes on from.
+        dev_path: annotated file to select the best epoch by; a part of the data if not given.
+        limit: number of training sentences at most, drawn with the seed.
+        training: rank, epochs, learning rate and so on.
+        prompt_variation: how prompts vary in training.
+        start: name of an expert of the same base to start from.
         foundation: whether others are to start from it; see `Card`.
-        replace: take the place of an expert of that name.
+        replace: whether an expert of that name is replaced.
     """
 
     name: str
@@ -96,221 +84,219 @@ class ExpertSpec:
     base: str = "smollm2-135m"
     domain: str = ""
     licence: str = "unknown"
-    dev: Path | None = None
+    dev_path: Path | None = None
     limit: int | None = None
-    how: TrainingSettings = field(default_factory=TrainingSettings)
-    asking: PromptVariation = field(default_factory=PromptVariation)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    prompt_variation: PromptVariation = field(default_factory=PromptVariation)
     start: str | None = None
     foundation: bool = False
     replace: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Preparation:
+    """All that a training needs, loaded before it starts, so that errors do not come after hours.
+
+    Attributes:
+        corpus: the sentences.
+        starting_expert: to start from, if any.
+        base_path: file or folder of the base.
+        base_checksum: by which experts identify the base.
+        fingerprint: of the base's file.
+        encoder: for the domain vectors.
+    """
+
+    corpus: Corpus
+    starting_expert: Expert | None
+    base_path: Path
+    base_checksum: str
+    fingerprint: str
+    encoder: Encoder
+
+
 def train_expert(
-    brief: ExpertSpec,
+    spec: ExpertSpec,
     environment: Environment,
     progress: ProgressCallbacks | None = None,
-    told: Callable[[TrainingProgress], None] = lambda _: None,
+    on_training: Callable[[TrainingProgress], None] = lambda _: None,
 ) -> Expert:
-    """Train an expert and keep it. The same brief again goes on with a training that was stopped.
+    """Train an expert and add it to the store. The same call resumes a training that was stopped.
+
+    Args:
+        spec: what to train.
+        environment: where experts, models and unfinished trainings are stored.
+        progress: called as models are downloaded.
+        on_training: called after each training step.
 
     Raises:
-        ConfigError: a name that is taken, a base that cannot be trained, or a start that does not fit.
-        DataError: the data cannot be read, or holds no mention.
+        ConfigError: a name that is used, a base that cannot be trained, or a start that does not fit.
+        DataError: the data cannot be read, or has too few mentions.
         MissingExtraError: the extra `experts` is not installed.
-        ModelError: the base cannot be had.
+        ModelError: the base cannot be loaded.
         UnknownNameError: there is no such expert to start from.
     """
     store = expert_store(environment)
-    _check(brief, store)
-    start = store.get(brief.start) if brief.start is not None else None
-    parts = [_sentences(d.path) for d in brief.data]
-    learnt, dev = _split(parts, brief)
+    _check(spec, store)
     with Assembly(Settings(), environment, progress) as assembly:
-        path, fingerprint = assembly.models.files.locate(parse_model(brief.base))
-        if path.is_file():
-            adapter_architecture(path)
-        encoder = assembly.encoder()  # what can go wrong goes wrong before hours of training
-        published = assembly.models.base_checksum(MemberSettings(model=brief.base))
-        if start is not None and (start.card.base_sha256, start.card.template) != (published, TEMPLATE):
-            raise ConfigError(
-                f"{start.card.name} cannot be started from: it changes {start.card.base}, not {brief.base}"
-            )
-        folder = environment.cache / "training" / _key(brief, published, learnt, dev, start)
-        unpacked = unpacked_folder(fingerprint, environment)
-        model, tokenize = load_model(path, brief.how.precision, unpacked_folder=unpacked)
-        made = train(
-            attach_lora(model, brief.how, None if start is None else load_checked_adapter(start)),
-            tokenize,
-            lambda epoch: _examples(learnt, brief, epoch),
-            brief.how,
-            folder,
-            base=brief.base,
-            evaluate=lambda tuned: score(extract_adapter(tuned, brief.base), dev, path).f1,
-            told=told,
-        )
-        measured = score(peft_folder.load_adapter(made.folder), dev, path)
-        drawn = random.Random(brief.how.seed).sample(learnt, min(len(learnt), _ENCODED))
-        rows, counts = cluster_centres(encoder.encode([d.text for d, _ in drawn]), seed=brief.how.seed)
-        vectors = DomainVectors(
-            encoder=encoder.weights_fingerprint,
-            rows=tuple(tuple(round(float(x), 5) for x in row) for row in rows),
-            sentences=counts,
-        )
-    known = set(start.card.labels) if start else set()
-    own = [_source(d, part) for d, part in zip(brief.data, parts, strict=True)]
-    card = Card(
-        name=brief.name,
-        domain=brief.domain,
-        base=brief.base,
-        base_sha256=published,
-        template=TEMPLATE,
-        labels=tuple(sorted({m.label for d, _ in learnt for m in d.mentions} | known)),
-        sources=_sources(own, start),
-        licence=combine_licences([brief.licence, *([start.card.licence] if start else [])]),
-        vectors=vectors,
-        scores=(measured,),
-        seed=brief.how.seed,
-        precision=brief.how.precision,
-        training={**_numbers(asdict(brief.how)), "best epoch": made.epoch + 1, "loss": made.loss},
-        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
-        foundation=brief.foundation,
-        start=None
-        if start is None
-        else StartingExpert(expert=start.card.name, sha256=start.card.files[peft_folder.WEIGHTS_FILE]),
-    )
-    kept = store.add(made.folder, card, replace=brief.replace)
+        preparation = _prepare(spec, store, assembly)
+        folder = environment.cache / "training" / _training_key(spec, preparation)
+        result = _fit(spec, preparation, folder, unpacked_folder(preparation.fingerprint, environment), on_training)
+        adapter = peft_folder.load_adapter(result.folder)
+        score = score_adapter(adapter, preparation.corpus.held_out, preparation.base_path)
+        card = _card(spec, preparation, result, score)
+    expert = store.add(result.folder, card, replace=spec.replace)
     shutil.rmtree(folder, ignore_errors=True)
-    return kept
+    return expert
 
 
-def score(adapted: Adapter, dev: Sequence[Document], base: Path) -> Score:
-    """How well an expert does on annotated sentences, asked for their labels, through the engine that users have.
+def _check(spec: ExpertSpec, store: ExpertStore) -> None:
+    """Raise ConfigError for what can be found out before anything is read."""
+    if not NAME_PATTERN.fullmatch(spec.name):
+        raise ConfigError(f"{spec.name!r} is not a valid name for an expert: {NAME_RULE}")
+    if spec.name in store.names() and not spec.replace:
+        raise ConfigError(f"there is already an expert {spec.name!r}; choose another name, or replace it")
+    if spec.training.seed < 0 or not 0 < spec.training.learning_rate < 1:
+        raise ConfigError("the seed must be at least 0, and the learning rate between 0 and 1")
+
+
+def _prepare(spec: ExpertSpec, store: ExpertStore, assembly: Assembly) -> _Preparation:
+    starting_expert = store.get(spec.start) if spec.start is not None else None
+    corpus = read_corpus(spec.data, spec.dev_path, spec.limit, spec.training.seed)
+    base_path, fingerprint = assembly.models.files.locate(parse_model(spec.base))
+    if base_path.is_file():
+        adapter_architecture(base_path)
+    encoder = assembly.encoder()
+    checksum = assembly.models.base_checksum(MemberSettings(model=spec.base))
+    if starting_expert is not None:
+        card = starting_expert.card
+        if (card.base_sha256, card.template) != (checksum, TEMPLATE):
+            raise ConfigError(f"{card.name} cannot be started from: it adapts {card.base}, not {spec.base}")
+    return _Preparation(corpus, starting_expert, base_path, checksum, fingerprint, encoder)
+
+
+def _fit(
+    spec: ExpertSpec,
+    preparation: _Preparation,
+    folder: Path,
+    unpacked: Path,
+    on_training: Callable[[TrainingProgress], None],
+) -> TrainingResult:
+    """Train the adapter.
 
     Args:
-        adapted: the expert.
-        dev: annotated sentences.
-        base: the GGUF file, or the folder of a model of transformers, that it changes.
+        spec: what to train.
+        preparation: see there.
+        folder: for checkpoints, of which the last is resumed.
+        unpacked: for a base that is unpacked from GGUF.
+        on_training: called after each step.
     """
-    labels = _labels(dev)
-    with _engine(adapted, base) as model:
-        return score_extractor(zero_shot_extractor(model, labels, TEMPLATE, _LANGUAGE), dev, "held back")
+    settings, corpus, starting_expert = spec.training, preparation.corpus, preparation.starting_expert
+    starting_adapter = None if starting_expert is None else load_checked_adapter(starting_expert)
+    model, tokenize = load_model(preparation.base_path, settings.precision, unpacked_folder=unpacked)
+
+    def evaluate(tuned: object) -> float:
+        adapter = extract_adapter(tuned, spec.base)
+        return score_adapter(adapter, corpus.held_out, preparation.base_path).f1
+
+    return train(
+        attach_lora(model, settings, starting_adapter),
+        tokenize,
+        lambda epoch: corpus.examples(spec.prompt_variation, settings.seed, epoch),
+        settings,
+        folder,
+        base=spec.base,
+        evaluate=evaluate,
+        told=on_training,
+    )
 
 
-def _labels(documents: Sequence[Document], file: Path | None = None) -> LabelSet:
-    """The labels of annotated sentences.
+def score_adapter(adapter: Adapter, gold: Sequence[Document], base_path: Path) -> Score:
+    """How well an expert does on annotated sentences, with their labels and the engine that users have.
 
-    Raises:
-        DataError: one of them cannot be asked for.
+    Args:
+        adapter: the expert's.
+        gold: annotated sentences.
+        base_path: GGUF file, or transformers model folder, of the base.
     """
-    try:
-        return label_set(dict.fromkeys(sorted({m.label for d in documents for m in d.mentions}), ""))
-    except ValueError as error:
-        raise DataError(str(error), file) from error
+    labels = labels_of(gold)
+    with _adapted_model(adapter, base_path) as model:
+        return score_extractor(zero_shot_extractor(model, labels, TEMPLATE, LANGUAGE), gold, "held back")
 
 
 @contextmanager
-def _engine(adapted: Adapter, base: Path) -> Iterator[AdaptableModel]:
-    """The base as users have it, the adapter applied."""
+def _adapted_model(adapter: Adapter, base_path: Path) -> Iterator[AdaptableModel]:
+    """The base in the engine that users have, with the adapter applied."""
+    adapter_sum = AdapterSum({"expert": 1.0}, "expert")
     with tempfile.TemporaryDirectory() as folder:
-        if base.is_dir():
-            place = Path(folder)
-            peft_folder.save_adapter(adapted, place)
-            with closing(TransformersModel("base", base, fingerprint="", adapters={"expert": place})) as plain:
-                yield plain.with_adapters("expert", AdapterSum({"expert": 1.0}, "expert"))
+        if base_path.is_dir():
+            peft_folder.save_adapter(adapter, Path(folder))
+            adapters = {"expert": Path(folder)}
+            with closing(TransformersModel("base", base_path, fingerprint="", adapters=adapters)) as transformers_model:
+                yield transformers_model.with_adapters("expert", adapter_sum)
         else:
-            file = Path(folder) / "adapter.gguf"
-            write_lora(adapted.factor_pairs, base, file)
-            engine = EngineOptions(adapters={"expert": file})
-            with closing(LlamaCppModel("base", base, fingerprint="", options=engine)) as model:
-                yield model.with_adapters("expert", AdapterSum({"expert": 1.0}, "expert"))
+            adapter_file = Path(folder) / "adapter.gguf"
+            write_lora(adapter.factor_pairs, base_path, adapter_file)
+            options = EngineOptions(adapters={"expert": adapter_file})
+            with closing(LlamaCppModel("base", base_path, fingerprint="", options=options)) as llamacpp_model:
+                yield llamacpp_model.with_adapters("expert", adapter_sum)
 
 
-def _sentences(path: Path) -> list[Document]:
-    found = read_annotated(path, _LANGUAGE, "an expert learns from annotated sentences")
-    return [d for d in found if d.text.strip()]
-
-
-Learnt = tuple[Document, tuple[str, ...]]
-"""A sentence, and the labels of the file that it is from."""
-
-
-def _check(brief: ExpertSpec, store: ExpertStore) -> None:
-    """What can be known before anything is loaded."""
-    if not NAME_PATTERN.fullmatch(brief.name):
-        raise ConfigError(f"{brief.name!r} is no name for an expert: {NAME_RULE}")
-    if brief.name in store.names() and not brief.replace:
-        raise ConfigError(f"there is an expert {brief.name!r} already; choose another name, or replace it")
-    if brief.how.seed < 0 or not 0 < brief.how.learning_rate < 1:
-        raise ConfigError("a seed is at least 0, and a learning rate between 0 and 1")
-
-
-def _split(parts: Sequence[Sequence[Document]], brief: ExpertSpec) -> tuple[list[Learnt], list[Document]]:
-    """What is learnt from, and what is held back; copies of a sentence are on one side."""
-    draw = random.Random(brief.how.seed)
-    labels = [tuple(sorted({m.label for d in part for m in d.mentions})) for part in parts]
-    every = [(d, own) for part, own in zip(parts, labels, strict=True) for d in part]
-    rest = draw.sample(every, len(every))
-    if brief.dev is not None:
-        held = _sentences(brief.dev)
-        dev = draw.sample(held, min(len(held), _DEV_MOST))
-    else:
-        count = min(_DEV_MOST, max(1, round(_DEV_SHARE * len(rest))))
-        dev, rest = [d for d, _ in rest[:count]], rest[count:]
-    for data, part in zip(brief.data, parts, strict=True):
-        _labels(part, data.path)
-    held_back = {same_text_key(d.text) for d in dev}
-    learnt = [(d, own) for d, own in rest if same_text_key(d.text) not in held_back][: brief.limit]
-    scored = any(d.mentions for d in dev)
-    if not scored and brief.dev is not None:
-        raise DataError(f"none of {len(dev)} sentences drawn of it has a mention; give others", brief.dev)
-    if not scored or not any(d.mentions for d, _ in learnt):
-        raise DataError(
-            "too few annotated sentences to learn from and to hold some back; give more", brief.data[0].path
-        )
-    _labels(dev, brief.dev or brief.data[0].path)
-    return learnt, dev
-
-
-def _examples(learnt: Sequence[Learnt], brief: ExpertSpec, epoch: int) -> list[tuple[TextPiece, ...]]:
-    """Every sentence once, each drawn from the seed, the epoch and its place."""
-    shape = load_template(TEMPLATE)
-    vocabularies = {own: label_vocabulary(own) for _, own in learnt}
-    return [
-        training_example(d, vocabularies[own], shape, brief.asking, random.Random(f"{brief.how.seed}:{epoch}:{i}"))
-        for i, (d, own) in enumerate(learnt)
-    ]
-
-
-def _key(brief: ExpertSpec, base: str, learnt: Sequence[Learnt], dev: Sequence[Document], start: Expert | None) -> str:
-    """All that shapes a training but its name."""
-    shape, words = asdict(load_template(TEMPLATE)), PARAPHRASES_FILE.read_text("utf-8")
-    data = _content([d for d, _ in learnt]), [own for _, own in learnt], _content(dev)
-    begun = [] if start is None else [start.card.files[peft_folder.WEIGHTS_FILE]]
-    told = [base, asdict(brief.how), asdict(brief.asking), shape, words, data, *begun]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
-
-
-def _content(documents: Sequence[Document]) -> str:
-    shown = [(d.text, [(m.start, m.end, m.label) for m in d.mentions]) for d in documents]
-    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
-
-
-def _source(data: TrainingData, documents: Sequence[Document]) -> Source:
-    return Source(
-        name=data.path.name,
-        sentences=len(documents),
-        mentions=sum(len(d.mentions) for d in documents),
-        licence=data.licence,
-        attribution=data.attribution,
-        sha256=_content(documents),
+def _card(spec: ExpertSpec, preparation: _Preparation, result: TrainingResult, score: Score) -> Card:
+    """The card of a trained expert."""
+    settings, corpus = spec.training, preparation.corpus
+    starting_card = preparation.starting_expert.card if preparation.starting_expert else None
+    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
+    hyperparameters = {name: float(value) for name, value in asdict(settings).items() if isinstance(value, int | float)}
+    return Card(
+        name=spec.name,
+        domain=spec.domain,
+        base=spec.base,
+        base_sha256=preparation.base_checksum,
+        template=TEMPLATE,
+        labels=tuple(sorted({*corpus.labels, *(starting_card.labels if starting_card else ())})),
+        sources=_all_sources(corpus.sources, starting_card),
+        licence=combine_licences([spec.licence, *([starting_card.licence] if starting_card else [])]),
+        vectors=_domain_vectors(corpus, preparation.encoder, settings.seed),
+        scores=(score,),
+        seed=settings.seed,
+        precision=settings.precision,
+        training={**hyperparameters, "best epoch": result.epoch + 1, "loss": result.loss},
+        versions=versions,
+        foundation=spec.foundation,
+        start=StartingExpert(expert=starting_card.name, sha256=starting_card.files[peft_folder.WEIGHTS_FILE])
+        if starting_card
+        else None,
     )
 
 
-def _sources(own: Sequence[Source], start: Expert | None) -> tuple[Source, ...]:
-    """All data that is in an expert: its own, and what it did not read again of that it started from."""
-    read = {source.sha256 for source in own}
-    return (*own, *(source for source in (start.card.sources if start else ()) if source.sha256 not in read))
+def _domain_vectors(corpus: Corpus, encoder: Encoder, seed: int) -> DomainVectors:
+    """The cluster centres of some training sentences, rounded for the card."""
+    sample = random.Random(seed).sample(corpus.training, min(len(corpus.training), _MAX_ENCODED))
+    rows, counts = cluster_centres(encoder.encode([sentence.document.text for sentence in sample]), seed=seed)
+    return DomainVectors(
+        encoder=encoder.weights_fingerprint,
+        rows=tuple(tuple(round(float(value), 5) for value in row) for row in rows),
+        sentences=counts,
+    )
 
 
-def _numbers(values: dict[str, Any]) -> dict[str, float]:
-    return {key: float(value) for key, value in values.items() if isinstance(value, int | float)}
+def _all_sources(sources: Sequence[Source], starting_card: Card | None) -> tuple[Source, ...]:
+    """The expert's own data, and that of the expert that it started from, each once."""
+    digests = {source.sha256 for source in sources}
+    inherited = starting_card.sources if starting_card else ()
+    return (*sources, *(source for source in inherited if source.sha256 not in digests))
+
+
+def _training_key(spec: ExpertSpec, preparation: _Preparation) -> str:
+    """The name of the folder of checkpoints: a hash of all that the training depends on, apart from its name."""
+    starting_expert = preparation.starting_expert
+    dependencies = [
+        preparation.base_checksum,
+        asdict(spec.training),
+        asdict(spec.prompt_variation),
+        asdict(load_template(TEMPLATE)),
+        PARAPHRASES_FILE.read_text("utf-8"),
+        preparation.corpus.digests(),
+        *([starting_expert.card.files[peft_folder.WEIGHTS_FILE]] if starting_expert else []),
+    ]
+    return hashlib.sha256(json.dumps(dependencies).encode()).hexdigest()[:32]

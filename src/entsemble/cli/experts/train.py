@@ -40,7 +40,7 @@ class TrainOptions:
     replace: bool
     quiet: bool
 
-    def brief(self) -> ExpertSpec:
+    def spec(self) -> ExpertSpec:
         """What to train, and how."""
         training = TrainingSettings(
             rank=self.rank,
@@ -57,9 +57,9 @@ class TrainOptions:
             base=self.base,
             domain=self.domain,
             licence=self.licence,
-            dev=self.dev,
+            dev_path=self.dev,
             limit=self.limit,
-            how=training,
+            training=training,
             start=self.start,
             foundation=self.foundation,
             replace=self.replace,
@@ -112,7 +112,7 @@ def train(**options: object) -> None:
         def report(progress: TrainingProgress) -> None:
             display.step("training", progress.step, progress.steps, f"loss {progress.loss:.3f}")
 
-        trained = train_expert(train_options.brief(), environment(), display.callbacks(), report)
+        trained = train_expert(train_options.spec(), environment(), display.callbacks(), report)
     print_location(trained)
     for score in trained.card.scores:
         lower, upper = score.f1_ci95
