@@ -72,16 +72,16 @@ class LocalExtractor:
 
     def extract(self, documents: Iterable[Document], journal: Journal | None = None) -> Results:
         """See `Extractor.extract`."""
-        return _extract_missing(documents, self._run, journal, _LOCAL_LOOKAHEAD)
+        return _extract_missing(documents, self._run_documents, journal, _LOCAL_LOOKAHEAD)
 
     def stop(self) -> None:
         """See `Extractor.stop`."""
         self.mapper.stop()
 
-    def _run(self, documents: Iterable[Document]) -> Results:
-        return extract_documents(documents, self._split, self.pipeline.run, self.mapper, self.on_sentence)
+    def _run_documents(self, documents: Iterable[Document]) -> Results:
+        return extract_documents(documents, self._split_into_windows, self.pipeline.run, self.mapper, self.on_sentence)
 
-    def _split(self, document: Document) -> list[tuple[int, str]]:
+    def _split_into_windows(self, document: Document) -> list[tuple[int, str]]:
         return [(window.start, window.text) for window in split_windows(document, language=self.language)]
 
 
@@ -102,13 +102,13 @@ class RayExtractor:
 
     def extract(self, documents: Iterable[Document], journal: Journal | None = None) -> Results:
         """See `Extractor.extract`."""
-        return _extract_missing(documents, self._run, journal, INPUTS_PER_EXECUTION)
+        return _extract_missing(documents, self._run_documents, journal, INPUTS_PER_EXECUTION)
 
     def stop(self) -> None:
         """See `Extractor.stop`. Documents that the actors have not finished are left to a later run."""
         self._is_stopping = True
 
-    def _run(self, documents: Iterable[Document]) -> Results:
+    def _run_documents(self, documents: Iterable[Document]) -> Results:
         pending: deque[Document] = deque()
 
         def serialize() -> Iterator[str]:

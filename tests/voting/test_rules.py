@@ -114,7 +114,7 @@ def test_union_vote_ignores_none_because_a_proposal_claims_an_entity() -> None:
     assert union_vote([ballot("a", 0, 0, 1)]).score == 0
 
 
-def test_union_vote_takes_the_pool_s_probabilities_for_what_the_pool_alone_proposed() -> None:
+def test_union_vote_uses_the_pools_ballots_if_only_the_pool_proposed_the_candidate() -> None:
     pool_ballots = [replace(ballot(name, 0.6, 0.3, 0.1), relative_weight=2.0) for name in ("pool", "other pool")]
     ballots = [ballot("a", 0.1, 0.8, 0.1, is_proposer=False), *pool_ballots]
     verdict = union_vote(ballots)

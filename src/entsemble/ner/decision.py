@@ -147,8 +147,10 @@ class Decision:
         if scored.label is None:
             return Fate.OUTVOTED, f"nearest label {verdict.best_label}, {verdict.score:.3f}"
         if not self.reaches_threshold(verdict):
-            rivals = [m for m in mentions if are_incompatible(scored.span, m.span, nested=self.nested)]
-            return Fate.BELOW_THRESHOLD, score + "".join(f", overlaps {m.text} ({m.label})" for m in rivals)
+            rivals = [
+                mention for mention in mentions if are_incompatible(scored.span, mention.span, nested=self.nested)
+            ]
+            return Fate.BELOW_THRESHOLD, score + "".join(f", overlaps {rival.text} ({rival.label})" for rival in rivals)
         return Fate.DENIED, f"probability of yes {scored.yes_probability:.3f}"
 
 

@@ -122,34 +122,44 @@ def _windows(documents: Iterable[Document], split_document: SplitDocument) -> It
 
 def _merge(document: Document, results: Sequence[tuple[int, SentenceResult]]) -> Extracted:
     """The document's result from those of its windows, by start offset."""
-    member_names = dict.fromkeys(name for _, result in results for name in result.member_mentions)
+    member_names = dict.fromkeys(member_name for _, result in results for member_name in result.member_mentions)
     return Extracted(
-        document=replace(document, mentions=_shift((start, result.mentions) for start, result in results)),
+        document=replace(
+            document, mentions=_shift((start_offset, result.mentions) for start_offset, result in results)
+        ),
         member_mentions={
-            name: _shift((start, result.member_mentions.get(name, ())) for start, result in results)
-            for name in member_names
+            member_name: _shift(
+                (start_offset, result.member_mentions.get(member_name, ())) for start_offset, result in results
+            )
+            for member_name in member_names
         },
-        candidate_spans=tuple(span.shifted(start) for start, result in results for span in result.candidate_spans),
+        candidate_spans=tuple(
+            span.shifted(start_offset) for start_offset, result in results for span in result.candidate_spans
+        ),
         voted_labels={
-            span.shifted(start): label for start, result in results for span, label in result.voted_labels.items()
+            span.shifted(start_offset): label
+            for start_offset, result in results
+            for span, label in result.voted_labels.items()
         },
         verifications={
-            span.shifted(start): is_confirmed
-            for start, result in results
+            span.shifted(start_offset): is_confirmed
+            for start_offset, result in results
             for span, is_confirmed in result.verifications.items()
         },
         ledger=tuple(
-            replace(entry, span=entry.span.shifted(start) if entry.span else None)
-            for start, result in results
+            replace(entry, span=entry.span.shifted(start_offset) if entry.span else None)
+            for start_offset, result in results
             for entry in result.ledger
         ),
         demonstration_ids=tuple(result.demonstration_ids for _, result in results),
         costs=tuple(cost for _, result in results for cost in result.costs),
         sentence_count=len(results),
-        absent_members={name: reason for _, result in results for name, reason in result.absent_members.items()},
+        absent_members={
+            member_name: reason for _, result in results for member_name, reason in result.absent_members.items()
+        },
     )
 
 
-def _shift(mentions_by_start: Iterable[tuple[int, Sequence[Mention]]]) -> tuple[Mention, ...]:
+def _shift(window_mentions: Iterable[tuple[int, Sequence[Mention]]]) -> tuple[Mention, ...]:
     """Mentions of windows, with offsets in the document's text."""
-    return tuple(mention.shifted(start) for start, mentions in mentions_by_start for mention in mentions)
+    return tuple(mention.shifted(start_offset) for start_offset, mentions in window_mentions for mention in mentions)

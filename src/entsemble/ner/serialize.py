@@ -24,7 +24,7 @@ def to_record(result: Extracted) -> dict[str, Any]:
     """The result without its document, ready for JSON."""
     return {
         "mentions": _mention_rows(result.document.mentions),
-        "alone": {name: _mention_rows(mentions) for name, mentions in result.member_mentions.items()},
+        "alone": {member_name: _mention_rows(mentions) for member_name, mentions in result.member_mentions.items()},
         "proposed": [_span_row(span) for span in result.candidate_spans],
         "typed": [[*_span_row(span), label] for span, label in result.voted_labels.items()],
         "verified": [[*_span_row(span), is_confirmed] for span, is_confirmed in result.verifications.items()],
@@ -45,7 +45,7 @@ def from_record(document: Document, record: Any) -> Extracted:  # noqa: ANN401 -
     text = document.text
     return Extracted(
         document=replace(document, mentions=_read_mentions(text, record["mentions"])),
-        member_mentions={name: _read_mentions(text, rows) for name, rows in record["alone"].items()},
+        member_mentions={member_name: _read_mentions(text, rows) for member_name, rows in record["alone"].items()},
         candidate_spans=tuple(Span(*row) for row in record["proposed"]),
         voted_labels={Span(start, end): label for start, end, label in record["typed"]},
         verifications={Span(start, end): is_confirmed for start, end, is_confirmed in record["verified"]},

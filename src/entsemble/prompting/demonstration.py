@@ -42,9 +42,9 @@ def build_demonstration(document: Document, labels: LabelSet, *, negatives: int 
     gold: dict[str, tuple[int, str]] = {}
     for mention in document.mentions:
         gold.setdefault(one_line(mention.text).strip(), (mention.start, readable_names[mention.label]))
-    rows = [(start, -len(surface), surface, name) for surface, (start, name) in gold.items()]
+    rows = [(start, -len(surface), surface, readable_name) for surface, (start, readable_name) in gold.items()]
     rows += [(start, -len(word), word, NONE_LABEL) for start, word in _select_negatives(document, negatives)]
-    typed_surfaces = tuple((surface, name) for _, _, surface, name in sorted(rows))
+    typed_surfaces = tuple((surface, readable_name) for _, _, surface, readable_name in sorted(rows))
     checks = _build_checks(typed_surfaces, [label.readable for label in labels])
     return Demonstration(document.id, one_line(document.text), tuple(gold), typed_surfaces, checks)
 
@@ -63,14 +63,14 @@ def _build_checks(
     typed_surfaces: tuple[tuple[str, str], ...], readable_names: list[str]
 ) -> tuple[tuple[str, str, bool], ...]:
     """One right claim and one wrong one: a label for a negative, or else a wrong label for a mention."""
-    mentions = [(surface, name) for surface, name in typed_surfaces if name != NONE_LABEL]
-    right = [(surface, name, True) for surface, name in mentions]
+    mentions = [(surface, readable_name) for surface, readable_name in typed_surfaces if readable_name != NONE_LABEL]
+    right = [(surface, readable_name, True) for surface, readable_name in mentions]
     wrong = [
         (surface, readable_names[len(surface) % len(readable_names)], False)
-        for surface, name in typed_surfaces
-        if name == NONE_LABEL
+        for surface, readable_name in typed_surfaces
+        if readable_name == NONE_LABEL
     ]
     if mentions and len(readable_names) > 1:
-        surface, name = mentions[-1]
-        wrong.append((surface, readable_names[(readable_names.index(name) + 1) % len(readable_names)], False))
+        surface, readable_name = mentions[-1]
+        wrong.append((surface, readable_names[(readable_names.index(readable_name) + 1) % len(readable_names)], False))
     return tuple(right[:1] + wrong[:1])

@@ -108,20 +108,20 @@ class CachedEncoder:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode`."""
-        rows = self._cache.get(self.fingerprint, texts)
-        missing = [text for text in dict.fromkeys(texts) if text not in rows]
+        vectors_by_text = self._cache.get(self.fingerprint, texts)
+        missing = [text for text in dict.fromkeys(texts) if text not in vectors_by_text]
         done_count = 0
         for batch in _batches(missing):
             vectors = self._encoder.encode(batch)
-            new_rows = {text: vector.tobytes() for text, vector in zip(batch, vectors, strict=True)}
-            self._cache.put(self.fingerprint, new_rows)
-            rows |= new_rows
+            new_vectors = {text: vector.tobytes() for text, vector in zip(batch, vectors, strict=True)}
+            self._cache.put(self.fingerprint, new_vectors)
+            vectors_by_text |= new_vectors
             done_count += len(batch)
             if self._on_progress:
                 self._on_progress(done_count, len(missing))
         if not texts:
             return np.zeros((0, 1), dtype=np.float32)
-        return np.stack([np.frombuffer(rows[text], dtype=np.float32) for text in texts])
+        return np.stack([np.frombuffer(vectors_by_text[text], dtype=np.float32) for text in texts])
 
 
 def cached_spans(

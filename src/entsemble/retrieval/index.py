@@ -138,20 +138,26 @@ class PoolIndex:
         if limit <= 0 or not allowed.any():
             return []
         if self.similarity == "random":
-            return [Hit(self.documents[index], 0.0) for index in self._sample(query, limit, allowed)]
+            return [Hit(self.documents[sentence_index], 0.0) for sentence_index in self._sample(query, limit, allowed)]
         by_sentence = sentence_similarity(self._encoder.encode([query.text])[0], self._vectors.sentences)
         if self._label_guided:
             by_label = self._label_guided.similarities(query.text)
             return self._plain_hits(by_label, top_indices(by_label, by_sentence, limit, allowed))
         uses_spans = self.similarity == "span" and self._all_span_indices.size
-        weights = self._span_weights(query) if uses_spans else {}
-        if not weights:
+        surface_weights = self._span_weights(query) if uses_spans else {}
+        if not surface_weights:
             return self._plain_hits(by_sentence, top_indices(by_sentence, by_sentence, limit, allowed))
-        cosines = self._encoder.encode([*weights]) @ self._vectors.spans.T
-        by_span = span_similarity(cosines[:, self._all_span_indices], [*weights.values()], self._span_starts)
+        surface_cosines = self._encoder.encode([*surface_weights]) @ self._vectors.spans.T
+        by_span = span_similarity(
+            surface_cosines[:, self._all_span_indices], [*surface_weights.values()], self._span_starts
+        )
         return [
-            Hit(self.documents[index], float(by_span[index]), self._matches(weights, cosines, index))
-            for index in top_indices(by_span, by_sentence, limit, allowed).tolist()
+            Hit(
+                self.documents[sentence_index],
+                float(by_span[sentence_index]),
+                self._matches(surface_weights, surface_cosines, sentence_index),
+            )
+            for sentence_index in top_indices(by_span, by_sentence, limit, allowed).tolist()
         ]
 
     def _allowed(self, text: str) -> Mask:
@@ -161,30 +167,36 @@ class PoolIndex:
             allowed[[*self._find_leaking(text)]] = False
         return allowed
 
-    def _plain_hits(self, scores: Scores, indices: Indices) -> list[Hit]:
-        return [Hit(self.documents[index], float(scores[index])) for index in indices]
+    def _plain_hits(self, scores: Scores, sentence_indices: Indices) -> list[Hit]:
+        return [
+            Hit(self.documents[sentence_index], float(scores[sentence_index])) for sentence_index in sentence_indices
+        ]
 
     def _span_weights(self, query: Query) -> dict[str, float]:
         """The query's distinct span surfaces with a positive weight -> weight."""
         tags = self.pos_tagger.tag_spans(query.text, query.spans)
-        weights = {span.slice(query.text): span_weight(tag) for span, tag in zip(query.spans, tags, strict=True)}
-        return {surface: weight for surface, weight in weights.items() if weight > 0}
+        surface_weights = {
+            span.slice(query.text): span_weight(tag) for span, tag in zip(query.spans, tags, strict=True)
+        }
+        return {surface: weight for surface, weight in surface_weights.items() if weight > 0}
 
-    def _matches(self, weights: dict[str, float], cosines: Vectors, sentence_index: int) -> tuple[Match, ...]:
+    def _matches(
+        self, surface_weights: dict[str, float], surface_cosines: Vectors, sentence_index: int
+    ) -> tuple[Match, ...]:
         """For each query span, the nearest span of a pool sentence.
 
         Args:
-            weights: query surface -> weight.
-            cosines: [query surfaces, pool surfaces].
+            surface_weights: query surface -> weight.
+            surface_cosines: [query surfaces, pool surfaces].
             sentence_index: of the pool sentence.
         """
         span_indices = np.array(self._vectors.sentence_span_indices[sentence_index], dtype=np.int64)
         if not span_indices.size:
             return ()
-        nearest = span_indices[np.argmax(cosines[:, span_indices], axis=1)]
+        nearest = span_indices[np.argmax(surface_cosines[:, span_indices], axis=1)]
         return tuple(
-            Match(surface, weight, self._vectors.surfaces[pool_index], float(cosines[row, pool_index]))
-            for row, ((surface, weight), pool_index) in enumerate(zip(weights.items(), nearest, strict=True))
+            Match(surface, weight, self._vectors.surfaces[pool_index], float(surface_cosines[row, pool_index]))
+            for row, ((surface, weight), pool_index) in enumerate(zip(surface_weights.items(), nearest, strict=True))
         )
 
     def _sample(self, query: Query, limit: int, allowed: Mask) -> Indices:
