@@ -6,29 +6,34 @@ import json
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tools.corpora import ROOT, corpora_folder
+
 from entsemble.settings import Settings
 
-ROOT = Path(__file__).resolve().parent.parent
+__all__ = [
+    "CAN_BATCH",
+    "ENGINE",
+    "ROOT",
+    "UNCACHED_SETTINGS",
+    "corpora_folder",
+    "is_measured",
+    "machine_info",
+    "run_missing",
+    "run_once",
+    "source_revision",
+    "with_fastest_engine",
+]
 
 UNCACHED_SETTINGS: Mapping[str, Any] = {"stacking": {"sentences": 0}, "cache": {"replies": False}}
 """Settings for measuring the cost of a sentence: no cached replies, and no one-time training on the pool."""
 
 _CPU_INFO = Path("/proc/cpuinfo")
-
-
-def corpora_folder() -> Path:
-    """The folder of the corpora, which the environment variable ENTSEMBLE_DATA names."""
-    folder = Path(os.environ.get("ENTSEMBLE_DATA", ROOT.parent / "shared" / "data")).resolve()
-    if not folder.is_dir():
-        sys.exit(f"no corpora at {folder}; name their folder with ENTSEMBLE_DATA")
-    return folder
 
 
 def _has_bfloat16_instructions() -> bool:

@@ -20,7 +20,7 @@ from benchmarks.baselines.crf import CrfTagger
 from benchmarks.baselines.spacy_ner import SpacyTagger
 from benchmarks.common import ROOT, corpora_folder, run_once
 from benchmarks.quality import curve
-from benchmarks.quality.run import CORPORA, Corpus
+from benchmarks.quality.corpora import CORPORA, Corpus
 from benchmarks.quality.run import RESULTS as REPORTS
 from entsemble.data.formats import read
 from entsemble.types import Document
@@ -54,17 +54,17 @@ def main() -> None:
 def measure(system: str, corpus: Corpus) -> dict[str, Any]:
     """Train on the whole pool; exact counts of each scored document."""
     report = reference_report(corpus)
-    by_id = {document.id: document for document in read(corpora_folder() / corpus.gold)}
+    by_id = {document.id: document for document in read(corpora_folder() / corpus.dev)}
     scored = [by_id[name] for name in report["documents"]]
     texts = {document.text for document in scored}
-    train = [document for document in read(corpora_folder() / corpus.pool) if document.text.strip()]
+    train = [document for document in read(corpora_folder() / corpus.train) if document.text.strip()]
     pool = [document for document in train if document.text not in texts]
     return {"corpus": corpus.name, "pool": len(pool), **evaluate_tagger(system, pool, scored)}
 
 
 def measure_small_pool(system: str, corpus: str, size: int) -> dict[str, Any]:
     """Train on a small pool of `benchmarks.quality.curve`; exact counts of each scored document, in its order."""
-    pool, scored = curve.drawn(corpus)
+    pool, scored = curve.sample_corpus(corpus)
     return {"corpus": corpus, "pool": size, **evaluate_tagger(system, pool[:size], scored)}
 
 

@@ -16,8 +16,8 @@ from typing import Any
 from benchmarks.baselines.run import RESULTS, reference_report
 from benchmarks.pages import Table, fill_tables
 from benchmarks.peers.run import RESULTS as PEERS
+from benchmarks.quality.corpora import CORPORA
 from benchmarks.quality.curve import SIZES
-from benchmarks.quality.run import CORPORA
 from benchmarks.quality.run import RESULTS as QUALITY
 from entsemble.evaluation.bootstrap import compare_f1, f1_interval
 from entsemble.evaluation.counts import Counts

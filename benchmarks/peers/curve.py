@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.common import run_once
 from benchmarks.peers.run import MODELS, RESULTS, peers_python, served, spent, theirs
-from benchmarks.quality.curve import SEED, SIZES, drawn
+from benchmarks.quality.curve import SEED, SIZES, sample_corpus
 from entsemble.prompting.labels import label_set
 from entsemble.types import Document
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--peers", default=",".join(PEERS), help="separated by commas")
     given = parser.parse_args()
     for corpus in given.only.split(","):
-        pool, scored = drawn(corpus)
+        pool, scored = sample_corpus(corpus)
         for peer in given.peers.split(","):
             for size in SIZES:
                 target = RESULTS / "curve" / corpus / f"{PEERS[peer].replace(' ', '-')}-{size}.json"

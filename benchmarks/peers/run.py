@@ -35,8 +35,8 @@ from typing import Any
 import httpx
 
 from benchmarks.common import corpora_folder, run_missing
-from benchmarks.quality.compare import counted
-from benchmarks.quality.run import CORPORA
+from benchmarks.quality.compare import count_sentences
+from benchmarks.quality.corpora import CORPORA
 from benchmarks.throughput import engine
 from entsemble.assembly import Assembly, without_mentions
 from entsemble.backends.catalogue import find_card
@@ -97,9 +97,9 @@ def measure(corpus: str, count: int) -> dict[str, Any]:
     """Every system on sentences of a corpus' development file."""
     python = peers_python()
     [files] = [c for c in CORPORA if c.name == corpus]
-    gold = random.Random(SEED).sample([d for d in read(corpora_folder() / files.gold) if d.text.strip()], count)
+    gold = random.Random(SEED).sample([d for d in read(corpora_folder() / files.dev) if d.text.strip()], count)
     taken = {d.text for d in gold}
-    train = [d for d in read(corpora_folder() / files.pool) if d.text.strip() and d.text not in taken]
+    train = [d for d in read(corpora_folder() / files.train) if d.text.strip() and d.text not in taken]
     pool = random.Random(SEED).sample(train, POOL)
     shown = [d for d in pool if d.mentions][:EXAMPLES]
     labels = label_set(dict.fromkeys(sorted({m.label for d in train for m in d.mentions}), ""))
@@ -176,7 +176,12 @@ def evaluated(
     mentions = [r.document.mentions if isinstance(r, Extracted) else () for r in results]
     failed = {i: str(r.error) for i, r in enumerate(results) if not isinstance(r, Extracted)}
     once = began - before
-    return {"counts": counted(gold, mentions), "failed": failed, "seconds": seconds, "preparation_seconds": once}
+    return {
+        "counts": count_sentences(gold, mentions),
+        "failed": failed,
+        "seconds": seconds,
+        "preparation_seconds": once,
+    }
 
 
 def theirs(
@@ -215,7 +220,7 @@ def theirs(
         for d, found in zip(gold, told["found"], strict=True)
     ]
     del told["found"]
-    return told | {"counts": counted(gold, mentions)}
+    return told | {"counts": count_sentences(gold, mentions)}
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from typing import Any
 import matplotlib as mpl
 
 from benchmarks.common import ROOT
-from benchmarks.quality.run import CORPORA, RESULTS
+from benchmarks.quality.corpora import CORPORA
+from benchmarks.quality.run import RESULTS
 from entsemble.evaluation.bootstrap import f1_interval
 from entsemble.evaluation.counts import Counts
 

@@ -3,7 +3,7 @@
     python -m benchmarks.sam.table [--check]
 
 Tables, each between `<!-- sam:systems:begin -->` and its end, and likewise `gains` (SaM against each of the others,
-over the targets), `experts` (each alone), `unified`, `ablation`, `with_pool` and `sanity`.
+over the targets), `experts` (each alone), `unified`, `ablation`, `with_pool` and `in_vs_out_of_domain`.
 `--check` changes nothing and fails where a page does not say what the results say; the tests run it.
 """
 
@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from benchmarks.pages import Table, fill_tables
 from benchmarks.sam.ablation import RESULTS as VARIED
+from benchmarks.sam.in_vs_out_of_domain import RESULTS as DOMAIN_RESULTS
 from benchmarks.sam.run import BASE, CHOSEN, EVERY, RESULTS, TARGETS, alone
-from benchmarks.sam.sanity import RESULTS as HOME
 from benchmarks.sam.unified import COMMON, UNIFIED, taking_part
 from benchmarks.sam.with_pool import RESULTS as POOLED
 from benchmarks.sam.with_pool import SYSTEMS as SYSTEMS_WITH_POOL
@@ -44,7 +44,11 @@ def main() -> None:
 
 
 def _section(name: str) -> Table | None:
-    by_themselves = {"sam:sanity": sanity, "sam:ablation": ablation, "sam:with_pool": with_pool}
+    by_themselves = {
+        "sam:in_vs_out_of_domain": in_vs_out_of_domain,
+        "sam:ablation": ablation,
+        "sam:with_pool": with_pool,
+    }
     if name in by_themselves:
         return by_themselves[name]()
     found = {target: _results(target) for target in TARGETS}
@@ -206,12 +210,12 @@ def _added(one: Sequence[Counts], two: Sequence[Counts]) -> str:
     return f"{told.difference:+.3f} ({low:+.3f} to {high:+.3f}), p {told.p_value:.3f}"
 
 
-def sanity() -> Table | None:
+def in_vs_out_of_domain() -> Table | None:
     """A row a domain, a column an expert: typed F1 on what the domain's own expert never learnt.
 
     The last columns set that expert beside the best of the others, which is known only afterwards, paired.
     """
-    told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(HOME.glob("*.json"))]
+    told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(DOMAIN_RESULTS.glob("*.json"))]
     if not told:
         return None
     names = list(told[0]["experts"])

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import corpora_folder, run_missing
-from benchmarks.quality.compare import counted
+from benchmarks.quality.compare import count_sentences
 from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
 from entsemble.data.formats import read, write
 from entsemble.ner.documents import Extracted
@@ -71,7 +71,7 @@ def measure(preset: str, count: int) -> dict[str, Any]:
         "preparation_seconds": prepared - began,
         "seconds": done - prepared,
         "prompt_tokens_evaluated": usage.evaluated_tokens,
-        "counts": counted(gold, [r.document.mentions for r in results]),
+        "counts": count_sentences(gold, [r.document.mentions for r in results]),
     }
 
 

@@ -1,88 +1,89 @@
-"""What other corpora taught: one for all members, believed until a pool says otherwise."""
+"""The pre-trained model, and the release tool that fits it."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from tools.release.scorer import Taught, learn_prior, members_as_one, scaling_of
+from tools.release.scorer import ScoredCorpus, average_members, fit_calibration, fit_examples
 
-from entsemble.scoring.examples import ScoredSentence, TrainingExample
-from entsemble.scoring.features import MEMBER_FEATURES, OVERLAP_FEATURES, POOL_FEATURES, SURFACE_FEATURES, WORD_FEATURES
-from entsemble.scoring.model import StackingModel
-from entsemble.scoring.pretrained import PRETRAINED_FILE, FeatureWeight, PretrainedModel, load_pretrained
-from entsemble.scoring.semi_crf import SpanCrf
+from entsemble.scoring.examples import ScoredSentence
+from entsemble.scoring.features import (
+    MEMBER_FEATURES,
+    OVERLAP_FEATURES,
+    POOL_FEATURES,
+    SURFACE_FEATURES,
+    VOTE_FEATURE,
+    WORD_FEATURES,
+)
+from entsemble.scoring.pretrained import PRETRAINED_FILE, PretrainedModel, load_pretrained
 from entsemble.types import Document, LabelSet, Mention, Span
 from entsemble.voting.rules import Verdict
+from tests.scoring.scoring_factories import disjoint_example, disjoint_spans, probabilities_alone, vote_only_model
 
-ONE = ("vote_logit", *MEMBER_FEATURES, *POOL_FEATURES, *WORD_FEATURES, *SURFACE_FEATURES, *OVERLAP_FEATURES)
-TWO = ("vote_logit", *MEMBER_FEATURES * 2, *POOL_FEATURES, *WORD_FEATURES, *SURFACE_FEATURES, *OVERLAP_FEATURES)
+OTHER_FEATURES = (*POOL_FEATURES, *WORD_FEATURES, *SURFACE_FEATURES, *OVERLAP_FEATURES)
+ONE_MEMBER = (VOTE_FEATURE, *MEMBER_FEATURES, *OTHER_FEATURES)
+TWO_MEMBERS = (VOTE_FEATURE, *MEMBER_FEATURES * 2, *OTHER_FEATURES)
 
 
-def test_it_is_kept_exactly() -> None:
+def test_json_keeps_the_model_without_loss() -> None:
     assert PretrainedModel.from_json(load_pretrained().to_json()) == load_pretrained()
     assert PRETRAINED_FILE.read_text(encoding="utf-8") == load_pretrained().to_json() + "\n"
 
 
-def test_what_is_shipped_is_sensible() -> None:
-    prior = load_pretrained()
-    assert set(prior.features) == set(ONE)
-    assert prior.features["vote_logit"].coefficient > 0
-    assert prior.features["none_logit"].coefficient < 0
-    assert 0 < prior.threshold < 0.5
-    assert 0.3 < prior.calibration.slope < 1, "what is found because it was probable is not as sure as that"
-    assert sum(prior.training_sentences.values()) > 300
-    assert not {"CoNLL-2003", "WNUT17", "CrossNER", "GENIA", "BC5CDR"} & set(prior.training_sentences), (
-        "figures are of these"
-    )
+def test_the_shipped_model_has_plausible_parameters() -> None:
+    model = load_pretrained()
+    assert set(model.features) == set(ONE_MEMBER)
+    assert model.features["vote_logit"].coefficient > 0
+    assert model.features["none_logit"].coefficient < 0
+    assert 0 < model.threshold < 0.5
+    assert 0.3 < model.calibration.slope < 1, "selected candidates have inflated probabilities"
 
 
-def test_members_have_equal_parts() -> None:
-    one, two = (load_pretrained().for_features(columns, proposes_capitalised=True) for columns in (ONE, TWO))
+def test_no_benchmark_corpus_was_used_for_pre_training() -> None:
+    sentences = load_pretrained().training_sentences
+    assert sum(sentences.values()) > 300
+    assert not {"CoNLL-2003", "WNUT17", "CrossNER", "GENIA", "BC5CDR"} & set(sentences)
+
+
+def test_members_share_the_coefficient_of_their_mean() -> None:
+    one, two = (load_pretrained().for_features(names, proposes_capitalised=True) for names in (ONE_MEMBER, TWO_MEMBERS))
     assert two.proposes_capitalised
     assert two.training_sentences == 0
     assert (two.calibration, two.threshold) == (load_pretrained().calibration, load_pretrained().threshold)
-    draw = np.random.default_rng(0)
-    each = draw.normal(size=(3, len(TWO)))
-    alike = members_as_one(each, TWO)
-    assert alike.shape == (3, len(ONE))
-    alone = SpanCrf([Span(0, 4)], nested=False)
-    [of_two], [of_one] = two.predict([each], alone), one.predict([alike], alone)
-    assert of_two == pytest.approx(of_one)
+    features = np.random.default_rng(0).normal(size=(3, len(TWO_MEMBERS)))
+    averaged = average_members(features, TWO_MEMBERS)
+    assert averaged.shape == (3, len(ONE_MEMBER))
+    assert probabilities_alone(two, features) == pytest.approx(probabilities_alone(one, averaged))
 
 
-def test_it_is_learnt_of_all_corpora_from_the_vote_on() -> None:
-    draw = np.random.default_rng(0)
-    features = draw.normal(size=(3000, 2, 3)) * [2, 1, 1] + [-1, 5, 0]
+def test_a_fit_from_scratch_finds_the_probabilities() -> None:
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(3000, 2, 3)) * [2, 1, 1] + [-1, 5, 0]
     utilities = features @ [1, 0, -1.5] - 0.5
-    best = utilities + draw.gumbel(size=(3000, 2)) - draw.gumbel(size=(3000, 1))
-    right = ((best > 0) & (best == best.max(axis=1, keepdims=True))).astype(float)
-    alone = SpanCrf([Span(i, i + 1) for i in range(len(features))], nested=False)
-    found = learn_prior([TrainingExample(list(features), list(right), alone, 0)], ("vote_logit", "words", "run"))
-    told = found.predict(list(features), alone)
-    true = [np.exp(u) / (1 + np.exp(u).sum()) for u in utilities]
-    assert np.abs(np.array(told) - true).mean() < 0.02
-    column = FeatureWeight(found.feature_means[0], found.feature_scales[0], found.coefficients[0])
-    assert column.coefficient / column.scale == pytest.approx(1, abs=0.1)
+    noisy = utilities + generator.gumbel(size=(3000, 2)) - generator.gumbel(size=(3000, 1))
+    targets = (noisy > 0) & (noisy == noisy.max(axis=1, keepdims=True))
+    model = fit_examples([disjoint_example(features, targets)], ("vote_logit", "word_count", "is_lowercase"))
+    predicted = np.array(model.predict(list(features), disjoint_spans(len(features))))
+    odds = np.exp(utilities)
+    assert np.abs(predicted - odds / (1 + odds.sum(axis=1, keepdims=True))).mean() < 0.02
+    assert model.coefficients[0] / model.feature_scales[0] == pytest.approx(1, abs=0.1)
 
 
-def test_scores_are_scaled_as_the_mean_corpus_needs(places: LabelSet) -> None:
-    """Corpora whose log-odds are worth a half and all of what they say; one of them is ten times the other."""
-    label, draw = places.names[0], np.random.default_rng(0)
-    as_said = StackingModel(
-        (0.0,), (1.0,), (1.0,), intercept=0.0, nesting_log_potential=0.0, threshold=0.0, training_sentences=0
-    )
+def test_each_corpus_has_the_same_weight_in_the_calibration(places: LabelSet) -> None:
+    label, generator = places.names[0], np.random.default_rng(0)
 
-    def corpus(worth: float, size: int) -> Taught:
-        told = []
-        for log_odds in draw.normal(1, 2, size):
-            right = draw.random() < 1 / (1 + np.exp(-worth * log_odds))
-            mentions = (Mention(0, 4, label, "Rome"),) if right else ()
-            verdict = {Span(0, 4): Verdict(label, 0.5, label, ())}
-            told.append(ScoredSentence(Document("d", "Rome", mentions), verdict, [np.array([[log_odds]])]))
-        return Taught("towns", 10, told, ("vote_logit",), places)
+    def corpus_with_slope(slope: float, size: int) -> ScoredCorpus:
+        sentences = []
+        for log_odds in generator.normal(1, 2, size):
+            is_correct = generator.random() < 1 / (1 + np.exp(-slope * log_odds))
+            mentions = (Mention(0, 4, label, "Rome"),) if is_correct else ()
+            verdicts = {Span(0, 4): Verdict(label, 0.5, label, ())}
+            sentences.append(ScoredSentence(Document("d", "Rome", mentions), verdicts, [np.array([[log_odds]])]))
+        return ScoredCorpus("towns", 10, sentences, ("vote_logit",), places)
 
-    found = scaling_of([corpus(0.5, 4000), corpus(1.0, 400)], [as_said, as_said], 0.0)
-    assert found.slope == pytest.approx(0.67, abs=0.07)
-    assert found.intercept == pytest.approx(0.0, abs=0.1)
-    found = scaling_of([corpus(0.5, 400), corpus(0.5, 4000)], [as_said, as_said], 0.4)
-    assert found.slope == pytest.approx(0.5, abs=0.1)
+    models = [vote_only_model(1)] * 2
+    scaling = fit_calibration([corpus_with_slope(0.5, 4000), corpus_with_slope(1.0, 400)], models, 0.0)
+    assert scaling.slope == pytest.approx(0.67, abs=0.07)
+    assert scaling.intercept == pytest.approx(0.0, abs=0.1)
+    scaling = fit_calibration([corpus_with_slope(0.5, 400), corpus_with_slope(0.5, 4000)], models, 0.4)
+    assert scaling.slope == pytest.approx(0.5, abs=0.1)

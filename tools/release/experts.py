@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import ROOT, corpora_folder
-
 from entsemble._lib import toml
 from entsemble.assembly import ExpertSpec, TrainingData, train_expert
 from entsemble.data.annotated import read_annotated
@@ -26,6 +24,7 @@ from entsemble.experts.training import TrainingProgress, TrainingSettings
 from entsemble.prompting.labels import readable_name
 from entsemble.settings import Environment, environment
 from entsemble.types import Document, Precision
+from tools.corpora import ROOT, corpora_folder
 
 PACK = ROOT / "src" / "entsemble" / "experts" / "pack"
 PLAN = Path(__file__).with_name("experts.toml")
