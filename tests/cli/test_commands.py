@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,13 @@ def test_usage_errors_name_the_problem_and_exit_with_64(command: Command, words:
 
 def test_the_version_is_printed(command: Command) -> None:
     assert command("--version").out.startswith("entsemble, version ")
+
+
+def test_the_package_runs_as_a_module() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "entsemble", "--version"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert finished.stdout.startswith("entsemble, version "), finished.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
