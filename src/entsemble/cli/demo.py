@@ -29,7 +29,7 @@ def demo(quiet: bool) -> None:
     """Extract entities from a bundled text, with two embedded models and a pool of 48 sentences.
 
     Then the same without the pool, with experts selected for the text. Downloads the models if necessary. Votes are
-    combined with the pre-trained weights: to adapt them to the pool would take longer than everything else.
+    combined with the pre-trained weights; adapting them to the pool would take longer than everything else.
     """
     text = (_SAMPLES / "demo.txt").read_text(encoding="utf-8").strip()
     with as_file(_SAMPLES / "demo-pool.jsonl") as pool_path, show_progress(quiet=quiet) as progress:
