@@ -160,7 +160,7 @@ def test_too_few_training_sentences_give_a_warning(command: Command, pool_file: 
     (tmp_path / "a.txt").write_text("Ann fled.")
     result = command("extract", tmp_path / "a.txt", "--pool", pool_file, "--learn", "4")
     assert result.code == 0
-    assert "4 sentences of the pool teach too little" in result.messages
+    assert "4 sentences of the pool are too little to train on" in result.messages
 
 
 def test_a_missing_pool_is_named(command: Command, tmp_path: Path) -> None:
