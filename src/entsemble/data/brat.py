@@ -90,11 +90,11 @@ def read_archive(path: Path, options: ReadOptions) -> Iterator[Document]:
     """
     unpaired: dict[str, bytes] = {}
     try:
-        for name, content in _zip_files(path) if zipfile.is_zipfile(path) else _tar_files(path):
-            stem, suffix = name[:-4], name[-4:]
+        for file_name, content in _zip_files(path) if zipfile.is_zipfile(path) else _tar_files(path):
+            stem, suffix = file_name[:-4], file_name[-4:]
             counterpart = unpaired.pop(stem + (".txt" if suffix == ".ann" else ".ann"), None)
             if counterpart is None:
-                unpaired[name] = content
+                unpaired[file_name] = content
             else:
                 text, annotations = (content, counterpart) if suffix == ".txt" else (counterpart, content)
                 yield _archived_document(path, stem, text, annotations, options)
@@ -115,19 +115,19 @@ def write_folder(documents: Iterable[Document], folder: Path) -> None:
     """
     folder.mkdir()
     for document in documents:
-        name = _file_name(document.id)
-        if (folder / f"{name}.txt").exists():
-            raise DataError(f"two documents would be the file {name}.txt; give each its own id")
-        (folder / f"{name}.txt").write_bytes(document.text.encode())
+        file_name = _file_name(document.id)
+        if (folder / f"{file_name}.txt").exists():
+            raise DataError(f"two documents would be the file {file_name}.txt; give each its own id")
+        (folder / f"{file_name}.txt").write_bytes(document.text.encode())
         lines = "".join(_annotation_line(number, mention) for number, mention in enumerate(document.mentions, 1))
-        (folder / f"{name}.ann").write_bytes(lines.encode())
+        (folder / f"{file_name}.ann").write_bytes(lines.encode())
 
 
 def _zip_files(path: Path) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if name.endswith((".txt", ".ann")):
-                yield name, archive.read(name)
+        for file_name in archive.namelist():
+            if file_name.endswith((".txt", ".ann")):
+                yield file_name, archive.read(file_name)
 
 
 def _tar_files(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -162,35 +162,37 @@ def _document(document_id: str, text: str, annotations: Source | None, discontin
     numbered_annotations = list(_read_annotations(annotations, discontinuous))
     shift = _byte_order_mark_shift(text, [annotation for _, annotation in numbered_annotations])
     mentions = []
-    for line, (start, end, label, surface, is_continuous) in numbered_annotations:
+    for line_number, (start, end, label, surface, is_continuous) in numbered_annotations:
         if not 0 <= start < end <= len(text) - shift:
             problem = f"[{start}, {end}) is not a range of a text of {len(text)} characters; correct the offsets"
-            raise DataError(problem, annotations.place, line)
+            raise DataError(problem, annotations.place, line_number)
         actual = text[start + shift : end + shift]
         if is_continuous and surface is not None and not _same_surface(actual, surface):
             problem = f"the line says {surface!r}, but the text has {actual!r} at [{start}, {end}); correct one of them"
-            raise DataError(problem, annotations.place, line)
+            raise DataError(problem, annotations.place, line_number)
         mentions.append(Mention(start + shift, end + shift, label, actual))
     return Document(document_id, text, tuple(mentions))
 
 
 def _read_annotations(source: Source, discontinuous: Discontinuous) -> Iterator[tuple[int, _Annotation]]:
     """Line numbers and text-bound annotations."""
-    for number, raw_line in source.lines():
+    for line_number, raw_line in source.lines():
         line = raw_line.rstrip("\r\n") if raw_line.strip("\r\n") else ""
         if not line.strip() or line[0] in _SKIPPED_ANNOTATIONS:
             continue
         match = _TEXT_BOUND.fullmatch(line)
         if not match:
             problem = "this is not a brat annotation, which looks like 'T1<TAB>label 0 5<TAB>words'"
-            raise DataError(problem, source.place, number)
+            raise DataError(problem, source.place, line_number)
         pieces = match[3].split(";")
         if len(pieces) > 1 and discontinuous == "error":
             problem = f"{match[1]} has {len(pieces)} pieces, and a mention is one range; read with discontinuous='hull'"
-            raise DataError(problem + " to take everything from its first to its last character", source.place, number)
+            raise DataError(
+                problem + " to take everything from its first to its last character", source.place, line_number
+            )
         offsets = [int(offset) for piece in pieces for offset in piece.split()]
         annotation = _Annotation(min(offsets), max(offsets), unquote(match[2]), match[4], len(pieces) == 1)
-        yield number, annotation
+        yield line_number, annotation
 
 
 def _byte_order_mark_shift(text: str, annotations: list[_Annotation]) -> int:

@@ -79,7 +79,7 @@ def _first_lines(source: Source) -> list[str]:
         raw_lines.pop()
     elif len(head) >= HEAD_BYTES:  # one line longer than the head, whose last character may be incomplete
         return [head.decode("utf-8", "ignore")]
-    lines = [source.decode(raw_line, number) for number, raw_line in enumerate(raw_lines, 1)]
+    lines = [source.decode(raw_line, line_number) for line_number, raw_line in enumerate(raw_lines, 1)]
     return [line.removeprefix("\ufeff") for line in lines[:1]] + lines[1 : conll_layout.LOOK_AHEAD]
 
 

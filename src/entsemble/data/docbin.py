@@ -68,7 +68,9 @@ def add_mentions(doc: Any, mentions: Sequence[Mention], key: str = SPANS_KEY) ->
     """
     from spacy.util import filter_spans
 
-    spans = [doc.char_span(m.start, m.end, label=m.label, alignment_mode="expand") for m in mentions]
+    spans = [
+        doc.char_span(mention.start, mention.end, label=mention.label, alignment_mode="expand") for mention in mentions
+    ]
     doc.spans[key] = spans
     doc.spans[key].attrs["scores"] = [mention.score for mention in mentions]
     doc.set_ents(filter_spans(spans))

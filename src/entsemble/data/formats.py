@@ -175,12 +175,12 @@ def write_stream(documents: Iterable[Document], stream: TextIO, format: str) -> 
 
 def check_target(target: Path, format: str | None = None, *, overwrite: bool = False) -> Format:  # noqa: A002
     """The format in which `write` would write; raises at once what `write` would raise before the first document."""
-    name = format or _format_of_target(target)
-    target_format = _find_format(name, WRITABLE)
-    if name == "brat" and target.exists() and not (target.is_dir() and (overwrite or not any(target.iterdir()))):
+    format_name = format or _format_of_target(target)
+    target_format = _find_format(format_name, WRITABLE)
+    if format_name == "brat" and target.exists() and not (target.is_dir() and (overwrite or not any(target.iterdir()))):
         raise DataError("exists and is not an empty folder; brat needs a new one", target)
-    if name != "brat" and target.is_dir():
-        raise DataError(f"is a folder, but {name} is written to a file; give the file's name", target)
+    if format_name != "brat" and target.is_dir():
+        raise DataError(f"is a folder, but {format_name} is written to a file; give the file's name", target)
     return target_format
 
 
@@ -192,19 +192,19 @@ def check_stream(format: str) -> Writer:  # noqa: A002
     return writer
 
 
-def _find_format(name: str, valid_names: Sequence[str]) -> Format:
-    if name not in valid_names:
-        raise UnknownNameError("format", name, valid_names)
-    return FORMATS[name]
+def _find_format(format_name: str, valid_names: Sequence[str]) -> Format:
+    if format_name not in valid_names:
+        raise UnknownNameError("format", format_name, valid_names)
+    return FORMATS[format_name]
 
 
 def _format_of_target(target: Path) -> str:
     if target.is_dir():
         return "brat"
-    name = detect.format_of_name(target) if target.suffix else None
-    if name is None:
+    suffix_format = detect.format_of_name(target) if target.suffix else None
+    if suffix_format is None:
         raise ConfigError(f"the name {target.name!r} does not say the format; name one of {', '.join(WRITABLE)}")
-    return name
+    return suffix_format
 
 
 def _read_paths(
@@ -244,8 +244,8 @@ def _read_folder(
     if not readable:
         raise DataError("the folder has no file of a known format; name the format, or give the files", folder)
     for path in readable:
-        name = id_prefix + path.relative_to(folder).as_posix()
-        yield from _catch(partial(_read_file, path, name, format_name, options), on_error)
+        source_name = id_prefix + path.relative_to(folder).as_posix()
+        yield from _catch(partial(_read_file, path, source_name, format_name, options), on_error)
 
 
 def _has_detected_format(path: Path) -> bool:
@@ -259,19 +259,19 @@ def _has_detected_format(path: Path) -> bool:
         return False  # not a text, for example a picture or a model
 
 
-def _read_file(path: Path, name: str, format_name: str | None, options: ReadOptions) -> Iterator[Document]:
+def _read_file(path: Path, source_name: str, format_name: str | None, options: ReadOptions) -> Iterator[Document]:
     if not path.exists():
         raise DataError("there is no such file; check the path", path)
-    return _read_source(Source.from_file(path, name), format_name, options)
+    return _read_source(Source.from_file(path, source_name), format_name, options)
 
 
 def _read_source(source: Source, format_name: str | None, options: ReadOptions) -> Iterator[Document]:
-    name = format_name or ("conll" if options.conll else detect.detect_format(source))
-    source_format = FORMATS[name]
+    detected_name = format_name or ("conll" if options.conll else detect.detect_format(source))
+    source_format = FORMATS[detected_name]
     if source_format.path_reader and source.path:
         return source_format.path_reader(source.path, options, source.name)
     if source_format.reader is None:
-        raise DataError(f"{name} cannot be read from one file", source.place)
+        raise DataError(f"{detected_name} cannot be read from one file", source.place)
     return source_format.reader(source, options)
 
 

@@ -26,7 +26,7 @@ _GOLDEN_ANGLE = 137.508
 def fragment(document: Document) -> str:
     """One document as an HTML fragment with its own style, for notebooks with a light or dark background."""
     labels = dict.fromkeys(mention.label for mention in document.mentions)
-    hues = {label: _hue(index) for index, label in enumerate(labels)}
+    hues = {label: _hue(label_index) for label_index, label in enumerate(labels)}
     template = Template(_read_template("fragment.html").removesuffix("\n"))
     return template.substitute(text="".join(_highlight(document, hues)))
 
@@ -54,8 +54,8 @@ def _hue(label_index: int) -> int:
 
 
 @cache
-def _read_template(name: str) -> str:
-    return files("entsemble.data").joinpath(name).read_text(encoding="utf-8")
+def _read_template(file_name: str) -> str:
+    return files("entsemble.data").joinpath(file_name).read_text(encoding="utf-8")
 
 
 def _highlight(document: Document, hues: Mapping[str, int]) -> Iterator[str]:
@@ -65,10 +65,12 @@ def _highlight(document: Document, hues: Mapping[str, int]) -> Iterator[str]:
         starting.setdefault(mention.start, []).append(mention)
     open_mentions: list[Mention] = []
     position = 0
-    for edge in sorted({m.start for m in document.mentions} | {m.end for m in document.mentions}):
+    for edge in sorted({edge for mention in document.mentions for edge in (mention.start, mention.end)}):
         yield escape(document.text[position:edge])
         position = edge
-        outermost = next((i for i, mention in enumerate(open_mentions) if mention.end == edge), len(open_mentions))
+        outermost = next(
+            (level for level, mention in enumerate(open_mentions) if mention.end == edge), len(open_mentions)
+        )
         reopened = [mention for mention in open_mentions[outermost:] if mention.end != edge]
         for mention in reversed(open_mentions[outermost:]):
             label = _LABEL.substitute(label=escape(mention.label)) if mention.end == edge else ""

@@ -37,17 +37,17 @@ def read_lines(source: Source, options: ReadOptions) -> Iterator[Document]:  # n
     Raises:
         DataError: a line is not a JSON object, has no text, or a mention's text is not at its offsets.
     """
-    for number, line in source.lines():
+    for line_number, line in source.lines():
         if line.strip():
             try:
-                yield from_json(json.loads(line), f"{source.name}:{number}")
+                yield from_json(json.loads(line), f"{source.name}:{line_number}")
             except json.JSONDecodeError as error:
                 problem = f"not valid JSON: {error.msg} at column {error.colno}; write one JSON object per line"
-                raise DataError(problem, source.place, number) from error
+                raise DataError(problem, source.place, line_number) from error
             except _PARSER_LIMITS as error:
-                raise DataError(f"this JSON cannot be parsed: {error}", source.place, number) from error
+                raise DataError(f"this JSON cannot be parsed: {error}", source.place, line_number) from error
             except DataError as error:
-                raise DataError(error.problem, source.place, number) from error
+                raise DataError(error.problem, source.place, line_number) from error
 
 
 def read_array(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: ARG001
@@ -75,12 +75,12 @@ def read_items(
         DataError: the source is not valid JSON, or `to_documents` raised it.
     """
     text, line, counted_until = source.text(), 1, 0
-    for number, (start, item) in enumerate(_array_items(text, source), 1):
+    for item_number, (start, item) in enumerate(_array_items(text, source), 1):
         line, counted_until = line + text.count("\n", counted_until, start), start
         try:
-            yield from to_documents(item, f"{source.name}:{number}")
+            yield from to_documents(item, f"{source.name}:{item_number}")
         except DataError as error:
-            raise DataError(f"{item_name} {number}: {error.problem}", source.place, line) from error
+            raise DataError(f"{item_name} {item_number}: {error.problem}", source.place, line) from error
 
 
 def from_json(value: object, default_id: str) -> Document:
@@ -95,22 +95,24 @@ def from_json(value: object, default_id: str) -> Document:
     """
     if not isinstance(value, dict):
         raise DataError(f"a document is a JSON object, not {describe_type(value)}")
-    rest = dict(value)
-    text = _take_text(rest)
-    mentions = tuple(_mention(item, number, text) for number, item in enumerate(_take_mentions(rest), 1))
-    token_values = list_value(rest.pop("tokens", None), "tokens")
+    other_values = dict(value)
+    text = _take_text(other_values)
+    mentions = tuple(_mention(item, number, text) for number, item in enumerate(_take_mentions(other_values), 1))
+    token_values = list_value(other_values.pop("tokens", None), "tokens")
     tokens = tuple(_token(item, number, text) for number, item in enumerate(token_values, 1))
-    document_id = rest.pop("id", None)
+    document_id = other_values.pop("id", None)
     if document_id is not None and (not isinstance(document_id, (str, int)) or isinstance(document_id, bool)):
         raise DataError(f"`id` must be a string or an integer, not {describe_type(document_id)}")
-    meta = rest.pop("meta", None)
+    meta = other_values.pop("meta", None)
     if isinstance(meta, dict):
-        rest |= meta
+        other_values |= meta
     elif meta is not None:
-        rest["meta"] = meta
-    if document_id or rest:
-        check_surrogates(json.dumps([document_id, rest], ensure_ascii=False), "the id or a value besides the text")
-    return Document(default_id if document_id is None else str(document_id), text, mentions, tokens, rest)
+        other_values["meta"] = meta
+    if document_id or other_values:
+        check_surrogates(
+            json.dumps([document_id, other_values], ensure_ascii=False), "the id or a value besides the text"
+        )
+    return Document(default_id if document_id is None else str(document_id), text, mentions, tokens, other_values)
 
 
 def to_json(document: Document) -> dict[str, Any]:
@@ -180,24 +182,26 @@ def _skip_whitespace(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _take_text(rest: dict[str, Any]) -> str:
-    """The text, which is removed from `rest`."""
-    key = next((key for key in _TEXT_KEYS if isinstance(rest.get(key), str)), None)
+def _take_text(other_values: dict[str, Any]) -> str:
+    """The text, which is removed from `other_values`."""
+    key = next((key for key in _TEXT_KEYS if isinstance(other_values.get(key), str)), None)
     if key is None:
-        hint = "; for an export of Label Studio, name the format label-studio" * isinstance(rest.get("data"), dict)
+        hint = "; for an export of Label Studio, name the format label-studio" * isinstance(
+            other_values.get("data"), dict
+        )
         raise DataError(f"there is no text; a document has a string under one of {', '.join(_TEXT_KEYS)}{hint}")
-    text: str = rest.pop(key)
+    text: str = other_values.pop(key)
     check_surrogates(text, "the text")
     return text
 
 
-def _take_mentions(rest: dict[str, Any]) -> list[Any]:
-    """The mentions, which are removed from `rest`; a plain string or number under `label` is not a mention."""
+def _take_mentions(other_values: dict[str, Any]) -> list[Any]:
+    """The mentions, which are removed from `other_values`; a plain string or number under `label` is not a mention."""
     for key in _MENTION_KEYS:
-        if key in rest and rest[key] is None:
-            del rest[key]
-        elif key in rest and _holds_mentions(rest[key], key):
-            return list_value(rest.pop(key), key)
+        if key in other_values and other_values[key] is None:
+            del other_values[key]
+        elif key in other_values and _holds_mentions(other_values[key], key):
+            return list_value(other_values.pop(key), key)
     return []
 
 
@@ -208,39 +212,39 @@ def _holds_mentions(value: object, key: str) -> bool:
 
 
 def _mention(value: object, number: int, text: str) -> Mention:
-    name = f"mention {number}"
+    mention_name = f"mention {number}"
     if isinstance(value, list) and len(value) == 3:
         value = dict(zip(("start", "end", "label"), value, strict=True))
     if not isinstance(value, dict):
-        raise DataError(f"{name}: a mention is an object with start, end and label, or a list of these three")
+        raise DataError(f"{mention_name}: a mention is an object with start, end and label, or a list of these three")
     label = first_value(value, _LABEL_KEYS)
     if not isinstance(label, str) or not label.strip():
-        raise DataError(f"{name}: the label must be a string that is not blank, not {label!r}")
-    check_surrogates(label, f"{name}: the label")
-    span = _span(first_value(value, _START_KEYS), first_value(value, _END_KEYS), name, text)
+        raise DataError(f"{mention_name}: the label must be a string that is not blank, not {label!r}")
+    check_surrogates(label, f"{mention_name}: the label")
+    span = _span(first_value(value, _START_KEYS), first_value(value, _END_KEYS), mention_name, text)
     surface = first_value(value, _SURFACE_KEYS)
     if surface is not None and surface != span.slice(text):
         raise DataError(
-            f"{name} says {surface!r}, but the text has {span.slice(text)!r} at [{span.start}, {span.end}); "
+            f"{mention_name} says {surface!r}, but the text has {span.slice(text)!r} at [{span.start}, {span.end}); "
             "offsets count code points from 0, the end is exclusive"
         )
-    score = score_value(value.get("score"), name)
-    return Mention(span.start, span.end, label, span.slice(text), score, _votes(value, name))
+    score = score_value(value.get("score"), mention_name)
+    return Mention(span.start, span.end, label, span.slice(text), score, _votes(value, mention_name))
 
 
-def _span(start: object, end: object, name: str, text: str) -> Span:
+def _span(start: object, end: object, value_name: str, text: str) -> Span:
     if type(start) is not int or type(end) is not int:
-        raise DataError(f"{name}: start and end must be integers, not {start!r} and {end!r}")
+        raise DataError(f"{value_name}: start and end must be integers, not {start!r} and {end!r}")
     if not 0 <= start < end <= len(text):
-        raise DataError(f"{name}: [{start}, {end}) is not a range of a text of {len(text)} characters")
+        raise DataError(f"{value_name}: [{start}, {end}) is not a range of a text of {len(text)} characters")
     return Span(start, end)
 
 
-def _votes(value: dict[str, Any], name: str) -> dict[str, str]:
+def _votes(value: dict[str, Any], mention_name: str) -> dict[str, str]:
     votes = value.get("votes") or {}
     if not isinstance(votes, dict) or not all(isinstance(label, str) for label in votes.values()):
-        raise DataError(f"{name}: votes must map members to labels, not {votes!r}")
-    check_surrogates("".join([*votes, *votes.values()]), f"{name}: votes")
+        raise DataError(f"{mention_name}: votes must map members to labels, not {votes!r}")
+    check_surrogates("".join([*votes, *votes.values()]), f"{mention_name}: votes")
     return votes
 
 

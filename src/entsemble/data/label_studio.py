@@ -55,17 +55,17 @@ def write(documents: Iterable[Document], stream: TextIO) -> None:
 
 def _task(document: Document) -> dict[str, Any]:
     offsets = _utf16_offsets(document.text)
-    results = [_result(mention, index, offsets) for index, mention in enumerate(document.mentions)]
+    results = [_result(mention, number, offsets) for number, mention in enumerate(document.mentions)]
     task = {"data": {"text": document.text, "id": document.id}, "meta": dict(document.meta)}
     if any(mention.score is not None for mention in document.mentions):
         return {**task, "predictions": [{"model_version": "entsemble", "result": results}]}
     return {**task, "annotations": [{"result": results}]}
 
 
-def _result(mention: Mention, index: int, offsets: Sequence[int]) -> dict[str, Any]:
+def _result(mention: Mention, number: int, offsets: Sequence[int]) -> dict[str, Any]:
     start, end = offsets[mention.start], offsets[mention.end]
     result: dict[str, Any] = {
-        "id": f"m{index}",
+        "id": f"m{number}",
         "from_name": _FROM_NAME,
         "to_name": _TO_NAME,
         "type": _RESULT_TYPE,
@@ -82,7 +82,7 @@ def _document(task: object, default_id: str) -> Document:
     check_surrogates(text, "the text")
     if not isinstance(task.get("meta") or {}, Mapping):
         raise DataError("`meta` must be an object")
-    code_points = {utf16_offset: index for index, utf16_offset in enumerate(_utf16_offsets(text))}
+    code_points = {utf16_offset: code_point for code_point, utf16_offset in enumerate(_utf16_offsets(text))}
     mentions: list[Mention] = []
     other_results: list[Any] = []
     for result in _results(task):
@@ -107,14 +107,22 @@ def _results(task: Mapping[str, Any]) -> Sequence[Any]:
         [item for item in list_value(task.get(key), key) if isinstance(item, Mapping)]
         for key in ("annotations", "predictions")
     )
-    completed = [item for item in annotations if not item.get("was_cancelled")] if annotations else predictions
+    completed = (
+        [annotation for annotation in annotations if not annotation.get("was_cancelled")]
+        if annotations
+        else predictions
+    )
     return list_value(completed[-1].get("result"), "result") if completed else ()
 
 
 def _is_skipped(task: object) -> bool:
     """Whether a task has annotations and all of them were cancelled."""
     annotations = list_value(task.get("annotations"), "annotations") if isinstance(task, Mapping) else ()
-    return bool(annotations) and all(isinstance(item, Mapping) and item.get("was_cancelled") for item in annotations)
+    return bool(annotations) and all(map(_is_cancelled, annotations))
+
+
+def _is_cancelled(annotation: object) -> bool:
+    return isinstance(annotation, Mapping) and bool(annotation.get("was_cancelled"))
 
 
 def _mentions(text: str, code_points: Mapping[int, int], value: Mapping[str, Any], score: object) -> list[Mention]:

@@ -31,18 +31,18 @@ def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # 
         DataError: it is not a Parquet file, or a row is not a document.
         MissingExtraError: pyarrow is not installed.
     """
-    arrow, parquet = _import_pyarrow()
+    pyarrow, parquet = _import_pyarrow()
     try:
         with parquet.ParquetFile(path) as file:
-            number = 0
+            row_number = 0
             for batch in file.iter_batches(batch_size=_ROWS_PER_GROUP):
                 for row in batch.to_pylist(maps_as_pydicts="strict"):
-                    number += 1
+                    row_number += 1
                     try:
-                        yield from_json(row_to_json(row), f"{name}:{number}")
+                        yield from_json(row_to_json(row), f"{name}:{row_number}")
                     except DataError as error:
-                        raise DataError(f"row {number}: {error.problem}", path) from error
-    except (arrow.ArrowException, OSError) as error:
+                        raise DataError(f"row {row_number}: {error.problem}", path) from error
+    except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"not a valid Parquet file: {error}", path) from error
 
 
@@ -52,13 +52,13 @@ def write(documents: Iterable[Document], path: Path) -> None:
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
-    arrow, parquet = _import_pyarrow()
-    schema = _schema(arrow)
+    pyarrow, parquet = _import_pyarrow()
+    schema = _schema(pyarrow)
     remaining = iter(documents)
     with parquet.ParquetWriter(path, schema) as writer:
         while group := list(islice(remaining, _ROWS_PER_GROUP)):
             rows = [_row(document) for document in group]
-            writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
+            writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
 
 
 def row_to_json(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,27 +91,27 @@ def _row(document: Document) -> dict[str, Any]:
     return record
 
 
-def _schema(arrow: Any) -> Any:  # noqa: ANN401 - untyped library
-    string, integer = arrow.string(), arrow.int64()
+def _schema(pyarrow: Any) -> Any:  # noqa: ANN401 - untyped library
+    string, integer = pyarrow.string(), pyarrow.int64()
     mention_fields = {
         "start": integer,
         "end": integer,
         "text": string,
         "label": string,
-        "score": arrow.float64(),
-        "votes": arrow.map_(string, string),
+        "score": pyarrow.float64(),
+        "votes": pyarrow.map_(string, string),
     }
-    return arrow.schema(
+    return pyarrow.schema(
         {
             "id": string,
             "text": string,
-            "mentions": arrow.list_(arrow.struct(mention_fields)),
-            "tokens": arrow.list_(arrow.struct({"start": integer, "end": integer})),
+            "mentions": pyarrow.list_(pyarrow.struct(mention_fields)),
+            "tokens": pyarrow.list_(pyarrow.struct({"start": integer, "end": integer})),
             "meta": string,
         }
     )
 
 
 def _import_pyarrow() -> tuple[Any, Any]:
-    arrow = require("pyarrow", extra="parquet", purpose="Parquet")
-    return arrow, require("pyarrow.parquet", extra="parquet", purpose="Parquet")
+    pyarrow = require("pyarrow", extra="parquet", purpose="Parquet")
+    return pyarrow, require("pyarrow.parquet", extra="parquet", purpose="Parquet")

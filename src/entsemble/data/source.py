@@ -68,23 +68,23 @@ class Source:
         Raises:
             DataError: the file cannot be opened, or a line is not UTF-8.
         """
-        for number, raw_line in enumerate(self._byte_lines(), 1):
-            line = self.decode(raw_line, number)
-            yield number, line.removeprefix("\ufeff") if number == 1 else line
+        for line_number, raw_line in enumerate(self._byte_lines(), 1):
+            line = self.decode(raw_line, line_number)
+            yield line_number, line.removeprefix("\ufeff") if line_number == 1 else line
 
     def text(self, keep_byte_order_mark: bool = False) -> str:
         """The whole text with its line ends, by default without a byte order mark."""
-        text = "".join(self.decode(raw_line, number) for number, raw_line in enumerate(self._byte_lines(), 1))
+        text = "".join(self.decode(raw_line, line_number) for line_number, raw_line in enumerate(self._byte_lines(), 1))
         return text if keep_byte_order_mark else text.removeprefix("\ufeff")
 
-    def decode(self, raw_line: bytes, line: int) -> str:
+    def decode(self, raw_line: bytes, line_number: int) -> str:
         """A line as UTF-8.
 
         Raises:
             DataError: it is not UTF-8; the message says where the first wrong byte is.
         """
-        if line == 1 and raw_line.startswith(_WIDE_BYTE_ORDER_MARKS):
-            raise DataError("this is UTF-16 or UTF-32; save it as UTF-8", self.place, line)
+        if line_number == 1 and raw_line.startswith(_WIDE_BYTE_ORDER_MARKS):
+            raise DataError("this is UTF-16 or UTF-32; save it as UTF-8", self.place, line_number)
         try:
             return raw_line.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -92,7 +92,7 @@ class Source:
                 f"not UTF-8: byte {error.start + 1} of the line is 0x{raw_line[error.start]:02x}; "
                 "save the file as UTF-8",
                 self.place,
-                line,
+                line_number,
             ) from error
 
     def _open(self) -> BinaryIO:

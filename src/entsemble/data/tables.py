@@ -52,7 +52,7 @@ def _read(source: Source, options: ReadOptions, table_format: str) -> Iterator[D
         raise DataError("there is no header; the first line must name the columns", source.place, 1)
     delimiter = _delimiter(first_line, table_format)
     try:
-        header = [name.strip() for name in next(csv.reader([first_line], delimiter=delimiter), [])]
+        header = [column_name.strip() for column_name in next(csv.reader([first_line], delimiter=delimiter), [])]
     except csv.Error as error:
         problem = f"not valid {table_format.upper()}: {error}; lines must end with a line feed"
         raise DataError(problem, source.place, 1) from error
@@ -66,28 +66,32 @@ def _read(source: Source, options: ReadOptions, table_format: str) -> Iterator[D
     lines_before = 0
     try:
         for row in reader:
-            line, lines_before = lines_before + 2, reader.line_num
+            line_number, lines_before = lines_before + 2, reader.line_num
             if any(cell.strip() for cell in row):
-                yield _document(row, header, (text_column, id_column), source, line)
+                yield _document(row, header, (text_column, id_column), source, line_number)
     except csv.Error as error:
         problem = f"not valid {table_format.upper()}: {error}; check the quotation marks"
         raise DataError(problem, source.place, lines_before + 2) from error
 
 
 def _document(
-    row: Sequence[str], header: Sequence[str], columns: tuple[int, int | None], source: Source, line: int
+    row: Sequence[str], header: Sequence[str], columns: tuple[int, int | None], source: Source, line_number: int
 ) -> Document:
     if len(row) != len(header):
         raise DataError(
             f"this row has {len(row)} cells, but the header names {len(header)} columns; "
             "quote cells that contain separators",
             source.place,
-            line,
+            line_number,
         )
     text_column, id_column = columns
     document_id = "" if id_column is None else row[id_column].strip()
-    meta = {name: cell for index, (name, cell) in enumerate(zip(header, row, strict=True)) if index not in columns}
-    return Document(document_id or f"{source.name}:{line}", row[text_column], meta=meta)
+    meta = {
+        column_name: cell
+        for column_index, (column_name, cell) in enumerate(zip(header, row, strict=True))
+        if column_index not in columns
+    }
+    return Document(document_id or f"{source.name}:{line_number}", row[text_column], meta=meta)
 
 
 def _find_column(
@@ -100,7 +104,7 @@ def _find_column(
 
 
 def _usual_column(header: Sequence[str], usual_names: Sequence[str]) -> int | None:
-    columns = [name.strip().lower() for name in header]
+    columns = [column_name.strip().lower() for column_name in header]
     return next((columns.index(name) for name in usual_names if name in columns), None)
 
 

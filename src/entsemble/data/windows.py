@@ -86,13 +86,15 @@ def split_document(document: Document, max_chars: int = MAX_CHARS, language: str
     A document that is not split keeps its id; the parts of others are called `<id>#<start>`. Mentions lose leading and
     trailing whitespace; blank mentions are left out.
     """
-    stripped = ((_stripped_span(document.text, m.start, m.end), m) for m in document.mentions)
+    stripped = ((_stripped_span(document.text, mention.start, mention.end), mention) for mention in document.mentions)
     mentions = [
         replace(mention, start=span.start, end=span.end, text=span.slice(document.text))
         for span, mention in stripped
         if span is not None
     ]
-    part_spans = _joined_over_mentions(_window_spans(document, max_chars, language), [m.span for m in mentions])
+    part_spans = _joined_over_mentions(
+        _window_spans(document, max_chars, language), [mention.span for mention in mentions]
+    )
     source = replace(document, mentions=tuple(mentions))
     if len(part_spans) == 1:
         return [_part(source, part_spans[0], document.id)]
@@ -100,11 +102,12 @@ def split_document(document: Document, max_chars: int = MAX_CHARS, language: str
 
 
 def _part(document: Document, span: Span, part_id: str) -> Document:
+    mentions, tokens = _starting_in(document.mentions, span), _starting_in(document.tokens, span)
     return Document(
         part_id,
         span.slice(document.text),
-        tuple(m.shifted(-span.start) for m in _starting_in(document.mentions, span) if span.contains(m.span)),
-        tuple(t.shifted(-span.start) for t in _starting_in(document.tokens, span) if span.contains(t)),
+        tuple(item.shifted(-span.start) for item in mentions if span.contains(item.span)),
+        tuple(token.shifted(-span.start) for token in tokens if span.contains(token)),
         document.meta,
     )
 
@@ -128,21 +131,21 @@ def _window_spans(document: Document, max_chars: int, language: str) -> list[Spa
 
 def _sentence_ranges(text: str, language: str) -> Iterator[tuple[int, int]]:
     """Ranges that cover `text`; the last sentence of a block is split again together with the text after it."""
-    start, size = 0, _BLOCK_CHARS
+    start, block_size = 0, _BLOCK_CHARS
     while start < len(text):
-        block = text[start : start + size]
+        block = text[start : start + block_size]
         is_last_block = start + len(block) == len(text)
         lengths = [len(sentence) for sentence in sentencex.segment(language, _UNICODE_SPACE.sub(" ", block))]
         if sum(lengths) != len(block):  # has not been observed; better one long sentence than a lost one
             lengths = [len(block)]
-        if not is_last_block and len(lengths) == 1 and size < _MAX_BLOCK_CHARS:
-            size *= 2
+        if not is_last_block and len(lengths) == 1 and block_size < _MAX_BLOCK_CHARS:
+            block_size *= 2
             continue
         complete_lengths = lengths if is_last_block or len(lengths) == 1 else lengths[:-1]
         for length in complete_lengths:
             yield start, start + length
             start += length
-        size = _BLOCK_CHARS
+        block_size = _BLOCK_CHARS
 
 
 def _stripped_span(text: str, start: int, end: int) -> Span | None:
@@ -160,7 +163,9 @@ def _split_span(text: str, span: Span, max_chars: int) -> Iterator[Span]:
         piece = _stripped_span(text, remainder.start, split)
         if piece:
             yield piece
-        start = next((i for i in range(split, remainder.end) if not text[i].isspace()), remainder.end)
+        start = next(
+            (position for position in range(split, remainder.end) if not text[position].isspace()), remainder.end
+        )
         remainder = Span(start, remainder.end) if start < remainder.end else None
     if remainder:
         yield remainder
@@ -174,8 +179,8 @@ def _split_position(text: str, start: int, limit: int) -> int:
     for position in range(limit, start, -1):
         if text[position].isspace():
             return position
-    earliest = max(start, limit - _CLUSTER_CHARS)
-    return next((p for p in range(limit, earliest, -1) if not _is_inside_cluster(text, p)), limit)
+    positions = range(limit, max(start, limit - _CLUSTER_CHARS), -1)
+    return next((position for position in positions if not _is_inside_cluster(text, position)), limit)
 
 
 def _is_inside_cluster(text: str, position: int) -> bool:

@@ -30,7 +30,7 @@ class Conventions:
     """Conventions of a file, apart from its columns.
 
     Attributes:
-        numbered_characters: each token is a character and its index in its word (`科0`).
+        numbered_characters: each token is a character and its column_index in its word (`科0`).
         split_infixes: punctuation that its tokeniser separates from words.
         has_document_markers: `-DOCSTART-` lines separate its documents.
         starts_with_marker: there is such a line before the first sentence.
@@ -110,17 +110,21 @@ def _rows(lines: Iterable[str], separator: str | None) -> Iterable[list[str]]:
 def _find_tag_columns(columns: Sequence[Sequence[str]], min_share: float) -> tuple[int, ...]:
     """The last run of adjacent columns of tags, chunks excluded."""
     tag_columns = [
-        index for index, column in enumerate(columns) if sum(map(tags.is_tag, column)) >= min_share * len(column)
+        column_index
+        for column_index, column in enumerate(columns)
+        if sum(map(tags.is_tag, column)) >= min_share * len(column)
     ]
     has_parts_of_speech = len(columns) - len(tag_columns) > 1
     entity_columns = [
-        index for index in tag_columns if not (has_parts_of_speech and _holds_chunks(columns[index]))
+        column_index
+        for column_index in tag_columns
+        if not (has_parts_of_speech and _holds_chunks(columns[column_index]))
     ] or tag_columns
     last_run: list[int] = []
-    for index in reversed(entity_columns):
-        if last_run and last_run[0] != index + 1:
+    for column_index in reversed(entity_columns):
+        if last_run and last_run[0] != column_index + 1:
             break
-        last_run.insert(0, index)
+        last_run.insert(0, column_index)
     return tuple(last_run)
 
 
@@ -132,7 +136,9 @@ def _holds_chunks(column: Sequence[str]) -> bool:
 def _find_token_column(columns: Sequence[Sequence[str]], tag_columns: tuple[int, ...]) -> int:
     """The first column that holds neither tags nor word numbers."""
     candidates = [
-        index for index, column in enumerate(columns) if index not in tag_columns and not all(map(tags.is_tag, column))
+        column_index
+        for column_index, column in enumerate(columns)
+        if column_index not in tag_columns and not all(map(tags.is_tag, column))
     ]
     if not candidates:  # all words look like tags
         return min(set(range(len(columns))) - set(tag_columns))

@@ -80,27 +80,27 @@ def _sentences(
     lines: Iterable[tuple[int, str]], layout: ConllFormat, conventions: Conventions, source: Source
 ) -> Iterator[_Sentence]:
     sentence = _Sentence(0 if conventions.starts_with_marker else 1)
-    for number, line in lines:
+    for line_number, line in lines:
         is_marker = DOCUMENT_MARKER in line and DOCUMENT_MARKER in conll_layout.split_columns(line, layout.separator)
         if is_marker or not line.strip():
             if sentence.tokens:
                 yield sentence
             sentence = _Sentence(sentence.document_number + is_marker)
         else:
-            _add_line(sentence, number, line, layout, source)
+            _add_line(sentence, line_number, line, layout, source)
     if sentence.tokens:
         yield sentence
 
 
-def _add_line(sentence: _Sentence, number: int, line: str, layout: ConllFormat, source: Source) -> None:
+def _add_line(sentence: _Sentence, line_number: int, line: str, layout: ConllFormat, source: Source) -> None:
     """Add the token of a line; a comment before the first token is skipped."""
     try:
         token, token_tags = _parse_line(line, layout)
     except DataError as error:
         if not sentence.tokens and conll_layout.may_be_comment(line):
             return
-        raise DataError(error.problem, source.place, number) from None
-    sentence.line_numbers.append(number)
+        raise DataError(error.problem, source.place, line_number) from None
+    sentence.line_numbers.append(line_number)
     sentence.tokens.append(token)
     sentence.tags.append(token_tags)
 

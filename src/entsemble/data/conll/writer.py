@@ -20,7 +20,7 @@ from entsemble.data.conll.layout import DOCUMENT_MARKER
 from entsemble.data.conll.tags import TokenRange
 from entsemble.data.windows import split_document
 from entsemble.errors import DataError
-from entsemble.types import Document, Span
+from entsemble.types import Document, Mention, Span
 
 _WORD = re.compile(
     rf"[{UNSPACED_SCRIPTS}][\u0300-\u036f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\ufe00-\ufe0f]*"
@@ -75,7 +75,7 @@ def _rows(document: Document) -> Iterator[str]:
 
 def _sentence_rows(document: Document) -> Iterator[str]:
     token_spans = _token_spans(document)
-    ranges = [_token_range(token_spans, m.start, m.end, m.label) for m in document.mentions]
+    ranges = [_token_range(token_spans, mention) for mention in document.mentions]
     tag_columns = [tags.encode(level, len(token_spans)) for level in _nesting_levels(ranges)]
     for span, *row_tags in zip(token_spans, *tag_columns, strict=True):
         yield "\t".join([span.slice(document.text), *row_tags])
@@ -107,9 +107,9 @@ def _writable_spans(text: str, start: int, end: int) -> list[Span]:
     return [Span(start + match.start(), start + match.end()) for match in matches]
 
 
-def _token_range(token_spans: Sequence[Span], start: int, end: int, label: str) -> TokenRange:
-    covered = [index for index, span in enumerate(token_spans) if start <= span.start and span.end <= end]
-    return TokenRange(covered[0], covered[-1] + 1, label)
+def _token_range(token_spans: Sequence[Span], mention: Mention) -> TokenRange:
+    covered = [token_index for token_index, span in enumerate(token_spans) if mention.span.contains(span)]
+    return TokenRange(covered[0], covered[-1] + 1, mention.label)
 
 
 def _nesting_levels(ranges: Iterable[TokenRange]) -> list[list[TokenRange]]:
