@@ -115,13 +115,13 @@ def main() -> None:
             gold = corpus.test if options.variant == "test" else corpus.dev
             sentences = options.sentences or samples.get(corpus.name, DEFAULT_SENTENCES)
             arguments = ["--seed", str(options.seed), *VARIANT_OPTIONS[options.variant]]
-            arguments += _configuration(corpus, options.variant, in_batches=options.in_batches)
+            arguments += _configuration(corpus, options.variant, with_fastest_engine=options.with_fastest_engine)
             _measure_once(corpus, gold, options.variant, ["--limit", str(sentences)], arguments, again=options.again)
 
 
-def _configuration(corpus: Corpus, variant: str, *, in_batches: bool) -> list[str]:
+def _configuration(corpus: Corpus, variant: str, *, with_fastest_engine: bool) -> list[str]:
     is_out_of_domain = variant == "best" and corpus.name in CROSSNER
-    if in_batches:
+    if with_fastest_engine:
         name = OUT_OF_DOMAIN if is_out_of_domain else BFLOAT16_CONFIGURATIONS[variant]
         return ["--config", f"{CONFIGURATIONS}/bfloat16/{name}.toml"]
     return ["--config", f"{CONFIGURATIONS}/{OUT_OF_DOMAIN}.toml"] if is_out_of_domain else []
