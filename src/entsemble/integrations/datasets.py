@@ -16,23 +16,23 @@ from entsemble.types import Document
 def features() -> Any:  # noqa: ANN401 - datasets.Features
     """The columns: id, text, mentions with scores and votes, tokens, and `meta` as JSON."""
     datasets = _datasets()
-    string, integer = datasets.Value("string"), datasets.Value("int64")
-    vote = {"member": string, "label": string}
-    mention = {
-        "start": integer,
-        "end": integer,
-        "text": string,
-        "label": string,
+    string_type, integer_type = datasets.Value("string"), datasets.Value("int64")
+    vote_type = {"member": string_type, "label": string_type}
+    mention_type = {
+        "start": integer_type,
+        "end": integer_type,
+        "text": string_type,
+        "label": string_type,
         "score": datasets.Value("float64"),
-        "votes": datasets.List(vote),
+        "votes": datasets.List(vote_type),
     }
     return datasets.Features(
         {
-            "id": string,
-            "text": string,
-            "mentions": datasets.List(mention),
-            "tokens": datasets.List(datasets.List(integer)),
-            "meta": string,
+            "id": string_type,
+            "text": string_type,
+            "mentions": datasets.List(mention_type),
+            "tokens": datasets.List(datasets.List(integer_type)),
+            "meta": string_type,
         }
     )
 

@@ -67,28 +67,28 @@ class EntsembleComponent:
     def __init__(self, settings: Settings, spans_key: str = docbin.SPANS_KEY) -> None:
         self._ensemble, self._spans_key = Ensemble(settings), spans_key
 
-    def __call__(self, doc: Doc) -> Doc:
+    def __call__(self, spacy_doc: Doc) -> Doc:
         """Process one text."""
-        return next(self.pipe([doc]))
+        return next(self.pipe([spacy_doc]))
 
-    def pipe(self, docs: Iterable[Doc], batch_size: int = 128) -> Iterator[Doc]:  # noqa: ARG002 - streamed instead
+    def pipe(self, spacy_docs: Iterable[Doc], batch_size: int = 128) -> Iterator[Doc]:  # noqa: ARG002 - streamed instead
         """Process many texts, in order.
 
         Raises:
             EntsembleError: a text failed, or a model is not available.
         """
-        pending: list[Doc] = []
+        pending_docs: list[Doc] = []
 
         def documents() -> Iterator[Document]:
-            for number, doc in enumerate(docs):
-                pending.append(doc)
-                yield Document(str(number), doc.text)
+            for number, spacy_doc in enumerate(spacy_docs):
+                pending_docs.append(spacy_doc)
+                yield Document(str(number), spacy_doc.text)
 
         for document in self._ensemble.extract_many(self._ensemble.prepare(documents())):
-            doc = pending.pop(0)
-            docbin.add_mentions(doc, document.mentions, self._spans_key)
-            doc._.mentions = document.mentions
-            yield doc
+            spacy_doc = pending_docs.pop(0)
+            docbin.add_mentions(spacy_doc, document.mentions, self._spans_key)
+            spacy_doc._.mentions = document.mentions
+            yield spacy_doc
 
     def close(self) -> None:
         """Unload the models."""
