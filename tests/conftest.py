@@ -187,7 +187,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
 @pytest.fixture
 def plain_members(monkeypatch: pytest.MonkeyPatch) -> None:
     """The default preset also without a pool, for tests that have nothing to do with experts."""
-    monkeypatch.setattr(settings, "WITHOUT_POOL", settings.DEFAULT_PRESET)
+    monkeypatch.setattr(settings, "PRESET_WITHOUT_POOL", settings.DEFAULT_PRESET)
 
 
 @pytest.fixture

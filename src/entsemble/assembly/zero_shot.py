@@ -1,4 +1,4 @@
-"""Experts asked without demonstrations, as they are trained to be: alone, together, and how well they do."""
+"""Experts without demonstrations, as they are trained: alone, together, and how well they do."""
 
 from __future__ import annotations
 
@@ -26,52 +26,52 @@ from entsemble.settings import MemberSettings
 from entsemble.types import Document, LabelSet
 from entsemble.voting.rules import VOTING_RULES, Ballot, Verdict, VotingRule, batch_calibration_bias
 
-_SURE = 0.5
-"""How much of its belief in an entity an expert by itself must give the label."""
+_THRESHOLD = 0.5
+"""Score that a mention needs."""
 
 
 def zero_shot_extractor(
     model: LanguageModel,
     labels: LabelSet,
-    shape: str,
+    template_name: str,
     language: str,
     *,
     vote: VotingRule = VOTING_RULES["union"],
     workers: int = 1,
 ) -> LocalExtractor:
-    """One model, asked without demonstrations, as experts are trained to be."""
-    return zero_shot_ensemble({"expert": (model, {})}, labels, shape, language, vote=vote, workers=workers)
+    """An ensemble of one model without demonstrations; see `zero_shot_ensemble`."""
+    return zero_shot_ensemble({"expert": (model, {})}, labels, template_name, language, vote=vote, workers=workers)
 
 
 def zero_shot_ensemble(
     models: Mapping[str, tuple[LanguageModel, Mapping[str, float]]],
     labels: LabelSet,
-    shape: str,
+    template_name: str,
     language: str,
     *,
     vote: VotingRule = VOTING_RULES["union"],
-    threshold: float | None = _SURE,
+    threshold: float | None = _THRESHOLD,
     workers: int = 1,
 ) -> LocalExtractor:
-    """Several models and what corrects the labels of each, asked without demonstrations.
+    """An ensemble without demonstrations.
 
     Args:
-        models: name -> model, label -> what is added to its log-probability.
-        labels: asked for.
-        shape: the prompts' template.
-        language: of the texts, for their sentence boundaries.
-        vote: how results are put together.
-        threshold: a mention needs at least this score.
-        workers: sentences in flight; more than one pays where the model reads many at once.
+        models: name -> the model, and label -> what is added to its log-probability.
+        labels: those asked for.
+        template_name: prompt template of the models.
+        language: of the texts, for sentence boundaries.
+        vote: how ballots become verdicts.
+        threshold: score that a mention needs.
+        workers: sentences in flight.
     """
-    asked, first = load_template(shape), load_template(ZERO_SHOT)
-    members = [Member(name, model, asked, first, bias=bias) for name, (model, bias) in models.items()]
+    template, zero_shot = load_template(template_name), load_template(ZERO_SHOT)
+    members = [Member(name, model, template, zero_shot, bias=bias) for name, (model, bias) in models.items()]
     pipeline = Pipeline(members, labels, None, DecisionRules(vote, threshold, None, 0.5, DemonstrationLimits(0)))
     return LocalExtractor(pipeline, LocalMapper(workers), language, {})
 
 
 def predict_mentions(extractor: LocalExtractor, sentences: Sequence[Document]) -> Iterator[Document]:
-    """Each sentence with what is found in it, whatever mentions it had; nothing in one that is too long.
+    """The sentences with predicted mentions instead of their own; one that is too long has none.
 
     Raises:
         ModelError: a model does not answer.
@@ -83,25 +83,33 @@ def predict_mentions(extractor: LocalExtractor, sentences: Sequence[Document]) -
 
 
 def count_matches(extractor: LocalExtractor, gold: Sequence[Document]) -> tuple[list[Counts], list[Counts]]:
-    """What is right of each annotated sentence, with labels and without; one that is too long: nothing is found.
+    """For each annotated sentence, the exact matches with labels, and those of spans alone.
 
     Raises:
         ModelError: a model does not answer.
     """
-    answers = list(predict_mentions(extractor, gold))
-    typed = [exact_counts(d.mentions, said.mentions).micro for d, said in zip(gold, answers, strict=True)]
-    return typed, [span_counts(d.mentions, said.mentions) for d, said in zip(gold, answers, strict=True)]
+    pairs = list(zip(gold, predict_mentions(extractor, gold), strict=True))
+    labelled = [exact_counts(expected.mentions, predicted.mentions).micro for expected, predicted in pairs]
+    return labelled, [span_counts(expected.mentions, predicted.mentions) for expected, predicted in pairs]
 
 
-def score_extractor(extractor: LocalExtractor, gold: Sequence[Document], named: str) -> Score:
-    """How well an ensemble does on annotated sentences; see `count_matches`."""
-    typed, spans = count_matches(extractor, gold)
-    low, high = f1_interval(typed)
+def score_extractor(extractor: LocalExtractor, gold: Sequence[Document], data_name: str) -> Score:
+    """The F1 on annotated sentences, for a card.
+
+    Args:
+        extractor: to be scored.
+        gold: annotated sentences.
+        data_name: what the card calls them.
+
+    Raises:
+        ModelError: a model does not answer.
+    """
+    labelled, spans = count_matches(extractor, gold)
     return Score(
-        data=named,
+        data=data_name,
         sentences=len(gold),
-        f1=sum(typed, Counts()).f1,
-        f1_ci95=(low, high),
+        f1=sum(labelled, Counts()).f1,
+        f1_ci95=f1_interval(labelled),
         spans_f1=sum(spans, Counts()).f1,
     )
 
@@ -114,29 +122,39 @@ def calibration_biases(
     sample: Sequence[Document],
     sums: Mapping[str, Mapping[str, float]],
 ) -> dict[str, dict[str, float]]:
-    """The `batch_calibration_bias` of each sum of experts, over what it extracts from the sample.
+    """For each sum of experts, its label biases on a sample; see `batch_calibration_bias`.
 
     Args:
         models: of the run.
         member: whose model it is.
-        experts: that stand in the sums.
-        labels: asked for.
-        sample: sentences, whose mentions are not looked at.
+        experts: those in the sums.
+        labels: those asked for.
+        sample: sentences; their mentions are ignored.
         sums: name of a sum -> expert -> weight.
+
+    Returns:
+        Name of a sum -> label -> what is to be added to its log-probability.
 
     Raises:
         ModelError: a model does not answer.
     """
-    found = {}
-    for view, model in models.weighted_sums(member, experts, sums).items():
-        beliefs: list[Mapping[str, float]] = []
+    biases = {}
+    for name, model in models.weighted_sums(member, experts, sums).items():
+        vote = _RecordingVote()
+        language, workers = models.settings.language, models.batch_size(member)
+        extractor = zero_shot_extractor(model, labels, member.template, language, vote=vote, workers=workers)
+        for _ in predict_mentions(extractor, sample):
+            pass
+        biases[name] = batch_calibration_bias(vote.log_probabilities)
+    return biases
 
-        def watched(ballots: Sequence[Ballot], beliefs: list[Mapping[str, float]] = beliefs) -> Verdict:
-            beliefs.extend(b.log_probabilities for b in ballots if b.exact)
-            return VOTING_RULES["union"](ballots)
 
-        language, at_once = models.settings.language, models.batch_size(member)
-        extractor = zero_shot_extractor(model, labels, member.template, language, vote=watched, workers=at_once)
-        list(predict_mentions(extractor, sample))
-        found[view] = batch_calibration_bias(beliefs)
-    return found
+class _RecordingVote:
+    """The union vote, which records the log-probabilities of all exact ballots."""
+
+    def __init__(self) -> None:
+        self.log_probabilities: list[Mapping[str, float]] = []
+
+    def __call__(self, ballots: Sequence[Ballot]) -> Verdict:
+        self.log_probabilities.extend(ballot.log_probabilities for ballot in ballots if ballot.exact)
+        return VOTING_RULES["union"](ballots)
