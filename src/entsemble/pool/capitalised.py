@@ -34,15 +34,15 @@ def capitalised_spans(text: str) -> tuple[str, ...]:
     ('In Oslo', 'Mary-Ann Berg', 'F-16', 'NATO')
     """
     line = one_line(text)
-    runs: list[tuple[int, int]] = []
+    word_runs: list[tuple[int, int]] = []
     for word in _WORD.finditer(line):
         if not any(character.isupper() for character in word[0]):
             continue
-        if runs and not line[runs[-1][1] : word.start()].strip():
-            runs[-1] = runs[-1][0], word.end()
+        if word_runs and not line[word_runs[-1][1] : word.start()].strip():
+            word_runs[-1] = word_runs[-1][0], word.end()
         else:
-            runs.append(word.span())
-    return tuple(dict.fromkeys(line[start:end] for start, end in runs))
+            word_runs.append(word.span())
+    return tuple(dict.fromkeys(line[start:end] for start, end in word_runs))
 
 
 def are_mostly_capitalised(documents: Iterable[Document]) -> bool:

@@ -67,18 +67,18 @@ def score_spans(line: str, counts: WordCounts) -> list[tuple[Span, float]]:
         return []
     text_words = word_spans(line)
     words = [word.slice(line) for word in text_words]
-    prior = logit(counts.base_rate("first"))
+    prior_log_odds = logit(counts.base_rate("first"))
     lifts = [counts.lifts(words, range(index, index + 1)) for index in range(len(words))]
     inner_sums = [0.0, *accumulate(map(counts.inner_lift, words))]
-    end_indices = [index for index, word in enumerate(words) if any(map(str.isalnum, word))]
-    scored = []
-    for start in end_indices:
-        first, _, before, _ = lifts[start]
-        start_log_odds = prior + before + first
-        nearest = bisect_left(end_indices, start), bisect_left(end_indices, start + _MAX_WORDS)
-        for end in end_indices[slice(*nearest)]:
-            _, last, _, after = lifts[end]
-            inner_lift = inner_sums[end] - inner_sums[start + 1] if end > start else 0.0
-            log_odds = start_log_odds + inner_lift + last + after
-            scored.append((Span(text_words[start].start, text_words[end].end), log_odds))
-    return scored
+    alphanumeric = [index for index, word in enumerate(words) if any(map(str.isalnum, word))]
+    scored_spans = []
+    for position, first_index in enumerate(alphanumeric):
+        first_lift, _, before_lift, _ = lifts[first_index]
+        start_log_odds = prior_log_odds + before_lift + first_lift
+        for last_index in alphanumeric[position : bisect_left(alphanumeric, first_index + _MAX_WORDS)]:
+            _, last_lift, _, after_lift = lifts[last_index]
+            inner_lift = inner_sums[last_index] - inner_sums[first_index + 1] if last_index > first_index else 0.0
+            log_odds = start_log_odds + inner_lift + last_lift + after_lift
+            span = Span(text_words[first_index].start, text_words[last_index].end)
+            scored_spans.append((span, log_odds))
+    return scored_spans
