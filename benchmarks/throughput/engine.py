@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from entsemble.backends.llamacpp import model as llamacpp
+from entsemble.backends.llamacpp import engine as llamacpp
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _choices_together(requests: list[Request]) -> list[Request]:
 
 
 def _engines(requests: list[Request], threads: int, slots: int) -> dict[str, Any]:
-    engine = llamacpp.EngineOptions(slots=slots, threads=threads)
+    engine = llamacpp.LlamaCppOptions(slots=slots, threads=threads)
     return {model: llamacpp.start_engine(Path(model), engine) for model in sorted({r.model for r in requests})}
 
 

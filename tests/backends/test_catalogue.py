@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from entsemble.backends.catalogue import HubSource, ModelCard, PypiSource, catalogue, find_card
-from entsemble.backends.gguf.requantise import QUANTISATIONS
+from entsemble.backends.gguf.file import FILE_TYPES
 from entsemble.backends.model_spec import ModelSpec, ServerModel, parse_model
 from entsemble.errors import ConfigError, UnknownNameError
 
@@ -18,7 +18,7 @@ def test_every_card_can_be_pulled_from_what_it_says(name: str) -> None:
     assert entry.size > 1e6
     assert entry.licence
     assert entry.licence_url.startswith("https://")
-    assert entry.quantisation is None or entry.quantisation in QUANTISATIONS
+    assert entry.quantisation is None or entry.quantisation in FILE_TYPES
     if isinstance(entry.source, HubSource):
         assert parse_model(str(entry.source)).source == entry.source
         assert entry.source.file.endswith(".gguf")

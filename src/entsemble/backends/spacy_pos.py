@@ -1,4 +1,4 @@
-"""Part of speech from a real tagger where one is installed: spaCy, with any pipeline of the text's language."""
+"""Part-of-speech tags from spaCy, if a pipeline for the text's language is installed."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from entsemble.types import Span
 
 
 class SpacyPosTagger:
-    """Tags by a spaCy pipeline: a span's tag is that of its head, the token whose head lies outside the span.
+    """Tags each span by its syntactic head, the token whose own head is outside the span.
 
     Args:
-        name: an installed pipeline, such as `en_core_web_sm`.
+        name: an installed spaCy pipeline, such as `en_core_web_sm`.
     """
 
     def __init__(self, name: str) -> None:
         import spacy
 
         self.name = f"spacy:{name}"
-        self._nlp = spacy.load(name, exclude=["ner", "lemmatizer"])
+        self._pipeline = spacy.load(name, exclude=["ner", "lemmatizer"])
 
     def tag_spans(self, text: str, spans: Sequence[Span]) -> list[str]:
-        """See `PosTagger.tag_spans`; a span that holds no token is `X`."""
+        """See `PosTagger.tag_spans`; a span without a token is `X`."""
         if not spans:
             return []
-        parsed = self._nlp(text)
+        parsed = self._pipeline(text)
         return [self._head_tag(parsed, span) for span in spans]
 
     def _head_tag(self, parsed: Any, span: Span) -> str:  # noqa: ANN401 - untyped library
-        found = parsed.char_span(span.start, span.end, alignment_mode="expand")
-        return str(found.root.pos_) if found else "X"
+        tokens = parsed.char_span(span.start, span.end, alignment_mode="expand")
+        return str(tokens.root.pos_) if tokens else "X"
 
 
 def pos_tagger_for(language: str) -> PosTagger:
-    """The first installed spaCy pipeline for `language`, else the stated fallback of `retrieval.tagging`."""
+    """The first installed spaCy pipeline for `language`, or else the heuristic tagger."""
     try:
         import spacy.util
     except ImportError:
         return HeuristicPosTagger()
-    installed = sorted(n for n in spacy.util.get_installed_models() if n.split("_")[0] == language)
-    return SpacyPosTagger(installed[0]) if installed else HeuristicPosTagger()
+    pipelines = sorted(name for name in spacy.util.get_installed_models() if name.split("_")[0] == language)
+    return SpacyPosTagger(pipelines[0]) if pipelines else HeuristicPosTagger()

@@ -10,7 +10,8 @@ import pytest
 
 from entsemble.backends.gguf.lora import Matrix, write_lora
 from entsemble.backends.gguf.requantise import requantise
-from entsemble.backends.llamacpp.model import EngineOptions, LlamaCppModel
+from entsemble.backends.llamacpp.engine import LlamaCppOptions
+from entsemble.backends.llamacpp.model import LlamaCppModel
 from entsemble.errors import DataError, ModelUnavailableError
 from entsemble.experts import peft_folder
 from entsemble.experts.merging.low_rank import LowRankFactors, weighted_sum
@@ -66,7 +67,7 @@ def files(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
 
 @pytest.fixture(scope="module")
 def model(base: Path, files: dict[str, Path]) -> Iterator[LlamaCppModel]:
-    engine = EngineOptions(context=512, slots=4, threads=1, adapters=files)
+    engine = LlamaCppOptions(context=512, slots=4, threads=1, adapters=files)
     made = LlamaCppModel("base", base, fingerprint="b", options=engine)
     yield made
     made.close()
@@ -77,7 +78,7 @@ def scored(model: LlamaCppModel) -> np.ndarray[Any, Any]:
 
 
 def test_without_an_adapter_the_base_answers(model: LlamaCppModel, base: Path) -> None:
-    alone = LlamaCppModel("alone", base, fingerprint="b", options=EngineOptions(context=512, slots=1, threads=1))
+    alone = LlamaCppModel("alone", base, fingerprint="b", options=LlamaCppOptions(context=512, slots=1, threads=1))
     assert scored(model) == pytest.approx(scored(alone), abs=1e-5)
     alone.close()
 
@@ -130,4 +131,4 @@ def test_an_adapter_for_another_base(base: Path, tmp_path: Path) -> None:
 
 def test_no_such_adapter_file(base: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailableError, match="no adapter file"):
-        LlamaCppModel("m", base, fingerprint="b", options=EngineOptions(adapters={"none": tmp_path / "none.gguf"}))
+        LlamaCppModel("m", base, fingerprint="b", options=LlamaCppOptions(adapters={"none": tmp_path / "none.gguf"}))

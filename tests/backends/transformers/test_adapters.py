@@ -14,7 +14,7 @@ import pytest
 from entsemble.assembly.model_pool import ModelPool, base_checksum
 from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.backends.transformers import adapters as transformers_adapters
-from entsemble.backends.transformers.model import TransformersModel
+from entsemble.backends.transformers import TransformersModel
 from entsemble.errors import DataError, ModelUnavailableError
 from entsemble.experts import peft_folder
 from entsemble.experts.card import Card

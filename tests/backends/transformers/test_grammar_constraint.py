@@ -19,7 +19,7 @@ LETTERS = 258
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_folder: Path) -> Any:
-    from entsemble.backends.transformers.loader import load_model
+    from entsemble.backends.transformers import load_model
 
     return load_model(tiny_folder)[1]
 

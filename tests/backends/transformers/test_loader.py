@@ -14,7 +14,7 @@ from entsemble.assembly.model_pool import ModelPool
 from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.backends.transformers import loader as transformers_base
 from entsemble.backends.transformers.loader import Tokenizer
-from entsemble.backends.transformers.model import TransformersModel
+from entsemble.backends.transformers import TransformersModel
 from entsemble.errors import ConfigError, ModelUnavailableError
 from entsemble.settings import MemberSettings, Settings, environment
 from entsemble.types import AdapterSum, Decoding

@@ -16,7 +16,7 @@ import pytest
 
 from entsemble.backends.transformers import kv_cache as states
 from entsemble.backends.transformers.batcher import Wanted
-from entsemble.backends.transformers.model import TransformersModel
+from entsemble.backends.transformers import TransformersModel
 from entsemble.errors import BadReplyError, ModelUnavailableError, PromptTooLongError
 from entsemble.types import AdapterSum, Decoding
 

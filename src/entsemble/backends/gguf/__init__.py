@@ -1,1 +1,1 @@
-"""GGUF files: the container, requantisation, LoRA adapters."""
+"""GGUF files: reading, requantisation, encoders and LoRA adapters."""

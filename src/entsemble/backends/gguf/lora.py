@@ -1,67 +1,71 @@
-"""Adapters as llama.cpp reads them: GGUF files beside a base model's."""
+"""LoRA adapters as GGUF files, for llama.cpp."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from entsemble.backends.gguf.requantise import Header, read_header
-from entsemble.errors import DataError, MissingExtraError, ModelUnavailableError
+from entsemble._lib.optional import require
+from entsemble.backends.gguf.file import Header, read_header
+from entsemble.errors import DataError, ModelUnavailableError
 
 Matrix = npt.NDArray[np.float32]
 
-_AS_THEY_ARE = {"gemma", "gemma2", "gemma3", "phi3", "qwen2", "qwen3"}
-_ROTATED = {"llama"}
-"""Architectures whose rows of queries and keys stand in another order in GGUF than in Hugging Face's files."""
+Factors = Mapping[str, tuple[Matrix, Matrix]]
+"""Module, such as `model.layers.0.self_attn.q_proj` -> (a [rank, inputs], b [outputs, rank]); `b @ a` is the change."""
+
+_PURPOSE = "converting an adapter"
+
+_UNPERMUTED_ARCHITECTURES = {"gemma", "gemma2", "gemma3", "phi3", "qwen2", "qwen3"}
+_PERMUTED_ARCHITECTURES = {"llama"}
+"""Architectures whose rows of queries and keys are in another order in GGUF than in Hugging Face's files."""
 
 
-def write_lora(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path, target: Path) -> None:
+def write_lora(factors: Factors, base: Path, target: Path) -> None:
     """Write an adapter for the model in `base`.
 
     Args:
-        factors: module of the base, such as `model.layers.0.self_attn.q_proj` -> (a [rank, inputs], b [outputs, rank]),
-            whose product `b @ a` is the change as it is. Ranks may differ.
+        factors: the change of each module; ranks may differ.
         base: the GGUF file of the model.
-        target: complete only when this function returns.
+        target: the file to write; complete only when this function returns.
 
     Raises:
-        DataError: the base has no such module, or one of another size.
-        ModelUnavailableError: an architecture whose adapters we cannot convert.
+        DataError: the base has no such module, or one of another shape.
+        ModelUnavailableError: adapters of the base's architecture cannot be converted.
         MissingExtraError: the package `gguf` is not installed.
     """
-    gguf, header = _gguf(), read_header(base)
-    name = _architecture(header)
-    tensors = _match_tensors(factors, base, header)
-    heads = {
-        "q_proj": _number(header.metadata[f"{name}.attention.head_count"][1]),
-        "k_proj": _number(header.metadata[f"{name}.attention.head_count_kv"][1]),
+    gguf, header = require("gguf", "embedded", _PURPOSE), read_header(base)
+    architecture = _supported_architecture(header)
+    tensor_names = _match_tensors(factors, base, header)
+    head_counts = {
+        "q_proj": header.number(f"{architecture}.attention.head_count"),
+        "k_proj": header.number(f"{architecture}.attention.head_count_kv"),
     }
-    writer = gguf.GGUFWriter(target, name)
+    writer = gguf.GGUFWriter(target, architecture)
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", 0.0)  # the factors are the change as it is
-    for module, (a, b) in factors.items():
-        tensor, kind = tensors[module], module.rpartition(".")[2]
-        rows = _rotated(b, heads[kind]) if name in _ROTATED and kind in heads else b
-        writer.add_tensor(f"{tensor}.weight.lora_a", np.ascontiguousarray(a, dtype=np.float32))
-        writer.add_tensor(f"{tensor}.weight.lora_b", np.ascontiguousarray(rows, dtype=np.float32))
+    writer.add_float32("adapter.lora.alpha", 0.0)  # no scaling
+    for module, (factor_a, factor_b) in factors.items():
+        tensor_name, projection = tensor_names[module], module.rpartition(".")[2]
+        is_permuted = architecture in _PERMUTED_ARCHITECTURES and projection in head_counts
+        rows = _permute_rows(factor_b, head_counts[projection]) if is_permuted else factor_b
+        writer.add_tensor(f"{tensor_name}.weight.lora_a", np.ascontiguousarray(factor_a, dtype=np.float32))
+        writer.add_tensor(f"{tensor_name}.weight.lora_b", np.ascontiguousarray(rows, dtype=np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
 
 
-def match_tensors(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path) -> dict[str, str]:
-    """The tensor of `base` that each module is; see `write_lora`.
+def match_tensors(factors: Factors, base: Path) -> dict[str, str]:
+    """Module -> name of its tensor in `base`.
 
     Raises:
-        DataError: the base has no such module, or one of another size.
-        ModelUnavailableError: an architecture whose adapters we cannot convert.
+        DataError: the base has no such module, or one of another shape.
+        ModelUnavailableError: adapters of the base's architecture cannot be converted.
         MissingExtraError: the package `gguf` is not installed.
     """
     return _match_tensors(factors, base, read_header(base))
@@ -71,51 +75,38 @@ def adapter_architecture(base: Path) -> str:
     """The architecture of the model in `base`.
 
     Raises:
-        ModelUnavailableError: one whose adapters we cannot convert.
+        ModelUnavailableError: adapters of this architecture cannot be converted.
     """
-    return _architecture(read_header(base))
+    return _supported_architecture(read_header(base))
 
 
-def _match_tensors(factors: Mapping[str, tuple[Matrix, Matrix]], base: Path, header: Header) -> dict[str, str]:
-    gguf, name = _gguf(), _architecture(header)
-    number = {v: k for k, v in gguf.MODEL_ARCH_NAMES.items()}[name]
-    names = gguf.get_tensor_name_map(number, _number(header.metadata[f"{name}.block_count"][1]))
-    shapes = {t.name: t.shape for t in header.tensors}
-    found = {}
-    for module, (a, b) in factors.items():
-        tensor = names.get_name(module)
-        if tensor is None or shapes.get(f"{tensor}.weight") != (a.shape[1], b.shape[0]):
-            told = f"{module} [{b.shape[0]}, {a.shape[1]}] is not in it; the adapter is for another base"
-            raise DataError(told, base)
-        found[module] = tensor
-    return found
+def _match_tensors(factors: Factors, base: Path, header: Header) -> dict[str, str]:
+    gguf, architecture = require("gguf", "embedded", _PURPOSE), _supported_architecture(header)
+    architecture_numbers = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
+    layer_count = header.number(f"{architecture}.block_count")
+    names = gguf.get_tensor_name_map(architecture_numbers[architecture], layer_count)
+    shapes = {tensor.name: tensor.shape for tensor in header.tensors}
+    tensor_names = {}
+    for module, (factor_a, factor_b) in factors.items():
+        outputs, inputs = factor_b.shape[0], factor_a.shape[1]
+        tensor_name = names.get_name(module)
+        if tensor_name is None or shapes.get(f"{tensor_name}.weight") != (inputs, outputs):
+            raise DataError(f"{module} [{outputs}, {inputs}] is not in it; the adapter is for another base", base)
+        tensor_names[module] = tensor_name
+    return tensor_names
 
 
-def _gguf() -> Any:  # noqa: ANN401 - untyped library
-    try:
-        import gguf
-    except ImportError as error:
-        raise MissingExtraError("gguf", "embedded", "converting an adapter") from error
-    return gguf
+def _supported_architecture(header: Header) -> str:
+    architecture = header.text("general.architecture")
+    supported = _UNPERMUTED_ARCHITECTURES | _PERMUTED_ARCHITECTURES
+    if architecture not in supported:
+        names = ", ".join(sorted(supported))
+        raise ModelUnavailableError(f"adapters for {architecture!r} models cannot be converted; those for {names} can")
+    return architecture
 
 
-def _architecture(header: Header) -> str:
-    name = _text(header.metadata["general.architecture"][1])
-    if name not in _AS_THEY_ARE | _ROTATED:
-        known = ", ".join(sorted(_AS_THEY_ARE | _ROTATED))
-        raise ModelUnavailableError(f"adapters for {name!r} models cannot be converted; those for {known} can")
-    return name
-
-
-def _rotated(b: Matrix, heads: int) -> Matrix:
-    """Rows in the order in which llama.cpp turns pairs of them: neighbours, and not halves of a head."""
-    outputs, rank = b.shape
-    return np.asarray(b.reshape(heads, 2, outputs // heads // 2, rank).swapaxes(1, 2).reshape(outputs, rank))
-
-
-def _text(raw: bytes) -> str:
-    return raw[8:].decode("utf-8")
-
-
-def _number(raw: bytes) -> int:
-    return int(struct.unpack("<I", raw[:4])[0])
+def _permute_rows(factor_b: Matrix, head_count: int) -> Matrix:
+    """Rows in llama.cpp's order, which rotates pairs of neighbouring rows and not the two halves of a head."""
+    outputs, rank = factor_b.shape
+    halves = factor_b.reshape(head_count, 2, outputs // head_count // 2, rank)
+    return np.asarray(halves.swapaxes(1, 2).reshape(outputs, rank))

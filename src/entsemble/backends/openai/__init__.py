@@ -1,1 +1,1 @@
-"""OpenAI-compatible servers."""
+"""Models behind OpenAI-compatible servers."""

@@ -1,7 +1,7 @@
-"""Sums of PEFT adapters, applied to a model of transformers.
+"""Sums of PEFT adapters, applied to a transformers model.
 
-A sum is added to the weights, where there is memory for changed weights beside the model's own: a layer then costs what
-it costs without adapters. PEFT's way, which adds to what each layer says, is for models that are too large for that.
+A sum is added to the weights if there is memory for changed weights beside the model's own: a layer then costs what it
+costs without adapters. In models too large for that, PEFT adds each adapter's output to that of its layer.
 """
 
 from __future__ import annotations
@@ -12,53 +12,61 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from entsemble.backends.transformers.batcher import Sum
-from entsemble.errors import DataError, MissingExtraError
+from entsemble._lib.optional import require
+from entsemble.backends.transformers.batcher import AdapterWeights
+from entsemble.errors import DataError
 
-_MERGED = 2 << 30
-"""Bytes of changed weights that are kept: nine sums of adapters of SmolLM2 135M in bfloat16."""
+MERGED_BYTES = 2 << 30
+"""Default memory for changed weights: nine sums of adapters of SmolLM2 135M in bfloat16."""
 
 
 class AdaptedModel:
-    """A model, and what sums of its adapters make of it. One thread at a time.
+    """A model with weighted sums of its adapters. For one thread at a time.
 
     Args:
-        model: of transformers.
-        adapters: name -> PEFT folder of plain LoRA, as `experts.adapter.save` writes it, since PEFT's sums get the
-            scale of rsLoRA wrong.
+        model: a transformers model.
+        adapters: name -> PEFT folder of plain LoRA, as `experts.peft_folder.save` writes it; PEFT scales sums of rsLoRA
+            adapters wrongly.
+        merged_bytes: memory for changed weights.
 
     Attributes:
-        model: to be called inside of `under`.
-        active: the sum that is applied; `None` where one was being applied when it failed.
+        model: to be called within `apply`.
+        active: the sum that is applied; `None` after an error while one was being applied.
 
     Raises:
         MissingExtraError: PEFT is not installed.
         DataError: an adapter does not fit the model.
     """
 
-    def __init__(self, model: Any, adapters: Mapping[str, Path]) -> None:  # noqa: ANN401 - untyped library
-        self.model = _with_adapters(model, adapters).eval()
-        self.active: Sum | None = ()
-        self._layers = _changed_layers(self.model) if adapters else []
-        self._own = [getattr(layer.get_base_layer(), "weight", None) for layer in self._layers]
-        self._room = _MERGED // size if (size := _bytes(self._own)) else 0
-        self._made: dict[Sum, list[Any]] = {}
-        if self._room:
+    def __init__(self, model: Any, adapters: Mapping[str, Path], merged_bytes: int = MERGED_BYTES) -> None:  # noqa: ANN401
+        self.model = _load_adapters(model, adapters).eval()
+        self.active: AdapterWeights | None = ()
+        self._layers = _lora_layers(self.model) if adapters else []
+        self._base_weights = [getattr(layer.get_base_layer(), "weight", None) for layer in self._layers]
+        weights_size = size_in_bytes(self._base_weights)
+        self._max_merged_sums = merged_bytes // weights_size if weights_size else 0
+        self._merged: dict[AdapterWeights, list[Any]] = {}
+        if self._max_merged_sums:
             self.model.base_model.disable_adapter_layers()
 
     @property
-    def merges(self) -> bool:
+    def merges_weights(self) -> bool:
         """Whether sums are added to the weights."""
-        return self._room > 0
+        return self._max_merged_sums > 0
+
+    @property
+    def merged_sum_count(self) -> int:
+        """Sums whose changed weights are kept."""
+        return len(self._merged)
 
     @contextmanager
-    def under(self, wanted: Sum) -> Iterator[None]:
-        """While the model is called: with a sum of adapters applied."""
-        if self._room:
-            self._swap(wanted)
+    def apply(self, adapter_weights: AdapterWeights) -> Iterator[None]:
+        """Apply a sum of adapters while the block calls the model."""
+        if self._max_merged_sums:
+            self._swap_weights(adapter_weights)
             yield
-        elif wanted:
-            self._switch(wanted)
+        elif adapter_weights:
+            self._activate_in_peft(adapter_weights)
             yield
         elif self._layers:
             with self.model.disable_adapter():
@@ -66,94 +74,97 @@ class AdaptedModel:
         else:
             yield
 
-    def _swap(self, wanted: Sum) -> None:
-        """Have the layers compute with the changed weights."""
-        if wanted == self.active:
+    def _swap_weights(self, adapter_weights: AdapterWeights) -> None:
+        if adapter_weights == self.active:
             return
-        self.active = None  # until it is
-        if wanted not in self._made:
-            self._put(self._own)  # so that those that make room are in no use
-        if wanted:
-            self._put(self._changed(wanted))
-        self.active = wanted
+        self.active = None  # until it is applied
+        if adapter_weights not in self._merged:
+            self._set_weights(self._base_weights)  # so that merged weights in use can be dropped
+        if adapter_weights:
+            self._set_weights(self._merge(adapter_weights))
+        self.active = adapter_weights
 
-    def _put(self, weights: Sequence[Any]) -> None:
+    def _set_weights(self, weights: Sequence[Any]) -> None:
         import torch
 
         for layer, weight in zip(self._layers, weights, strict=True):
-            layer.get_base_layer().weight = torch.nn.Parameter(weight, requires_grad=False)  # not an embedding's, tied
+            # a new parameter, since the layer's own may be tied to the embeddings
+            layer.get_base_layer().weight = torch.nn.Parameter(weight, requires_grad=False)
 
-    def _changed(self, wanted: Sum) -> list[Any]:
-        """Each layer's weight with the sum added; the last that were used are kept."""
+    def _merge(self, adapter_weights: AdapterWeights) -> list[Any]:
+        """Each layer's weight with the sum added; those used last are kept."""
         import torch
 
-        if (made := self._made.pop(wanted, None)) is None:
-            while len(self._made) >= self._room:
-                del self._made[next(iter(self._made))]
-            named = {_module_name(adapter): weight for adapter, weight in wanted}
+        merged = self._merged.pop(adapter_weights, None)
+        if merged is None:
+            while len(self._merged) >= self._max_merged_sums:
+                del self._merged[next(iter(self._merged))]
+            by_module_name = {_module_name(adapter): weight for adapter, weight in adapter_weights}
             with torch.no_grad():
-                made = [_added(named, layer, own) for layer, own in zip(self._layers, self._own, strict=True)]
-        self._made[wanted] = made
-        return made
+                merged = [
+                    merge_layer(layer, base_weight, by_module_name)
+                    for layer, base_weight in zip(self._layers, self._base_weights, strict=True)
+                ]
+        self._merged[adapter_weights] = merged
+        return merged
 
-    def _switch(self, wanted: Sum) -> None:
-        """Have PEFT apply a sum."""
-        (first, weight), *others = wanted
-        name = _module_name(first if weight == 1 and not others else repr(wanted))
+    def _activate_in_peft(self, adapter_weights: AdapterWeights) -> None:
+        (first_adapter, first_weight), *others = adapter_weights
+        name = _module_name(first_adapter if first_weight == 1 and not others else repr(adapter_weights))
         if name not in self.model.peft_config:
-            # stacked ranks: the only kind of PEFT's sums that is the sum of the changes (its issue 3004)
-            parts = [_module_name(adapter) for adapter, _ in wanted]
+            # "cat" stacks the ranks: the only kind of PEFT's sums that equals the sum of the changes (its issue 3004)
+            adapters = [_module_name(adapter) for adapter, _ in adapter_weights]
+            weights = [weight for _, weight in adapter_weights]
             try:
-                self.model.add_weighted_adapter(parts, [w for _, w in wanted], name, combination_type="cat")
-            except BaseException:  # such as out of memory: half a sum would pass for a whole one next time
+                self.model.add_weighted_adapter(adapters, weights, name, combination_type="cat")
+            except BaseException:  # such as out of memory: half a sum would be taken for a whole one next time
                 self.model.peft_config.pop(name, None)
                 raise
-        if wanted != self.active:
-            self.active = None  # until it is
+        if adapter_weights != self.active:
+            self.active = None  # until it is applied
             self.model.set_adapter(name)
-            self.active = wanted
+            self.active = adapter_weights
 
 
-def _with_adapters(model: Any, adapters: Mapping[str, Path]) -> Any:  # noqa: ANN401 - untyped libraries
+def merge_layer(layer: Any, base_weight: Any, adapter_weights: Mapping[str, float]) -> Any:  # noqa: ANN401
+    """A layer's weight with a weighted sum of its adapters added in float32, rounded once."""
+    changes = [
+        weight * layer.get_delta_weight(name).float() for name, weight in adapter_weights.items() if name in layer.r
+    ]
+    return sum(changes, start=base_weight.float()).to(base_weight.dtype) if changes else base_weight
+
+
+def size_in_bytes(weights: Sequence[Any]) -> int:
+    """What weights take together; 0 if any of them is packed, so that nothing can be added to it."""
+    import torch
+
+    unpacked_types = {torch.float32, torch.float16, torch.bfloat16}
+    if any(getattr(weight, "dtype", None) not in unpacked_types for weight in weights):
+        return 0
+    return sum(weight.numel() * weight.element_size() for weight in weights)
+
+
+def _load_adapters(model: Any, adapters: Mapping[str, Path]) -> Any:  # noqa: ANN401 - untyped libraries
     if not adapters:
         return model
+    peft = require("peft", "experts", "experts of a transformers model")
+    (first_name, folder), *others = adapters.items()
+    arguments = {"autocast_adapter_dtype": False}  # adapters compute in the model's precision
     try:
-        from peft import PeftModel
-    except ImportError as error:
-        raise MissingExtraError("peft", "experts", "experts of a model of transformers") from error
-    (first, folder), *others = adapters.items()
-    try:
-        told = {"autocast_adapter_dtype": False}  # they are computed in the model's precision
-        made = PeftModel.from_pretrained(model, folder, adapter_name=_module_name(first), **told)
+        adapted = peft.PeftModel.from_pretrained(model, folder, adapter_name=_module_name(first_name), **arguments)
         for name, folder in others:
-            made.load_adapter(folder, adapter_name=_module_name(name), **told)
+            adapted.load_adapter(folder, adapter_name=_module_name(name), **arguments)
     except (ValueError, RuntimeError) as error:
-        raise DataError(f"it does not fit its base ({str(error).splitlines()[0]})", folder) from error
-    return made
+        raise DataError(f"the adapter does not fit its base ({str(error).splitlines()[0]})", folder) from error
+    return adapted
 
 
-def _changed_layers(model: Any) -> list[Any]:  # noqa: ANN401 - untyped libraries
+def _lora_layers(model: Any) -> list[Any]:  # noqa: ANN401 - untyped libraries
     from peft.tuners.lora import LoraLayer
 
     return [module for module in model.modules() if isinstance(module, LoraLayer)]
 
 
-def _added(named: Mapping[str, float], layer: Any, own: Any) -> Any:  # noqa: ANN401 - untyped libraries
-    """A layer's weight with a sum of its adapters added, rounded once."""
-    changes = [weight * layer.get_delta_weight(name).float() for name, weight in named.items() if name in layer.r]
-    return sum(changes, start=own.float()).to(own.dtype) if changes else own
-
-
-def _bytes(weights: Sequence[Any]) -> int:
-    """That they take together; 0 where one is packed, so that nothing can be added to it."""
-    import torch
-
-    plain = {torch.float32, torch.float16, torch.bfloat16}
-    if any(getattr(weight, "dtype", None) not in plain for weight in weights):
-        return 0
-    return sum(weight.numel() * weight.element_size() for weight in weights)
-
-
 def _module_name(text: str) -> str:
-    """A name that PyTorch takes for a module, which may hold no dot."""
+    """A name that PyTorch accepts for a module, which may contain no dot."""
     return "a" + hashlib.sha256(text.encode()).hexdigest()[:16]

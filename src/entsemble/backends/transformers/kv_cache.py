@@ -1,323 +1,246 @@
-"""What a model of transformers has read: kept, gone on from, and read on for several sequences at once.
+"""A paged cache of keys and values: what was read is kept and continued, for several sequences at once.
 
-The keys and values of a token lie at a place of their own, and a sequence is a list of places. So what sequences share
-lies there once, going on from a beginning copies nothing, and a step gathers each layer's keys and values for all its
-sequences at once.
+The keys and values of each token are in a cell of their own, and a sequence is a list of cells. So a prefix that
+several sequences share is held once, continuing from a prefix copies nothing, and a step gathers each layer's keys and
+values for all its sequences at once.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, islice
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from entsemble.backends.transformers.adapters import AdaptedModel
-from entsemble.backends.transformers.batcher import Sum, Told, Wanted
+from entsemble.backends.transformers.batcher import AdapterWeights, StepInput
+from entsemble.backends.transformers.scheduler import Cells, Row
 
-_MOST = 4096
-"""Tokens that are read in one step, if no single sequence has more."""
+_MAX_GROWTH = 4096
+"""Cells that storage grows by at most, unless more are needed at once."""
 
-_HELD = 1 << 15
-"""Tokens whose states are in a batch, or kept, if no single sequence has more: 1.5 GB of SmolLM2 135M in float32."""
-
-_PATIENCE = 16
-"""Steps in which the request that waits longest is passed over at most."""
-
-_Key = tuple[Sum, tuple[int, ...]]
-"""A sum of adapters, and the tokens that were read under it."""
-
-_Numbers = npt.NDArray[np.int64]
+_SequenceKey = tuple[AdapterWeights, tuple[int, ...]]
+"""A sum of adapters, and the tokens that were read with it."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """Tokens that were read, and the places of their keys and values."""
+class _CachedSequence:
+    """Tokens that were read [tokens], and the cells of their keys and values [tokens]."""
 
-    ids: _Numbers
-    places: _Numbers
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A sequence to be read on.
-
-    Attributes:
-        place: among those that wait.
-        ids: all its tokens.
-        places: of the keys and values of those that are known.
-    """
-
-    place: int
-    ids: tuple[int, ...]
-    places: _Numbers
-
-    @property
-    def known(self) -> int:
-        return len(self.places)
-
-    @property
-    def new(self) -> int:
-        return len(self.ids) - self.known
+    token_ids: Cells
+    cells: Cells
 
 
-class Reader:
-    """Reads tokens. One thread at a time.
+class KVCache:
+    """Keys and values of the sequences that were read last. For one thread at a time.
 
     Args:
-        adapted: the model, and what its adapters make of it.
-        slots: sequences whose states are kept.
+        max_sequences: sequences that are kept.
+        max_tokens: tokens that are kept, unless a single sequence has more.
     """
 
-    def __init__(self, adapted: AdaptedModel, slots: int) -> None:
-        self.adapted = adapted
-        self._slots = slots
-        self._windows = _windows(adapted.model)
-        self._kept: dict[_Key, _Kept] = {}
-        self._pool: _Pool | None = None
-        self._passed = 0
+    def __init__(self, max_sequences: int, max_tokens: int) -> None:
+        self._max_sequences, self._max_tokens = max_sequences, max_tokens
+        self._sequences: dict[_SequenceKey, _CachedSequence] = {}
+        self._storage = _Storage()
 
-    def step(self, wanted: Sequence[Wanted]) -> list[tuple[int, Told]]:
-        """Read on those that lack about as much as each other, of which there are most.
+    @property
+    def token_count(self) -> int:
+        """Tokens of all kept sequences; those of a shared prefix count once for each sequence."""
+        return sum(len(sequence.token_ids) for sequence in self._sequences.values())
 
-        Each step reads all the model's weights, so it pays to serve many. Those that begin wait until they are as many
-        as those that are being written, and sequences under other adapters than those that are applied wait too: but
-        what came first is not passed over for ever.
+    @property
+    def is_unused(self) -> bool:
+        """Whether the model has never written to it."""
+        return self._storage.is_empty
 
-        Returns:
-            The places of those that were served, and what they are told.
-        """
-        import torch
+    def clear(self) -> None:
+        """Forget all sequences and free their memory."""
+        self._sequences.clear()
+        self._storage = _Storage()
 
-        together, applied = self._together(wanted)
-        began = time.perf_counter()
-        try:
-            with self.adapted.under(applied), torch.inference_mode():
-                logits = self._read_anew(together) if self._windows is None else self._read(applied, together)
-        except BaseException:
-            self.forget()  # such as a GPU whose memory is full
-            raise
-        share = (time.perf_counter() - began) / len(together)
-        return [(row.place, Told(found, row.known, share)) for row, found in zip(together, logits, strict=True)]
+    def cached_cells(self, step_input: StepInput) -> Cells:
+        """Cells of the longest cached prefix; never of the last token, whose output is needed."""
+        token_ids = tuple(step_input.token_ids)
+        previous = self._sequences.get((step_input.adapter_weights, token_ids[:-1]))
+        if previous is not None:  # nearly always: a reply that is being written
+            return previous.cells
+        prefix = np.array(token_ids[:-1], dtype=np.int64)
+        candidates = [
+            sequence
+            for (adapter_weights, _), sequence in self._sequences.items()
+            if adapter_weights == step_input.adapter_weights
+        ]
+        shared = (sequence.cells[: _common_prefix_length(sequence.token_ids, prefix)] for sequence in candidates)
+        return max(shared, key=len, default=prefix[:0])
 
-    def _together(self, wanted: Sequence[Wanted]) -> tuple[list[_Row], Sum]:
-        """Those that are read on now, and under which adapters."""
-        first = wanted[0].adapters  # of the request that waits longest
-        overdue = self._passed >= _PATIENCE
-        applied = next((w.adapters for w in wanted if w.adapters == self.adapted.active and not overdue), first)
-        groups = _alike([self._row(i, w) for i, w in enumerate(wanted) if w.adapters == applied])
-        if overdue:
-            [due] = (group for group in groups if any(row.place == 0 for row in group))
-            groups = [sorted(due, key=lambda row: row.place > 0)]
-        largest = max(groups, key=len)
-        together = _fitting(largest)
-        self._passed = 0 if any(row.place == 0 for row in together) else self._passed + 1
-        return together, applied
+    def allocate(self, rows: Sequence[Row]) -> list[Cells]:
+        """Cells of each row's tokens: the cached ones, and free ones for the new tokens."""
+        in_use = [sequence.cells for sequence in self._sequences.values()]
+        free = iter(self._storage.find_free(sum(row.new_count for row in rows), in_use))
+        return [np.array([*row.cached_cells, *islice(free, row.new_count)]) for row in rows]
 
-    def forget(self) -> None:
-        """Keep nothing of what was read."""
-        self._kept.clear()
-        self._pool = None
+    def as_past(self, batch: PaddedBatch, model: Any) -> Any:  # noqa: ANN401 - untyped library
+        """A `past_key_values` with which the model reads and writes the cells of a batch."""
+        return self._storage.as_past(batch, model)
 
-    def _row(self, place: int, wanted: Wanted) -> _Row:
-        ids = tuple(wanted.ids)
-        before = self._kept.get((wanted.adapters, ids[:-1]))
-        if before is not None:  # as nearly always: a reply that is being written
-            return _Row(place, ids, before.places)
-        beginning = np.array(ids[:-1], dtype=np.int64)  # the last token is read at any rate: it tells the next
-        own = [kept for (applied, _), kept in self._kept.items() if applied == wanted.adapters]
-        begun = (kept.places[: _common(kept.ids, beginning)] for kept in own)
-        return _Row(place, ids, max(begun, key=len, default=beginning[:0]))
+    def store(self, adapter_weights: AdapterWeights, rows: Sequence[Row], cells: Sequence[Cells]) -> None:
+        """Keep the sequences that were read; those that they continue are replaced, the oldest ones dropped."""
+        extended = {
+            (adapter_weights, row.token_ids): _CachedSequence(np.array(row.token_ids), row_cells)
+            for row, row_cells in zip(rows, cells, strict=True)
+        }
+        replaced = {(adapter_weights, row.token_ids[: row.cached_count]) for row in rows} | extended.keys()
+        others = {key: sequence for key, sequence in self._sequences.items() if key not in replaced}
+        self._sequences = self._newest(others | extended)
 
-    def _read_anew(self, rows: Sequence[_Row]) -> list[Any]:
-        """For models that fold the past into one state: not every one goes on from it rightly."""
-        import torch
-
-        found = []
-        for row in rows:
-            ids = torch.tensor([row.ids], device=self.adapted.model.device)
-            answer = self.adapted.model(input_ids=ids, use_cache=False, logits_to_keep=1)
-            found.append(answer.logits[0, -1].float().cpu())
-        return found
-
-    def _read(self, applied: Sum, rows: Sequence[_Row]) -> list[Any]:
-        """The logits of each row's next token [vocabulary]; the rows' states are kept."""
-        model, windows = self.adapted.model, self._windows or {}
-        self._pool = pool = self._pool or _Pool()
-        free = iter(pool.free(sum(row.new for row in rows), [kept.places for kept in self._kept.values()]))
-        at = [np.array([*row.places, *islice(free, row.new)]) for row in rows]
-        batch = _Batch(rows, at, model)
-        answer = model(
-            input_ids=batch.ids,
-            attention_mask=batch.masks(windows),
-            position_ids=batch.positions,
-            past_key_values=pool.cache(batch, model),
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        if pool.empty:  # it has no use for a cache, and heeded neither masks nor positions
-            self._windows = None
-            return self._read_anew(rows)
-        read = {(applied, row.ids): _Kept(np.array(row.ids), places) for row, places in zip(rows, at, strict=True)}
-        old = {(applied, row.ids[: row.known]) for row in rows} | read.keys()  # what is kept of them now is longer
-        others = {key: kept for key, kept in self._kept.items() if key not in old}
-        self._kept = _newest(others | read, self._slots)
-        return list(answer.logits[:, -1].float().cpu())
+    def _newest(self, sequences: Mapping[_SequenceKey, _CachedSequence]) -> dict[_SequenceKey, _CachedSequence]:
+        """The last sequence, and as many before it as fit the limits."""
+        newest = list(sequences.items())[-self._max_sequences :] if self._max_sequences else []
+        token_counts = accumulate(len(sequence.token_ids) for _, sequence in reversed(newest))
+        fitting_count = sum(token_count <= self._max_tokens for token_count in token_counts)
+        return dict(newest[-max(1, fitting_count) :])
 
 
-class _Batch:
-    """Sequences side by side, what is known and what is new of each padded at its left.
+class PaddedBatch:
+    """Sequences side by side; the cached part and the new part of each are padded on the left.
 
     Args:
-        rows: they.
-        at: places of each one's tokens, the new ones' included.
-        model: that reads them.
+        rows: the sequences.
+        cells: cells of each row's tokens, the new ones included.
+        model: the model that reads them.
 
     Attributes:
-        ids: of the new tokens [rows, new].
+        token_ids: of the new tokens [rows, new].
         positions: of the new tokens [rows, new].
-        gathered: places of all tokens [rows, known + new]; the padding's is 0.
+        cells: of all tokens [rows, cached + new]; 0 for padding.
     """
 
-    def __init__(self, rows: Sequence[_Row], at: Sequence[_Numbers], model: Any) -> None:  # noqa: ANN401
+    def __init__(self, rows: Sequence[Row], cells: Sequence[Cells], model: Any) -> None:  # noqa: ANN401
         import torch
 
-        self._known, new = max(row.known for row in rows), max(row.new for row in rows)
-        whole = self._known + new
-        ids, gathered = np.zeros((len(rows), whole), dtype=np.int64), np.zeros((len(rows), whole), dtype=np.int64)
-        order = np.full((len(rows), whole), -1)
-        for i, (row, places) in enumerate(zip(rows, at, strict=True)):
-            for part, told in ((ids, row.ids), (gathered, places), (order, range(len(row.ids)))):
-                part[i, self._known - row.known : self._known] = told[: row.known]
-                part[i, whole - row.new :] = told[row.known :]
-        self._model, self._order = model, order
-        self.ids = torch.from_numpy(ids[:, self._known :]).to(model.device)
-        self.gathered = torch.from_numpy(gathered).to(model.device)
-        self.positions = torch.from_numpy(order[:, self._known :].clip(min=0)).to(model.device)
+        self._cached_width = cached_width = max(row.cached_count for row in rows)
+        width = cached_width + max(row.new_count for row in rows)
+        token_ids = np.zeros((len(rows), width), dtype=np.int64)
+        all_cells = np.zeros((len(rows), width), dtype=np.int64)
+        positions = np.full((len(rows), width), -1)
+        for index, (row, row_cells) in enumerate(zip(rows, cells, strict=True)):
+            columns = ((token_ids, row.token_ids), (all_cells, row_cells), (positions, range(len(row.token_ids))))
+            for table, values in columns:
+                table[index, cached_width - row.cached_count : cached_width] = values[: row.cached_count]
+                table[index, width - row.new_count :] = values[row.cached_count :]
+        self._model, self._positions = model, positions
+        self.token_ids = torch.from_numpy(token_ids[:, cached_width:]).to(model.device)
+        self.cells = torch.from_numpy(all_cells).to(model.device)
+        self.positions = torch.from_numpy(positions[:, cached_width:].clip(min=0)).to(model.device)
 
     @property
-    def written(self) -> Any:  # noqa: ANN401 - a tensor
-        """Places of the new tokens [rows, new]."""
-        return self.gathered[:, self._known :]
+    def new_cells(self) -> Any:  # noqa: ANN401 - a tensor
+        """Cells of the new tokens [rows, new]."""
+        return self.cells[:, self._cached_width :]
 
-    def masks(self, windows: Mapping[str, int | None]) -> Any:  # noqa: ANN401 - a tensor, or one for each kind of layer
-        """What is added to attention [rows, 1, new, known + new]."""
-        made = {kind: self._mask(window) for kind, window in windows.items()}
-        return made if len(made) > 1 else next(iter(made.values()))
+    def attention_masks(self, windows: Mapping[str, int | None]) -> Any:  # noqa: ANN401 - one or more tensors
+        """The additive mask [rows, 1, new, cached + new], or a dict of them by kind of layer if there are several."""
+        masks = {kind: self._attention_mask(window) for kind, window in windows.items()}
+        return masks if len(masks) > 1 else next(iter(masks.values()))
 
-    def _mask(self, window: int | None) -> Any:  # noqa: ANN401 - a tensor
+    def _attention_mask(self, window: int | None) -> Any:  # noqa: ANN401 - a tensor
         import torch
 
-        keys, queries = self._order[:, None, None, :], self._order[:, None, self._known :, None].clip(min=0)
+        keys = self._positions[:, None, None, :]
+        queries = self._positions[:, None, self._cached_width :, None].clip(min=0)
         hidden = (keys < 0) | (keys > queries)
         if window is not None:
             hidden |= keys <= queries - window
-        made = torch.zeros(hidden.shape, dtype=self._model.dtype)
-        made.masked_fill_(torch.from_numpy(hidden), torch.finfo(made.dtype).min)
-        return made.to(self._model.device)
+        mask = torch.zeros(hidden.shape, dtype=self._model.dtype)
+        mask.masked_fill_(torch.from_numpy(hidden), torch.finfo(mask.dtype).min)
+        return mask.to(self._model.device)
 
 
-class _Pool:
-    """Keys and values of tokens, each at a place of its own. Place 0 is the padding's."""
+class _Storage:
+    """Keys and values by cell. Cell 0 is the padding's."""
 
     def __init__(self) -> None:
-        self._places = 1
-        self._sides: dict[int, tuple[Any, ...]] = {}  # of each layer: keys and values [places, heads, size]
+        self._cell_count = 1
+        self._layers: dict[int, tuple[Any, ...]] = {}  # of each layer: keys and values [cells, heads, head size]
 
     @property
-    def empty(self) -> bool:
-        """Whether nothing was ever kept here."""
-        return not self._sides
+    def is_empty(self) -> bool:
+        return not self._layers
 
-    def free(self, many: int, held: Sequence[_Numbers]) -> _Numbers:
-        """Places where nothing lies that is held [many]; where there are too few, there will be more."""
-        free = np.ones(self._places, dtype=bool)
-        free[0] = False
-        for places in held:
-            free[places] = False
-        found = np.flatnonzero(free)[:many]
-        if missing := many - len(found):
-            found = np.concatenate([found, np.arange(self._places, self._places + missing)])
-            self._grow(max(missing, min(self._places, _MOST)))
-        return found
+    def find_free(self, count: int, in_use: Sequence[Cells]) -> Cells:
+        """Cells that are not in use [count]; storage grows if there are too few."""
+        is_free = np.ones(self._cell_count, dtype=bool)
+        is_free[0] = False
+        for cells in in_use:
+            is_free[cells] = False
+        free_cells = np.flatnonzero(is_free)[:count]
+        if missing_count := count - len(free_cells):
+            added_cells = np.arange(self._cell_count, self._cell_count + missing_count)
+            free_cells = np.concatenate([free_cells, added_cells])
+            self._grow(max(missing_count, min(self._cell_count, _MAX_GROWTH)))
+        return free_cells
 
-    def _grow(self, more: int) -> None:
+    def _grow(self, count: int) -> None:
         import torch
 
-        self._places += more
-        for layer, sides in self._sides.items():
-            self._sides[layer] = tuple(torch.cat([s, s.new_zeros(more, *s.shape[1:])]) for s in sides)
+        self._cell_count += count
+        for layer, tensors in self._layers.items():
+            self._layers[layer] = tuple(
+                torch.cat([tensor, tensor.new_zeros(count, *tensor.shape[1:])]) for tensor in tensors
+            )
 
-    def cache(self, batch: _Batch, model: Any) -> Any:  # noqa: ANN401 - untyped library
-        """What a model takes for the cache of its past, so that it reads and writes here."""
+    def as_past(self, batch: PaddedBatch, model: Any) -> Any:  # noqa: ANN401 - untyped library
+        """A cache of transformers whose `update` reads and writes here.
+
+        The model calls nothing else of it, since it is given the attention masks and the positions.
+        """
         from transformers import DynamicCache
 
-        made: Any = DynamicCache(config=model.config)
-        made.update = partial(self._update, batch)  # all it is asked for, since the model is told masks and positions
-        return made
+        past: Any = DynamicCache(config=model.config)
+        past.update = partial(self._update, batch)
+        return past
 
-    def _update(self, batch: _Batch, *told: Any) -> tuple[Any, ...]:  # noqa: ANN401 - tensors
-        """Keep what is new of a layer, keys and values [rows, heads, new, size]; all of it [.., known + new, size]."""
-        *new, layer = told
-        if layer not in self._sides:
-            self._sides[layer] = tuple(n.new_zeros(self._places, n.shape[1], n.shape[3]) for n in new)
-        for side, fresh in zip(self._sides[layer], new, strict=True):
-            side.index_copy_(0, batch.written.flatten(), fresh.transpose(1, 2).flatten(0, 1))
-        if batch.written.shape == batch.gathered.shape:
-            return tuple(new)
-        found = (side.index_select(0, batch.gathered.flatten()) for side in self._sides[layer])
-        return tuple(side.unflatten(0, batch.gathered.shape).transpose(1, 2) for side in found)
+    def _update(self, batch: PaddedBatch, keys: Any, values: Any, layer: int) -> tuple[Any, ...]:  # noqa: ANN401
+        """Keep a layer's new keys and values; see `DynamicCache.update`.
 
+        Args:
+            batch: the sequences.
+            keys, values: of the new tokens [rows, heads, new, head size].
+            layer: its index.
 
-def _alike(rows: Sequence[_Row]) -> list[list[_Row]]:
-    """Groups in which none lacks twice as much as another, those that lack most first."""
-    groups: list[list[_Row]] = []
-    for row in sorted(rows, key=lambda row: -row.new):
-        if groups and 2 * row.new > groups[-1][0].new:
-            groups[-1].append(row)
-        else:
-            groups.append([row])
-    return groups
-
-
-def _fitting(rows: Iterable[_Row]) -> list[_Row]:
-    """The first rows, as many as a batch may hold with their padding."""
-    taken: list[_Row] = []
-    known = new = 0
-    for row in rows:
-        known, new = max(known, row.known), max(new, row.new)
-        many = len(taken) + 1
-        if taken and (many * new > _MOST or many * (known + new) > _HELD):
-            break
-        taken.append(row)
-    return taken
+        Returns:
+            The layer's keys and values of all tokens [rows, heads, cached + new, head size].
+        """
+        new_tensors = (keys, values)
+        if layer not in self._layers:
+            self._layers[layer] = tuple(
+                tensor.new_zeros(self._cell_count, tensor.shape[1], tensor.shape[3]) for tensor in new_tensors
+            )
+        for stored, new_tensor in zip(self._layers[layer], new_tensors, strict=True):
+            stored.index_copy_(0, batch.new_cells.flatten(), new_tensor.transpose(1, 2).flatten(0, 1))
+        if batch.new_cells.shape == batch.cells.shape:
+            return new_tensors
+        gathered = (stored.index_select(0, batch.cells.flatten()) for stored in self._layers[layer])
+        return tuple(tensor.unflatten(0, batch.cells.shape).transpose(1, 2) for tensor in gathered)
 
 
-def _newest(kept: Mapping[_Key, _Kept], slots: int) -> dict[_Key, _Kept]:
-    """The last that was read, and as many before it as may be held together."""
-    last = list(kept.items())[-slots:] if slots else []
-    held = accumulate(len(each.ids) for _, each in reversed(last))
-    many = sum(tokens <= _HELD for tokens in held)
-    return dict(last[-max(1, many) :])
+def attention_windows(model: Any) -> dict[str, int | None] | None:  # noqa: ANN401 - untyped library
+    """How far back each kind of layer attends, `None` for no limit.
 
-
-def _windows(model: Any) -> dict[str, int | None] | None:  # noqa: ANN401 - untyped library
-    """How far back each kind of layer sees, `None` for all; `None` where a model keeps other than keys and values."""
+    `None` in place of the dict for a model that keeps other state than keys and values, such as a recurrent one.
+    """
     from transformers.cache_utils import get_layer_types_and_kwargs
 
-    kinds, told = get_layer_types_and_kwargs(model.config.get_text_config(decoder=True))
+    kinds, arguments = get_layer_types_and_kwargs(model.config.get_text_config(decoder=True))
     if not set(kinds) <= {"full_attention", "sliding_attention"}:
         return None
-    return {kind: each.get("sliding_window") for kind, each in zip(kinds, told, strict=True)}
+    return {kind: layer.get("sliding_window") for kind, layer in zip(kinds, arguments, strict=True)}
 
 
-def _common(one: _Numbers, other: _Numbers) -> int:
-    """Tokens at the beginning that two sequences share."""
-    many = min(len(one), len(other))
-    differing = np.flatnonzero(one[:many] != other[:many])
-    return int(differing[0]) if differing.size else many
+def _common_prefix_length(first: Cells, second: Cells) -> int:
+    length = min(len(first), len(second))
+    differing = np.flatnonzero(first[:length] != second[:length])
+    return int(differing[0]) if differing.size else length

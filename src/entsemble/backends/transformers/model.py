@@ -1,8 +1,8 @@
-"""Hugging Face's transformers in process, with PEFT adapters: for models that llama.cpp does not run, and for batches.
+"""transformers in this process, with PEFT adapters: for models that llama.cpp does not run, and for large batches.
 
-What several threads ask at once is read in one batch, see `batch`, and what was read is not read again, see `states`.
-In full precision, what a sentence is answered depends on its neighbours from the sixth digit on alone; in bfloat16
-from the third.
+Requests of several threads are read in one batch, see `batcher`, and a cached prefix is not read again, see `kv_cache`.
+In float32 an answer depends on the other requests in its batch only from the sixth digit on, in bfloat16 from the
+third.
 """
 
 from __future__ import annotations
@@ -10,18 +10,44 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from entsemble.backends.option_trie import TokenTrie, Tries
-from entsemble.backends.transformers.adapters import AdaptedModel
-from entsemble.backends.transformers.batcher import Batch, Request, Sum, Told, Wanted
-from entsemble.backends.transformers.kv_cache import Reader
-from entsemble.backends.transformers.loader import load_model
+from entsemble.backends.option_trie import TokenTrie, TokenTrieCache
+from entsemble.backends.transformers.adapters import MERGED_BYTES, AdaptedModel
+from entsemble.backends.transformers.batcher import AdapterWeights, Batcher, Request, StepInput, StepOutput
+from entsemble.backends.transformers import load_model
+from entsemble.backends.transformers.runner import StepRunner
+from entsemble.backends.transformers.scheduler import StepLimits
 from entsemble.errors import BadReplyError, ModelUnavailableError, PromptTooLongError
 from entsemble.prompting.parse import truncate_at_repetition
 from entsemble.types import AdapterSum, Choice, Decoding, Precision, Reply, Usage
 
-_FLOOR = math.log(1e-30)
+_MIN_LOG_PROBABILITY = math.log(1e-30)
+
+
+@dataclass(frozen=True, slots=True)
+class TransformersOptions:
+    """How transformers runs a model.
+
+    Attributes:
+        context: tokens that a prompt and its reply may fill.
+        slots: prompts whose keys and values are kept.
+        adapters: name -> PEFT folder of plain LoRA, loaded beside the model; see `AdaptedModel`. Without effect until
+            `with_adapters` applies a sum of them.
+        precision: of the model and its adapters.
+        unpacked_folder: where the weights of a GGUF file are kept; see `load_model`.
+        merged_bytes: memory for weights with adapters added.
+        limits: how much one step and the cache may hold.
+    """
+
+    context: int = 4096
+    slots: int = 2
+    adapters: Mapping[str, Path] = field(default_factory=dict)
+    precision: Precision = "float32"
+    unpacked_folder: Path | None = None
+    merged_bytes: int = MERGED_BYTES
+    limits: StepLimits = StepLimits()
 
 
 class TransformersModel:
@@ -29,126 +55,123 @@ class TransformersModel:
 
     Args:
         name: how the user calls it.
-        path: a folder as transformers writes it, or a GGUF file.
+        path: a folder in the format of transformers, or a GGUF file.
         fingerprint: identifies the weights.
-        context: tokens that a prompt and its reply may fill.
-        slots: prompts whose states are unpacked_folder.
-        adapters: name -> PEFT folder of plain LoRA, see `AdaptedModel`; no effect until `with_adapters`
-            applies them.
-        precision: what the model and its adapters are computed in.
-        unpacked_folder: folder for what is made of a GGUF file, see `load_model`.
+        options: how it is run.
 
     Raises:
         MissingExtraError: torch, transformers or PEFT is not installed.
         ModelUnavailableError: transformers cannot load it.
+        DataError: an adapter does not fit the model.
     """
 
     def __init__(
-        self,
-        name: str,
-        path: Path,
-        *,
-        fingerprint: str,
-        context: int = 4096,
-        slots: int = 2,
-        adapters: Mapping[str, Path] | None = None,
-        precision: Precision = "float32",
-        unpacked_folder: Path | None = None,
+        self, name: str, path: Path, *, fingerprint: str, options: TransformersOptions | None = None
     ) -> None:
-        model, self._tokenize = load_model(path, precision, unpacked_folder)
-        longest = getattr(model.config, "max_position_embeddings", None) or context
-        self.name, self._context = name, min(context, longest)
-        self.parameters: int | None = sum(p.numel() for p in model.parameters())
+        options = options or TransformersOptions()
+        model, self._tokenizer = load_model(path, options.precision, options.unpacked_folder)
+        max_positions = getattr(model.config, "max_position_embeddings", None) or options.context
+        self.name, self._context = name, min(options.context, max_positions)
+        self.parameters: int | None = sum(parameter.numel() for parameter in model.parameters())
         import torch
         import transformers
 
+        settings = f"{options.context}:{model.device.type}:{options.precision}"
         versions = f"{transformers.__version__}:{torch.__version__}"
-        self.fingerprint = f"transformers:{fingerprint}:{context}:{model.device.type}:{precision}:{versions}"
-        self._reader = reader = Reader(AdaptedModel(model, adapters or {}), slots)
-        self._batch = Batch(lambda wanted: _step(reader, name, wanted))  # outlives this view
-        self._adapters: Sum = ()
-        self._tries = Tries(self._tokenize.bare)
+        self.fingerprint = f"transformers:{fingerprint}:{settings}:{versions}"
+        adapted = AdaptedModel(model, options.adapters, options.merged_bytes)
+        self._runner = runner = StepRunner(adapted, options.slots, options.limits)
+        self._batcher = Batcher(lambda inputs: _run_step(runner, name, inputs))  # outlives this view
+        self._adapter_weights: AdapterWeights = ()
+        self._tries = TokenTrieCache(self._tokenizer.encode)
 
     def with_adapters(self, name: str, adapter_sum: AdapterSum) -> TransformersModel:
         """See `AdaptableModel.with_adapters`. Any sum of the loaded adapters can be applied."""
         view = copy(self)
         view.name, view.fingerprint = name, f"{self.fingerprint}:{adapter_sum.fingerprint}"
-        view._adapters = tuple((adapter, weight) for adapter, weight in adapter_sum.weights.items() if weight)
+        view._adapter_weights = tuple((adapter, weight) for adapter, weight in adapter_sum.weights.items() if weight)
         return view
 
     def generate(self, prompts: Sequence[str], decoding: Decoding) -> list[Reply]:
         """See `LanguageModel.generate`."""
-        return self._batch.answer([self._reply(prompt, decoding) for prompt in prompts])
+        return self._batcher.run([self._generate_reply(prompt, decoding) for prompt in prompts])
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
         """See `LanguageModel.choose`. One evaluation for each branching of the options' token trie."""
-        trie = self._tries.of(options)
-        return self._batch.answer([self._choice(prompt, trie) for prompt in prompts])
+        trie = self._tries.trie_for(options)
+        return self._batcher.run([self._score_options(prompt, trie) for prompt in prompts])
 
     def close(self) -> None:
-        """Forget the model; its memory goes with the last view of it."""
-        self._batch = Batch(_closed)
-        self.__dict__.pop("_reader", None)
+        """Forget the model; its memory is freed with the last view of it."""
+        self._batcher = Batcher(_raise_closed)
+        self.__dict__.pop("_runner", None)
 
-    def _reply(self, prompt: str, decoding: Decoding) -> Request[Reply]:
-        ids = self._ids(prompt, decoding.max_tokens)
+    def _generate_reply(self, prompt: str, decoding: Decoding) -> Request[Reply]:
+        prompt_ids = self._prompt_ids(prompt, decoding.max_tokens)
         try:
-            allowed = self._tokenize.constraint(decoding.grammar) if decoding.grammar else None
+            constraint = self._tokenizer.constraint(decoding.grammar) if decoding.grammar else None
         except ValueError as error:
             raise BadReplyError(f"{self.name}: the engine refused a request: {error}") from error
-        written: list[int] = []
-        usage = Usage(prompt_tokens=len(ids), calls=1)
-        text, finished = "", False
-        while len(written) < decoding.max_tokens and not finished:
-            told = yield Wanted(self._adapters, ids + written)
-            cached = 0 if written else told.cached
-            usage += Usage(cached_tokens=cached, generated_tokens=1, seconds=told.seconds)
-            written.append(allowed.best(told.logits) if allowed else int(told.logits.argmax()))
-            text, finished = self._ended(ids, written, decoding)
-            finished = finished or (allowed is not None and allowed.ended)
-        return Reply(text, finished, usage)
+        reply_ids: list[int] = []
+        usage = Usage(prompt_tokens=len(prompt_ids), calls=1)
+        text, is_finished = "", False
+        while len(reply_ids) < decoding.max_tokens and not is_finished:
+            output = yield StepInput(self._adapter_weights, prompt_ids + reply_ids)
+            cached_tokens = 0 if reply_ids else output.cached_tokens
+            usage += Usage(cached_tokens=cached_tokens, generated_tokens=1, seconds=output.seconds)
+            reply_ids.append(constraint.next_token(output.logits) if constraint else int(output.logits.argmax()))
+            text, is_finished = self._reply_text(prompt_ids, reply_ids, decoding)
+            is_finished = is_finished or (constraint is not None and constraint.is_complete)
+        return Reply(text, is_finished, usage)
 
-    def _ended(self, ids: Sequence[int], written: Sequence[int], decoding: Decoding) -> tuple[str, bool]:
-        """What the tokens say so far, and whether the reply ends there."""
-        ends = written[-1] in self._tokenize.ends
-        text = self._tokenize.text(ids, written[:-1] if ends else written)
-        places = [text.index(s) for s in decoding.stop if s in text]
-        if places:
-            return text[: min(places)], True
-        looped = None if decoding.list_separator is None else truncate_at_repetition(text, decoding.list_separator)
-        return (looped, True) if looped is not None else (text, ends)
+    def _reply_text(
+        self, prompt_ids: Sequence[int], reply_ids: Sequence[int], decoding: Decoding
+    ) -> tuple[str, bool]:
+        """The reply's text so far, and whether it ends there."""
+        is_end = reply_ids[-1] in self._tokenizer.end_token_ids
+        text = self._tokenizer.decode(prompt_ids, reply_ids[:-1] if is_end else reply_ids)
+        stop_offsets = [text.index(stop) for stop in decoding.stop if stop in text]
+        if stop_offsets:
+            return text[: min(stop_offsets)], True
+        if decoding.list_separator is not None:
+            truncated = truncate_at_repetition(text, decoding.list_separator)
+            if truncated is not None:
+                return truncated, True
+        return text, is_end
 
-    def _choice(self, prompt: str, trie: TokenTrie) -> Request[Choice]:
-        ids = self._ids(prompt, trie.depth)
+    def _score_options(self, prompt: str, trie: TokenTrie) -> Request[Choice]:
+        prompt_ids = self._prompt_ids(prompt, trie.depth)
         usage = Usage()
-        branchings = trie.branchings(floor=_FLOOR)
-        told: dict[int, float] | None = None
+        branchings = trie.branchings(missing_log_probability=_MIN_LOG_PROBABILITY)
+        log_probabilities: dict[int, float] | None = None
         while True:
             try:
-                path, children = next(branchings) if told is None else branchings.send(told)
-            except StopIteration as end:
-                return Choice(end.value, usage)
-            wanted = [*ids, *path]
-            step = yield Wanted(self._adapters, wanted)
-            told = dict(zip(children, step.logits[list(children)].log_softmax(0).tolist(), strict=True))
-            usage += Usage(len(wanted), step.cached, 0, step.seconds, 1)
+                branching = next(branchings) if log_probabilities is None else branchings.send(log_probabilities)
+            except StopIteration as stop:
+                return Choice(stop.value, usage)
+            token_ids = [*prompt_ids, *branching.path]
+            output = yield StepInput(self._adapter_weights, token_ids)
+            next_tokens = list(branching.next_tokens)
+            scores = output.logits[next_tokens].log_softmax(0).tolist()
+            log_probabilities = dict(zip(next_tokens, scores, strict=True))
+            usage += Usage(len(token_ids), output.cached_tokens, 0, output.seconds, 1)
 
-    def _ids(self, prompt: str, room: int) -> list[int]:
-        ids, _ = self._tokenize(prompt)
-        if len(ids) + room > self._context:
+    def _prompt_ids(self, prompt: str, max_added_tokens: int) -> list[int]:
+        token_ids, _ = self._tokenizer(prompt)
+        if len(token_ids) + max_added_tokens > self._context:
             raise PromptTooLongError(
-                f"{self.name}: a prompt of {len(ids)} + {room} tokens does not fit the context of {self._context}; "
-                f"use fewer shots, shorter sentences, or a larger `context`"
+                f"{self.name}: a prompt of {len(token_ids)} + {max_added_tokens} tokens does not fit the context of "
+                f"{self._context}; use fewer shots, shorter sentences, or a larger `context`"
             )
-        return ids
+        return token_ids
 
 
-def _closed(_: Sequence[Wanted]) -> Sequence[tuple[int, Told]]:
+def _raise_closed(_: Sequence[StepInput]) -> Sequence[tuple[int, StepOutput]]:
     raise ModelUnavailableError("the model is closed")
 
 
-def _step(reader: Reader, name: str, wanted: Sequence[Wanted]) -> Sequence[tuple[int, Told]]:
+def _run_step(runner: StepRunner, name: str, inputs: Sequence[StepInput]) -> Sequence[tuple[int, StepOutput]]:
     try:
-        return reader.step(wanted)
+        return runner.step(inputs)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:  # a full GPU, a model that takes no such batch
         raise ModelUnavailableError(f"{name}: {error}") from error
