@@ -41,7 +41,7 @@ from benchmarks.throughput import engine
 from entsemble.assembly import Assembly, without_mentions
 from entsemble.backends.catalogue import find_card
 from entsemble.backends.download import pull
-from entsemble.backends.llamacpp.model import load_engine
+from entsemble.backends.llamacpp.engine import load_engine
 from entsemble.data.formats import read, write
 from entsemble.ner.documents import Extracted
 from entsemble.prompting.labels import label_set

@@ -23,7 +23,7 @@ TEXTS = ["Oslo is the capital of Norway.", "Norway's capital city is called Oslo
 def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encoder]:
     if request.param == "minilm-l6":
         path: Callable[[str], Path] = request.getfixturevalue("model_file")
-        made = LlamaCppEncoder(path("minilm-l6"), fingerprint="minilm-l6", threads=1, batch=4)
+        made = LlamaCppEncoder(path("minilm-l6"), fingerprint="minilm-l6", threads=1, batch_size=4)
         yield made
         made.close()
         return

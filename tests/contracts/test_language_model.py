@@ -81,9 +81,10 @@ def model(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
         return
     if request.param == "transformers":
         pytest.importorskip("peft", reason="needs the extra 'experts'")
-        from entsemble.backends.transformers import TransformersModel
+        from entsemble.backends.transformers import TransformersModel, TransformersOptions
 
-        yield TransformersModel("transformers", path("smollm2-135m"), fingerprint="f", context=CONTEXT)
+        options = TransformersOptions(context=CONTEXT)
+        yield TransformersModel("transformers", path("smollm2-135m"), fingerprint="f", options=options)
         return
     made = llama(path(request.param), request.param)
     yield made

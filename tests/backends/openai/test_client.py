@@ -143,7 +143,7 @@ def test_a_fault_that_stays_is_told(fault: Callable[[BaseHTTPRequestHandler], No
 
 
 def test_a_key_that_no_header_can_hold_is_not_shown() -> None:
-    with pytest.raises(ConfigError, match=r"^the key for http://x/ has characters that no key has") as told:
+    with pytest.raises(ConfigError, match=r"^the API key for http://x/ has characters that no key has") as told:
         Client(httpx.URL("http://x/"), "sk-se\ncret", RequestPolicy())
     assert "cret" not in str(told.value)
     client = Client(httpx.URL("http://x/"), "sk-secret\r\n", RequestPolicy())
@@ -203,7 +203,8 @@ def test_no_more_requests_begin_a_minute_than_allowed() -> None:
     assert time.monotonic() - began >= 6 * 0.05
 
 
-def test_a_server_that_is_down_is_not_waited_for_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("down_seconds", "attempts"), [(60.0, 3), (0.0, 9)])
+def test_a_server_that_is_down_is_not_tried_again_for_a_while(down_seconds: float, attempts: int) -> None:
     asked = itertools.count()
 
     def fail(to: BaseHTTPRequestHandler, _: object) -> None:
@@ -211,15 +212,11 @@ def test_a_server_that_is_down_is_not_waited_for_every_time(monkeypatch: pytest.
         broken(to)
 
     with server(fail) as url:
-        one = client(url, RequestPolicy(retries=2, backoff=0.01))
+        one = client(url, RequestPolicy(retries=2, backoff=0.01, down_seconds=down_seconds))
         for _ in range(3):
             with pytest.raises(ModelUnavailableError, match="500"):
                 one.post({})
-        assert next(asked) == 3
-        monkeypatch.setattr("entsemble.backends.openai.client._DOWN_SECONDS", 0.0)
-        with pytest.raises(ModelUnavailableError):
-            one.post({})
-        assert next(asked) == 7
+        assert next(asked) == attempts
 
 
 def _answering(body: dict[str, Any]) -> str:
@@ -235,8 +232,7 @@ def _answering(body: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("quorum", [None, 1])
-def test_every_document_is_accounted_for(quorum: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("entsemble.backends.openai.client._DOWN_SECONDS", 0.0)
+def test_every_document_is_accounted_for(quorum: int | None) -> None:
     rng, lock = random.Random(0), threading.Lock()
 
     def answer(to: BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
@@ -249,7 +245,7 @@ def test_every_document_is_accounted_for(quorum: int | None, monkeypatch: pytest
 
     documents = [Document(f"d{i}", f"Ann left Oslo {i} times.") for i in range(40)]
     with server(answer) as url:
-        policy = RequestPolicy(timeout=1.5, retries=1, backoff=0.01, concurrency=8)
+        policy = RequestPolicy(timeout=1.5, retries=1, backoff=0.01, concurrency=8, down_seconds=0.0)
         models = [OpenAIModel(name, url, "big", choose="text", policy=policy) for name in "ab"]
         members = [Member(m.name, m, load_template("ner-1"), load_template("zero-shot-1")) for m in models]
         rules = DecisionRules(VOTING_RULES["majority"], 0.0, None, 0.5, DemonstrationLimits(0), quorum=quorum)

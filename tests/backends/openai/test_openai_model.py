@@ -15,7 +15,7 @@ from entsemble.backends.catalogue import find_card
 from entsemble.backends.download import pull
 from entsemble.backends.openai.client import RequestPolicy
 from entsemble.backends.openai.model import OpenAIModel, match_option
-from entsemble.backends.option_trie import TokenTrie
+from entsemble.backends.option_trie import Branching, TokenTrie
 from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError, PromptTooLongError
 from entsemble.protocols import LanguageModel
 from entsemble.types import Decoding, Usage
@@ -344,16 +344,16 @@ def exact(llama: Any, prompt: str, options: list[str]) -> list[float]:
         listed: list[int] = httpx.post(llama.listening_address + "/tokenize", json=body).json()["tokens"]
         return listed
 
-    def siblings(path: tuple[int, ...], children: tuple[int, ...]) -> dict[int, float]:
-        asked = {"prompt": start + list(path), "max_tokens": 1, "temperature": 0, "logprobs": 49_152}
-        answer = llama.handle_completions(asked)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-        told = {entry["id"]: entry["logprob"] for entry in answer if entry["id"] in children}
-        whole = math.log(sum(math.exp(value) for value in told.values()))
-        return {child: told[child] - whole for child in children}
+    def score(branching: Branching) -> dict[int, float]:
+        body = {"prompt": prompt_ids + list(branching.path), "max_tokens": 1, "temperature": 0, "logprobs": 49_152}
+        entries = llama.handle_completions(body)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        scores = {entry["id"]: entry["logprob"] for entry in entries if entry["id"] in branching.next_tokens}
+        log_total = math.log(sum(math.exp(value) for value in scores.values()))
+        return {token: scores[token] - log_total for token in branching.next_tokens}
 
-    start, behind = tokens(prompt, True), len(tokens("=", False))
-    trie = TokenTrie([tuple(tokens("=" + option, False)[behind:]) for option in options])
-    return [math.exp(value) for value in trie.log_probabilities(siblings, floor=-math.inf)]
+    prompt_ids, anchor_length = tokens(prompt, True), len(tokens("=", False))
+    trie = TokenTrie([tuple(tokens("=" + option, False)[anchor_length:]) for option in options])
+    return [math.exp(value) for value in trie.log_probabilities(score, missing_log_probability=-math.inf)]
 
 
 @pytest.mark.models

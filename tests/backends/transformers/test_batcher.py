@@ -9,116 +9,117 @@ from typing import Any
 
 import pytest
 
-from entsemble.backends.transformers.batcher import Batch, Request, Sum, Told, Wanted
+from entsemble.backends.transformers.batcher import AdapterWeights, Batcher, Request, StepInput, StepOutput
 
 BROKEN = (("broken", 1.0),)
 
 
-class Counting:
-    """Says of each sequence how long it is; `together` is how many were served in each step."""
+class LengthModel:
+    """A step function whose logits are the number of tokens; `batch_sizes` records the inputs of each step."""
 
     def __init__(self) -> None:
-        self.together: list[int] = []
-        self.inside = 0
+        self.batch_sizes: list[int] = []
+        self.concurrent_steps = 0
 
-    def __call__(self, wanted: Sequence[Wanted]) -> list[tuple[int, Told]]:
-        self.inside += 1
-        assert self.inside == 1, "two steps at once"
-        if any(w.adapters == BROKEN for w in wanted):
-            self.inside -= 1
-            raise ValueError("out of order")
-        self.together.append(len(wanted))
-        told = [(i, Told(len(w.ids), 0, 0.0)) for i, w in enumerate(wanted)]
-        self.inside -= 1
-        return told
+    def __call__(self, inputs: Sequence[StepInput]) -> list[tuple[int, StepOutput]]:
+        self.concurrent_steps += 1
+        assert self.concurrent_steps == 1, "two steps at once"
+        try:
+            if any(step_input.adapter_weights == BROKEN for step_input in inputs):
+                raise ValueError("out of order")
+            self.batch_sizes.append(len(inputs))
+            return [(index, StepOutput(len(each.token_ids), 0, 0.0)) for index, each in enumerate(inputs)]
+        finally:
+            self.concurrent_steps -= 1
 
 
-def counted(start: int, steps: int, adapters: Sum = ()) -> Request[list[int]]:
-    seen, ids = [], [0] * start
+def count_tokens(start: int, steps: int, adapter_weights: AdapterWeights = ()) -> Request[list[int]]:
+    """A request that begins with `start` tokens and collects the logits of some steps."""
+    lengths, token_ids = [], [0] * start
     for _ in range(steps):
-        told = yield Wanted(adapters, list(ids))
-        seen.append(told.logits)
-        ids.append(0)
-    return seen
+        output = yield StepInput(adapter_weights, list(token_ids))
+        lengths.append(output.logits)
+        token_ids.append(0)
+    return lengths
 
 
-def test_requests_of_one_call_go_together() -> None:
-    step = Counting()
-    assert Batch(step).answer([counted(1, 3), counted(5, 1), counted(9, 2)]) == [[1, 2, 3], [5], [9, 10]]
-    assert step.together == [3, 2, 1]
+def test_requests_of_one_call_share_steps() -> None:
+    model = LengthModel()
+    answers = Batcher(model).run([count_tokens(1, 3), count_tokens(5, 1), count_tokens(9, 2)])
+    assert answers == [[1, 2, 3], [5], [9, 10]]
+    assert model.batch_sizes == [3, 2, 1]
 
 
-def test_who_wants_nothing_is_answered_at_once() -> None:
-    step = Counting()
-    assert Batch(step).answer([counted(1, 0)]) == [[]]
-    assert Batch(step).answer([]) == []
-    assert step.together == []
+def test_a_request_without_steps_is_answered_at_once() -> None:
+    model = LengthModel()
+    assert Batcher(model).run([count_tokens(1, 0)]) == [[]]
+    assert Batcher(model).run([]) == []
+    assert model.batch_sizes == []
 
 
-def test_threads_share_steps_and_each_gets_its_own_answer() -> None:
-    step = Counting()
-    batch = Batch(step)
-    with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(lambda i: batch.answer([counted(i, 1 + i % 7)])[0], range(400)))
-    assert found == [list(range(i, i + 1 + i % 7)) for i in range(400)]
+def test_each_of_many_threads_gets_its_own_answer() -> None:
+    batcher = Batcher(LengthModel())
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda i: batcher.run([count_tokens(i, 1 + i % 7)])[0], range(400)))
+    assert answers == [list(range(i, i + 1 + i % 7)) for i in range(400)]
 
 
-def test_who_arrives_during_a_step_is_in_the_next() -> None:
-    arrived, step = threading.Event(), Counting()
-    later: list[Any] = []
-    batch = Batch(step)
+def test_a_request_that_arrives_during_a_step_is_in_the_next_one() -> None:
+    polling, model = threading.Event(), LengthModel()
+    answers: list[Any] = []
+    batcher = Batcher(model)
 
-    def first() -> Request[str]:
-        yield Wanted((), [0])
+    def first_request() -> Request[str]:
+        yield StepInput((), [0])
         thread.start()
-        while len(batch._jobs) < 2:
-            arrived.wait(0.01)
-        yield Wanted((), [0, 0])
+        while batcher.pending_count < 2:
+            polling.wait(0.01)
+        yield StepInput((), [0, 0])
         return "done"
 
-    thread = threading.Thread(target=lambda: later.append(batch.answer([counted(3, 4)])))
-    assert batch.answer([first()]) == ["done"]
+    thread = threading.Thread(target=lambda: answers.append(batcher.run([count_tokens(3, 4)])))
+    assert batcher.run([first_request()]) == ["done"]
     thread.join(300)
-    assert later == [[[3, 4, 5, 6]]]
-    assert step.together == [1, 2, 1, 1, 1]
+    assert answers == [[[3, 4, 5, 6]]]
+    assert model.batch_sizes == [1, 2, 1, 1, 1]
 
 
-def test_an_error_in_a_request_is_its_own() -> None:
-    def wrong() -> Request[str]:
-        yield Wanted((), [0])
+def test_an_error_in_a_request_is_raised_to_its_caller_alone() -> None:
+    def failing_request() -> Request[str]:
+        yield StepInput((), [0])
         raise KeyError("mine")
 
-    batch = Batch(Counting())
+    batcher = Batcher(LengthModel())
     with pytest.raises(KeyError, match="mine"):
-        batch.answer([counted(1, 3), wrong()])
-    assert batch.answer([counted(1, 1)]) == [[1]]
+        batcher.run([count_tokens(1, 3), failing_request()])
+    assert batcher.run([count_tokens(1, 1)]) == [[1]]
 
 
-def test_an_error_in_a_step_reaches_all_and_ends_nothing_for_good() -> None:
-    batch = Batch(Counting())
+def test_an_error_in_a_step_fails_its_requests_but_not_later_ones() -> None:
+    batcher = Batcher(LengthModel())
     with pytest.raises(ValueError, match="out of order"):
-        batch.answer([counted(1, 3), counted(1, 2, BROKEN)])
-    assert batch.answer([counted(1, 1)]) == [[1]]
+        batcher.run([count_tokens(1, 3), count_tokens(1, 2, BROKEN)])
+    assert batcher.run([count_tokens(1, 1)]) == [[1]]
 
 
-def test_who_is_interrupted_while_waiting_leaves_no_work_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    step = Counting()
-    batch = Batch(step)
+def test_a_caller_that_is_interrupted_while_it_waits_leaves_no_work_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = LengthModel()
+    batcher = Batcher(model)
 
-    def interrupted(_: object) -> None:
+    def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(batch._changed, "wait_for", interrupted)
+        patched.setattr(batcher._state_changed, "wait_for", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            batch.answer([counted(1, 5)])
-    assert batch.answer([counted(3, 2)]) == [[3, 4]]
-    assert step.together == [1, 1]
+            batcher.run([count_tokens(1, 5)])
+    assert batcher.run([count_tokens(3, 2)]) == [[3, 4]]
+    assert model.batch_sizes == [1, 1]
 
 
-def test_an_interrupt_leaves_nobody_waiting() -> None:
-    def interrupted(wanted: Sequence[Wanted]) -> list[tuple[int, Told]]:
+def test_an_interrupt_during_a_step_reaches_the_caller() -> None:
+    def interrupt(inputs: Sequence[StepInput]) -> list[tuple[int, StepOutput]]:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Batch(interrupted).answer([counted(1, 1)])
+        Batcher(interrupt).run([count_tokens(1, 1)])

@@ -9,7 +9,7 @@ version, so the extra `experts` has an upper bound, and a contract test checks t
 - a model accepts a dict of attention masks by kind of layer, and `logits_to_keep`.
 """
 
-from entsemble.backends.transformers import load_model
-from entsemble.backends.transformers import TransformersModel, TransformersOptions
+from entsemble.backends.transformers.loader import load_model
+from entsemble.backends.transformers.model import TransformersModel, TransformersOptions
 
 __all__ = ["TransformersModel", "TransformersOptions", "load_model"]

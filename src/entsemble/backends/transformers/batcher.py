@@ -118,9 +118,7 @@ class Batcher:
     def _follow_or_lead(self, submitted: Sequence[_PendingRequest[Answer]]) -> None:
         """Wait until these are done or there is no leader; in the latter case lead until they are done."""
         with self._state_changed:
-            self._state_changed.wait_for(
-                lambda: not self._has_leader or all(request.is_done for request in submitted)
-            )
+            self._state_changed.wait_for(lambda: not self._has_leader or all(request.is_done for request in submitted))
             if all(request.is_done for request in submitted):
                 return
             self._has_leader = True

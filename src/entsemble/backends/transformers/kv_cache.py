@@ -208,7 +208,8 @@ class _Storage:
 
         Args:
             batch: the sequences.
-            keys, values: of the new tokens [rows, heads, new, head size].
+            keys: of the new tokens [rows, heads, new, head size].
+            values: likewise.
             layer: its index.
 
         Returns:

@@ -16,7 +16,7 @@ from pathlib import Path
 from entsemble.backends.option_trie import TokenTrie, TokenTrieCache
 from entsemble.backends.transformers.adapters import MERGED_BYTES, AdaptedModel
 from entsemble.backends.transformers.batcher import AdapterWeights, Batcher, Request, StepInput, StepOutput
-from entsemble.backends.transformers import load_model
+from entsemble.backends.transformers.loader import load_model
 from entsemble.backends.transformers.runner import StepRunner
 from entsemble.backends.transformers.scheduler import StepLimits
 from entsemble.errors import BadReplyError, ModelUnavailableError, PromptTooLongError
@@ -47,7 +47,7 @@ class TransformersOptions:
     precision: Precision = "float32"
     unpacked_folder: Path | None = None
     merged_bytes: int = MERGED_BYTES
-    limits: StepLimits = StepLimits()
+    limits: StepLimits = field(default_factory=StepLimits)
 
 
 class TransformersModel:
@@ -65,9 +65,7 @@ class TransformersModel:
         DataError: an adapter does not fit the model.
     """
 
-    def __init__(
-        self, name: str, path: Path, *, fingerprint: str, options: TransformersOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, path: Path, *, fingerprint: str, options: TransformersOptions | None = None) -> None:
         options = options or TransformersOptions()
         model, self._tokenizer = load_model(path, options.precision, options.unpacked_folder)
         max_positions = getattr(model.config, "max_position_embeddings", None) or options.context
@@ -124,9 +122,7 @@ class TransformersModel:
             is_finished = is_finished or (constraint is not None and constraint.is_complete)
         return Reply(text, is_finished, usage)
 
-    def _reply_text(
-        self, prompt_ids: Sequence[int], reply_ids: Sequence[int], decoding: Decoding
-    ) -> tuple[str, bool]:
+    def _reply_text(self, prompt_ids: Sequence[int], reply_ids: Sequence[int], decoding: Decoding) -> tuple[str, bool]:
         """The reply's text so far, and whether it ends there."""
         is_end = reply_ids[-1] in self._tokenizer.end_token_ids
         text = self._tokenizer.decode(prompt_ids, reply_ids[:-1] if is_end else reply_ids)

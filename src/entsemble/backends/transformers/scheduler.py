@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,7 +99,7 @@ class Scheduler:
         self._steps_passed_over = 0 if is_first_served else self._steps_passed_over + 1
         return adapter_weights, batch
 
-    def _limit_size(self, rows: Iterable[Row]) -> list[Row]:
+    def _limit_size(self, rows: Sequence[Row]) -> list[Row]:
         """The first rows, as many as a step may hold with their padding; at least one."""
         batch: list[Row] = []
         cached_width = new_width = 0
