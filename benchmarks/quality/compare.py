@@ -20,12 +20,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tools.release.experts import PLAN, parts
+from tools.release.experts import corpus_splits, load_plan
 
 from benchmarks.common import ENGINE, corpora_folder, run_once, with_fastest_engine
 from benchmarks.quality.corpora import corpus_named
 from benchmarks.quality.experiments import EXPERIMENTS
-from entsemble._lib import toml
 from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
 from entsemble.data.formats import read, write
 from entsemble.evaluation.matching import exact_counts
@@ -72,10 +71,8 @@ def sample_pool_and_scored(
 
 def expert_training_texts() -> frozenset[str]:
     """The sentences that the shipped experts were trained on."""
-    plan = toml.loads(PLAN.read_text(encoding="utf-8"))
-    return frozenset(
-        document.text for name in plan for part in parts(name, corpora_folder()) for document in part.learnt
-    )
+    splits = (split for name in load_plan() for split in corpus_splits(name, corpora_folder()))
+    return frozenset(document.text for split in splits for document in split.training)
 
 
 def measure(

@@ -13,12 +13,11 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
-from tools.release.experts import PLAN, parts
+from tools.release.experts import corpus_splits, load_plan
 
 from benchmarks.common import corpora_folder, run_missing
 from benchmarks.sam.run import asked, scored
 from benchmarks.sam.unified import adapters, place
-from entsemble._lib import toml
 from entsemble.assembly import expert_store
 from entsemble.assembly.model_pool import ModelPool
 from entsemble.assembly.progress import ProgressCallbacks
@@ -33,34 +32,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", help="domains, separated by commas")
     parser.add_argument("--sentences", type=int, default=100)
-    given = parser.parse_args()
-    plan = toml.loads(PLAN.read_text(encoding="utf-8"))
-    wanted = given.only.split(",") if given.only else [name for name in plan if "sources" in plan[name]]
-    command = f"python -m benchmarks.sam.in_vs_out_of_domain --only {{}} --sentences {given.sentences}"
-    of = {"adapters": adapters(plan)}
-    run_missing(RESULTS, wanted, command, lambda domain: measure(domain, given.sentences), of)
+    options = parser.parse_args()
+    plan = load_plan()
+    domains = options.only.split(",") if options.only else [name for name in plan if "sources" in plan[name]]
+    command = f"python -m benchmarks.sam.in_vs_out_of_domain --only {{}} --sentences {options.sentences}"
+    inputs = {"adapters": adapters(plan)}
+    run_missing(RESULTS, domains, command, lambda domain: measure(domain, options.sentences), inputs)
 
 
 def measure(domain: str, count: int) -> dict[str, object]:
     """Counts of all experts, and of the base model, on the held-out sentences of a domain."""
-    shares = [part.held_back for part in parts(domain, corpora_folder())]
-    gold = [d for share in shares for d in share[: count // len(shares)]]
-    labels = label_set(dict.fromkeys(sorted({m.label for d in gold for m in d.mentions}), ""))
+    splits = corpus_splits(domain, corpora_folder())
+    gold = [document for split in splits for document in split.held_out[: count // len(splits)]]
+    label_names = sorted({mention.label for document in gold for mention in document.mentions})
+    labels = label_set(dict.fromkeys(label_names, ""))
     store = expert_store(place())
-    experts = [e for e in map(store.get, store.names()) if e.shipped]
+    experts = [expert for expert in map(store.get, store.names()) if expert.shipped]
     settings = asked(labels)
     [member, *_] = settings.members
-    wanted: dict[str, dict[str, float]] = {"base": {}, **{e.card.name: {e.card.name: 1.0} for e in experts}}
-    found = {}
+    sums: dict[str, dict[str, float]] = {"base": {}}
+    sums |= {expert.card.name: {expert.card.name: 1.0} for expert in experts}
+    results = {}
     with closing(ModelPool(settings, place(), ProgressCallbacks())) as models:
-        for name, model in models.weighted_sums(member, experts, wanted).items():
-            alone = zero_shot_extractor(model, labels, member.template, "en", workers=models.batch_size(member))
-            found[name] = scored(alone, gold)
-            print(domain, name, f"{found[name]['f1']:.3f} {found[name]['spans_f1']:.3f}", flush=True)
-    return {
-        "domain": domain,
-        "experts": found,
-    }
+        for name, model in models.weighted_sums(member, experts, sums).items():
+            extractor = zero_shot_extractor(model, labels, member.template, "en", workers=models.batch_size(member))
+            results[name] = scored(extractor, gold)
+            print(domain, name, f"{results[name]['f1']:.3f} {results[name]['spans_f1']:.3f}", flush=True)
+    return {"domain": domain, "experts": results}
 
 
 if __name__ == "__main__":

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tools.release.experts import PLAN, parts
+from tools.release import experts
+from tools.release.experts import corpus_splits, load_plan
 
-from entsemble._lib import toml
 from entsemble.assembly import base_checksum
 from entsemble.assembly.expert_files import _SHIPPED
 from entsemble.experts import peft_folder
 from entsemble.experts.store import ExpertStore
 from entsemble.settings import environment
 
-PLANNED = toml.loads(PLAN.read_text(encoding="utf-8"))
+PLANNED = load_plan()
 OPEN = ("CC-BY-", "CC-BY-SA-", "MIT")
 
 
@@ -70,21 +70,19 @@ def test_a_fresh_install_shows_them(command: Callable[..., Any], tmp_path: Path,
 
 @pytest.mark.corpora
 @pytest.mark.parametrize("name", PLANNED)
-def test_what_is_held_back_is_not_learnt(name: str, corpus: Callable[[str], Path]) -> None:
-    found = parts(name, corpus("."))
-    learnt, held = ({d.text for p in found for d in getattr(p, side)} for side in ("learnt", "held_back"))
-    assert not learnt & held
-    assert sum(len(p.learnt) for p in found) >= 250
-    assert [p.corpus for p in found] == sources(name)
+def test_held_out_sentences_are_not_trained_on(name: str, corpus: Callable[[str], Path]) -> None:
+    splits = corpus_splits(name, corpus("."))
+    training = {document.text for split in splits for document in split.training}
+    assert training.isdisjoint(document.text for split in splits for document in split.held_out)
+    assert sum(len(split.training) for split in splits) >= 250
+    assert [split.corpus for split in splits] == sources(name)
 
 
 @pytest.mark.corpora
 def test_personal_data_is_split_by_its_templates(
     monkeypatch: pytest.MonkeyPatch, corpus: Callable[[str], Path]
 ) -> None:
-    from tools.release import experts as build
-
-    monkeypatch.setattr(build, "_readable", lambda d, _: d)
-    [part] = parts("privacy", corpus("."))
-    learnt, held = ({d.meta["template_id"] for d in side} for side in (part.learnt, part.held_back))
-    assert not learnt & held
+    monkeypatch.setattr(experts, "_with_readable_labels", lambda document, _: document)
+    [split] = corpus_splits("privacy", corpus("."))
+    templates = {document.meta["template_id"] for document in split.training}
+    assert templates.isdisjoint(document.meta["template_id"] for document in split.held_out)
