@@ -141,13 +141,10 @@ def make_settings(
     else:
         if preset is None and (models or has_examples):
             preset = DEFAULT_PRESET
-        path, table = (None, config) if isinstance(config, Mapping) else (config, {})
-        settings = configuration.load(
-            None if path is None else Path(path),
-            preset,
-            configuration.merge(table or {}, overrides),
-            include_pool=not has_examples,
-        )
+        config_path = Path(config) if isinstance(config, str | Path) else None
+        config_values = config if isinstance(config, Mapping) else {}
+        user_values = configuration.merge(config_values, overrides)
+        settings = configuration.load(config_path, preset, user_values, include_pool=not has_examples)
     if has_examples:
         settings = settings.model_copy(update={"pool": settings.pool.model_copy(update={"path": None})})
     return select_members(settings, models) if models else settings
@@ -156,14 +153,14 @@ def make_settings(
 def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as nested settings."""
     overrides: dict[str, Any] = {}
-    for name, value in options.items():
-        if name not in _OPTION_KEYS:
-            raise UnknownNameError("option", name, _OPTION_KEYS)
-        *tables, key = _OPTION_KEYS[name]
+    for option, value in options.items():
+        if option not in _OPTION_KEYS:
+            raise UnknownNameError("option", option, _OPTION_KEYS)
+        *table_names, setting = _OPTION_KEYS[option]
         table = overrides
-        for part in tables:
-            table = table.setdefault(part, {})
-        table[key] = value
+        for table_name in table_names:
+            table = table.setdefault(table_name, {})
+        table[setting] = value
     return overrides
 
 
@@ -178,11 +175,12 @@ def evaluate(gold: Iterable[Document] | str | Path, predicted: Iterable[Document
     Raises:
         DataError: a file that cannot be read, or documents that do not belong together.
     """
-    gold_documents, predicted_documents = _listed(gold), _listed(predicted)
-    if predicted_documents and not {d.id for d in gold_documents} & {d.id for d in predicted_documents}:
+    gold_documents, predicted_documents = _read_documents(gold), _read_documents(predicted)
+    gold_ids = {document.id for document in gold_documents}
+    if predicted_documents and gold_ids.isdisjoint(document.id for document in predicted_documents):
         predicted_documents = list(with_gold_ids(gold_documents, predicted_documents))
     return build_report(gold_documents, predicted_documents)
 
 
-def _listed(documents: Iterable[Document] | str | Path) -> list[Document]:
+def _read_documents(documents: Iterable[Document] | str | Path) -> list[Document]:
     return list(read(documents) if isinstance(documents, str | Path) else documents)

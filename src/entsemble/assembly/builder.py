@@ -195,7 +195,7 @@ class Assembly:
     ) -> Pipeline:
         """The members with these sentences as their pool, without a trained scorer."""
         settings, splitter = self.settings, self.pool.splitter
-        index = self.pool.index(documents, labels, members) if documents else None
+        pool_index = self.pool.index(documents, labels, members) if documents else None
         proposers: list[Proposer] = []
         if documents and settings.pool.gazetteer:
             proposers.append(Gazetteer(documents, labels, settings.pool.gazetteer, splitter))
@@ -203,7 +203,7 @@ class Assembly:
             proposers.append(NaiveBayesProposer(WordStatistics(documents, labels, splitter)))
         if with_capitalised:
             proposers.append(CapitalisedProposer())
-        return Pipeline(members, labels, index, rules, proposers)
+        return Pipeline(members, labels, pool_index, rules, proposers)
 
     def _uses_stacking(self) -> bool:
         return self._weights is not None or uses_stacking(self.settings)
@@ -228,7 +228,11 @@ class Assembly:
         indices = self._training_indices(documents)
         if not indices:
             return Scorer(feature_extractor, pretrained)
-        dependencies = [fingerprints, pretrained.to_json(), [documents[index].text for index in indices]]
+        dependencies = [
+            fingerprints,
+            pretrained.to_json(),
+            [documents[sentence_index].text for sentence_index in indices],
+        ]
         digest = hashlib.sha256(json.dumps(dependencies, sort_keys=True).encode()).hexdigest()
         model = train_on_pool(
             partial(self.training_sentences, pipeline, documents, indices, with_capitalised=with_capitalised),
@@ -247,9 +251,9 @@ class Assembly:
         splitter = self.pool.splitter
         held_out = text_keys(self._held_out, splitter)
         indices = [
-            index
-            for index in training_order(self.settings, documents)
-            if held_out.isdisjoint(text_keys([documents[index]], splitter))
+            sentence_index
+            for sentence_index in training_order(self.settings, documents)
+            if held_out.isdisjoint(text_keys([documents[sentence_index]], splitter))
         ]
         return indices[: training_size(self.settings, documents)]
 
@@ -264,15 +268,17 @@ class Assembly:
             indices: which of them to train on.
             with_capitalised: whether capitalised spans are candidates.
         """
-        folds = [index * _FOLDS // len(documents) for index in range(len(documents))]
+        folds = [position * _FOLDS // len(documents) for position in range(len(documents))]
         ensembles = {}
-        for held_out_fold in {folds[index] for index in indices}:
+        for held_out_fold in {folds[sentence_index] for sentence_index in indices}:
             remaining = [document for document, fold in zip(documents, folds, strict=True) if fold != held_out_fold]
             without_fold = self._pipeline(
                 remaining, pipeline.labels, pipeline.members, pipeline.rules, with_capitalised=with_capitalised
             )
             ensembles[held_out_fold] = without_fold, self.pool.feature_extractor(without_fold, remaining)
-        return [TrainingSentence(documents[index], *ensembles[folds[index]]) for index in indices]
+        return [
+            TrainingSentence(documents[sentence_index], *ensembles[folds[sentence_index]]) for sentence_index in indices
+        ]
 
 
 def _build_on_actor(settings: Settings, weights: StackingModel | None) -> LocalExtractor:

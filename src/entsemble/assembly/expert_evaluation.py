@@ -30,12 +30,12 @@ def evaluate_experts(
     with closing(ModelPool(settings, inputs.environment, progress)) as models:
         experts, unusable = candidate_experts(models, member)
         if unusable:
-            name, reason = next(iter(unusable.items()))
-            raise DataError(f"the expert {name}: {reason}")
-        sums: dict[str, dict[str, float]] = {"": {}, **each_alone(experts)}
-        for position, (name, model) in enumerate(models.weighted_sums(member, experts, sums).items()):
-            progress.on_step("scoring the experts", position, len(sums))
+            expert_name, reason = next(iter(unusable.items()))
+            raise DataError(f"the expert {expert_name}: {reason}")
+        expert_sums: dict[str, dict[str, float]] = {"": {}, **each_alone(experts)}
+        for position, (expert_name, model) in enumerate(models.weighted_sums(member, experts, expert_sums).items()):
+            progress.on_step("scoring the experts", position, len(expert_sums))
             extractor = zero_shot_extractor(
                 model, labels, member.template, settings.language, workers=models.batch_size(member)
             )
-            yield name, score_extractor(extractor, sentences, "given")
+            yield expert_name, score_extractor(extractor, sentences, "given")

@@ -132,7 +132,8 @@ def resolve_experts(settings: Settings, selection: Selection) -> Settings:
             continue
         bias = member.bias or dict(selection.biases[member.experts])
         candidate = member.model_copy(update={"experts": weights[member.experts], "bias": bias})
-        duplicate = next((other for other in resolved if _differ_in_name_only(candidate, other)), None)
+        nameless = candidate.model_copy(update={"name": None})
+        duplicate = next((other for other in resolved if other.model_copy(update={"name": None}) == nameless), None)
         if duplicate is None:
             resolved.append(candidate)
         elif verifier == member_name(candidate):
@@ -147,12 +148,10 @@ def _selects_experts(member: MemberSettings) -> bool:
 
 def _without_experts(settings: Settings) -> Settings:
     """The settings for texts without a word: members that leave their experts to the texts have none."""
-    members = (m.model_copy(update={"experts": {}}) if _selects_experts(m) else m for m in settings.members)
+    members = (
+        member.model_copy(update={"experts": {}}) if _selects_experts(member) else member for member in settings.members
+    )
     return settings.model_copy(update={"members": tuple(members)})
-
-
-def _differ_in_name_only(first: MemberSettings, second: MemberSettings) -> bool:
-    return first.model_copy(update={"name": None}) == second.model_copy(update={"name": None})
 
 
 def select_experts(inputs: SelectionInputs, texts: Iterable[Document]) -> Selection:
@@ -184,8 +183,8 @@ def select_experts(inputs: SelectionInputs, texts: Iterable[Document]) -> Select
             view: _choose(scores, answers, settings.experts.max_experts)
             for view, scores in (("domain", similarities), ("sampled", agreement))
         }
-        sums = {view: choice.weights for view, choice in choices.items()}
-        biases = calibration_biases(assembly.models, member, experts, labels, sample, sums)
+        expert_sums = {view: choice.weights for view, choice in choices.items()}
+        biases = calibration_biases(assembly.models, member, experts, labels, sample, expert_sums)
     return Selection(
         experts=tuple(experts),
         domain=choices["domain"],
@@ -213,17 +212,21 @@ def candidate_experts(models: ModelPool, member: MemberSettings) -> tuple[list[E
         DataError: a named one cannot be read.
         UnknownNameError: a named one does not exist.
     """
-    names, base = models.settings.experts.names, models.base_checksum(member)
+    names, base_checksum = models.settings.experts.names, models.base_checksum(member)
     readable, unreadable = expert_store(models.environment).whole(names or None)
     if names and unreadable:
         raise next(iter(unreadable.values()))
-    fitting = [e for e in readable if e.card.base_sha256 == base and e.card.template == member.template]
+    fitting = [
+        expert
+        for expert in readable
+        if expert.card.base_sha256 == base_checksum and expert.card.template == member.template
+    ]
     unfitting = [expert.card.name for expert in readable if expert not in fitting]
     if names and unfitting:
         raise ConfigError(
             f"{unfitting[0]} is not an expert for {member.model} with the prompt template {member.template}"
         )
-    candidates = [e for e in fitting if names or (e.card.recipe is None and not e.card.foundation)]
+    candidates = [expert for expert in fitting if names or (expert.card.recipe is None and not expert.card.foundation)]
     if not candidates:
         raise ConfigError(
             f"no experts of {member.model}: train one with `entsemble experts train`, or give a --pool of annotated "
@@ -330,8 +333,10 @@ def _choose(scores: Mapping[str, float], names: Iterable[str], max_experts: int)
 
 
 def _unknown_labels(labels: LabelSet, experts: Iterable[Expert]) -> tuple[str, ...]:
-    trained = {form for e in experts for label in e.card.labels for form in (label, readable_name(label))}
-    return tuple(label.name for label in labels if not {label.name, label.readable} & trained)
+    trained_names = {
+        name for expert in experts for label in expert.card.labels for name in (label, readable_name(label))
+    }
+    return tuple(label.name for label in labels if not {label.name, label.readable} & trained_names)
 
 
 def _first_sentences(documents: Iterable[Document], settings: Settings) -> list[Document]:

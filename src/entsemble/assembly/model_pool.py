@@ -89,12 +89,15 @@ class ModelPool:
                     f"the expert {expert.card.name} was trained with the prompt template {expert.card.template}, "
                     f"and the member has {member.template}"
                 )
-        others = [m for m in self.settings.members if m != member and sharing_key(m) == sharing_key(member)]
-        sums = [weighted_sum, *map(self._weighted_sum, others)]
-        has_experts = any(sum_.parts for sum_ in sums)
-        slots = (len(sums) if has_experts else 1) * self.worker_count()
-        key = *sharing_key(member), *sorted(sum_.fingerprint for sum_ in sums)  # an expert may be replaced meanwhile
-        engine = self._engine(key, spec, member, sums, slots)
+        others = [
+            other for other in self.settings.members if other != member and sharing_key(other) == sharing_key(member)
+        ]
+        expert_sums = [weighted_sum, *map(self._weighted_sum, others)]
+        has_experts = any(expert_sum.parts for expert_sum in expert_sums)
+        slots = (len(expert_sums) if has_experts else 1) * self.worker_count()
+        fingerprints = sorted(expert_sum.fingerprint for expert_sum in expert_sums)
+        engine_key = *sharing_key(member), *fingerprints  # an expert may have been replaced since
+        engine = self._engine(engine_key, spec, member, expert_sums, slots)
         if has_experts:
             engine = engine.with_adapters(member_name(member), weighted_sum.adapter_sum)
         return self._cached(engine)
@@ -109,15 +112,20 @@ class ModelPool:
             experts: those in the sums.
             weights: name of a sum -> expert -> weight; empty for the model as it is.
         """
-        sums = {name: WeightedSum.from_weights(experts, sum_weights) for name, sum_weights in weights.items()}
-        if not sums:
+        expert_sums = {
+            sum_name: WeightedSum.from_weights(experts, sum_weights) for sum_name, sum_weights in weights.items()
+        }
+        if not expert_sums:
             return {}
-        spec, loaded = parse_model(member.model), list(sums.values())
+        spec, loaded = parse_model(member.model), list(expert_sums.values())
         if self._uses_transformers(spec, member):  # it can add up whatever adapters are loaded
             loaded = [WeightedSum.from_weights([expert], {expert.card.name: 1.0}) for expert in experts]
-        key = "sums", sharing_key(member), *(sum_.fingerprint for sum_ in loaded)
-        engine = self._engine(key, spec, member, loaded, slots=2)
-        return {name: self._cached(engine.with_adapters(name, sum_.adapter_sum)) for name, sum_ in sums.items()}
+        engine_key = "sums", sharing_key(member), *(expert_sum.fingerprint for expert_sum in loaded)
+        engine = self._engine(engine_key, spec, member, loaded, slots=2)
+        return {
+            sum_name: self._cached(engine.with_adapters(sum_name, expert_sum.adapter_sum))
+            for sum_name, expert_sum in expert_sums.items()
+        }
 
     def base_checksum(self, member: MemberSettings) -> str:
         """The checksum by which experts identify the member's model; see `published_checksum`.
@@ -152,27 +160,32 @@ class ModelPool:
         return self.files.locate(spec)[0].is_dir() or member.engine == "transformers"
 
     def _engine(
-        self, key: tuple[object, ...], spec: ModelSpec, member: MemberSettings, sums: Sequence[WeightedSum], slots: int
+        self,
+        engine_key: tuple[object, ...],
+        spec: ModelSpec,
+        member: MemberSettings,
+        expert_sums: Sequence[WeightedSum],
+        slots: int,
     ) -> AdaptableModel:
-        """The engine for `key`, which is loaded unless it is already."""
-        if key not in self._engines:
-            self._engines[key] = self._close_at_end(self._load_engine(spec, member, sums, slots))
-        return self._engines[key]
+        """The engine of that key, which is loaded unless it is already."""
+        if engine_key not in self._engines:
+            self._engines[engine_key] = self._close_at_end(self._load_engine(spec, member, expert_sums, slots))
+        return self._engines[engine_key]
 
     def _load_engine(
-        self, spec: ModelSpec, member: MemberSettings, sums: Sequence[WeightedSum], slots: int
+        self, spec: ModelSpec, member: MemberSettings, expert_sums: Sequence[WeightedSum], slots: int
     ) -> AdaptableModel:
         """The member's model in this process, ready to apply any of these sums of experts."""
-        path, fingerprint = self.files.locate(spec)
+        model_path, fingerprint = self.files.locate(spec)
         uses_transformers = self._uses_transformers(spec, member)
-        self._check_engine(member, is_folder=path.is_dir(), uses_transformers=uses_transformers)
-        experts = {expert.card.name: expert for sum_ in sums for expert, _ in sum_.parts}
+        self._check_engine(member, is_folder=model_path.is_dir(), uses_transformers=uses_transformers)
+        experts = {expert.card.name: expert for expert_sum in expert_sums for expert, _ in expert_sum.parts}
         self._check_base(member, experts.values())
 
         def write_adapters(folder: Path) -> dict[str, Path]:
             if uses_transformers:
                 return _write_peft_folders(experts, folder)
-            return _write_gguf_files(sums, path, folder)
+            return _write_gguf_files(expert_sums, model_path, folder)
 
         adapter_files: AbstractContextManager[dict[str, Path]] = (
             _temporary_files(write_adapters) if experts else nullcontext({})
@@ -187,7 +200,7 @@ class ModelPool:
                     unpacked_folder=unpacked_folder(fingerprint, self.environment),
                 )
                 return TransformersModel(
-                    member_name(member), path, fingerprint=fingerprint, options=transformers_options
+                    member_name(member), model_path, fingerprint=fingerprint, options=transformers_options
                 )
             parameters = spec.source.parameters if isinstance(spec.source, ModelCard) else None
             options = LlamaCppOptions(
@@ -198,7 +211,7 @@ class ModelPool:
                 adapters=adapters,
             )
             return LlamaCppModel(
-                member_name(member), path, fingerprint=fingerprint, parameters=parameters, options=options
+                member_name(member), model_path, fingerprint=fingerprint, parameters=parameters, options=options
             )
 
     @staticmethod
@@ -215,10 +228,11 @@ class ModelPool:
         """Raise ConfigError if an expert was trained on another model."""
         checksum = self.base_checksum(member)
         for expert in experts:
-            card = expert.card
-            if card.base_sha256 != checksum:
+            expert_card = expert.card
+            if expert_card.base_sha256 != checksum:
                 raise ConfigError(
-                    f"the expert {card.name} was trained on {card.base} (checksum {card.base_sha256[:12]}), not on "
+                    f"the expert {expert_card.name} was trained on {expert_card.base} "
+                    f"(checksum {expert_card.base_sha256[:12]}), not on "
                     f"{member.model} (checksum {checksum[:12]}); name a member's model that it was trained on"
                 )
 
@@ -230,10 +244,10 @@ class ModelPool:
             )
         if member.engine or member.precision:
             raise ConfigError(f"{member.model}: a server has its own engine; leave `engine` and `precision` out")
-        key = sharing_key(member)
-        if key not in self._servers:
-            self._servers[key] = self._close_at_end(self._connect(source, name, member))
-        return self._servers[key]
+        server_key = sharing_key(member)
+        if server_key not in self._servers:
+            self._servers[server_key] = self._close_at_end(self._connect(source, name, member))
+        return self._servers[server_key]
 
     def _connect(self, source: ServerModel, name: str, member: MemberSettings) -> OpenAIModel:
         if member.base_url is None:
@@ -254,17 +268,17 @@ class ModelPool:
         )
 
     def _load_encoder(self) -> Encoder:
-        name = self.settings.encoder.model
+        encoder_name = self.settings.encoder.model
         try:
-            card = find_card(name)
+            model_card = find_card(encoder_name)
         except EntsembleError:
-            folder = Path(name)
+            folder = Path(encoder_name)
             files = sorted(path for path in folder.rglob("*") if path.is_file())
-            return SentenceTransformerEncoder(name, folder_sha256(folder, files) if folder.is_dir() else None)
-        if card.kind != "encoder":
-            raise ConfigError(f"{name} is a language model, not an encoder; an encoder is minilm-l6")
-        path, fingerprint = self.files.locate(ModelSpec(name, card))
-        return self._close_at_end(LlamaCppEncoder(path, fingerprint=fingerprint, threads=_available_cores()))
+            return SentenceTransformerEncoder(encoder_name, folder_sha256(folder, files) if folder.is_dir() else None)
+        if model_card.kind != "encoder":
+            raise ConfigError(f"{encoder_name} is a language model, not an encoder; an encoder is minilm-l6")
+        model_path, fingerprint = self.files.locate(ModelSpec(encoder_name, model_card))
+        return self._close_at_end(LlamaCppEncoder(model_path, fingerprint=fingerprint, threads=_available_cores()))
 
     def _engine_threads(self) -> int:
         """CPU threads of each engine: as the settings say, or a share of the cores."""
@@ -280,8 +294,8 @@ class ModelPool:
         if not self.settings.cache.replies:
             return model
         if self._reply_cache is None:
-            path, max_bytes = self.environment.cache / "replies.sqlite", self.settings.cache.max_megabytes << 20
-            self._reply_cache = self._close_at_end(ReplyCache(path, max_bytes))
+            cache_path, max_bytes = self.environment.cache / "replies.sqlite", self.settings.cache.max_megabytes << 20
+            self._reply_cache = self._close_at_end(ReplyCache(cache_path, max_bytes))
         return CachedModel(model, self._reply_cache)
 
 
@@ -311,19 +325,19 @@ def _temporary_files(write: Callable[[Path], dict[str, Path]]) -> Iterator[dict[
 
 def _write_peft_folders(experts: Mapping[str, Expert], folder: Path) -> dict[str, Path]:
     """Each expert as PEFT reads it."""
-    folders = {name: folder / name for name in experts}
-    for name, adapter_folder in folders.items():
-        peft_folder.save_adapter(load_checked_adapter(experts[name]), adapter_folder)
+    folders = {expert_name: folder / expert_name for expert_name in experts}
+    for expert_name, adapter_folder in folders.items():
+        peft_folder.save_adapter(load_checked_adapter(experts[expert_name]), adapter_folder)
     return folders
 
 
-def _write_gguf_files(sums: Sequence[WeightedSum], base: Path, folder: Path) -> dict[str, Path]:
+def _write_gguf_files(expert_sums: Sequence[WeightedSum], base_path: Path, folder: Path) -> dict[str, Path]:
     """Each distinct sum of experts as one adapter that llama.cpp reads, by its fingerprint."""
-    distinct = {sum_.fingerprint: sum_ for sum_ in sums if sum_.parts}
-    files = {fingerprint: folder / f"{number}.gguf" for number, fingerprint in enumerate(distinct)}
-    for fingerprint, file in files.items():
-        distinct[fingerprint].write(base, file)
-    return files
+    distinct = {expert_sum.fingerprint: expert_sum for expert_sum in expert_sums if expert_sum.parts}
+    adapter_files = {fingerprint: folder / f"{number}.gguf" for number, fingerprint in enumerate(distinct)}
+    for fingerprint, adapter_file in adapter_files.items():
+        distinct[fingerprint].write(base_path, adapter_file)
+    return adapter_files
 
 
 def _available_cores() -> int:

@@ -33,8 +33,10 @@ class ReplayBuffer(threading.local):
 
     def begin_call(self, prompts: Sequence[str]) -> None:
         """Note the prompts of the next call; empty the buffer if they do not continue the current sentence."""
-        first = self._first_prompt
-        if first is None or not all(prompt != first and prompt.startswith(first) for prompt in prompts):
+        first_prompt = self._first_prompt
+        if first_prompt is None or not all(
+            prompt != first_prompt and prompt.startswith(first_prompt) for prompt in prompts
+        ):
             self._first_prompt = prompts[0] if prompts else None
             self._calls.clear()
 
@@ -113,22 +115,22 @@ class CachedModel:
         from_json: Callable[[Any], Answer],
     ) -> list[Answer]:
         """Answers from the cache if it holds all of them; otherwise the model evaluates all, each prompt once."""
-        keys = {prompt: self._key(prompt, request) for prompt in prompts}
-        distinct = list(keys)
-        values = [self._cache.get(key) for key in keys.values()]
-        hits = [from_json(json.loads(value)) for value in values if value is not None]
+        request_keys = {prompt: self._request_key(prompt, request) for prompt in prompts}
+        distinct = list(request_keys)
+        cached_values = [self._cache.get(request_key) for request_key in request_keys.values()]
+        hits = [from_json(json.loads(value)) for value in cached_values if value is not None]
         self._replay_buffer.begin_call(prompts)
-        if len(hits) == len(keys):
+        if len(hits) == len(distinct):
             self._replay_buffer.on_hit(lambda: evaluate(distinct))
             answers = dict(zip(distinct, hits, strict=True))
         else:
             self._replay_buffer.on_miss()
             answers = dict(zip(distinct, evaluate(distinct), strict=True))
             for prompt, answer in answers.items():
-                self._cache.put(keys[prompt], json.dumps(to_json(answer)).encode())
+                self._cache.put(request_keys[prompt], json.dumps(to_json(answer)).encode())
         return [answers[prompt] for prompt in prompts]
 
-    def _key(self, prompt: str, request: list[Any]) -> bytes:
+    def _request_key(self, prompt: str, request: list[Any]) -> bytes:
         return hashlib.sha256(json.dumps([self._model.fingerprint, prompt, *request]).encode()).digest()
 
 

@@ -69,8 +69,8 @@ class Journal:
     @property
     def record_count(self) -> int:
         """Number of recorded inputs."""
-        (count,) = self._connection.execute("SELECT count(*) FROM done").fetchone()
-        return int(count)
+        (record_count,) = self._connection.execute("SELECT count(*) FROM done").fetchone()
+        return int(record_count)
 
     def begin(self, configuration: Mapping[str, str]) -> tuple[int, list[str]]:
         """Resume a run of this configuration, or begin one.
@@ -84,8 +84,8 @@ class Journal:
         """
         previous = dict(self._connection.execute("SELECT part, value FROM run"))
         record_count, current = self.record_count, dict(configuration)
-        names = previous.keys() | current.keys()
-        changed = sorted(name for name in names if previous and previous.get(name) != current.get(name))
+        all_parts = previous.keys() | current.keys()
+        changed = sorted(part for part in all_parts if previous and previous.get(part) != current.get(part))
         self._connection.execute("BEGIN")
         if changed:
             self._connection.execute("DELETE FROM done")
@@ -94,24 +94,24 @@ class Journal:
         self._connection.execute("COMMIT")
         return record_count, changed
 
-    def get(self, key: bytes) -> object | None:
+    def get(self, input_key: bytes) -> object | None:
         """The recorded output of an input, from JSON; `None` if there is none."""
-        row = self._connection.execute("SELECT output FROM done WHERE input = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        record = self._connection.execute("SELECT output FROM done WHERE input = ?", (input_key,)).fetchone()
+        return None if record is None else json.loads(record[0])
 
-    def append(self, key: bytes, output: object) -> None:
+    def append(self, input_key: bytes, output: object) -> None:
         """Record the output of an input.
 
         Args:
-            key: identifies the input.
+            input_key: identifies the input.
             output: anything that JSON can hold.
 
         Raises:
             DataError: the journal cannot be written.
         """
-        row = key, json.dumps(output, ensure_ascii=True)
+        record = input_key, json.dumps(output, ensure_ascii=True)
         try:
-            self._connection.execute("INSERT OR REPLACE INTO done VALUES (?, ?)", row)
+            self._connection.execute("INSERT OR REPLACE INTO done VALUES (?, ?)", record)
         except sqlite3.Error as error:
             raise DataError(f"the journal cannot be written ({error}); is the disk full?", self.path) from error
 
@@ -154,15 +154,15 @@ def resume(
         lookahead: recorded outputs that may wait in memory for the output of an input before them. With more, `run` is
             not given any more inputs, so that it ends and they can be yielded.
     """
-    queue = _InputQueue(inputs, recorded, lookahead)
-    while not queue.is_exhausted:
-        queue.has_read = False
-        for output in run(queue.read_missing()):
-            yield from queue.take_recorded()
-            queue.take_missing()
+    input_queue = _InputQueue(inputs, recorded, lookahead)
+    while not input_queue.is_exhausted:
+        input_queue.has_read = False
+        for output in run(input_queue.read_missing()):
+            yield from input_queue.take_recorded()
+            input_queue.take_missing()
             yield output
-        yield from queue.take_recorded()
-        if queue.is_waiting or not queue.has_read:  # the run was stopped
+        yield from input_queue.take_recorded()
+        if input_queue.is_waiting or not input_queue.has_read:  # the run was stopped
             return
 
 
@@ -193,12 +193,12 @@ class _InputQueue(Generic[Input, Output]):
 
     def read_missing(self) -> Iterator[Input]:
         """Read inputs and yield those without a record, until too many recorded outputs wait."""
-        for value in self._inputs:
+        for next_input in self._inputs:
             self.has_read = True
-            output = self._recorded(value)
+            output = self._recorded(next_input)
             self._waiting.append(output)
             if output is None:
-                yield value
+                yield next_input
             elif len(self._waiting) > self._lookahead:
                 return
         self.is_exhausted = True

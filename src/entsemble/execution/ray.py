@@ -54,18 +54,18 @@ class RayCluster:
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
         remaining = iter(inputs)
-        while chunk := list(islice(remaining, INPUTS_PER_EXECUTION)):
-            outputs = ray_data.from_items([{"input": value} for value in chunk]).map_batches(
+        while input_chunk := list(islice(remaining, INPUTS_PER_EXECUTION)):
+            outputs = ray_data.from_items([{"input": value} for value in input_chunk]).map_batches(
                 _Actor,
                 fn_constructor_args=(build,),
-                batch_size=min(self.batch_size, max(1, len(chunk))),
+                batch_size=min(self.batch_size, max(1, len(input_chunk))),
                 compute=ray_data.ActorPoolStrategy(size=self._actor_count(ray)),
                 num_cpus=self.cpus,
                 num_gpus=self.gpus,
             )
             try:
-                for row in outputs.iter_rows():
-                    yield row["output"]
+                for output_row in outputs.iter_rows():
+                    yield output_row["output"]
             except ray.exceptions.RayError as error:
                 raise ModelUnavailableError(f"Ray failed: {error}") from error
 

@@ -57,27 +57,29 @@ class ReplyCache:
                 path,
             ) from error
 
-    def get(self, key: bytes) -> bytes | None:
+    def get(self, request_key: bytes) -> bytes | None:
         """The value of a key, if it is cached."""
         with self._lock:
             try:
-                row = self._connection.execute("SELECT value, used FROM replies WHERE key = ?", (key,)).fetchone()
-                now = int(time.time())
-                if row and now - row[1] > _USE_RESOLUTION_SECONDS:
-                    self._connection.execute("UPDATE replies SET used = ? WHERE key = ?", (now, key))
+                cached_row = self._connection.execute(
+                    "SELECT value, used FROM replies WHERE key = ?", (request_key,)
+                ).fetchone()
+                current_time = int(time.time())
+                if cached_row and current_time - cached_row[1] > _USE_RESOLUTION_SECONDS:
+                    self._connection.execute("UPDATE replies SET used = ? WHERE key = ?", (current_time, request_key))
             except sqlite3.Error as error:
                 self._give_up(error)
                 return None
-        return row[0] if row else None
+        return cached_row[0] if cached_row else None
 
-    def put(self, key: bytes, value: bytes) -> None:
+    def put(self, request_key: bytes, value: bytes) -> None:
         """Cache a value; if the process is killed meanwhile, all of it or nothing."""
         if self._is_broken:
             return
         with self._lock:
             try:
-                row = (key, value, int(time.time()))
-                self._connection.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", row)
+                new_row = (request_key, value, int(time.time()))
+                self._connection.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", new_row)
                 self._put_count += 1
                 if self._put_count % _PUTS_BETWEEN_CHECKS == 0:
                     self._shrink()
@@ -92,8 +94,8 @@ class ReplyCache:
     def size_in_bytes(self) -> int:
         """What the replies take up in the file, without the space that SQLite will reuse."""
         page_count, free_pages, page_size = (
-            self._connection.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("page_count", "freelist_count", "page_size")
+            self._connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+            for pragma in ("page_count", "freelist_count", "page_size")
         )
         return int((page_count - free_pages) * page_size)
 

@@ -39,8 +39,8 @@ class LocalMapper:
         with ThreadPoolExecutor(self.workers, thread_name_prefix="entsemble") as executor:
             try:
                 remaining = iter(inputs)
-                while not self._stop_event.is_set() and (value := next(remaining, _EXHAUSTED)) is not _EXHAUSTED:
-                    futures.append(executor.submit(function, cast("Input", value)))
+                while not self._stop_event.is_set() and (next_input := next(remaining, _EXHAUSTED)) is not _EXHAUSTED:
+                    futures.append(executor.submit(function, cast("Input", next_input)))
                     if len(futures) >= 2 * self.workers:
                         yield futures.popleft().result()
                 while futures and not (self._stop_event.is_set() and futures[0].cancel()):
