@@ -1,1 +1,1 @@
-"""The experts that ship with entsemble: what they are trained on, and the command that trains them."""
+"""The models that ship with entsemble: experts and the pre-trained scorer."""

@@ -1,4 +1,4 @@
-"""Pre-train the scorer on open corpora, and write it to `src/entsemble/scoring/pretrained.json`.
+"""Pre-train the scorer on open corpora, into `scoring/pretrained.json`.
 
     python -m tools.release.scorer
 

@@ -1,4 +1,4 @@
-"""Gazetteer: the pool's names, their labels, and how often they occur without annotation.
+"""Gazetteer: the pool's names, their labels and how often they occur.
 
 EL4NER asks models alone. That statistics of the pool show where demonstrations and models go wrong is DEER's idea
 (arXiv 2505.23722); here they propose and vote like a member. The gazetteer asks no model itself; a name that it alone

@@ -1,4 +1,4 @@
-"""Naive Bayes over words: proposes spans whose words and context are typical of the pool's names.
+"""Naive Bayes over words: proposes spans that resemble the pool's names.
 
 It proposes spans that small models overlook. Like capitalised spans they are proposed only where a learned scorer
 weighs that evidence.

@@ -1,4 +1,4 @@
-"""Nearest-neighbour typing: the pool's names that are most similar to a surface, and their labels.
+"""Nearest-neighbour typing: labels of the pool's most similar names.
 
 A gazetteer knows nothing of a name that the pool does not have; the name's neighbours in embedding space do. As in
 kNN-NER (Wang et al., 2022, arXiv 2203.17103), but on the surface alone.

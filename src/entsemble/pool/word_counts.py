@@ -1,4 +1,4 @@
-"""Word statistics of a pool: how often words start, end, precede and follow names, with back-off.
+"""Word counts: how often words start, end and surround names, with back-off.
 
 A gazetteer has whole names. A name that the pool does not have often consists of words that the pool has, and stands
 between such words: they are evidence of where it starts and ends, and of its label. That words within and around

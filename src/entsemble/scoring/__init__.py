@@ -1,1 +1,1 @@
-"""The learned combiner of votes and pool statistics; the pipeline uses `Scorer` alone."""
+"""The learned combiner of votes and pool statistics, behind `Scorer`."""

@@ -1,4 +1,4 @@
-"""Annotated sentences with the ensemble's answers, as training examples of the stacking model."""
+"""Annotated sentences with votes, as training examples of the stacking model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MAP fit of the stacking model, with the strength of the prior chosen by Laplace evidence.
+"""MAP fit of the stacking model; Laplace evidence chooses the prior's strength.
 
 The ensemble answers some sentences of its own pool, each as if the pool held nothing from around it: names recur within
 a document, so only the rest of the pool is as new to a sentence as it is to another text. Few sentences are enough,

@@ -1,4 +1,4 @@
-"""The stacking model: a conditional logit over labels, with a semi-Markov CRF over spans.
+"""The stacking model: a conditional logit over labels, a semi-CRF over spans.
 
 Stacked generalisation (D. H. Wolpert, 1992): a model that is trained on the ensemble's answers for annotated sentences
 predicts, from the features of each candidate (`features.py`), the probability of each label. The labels of a candidate

@@ -1,4 +1,4 @@
-"""What the pipeline calls: labels and scores for candidates, from votes and pool statistics."""
+"""What the pipeline calls: labels and scores for candidates."""
 
 from __future__ import annotations
 
