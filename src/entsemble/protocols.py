@@ -1,4 +1,4 @@
-"""The seams: all that entsemble asks of the outside world."""
+"""The seams: what entsemble needs from models, encoders, taggers and mappers."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class LanguageModel(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever the answers could: weights file, adapter, engine settings."""
+        """Differs if the answers could differ: by weights, adapter or engine settings."""
         ...
 
     @property
     def parameters(self) -> int | None:
-        """Number of weights, where known."""
+        """Number of weights, if known."""
         ...
 
     def generate(self, prompts: Sequence[str], decoding: Decoding) -> list[Reply]:
@@ -53,15 +53,26 @@ class LanguageModel(Protocol):
         ...
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
-        """How likely each option is as the continuation of each prompt, among the options.
+        """The log-probability of each option as the continuation of each prompt, normalised over the options.
 
-        Exact over options of several tokens: the product over the tokens' trie of the probability of each branch
-        among its siblings. No option may be the beginning of another.
+        Exact for options of several tokens: the options form a trie of tokens, and an option's probability is the
+        product of the probabilities along its path, each normalised over the siblings.
+
+        Args:
+            prompts: raw text.
+            options: the same for all prompts; none may be a prefix of another.
+
+        Returns:
+            One choice per prompt, in the order of the prompts.
+
+        Raises:
+            ValueError: there are no options, or one is a prefix of another.
+            PromptTooLongError, ModelUnavailableError, BadReplyError: see `generate`.
         """
         ...
 
     def close(self) -> None:
-        """Give the model's memory back; further calls are errors."""
+        """Free the model's memory; further calls are errors."""
         ...
 
 
@@ -88,7 +99,7 @@ class Encoder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever the vectors could."""
+        """Differs if the vectors could differ."""
         ...
 
     @property
@@ -97,7 +108,7 @@ class Encoder(Protocol):
         ...
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """`texts` as float32 [n, d] with unit rows."""
+        """Embeddings of texts: float32 [texts, dimensions], each row of length 1."""
         ...
 
 
@@ -106,17 +117,17 @@ class PosTagger(Protocol):
 
     @property
     def name(self) -> str:
-        """For reports and cache keys."""
+        """Identifies the tagger in reports and cache keys."""
         ...
 
     def tag_spans(self, text: str, spans: Sequence[Span]) -> list[str]:
-        """One universal tag a span: `PROPN`, `NOUN`, `PRON`, or anything else, of the span's head word."""
+        """The universal part-of-speech tag of each span's head word, such as `PROPN`, `NOUN` or `PRON`."""
         ...
 
 
 class Mapper(Protocol):
-    """Runs a function over many inputs, somewhere: threads here, actors on a cluster."""
+    """Applies a function to many inputs, in threads or on a cluster."""
 
     def map(self, function: Callable[[Input], Output], inputs: Iterable[Input]) -> Iterator[Output]:
-        """Results in the order of the inputs, as they become ready, without taking in all inputs first."""
+        """Results in the order of the inputs, as soon as they are ready; inputs are consumed lazily."""
         ...

@@ -258,7 +258,7 @@ class ModelPool:
             source.model,
             self.environment.keys.get(member.api_key_env),
             api=member.api,
-            choose=member.option_scoring,
+            option_scoring=member.option_scoring,
             policy=RequestPolicy(
                 timeout=member.timeout,
                 retries=member.retries,

@@ -1,4 +1,4 @@
-"""A server that fails in every way it can, over real HTTP."""
+"""Retries and rate limits, against a server over real HTTP that fails in many ways."""
 
 from __future__ import annotations
 
@@ -60,66 +60,68 @@ def server(handle: Handle) -> Iterator[str]:
             thread.join()
 
 
-def send(to: BaseHTTPRequestHandler, status: int, content: str, *, length: int | None = None, **headers: str) -> None:
-    raw = content.encode()
-    to.send_response(status)
-    to.send_header("Content-Length", str(len(raw) if length is None else length))
+def send(
+    handler: BaseHTTPRequestHandler, status: int, content: str, *, length: int | None = None, **headers: str
+) -> None:
+    encoded = content.encode()
+    handler.send_response(status)
+    handler.send_header("Content-Length", str(len(encoded) if length is None else length))
     for name, value in headers.items():
-        to.send_header(name.replace("_", "-"), value)
-    to.end_headers()
-    to.wfile.write(raw)
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(encoded)
 
 
-GOOD = json.dumps({"choices": [{"text": " yes", "finish_reason": "stop"}], "usage": {"prompt_tokens": 3}})
+COMPLETION = json.dumps({"choices": [{"text": " yes", "finish_reason": "stop"}], "usage": {"prompt_tokens": 3}})
 
 
-def good(to: BaseHTTPRequestHandler) -> None:
-    send(to, 200, GOOD)
+def send_completion(handler: BaseHTTPRequestHandler) -> None:
+    send(handler, 200, COMPLETION)
 
 
-def hangs(to: BaseHTTPRequestHandler) -> None:
+def hang(handler: BaseHTTPRequestHandler) -> None:
     time.sleep(2.5)
-    good(to)
+    send_completion(handler)
 
 
-def drips(to: BaseHTTPRequestHandler) -> None:
-    """A byte at a time: no single wait is too long, the whole is."""
-    to.send_response(200)
-    to.send_header("Content-Length", str(len(GOOD)))
-    to.end_headers()
-    for letter in GOOD:
-        to.wfile.write(letter.encode())
-        to.wfile.flush()
+def trickle(handler: BaseHTTPRequestHandler) -> None:
+    """Send a byte at a time: no single wait is too long, but the sum is."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(COMPLETION)))
+    handler.end_headers()
+    for letter in COMPLETION:
+        handler.wfile.write(letter.encode())
+        handler.wfile.flush()
         time.sleep(0.05)
 
 
-def busy(to: BaseHTTPRequestHandler) -> None:
-    send(to, 429, "slow down", Retry_After="0.15")
+def report_busy(handler: BaseHTTPRequestHandler) -> None:
+    send(handler, 429, "slow down", Retry_After="0.15")
 
 
-def broken(to: BaseHTTPRequestHandler) -> None:
-    send(to, 500, "oops")
+def report_error(handler: BaseHTTPRequestHandler) -> None:
+    send(handler, 500, "oops")
 
 
-def truncated(to: BaseHTTPRequestHandler) -> None:
-    send(to, 200, GOOD[: len(GOOD) // 2])
+def truncate(handler: BaseHTTPRequestHandler) -> None:
+    send(handler, 200, COMPLETION[: len(COMPLETION) // 2])
 
 
-def cut_off(to: BaseHTTPRequestHandler) -> None:
-    send(to, 200, GOOD[:10], length=len(GOOD))
-    to.close_connection = True
+def cut_off_connection(handler: BaseHTTPRequestHandler) -> None:
+    send(handler, 200, COMPLETION[:10], length=len(COMPLETION))
+    handler.close_connection = True
 
 
-def page(to: BaseHTTPRequestHandler) -> None:
-    send(to, 200, "<html>Please sign in</html>", Content_Type="text/html")
+def send_html_page(handler: BaseHTTPRequestHandler) -> None:
+    send(handler, 200, "<html>Please sign in</html>", Content_Type="text/html")
 
 
-FAULTS = [hangs, drips, busy, broken, truncated, cut_off, page]
+FAULTS = [hang, trickle, report_busy, report_error, truncate, cut_off_connection, send_html_page]
 
 
-def patience(fault: Callable[[BaseHTTPRequestHandler], None]) -> float:
-    """Short where it is what is tested, else so long that a machine with much to do is not taken for a silent one."""
-    return 1.5 if fault in (hangs, drips) else 60
+def timeout_for(fault: Callable[[BaseHTTPRequestHandler], None]) -> float:
+    """Short if timeouts are tested, else so long that a busy machine does not cause one."""
+    return 1.5 if fault in (hang, trickle) else 60
 
 
 def client(url: str, policy: RequestPolicy = FAST) -> Client:
@@ -127,100 +129,102 @@ def client(url: str, policy: RequestPolicy = FAST) -> Client:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_tried_again(fault: Callable[[BaseHTTPRequestHandler], None]) -> None:
-    asked = itertools.count()
-    with server(lambda to, _: fault(to) if next(asked) == 0 else good(to)) as url:
-        told = client(url, replace(FAST, timeout=patience(fault))).post({})
-    assert told.json()["choices"][0]["text"] == " yes"
-    assert next(asked) == 2
+def test_a_transient_fault_is_retried(fault: Callable[[BaseHTTPRequestHandler], None]) -> None:
+    attempts_made = itertools.count()
+    with server(lambda handler, _: fault(handler) if next(attempts_made) == 0 else send_completion(handler)) as url:
+        response = client(url, replace(FAST, timeout=timeout_for(fault))).post({})
+    assert response.json()["choices"][0]["text"] == " yes"
+    assert next(attempts_made) == 2
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_that_stays_is_told(fault: Callable[[BaseHTTPRequestHandler], None]) -> None:
-    kind = BadReplyError if fault in (truncated, page) else ModelUnavailableError
-    with server(lambda to, _: fault(to)) as url, pytest.raises(kind, match=r"127\.0\.0\.1"):
-        client(url, RequestPolicy(timeout=patience(fault), retries=1, backoff=0.01)).post({})
+def test_a_permanent_fault_is_an_error_that_names_the_address(fault: Callable[[BaseHTTPRequestHandler], None]) -> None:
+    kind = BadReplyError if fault in (truncate, send_html_page) else ModelUnavailableError
+    with server(lambda handler, _: fault(handler)) as url, pytest.raises(kind, match=r"127\.0\.0\.1"):
+        client(url, RequestPolicy(timeout=timeout_for(fault), retries=1, backoff=0.01)).post({})
 
 
-def test_a_key_that_no_header_can_hold_is_not_shown() -> None:
-    with pytest.raises(ConfigError, match=r"^the API key for http://x/ has characters that no key has") as told:
+def test_a_key_that_is_not_valid_in_a_header_is_an_error_that_hides_it() -> None:
+    with pytest.raises(ConfigError, match=r"^the API key for http://x/ has characters that no key has") as raised:
         Client(httpx.URL("http://x/"), "sk-se\ncret", RequestPolicy())
-    assert "cret" not in str(told.value)
+    assert "cret" not in str(raised.value)
     client = Client(httpx.URL("http://x/"), "sk-secret\r\n", RequestPolicy())
     assert client.excerpt("sk-secret is wrong") == "[key] is wrong"
     client.close()
 
 
-def test_it_waits_as_long_as_the_server_asks() -> None:
-    asked = itertools.count()
-    began = time.monotonic()
-    with server(lambda to, _: busy(to) if next(asked) < 2 else good(to)) as url:
+def test_a_retry_waits_as_long_as_the_server_asks() -> None:
+    attempts_made = itertools.count()
+    started = time.monotonic()
+    with server(
+        lambda handler, _: report_busy(handler) if next(attempts_made) < 2 else send_completion(handler)
+    ) as url:
         client(url).post({})
-    assert time.monotonic() - began >= 0.3
+    assert time.monotonic() - started >= 0.3
 
 
-def test_what_will_not_change_is_not_asked_again() -> None:
-    asked = itertools.count()
+def test_a_permanent_status_is_not_retried() -> None:
+    attempts_made = itertools.count()
 
-    def refuse(to: BaseHTTPRequestHandler, _: object) -> None:
-        next(asked)
-        send(to, 404, "{}")
+    def reject(handler: BaseHTTPRequestHandler, _: object) -> None:
+        next(attempts_made)
+        send(handler, 404, "{}")
 
-    with server(refuse) as url:
+    with server(reject) as url:
         assert client(url).post({}).status_code == 404
-    assert next(asked) == 1
+    assert next(attempts_made) == 1
 
 
-def test_no_more_requests_than_allowed_are_under_way() -> None:
-    lock, now, most = threading.Lock(), 0, 0
+def test_concurrent_requests_stay_within_the_limit() -> None:
+    lock, running_count, max_running = threading.Lock(), 0, 0
 
-    def slow(to: BaseHTTPRequestHandler, _: object) -> None:
-        nonlocal now, most
+    def slow(handler: BaseHTTPRequestHandler, _: object) -> None:
+        nonlocal running_count, max_running
         with lock:
-            now += 1
-            most = max(most, now)
+            running_count += 1
+            max_running = max(max_running, running_count)
         time.sleep(0.03)
         with lock:
-            now -= 1
-        good(to)
+            running_count -= 1
+        send_completion(handler)
 
     with server(slow) as url:
-        one = client(url, RequestPolicy(concurrency=3))
-        threads = [threading.Thread(target=one.post, args=({},)) for _ in range(12)]
+        shared_client = client(url, RequestPolicy(concurrency=3))
+        threads = [threading.Thread(target=shared_client.post, args=({},)) for _ in range(12)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert most == 3
+    assert max_running == 3
 
 
-def test_no_more_requests_begin_a_minute_than_allowed() -> None:
-    with server(lambda to, _: good(to)) as url:
-        one = client(url, RequestPolicy(requests_per_minute=1200))
-        began = time.monotonic()
+def test_requests_per_minute_stay_within_the_limit() -> None:
+    with server(lambda handler, _: send_completion(handler)) as url:
+        shared_client = client(url, RequestPolicy(requests_per_minute=1200))
+        started = time.monotonic()
         for _ in range(7):
-            one.post({})
-    assert time.monotonic() - began >= 6 * 0.05
+            shared_client.post({})
+    assert time.monotonic() - started >= 6 * 0.05
 
 
 @pytest.mark.parametrize(("down_seconds", "attempts"), [(60.0, 3), (0.0, 9)])
 def test_a_server_that_is_down_is_not_tried_again_for_a_while(down_seconds: float, attempts: int) -> None:
-    asked = itertools.count()
+    attempts_made = itertools.count()
 
-    def fail(to: BaseHTTPRequestHandler, _: object) -> None:
-        next(asked)
-        broken(to)
+    def fail(handler: BaseHTTPRequestHandler, _: object) -> None:
+        next(attempts_made)
+        report_error(handler)
 
     with server(fail) as url:
-        one = client(url, RequestPolicy(retries=2, backoff=0.01, down_seconds=down_seconds))
+        shared_client = client(url, RequestPolicy(retries=2, backoff=0.01, down_seconds=down_seconds))
         for _ in range(3):
             with pytest.raises(ModelUnavailableError, match="500"):
-                one.post({})
-        assert next(asked) == attempts
+                shared_client.post({})
+        assert next(attempts_made) == attempts
 
 
-def _answering(body: dict[str, Any]) -> str:
-    """What the scripted model says to a completion request."""
+def scripted_answer(body: dict[str, Any]) -> str:
+    """The scripted model's answer to a completion request."""
     prompt = body["prompt"]
     scripted = ScriptedModel("s", {"Oslo": "location", "Ann": "person"})
     if prompt.endswith("="):
@@ -232,21 +236,21 @@ def _answering(body: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("quorum", [None, 1])
-def test_every_document_is_accounted_for(quorum: int | None) -> None:
-    rng, lock = random.Random(0), threading.Lock()
+def test_every_document_is_extracted_or_failed_with_an_unreliable_server(quorum: int | None) -> None:
+    random_source, lock = random.Random(0), threading.Lock()
 
-    def answer(to: BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
+    def answer(handler: BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
         with lock:
-            fault = rng.choice(FAULTS) if rng.random() < 0.25 else None
+            fault = random_source.choice(FAULTS) if random_source.random() < 0.25 else None
         if fault is not None:
-            fault(to)
+            fault(handler)
         else:
-            send(to, 200, _answering(body))
+            send(handler, 200, scripted_answer(body))
 
     documents = [Document(f"d{i}", f"Ann left Oslo {i} times.") for i in range(40)]
     with server(answer) as url:
         policy = RequestPolicy(timeout=1.5, retries=1, backoff=0.01, concurrency=8, down_seconds=0.0)
-        models = [OpenAIModel(name, url, "big", choose="text", policy=policy) for name in "ab"]
+        models = [OpenAIModel(name, url, "big", option_scoring="text", policy=policy) for name in "ab"]
         members = [Member(m.name, m, load_template("ner-1"), load_template("zero-shot-1")) for m in models]
         rules = DecisionRules(VOTING_RULES["majority"], 0.0, None, 0.5, DemonstrationLimits(0), quorum=quorum)
         pipeline = Pipeline(members, label_set({"location": "", "person": ""}), None, rules)
@@ -254,13 +258,13 @@ def test_every_document_is_accounted_for(quorum: int | None) -> None:
         for model in models:
             model.close()
     assert [r.document.id for r in results] == [d.id for d in documents]
-    done = [r for r in results if isinstance(r, Extracted)]
+    extracted = [r for r in results if isinstance(r, Extracted)]
     failed = [r for r in results if isinstance(r, Failed)]
-    assert all([(m.text, m.label) for m in r.document.mentions] == FOUND for r in done)
+    assert all([(m.text, m.label) for m in r.document.mentions] == EXPECTED_MENTIONS for r in extracted)
     assert all("127.0.0.1" in str(r.error) for r in failed)
-    assert any(r.absent_members for r in done) == (quorum == 1)
-    assert done
+    assert any(r.absent_members for r in extracted) == (quorum == 1)
+    assert extracted
     assert failed or quorum == 1
 
 
-FOUND = [("Ann", "person"), ("Oslo", "location")]
+EXPECTED_MENTIONS = [("Ann", "person"), ("Oslo", "location")]

@@ -24,7 +24,7 @@ from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError, 
 from entsemble.types import Choice, Decoding, Reply, Usage, total_usage
 
 Api = Literal["completions", "chat"]
-ChoiceMethod = Literal["auto", "logprobs", "guided", "text"]
+OptionScoring = Literal["auto", "logprobs", "guided", "text"]
 Feature = Literal["grammar", "logprobs", "guided"]
 Result = TypeVar("Result")
 
@@ -50,7 +50,7 @@ class OpenAIModel:
         model: its name at the server.
         api_key: sent as a bearer token; never shown.
         api: `completions` sends prompts as they are; `chat` sends each as one user message.
-        choose: how `choose` works; `auto` finds out what the server supports.
+        option_scoring: how `choose` scores the options; `auto` finds out what the server supports.
         policy: timeouts, retries and rate limits.
 
     Raises:
@@ -65,7 +65,7 @@ class OpenAIModel:
         api_key: str | None = None,
         *,
         api: Api = "completions",
-        choose: ChoiceMethod = "auto",
+        option_scoring: OptionScoring = "auto",
         policy: RequestPolicy | None = None,
     ) -> None:
         self._name, self._model, self._api = name, model, api
@@ -73,12 +73,12 @@ class OpenAIModel:
         self._http = Client(_endpoint(base_url, api), api_key, policy)
         self._address = self._http.address
         self._threads = ThreadPoolExecutor(policy.concurrency, thread_name_prefix=f"entsemble-{name}")
-        self._choice_method, self._top_token_count = choose, _TOP_TOKENS
+        self._option_scoring, self._top_token_count = option_scoring, _TOP_TOKENS
         self._confirmed: set[Feature] = set()
         self._is_supported: dict[Feature, bool] = {
             "grammar": True,
-            "logprobs": choose in ("auto", "logprobs"),
-            "guided": choose in ("auto", "guided"),
+            "logprobs": option_scoring in ("auto", "logprobs"),
+            "guided": option_scoring in ("auto", "guided"),
         }
 
     def __repr__(self) -> str:
@@ -91,8 +91,8 @@ class OpenAIModel:
 
     @property
     def fingerprint(self) -> str:
-        """Of the server's address, the model's name there and the choice method; the weights cannot be seen."""
-        identity = json.dumps([self._address, self._model, self._choice_method])
+        """Of the server's address, the model's name there and the option scoring; the weights cannot be seen."""
+        identity = json.dumps([self._address, self._model, self._option_scoring])
         return "openai:" + sha256(identity.encode()).hexdigest()[:16]
 
     @property
@@ -169,15 +169,17 @@ class OpenAIModel:
             if self._top_token_count > _TOP_TOKENS_OF_COMPLETIONS:
                 self._top_token_count = _TOP_TOKENS_OF_COMPLETIONS
                 return self._list_top_tokens(prompt, usages)
-            if self._choice_method == "logprobs":
+            if self._option_scoring == "logprobs":
                 raise
             self._record_rejection("logprobs")
             return None
         usages.append(usage)
         top_tokens = parse_top_tokens(completion.get("logprobs"))
         if not top_tokens:
-            if self._choice_method == "logprobs":
-                raise BadReplyError(f"{self._address} returns no log-probabilities; choose with 'auto' or 'guided'")
+            if self._option_scoring == "logprobs":
+                raise BadReplyError(
+                    f"{self._address} returns no log-probabilities; set option_scoring to 'auto' or 'guided'"
+                )
             self._record_rejection("logprobs")
             return None
         self._confirmed.add("logprobs")
@@ -192,7 +194,7 @@ class OpenAIModel:
                 reply = self._request_reply(prompt, max_bytes + 1, _guided_parameters(options))
                 self._confirmed.add("guided")
             except _UnsupportedError:
-                if self._choice_method == "guided":
+                if self._option_scoring == "guided":
                     raise
                 self._record_rejection("guided")
         if reply is None:
