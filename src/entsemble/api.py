@@ -66,16 +66,18 @@ def load(
         labels: what to find: names, in a list or separated by commas; a mapping of name -> definition; or a TOML file.
             If not given, the labels of the examples.
         examples: annotated texts that the models learn from (few-shot), also called the pool: a file, documents, or
-            `(text, [(start, end, label), ...])` pairs. If not given, pre-trained experts are used, selected by the
-            texts.
+            `(text, [(start, end, label), ...])` pairs. With 20 sentences and 40 mentions or more, the first text also
+            trains vote weights on them, once, which takes as long as 40 to 80 texts; see `learn`. If no examples are
+            given, pre-trained experts are used, selected by the texts.
         preset: a configuration that comes with entsemble: fast, balanced, best, experts, paper or small-gpu. By
             default balanced with examples, and experts without.
         config: a configuration file (TOML), the same as a mapping, or `Settings`.
         models: names of the members' models, instead of those of the preset or configuration.
         progress: called as models are downloaded and prepared. By default warnings are logged, and nothing is printed.
-        **options: single settings, which take precedence over `config` and `preset`: shots (examples shown for a
-            sentence), similarity (how they are chosen), learn (sentences of the examples to train the combination of
-            votes on), nested, threshold, vote, language, workers, seed, and cache (False to ask models again).
+        **options: single settings, which take precedence over `config` and `preset`: `shots` (examples shown for a
+            sentence), `similarity` (how they are selected), `learn` (number of sentences of the examples to train vote
+            weights on, 0 for none), `nested`, `threshold`, `vote`, `language`, `workers`, `seed`, and `cache` (False
+            to evaluate cached requests again).
 
     Raises:
         ConfigError: a setting or an argument that is not valid.

@@ -181,7 +181,7 @@ class Ensemble:
         journal: Journal | None = None,
         on_sentence: Callable[[], None] = lambda: None,
     ) -> Run:
-        """Process documents and tell everything about each: mentions, votes, what was rejected and why, and the costs.
+        """Process documents, with all details of each: mentions, votes, what was rejected and why, and the costs.
 
         Args:
             documents: read as they are needed; their mentions are ignored.
@@ -203,7 +203,7 @@ class Ensemble:
         return Run(extractor, extractor.extract(map(without_mentions, documents), journal))
 
     def select_experts(self, texts: Iterable[str | Document]) -> Selection | None:
-        """Select experts by typical texts, where the settings leave them to the texts.
+        """Select experts by typical texts, if the settings leave them to the texts.
 
         Only the first sentences are read, as many as the setting `[experts] target_sentences` says. Runs in progress
         must be finished first: models that are no longer needed are closed.
@@ -219,7 +219,7 @@ class Ensemble:
         return self.selection
 
     def prepare(self, documents: Iterable[Document] = ()) -> Iterator[Document]:
-        """Select experts by the first documents, where the settings leave them to the texts, and load the models.
+        """Select experts by the first documents, if the settings leave them to the texts, and load the models.
 
         Returns:
             All the documents, for `run`.
@@ -317,14 +317,14 @@ class Ensemble:
             raise ConfigError("there are no examples to show; give some")
         labels = assembly.pool.labels(documents)
         members = assembly.members() if self.settings.pool.similarity == "span" else []
-        index = assembly.pool.index(documents, labels, members)
-        return retrieve(text, members, labels, index, assembly.pool.demonstration_limits(documents))
+        pool_index = assembly.pool.index(documents, labels, members)
+        return retrieve(text, members, labels, pool_index, assembly.pool.demonstration_limits(documents))
 
     def build_pool(self) -> PreparedPool:
-        """Compute ahead of time, and keep on disk, what a run needs of the examples: vectors, spans and vote weights.
+        """Compute and cache on disk what runs need of the examples: vectors, spans and vote weights.
 
-        A build that was stopped resumes. If the settings leave experts to the texts, whatever experts take part in
-        waits for the texts.
+        A build that was interrupted resumes. If the settings leave experts to the texts, spans and vote weights wait
+        for the texts.
 
         Raises:
             EntsembleError: a model, or the examples, cannot be loaded.
@@ -332,12 +332,13 @@ class Ensemble:
         assembly = self._open()
         documents = assembly.pool.documents()
         labels = assembly.pool.labels(documents)
-        pool = self.settings.pool
-        waits = self._selects_experts and self.selection is None
-        asks_members = (pool.spans == "members" and pool.similarity == "span") or assembly.trains_on_pool(documents)
-        if asks_members and not waits:
+        settings = self.settings.pool
+        is_waiting = self._selects_experts and self.selection is None
+        pre_extracts = settings.spans == "members" and settings.similarity == "span"
+        needs_members = pre_extracts or assembly.trains_on_pool(documents)
+        if needs_members and not is_waiting:
             self._prepared()
         else:
             assembly.pool.index(documents, labels, [])
             assembly.pool.neighbours(documents, labels)
-        return PreparedPool(tuple(documents), labels, is_complete=not (asks_members and waits))
+        return PreparedPool(tuple(documents), labels, is_complete=not (needs_members and is_waiting))

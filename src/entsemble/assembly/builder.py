@@ -110,7 +110,7 @@ class Assembly:
             DataError: the pool cannot be read, or has labels that are not requested.
             ModelError: a model cannot be loaded.
         """
-        rules = self._decision_rules()  # what is wrong there is found before anything is loaded
+        rules = self._decision_rules()  # first, so that invalid rules are reported before anything is loaded
         documents = self.pool.documents()
         rules = replace(rules, demonstration_limits=self.pool.demonstration_limits(documents))
         labels = self.pool.labels(documents)

@@ -150,7 +150,7 @@ def train_expert(
 
 
 def _check(spec: ExpertSpec, store: ExpertStore) -> None:
-    """Raise ConfigError for what can be found out before anything is read."""
+    """Raise ConfigError for what is wrong before any file is read."""
     if not NAME_PATTERN.fullmatch(spec.name):
         raise ConfigError(f"{spec.name!r} is not a valid name for an expert: {NAME_RULE}")
     if spec.name in store.names() and not spec.replace:
