@@ -8,12 +8,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from entsemble.assembly import Assembly, ProgressCallbacks
+from entsemble.assembly.model_files import ModelFiles
 from entsemble.backends.catalogue import PypiSource, catalogue, find_card
 from entsemble.backends.download import local_path
 from entsemble.backends.model_spec import parse_model
 from entsemble.cli.progress import show_progress
-from entsemble.settings import Settings, environment
+from entsemble.settings import environment
 
 
 @click.group()
@@ -65,8 +65,8 @@ def pull_models(model_names: tuple[str, ...], quiet: bool) -> None:
     """
     specs = [parse_model(model_name) for model_name in model_names]
     with show_progress(quiet=quiet) as progress:
-        assembly = Assembly(Settings(), environment(), ProgressCallbacks(on_download=progress.callbacks().on_download))
-        model_paths = [(spec.name, assembly.models.files.locate(spec)[0]) for spec in specs]
+        model_files = ModelFiles(environment(), progress.callbacks().on_download)
+        model_paths = [(spec.name, model_files.locate(spec)[0]) for spec in specs]
     for model_name, model_path in model_paths:
         click.echo(f"{model_name}: {model_path}")
 
