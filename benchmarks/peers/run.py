@@ -145,9 +145,9 @@ def plain(pool: Sequence[Document], gold: Sequence[Document]) -> dict[str, Any]:
         "classification": {"vote": "majority", "threshold": 0.0},
         "verification": {"member": MODELS[-1]},
     }
-    with engine.recorded() as requests:
+    with engine.record_requests() as requests:
         found = evaluated(asked, pool, gold, requests.clear)
-    seconds, read_, written = engine.plainly(requests, len(os.sched_getaffinity(0)))
+    seconds, read_, written = engine.run_plain(requests, len(os.sched_getaffinity(0)))
     return found | {"seconds": seconds, "evaluated": read_, "generated": written}
 
 

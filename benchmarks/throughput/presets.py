@@ -1,9 +1,9 @@
-"""What the presets for this machine cost, and what they bring.
+"""The cost and F1 of the presets for this machine.
 
     python -m benchmarks.throughput.presets [--sentences 40]
 
 On sentences of CoNLL-2003's valid.txt, demonstrations from a pool of 200 of its train.txt. The presets run one after
-another, each in the engine that users have, and nothing is remembered from one to the next. What is done once for a
+another, each in the engine that users have, and nothing is remembered from one to the next. What is finished once for a
 pool, such as learning from it and choosing experts, is timed by itself.
 """
 
@@ -36,9 +36,9 @@ def main() -> None:
     """Measure what is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sentences", type=int, default=40)
-    given = parser.parse_args()
-    command = f"python -m benchmarks.throughput.presets --sentences {given.sentences}"
-    run_missing(RESULTS, PRESETS, command, partial(measure, count=given.sentences))
+    arguments = parser.parse_args()
+    command = f"python -m benchmarks.throughput.presets --sentences {arguments.sentences}"
+    run_missing(RESULTS, PRESETS, command, partial(measure, count=arguments.sentences))
 
 
 def measure(preset: str, count: int) -> dict[str, Any]:
@@ -49,27 +49,29 @@ def measure(preset: str, count: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         pool = Path(folder) / "pool.jsonl"
         write(random.Random(SEED).sample(train, POOL), pool)
-        place = environment({"ENTSEMBLE_CACHE": f"{folder}/cache"})
+        run_environment = environment({"ENTSEMBLE_CACHE": f"{folder}/cache"})
         (Path(folder) / "cache").mkdir()
         (Path(folder) / "cache" / "models").symlink_to(environment().cache / "models")
-        began = time.perf_counter()
-        asked = load(preset=preset, overrides={"pool": {"path": pool}, "cache": {"replies": False}})
-        settings, _, _ = adapt_to_documents(SelectionInputs(asked, place, held_out=gold), map(without_mentions, gold))
-        with Assembly(settings, place, held_out=gold) as assembly:
+        started = time.perf_counter()
+        requested = load(preset=preset, overrides={"pool": {"path": pool}, "cache": {"replies": False}})
+        settings, _, _ = adapt_to_documents(
+            SelectionInputs(requested, run_environment, held_out=gold), map(without_mentions, gold)
+        )
+        with Assembly(settings, run_environment, held_out=gold) as assembly:
             extractor = assembly.extractor()
             prepared = time.perf_counter()
             results = [r for r in extractor.extract(map(without_mentions, gold)) if isinstance(r, Extracted)]
-            done = time.perf_counter()
+            finished = time.perf_counter()
     if len(results) < count:
         sys.exit(f"{count - len(results)} sentences failed")
     usage = total_usage(cost for r in results for _, _, cost in r.costs)
-    print(preset, f"{prepared - began:.0f} s, then {(done - prepared) / count:.2f} s a sentence", flush=True)
+    print(preset, f"{prepared - started:.0f} s, then {(finished - prepared) / count:.2f} s a sentence", flush=True)
     return {
         "preset": preset,
         "seed": SEED,
         "pool": POOL,
-        "preparation_seconds": prepared - began,
-        "seconds": done - prepared,
+        "preparation_seconds": prepared - started,
+        "seconds": finished - prepared,
         "prompt_tokens_evaluated": usage.evaluated_tokens,
         "counts": count_sentences(gold, [r.document.mentions for r in results]),
     }
