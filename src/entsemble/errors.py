@@ -2,6 +2,7 @@
 
 EntsembleError
 ├── DataError            a file or a text that cannot be read or written: names file and line, and says what to do
+│   └── InUseError           another process is writing the file: says which one
 ├── ConfigError          a setting or an argument that is not valid
 │   └── UnknownNameError     a name that is not registered: lists those that are
 ├── MissingExtraError    an optional dependency is not installed: names the command that installs it
@@ -39,6 +40,23 @@ class DataError(EntsembleError):
         self.problem, self.path, self.line = problem, path, line
         place = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
         super().__init__(place + problem)
+
+
+class InUseError(DataError):
+    """An output that another process is writing.
+
+    Args:
+        path: the output.
+        holder: the process that writes it: "process 4711, at work since 2026-01-31 12:00:00".
+    """
+
+    def __init__(self, path: str | Path, holder: str) -> None:
+        self.holder = holder
+        super().__init__(f"{holder}, is writing this; wait for it, stop it, or name another output", path)
+
+    def __reduce__(self) -> tuple[type[InUseError], tuple[str | Path, str]]:
+        """For pickling: both arguments, since the exception's own `args` hold the message only."""
+        return type(self), (self.path or "", self.holder)
 
 
 class ConfigError(EntsembleError):

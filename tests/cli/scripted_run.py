@@ -38,7 +38,7 @@ def main(source: Path, output: Path) -> None:
     extractor = LocalExtractor(pipeline, LocalMapper(3), "en", {"it": "1"})
     journal = Journal(output)
     journal.begin(extractor.configuration)
-    write((r.document for r in extractor.extract(read(source), journal)), output)
+    write((r.document for r in extractor.extract(read(source), journal)), output, lock=journal.lock)
     journal.remove()
     sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}\n")
 

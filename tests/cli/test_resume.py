@@ -85,7 +85,7 @@ def test_two_processes_cannot_write_one_output(tmp_path: Path) -> None:
     assert codes[2] == 0
     assert 0 in codes[:2]
     if 1 in codes[:2]:  # unless one finished before the other started
-        assert "another run is writing this output" in messages[codes.index(1)]
+        assert "is writing this; wait for it" in messages[codes.index(1)]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.jsonl", "b.jsonl"]
     assert outputs[0].read_bytes() == outputs[2].read_bytes()
     assert len(outputs[0].read_text().splitlines()) == 300

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.errors import DataError
+from entsemble.errors import DataError, InUseError
 from entsemble.execution.journal import Journal, resume
 from entsemble.execution.threads import LocalMapper
 
@@ -50,7 +50,9 @@ class TestJournal:
         process = context.Process(target=_keep_open, args=(tmp_path / "out.jsonl", is_open, may_close))
         process.start()
         assert is_open.wait(600)
-        with pytest.raises(DataError, match=r"out\.jsonl: another run is writing this output"):
+        with pytest.raises(
+            InUseError, match=rf"out\.jsonl: process {process.pid}, at work since \d{{4}}-.*, is writing this"
+        ):
             Journal(tmp_path / "out.jsonl")
         Journal(tmp_path / "other.jsonl").close()
         may_close.set()
@@ -85,6 +87,15 @@ class TestJournal:
         journal.remove()
         assert 0 < len(rows) < 100
         assert all(output == f'{{"i": {number}}}' for number, (_, output) in enumerate(rows))
+
+    def test_only_its_owner_can_read_it_and_its_log(self, tmp_path: Path) -> None:
+        (tmp_path / ".out.journal").touch(0o644)  # of an older version
+        journal = Journal(tmp_path / "out")
+        journal.begin({})
+        journal.append(b"k", 1)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob(".out.journal*")}
+        assert modes == {".out.journal": 0o600, ".out.journal-wal": 0o600}
+        journal.remove()
 
     def test_a_file_that_is_not_a_journal_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / ".out.journal").write_text("not a database at all, whatever its name" * 50)

@@ -124,7 +124,13 @@ def extract(inputs: tuple[str, ...], **options: object) -> None:
         if output is None:
             write_stream(finished, standard_output(), output_options.output_format or "jsonl")
         else:
-            write(finished, output, output_options.output_format, overwrite=finished_count > 0)
+            write(
+                finished,
+                output,
+                output_options.output_format,
+                overwrite=finished_count > 0,
+                lock=journal.lock if journal else None,
+            )
         if unsure_path:
             write(collector.unsure_documents, unsure_path, overwrite=finished_count > 0)
         if journal and not summary.failures and not summary.absent:

@@ -10,6 +10,7 @@ from typing import TextIO
 
 import click
 
+from entsemble._lib.atomic import replacing
 from entsemble.errors import DataError
 from entsemble.evaluation.compare import compare_reports, document_counts
 from entsemble.evaluation.counts import Counts
@@ -70,12 +71,14 @@ def check_writable(*paths: Path | None) -> None:
 
 
 def write_report(path: Path, content: str) -> None:
-    """Write a report.
+    """Write a report, whole or not at all.
 
     Raises:
         DataError: the file cannot be written.
+        InUseError: another process is writing it.
     """
     try:
-        path.write_text(content, encoding="utf-8")
+        with replacing(path) as replacement:
+            replacement.write_text(content, encoding="utf-8")
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror}", path) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from entsemble._lib.atomic import replacing
+from entsemble._lib.locks import OutputLock
 from entsemble.data import (
     brat,
     detect,
@@ -133,6 +134,7 @@ def write(
     format: str | None = None,  # noqa: A002
     *,
     overwrite: bool = False,
+    lock: OutputLock | None = None,
 ) -> None:
     """Write documents to `path`; after an error it is as it was before.
 
@@ -141,16 +143,18 @@ def write(
         path: a file; for brat, a folder that does not exist or is empty.
         format: a name in `WRITABLE`; by default the one that the suffix of `path` stands for.
         overwrite: whether a folder that is not empty may be replaced, because an earlier part of this run wrote it.
+        lock: the lock of `path`, if the caller has it.
 
     Raises:
         UnknownNameError: there is no such format.
         ConfigError: the suffix of `path` does not stand for a format.
         DataError: the format cannot represent the documents, or the path cannot be written.
+        InUseError: another process is writing to `path`.
     """
     target = Path(path)
     target_format = check_target(target, format, overwrite=overwrite)
     try:
-        with replacing(target) as replacement:
+        with replacing(target, lock=lock) as replacement:
             if target_format.path_writer:
                 target_format.path_writer(documents, replacement)
             elif target_format.writer:

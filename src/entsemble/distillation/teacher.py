@@ -138,7 +138,7 @@ class Distillation:
             silver = select_confident(silver_sentences, self.options.min_score, self.settings.seed)
             gold = select_confident(examples, 0)
             student = self._train([*gold.documents, *silver.documents], held_out)
-            self._save(student)
+            self._save(student, journal)
             journal.remove()
         return DistillationResult(
             sentences=len(sentences),
@@ -236,9 +236,9 @@ class Distillation:
             on_epoch=lambda epoch, epochs, _: self.progress.on_step("training", epoch, epochs),
         )
 
-    def _save(self, student: Student) -> None:
+    def _save(self, student: Student, journal: Journal) -> None:
         try:
-            with replacing(self.options.output) as folder:
+            with replacing(self.options.output, lock=journal.lock) as folder:
                 student.nlp.to_disk(folder)
         except OSError as error:
             raise DataError(f"cannot be written ({error.strerror})", self.options.output) from error

@@ -10,12 +10,11 @@ import json
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from filelock import FileLock, Timeout
-
+from entsemble._lib.atomic import lock_output
+from entsemble._lib.private import make_private_database
 from entsemble.errors import DataError
 
 Input = TypeVar("Input")
@@ -28,36 +27,42 @@ _SCHEMA = (
 
 
 class Journal:
-    """The record of one output.
+    """The record of one output, which only its owner can read.
 
     Args:
         output: the file or folder that the run will write; the journal is `.<its name>.journal` beside it.
         lock_timeout: seconds to wait for another run that writes the same output.
 
+    Attributes:
+        path: the journal's file.
+        lock: the lock of the output.
+
     Raises:
-        DataError: another run is writing this output, the journal cannot be written, or the path has no name.
+        DataError: the journal cannot be written, or the path has no name.
+        InUseError: another run is writing this output.
     """
 
     def __init__(self, output: Path, *, lock_timeout: float = 1.0) -> None:
         if not output.name:
             raise DataError("this path has no name; name a file, or a new folder", output)
         self.path = output.with_name(f".{output.name}.journal")
-        self._lock = FileLock(output.with_name(f".{output.name}.lock"), thread_local=False)
         self._is_removed = False
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=lock_timeout)
+            self.lock = lock_output(output, lock_timeout)
+        except OSError as error:
+            raise _not_writable(output, error) from error
+        try:
             self._connection = self._open()
-        except Timeout as error:
-            raise DataError("another run is writing this output; wait for it, or use another name", output) from error
         except (OSError, sqlite3.OperationalError) as error:
-            self._unlock()
-            raise DataError(f"no journal can be written beside it ({error}); check the folder", output) from error
+            self.lock.release()
+            raise _not_writable(output, error) from error
         except sqlite3.DatabaseError as error:
-            self._unlock()
+            self.lock.release()
             raise DataError(f"this is not a journal ({error}); delete it to start over", self.path) from error
 
     def _open(self) -> sqlite3.Connection:
+        make_private_database(self.path)
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # without shared memory, which network folders lack
         connection.execute("PRAGMA journal_mode=WAL")
@@ -120,7 +125,7 @@ class Journal:
         if not self._is_removed and self._connection.execute("SELECT 1 FROM done LIMIT 1").fetchone() is None:
             self.remove()
         self._connection.close()
-        self._unlock()
+        self.lock.release()
 
     def remove(self) -> None:
         """Delete the journal, since the output is complete."""
@@ -128,14 +133,11 @@ class Journal:
         self._connection.close()
         for suffix in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-        self._unlock()
+        self.lock.release()
 
-    def _unlock(self) -> None:
-        """Release the lock and leave no file. Unlinked while it is held: a waiting run then locks a new file."""
-        if self._lock.is_locked:
-            with suppress(PermissionError):  # Windows does not delete open files
-                Path(self._lock.lock_file).unlink(missing_ok=True)
-            self._lock.release()
+
+def _not_writable(output: Path, error: Exception) -> DataError:
+    return DataError(f"no journal can be written beside it ({error}); check the folder", output)
 
 
 def resume(

@@ -8,6 +8,7 @@ import time
 import warnings
 from pathlib import Path
 
+from entsemble._lib.private import make_private_database, make_private_folder
 from entsemble._lib.sqlite import TIMEOUT_SECONDS, enable_wal
 from entsemble.errors import DataError
 
@@ -29,7 +30,7 @@ class ReplyCache:
     If the file cannot be written any more, as on a full disk, it warns once and the run continues without it.
 
     Args:
-        path: the SQLite file; created, with its folders, if missing.
+        path: the SQLite file; created, with its folders, if missing, for its owner only.
         max_bytes: size at which the least recently used tenth is dropped.
 
     Raises:
@@ -41,7 +42,8 @@ class ReplyCache:
         self._lock = threading.Lock()
         self._put_count, self._is_broken = 0, False
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(path.parent)
+            make_private_database(path)
             self._connection = sqlite3.connect(
                 path, timeout=TIMEOUT_SECONDS, check_same_thread=False, isolation_level=None
             )

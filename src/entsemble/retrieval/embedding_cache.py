@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from entsemble._lib.private import make_private_database, make_private_folder
 from entsemble._lib.sqlite import TIMEOUT_SECONDS, enable_wal
 from entsemble.errors import DataError
 from entsemble.protocols import Encoder, Vectors
@@ -37,7 +38,7 @@ class PoolCache:
     """Values by owner and text, where the owner identifies what computed them.
 
     Args:
-        path: of the SQLite file; created, with its folders, if missing.
+        path: of the SQLite file; created, with its folders, if missing, for its owner only.
 
     Raises:
         DataError: the file is not a cache, or cannot be written.
@@ -46,7 +47,8 @@ class PoolCache:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(path.parent)
+            make_private_database(path)
             with self._connect() as connection:
                 enable_wal(connection)
                 connection.execute(_SCHEMA)

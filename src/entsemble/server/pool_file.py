@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from entsemble._lib.atomic import replacing
+from entsemble._lib.atomic import lock_output, replacing
+from entsemble._lib.private import make_private_folder
 from entsemble._lib.text import same_text_key
 from entsemble.data.formats import read
 from entsemble.data.jsonl import to_json
 from entsemble.data.options import ReadOptions
-from entsemble.errors import ConfigError, DataError
+from entsemble.errors import ConfigError, DataError, InUseError
 from entsemble.types import Document
 
 _SUFFIX = ".jsonl"
@@ -29,7 +28,7 @@ class PoolFile:
     kill leaves the pool before or after the change. Edits by other programs are read before each change, and kept.
 
     Args:
-        path: a JSON Lines file; created with the first document if it does not exist.
+        path: a JSON Lines file; if it does not exist, it is created with the first document, for its owner only.
 
     Raises:
         ConfigError: another kind of file, or one that another server uses.
@@ -44,11 +43,11 @@ class PoolFile:
         self.path = path = path.resolve()  # a symbolic link is kept
         self._change_lock = threading.Lock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file_lock = FileLock(path.with_name(f".{path.name}.lock"))
-            self._file_lock.acquire(timeout=0)
-        except Timeout as error:
-            raise ConfigError(f"another server uses {path}; stop it, or name another --pool") from error
+            make_private_folder(path.parent)
+            self._file_lock = lock_output(path)
+        except InUseError as error:
+            message = f"another server uses {path} ({error.holder}); stop it, or name another --pool"
+            raise ConfigError(message) from error
         except OSError as error:
             raise DataError(f"a pool cannot be stored here ({error.strerror})", path) from error
         self._current: tuple[int, tuple[Document, ...]] = (0, ())
@@ -130,7 +129,10 @@ class PoolFile:
     def _write(self, documents: Iterable[Document]) -> None:
         lines = (json.dumps(to_json(document), ensure_ascii=False) + "\n" for document in documents)
         try:
-            with replacing(self.path) as new_path, new_path.open("w", encoding="utf-8", newline="\n") as file:
+            with (
+                replacing(self.path, lock=self._file_lock, private=True) as new_path,
+                new_path.open("w", encoding="utf-8", newline="\n") as file,
+            ):
                 file.writelines(lines)
             self._last_stamp = self._stamp()
         except OSError as error:
