@@ -1,4 +1,4 @@
-"""Record the requests that a run sends to the engine, and replay them in other ways."""
+"""Records the requests that a run sends to the engine, and replays them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the cost of a run grows: with documents, sentences in flight, members, demonstrations, labels, and length.
+"""How the cost of a run depends on one factor at a time.
 
     python -m benchmarks.throughput.growth [--sentences 12] [--only shots]
 

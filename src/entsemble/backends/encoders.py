@@ -1,4 +1,4 @@
-"""Encoders: the embedded one through llama.cpp, and any sentence-transformers model."""
+"""Encoders: embedded ones through llama.cpp, and sentence-transformers models."""
 
 from __future__ import annotations
 

@@ -202,9 +202,9 @@ def _explain_error(hub: Any, error: Exception, source: HubSource, hub_endpoint: 
         (errors.HfHubHTTPError, f"{endpoint} answered: {_first_line(error)}; try again later"),
         (OSError, f"the download failed: {_first_line(error)}; try again"),
     )
-    for kind, text in advice:
-        if isinstance(error, kind):
-            return ModelUnavailableError(f"cannot download {source}: {text}")
+    for error_class, suggestion in advice:
+        if isinstance(error, error_class):
+            return ModelUnavailableError(f"cannot download {source}: {suggestion}")
     if type(error).__module__.startswith(("httpx", "httpcore", "requests", "urllib3", "hf_xet")):
         problem = f"cannot download {source} from {endpoint}"
         return ModelUnavailableError(f"{problem}: {_first_line(error)}; check the network")

@@ -1,4 +1,4 @@
-"""A model with scripted answers: deterministic, for tests, examples and documentation.
+"""A model with scripted answers, for tests, examples and documentation.
 
 It reads a prompt as the embedded models do, finds the sentence that the question is about, and answers from a lexicon.
 """

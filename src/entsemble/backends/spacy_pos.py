@@ -1,4 +1,4 @@
-"""Part-of-speech tags from spaCy, if a pipeline for the text's language is installed."""
+"""Part-of-speech tags from an installed spaCy pipeline."""
 
 from __future__ import annotations
 

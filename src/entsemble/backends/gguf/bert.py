@@ -1,4 +1,4 @@
-"""Convert a sentence-transformers BERT to a GGUF file, for an encoder in llama.cpp.
+"""Convert a sentence-transformers BERT to a GGUF file for llama.cpp.
 
 It follows llama.cpp's `conversion/bert.py`: WordPiece tokens in the phantom-space convention, position and segment
 embeddings in float32, no pooler.

@@ -1,4 +1,4 @@
-"""llama.cpp engines in this process, through xllamacpp: how they are configured and started."""
+"""Configures and starts llama.cpp engines in this process, through xllamacpp."""
 
 from __future__ import annotations
 

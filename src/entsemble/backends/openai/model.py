@@ -1,8 +1,9 @@
-"""A model behind an OpenAI-compatible server: vLLM, llama.cpp's server, Ollama, LM Studio, OpenAI itself.
+"""A model behind an OpenAI-compatible server.
 
-`choose` uses the best method that the server supports. *Log-probabilities*: exact but for tokens that the server does
-not list, see `option_logprobs`. *Guided*: the server is made to answer with one of the options. *Text*: it may answer
-anything, and the answer is matched to the options. The last two give no probabilities.
+Such servers are vLLM, llama.cpp's server, Ollama, LM Studio and OpenAI itself. `choose` uses the best method that the
+server supports. *Log-probabilities*: exact but for tokens that the server does not list, see `option_logprobs`.
+*Guided*: the server is made to answer with one of the options. *Text*: it may answer anything, and the answer is
+matched to the options. The last two give no probabilities.
 """
 
 from __future__ import annotations
@@ -254,8 +255,8 @@ class OpenAIModel:
             403: "; check the permissions of the API key",
             404: f"; check the address, and that the server has a model called {self._model!r}",
         }.get(status, "")
-        kind = _UnsupportedError if status in (400, 422, 501) else ModelUnavailableError
-        return kind(f"{self._address} answered {status}{advice}: {excerpt}")
+        error_class = _UnsupportedError if status in (400, 422, 501) else ModelUnavailableError
+        return error_class(f"{self._address} answered {status}{advice}: {excerpt}")
 
 
 def match_option(reply: str, options: Sequence[str]) -> int | None:

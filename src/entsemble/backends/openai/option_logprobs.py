@@ -1,4 +1,4 @@
-"""Probabilities of options from the top tokens that a server lists, without its tokenizer."""
+"""Probabilities of options from the top tokens that a server lists."""
 
 from __future__ import annotations
 

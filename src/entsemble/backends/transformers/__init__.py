@@ -1,7 +1,7 @@
-"""Models of Hugging Face transformers in this process: batched, with adapters and exact choices.
+"""transformers models in this process: batches, adapters, exact choices.
 
-Only what this package exports is used elsewhere. It relies on internals of transformers that may change with any major
-version, so the extra `experts` has an upper bound, and a contract test checks that they are still there:
+Other packages use only what this one exports. It relies on internals of transformers that may change with any major
+version, so the extra `experts` has an upper bound, and `tests/backends/transformers/test_internals.py` checks them:
 
 - `DynamicCache.update(keys, values, layer_index)` is all that a model calls of a cache when it is given attention masks
   and positions;

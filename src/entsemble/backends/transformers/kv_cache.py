@@ -1,4 +1,4 @@
-"""A paged cache of keys and values: what was read is kept and continued, for several sequences at once.
+"""A paged cache of keys and values for several sequences at once.
 
 The keys and values of each token are in a cell of their own, and a sequence is a list of cells. So a prefix that
 several sequences share is held once, continuing from a prefix copies nothing, and a step gathers each layer's keys and
@@ -143,7 +143,7 @@ class PaddedBatch:
 
     def attention_masks(self, windows: Mapping[str, int | None]) -> Any:  # noqa: ANN401 - one or more tensors
         """The additive mask [rows, 1, new, cached + new], or a dict of them by kind of layer if there are several."""
-        masks = {kind: self._attention_mask(window) for kind, window in windows.items()}
+        masks = {layer_kind: self._attention_mask(window) for layer_kind, window in windows.items()}
         return masks if len(masks) > 1 else next(iter(masks.values()))
 
     def _attention_mask(self, window: int | None) -> Any:  # noqa: ANN401 - a tensor
@@ -235,10 +235,10 @@ def attention_windows(model: Any) -> dict[str, int | None] | None:  # noqa: ANN4
     """
     from transformers.cache_utils import get_layer_types_and_kwargs
 
-    kinds, arguments = get_layer_types_and_kwargs(model.config.get_text_config(decoder=True))
-    if not set(kinds) <= {"full_attention", "sliding_attention"}:
+    layer_kinds, arguments = get_layer_types_and_kwargs(model.config.get_text_config(decoder=True))
+    if not set(layer_kinds) <= {"full_attention", "sliding_attention"}:
         return None
-    return {kind: layer.get("sliding_window") for kind, layer in zip(kinds, arguments, strict=True)}
+    return {layer_kind: layer.get("sliding_window") for layer_kind, layer in zip(layer_kinds, arguments, strict=True)}
 
 
 def _common_prefix_length(first: Cells, second: Cells) -> int:

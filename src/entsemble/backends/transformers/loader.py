@@ -1,4 +1,4 @@
-"""Models and tokenizers as transformers loads them, for training and for inference."""
+"""Loads transformers models and tokenizers, for training and for inference."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""transformers in this process, with PEFT adapters: for models that llama.cpp does not run, and for large batches.
+"""transformers with PEFT adapters in this process.
 
-Requests of several threads are read in one batch, see `batcher`, and a cached prefix is not read again, see `kv_cache`.
-In float32 an answer depends on the other requests in its batch only from the sixth digit on, in bfloat16 from the
-third.
+It is for models that llama.cpp does not run, and for large batches: requests of several threads are read in one batch,
+see `batcher`, and a cached prefix is not read again, see `kv_cache`. In float32 an answer depends on the other requests
+in its batch only from the sixth digit on, in bfloat16 from the third.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The forward passes of a model: schedules the pending requests, reads their new tokens, keeps keys and values."""
+"""The forward passes of a model: scheduling, reading, caching."""
 
 from __future__ import annotations
 
