@@ -133,7 +133,7 @@ class TestBadInput:
 
     def test_a_folder_without_an_adapter_is_refused(self, command: Command, tmp_path: Path) -> None:
         result = command("experts", "add", tmp_path, "--name", "one", *CARD_OPTIONS)
-        assert (result.code, "no adapter" in result.err) == (65, True)
+        assert (result.code, "not an adapter" in result.err) == (65, True)
 
     def test_experts_of_different_bases_cannot_be_merged(self, command: Command, adapter_folder: Folder) -> None:
         command("experts", "add", adapter_folder(0), "--name", "one", "--base", "smollm2-135m")
@@ -145,7 +145,7 @@ class TestBadInput:
         command("experts", "add", adapter_folder(0), "--name", "one", *CARD_OPTIONS)
         for weights in ("0.5,0.5", "much"):
             result = command("experts", "merge", "one", "--into", "x", "--weights", weights)
-            assert (result.code, "one number an expert" in result.err) == (64, True)
+            assert (result.code, "one number per expert" in result.err) == (64, True)
 
     def test_an_expert_cannot_be_merged_with_itself(self, command: Command, adapter_folder: Folder) -> None:
         command("experts", "add", adapter_folder(0), "--name", "one", *CARD_OPTIONS)
@@ -158,7 +158,7 @@ class TestBadInput:
         command("experts", "add", adapter_folder(0), "--name", "one", *CARD_OPTIONS)
         command("experts", "export", "one", tmp_path / "out")
         result = command("experts", "add", tmp_path / "out", "--name", "../x", "--replace")
-        assert (result.code, "no name for an expert" in result.err) == (64, True)
+        assert (result.code, "not a valid expert name" in result.err) == (64, True)
 
     @pytest.mark.parametrize("option", [("--pool", "pool.jsonl"), ("--shots", "0"), ("--similarity", "random")])
     def test_evaluating_single_experts_takes_no_demonstration_options(

@@ -121,9 +121,12 @@ def train(
     """
 
     def print_progress(progress: TrainingProgress) -> None:
-        if progress.step % _PROGRESS_STEPS == 0 or progress.step == progress.steps:
+        if progress.step % _PROGRESS_STEPS == 0 or progress.step == progress.total_steps:
             minutes = f"{progress.seconds_left / 60:.1f} min left"
-            print(f"{name}: step {progress.step} of {progress.steps}, loss {progress.loss:.3f}, {minutes}", flush=True)
+            print(
+                f"{name}: step {progress.step} of {progress.total_steps}, loss {progress.loss:.3f}, {minutes}",
+                flush=True,
+            )
 
     with tempfile.TemporaryDirectory() as folder:
         files = []

@@ -213,7 +213,7 @@ def candidate_experts(models: ModelPool, member: MemberSettings) -> tuple[list[E
         UnknownNameError: a named one does not exist.
     """
     names, base_checksum = models.settings.experts.names, models.base_checksum(member)
-    readable, unreadable = expert_store(models.environment).whole(names or None)
+    readable, unreadable = expert_store(models.environment).load_intact(names or None)
     if names and unreadable:
         raise next(iter(unreadable.values()))
     fitting = [

@@ -27,8 +27,6 @@ from entsemble.backends.transformers import TransformersModel, TransformersOptio
 from entsemble.errors import ConfigError
 from entsemble.experts import peft_folder
 from entsemble.experts.card import (
-    NAME_PATTERN,
-    NAME_RULE,
     Card,
     DomainVectors,
     Score,
@@ -37,17 +35,11 @@ from entsemble.experts.card import (
     combine_licences,
 )
 from entsemble.experts.examples import PARAPHRASES_FILE, PromptVariation
+from entsemble.experts.lora import attach_lora, extract_adapter
 from entsemble.experts.peft_folder import Adapter
 from entsemble.experts.selection import cluster_centres
 from entsemble.experts.store import Expert, ExpertStore, load_checked_adapter
-from entsemble.experts.training import (
-    TrainingProgress,
-    TrainingResult,
-    TrainingSettings,
-    attach_lora,
-    extract_adapter,
-    train,
-)
+from entsemble.experts.training import TrainingProgress, TrainingResult, TrainingSettings, train
 from entsemble.prompting.template import load_template
 from entsemble.protocols import AdaptableModel, Encoder
 from entsemble.settings import Environment, MemberSettings, Settings
@@ -151,10 +143,7 @@ def train_expert(
 
 def _check(spec: ExpertSpec, store: ExpertStore) -> None:
     """Raise ConfigError for what is wrong before any file is read."""
-    if not NAME_PATTERN.fullmatch(spec.name):
-        raise ConfigError(f"{spec.name!r} is not a valid name for an expert: {NAME_RULE}")
-    if spec.name in store.names() and not spec.replace:
-        raise ConfigError(f"there is already an expert {spec.name!r}; choose another name, or replace it")
+    store.check_name(spec.name, replace=spec.replace)
     if spec.training.seed < 0 or not 0 < spec.training.learning_rate < 1:
         raise ConfigError("the seed must be at least 0, and the learning rate between 0 and 1")
 
@@ -199,14 +188,14 @@ def _fit(
         return score_adapter(adapter, corpus.held_out, preparation.base_path).f1
 
     return train(
-        attach_lora(model, settings, starting_adapter),
+        attach_lora(model, rank=settings.rank, alpha=settings.alpha, seed=settings.seed, start=starting_adapter),
         tokenize,
         lambda epoch: corpus.examples(spec.prompt_variation, settings.seed, epoch),
         settings,
         folder,
         base=spec.base,
         evaluate=evaluate,
-        told=on_training,
+        on_progress=on_training,
     )
 
 
@@ -262,7 +251,7 @@ def _card(spec: ExpertSpec, preparation: _Preparation, result: TrainingResult, s
         scores=(score,),
         seed=settings.seed,
         precision=settings.precision,
-        training={**hyperparameters, "best epoch": result.epoch + 1, "loss": result.loss},
+        training={**hyperparameters, "best epoch": result.best_epoch + 1, "loss": result.loss},
         versions=versions,
         foundation=spec.foundation,
         start=StartingExpert(expert=starting_card.name, sha256=starting_card.files[peft_folder.WEIGHTS_FILE])

@@ -1,43 +1,45 @@
-"""Experts merged by a recipe, kept as experts."""
+"""Experts merged by a recipe, and stored as experts."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from entsemble.errors import ConfigError
-from entsemble.experts import peft_folder
 from entsemble.experts.card import Card, Recipe, RecipePart, combine_licences
 from entsemble.experts.merging.merge import MergeSettings, merge_adapters
+from entsemble.experts.peft_folder import WEIGHTS_FILE, save_adapter
 from entsemble.experts.store import Expert, ExpertStore, load_checked_adapter
 
 Item = TypeVar("Item")
 
+_ERROR_KEY = "rank budget error"
 
-def build_recipe(experts: Sequence[Expert], weights: Sequence[float], how: MergeSettings) -> Recipe:
-    """Which experts, with what weights, merged how; contents named by their checksums.
+
+def build_recipe(experts: Sequence[Expert], weights: Sequence[float], settings: MergeSettings) -> Recipe:
+    """The recipe of a merge: experts with the checksums of their weights, mixture weights and settings.
 
     Raises:
-        ConfigError: none, or experts of different bases or prompt shapes.
+        ConfigError: there is no expert, or they differ in base or template.
     """
     if not experts:
         raise ConfigError("nothing to merge: name the experts")
     first = experts[0].card
-    for other in (e.card for e in experts[1:]):
+    for other in (expert.card for expert in experts[1:]):
         if first.base_sha256 != other.base_sha256:
-            differs = f"base ({first.base}, {other.base})"
+            difference = f"base ({first.base}, {other.base})"
         elif first.template != other.template:
-            differs = f"prompt shape ({first.template}, {other.template})"
+            difference = f"prompt template ({first.template}, {other.template})"
         else:
             continue
-        raise ConfigError(f"{first.name} and {other.name} cannot be merged: they differ in {differs}")
+        raise ConfigError(f"{first.name} and {other.name} cannot be merged: they differ in {difference}")
     parts = tuple(
-        RecipePart(expert=e.card.name, sha256=e.card.files[peft_folder.WEIGHTS_FILE], weight=w)
-        for e, w in zip(experts, weights, strict=True)
+        RecipePart(expert=expert.card.name, sha256=expert.card.files[WEIGHTS_FILE], weight=weight)
+        for expert, weight in zip(experts, weights, strict=True)
     )
-    return Recipe(parts=parts, method=how.method, rank=how.rank, density=how.density, seed=how.seed)
+    return Recipe(parts=parts, method=settings.method, rank=settings.rank, density=settings.density, seed=settings.seed)
 
 
 def add_merged_expert(
@@ -45,61 +47,72 @@ def add_merged_expert(
     name: str,
     experts: Sequence[Expert],
     weights: Sequence[float],
-    how: MergeSettings,
+    settings: MergeSettings,
     *,
     replace: bool = False,
 ) -> tuple[Expert, float]:
-    """Merge experts into a new one; one that was made by the same recipe is taken as it is.
+    """Merge experts into a new one; an expert of that name with the same recipe is returned as it is.
+
+    Args:
+        store: where the merged expert is stored.
+        name: of the merged expert.
+        experts: to merge.
+        weights: one per expert.
+        settings: method, rank, density and seed.
+        replace: whether another expert of that name is replaced.
 
     Returns:
-        The expert, and what the rank budget cost; see `Merged.error`.
+        The expert, and the relative error that its limited rank causes; see `MergeResult`.
 
     Raises:
-        ConfigError: experts that cannot be merged, or another expert of that name.
-        DataError: an expert's files are not those that were added, or the new one cannot be kept.
+        ConfigError: the experts cannot be merged, or there is another expert of that name.
+        DataError: an expert's files are not the ones that were added, or the new expert cannot be stored.
     """
-    recipe = build_recipe(experts, weights, how)
-    if name in store.names() and (there := store.get(name)).card.recipe == recipe:
-        return there, there.card.training.get("rank budget error", 0.0)
+    recipe = build_recipe(experts, weights, settings)
+    if name in store.names():
+        existing = store.get(name)
+        if existing.card.recipe == recipe:
+            return existing, existing.card.training.get(_ERROR_KEY, 0.0)
     store.check_name(name, replace=replace)  # before the work
-    made = merge_adapters([load_checked_adapter(e) for e in experts], weights, how)
-    cards = [e.card for e in experts]
-    told = Card(
+    result = merge_adapters([load_checked_adapter(expert) for expert in experts], weights, settings)
+    cards = [expert.card for expert in experts]
+    merged_card = Card(
         name=name,
-        domain="merged: " + ", ".join(c.name for c in cards),
+        domain="merged: " + ", ".join(card.name for card in cards),
         base=cards[0].base,
         base_sha256=cards[0].base_sha256,
         template=cards[0].template,
-        labels=_together([c.labels for c in cards]),
-        sources=_together([c.sources for c in cards]),
-        licence=combine_licences(c.licence for c in cards),
-        seed=how.seed,
-        training={"rank budget error": made.relative_error},
+        labels=_unique(label for card in cards for label in card.labels),
+        sources=_unique(source for card in cards for source in card.sources),
+        licence=combine_licences(card.licence for card in cards),
+        seed=settings.seed,
+        training={_ERROR_KEY: result.relative_error},
         recipe=recipe,
     )
     with tempfile.TemporaryDirectory() as folder:
-        peft_folder.save_adapter(made.adapter, Path(folder))
-        return store.add(Path(folder), told, replace=replace), made.relative_error
+        save_adapter(result.adapter, Path(folder))
+        return store.add(Path(folder), merged_card, replace=replace), result.relative_error
 
 
 def parse_weights(text: str | None, names: Sequence[str]) -> list[float]:
-    """Weights as a command is given them, `0.5,0.25,0.25`; without them, all alike.
+    """Mixture weights from a command line, such as `0.5,0.25,0.25`; equal weights if there is no text.
 
     Raises:
-        ConfigError: not one number an expert, or an expert twice.
+        ConfigError: the number of weights is wrong, one is not a number, or an expert is named twice.
     """
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"{twice[0]} is named twice; give it the sum of the weights")
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"{duplicates[0]} is named twice; name it once, with the sum of the weights")
     if text is None:
         return [1 / len(names)] * len(names)
     try:
-        given = [float(part) for part in text.split(",")]
+        weights = [float(part) for part in text.split(",")]
     except ValueError:
-        given = []
-    if len(given) != len(names):
-        raise ConfigError(f"weights need one number an expert, as 0.5,0.5; got {text!r} for {', '.join(names)}")
-    return given
+        weights = []
+    if len(weights) != len(names):
+        raise ConfigError(f"weights need one number per expert, such as 0.5,0.5; got {text!r} for {', '.join(names)}")
+    return weights
 
 
-def _together(lists: Sequence[tuple[Item, ...]]) -> tuple[Item, ...]:
-    return tuple(dict.fromkeys(x for one in lists for x in one))
+def _unique(items: Iterable[Item]) -> tuple[Item, ...]:
+    """Distinct items, in order of first occurrence."""
+    return tuple(dict.fromkeys(items))

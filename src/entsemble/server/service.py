@@ -101,7 +101,7 @@ class ExtractionService:
 
     def experts(self) -> list[Expert]:
         """All intact experts; broken ones are logged."""
-        intact, broken = expert_store(self._environment).whole()
+        intact, broken = expert_store(self._environment).load_intact()
         for name, error in broken.items():
             _LOG.error("the expert %s: %s", name, error)
         return intact

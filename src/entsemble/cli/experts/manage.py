@@ -27,7 +27,7 @@ from entsemble.settings import environment
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def list_experts(as_json: bool) -> None:
     """List the experts on this machine."""
-    intact, broken = expert_store(environment()).whole()
+    intact, broken = expert_store(environment()).load_intact()
     if as_json:
         for expert in intact:
             click.echo(expert.card.model_dump_json())

@@ -110,7 +110,7 @@ def train(**options: object) -> None:
     with show_progress(quiet=train_options.quiet) as display:
 
         def report(progress: TrainingProgress) -> None:
-            display.step("training", progress.step, progress.steps, f"loss {progress.loss:.3f}")
+            display.step("training", progress.step, progress.total_steps, f"loss {progress.loss:.3f}")
 
         trained = train_expert(train_options.spec(), environment(), display.callbacks(), report)
     print_location(trained)

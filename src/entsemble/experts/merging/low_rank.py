@@ -1,4 +1,4 @@
-"""What an adapter does to one weight matrix, as a product of two thin ones."""
+"""Low-rank changes of weight matrices, as adapters make them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import numpy.typing as npt
 
 Matrix = npt.NDArray[np.floating]
 
-_JITTER = 1e-14
-"""Of the trace, what keeps the Cholesky factor of dependent rows real; far below what float32 factors hold."""
+_RELATIVE_JITTER = 1e-14
+"""Added to the diagonal, relative to the trace, so that the Cholesky factor of dependent rows is real; far below the
+precision of float32 factors."""
 
 
 @dataclass(frozen=True, slots=True)
 class LowRankFactors:
-    """The change `b @ a` of a weight matrix, the adapter's own scaling (alpha over rank) already in `b`.
+    """The change B @ A of a weight matrix; the adapter's scaling (alpha / rank) is already in B.
 
     Attributes:
-        lora_a: [rank, inputs].
-        lora_b: [outputs, rank].
+        lora_a: A [rank, inputs].
+        lora_b: B [outputs, rank].
     """
 
     lora_a: Matrix
@@ -29,95 +30,107 @@ class LowRankFactors:
 
     def __post_init__(self) -> None:
         if self.lora_a.ndim != 2 or self.lora_b.ndim != 2 or self.lora_a.shape[0] != self.lora_b.shape[1]:
-            raise ValueError(f"no factors of one matrix: b {self.lora_b.shape}, a {self.lora_a.shape}")
+            raise ValueError(f"not factors of one matrix: B {self.lora_b.shape}, A {self.lora_a.shape}")
 
     @property
     def rank(self) -> int:
-        """Columns of `b`."""
+        """The number of columns of B."""
         return int(self.lora_a.shape[0])
 
     @property
     def shape(self) -> tuple[int, int]:
-        """[outputs, inputs] of the matrix."""
+        """(outputs, inputs) of the matrix."""
         return int(self.lora_b.shape[0]), int(self.lora_a.shape[1])
 
     def dense(self) -> Matrix:
-        """The change itself, [outputs, inputs]."""
+        """The change as a full matrix, [outputs, inputs]."""
         return np.asarray(self.lora_b @ self.lora_a)
 
 
-def weighted_sum(parts: Sequence[LowRankFactors], weights: Sequence[float]) -> LowRankFactors:
-    """The weighted sum of changes, exactly: ranks side by side, so that no expert's `b` meets another's `a`.
+def weighted_sum(changes: Sequence[LowRankFactors], weights: Sequence[float]) -> LowRankFactors:
+    """The exact weighted sum of changes: factors are concatenated, so that no B is multiplied by another change's A.
 
     Args:
-        parts: of one and the same matrix, of any ranks; at least one.
-        weights: one a part.
+        changes: of one matrix, of any ranks; at least one.
+        weights: one per change.
 
     Returns:
         Factors whose rank is the sum of the ranks.
     """
     return LowRankFactors(
-        lora_a=np.concatenate([p.lora_a for p in parts], axis=0),
-        lora_b=np.concatenate([p.lora_b * p.lora_b.dtype.type(w) for p, w in zip(parts, weights, strict=True)], axis=1),
+        lora_a=np.concatenate([change.lora_a for change in changes], axis=0),
+        lora_b=np.concatenate(
+            [change.lora_b * change.lora_b.dtype.type(weight) for change, weight in zip(changes, weights, strict=True)],
+            axis=1,
+        ),
     )
 
 
-def truncate_rank(factors: LowRankFactors, rank: int) -> tuple[LowRankFactors, float]:
-    """The best change of at most `rank` (Eckart and Young), without ever building the matrix.
+def truncate_rank(factors: LowRankFactors, max_rank: int) -> tuple[LowRankFactors, float]:
+    """The best approximation of rank `max_rank` (Eckart and Young, 1936), without building the full matrix.
+
+    Args:
+        factors: A [rank, inputs], B [outputs, rank].
+        max_rank: of the approximation.
 
     Returns:
-        The change, and the squared Frobenius norm of what was left out.
+        The approximation, and the squared Frobenius norm of the error.
     """
-    if factors.rank <= rank:
+    if factors.rank <= max_rank:
         return factors, 0.0
-    a, b = factors.lora_a.astype(np.float64), factors.lora_b.astype(np.float64)
-    inner = a @ a.T
-    if not inner.any():
-        return LowRankFactors(lora_a=factors.lora_a[:rank], lora_b=factors.lora_b[:, :rank]), 0.0
-    inner[np.diag_indices_from(inner)] += _JITTER * np.trace(inner)
-    # b @ root has the left singular vectors and the singular values of b @ a, and is as thin as b
-    thin = b @ np.linalg.cholesky(inner)
-    _, vectors = np.linalg.eigh(thin.T @ thin)
-    left, _ = np.linalg.qr(thin @ vectors[:, ::-1][:, :rank])
-    return _balanced(left, (left.T @ b) @ a, squared_norm(factors), factors.lora_a.dtype)
+    lora_a, lora_b = factors.lora_a.astype(np.float64), factors.lora_b.astype(np.float64)
+    gram = lora_a @ lora_a.T
+    if not gram.any():
+        return LowRankFactors(lora_a=factors.lora_a[:max_rank], lora_b=factors.lora_b[:, :max_rank]), 0.0
+    gram[np.diag_indices_from(gram)] += _RELATIVE_JITTER * np.trace(gram)
+    # B @ cholesky(A @ A.T) has the left singular vectors and the singular values of B @ A, and only `rank` columns.
+    compact = lora_b @ np.linalg.cholesky(gram)
+    _, eigenvectors = np.linalg.eigh(compact.T @ compact)
+    left, _ = np.linalg.qr(compact @ eigenvectors[:, ::-1][:, :max_rank])
+    return _balance(left, (left.T @ lora_b) @ lora_a, squared_norm(factors), factors.lora_a.dtype)
 
 
-def factorize(dense: Matrix, rank: int) -> tuple[LowRankFactors, float]:
-    """The best change of at most `rank` for a matrix that is no product of thin ones.
+def factorize(change: Matrix, max_rank: int) -> tuple[LowRankFactors, float]:
+    """The best approximation of rank `max_rank` of a full matrix.
 
-    By the eigenvectors of the smaller Gram matrix, which take a tenth of the time of its singular vectors.
+    Uses the eigenvectors of the smaller Gram matrix, in a tenth of the time of a singular value decomposition.
 
     Args:
-        dense: [outputs, inputs].
-        rank: at least 1.
+        change: [outputs, inputs].
+        max_rank: at least 1.
 
     Returns:
-        The change, and the squared Frobenius norm of what was left out.
+        The approximation, and the squared Frobenius norm of the error.
     """
-    if dense.shape[0] > dense.shape[1]:
-        turned, lost = factorize(dense.T, rank)
-        return LowRankFactors(lora_a=turned.lora_b.T, lora_b=turned.lora_a.T), lost
-    exact = dense.astype(np.float64)
-    _, vectors = np.linalg.eigh(exact @ exact.T)
-    left = vectors[:, ::-1][:, :rank]
-    return _balanced(left, left.T @ exact, float((exact**2).sum()), dense.dtype)
+    if change.shape[0] > change.shape[1]:
+        transposed, squared_error = factorize(change.T, max_rank)
+        return LowRankFactors(lora_a=transposed.lora_b.T, lora_b=transposed.lora_a.T), squared_error
+    precise = change.astype(np.float64)
+    _, eigenvectors = np.linalg.eigh(precise @ precise.T)
+    left = eigenvectors[:, ::-1][:, :max_rank]
+    return _balance(left, left.T @ precise, float((precise**2).sum()), change.dtype)
 
 
-def _balanced(left: Matrix, right: Matrix, whole: float, dtype: np.dtype[Any]) -> tuple[LowRankFactors, float]:
-    """`left @ right`, where `left` has orthonormal columns, as factors alike large: none leaves the range of float16.
+def _balance(
+    left: Matrix, right: Matrix, total_squared_norm: float, dtype: np.dtype[Any]
+) -> tuple[LowRankFactors, float]:
+    """`left @ right` as factors of equal magnitude, so that neither leaves the range of float16.
 
     Args:
-        left: [outputs, rank].
+        left: [outputs, rank], with orthonormal columns.
         right: [rank, inputs].
-        whole: squared norm of the change that this is a projection of.
+        total_squared_norm: of the change that this is a projection of.
         dtype: of the factors.
+
+    Returns:
+        The factors, and the squared Frobenius norm of the projection's error.
     """
-    root = np.sqrt(np.maximum(np.linalg.norm(right, axis=1), np.finfo(np.float64).tiny))
-    kept = LowRankFactors(lora_a=(right / root[:, None]).astype(dtype), lora_b=(left * root).astype(dtype))
-    return kept, max(0.0, whole - float((right**2).sum()))
+    scale = np.sqrt(np.maximum(np.linalg.norm(right, axis=1), np.finfo(np.float64).tiny))
+    factors = LowRankFactors(lora_a=(right / scale[:, None]).astype(dtype), lora_b=(left * scale).astype(dtype))
+    return factors, max(0.0, total_squared_norm - float((right**2).sum()))
 
 
 def squared_norm(factors: LowRankFactors) -> float:
-    """Squared Frobenius norm of the change, without building the matrix."""
-    a, b = factors.lora_a.astype(np.float64), factors.lora_b.astype(np.float64)
-    return float(((b.T @ b) * (a @ a.T)).sum())
+    """The squared Frobenius norm of the change, without building the full matrix."""
+    lora_a, lora_b = factors.lora_a.astype(np.float64), factors.lora_b.astype(np.float64)
+    return float(((lora_b.T @ lora_b) * (lora_a @ lora_a.T)).sum())
