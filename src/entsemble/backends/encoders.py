@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from entsemble._lib.optional import require
-from entsemble.backends.llamacpp.engine import engine_version, load_engine
+from entsemble.backends.llamacpp.engine import Engine, engine_version
 from entsemble.errors import BadReplyError
 from entsemble.protocols import Vectors
 
@@ -49,7 +49,7 @@ class LlamaCppEncoder:
             parameters.n_parallel = 1
             parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
 
-        self._server = load_engine(path, configure)
+        self._engine = Engine(path, configure)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode`."""
@@ -59,7 +59,7 @@ class LlamaCppEncoder:
 
     def _encode_batch(self, texts: Sequence[str], max_characters: int = _MAX_CHARACTERS) -> Vectors:
         inputs = [text[:max_characters] if text.strip() else "." for text in texts]
-        answer = self._server.handle_embeddings({"input": inputs})
+        answer = self._engine.embed(inputs)
         if "error" in answer and len(texts) > 1:  # so that only a text that is too long is shortened
             return np.concatenate([self._encode_batch([text], max_characters) for text in texts])
         if "error" in answer and max_characters > 1 and "large" in str(answer["error"]):
@@ -71,7 +71,7 @@ class LlamaCppEncoder:
 
     def close(self) -> None:
         """Stop the engine and free its memory."""
-        del self._server
+        self._engine.close()
 
 
 class SentenceTransformerEncoder:

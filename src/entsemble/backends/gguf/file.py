@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import mmap
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,6 +29,7 @@ _MAGIC = b"GGUF"
 _STRING, _ARRAY = 8, 9
 _SCALAR_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, UINT32: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _DEFAULT_ALIGNMENT = 32
+_CONTROL_TOKEN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,15 @@ class Header:
     def number(self, key: str) -> int:
         """A 32-bit unsigned integer of the metadata; KeyError if it is missing."""
         return int(struct.unpack("<I", self.metadata[key][1][:4])[0])
+
+    def control_tokens(self) -> tuple[str, ...]:
+        """The tokens of the vocabulary that a tokenizer treats as control tokens; empty for a file without types."""
+        tokens, types = (self.metadata.get(f"tokenizer.ggml.{key}") for key in ("tokens", "token_type"))
+        if tokens is None or types is None:
+            return ()
+        (count,) = struct.unpack_from("<Q", types[1], 4)
+        is_control = [value == _CONTROL_TOKEN for value in struct.unpack_from(f"<{count}i", types[1], 12)]
+        return tuple(token for token, control in zip(_decode_strings(tokens[1]), is_control, strict=True) if control)
 
 
 def file_type(quantisation: str) -> int:
@@ -128,6 +138,16 @@ def tensor_size(shape: tuple[int, ...], tensor_type: int, block_sizes: BlockSize
     """Bytes of a tensor."""
     block_elements, block_bytes = block_sizes[tensor_type]
     return math.prod(shape) // int(block_elements) * int(block_bytes)
+
+
+def _decode_strings(array: bytes) -> Iterator[str]:
+    """The items of an encoded array of strings."""
+    (count,) = struct.unpack_from("<Q", array, 4)
+    position = 12
+    for _ in range(count):
+        (length,) = struct.unpack_from("<Q", array, position)
+        yield array[position + 8 : position + 8 + length].decode("utf-8", "replace")
+        position += 8 + length
 
 
 def _encode_string(text: str) -> bytes:

@@ -1,15 +1,34 @@
-"""Configures and starts llama.cpp engines in this process, through xllamacpp."""
+"""llama.cpp engines in this process, through xllamacpp: how they are configured, started, and kept private.
+
+xllamacpp runs llama.cpp's HTTP server, since only its routes tokenise. A TCP port would let every user of the machine,
+and every web page that is open on it, send prompts and measure what the cache holds. So the server listens on a Unix
+socket in a folder that only this user may enter, and answers only requests with a random key.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from entsemble._lib.optional import require
 from entsemble.errors import ModelUnavailableError
+
+_FOLDER_PREFIX, _SOCKET = "entsemble-engine-", "engine.sock"
+
+_MAX_PARENT_PATH = 60
+"""Characters of the folder that holds an engine's folder: a socket's path may have about 100 in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +63,78 @@ def engine_version() -> str:
         return "unknown"
 
 
-def start_engine(path: Path, options: LlamaCppOptions) -> Any:  # noqa: ANN401 - untyped library
-    """A running engine for a language model; raises what `load_engine` raises."""
+class Engine:
+    """A running engine that only this process can reach.
+
+    Args:
+        path: the `.gguf` file.
+        configure: sets the engine's parameters.
+
+    Raises:
+        MissingExtraError: xllamacpp is not installed.
+        ModelUnavailableError: there is no such file, or llama.cpp cannot load it.
+    """
+
+    def __init__(self, path: Path, configure: Callable[[Any], None]) -> None:
+        key = secrets.token_urlsafe(32)
+        folder = _socket_folder()
+
+        def configure_privately(parameters: Any) -> None:  # noqa: ANN401 - untyped library
+            configure(parameters)
+            parameters.api_keys = [key]
+            parameters.cors_origins = ""
+            parameters.endpoint_slots = parameters.endpoint_props = parameters.endpoint_metrics = False
+            if folder is not None:
+                parameters.hostnames = [str(folder / _SOCKET)]
+
+        try:
+            self._server = load_engine(path, configure_privately)
+        except BaseException:
+            _remove_folder(folder)
+            raise
+        self._remove_folder = weakref.finalize(self, _remove_folder, folder)
+        transport = httpx.HTTPTransport(uds=None if folder is None else str(folder / _SOCKET))
+        address = self._server.listening_address if folder is None else "http://engine"
+        headers = {"Authorization": f"Bearer {key}"}
+        self._http = httpx.Client(transport=transport, base_url=address, headers=headers, timeout=60, trust_env=False)
+
+    def complete(
+        self, request: Mapping[str, Any], receive: Callable[[dict[str, Any]], bool] | None = None
+    ) -> dict[str, Any]:
+        """The engine's answer to a completion request.
+
+        Args:
+            request: as for `/v1/completions`.
+            receive: called with each chunk of a streamed answer; true ends it.
+        """
+        arguments = [dict(request)] if receive is None else [dict(request), receive]
+        answer: dict[str, Any] | None = self._server.handle_completions(*arguments)
+        return answer or {}
+
+    def embed(self, texts: Sequence[str]) -> dict[str, Any]:
+        """The engine's answer to an embedding request."""
+        answer: dict[str, Any] = self._server.handle_embeddings({"input": list(texts)})
+        return answer
+
+    def tokenize(self, text: str, *, add_begin_token: bool = False) -> list[int]:
+        """Token ids of a text, in which nothing is a control token: `<|im_end|>` is a few ordinary tokens.
+
+        Args:
+            text: any text.
+            add_begin_token: whether the model's begin token precedes it, as in a prompt.
+        """
+        body = {"content": text, "add_special": add_begin_token, "parse_special": False}
+        return [int(token) for token in self._http.post("/tokenize", json=body).raise_for_status().json()["tokens"]]
+
+    def close(self) -> None:
+        """Stop the engine and free its memory."""
+        self._http.close()
+        self._server = None
+        self._remove_folder()
+
+
+def start_engine(path: Path, options: LlamaCppOptions) -> Engine:
+    """A running engine for a language model; raises what `Engine` raises."""
 
     def configure(parameters: Any) -> None:  # noqa: ANN401 - untyped library
         parameters.n_ctx, parameters.n_parallel = options.context * options.slots, options.slots
@@ -57,11 +146,13 @@ def start_engine(path: Path, options: LlamaCppOptions) -> Any:  # noqa: ANN401 -
         parameters.lora_adapters = [_adapter_info(file) for file in options.adapters.values()]
         parameters.lora_init_without_apply = True
 
-    return load_engine(path, configure)
+    return Engine(path, configure)
 
 
 def load_engine(path: Path, configure: Callable[[Any], None]) -> Any:  # noqa: ANN401 - untyped library
-    """A running engine for the model at `path`, its parameters set by `configure`.
+    """A running llama.cpp server for the model at `path`, its parameters set by `configure`.
+
+    It listens where the parameters say, by default on a TCP port of this machine without a key: see `Engine`.
 
     Raises:
         MissingExtraError: xllamacpp is not installed.
@@ -81,6 +172,36 @@ def load_engine(path: Path, configure: Callable[[Any], None]) -> Any:  # noqa: A
         return xllamacpp.Server(parameters)
     except (RuntimeError, ValueError) as error:
         raise ModelUnavailableError(f"llama.cpp cannot load {path}: {error}") from error
+
+
+def _socket_folder() -> Path | None:
+    """A new folder for a Unix socket that only this user may enter; `None` if the system has no such sockets.
+
+    Folders that killed processes left behind are removed.
+    """
+    if not hasattr(socket, "AF_UNIX") or os.name == "nt":
+        return None
+    for parent in dict.fromkeys([tempfile.gettempdir(), "/tmp"]):
+        if len(parent) < _MAX_PARENT_PATH and os.access(parent, os.W_OK):
+            _remove_abandoned(Path(parent))
+            return Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX, dir=parent))
+    return None
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove this user's folders whose socket nobody listens on."""
+    for folder in parent.glob(f"{_FOLDER_PREFIX}*"):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            if folder.stat().st_uid == os.getuid() and (folder / _SOCKET).is_socket():
+                try:
+                    probe.connect(str(folder / _SOCKET))
+                except ConnectionRefusedError:
+                    _remove_folder(folder)
+
+
+def _remove_folder(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _adapter_info(file: Path) -> Any:  # noqa: ANN401 - untyped library

@@ -20,9 +20,9 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from entsemble.backends.llamacpp.engine import LlamaCppOptions, engine_version, start_engine
+from entsemble.backends.control_tokens import ControlTokens
+from entsemble.backends.gguf.file import read_header
+from entsemble.backends.llamacpp.engine import Engine, LlamaCppOptions, engine_version, start_engine
 from entsemble.backends.llamacpp.slots import SlotScheduler
 from entsemble.backends.option_trie import Branching, TokenTrie, TokenTrieCache
 from entsemble.errors import BadReplyError, PromptTooLongError
@@ -67,10 +67,10 @@ class LlamaCppModel:
         settings = (options.context, options.parallel, options.threads, options.gpu_layers)
         self.fingerprint = ":".join(map(str, ("llamacpp", fingerprint, *settings, engine_version())))
         self._context = options.context
-        self._server = start_engine(path, options)
+        self._engine = start_engine(path, options)
+        self._control_tokens = ControlTokens(read_header(path).control_tokens())
         self._slots = SlotScheduler(options.slots)
         self._turns = threading.Semaphore(options.parallel)
-        self._http = httpx.Client(base_url=self._server.listening_address, timeout=60, trust_env=False)
         self._tries = TokenTrieCache(self.tokenize)
         self._adapters = tuple(options.adapters)
         self._adapter: str | None = None
@@ -97,7 +97,7 @@ class LlamaCppModel:
             body["grammar"] = decoding.grammar
         replies = []
         for prompt in prompts:
-            answer, usage = self._complete(prompt, prompt, body, decoding.list_separator)
+            answer, usage = self._complete(prompt, (), body, decoding.list_separator)
             completion = answer["choices"][0]
             is_finished = completion["finish_reason"] == "stop"
             if not is_finished and usage.generated_tokens < decoding.max_tokens:
@@ -114,13 +114,17 @@ class LlamaCppModel:
     def close(self) -> None:
         """Stop the engine and free its memory, if this is not a view of another model."""
         if not self._is_view:
-            self._http.close()
-        del self._server
+            self._engine.close()
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids of `text` without special tokens."""
-        answer = self._http.post("/tokenize", json={"content": text, "add_special": False}).json()
-        return [int(token) for token in answer["tokens"]]
+        return self._engine.tokenize(text)
+
+    def _prompt_content(self, prompt: str) -> list[Any]:
+        """The prompt as the engine takes it: text, or token ids where the text spells a control token."""
+        if self._control_tokens.occur_in(prompt):
+            return [*self._engine.tokenize(prompt, add_begin_token=True)]
+        return [prompt]
 
     def _score_options(self, prompt: str, trie: TokenTrie) -> Choice:
         usages: list[Usage] = []
@@ -136,8 +140,7 @@ class LlamaCppModel:
                 "post_sampling_probs": True,
                 "logit_bias": [[token, _LOGIT_BIAS] for token in branching.next_tokens],
             }
-            content = [prompt, *branching.path] if branching.path else prompt
-            answer, usage = self._complete(prompt, content, body)
+            answer, usage = self._complete(prompt, branching.path, body)
             usages.append(usage)
             top_tokens = answer["choices"][0]["logprobs"]["content"][0]["top_probs"]
             return {entry["id"]: math.log(max(entry["prob"], _MIN_PROBABILITY)) for entry in top_tokens}
@@ -146,16 +149,18 @@ class LlamaCppModel:
         return Choice(scores, sum(usages, Usage()))
 
     def _complete(
-        self, prompt: str, content: str | list[Any], body: Mapping[str, Any], list_separator: str | None = None
+        self, prompt: str, continuation: Sequence[int], body: Mapping[str, Any], list_separator: str | None = None
     ) -> tuple[dict[str, Any], Usage]:
         """The engine's answer, and what it cost.
 
         Args:
-            prompt: decides which slot the request is evaluated in.
-            content: the prompt, or the prompt and token ids behind it.
+            prompt: text; it decides which slot the request is evaluated in.
+            continuation: token ids that follow it.
             body: other parameters of the request.
             list_separator: see `Decoding`.
         """
+        parts = [*self._prompt_content(prompt), *continuation]
+        content = parts[0] if parts == [prompt] else parts
         with self._turns, self._slots.assign(prompt, self._adapter) as (slot, is_continued):
             request = {**body, "prompt": content, "id_slot": slot, "cache_prompt": is_continued}
             if self._adapters:
@@ -164,9 +169,9 @@ class LlamaCppModel:
                     for index, adapter in enumerate(self._adapters)
                 ]
             if list_separator is None:
-                answer = self._server.handle_completions(request)
+                answer = self._engine.complete(request)
             else:
-                answer = _complete_list(self._server, request, list_separator)
+                answer = _complete_list(self._engine, request, list_separator)
             if "error" in answer:
                 self._raise_error(answer["error"])
         return answer, _usage(answer)
@@ -180,7 +185,7 @@ class LlamaCppModel:
         raise BadReplyError(f"{self.name}: the engine refused a request: {error.get('message', error)}")
 
 
-def _complete_list(server: Any, body: Mapping[str, Any], separator: str) -> dict[str, Any]:  # noqa: ANN401
+def _complete_list(engine: Engine, body: Mapping[str, Any], separator: str) -> dict[str, Any]:
     """An answer that ends where its list begins to repeat itself, in the form of a complete one."""
     text, last_chunk = "", {}
 
@@ -191,7 +196,7 @@ def _complete_list(server: Any, body: Mapping[str, Any], separator: str) -> dict
         text += "" if "error" in chunk else chunk["choices"][0]["text"]
         return truncate_at_repetition(text, separator) is not None
 
-    server.handle_completions({**body, "stream": True, "timings_per_token": True}, receive)
+    engine.complete({**body, "stream": True, "timings_per_token": True}, receive)
     if "error" in last_chunk:
         return last_chunk
     truncated = truncate_at_repetition(text, separator)

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 
 import httpx
 
+from entsemble.backends.control_tokens import defuse
 from entsemble.backends.openai.client import Client, RequestPolicy
 from entsemble.backends.openai.option_logprobs import parse_top_tokens, score_options
 from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError, PromptTooLongError
@@ -225,9 +226,10 @@ class OpenAIModel:
         self, prompt: str, max_tokens: int, parameters: Mapping[str, Any]
     ) -> tuple[dict[str, Any], Usage]:
         """The first choice of the server's answer, and what it cost."""
-        content: dict[str, Any] = {"prompt": prompt}
+        text = defuse(prompt)
+        content: dict[str, Any] = {"prompt": text}
         if self._api == "chat":
-            content = {"messages": [{"role": "user", "content": prompt}]}
+            content = {"messages": [{"role": "user", "content": text}]}
         body = {"model": self._model, **content, "max_tokens": max_tokens, "temperature": 0, **parameters}
         started = time.perf_counter()
         response = self._http.post(body)

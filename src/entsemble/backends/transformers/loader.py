@@ -78,7 +78,9 @@ class Tokenizer:
 
     def _tokenize(self, text: str) -> Tokens:
         with self._lock:
-            encoding = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            encoding = self._tokenizer(
+                text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True
+            )  # what a text spells is never a control token
         return list(encoding["input_ids"]), [start for start, _ in encoding["offset_mapping"]]
 
 
