@@ -61,6 +61,10 @@ class RecordingEngine:
             )
         return None
 
+    def handle_embeddings(self, body: dict[str, Any]) -> Any:  # noqa: ANN401 - untyped library
+        """See `xllamacpp.Server.handle_embeddings`; not recorded."""
+        return self._server.handle_embeddings(body)
+
 
 @contextmanager
 def record_requests() -> Iterator[list[Request]]:
@@ -98,7 +102,7 @@ def run_plain(requests: list[Request], threads: int) -> tuple[float, int, int]:
     started = time.perf_counter()
     for request in _group_choices(requests):
         is_continued = isinstance(request.body["prompt"], list)
-        answer = engines[request.model].handle_completions({**request.body, "id_slot": 0, "cache_prompt": is_continued})
+        answer = engines[request.model].complete({**request.body, "id_slot": 0, "cache_prompt": is_continued})
         tokens = _tokens(answer)
         evaluated, generated = evaluated + tokens[0], generated + tokens[1]
     return time.perf_counter() - started, evaluated, generated
@@ -118,7 +122,7 @@ def run_ceiling(requests: list[Request], threads: int) -> tuple[float, int, int]
             if request.model == model:
                 body_to_record = {key: request.body[key] for key in ("prompt", "id_slot", "cache_prompt")}
                 body_to_record |= {"max_tokens": request.generated, "ignore_eos": True, "temperature": 0.0}
-                tokens = _tokens(engines[model].handle_completions(body_to_record))
+                tokens = _tokens(engines[model].complete(body_to_record))
                 evaluated, generated = evaluated + tokens[0], generated + tokens[1]
         return evaluated, generated
 
