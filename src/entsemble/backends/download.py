@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from filelock import FileLock
 
+from entsemble._lib.atomic import replacing
 from entsemble._lib.digest import sha256
 from entsemble.backends import hub
 from entsemble.backends.catalogue import ModelCard, PypiSource, Wheel
@@ -130,7 +131,8 @@ class _ModelBuild:
             "size": model_file.stat().st_size,
         }
         (output / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        _move_into_place(output, folder, workspace)
+        with replacing(folder) as replacement:
+            output.rename(replacement)
         shutil.rmtree(self.partial, ignore_errors=True)
 
     def _report(self, stage: str, bytes_done: int, bytes_total: int) -> None:
@@ -186,17 +188,6 @@ class _ModelBuild:
             )
         else:
             weights_file.rename(model_file)
-
-
-def _move_into_place(output: Path, folder: Path, workspace: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        output.rename(folder)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES):
-            raise
-        folder.rename(workspace / "previous")
-        output.rename(folder)
 
 
 def _expected_manifest(card: ModelCard, source: PypiSource) -> dict[str, Any]:
