@@ -27,6 +27,7 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.check_names src
 
 check: lint             ## what every commit must pass
 	$(BIN)/python -m pytest -m "not models and not slow and not soak and not corpora"
