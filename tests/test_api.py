@@ -11,7 +11,17 @@ from typing import Any
 import pytest
 
 import entsemble
-from entsemble import Document, Ensemble, Failed, Label, Mention, ModelError, ProgressCallbacks, UnknownNameError
+from entsemble import (
+    Document,
+    Ensemble,
+    Failed,
+    Label,
+    Mention,
+    ModelError,
+    ProgressCallbacks,
+    UnknownNameError,
+    errors,
+)
 from entsemble.assembly.model_pool import ModelPool
 from entsemble.backends.scripted import ScriptedModel
 from entsemble.errors import ConfigError, DataError
@@ -42,6 +52,8 @@ def test_every_public_name_is_there_and_listed() -> None:
     assert sorted(entsemble.__all__) == entsemble.__all__
     assert {name for name in entsemble.__all__ if getattr(entsemble, name, None) is None} == set()
     assert set(entsemble.__all__) <= set(dir(entsemble))
+    every_error = {name for name in vars(errors) if name.endswith("Error")}
+    assert every_error <= set(entsemble.__all__)
     with pytest.raises(AttributeError, match="no attribute 'extrakt'"):
         _ = entsemble.extrakt
 
