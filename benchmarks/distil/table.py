@@ -20,12 +20,12 @@ def beside() -> Table | None:
     """The teacher and the student."""
     if not RESULT.exists():
         return None
-    found = json.loads(RESULT.read_text(encoding="utf-8"))
-    head = ["", "F1", "95 % interval", "precision", "recall", "sentences a second"]
-    table = [head, ["---"] * len(head)]
+    results = json.loads(RESULT.read_text(encoding="utf-8"))
+    header = ["", "F1", "95 % interval", "precision", "recall", "sentences a second"]
+    table = [header, ["---"] * len(header)]
     for name in ("teacher", "student"):
-        score = found[name]
-        rate = found[f"{name}_rate"]
+        score = results[name]
+        rate = results[f"{name}_rate"]
         ends = "{:.3f} to {:.3f}".format(*score["f1_ci95"])
         scores = [f"{score['f1']:.3f}", ends, f"{score['precision']:.3f}", f"{score['recall']:.3f}"]
         table.append([name, *scores, "" if rate is None else f"{rate:,.2g}" if rate < 100 else f"{rate:,.0f}"])

@@ -72,11 +72,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", help="targets, separated by commas")
     parser.add_argument("--sentences", type=int, default=40)
-    given = parser.parse_args()
-    wanted = given.only.split(",") if given.only else CHOSEN_ON
-    command = f"python -m benchmarks.sam.ablation --only {{}} --sentences {given.sentences}"
+    options = parser.parse_args()
+    target_names = options.only.split(",") if options.only else CHOSEN_ON
+    command = f"python -m benchmarks.sam.ablation --only {{}} --sentences {options.sentences}"
     of = {"adapters": adapters(taking_part())}
-    run_missing(RESULTS, wanted, command, lambda target: measure(target, given.sentences), of)
+    run_missing(RESULTS, target_names, command, lambda target: measure(target, options.sentences), of)
 
 
 def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
@@ -84,7 +84,7 @@ def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
     labels, gold = sampled(TARGETS[target].train, count, seed)
     settings = asked(labels)
     chosen = select_experts(SelectionInputs(settings, environment()), [without_mentions(d) for d in gold])
-    found = {}
+    variant_results = {}
     with TemporaryDirectory() as folder:
         place = environment().model_copy(update={"experts": Path(folder)})
         store = expert_store(place)
@@ -95,15 +95,15 @@ def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
         parts = {name for views in sums.values() for weights in views.values() for name in weights}
         with closing(ModelPool(settings, place, ProgressCallbacks())) as models:
             for variant in VARIANTS:
-                told = _scored(
+                result = _scored(
                     models, [store.get(name) for name in sorted(parts)], sums[variant.name], labels, gold, variant
                 )
-                found[variant.name] = told
-                print(target, variant.name, f"{told['f1']:.3f} {told['spans_f1']:.3f}", flush=True)
+                variant_results[variant.name] = result
+                print(target, variant.name, f"{result['f1']:.3f} {result['spans_f1']:.3f}", flush=True)
     return {
         "target": target,
         "seed": seed,
-        "variants": found,
+        "variants": variant_results,
     }
 
 

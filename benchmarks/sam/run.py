@@ -88,12 +88,12 @@ def main() -> None:
     parser.add_argument("--systems", help="systems, separated by commas")
     parser.add_argument("--sentences", type=int, default=200)
     parser.add_argument("--again", action="store_true", help="run again what is there already")
-    given = parser.parse_args()
-    wanted = given.only.split(",") if given.only else TARGETS
-    systems = given.systems.split(",") if given.systems else None
+    options = parser.parse_args()
+    target_names = options.only.split(",") if options.only else TARGETS
+    systems = options.systems.split(",") if options.systems else None
     for target in TARGETS:
-        if target in wanted:
-            measure(target, given.sentences, systems, again=given.again)
+        if target in target_names:
+            measure(target, options.sentences, systems, again=options.again)
 
 
 def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool, seed: int = 0) -> None:
@@ -102,22 +102,22 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
     names = [*taking_part(), *(name for name in (COMMON, UNIFIED) if name in store.names())]  # the others need not wait
     command = f"python -m benchmarks.sam.run --only {target} --sentences {count}"
     files = {s: RESULTS / target / f"{s.name}.json" for s in systems(names) if not only or s.name in only}
-    known = adapters(names)
-    of = {s: {"adapters": {name: known[name] for name in _learnt(s, names)}} for s in files}
-    wanted = [s for s, file in files.items() if again or not is_measured(file, command, of[s])]
-    if not wanted:
+    checksums = adapters(names)
+    of = {s: {"adapters": {name: checksums[name] for name in _learnt(s, names)}} for s in files}
+    missing_systems = [s for s, file in files.items() if again or not is_measured(file, command, of[s])]
+    if not missing_systems:
         return
     labels, gold = sampled(TARGETS[target].gold, count, seed)
     settings = asked(labels)
-    sums, bias = _chosen(settings, gold) if any(set(s.sums) & set(CHOSEN) for s in wanted) else ({}, {})
-    sums |= {s.sums[0]: _weights(s.sums[0]) for s in wanted if s.sums[0] not in sums}
+    sums, bias = _chosen(settings, gold) if any(set(s.sums) & set(CHOSEN) for s in missing_systems) else ({}, {})
+    sums |= {s.sums[0]: _weights(s.sums[0]) for s in missing_systems if s.sums[0] not in sums}
     [member, *_] = settings.members
     experts = [store.get(name) for name in names]
     with closing(ModelPool(settings, place(), ProgressCallbacks())) as models:
         views = models.weighted_sums(member, experts, sums)
-        rest = {s.sums[0]: sums[s.sums[0]] for s in wanted if s.corrected and s.sums[0] not in bias}
+        rest = {s.sums[0]: sums[s.sums[0]] for s in missing_systems if s.corrected and s.sums[0] not in bias}
         bias |= calibration_biases(models, member, experts, labels, drawn(settings, gold), rest)
-        for system in wanted:
+        for system in missing_systems:
             together = {name: (views[name], bias[name] if system.corrected else {}) for name in system.sums}
             extractor = zero_shot_ensemble(
                 together,
@@ -129,14 +129,14 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
                 workers=models.batch_size(member),
             )
             weights = {name: sums[name] for name in system.sums}
-            told = {"target": target, "system": system.name, "seed": seed, "experts": weights}
-            run_once(files[system], command, partial(_answered, extractor, gold, told), of[system], force=True)
+            description = {"target": target, "system": system.name, "seed": seed, "experts": weights}
+            run_once(files[system], command, partial(_answered, extractor, gold, description), of[system], force=True)
 
 
 def asked(labels: LabelSet) -> Settings:
     """The preset `experts`, as it is measured: of the experts that may take part, in batches."""
-    told = {"labels": {x.name: "" for x in labels}, "experts": {"names": taking_part()}}
-    return with_fastest_engine(load(preset="experts", overrides=told))
+    overrides = {"labels": {x.name: "" for x in labels}, "experts": {"names": taking_part()}}
+    return with_fastest_engine(load(preset="experts", overrides=overrides))
 
 
 def systems(names: Iterable[str]) -> list[System]:
@@ -166,22 +166,24 @@ def _learnt(system: System, experts: Sequence[str]) -> list[str]:
 def _weights(name: str) -> dict[str, float]:
     """The experts in a sum that nothing was chosen for."""
     every = taking_part()
-    known: dict[str, dict[str, float]] = {BASE: {}, EVERY: dict.fromkeys(every, 1 / len(every))}
-    return known.get(name, {name: 1.0})
+    fixed_weights: dict[str, dict[str, float]] = {BASE: {}, EVERY: dict.fromkeys(every, 1 / len(every))}
+    return fixed_weights.get(name, {name: 1.0})
 
 
 def _chosen(
     settings: Settings, gold: Sequence[Document]
 ) -> tuple[dict[str, dict[str, float]], dict[str, Mapping[str, float]]]:
     """SaM's two sums of experts, and what corrects the labels of each."""
-    found = select_experts(SelectionInputs(settings, place()), [without_mentions(d) for d in gold])
-    return {"domain": dict(found.domain.weights), "sampled": dict(found.sampled.weights)}, dict(found.biases)
+    selection = select_experts(SelectionInputs(settings, place()), [without_mentions(d) for d in gold])
+    return {"domain": dict(selection.domain.weights), "sampled": dict(selection.sampled.weights)}, dict(
+        selection.biases
+    )
 
 
-def _answered(extractor: LocalExtractor, gold: Sequence[Document], told: Mapping[str, Any]) -> dict[str, Any]:
+def _answered(extractor: LocalExtractor, gold: Sequence[Document], description: Mapping[str, Any]) -> dict[str, Any]:
     result = scored(extractor, gold)
-    print(told["target"], told["system"], f"{result['f1']:.3f} {result['spans_f1']:.3f}", flush=True)
-    return {**told, **result}
+    print(description["target"], description["system"], f"{result['f1']:.3f} {result['spans_f1']:.3f}", flush=True)
+    return {**description, **result}
 
 
 def sampled(file: str, count: int, seed: int) -> tuple[LabelSet, list[Document]]:

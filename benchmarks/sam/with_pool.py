@@ -58,39 +58,41 @@ def main() -> None:
     parser.add_argument("--only", help="targets, separated by commas")
     parser.add_argument("--sentences", type=int, default=20)
     parser.add_argument("--systems", help="separated by semicolons")
-    given = parser.parse_args()
-    wanted = given.only.split(",") if given.only else TARGETS
-    systems = given.systems.split(";") if given.systems else SYSTEMS
+    options = parser.parse_args()
+    target_names = options.only.split(",") if options.only else TARGETS
+    systems = options.systems.split(";") if options.systems else SYSTEMS
     of = {"adapters": adapters(taking_part())}
-    for target in wanted:
-        command = f'python -m benchmarks.sam.with_pool --only {target} --sentences {given.sentences} --systems "{{}}"'
-        run_missing(RESULTS / target, systems, command, partial(measure, target, given.sentences), of)
+    for target in target_names:
+        command = f'python -m benchmarks.sam.with_pool --only {target} --sentences {options.sentences} --systems "{{}}"'
+        run_missing(RESULTS / target, systems, command, partial(measure, target, options.sentences), of)
 
 
 def measure(target: str, count: int, system: str, seed: int = 0) -> dict[str, object]:
     """A system on the first of the sentences that `benchmarks.sam.run` scores."""
     labels, gold = sampled(TARGETS[target].gold, count, seed)
     names = {x.name for x in labels}
-    taken = {d.text for d in gold}
-    every = [
+    gold_texts = {d.text for d in gold}
+    target_documents = [
         d for d in read_annotated(corpora_folder() / TARGETS[target].train, "en", "it is the pool") if d.text.strip()
     ]
-    others = [d for d in every if d.text not in taken and {m.label for m in d.mentions} <= names]
-    members, learnt = SYSTEMS[system]
+    pool_candidates = [
+        d for d in target_documents if d.text not in gold_texts and {m.label for m in d.mentions} <= names
+    ]
+    members, stacking_sentences = SYSTEMS[system]
     with TemporaryDirectory() as folder:
         pool = Path(folder) / "pool.jsonl"
-        write(random.Random(seed).sample(others, POOL), pool)
+        write(random.Random(seed).sample(pool_candidates, POOL), pool)
         settings = Settings(
             labels=dict.fromkeys(sorted(names), ""),
             members=tuple(members),
             pool=PoolSettings(path=pool),
-            classification=ClassificationSettings(vote=None if learnt else "soft"),
-            stacking=StackingSettings(sentences=learnt),
+            classification=ClassificationSettings(vote=None if stacking_sentences else "soft"),
+            stacking=StackingSettings(sentences=stacking_sentences),
             experts=ExpertsSettings(names=taking_part()),
         )
-        found = told(settings, gold)
-    print(target, system, f"{found['f1']:.3f} {found['spans_f1']:.3f}", flush=True)
-    return {"target": target, "system": system, "seed": seed, "pool": POOL, **found}
+        result = told(settings, gold)
+    print(target, system, f"{result['f1']:.3f} {result['spans_f1']:.3f}", flush=True)
+    return {"target": target, "system": system, "seed": seed, "pool": POOL, **result}
 
 
 def told(settings: Settings, gold: Sequence[Document]) -> dict[str, object]:

@@ -18,15 +18,15 @@ def main() -> None:
 
 def load() -> Table:
     """A row an answer."""
-    found = json.loads(RESULT.read_text(encoding="utf-8"))
-    head = ["answer", "requests", "median s", "95th percentile s", "longest s"]
-    table = [head, ["---"] * len(head)]
-    refused = sorted(set(found["answers"]) - {"200"})
+    results = json.loads(RESULT.read_text(encoding="utf-8"))
+    header = ["answer", "requests", "median s", "95th percentile s", "longest s"]
+    table = [header, ["---"] * len(header)]
+    refused = sorted(set(results["answers"]) - {"200"})
     for name, statuses, seconds in (
-        ("done", ["200"], found["done, seconds"]),
-        (f"refused: {', '.join(refused)}", refused, found["refused, seconds"]),
+        ("done", ["200"], results["done, seconds"]),
+        (f"refused: {', '.join(refused)}", refused, results["refused, seconds"]),
     ):
-        count = sum(found["answers"][status] for status in statuses)
+        count = sum(results["answers"][status] for status in statuses)
         table.append([name, str(count), *(f"{seconds[which]:.3g}" for which in ("median", "p95", "max"))])
     return table
 
