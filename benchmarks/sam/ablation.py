@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.common import run_missing
-from benchmarks.sam.run import TARGETS, asked, drawn, sampled, scored
+from benchmarks.sam.run import TARGETS, bias_sample, experts_settings, score_sentences, target_sentences
 from benchmarks.sam.unified import adapters, taking_part
 from entsemble.assembly import SelectionInputs, expert_store, select_experts
 from entsemble.assembly.model_pool import ModelPool
@@ -81,8 +81,8 @@ def main() -> None:
 
 def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
     """Every variant on a target."""
-    labels, gold = sampled(TARGETS[target].train, count, seed)
-    settings = asked(labels)
+    labels, gold = target_sentences(TARGETS[target].train, count, seed)
+    settings = experts_settings(labels)
     chosen = select_experts(SelectionInputs(settings, environment()), [without_mentions(d) for d in gold])
     variant_results = {}
     with TemporaryDirectory() as folder:
@@ -131,7 +131,7 @@ def _scored(
 ) -> dict[str, object]:
     settings = models.settings
     [member, *_] = settings.members
-    sample = drawn(settings, gold)
+    sample = bias_sample(settings, gold)
     bias = (
         calibration_biases(models, member, experts, labels, sample, sums)
         if variant.corrected
@@ -141,7 +141,7 @@ def _scored(
     together = {view: (model, bias[view]) for view, model in views.items()}
     threshold = settings.classification.threshold
     at_once = models.batch_size(member)
-    return scored(
+    return score_sentences(
         zero_shot_ensemble(together, labels, member.template, "en", threshold=threshold, workers=at_once), gold
     )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from tools.release.experts import corpus_splits, load_plan
 
 from benchmarks.common import corpora_folder, run_missing
-from benchmarks.sam.run import asked, scored
+from benchmarks.sam.run import experts_settings, score_sentences
 from benchmarks.sam.unified import adapters, place
 from entsemble.assembly import expert_store
 from entsemble.assembly.model_pool import ModelPool
@@ -48,7 +48,7 @@ def measure(domain: str, count: int) -> dict[str, object]:
     labels = label_set(dict.fromkeys(label_names, ""))
     store = expert_store(place())
     experts = [expert for expert in map(store.get, store.names()) if expert.shipped]
-    settings = asked(labels)
+    settings = experts_settings(labels)
     [member, *_] = settings.members
     sums: dict[str, dict[str, float]] = {"base": {}}
     sums |= {expert.card.name: {expert.card.name: 1.0} for expert in experts}
@@ -56,7 +56,7 @@ def measure(domain: str, count: int) -> dict[str, object]:
     with closing(ModelPool(settings, place(), ProgressCallbacks())) as models:
         for name, model in models.weighted_sums(member, experts, sums).items():
             extractor = zero_shot_extractor(model, labels, member.template, "en", workers=models.batch_size(member))
-            results[name] = scored(extractor, gold)
+            results[name] = score_sentences(extractor, gold)
             print(domain, name, f"{results[name]['f1']:.3f} {results[name]['spans_f1']:.3f}", flush=True)
     return {"domain": domain, "experts": results}
 

@@ -103,20 +103,20 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
     command = f"python -m benchmarks.sam.run --only {target} --sentences {count}"
     files = {s: RESULTS / target / f"{s.name}.json" for s in systems(names) if not only or s.name in only}
     checksums = adapters(names)
-    of = {s: {"adapters": {name: checksums[name] for name in _learnt(s, names)}} for s in files}
+    of = {s: {"adapters": {name: checksums[name] for name in _contributing_experts(s, names)}} for s in files}
     missing_systems = [s for s, file in files.items() if again or not is_measured(file, command, of[s])]
     if not missing_systems:
         return
-    labels, gold = sampled(TARGETS[target].gold, count, seed)
-    settings = asked(labels)
-    sums, bias = _chosen(settings, gold) if any(set(s.sums) & set(CHOSEN) for s in missing_systems) else ({}, {})
+    labels, gold = target_sentences(TARGETS[target].gold, count, seed)
+    settings = experts_settings(labels)
+    sums, bias = _select_sums(settings, gold) if any(set(s.sums) & set(CHOSEN) for s in missing_systems) else ({}, {})
     sums |= {s.sums[0]: _weights(s.sums[0]) for s in missing_systems if s.sums[0] not in sums}
     [member, *_] = settings.members
     experts = [store.get(name) for name in names]
     with closing(ModelPool(settings, place(), ProgressCallbacks())) as models:
         views = models.weighted_sums(member, experts, sums)
         rest = {s.sums[0]: sums[s.sums[0]] for s in missing_systems if s.corrected and s.sums[0] not in bias}
-        bias |= calibration_biases(models, member, experts, labels, drawn(settings, gold), rest)
+        bias |= calibration_biases(models, member, experts, labels, bias_sample(settings, gold), rest)
         for system in missing_systems:
             together = {name: (views[name], bias[name] if system.corrected else {}) for name in system.sums}
             extractor = zero_shot_ensemble(
@@ -130,10 +130,12 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
             )
             weights = {name: sums[name] for name in system.sums}
             description = {"target": target, "system": system.name, "seed": seed, "experts": weights}
-            run_once(files[system], command, partial(_answered, extractor, gold, description), of[system], force=True)
+            run_once(
+                files[system], command, partial(_score_system, extractor, gold, description), of[system], force=True
+            )
 
 
-def asked(labels: LabelSet) -> Settings:
+def experts_settings(labels: LabelSet) -> Settings:
     """The preset `experts`, as it is measured: of the experts that may take part, in batches."""
     overrides = {"labels": {x.name: "" for x in labels}, "experts": {"names": taking_part()}}
     return with_fastest_engine(load(preset="experts", overrides=overrides))
@@ -156,7 +158,7 @@ def alone(name: str) -> str:
     return name if name in {EVERY, BASE, COMMON, UNIFIED} else f"expert {name}"
 
 
-def _learnt(system: System, experts: Sequence[str]) -> list[str]:
+def _contributing_experts(system: System, experts: Sequence[str]) -> list[str]:
     """The experts that have a say in what a system answers: all that take part, where some are chosen or all merged."""
     if set(system.sums) & {*CHOSEN, EVERY}:
         return list(taking_part())
@@ -170,7 +172,7 @@ def _weights(name: str) -> dict[str, float]:
     return fixed_weights.get(name, {name: 1.0})
 
 
-def _chosen(
+def _select_sums(
     settings: Settings, gold: Sequence[Document]
 ) -> tuple[dict[str, dict[str, float]], dict[str, Mapping[str, float]]]:
     """SaM's two sums of experts, and what corrects the labels of each."""
@@ -180,26 +182,28 @@ def _chosen(
     )
 
 
-def _answered(extractor: LocalExtractor, gold: Sequence[Document], description: Mapping[str, Any]) -> dict[str, Any]:
-    result = scored(extractor, gold)
+def _score_system(
+    extractor: LocalExtractor, gold: Sequence[Document], description: Mapping[str, Any]
+) -> dict[str, Any]:
+    result = score_sentences(extractor, gold)
     print(description["target"], description["system"], f"{result['f1']:.3f} {result['spans_f1']:.3f}", flush=True)
     return {**description, **result}
 
 
-def sampled(file: str, count: int, seed: int) -> tuple[LabelSet, list[Document]]:
+def target_sentences(file: str, count: int, seed: int) -> tuple[LabelSet, list[Document]]:
     """The labels of a file, and some of its sentences that nobody looked at; of more, these are the first."""
     every = [d for d in read_annotated(corpora_folder() / file, "en", "it is scored") if d.text.strip()]
     labels = label_set(dict.fromkeys(sorted({m.label for d in every for m in d.mentions}), ""))
     return labels, random.Random(seed).sample(every, len(every))[LOOKED_AT : LOOKED_AT + count]
 
 
-def drawn(settings: Settings, gold: Sequence[Document]) -> list[Document]:
+def bias_sample(settings: Settings, gold: Sequence[Document]) -> list[Document]:
     """The sentences on which is seen what a model says too often, as `select_experts` draws them."""
     first = gold[: settings.experts.target_sentences]
     return random.Random(settings.seed).sample(first, min(settings.experts.sample_sentences, len(first)))
 
 
-def scored(extractor: LocalExtractor, gold: Sequence[Document]) -> dict[str, Any]:
+def score_sentences(extractor: LocalExtractor, gold: Sequence[Document]) -> dict[str, Any]:
     """Scores with the counts of each sentence; one that could not be done counts as nothing found."""
     typed, spans = count_matches(extractor, gold)
     return {

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.common import corpora_folder, run_missing, with_fastest_engine
-from benchmarks.sam.run import CHOSEN, TARGETS, sampled, scored
+from benchmarks.sam.run import CHOSEN, TARGETS, score_sentences, target_sentences
 from benchmarks.sam.unified import adapters, taking_part
 from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
 from entsemble.data.annotated import read_annotated
@@ -69,7 +69,7 @@ def main() -> None:
 
 def measure(target: str, count: int, system: str, seed: int = 0) -> dict[str, object]:
     """A system on the first of the sentences that `benchmarks.sam.run` scores."""
-    labels, gold = sampled(TARGETS[target].gold, count, seed)
+    labels, gold = target_sentences(TARGETS[target].gold, count, seed)
     names = {x.name for x in labels}
     gold_texts = {d.text for d in gold}
     target_documents = [
@@ -90,19 +90,19 @@ def measure(target: str, count: int, system: str, seed: int = 0) -> dict[str, ob
             stacking=StackingSettings(sentences=stacking_sentences),
             experts=ExpertsSettings(names=taking_part()),
         )
-        result = told(settings, gold)
+        result = run_ensemble(settings, gold)
     print(target, system, f"{result['f1']:.3f} {result['spans_f1']:.3f}", flush=True)
     return {"target": target, "system": system, "seed": seed, "pool": POOL, **result}
 
 
-def told(settings: Settings, gold: Sequence[Document]) -> dict[str, object]:
+def run_ensemble(settings: Settings, gold: Sequence[Document]) -> dict[str, object]:
     """Scores of an ensemble whose experts are chosen by the sentences that are scored, and by the pool."""
     resolved, _, chosen = adapt_to_documents(
         SelectionInputs(with_fastest_engine(settings), environment(), held_out=gold), map(without_mentions, gold)
     )
     experts = {"domain": dict(chosen.domain.weights), "sampled": dict(chosen.sampled.weights)} if chosen else {}
     with Assembly(resolved, environment(), held_out=gold) as assembly:
-        return {"experts": experts, **scored(assembly.extractor(), gold)}
+        return {"experts": experts, **score_sentences(assembly.extractor(), gold)}
 
 
 if __name__ == "__main__":
