@@ -12,7 +12,7 @@ Triple = tuple[int, int, str]
 
 TRIPLES = st.lists(
     st.tuples(st.integers(0, 8), st.integers(1, 5), st.sampled_from("AB")).map(
-        lambda drawn: (drawn[0], drawn[0] + drawn[1], drawn[2])
+        lambda values: (values[0], values[0] + values[1], values[2])
     ),
     max_size=6,
 )

@@ -184,7 +184,7 @@ def test_an_unknown_cost_key_is_refused() -> None:
 SIZE = 12
 MENTIONS = st.lists(
     st.tuples(st.integers(0, SIZE - 5), st.integers(1, 5), st.sampled_from("AB")).map(
-        lambda drawn: Mention(drawn[0], drawn[0] + drawn[1], drawn[2], "x" * drawn[1])
+        lambda values: Mention(values[0], values[0] + values[1], values[2], "x" * values[1])
     ),
     max_size=4,
 )
