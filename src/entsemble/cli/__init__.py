@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 import click
 from click.shell_completion import get_completion_class
@@ -27,6 +28,18 @@ __all__ = ["main", "root"]
 @click.version_option(entsemble.__version__, prog_name="entsemble")
 def root() -> None:
     """Named entities with your own labels, found by several small language models on your own machine."""
+    warnings.formatwarning = _format_warning
+
+
+def _format_warning(
+    message: Warning | str,
+    category: type[Warning],  # noqa: ARG001 - Python calls it with the place in the code, too
+    filename: str,  # noqa: ARG001
+    lineno: int,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> str:
+    """A warning as one line, like the other messages, without the place in the code that Python adds."""
+    return f"entsemble: {message}\n"
 
 
 @click.command()

@@ -258,7 +258,7 @@ def _has_detected_format(path: Path) -> bool:
     if suffix_format == "html":
         return False
     try:
-        return suffix_format is not None or detect.detect_format(Source.from_file(path)) == "conll"
+        return suffix_format is not None or detect.is_conll(Source.from_file(path))
     except DataError:
         return False  # not a text, for example a picture or a model
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
@@ -63,12 +63,14 @@ class Source:
                 return file.read(HEAD_BYTES)
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        r"""Line numbers from 1, and lines with their ends. Only `\n` ends a line; a byte order mark is dropped.
+        r"""Line numbers from 1, and lines with their ends; a byte order mark is dropped.
+
+        Only `\n` ends a line; `\r` does in a file without `\n`, as old Macintosh computers wrote it.
 
         Raises:
             DataError: the file cannot be opened, or a line is not UTF-8.
         """
-        for line_number, raw_line in enumerate(self._byte_lines(), 1):
+        for line_number, raw_line in enumerate(split_carriage_returns(self._byte_lines()), 1):
             line = self.decode(raw_line, line_number)
             yield line_number, line.removeprefix("\ufeff") if line_number == 1 else line
 
@@ -114,6 +116,17 @@ class Source:
         with reading(self.place), self._stream if self.path else nullcontext():
             yield from io.BytesIO(self._head + self._stream.readline())
             yield from self._stream
+
+
+def split_carriage_returns(raw_lines: Iterable[bytes]) -> Iterator[bytes]:
+    r"""The lines; if there is only one and it contains `\r`, its parts that end in `\r`."""
+    remaining = iter(raw_lines)
+    first_line, second_line = next(remaining, b""), next(remaining, b"")
+    if not second_line and b"\r" in first_line.rstrip(b"\r\n"):
+        yield from first_line.splitlines(keepends=True)
+        return
+    yield from (line for line in (first_line, second_line) if line)
+    yield from remaining
 
 
 def read_text(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: ARG001

@@ -36,6 +36,12 @@ def has_text_header(first_line: str, table_format: str) -> bool:
     return _usual_column(header, TEXT_HEADERS) is not None
 
 
+def is_regular(lines: Sequence[str]) -> bool:
+    """Whether there are several lines, and all have as many TABs as the first."""
+    contents = [line for line in lines if line.strip()]
+    return len(contents) > 1 and len({line.count("\t") for line in contents}) == 1
+
+
 def _read(source: Source, options: ReadOptions, table_format: str) -> Iterator[Document]:
     """Each row as a document; columns other than text and id become its meta.
 

@@ -81,7 +81,9 @@ def _sentences(
 ) -> Iterator[_Sentence]:
     sentence = _Sentence(0 if conventions.starts_with_marker else 1)
     for line_number, line in lines:
-        is_marker = DOCUMENT_MARKER in line and DOCUMENT_MARKER in conll_layout.split_columns(line, layout.separator)
+        is_marker = DOCUMENT_MARKER in line and conll_layout.is_document_marker(
+            conll_layout.split_columns(line, layout.separator), layout, bool(sentence.tokens)
+        )
         if is_marker or not line.strip():
             if sentence.tokens:
                 yield sentence

@@ -73,6 +73,16 @@ def is_tag(value: str) -> bool:
     return value in ("O", "o") or (value[1:2] == "-" and value[0] in _ROLES and bool(value[2:].strip()))
 
 
+def fits_scheme(tags: Iterable[str]) -> bool:
+    """Whether all tags, of which none is `O`, have labels that begin with a letter, and letters of a common scheme."""
+    letters = set()
+    for tag in tags:
+        if not is_tag(tag) or not tag[2:3].isalpha():
+            return False
+        letters.add(tag[0])
+    return any(letters <= {"B", *scheme} for scheme in SCHEMES.values())
+
+
 def decode(tags: Iterable[str], scheme: str | None = None) -> list[TokenRange]:
     """The mentions of a sentence in order, as conlleval and seqeval's default mode read its tags.
 
