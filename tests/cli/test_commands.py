@@ -182,3 +182,13 @@ def test_each_document_fails_with_advice_if_the_model_server_is_down(command: Co
     assert "is the server running" in result.messages
     assert "Traceback" not in result.err
     assert result.out == ""
+
+
+def test_a_warning_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Her blood type is O")
+    program = [sys.executable, "-m", "entsemble", "convert", str(tmp_path / "a.txt"), "-"]
+    finished = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert '"text": "Her blood type is O"' in finished.stdout
+    warning, summary = finished.stderr.splitlines()
+    assert warning.startswith(f"entsemble: {tmp_path}/a.txt: read as plain text, although")
+    assert summary == "1 document, 0 mentions"
