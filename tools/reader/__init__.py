@@ -1,0 +1,1 @@
+"""Training of the label reader: one small encoder that reads labels and text together and scores every span."""

@@ -1,0 +1,63 @@
+"""Warm-up, a stable phase of any length, and a decay that can be begun at any step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+ENCODER_RATE, HEAD_RATE, WEIGHT_DECAY = 2e-4, 6e-4, 0.01
+WARM_UP = 200  # steps
+LAST_SHARE = 0.01  # of the stable rate, where the decay ends
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The share of the full learning rate at a step; `decay_start` is None while there is no end in sight."""
+
+    warm_up: int = WARM_UP
+    decay_start: int | None = None
+    decay_steps: int = 0
+
+    def share(self, step: int) -> float:
+        """Linear up, flat, then down along a square root, which spends the most of a short decay."""
+        rising = min(1.0, (step + 1) / self.warm_up)
+        if self.decay_start is None or step < self.decay_start:
+            return rising
+        progress = min(1.0, (step - self.decay_start + 1) / self.decay_steps)
+        return rising * (LAST_SHARE + (1 - LAST_SHARE) * (1 - math.sqrt(progress)))
+
+
+def make_optimiser(model: nn.Module) -> torch.optim.AdamW:
+    """AdamW with a lower rate for the encoder than for the heads, and no decay of biases and norms."""
+    groups: dict[tuple[bool, bool], list[Any]] = {}
+    for name, parameter in model.named_parameters():
+        groups.setdefault((name.startswith("encoder."), parameter.ndim > 1), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "lr": ENCODER_RATE if in_encoder else HEAD_RATE,
+                "full_rate": ENCODER_RATE if in_encoder else HEAD_RATE,
+                "weight_decay": WEIGHT_DECAY if decayed else 0.0,
+            }
+            for (in_encoder, decayed), parameters in sorted(groups.items())
+        ],
+        fused=True,
+        betas=(0.9, 0.98),
+    )
+
+
+def set_rate(optimiser: torch.optim.AdamW, share: float) -> None:
+    """Set every group to its share of the full rate."""
+    for group in groups_of(optimiser):
+        group["lr"] = share * group["full_rate"]
+
+
+def groups_of(optimiser: torch.optim.AdamW) -> Iterator[dict[str, Any]]:
+    """The parameter groups."""
+    yield from optimiser.param_groups
