@@ -57,7 +57,7 @@ class LabelReader(nn.Module):  # type: ignore[misc]
         nn.init.eye_(self.similarity.weight)
         nn.init.normal_(self.width.weight, std=0.02)
 
-    def forward(  # noqa: PLR0913 - the inputs of a fixed graph
+    def forward(
         self,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
@@ -111,9 +111,9 @@ def segment_mean(states: torch.Tensor, first: torch.Tensor, last: torch.Tensor) 
 
 
 def reader_loss(scores: torch.Tensor, targets: Targets, batch: Batch) -> tuple[torch.Tensor, float]:
-    """Binary cross-entropy of every span and label, a word on average, and cross-entropy over the labels at right spans.
+    """The binary cross-entropy of all spans and labels per word, plus the cross-entropy over labels at right spans.
 
-    Also the share of the right spans whose highest label is right.
+    Second comes the share of right spans whose highest label is right.
     """
     exists = batch.span_mask.unsqueeze(-1) & batch.label_mask[:, None, None, :]
     binary = functional.binary_cross_entropy_with_logits(scores, targets.scores, reduction="none")

@@ -106,7 +106,9 @@ class PromptWriter:
     def _shown(self, labels: list[str], document: Document, generator: random.Random) -> list[str]:
         own_corpus = self.mixture.corpora[document.source]
         taken = {label.lower() for label in (*document.known_labels, *labels)}
-        define, show_examples = (generator.random() < chance for chance in (self.chances.definitions, self.chances.examples))
+        define, show_examples = (
+            generator.random() < chance for chance in (self.chances.definitions, self.chances.examples)
+        )
         shown: list[str] = []
         for label in labels:
             words = self.wording.shown(label, taken, generator, own_corpus.synonyms.get(label, ()))

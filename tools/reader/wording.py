@@ -6,7 +6,7 @@ import json
 import random
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,20 +66,8 @@ def load_wording(data: Path) -> Wording:
 
 def respelled(words: str, generator: random.Random) -> str:
     """A label as corpora and users spell it: mostly as it is, at times as a tag, squashed or in the plural."""
-    chance = generator.random()
-    if chance < 0.70:
-        return words
-    if chance < 0.78:
-        return words.replace(" ", "_")
-    if chance < 0.81:
-        return words.replace(" ", "-")
-    if chance < 0.84:
-        return words.replace(" ", "")
-    if chance < 0.87:
-        return words.upper().replace(" ", "_")
-    if chance < 0.90:
-        return words.title()
-    return plural(words) if chance < 0.96 else f"{article(words)} {words}"
+    (rewrite,) = generator.choices(_SPELLINGS, _SPELLING_WEIGHTS)
+    return rewrite(words)
 
 
 def plural(words: str) -> str:
@@ -99,3 +87,16 @@ def article(words: str) -> str:
 def with_examples(label: str, examples: Sequence[str]) -> str:
     """A label followed by things that it names."""
     return f"{label}, such as {' or '.join(examples)}"
+
+
+_SPELLINGS: tuple[Callable[[str], str], ...] = (
+    str,
+    lambda words: words.replace(" ", "_"),
+    lambda words: words.replace(" ", "-"),
+    lambda words: words.replace(" ", ""),
+    lambda words: words.upper().replace(" ", "_"),
+    str.title,
+    plural,
+    lambda words: f"{article(words)} {words}",
+)
+_SPELLING_WEIGHTS = (70, 8, 3, 3, 3, 3, 6, 4)

@@ -1,0 +1,136 @@
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+tokenizers = pytest.importorskip("tokenizers")
+
+from tools.reader.corpora import Document, Mention, Source  # noqa: E402
+from tools.reader.encode import Encoder, targets_of  # noqa: E402
+from tools.reader.mixture import Corpus, Mixture, surfaces_of  # noqa: E402
+from tools.reader.model import LabelReader, reader_loss, segment_mean  # noqa: E402
+from tools.reader.predict import Candidate, Predictor, decode, groups_of, windows_of  # noqa: E402
+from tools.reader.prompts import WORD, Example, PromptWriter  # noqa: E402
+from tools.reader.schedule import Schedule  # noqa: E402
+from tools.reader.scoring import compare, interval, total  # noqa: E402
+from tools.reader.train import Feed, Options, Trainer  # noqa: E402
+from tools.reader.wording import Wording  # noqa: E402
+from transformers import BertConfig, BertModel  # noqa: E402
+
+VOCABULARY = ["[PAD]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghij", "city", "person", "##s", "to", "met"]
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> Encoder:
+    tokenizer = tokenizers.Tokenizer(
+        tokenizers.models.WordPiece({word: number for number, word in enumerate(VOCABULARY)}, unk_token="[UNK]")
+    )
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    return Encoder(tmp_path / "tokenizer.json")
+
+
+def small_reader() -> LabelReader:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    return LabelReader(BertModel(BertConfig(vocab_size=len(VOCABULARY), **sizes), add_pooling_layer=False))
+
+
+def small_trainer(folder: Path, encoder: Encoder) -> Trainer:
+    generator = random.Random(5)
+    documents = []
+    for _ in range(40):
+        words = generator.choices("abcdefghij", k=generator.randint(3, 8))
+        mention = Mention(0, 1, "person" if words[0] < "f" else "city")
+        documents.append(Document("x", " ".join(words), (mention,), "train", ("person", "city")))
+    item = Source("x", "x", "diverse", "x", "", "en", "", "")
+    mixture = Mixture({"x": Corpus(item, documents, surfaces=surfaces_of(documents))})
+    options = Options(folder, batch_size=8, snapshot_every=0, bfloat16=False)
+    return Trainer(small_reader(), Feed(mixture, PromptWriter(mixture, Wording()), encoder, options), options)
+
+
+def test_training_that_was_interrupted_ends_with_the_same_weights(tmp_path: Path, encoder: Encoder) -> None:
+    whole = small_trainer(tmp_path / "whole", encoder)
+    torch.manual_seed(1)
+    whole.run(9)
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    first = small_trainer(folder, encoder)
+    torch.manual_seed(1)
+    first.run(4)
+    first.save()
+    torch.manual_seed(99)
+    second = small_trainer(folder, encoder)
+    assert second.restore()
+    second.run(9)
+    for one, other in zip(whole.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_labels_do_not_depend_on_padding(encoder: Encoder) -> None:
+    reader = small_reader().eval()
+    short, longer = (("a", "b"), ("city", "person")), (("a", "b", "c", "d", "e"), ("person", "city", "to"))
+    rows = [encoder.row(*short), encoder.row(*longer)]
+    alone, together = encoder.batch(rows[:1]), encoder.batch(rows)
+    with torch.inference_mode():
+        one, two = reader(*alone.inputs()), reader(*together.inputs())
+    assert torch.allclose(one[0, 0, 0, :2], two[0, 0, 0, :2], atol=1e-5)
+    assert torch.allclose(one[0, 1, 0, :2], two[0, 1, 0, :2], atol=1e-5)
+
+
+def test_the_mean_of_a_segment() -> None:
+    states = torch.arange(8.0).reshape(1, 4, 2)
+    mean = segment_mean(states, torch.tensor([[1, 0]]), torch.tensor([[2, 0]]))
+    assert torch.equal(mean[0], torch.stack([states[0, 1:3].mean(0), states[0, 0]]))
+
+
+def test_the_loss_counts_what_exists_only(encoder: Encoder) -> None:
+    examples = [Example(("a", "b"), ("city", "person"), ((0, 1, 1),)), Example(("a",), ("city",), ())]
+    batch = encoder.batch([encoder.row(example.words, example.labels) for example in examples])
+    targets = targets_of(examples, batch)
+    assert targets.spans.tolist() == [[0, 0, 1, 1]]
+    scores = torch.where(targets.scores.bool(), 20.0, -20.0)
+    wrong_where_nothing_is = scores.masked_fill(
+        ~(batch.span_mask.unsqueeze(-1) & batch.label_mask[:, None, None]), 20.0
+    )
+    loss, right = reader_loss(wrong_where_nothing_is, targets, batch)
+    assert loss.item() < 1e-6
+    assert right == 1.0
+
+
+def test_long_texts_and_many_labels_are_read_in_parts(encoder: Encoder) -> None:
+    text = " ".join("abcdefghij"[number % 10] for number in range(300))
+    labels = [f"city {number}" for number in range(45)]
+    found = Predictor(small_reader(), encoder).candidates([text, ""], labels, 0.0)
+    assert {item.label for item in found[0]} == set(range(45))
+    assert max(item.end for item in found[0]) == len(text)
+    assert found[1] == []
+    assert sorted(number for group in groups_of(45, 20) for number in group) == list(range(45))
+    assert {place for window in windows_of(text) for place in window} == {match.span() for match in WORD.finditer(text)}
+
+
+def test_decoding_flat_and_nested() -> None:
+    outer, inner, crossing = Candidate(0, 9, 0, 0.9), Candidate(0, 4, 1, 0.8), Candidate(5, 12, 0, 0.7)
+    assert decode([outer, inner, crossing], 0.5) == [outer]
+    assert decode([outer, inner, crossing], 0.5, nested=True) == [inner, outer]
+    assert decode([outer, replace(outer, label=1, score=0.8)], 0.5, nested=True) == [outer]
+
+
+def test_the_schedule_rises_stays_and_falls() -> None:
+    schedule = Schedule(warm_up=10, decay_start=50, decay_steps=10)
+    shares = [schedule.share(step) for step in range(60)]
+    assert shares[0] == pytest.approx(0.1)
+    assert shares[9:50] == [1.0] * 41
+    assert shares[50:] == sorted(shares[50:], reverse=True)
+    assert shares[59] == pytest.approx(0.01)
+
+
+def test_scores_and_interval() -> None:
+    counts = [compare([(0, 1, "x")], [(0, 1, "y")]), compare([(0, 1, "x")], [(0, 1, "x"), (2, 3, "x")])]
+    assert total(counts).typed == pytest.approx(2 / 5)
+    assert total(counts).spans == pytest.approx(4 / 5)
+    figure = interval(counts, "spans")
+    assert figure.low <= figure.value <= figure.high
