@@ -62,10 +62,12 @@ class Source:
 def load_sources(path: Path = SOURCES_FILE) -> list[Source]:
     """The table of sources, in the order of the file."""
     rows: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))["source"]
-    return [
-        Source(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
-        for row in rows
-    ]
+    return [_source_of(row) for row in rows]
+
+
+def _source_of(row: dict[str, Any]) -> Source:
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    return Source(**fields)
 
 
 def data_folder(argument: Path | None) -> Path:

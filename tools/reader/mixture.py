@@ -10,7 +10,7 @@ from pathlib import Path
 from tools.reader.corpora import Document, Source, load_sources, read_definitions, read_source, read_synonyms
 from tools.reader.leakage import ScoredTexts, scored_texts
 
-LABEL_CAP = 300  # sentences of a label in one epoch, after which it alone no longer brings a sentence in
+LABEL_CAP = 200  # sentences of a label in one epoch, after which it alone no longer brings a sentence in
 RARE_LABEL = 40  # a label of so few sentences is seen twice an epoch
 EMPTY_SHARE = 0.08  # sentences without a mention, of the sentences of a corpus
 MOST_WORDS, FEWEST_WORDS = 100, 2

@@ -50,7 +50,6 @@ class Predictor:
         ordered = [sorted(scores.items(), key=lambda item: (-item[1], item[0])) for scores in best]
         return [[Candidate(*key, score) for key, score in items] for items in ordered]
 
-    @torch.inference_mode()
     def _scores(
         self,
         texts: Sequence[str],
@@ -64,7 +63,9 @@ class Predictor:
         if not rows:
             return []
         batch = self.encoder.batch(rows)
-        scores = self.model(*batch.inputs()).sigmoid() * batch.span_mask.unsqueeze(-1) * batch.label_mask[:, None, None]
+        with torch.inference_mode():
+            logits = self.model(*batch.inputs())
+        scores = logits.sigmoid() * batch.span_mask.unsqueeze(-1) * batch.label_mask[:, None, None]
         found: list[list[tuple[int, int, int, float]]] = [[] for _ in rows]
         places = (scores > lowest).nonzero()
         for (row, word, width, label), score in zip(places.tolist(), scores[tuple(places.T)].tolist(), strict=True):

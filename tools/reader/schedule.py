@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-ENCODER_RATE, HEAD_RATE, WEIGHT_DECAY = 2e-4, 6e-4, 0.01
+ENCODER_RATE, HEAD_RATE, WEIGHT_DECAY = 1.5e-4, 5e-4, 0.01
 WARM_UP = 200  # steps
 LAST_SHARE = 0.01  # of the stable rate, where the decay ends
 

@@ -39,10 +39,10 @@ class Options:
 
     out: Path
     seed: int = 7
-    batch_size: int = 32
-    log_every: int = 50
+    batch_size: int = 16
+    log_every: int = 100
     save_minutes: float = 4.0
-    snapshot_every: int = 500  # steps between weights that are kept for the learning curve; 0 for none
+    snapshot_every: int = 600  # steps between weights that are kept for the learning curve; 0 for none
     bfloat16: bool = True
 
 
@@ -200,7 +200,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="stop at this step")
     parser.add_argument("--decay", type=int, default=0, metavar="N", help="end with N steps of decay and release")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--float32", action="store_true", help="no bfloat16, for processors without it")
     return parser.parse_args(arguments)
