@@ -24,8 +24,8 @@ THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 BATCH = 8
 
 
-def read_target(predictor: Predictor, target: Target) -> tuple[list[list[Candidate]], float]:
-    """The candidates of each sentence, and seconds a sentence, one at a time for the first 20."""
+def read_target(predictor: Predictor, target: Target, timed: int = 20) -> tuple[list[list[Candidate]], float]:
+    """The candidates of each sentence, and seconds a sentence, one at a time, of the first `timed`."""
     order = sorted(range(len(target.texts)), key=lambda index: len(target.texts[index]))
     candidates: dict[int, list[Candidate]] = {}
     for start in range(0, len(order), BATCH):
@@ -33,10 +33,9 @@ def read_target(predictor: Predictor, target: Target) -> tuple[list[list[Candida
         read = predictor.candidates([target.texts[index] for index in part], target.shown, min(THRESHOLDS))
         candidates.update(zip(part, read, strict=True))
     begun = time.perf_counter()
-    timed = target.texts[:20]
-    for text in timed:
+    for text in target.texts[:timed]:
         predictor.candidates([text], target.shown, min(THRESHOLDS))
-    seconds = (time.perf_counter() - begun) / len(timed)
+    seconds = (time.perf_counter() - begun) / max(1, min(timed, len(target.texts)))
     return [candidates[index] for index in range(len(target.texts))], seconds
 
 
@@ -52,7 +51,7 @@ def best_threshold(predictor: Predictor, targets: Sequence[Target]) -> tuple[flo
     """The threshold with the best mean typed F1, and that mean at each threshold."""
     means = dict.fromkeys(THRESHOLDS, 0.0)
     for target in targets:
-        candidates, _ = read_target(predictor, target)
+        candidates, _ = read_target(predictor, target, timed=0)
         for threshold in THRESHOLDS:
             means[threshold] += total(count(target, candidates, threshold)).typed / len(targets)
     return max(means, key=lambda threshold: means[threshold]), {str(key): round(mean, 4) for key, mean in means.items()}
