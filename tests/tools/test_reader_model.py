@@ -134,3 +134,13 @@ def test_scores_and_interval() -> None:
     assert total(counts).spans == pytest.approx(4 / 5)
     figure = interval(counts, "spans")
     assert figure.low <= figure.value <= figure.high
+
+
+def test_the_network_is_one_graph_for_all_sizes(encoder: Encoder) -> None:
+    reader = small_reader().eval()
+    rows, pieces, labels, words = (torch.export.Dim(name, min=1, max=512) for name in "BNLW")
+    shapes = [{0: rows, 1: size} for size in (pieces, pieces, labels, labels, words, words)]
+    seen = encoder.batch([encoder.row("abcde", ("city", "person", "to")), encoder.row("abc", ("city",))])
+    other = encoder.batch([encoder.row("abcdefghij", ("city", "person"))] * 3)
+    graph = torch.export.export(reader, seen.inputs(), dynamic_shapes=(*shapes, {0: words}, {0: rows, 1: labels}))
+    assert torch.allclose(graph.module()(*other.inputs()), reader(*other.inputs()))
