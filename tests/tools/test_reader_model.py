@@ -34,6 +34,7 @@ def encoder(tmp_path: Path) -> Encoder:
 
 
 def small_reader() -> LabelReader:
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     return LabelReader(BertModel(BertConfig(vocab_size=len(VOCABULARY), **sizes), add_pooling_layer=False))
@@ -70,6 +71,19 @@ def test_training_that_was_interrupted_ends_with_the_same_weights(tmp_path: Path
         assert torch.equal(one, other)
 
 
+def test_two_workers_learn_as_one_does(tmp_path: Path, encoder: Encoder) -> None:
+    trainers = [small_trainer(tmp_path, encoder) for _ in range(2)]
+    trainers[1] = Trainer(trainers[1].model, trainers[1].feed, replace(trainers[1].options, workers=2))
+    for trainer in trainers:
+        for module in trainer.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        trainer.model.encoder.config._attn_implementation = "eager"
+        trainer.run(3)
+    one, two = (torch.cat([parameter.flatten() for parameter in trainer.model.parameters()]) for trainer in trainers)
+    assert torch.allclose(one, two, atol=1e-3)
+
+
 def test_labels_do_not_depend_on_padding(encoder: Encoder) -> None:
     reader = small_reader().eval()
     short, longer = (("a", "b"), ("city", "person")), (("a", "b", "c", "d", "e"), ("person", "city", "to"))
@@ -102,7 +116,7 @@ def test_the_loss_counts_what_exists_only(encoder: Encoder) -> None:
 
 
 def test_long_texts_and_many_labels_are_read_in_parts(encoder: Encoder) -> None:
-    text = " ".join("abcdefghij"[number % 10] for number in range(300))
+    text = " ".join("abcdefghij"[number % 10] for number in range(180))
     labels = [f"city {number}" for number in range(45)]
     found = Predictor(small_reader(), encoder).candidates([text, ""], labels, 0.0)
     assert {item.label for item in found[0]} == set(range(45))

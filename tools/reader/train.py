@@ -14,6 +14,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class Options:
     save_minutes: float = 4.0
     snapshot_every: int = 600  # steps between weights that are kept for the learning curve; 0 for none
     bfloat16: bool = True
+    workers: int = 1  # threads that each take a part of every batch; with one a run can be repeated bit for bit
 
 
 @dataclass
@@ -108,6 +110,7 @@ class Trainer:
         self.optimiser = make_optimiser(self.model)
         self._averages: dict[str, float] = {}
         self._clock = time.monotonic()
+        self._pool = ThreadPoolExecutor(self.options.workers)
 
     def run(self, last_step: int | None) -> None:
         """Train up to a step, or until `stopping` is set."""
@@ -128,18 +131,27 @@ class Trainer:
                     saved = time.monotonic()
 
     def _take_step(self, pairs: Sequence[tuple[Example, Row]]) -> None:
+        set_rate(self.optimiser, self.schedule.share(self.step))
+        workers = min(self.options.workers, len(pairs))
+        parts = [pairs[start::workers] for start in range(workers)]
+        results = list(self._pool.map(self._gradients, parts)) if workers > 1 else [self._gradients(pairs)]
+        parameters = list(self.model.parameters())
+        for parameter, *gradients in zip(parameters, *(gradients for gradients, _, _ in results), strict=True):
+            parameter.grad = gradients[0] if workers == 1 else torch.stack(gradients).mean(0)
+        norm = float(nn.utils.clip_grad_norm_(parameters, 1.0))
+        self.optimiser.step()
+        loss, right = (sum(result[index] for result in results) / workers for index in (1, 2))
+        for name, value in (("loss", loss), ("typing", right), ("norm", norm)):
+            self._averages[name] = 0.98 * self._averages.get(name, value) + 0.02 * value
+
+    def _gradients(self, pairs: Sequence[tuple[Example, Row]]) -> tuple[tuple[torch.Tensor, ...], float, float]:
+        """The gradients of every parameter, the loss, and the share of right spans that are typed right."""
         batch = self.feed.encoder.batch([row for _, row in pairs])
         targets = targets_of([example for example, _ in pairs], batch)
-        set_rate(self.optimiser, self.schedule.share(self.step))
         with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
             scores = self.model(*batch.inputs())
         loss, right = reader_loss(scores.float(), targets, batch)
-        self.optimiser.zero_grad()
-        loss.backward()
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), 1.0))
-        self.optimiser.step()
-        for name, value in (("loss", loss.item()), ("typing", right), ("norm", norm)):
-            self._averages[name] = 0.98 * self._averages.get(name, value) + 0.02 * value
+        return torch.autograd.grad(loss, list(self.model.parameters())), loss.item(), right
 
     def _log(self) -> None:
         elapsed, self._clock = time.monotonic() - self._clock, time.monotonic()
@@ -201,7 +213,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--decay", type=int, default=0, metavar="N", help="end with N steps of decay and release")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="threads that share each batch; 2 use two cores best")
     parser.add_argument("--float32", action="store_true", help="no bfloat16, for processors without it")
     return parser.parse_args(arguments)
 
@@ -209,10 +221,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Set up, take up the saved state, train."""
     parsed = _arguments(arguments)
-    torch.set_num_threads(parsed.threads)
+    torch.set_num_threads(1)
     torch.manual_seed(parsed.seed)
     parsed.out.mkdir(parents=True, exist_ok=True)
-    options = Options(parsed.out, parsed.seed, parsed.batch_size, bfloat16=not parsed.float32)
+    options = Options(parsed.out, parsed.seed, parsed.batch_size, bfloat16=not parsed.float32, workers=parsed.workers)
     data = data_folder(parsed.data)
     mixture = load_mixture(data)
     feed = Feed(mixture, PromptWriter(mixture, load_wording(data)), Encoder(parsed.encoder / "tokenizer.json"), options)
