@@ -140,7 +140,7 @@ class Trainer:
             parameter.grad = gradients[0] if workers == 1 else torch.stack(gradients).mean(0)
         norm = float(nn.utils.clip_grad_norm_(parameters, 1.0))
         self.optimiser.step()
-        loss, right = (sum(result[index] for result in results) / workers for index in (1, 2))
+        loss, right = (sum(values) / workers for values in ([row[1] for row in results], [row[2] for row in results]))
         for name, value in (("loss", loss), ("typing", right), ("norm", norm)):
             self._averages[name] = 0.98 * self._averages.get(name, value) + 0.02 * value
 
