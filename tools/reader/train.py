@@ -137,7 +137,10 @@ class Trainer:
         results = list(self._pool.map(self._gradients, parts)) if workers > 1 else [self._gradients(pairs)]
         parameters = list(self.model.parameters())
         for parameter, *gradients in zip(parameters, *(gradients for gradients, _, _ in results), strict=True):
-            parameter.grad = gradients[0] if workers == 1 else torch.stack(gradients).mean(0)
+            parameter.grad = gradients[0]
+            for other in gradients[1:]:
+                parameter.grad.add_(other)
+            parameter.grad.div_(workers)
         norm = float(nn.utils.clip_grad_norm_(parameters, 1.0))
         self.optimiser.step()
         loss, right = (sum(values) / workers for values in ([row[1] for row in results], [row[2] for row in results]))
