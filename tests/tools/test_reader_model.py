@@ -134,12 +134,23 @@ def test_decoding_flat_and_nested() -> None:
 
 
 def test_the_schedule_rises_stays_and_falls() -> None:
-    schedule = Schedule(warm_up=10, decay_start=50, decay_steps=10)
-    shares = [schedule.share(step) for step in range(60)]
+    schedule = Schedule(warm_up=10, decay_start=50, decay_length=10)
+    shares = [schedule.share(step) for step in range(61)]
     assert shares[0] == pytest.approx(0.1)
-    assert shares[9:50] == [1.0] * 41
+    assert shares[9:51] == [1.0] * 42
     assert shares[50:] == sorted(shares[50:], reverse=True)
-    assert shares[59] == pytest.approx(0.01)
+    assert shares[60] == pytest.approx(0.01)
+    timed = Schedule(warm_up=10, decay_start=100.0, decay_length=50.0, timed=True)
+    assert [timed.progress(1000, second) for second in (99.0, 100.0, 125.0)] == [None, 0.0, 0.5]
+
+
+def test_a_decay_leaves_the_state_for_later(tmp_path: Path, encoder: Encoder) -> None:
+    trainer = small_trainer(tmp_path, encoder)
+    trainer.run(3)
+    trainer.schedule = Schedule(decay_start=3, decay_length=4)
+    trainer.run()
+    assert trainer.step == 7
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 3
 
 
 def test_scores_and_interval() -> None:

@@ -30,7 +30,7 @@ class ReaderConfig:
     hidden_size: int = 384
     score_size: int = 256
     span_width: int = SPAN_WIDTH
-    dropout: float = 0.1
+    dropout: float = 0.0  # no sentence is seen often enough to be learnt by heart
     cosine_scale: float = 8.0
     start_bias: float = -4.0
 
@@ -131,7 +131,8 @@ def reader_loss(scores: torch.Tensor, targets: Targets, batch: Batch) -> tuple[t
 
 def load_encoder(folder: Path) -> Any:  # noqa: ANN401 - transformers is untyped
     """A BERT encoder from `config.json` and, where there is one, `model.safetensors`."""
-    config = BertConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = BertConfig(**{**values, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
     encoder = BertModel(config, add_pooling_layer=False)
     if (folder / "model.safetensors").exists():
         weights = load_file(folder / "model.safetensors")

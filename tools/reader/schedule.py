@@ -17,19 +17,27 @@ LAST_SHARE = 0.01  # of the stable rate, where the decay ends
 
 @dataclass(frozen=True)
 class Schedule:
-    """The share of the full learning rate at a step; `decay_start` is None while there is no end in sight."""
+    """The share of the full learning rate; the decay is over steps, or over seconds where time is what is short."""
 
     warm_up: int = WARM_UP
-    decay_start: int | None = None
-    decay_steps: int = 0
+    decay_start: float | None = None  # a step, or with `timed` a second; None while there is no end in sight
+    decay_length: float = 1
+    timed: bool = False
 
-    def share(self, step: int) -> float:
-        """Linear up, flat, then down along a square root, which spends the most of a short decay."""
+    def progress(self, step: int, second: float) -> float | None:
+        """How much of the decay is behind: 1 or more at its end, None before its start."""
+        now = second if self.timed else step
+        if self.decay_start is None or now < self.decay_start:
+            return None
+        return (now - self.decay_start) / self.decay_length
+
+    def share(self, step: int, second: float = 0.0) -> float:
+        """Linear up, flat, then down along a square root, which takes long over the low rates."""
         rising = min(1.0, (step + 1) / self.warm_up)
-        if self.decay_start is None or step < self.decay_start:
+        progress = self.progress(step, second)
+        if progress is None:
             return rising
-        progress = min(1.0, (step - self.decay_start + 1) / self.decay_steps)
-        return rising * (LAST_SHARE + (1 - LAST_SHARE) * (1 - math.sqrt(progress)))
+        return rising * (LAST_SHARE + (1 - LAST_SHARE) * (1 - math.sqrt(min(1.0, progress))))
 
 
 def make_optimiser(model: nn.Module) -> torch.optim.AdamW:

@@ -2,7 +2,8 @@
 
 Without `--steps` it goes on until it is stopped; SIGTERM and Ctrl-C save first. The same command goes on from there.
 `--decay N` takes the state as it is, lowers the learning rate to nothing over N steps and writes the weights to
-`OUT/released.safetensors`; the state stays as it was, so that training can go on afterwards.
+`OUT/released.safetensors`; the state stays as it was, so that training can go on afterwards. `--minutes M` does the
+same by the clock: the last third of M minutes is the decay.
 """
 
 from __future__ import annotations
@@ -112,18 +113,22 @@ class Trainer:
         self._clock = time.monotonic()
         self._pool = ThreadPoolExecutor(self.options.workers)
 
-    def run(self, last_step: int | None) -> None:
-        """Train up to a step, or until `stopping` is set."""
+    def run(self, last_step: int | None = None) -> None:
+        """Train up to a step, to the end of the decay, or until `stopping` is set."""
         self.model.train()
-        saved = time.monotonic()
+        saved, decaying = time.monotonic(), False
         for position, batch in self.feed.batches(self.position):
-            if self.stopping or (last_step is not None and self.step >= last_step):
+            progress = self.schedule.progress(self.step, time.monotonic())
+            if self.stopping or self.step == last_step or (progress is not None and progress >= 1):
                 break
+            if progress is not None and not decaying:
+                decaying = True
+                self.save()
             self._take_step(batch)
             self.step, self.position = self.step + 1, position
             if self.step % self.options.log_every == 0:
                 self._log()
-            if self.schedule.decay_start is None:
+            if not decaying:
                 if self.options.snapshot_every and self.step % self.options.snapshot_every == 0:
                     write_weights(self.model, self.options.out / f"snapshot-{self.step:06d}.safetensors")
                 if time.monotonic() - saved > 60 * self.options.save_minutes:
@@ -131,7 +136,7 @@ class Trainer:
                     saved = time.monotonic()
 
     def _take_step(self, pairs: Sequence[tuple[Example, Row]]) -> None:
-        set_rate(self.optimiser, self.schedule.share(self.step))
+        set_rate(self.optimiser, self.schedule.share(self.step, time.monotonic()))
         workers = min(self.options.workers, len(pairs))
         parts = [pairs[start::workers] for start in range(workers)]
         results = list(self._pool.map(self._gradients, parts)) if workers > 1 else [self._gradients(pairs)]
@@ -163,7 +168,7 @@ class Trainer:
             "sentences": self.step * self.options.batch_size,
             "epoch": self.position[0],
             **{name: round(value, 4) for name, value in self._averages.items()},
-            "rate": round(self.schedule.share(self.step), 4),
+            "rate": round(self.schedule.share(self.step, time.monotonic()), 4),
             "rows_per_second": round(self.options.log_every * self.options.batch_size / elapsed, 2),
         }
         with (self.options.out / "log.jsonl").open("a", encoding="utf-8") as file:
@@ -214,6 +219,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="state, log and weights")
     parser.add_argument("--steps", type=int, help="stop at this step")
     parser.add_argument("--decay", type=int, default=0, metavar="N", help="end with N steps of decay and release")
+    parser.add_argument("--minutes", type=float, default=0, metavar="M", help="train and release within M minutes")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--workers", type=int, default=1, help="threads that share each batch; 2 use two cores best")
@@ -240,12 +246,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if parsed.decay:
         if not resumed:
             raise SystemExit(f"nothing to decay: {parsed.out / 'state.pt'} does not exist")
-        trainer.schedule = Schedule(decay_start=trainer.step, decay_steps=parsed.decay)
-        trainer.run(trainer.step + parsed.decay)
+        trainer.schedule = Schedule(decay_start=trainer.step, decay_length=parsed.decay)
+    elif parsed.minutes:
+        third = 20 * parsed.minutes  # seconds
+        trainer.schedule = Schedule(decay_start=time.monotonic() + 2 * third, decay_length=third, timed=True)
+    (parsed.out / "process").write_text(str(os.getpid()), encoding="utf-8")
+    trainer.run(parsed.steps)
+    if (trainer.schedule.progress(trainer.step, time.monotonic()) or 0) >= 1:
         write_weights(trainer.model, parsed.out / "released.safetensors")
-    else:
-        (parsed.out / "process").write_text(str(os.getpid()), encoding="utf-8")
-        trainer.run(parsed.steps)
+    elif not parsed.decay:
         trainer.save()
 
 
