@@ -42,8 +42,8 @@ def corpora(tmp_path: Path) -> list[Source]:
         folder.mkdir()
         rows = []
         for text in sentences:
-            found = [(text.find(word), word, label) for word, label in MARKED.items() if word in text]
-            mentions = [{"start": at, "end": at + len(word), "label": label} for at, word, label in found]
+            marked_places = [(text.find(word), word, label) for word, label in MARKED.items() if word in text]
+            mentions = [{"start": at, "end": at + len(word), "label": label} for at, word, label in marked_places]
             rows.append({"text": text, "mentions": mentions, "split": "train", "subset": "all"})
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
         labels = [*SETS[name], "outside the subset"]

@@ -118,10 +118,10 @@ def test_the_loss_counts_what_exists_only(encoder: Encoder) -> None:
 def test_long_texts_and_many_labels_are_read_in_parts(encoder: Encoder) -> None:
     text = " ".join("abcdefghij"[number % 10] for number in range(180))
     labels = [f"city {number}" for number in range(45)]
-    found = Predictor(small_reader(), encoder).candidates([text, ""], labels, 0.0)
-    assert {item.label for item in found[0]} == set(range(45))
-    assert max(item.end for item in found[0]) == len(text)
-    assert found[1] == []
+    candidates = Predictor(small_reader(), encoder).candidates([text, ""], labels, 0.0)
+    assert {item.label for item in candidates[0]} == set(range(45))
+    assert max(item.end for item in candidates[0]) == len(text)
+    assert candidates[1] == []
     assert sorted(number for group in groups_of(45, 20) for number in group) == list(range(45))
     assert {place for window in windows_of(text) for place in window} == {match.span() for match in WORD.finditer(text)}
 

@@ -24,40 +24,52 @@ from tools.reader.train import Options
 SENTENCES, THRESHOLD = 40, 0.2
 
 
-def measure_snapshot(weights: Path, encoder: Path, targets: Sequence[Target], sentences_seen: int) -> dict[str, Any]:
+def measure_snapshot(
+    weights_file: Path, encoder_folder: Path, eval_targets: Sequence[Target], sentences_seen: int
+) -> dict[str, Any]:
     """One point of the curve: typed and span F1 of each domain at a fixed threshold, and their means."""
-    predictor = load_predictor(weights, encoder)
-    point: dict[str, Any] = {"weights": weights.name, "sentences_seen": sentences_seen, "domains": {}}
-    for target in targets:
-        counts = total(count(target, read_target(predictor, target, timed=0)[0], THRESHOLD))
-        point["domains"][target.name] = [round(counts.typed, 4), round(counts.spans, 4)]
-    for index, kind in enumerate(("typed", "spans")):
-        values = [pair[index] for pair in point["domains"].values()]
-        point[f"mean_{kind}"] = round(sum(values) / len(values), 4)
-    return point
+    predictor = load_predictor(weights_file, encoder_folder)
+    curve_point: dict[str, Any] = {"weights": weights_file.name, "sentences_seen": sentences_seen, "domains": {}}
+    for eval_target in eval_targets:
+        total_counts = total(count(eval_target, read_target(predictor, eval_target, timed_count=0)[0], THRESHOLD))
+        curve_point["domains"][eval_target.name] = [round(total_counts.typed, 4), round(total_counts.spans, 4)]
+    for value_index, score_kind in enumerate(("typed", "spans")):
+        domain_scores = [score_pair[value_index] for score_pair in curve_point["domains"].values()]
+        curve_point[f"mean_{score_kind}"] = round(sum(domain_scores) / len(domain_scores), 4)
+    return curve_point
 
 
-def plot(points: Sequence[dict[str, Any]], file: Path) -> None:
+def plot(curve_points: Sequence[dict[str, Any]], image_file: Path) -> None:
     """Draw the means and each domain's typed F1."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 4.2), layout="constrained")
-    seen = [point["sentences_seen"] / 1000 for point in points]
-    for kind, style in (("typed", "-"), ("spans", "--")):
-        axes.plot(seen, [point[f"mean_{kind}"] for point in points], style, color="black", label=f"mean, {kind}")
-    for name in points[0]["domains"]:
-        axes.plot(
-            seen, [point["domains"][name][0] for point in points], marker=".", linewidth=1, label=f"{name}, typed"
+    plot_figure, plot_axes = pyplot.subplots(figsize=(7, 4.2), layout="constrained")
+    thousands_seen = [curve_point["sentences_seen"] / 1000 for curve_point in curve_points]
+    for score_kind, line_style in (("typed", "-"), ("spans", "--")):
+        plot_axes.plot(
+            thousands_seen,
+            [curve_point[f"mean_{score_kind}"] for curve_point in curve_points],
+            line_style,
+            color="black",
+            label=f"mean, {score_kind}",
         )
-    axes.set_xlabel("training sentences seen (thousands)")
-    axes.set_ylabel(f"zero-shot F1, {SENTENCES} sentences a domain")
-    axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    figure.savefig(file, dpi=150)
+    for domain_name in curve_points[0]["domains"]:
+        plot_axes.plot(
+            thousands_seen,
+            [curve_point["domains"][domain_name][0] for curve_point in curve_points],
+            marker=".",
+            linewidth=1,
+            label=f"{domain_name}, typed",
+        )
+    plot_axes.set_xlabel("training sentences seen (thousands)")
+    plot_axes.set_ylabel(f"zero-shot F1, {SENTENCES} sentences a domain")
+    plot_axes.set_ylim(bottom=0)
+    plot_axes.grid(alpha=0.3)
+    plot_axes.legend(fontsize=8)
+    plot_figure.savefig(image_file, dpi=150)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -70,19 +82,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--plot", type=Path)
     parsed = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    report: dict[str, Any] = {"sentences_per_domain": SENTENCES, "threshold": THRESHOLD, "points": []}
+    curve_report: dict[str, Any] = {"sentences_per_domain": SENTENCES, "threshold": THRESHOLD, "points": []}
     if parsed.report.exists():
-        report = json.loads(parsed.report.read_text(encoding="utf-8"))
-    measured = {point["weights"] for point in report["points"]}
-    targets = held_out_targets(data_folder(parsed.data), "dev", SENTENCES)
-    for weights in sorted(parsed.run.glob("snapshot-*.safetensors")):
-        if weights.name not in measured:
-            seen = int(weights.stem.split("-")[1]) * Options(parsed.run).batch_size
-            report["points"].append(measure_snapshot(weights, parsed.encoder, targets, seen))
+        curve_report = json.loads(parsed.report.read_text(encoding="utf-8"))
+    measured = {curve_point["weights"] for curve_point in curve_report["points"]}
+    eval_targets = held_out_targets(data_folder(parsed.data), "dev", SENTENCES)
+    for weights_file in sorted(parsed.run.glob("snapshot-*.safetensors")):
+        if weights_file.name not in measured:
+            thousands_seen = int(weights_file.stem.split("-")[1]) * Options(parsed.run).batch_size
+            curve_report["points"].append(measure_snapshot(weights_file, parsed.encoder, eval_targets, thousands_seen))
             parsed.report.parent.mkdir(parents=True, exist_ok=True)
-            parsed.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+            parsed.report.write_text(json.dumps(curve_report, indent=1) + "\n", encoding="utf-8")
     if parsed.plot:
-        plot(report["points"], parsed.plot)
+        plot(curve_report["points"], parsed.plot)
 
 
 if __name__ == "__main__":

@@ -69,57 +69,63 @@ class Encoder:
         self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        names = ("[CLS]", "[SEP]", "[PAD]", "[UNK]", MARKER)
-        self._start, self._separator, self.padding, self._unknown, self._marker = map(self._special, names)
+        token_names = ("[CLS]", "[SEP]", "[PAD]", "[UNK]", MARKER)
+        self._start, self._separator, self.padding, self._unknown, self._marker = map(self._special, token_names)
         self._known: dict[str, list[int]] = {}
 
-    def _special(self, name: str) -> int:
-        number = self._tokenizer.token_to_id(name)
-        if number is None:
-            raise ValueError(f"the vocabulary has no {name}")
-        return int(number)
+    def _special(self, token_name: str) -> int:
+        token_id = self._tokenizer.token_to_id(token_name)
+        if token_id is None:
+            raise ValueError(f"the vocabulary has no {token_name}")
+        return int(token_id)
 
-    def pieces(self, text: str, most: int) -> list[int]:
+    def pieces(self, token_text: str, piece_limit: int) -> list[int]:
         """The first pieces of a text, one at least."""
-        if text not in self._known:
+        if token_text not in self._known:
             if len(self._known) > 200_000:
                 self._known.clear()
-            self._known[text] = self._tokenizer.encode(text, add_special_tokens=False).ids or [self._unknown]
-        return self._known[text][:most]
+            self._known[token_text] = self._tokenizer.encode(token_text, add_special_tokens=False).ids or [
+                self._unknown
+            ]
+        return self._known[token_text][:piece_limit]
 
-    def row(self, words: Sequence[str], labels: Sequence[str]) -> Row:
+    def row(self, word_texts: Sequence[str], label_texts: Sequence[str]) -> Row:
         """Lay out one example; words that do not fit are left out at the end."""
         pieces, label_places, word_places = [self._start], list[tuple[int, int]](), list[tuple[int, int]]()
-        most = max(6, min(LABEL_PIECES, ALL_LABEL_PIECES // max(1, len(labels))))
-        for label in labels:
-            begin = len(pieces)
-            pieces += [self._marker, *self.pieces(label, most)]
-            label_places.append((begin, len(pieces) - 1))
+        piece_limit = max(6, min(LABEL_PIECES, ALL_LABEL_PIECES // max(1, len(label_texts))))
+        for label_text in label_texts:
+            first_piece = len(pieces)
+            pieces += [self._marker, *self.pieces(label_text, piece_limit)]
+            label_places.append((first_piece, len(pieces) - 1))
         pieces.append(self._separator)
-        for word in words:
-            word_pieces = self.pieces(word, WORD_PIECES)
+        for word_text in word_texts:
+            word_pieces = self.pieces(word_text, WORD_PIECES)
             if len(pieces) + len(word_pieces) >= ROW_PIECES:
                 break
             word_places.append((len(pieces), len(pieces) + len(word_pieces) - 1))
             pieces += word_pieces
         return Row([*pieces, self._separator], label_places, word_places)
 
-    def batch(self, rows: Sequence[Row]) -> Batch:
+    def batch(self, encoded_rows: Sequence[Row]) -> Batch:
         """Pad rows to one size."""
-        label_count, word_count = max(len(row.labels) for row in rows), max(len(row.words) for row in rows)
-        starts = torch.arange(word_count)
-        span_last = starts.unsqueeze(1) + torch.arange(SPAN_WIDTH)
-        lengths = torch.tensor([len(row.words) for row in rows])
+        label_count, word_count = (
+            max(len(row.labels) for row in encoded_rows),
+            max(len(row.words) for row in encoded_rows),
+        )
+        word_starts = torch.arange(word_count)
+        span_last = word_starts.unsqueeze(1) + torch.arange(SPAN_WIDTH)
+        word_counts = torch.tensor([len(row.words) for row in encoded_rows])
         return Batch(
-            _padded([row.pieces for row in rows], self.padding),
-            _padded([[1] * len(row.pieces) for row in rows], 0),
-            _padded([[first for first, _ in row.labels] for row in rows], 0),
-            _padded([[last for _, last in row.labels] for row in rows], 0),
-            _padded([[first for first, _ in row.words] for row in rows], 0),
-            _padded([[last for _, last in row.words] for row in rows], 0),
+            _padded([row.pieces for row in encoded_rows], self.padding),
+            _padded([[1] * len(row.pieces) for row in encoded_rows], 0),
+            _padded([[first_index for first_index, _ in row.labels] for row in encoded_rows], 0),
+            _padded([[last_index for _, last_index in row.labels] for row in encoded_rows], 0),
+            _padded([[first_index for first_index, _ in row.words] for row in encoded_rows], 0),
+            _padded([[last_index for _, last_index in row.words] for row in encoded_rows], 0),
             span_last.clamp(max=word_count - 1),
-            span_last.unsqueeze(0) < lengths.view(-1, 1, 1),
-            torch.arange(label_count).unsqueeze(0) < torch.tensor([len(row.labels) for row in rows]).unsqueeze(1),
+            span_last.unsqueeze(0) < word_counts.view(-1, 1, 1),
+            torch.arange(label_count).unsqueeze(0)
+            < torch.tensor([len(row.labels) for row in encoded_rows]).unsqueeze(1),
         )
 
 
@@ -133,18 +139,18 @@ class Targets:
 
 def targets_of(examples: Sequence[Example], batch: Batch) -> Targets:
     """The right answers, those on words that did not fit left out."""
-    rows, words, width = batch.span_mask.shape
-    scores = torch.zeros(rows, words, width, batch.label_mask.shape[1])
-    spans: list[tuple[int, int, int, int]] = []
-    for index, example in enumerate(examples):
-        for first, last, label in example.spans:
-            if last < words and bool(batch.span_mask[index, first, last - first]):
-                spans.append((index, first, last - first, label))
-    places = torch.tensor(sorted(set(spans)), dtype=torch.long).reshape(-1, 4)
-    scores[tuple(places.unbind(1))] = 1.0
-    return Targets(scores, places)
+    row_count, word_count, span_width = batch.span_mask.shape
+    score_targets = torch.zeros(row_count, word_count, span_width, batch.label_mask.shape[1])
+    place_list: list[tuple[int, int, int, int]] = []
+    for row_index, current_example in enumerate(examples):
+        for first_word, last_word, label_index in current_example.spans:
+            if last_word < word_count and bool(batch.span_mask[row_index, first_word, last_word - first_word]):
+                place_list.append((row_index, first_word, last_word - first_word, label_index))
+    span_places = torch.tensor(sorted(set(place_list)), dtype=torch.long).reshape(-1, 4)
+    score_targets[tuple(span_places.unbind(1))] = 1.0
+    return Targets(score_targets, span_places)
 
 
-def _padded(rows: Sequence[Sequence[int]], padding: int) -> torch.Tensor:
-    width = max(map(len, rows))
-    return torch.tensor([[*row, *[padding] * (width - len(row))] for row in rows], dtype=torch.long)
+def _padded(encoded_rows: Sequence[Sequence[int]], padding_id: int) -> torch.Tensor:
+    row_width = max(map(len, encoded_rows))
+    return torch.tensor([[*row, *[padding_id] * (row_width - len(row))] for row in encoded_rows], dtype=torch.long)

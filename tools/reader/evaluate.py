@@ -24,81 +24,102 @@ THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 BATCH = 8
 
 
-def read_target(predictor: Predictor, target: Target, timed: int = 20) -> tuple[list[list[Candidate]], float]:
+def read_target(
+    predictor: Predictor, eval_target: Target, timed_count: int = 20
+) -> tuple[list[list[Candidate]], float]:
     """The candidates of each sentence, and seconds a sentence, one at a time, of the first `timed`."""
-    order = sorted(range(len(target.texts)), key=lambda index: len(target.texts[index]))
+    length_order = sorted(range(len(eval_target.texts)), key=lambda text_index: len(eval_target.texts[text_index]))
     candidates: dict[int, list[Candidate]] = {}
-    for start in range(0, len(order), BATCH):
-        part = order[start : start + BATCH]
-        read = predictor.candidates([target.texts[index] for index in part], target.shown, min(THRESHOLDS))
-        candidates.update(zip(part, read, strict=True))
-    begun = time.perf_counter()
-    for text in target.texts[:timed]:
-        predictor.candidates([text], target.shown, min(THRESHOLDS))
-    seconds = (time.perf_counter() - begun) / max(1, min(timed, len(target.texts)))
-    return [candidates[index] for index in range(len(target.texts))], seconds
+    for batch_start in range(0, len(length_order), BATCH):
+        index_batch = length_order[batch_start : batch_start + BATCH]
+        batch_candidates = predictor.candidates(
+            [eval_target.texts[text_index] for text_index in index_batch], eval_target.shown, min(THRESHOLDS)
+        )
+        candidates.update(zip(index_batch, batch_candidates, strict=True))
+    started_at = time.perf_counter()
+    for sentence_text in eval_target.texts[:timed_count]:
+        predictor.candidates([sentence_text], eval_target.shown, min(THRESHOLDS))
+    seconds_each = (time.perf_counter() - started_at) / max(1, min(timed_count, len(eval_target.texts)))
+    return [candidates[text_index] for text_index in range(len(eval_target.texts))], seconds_each
 
 
-def count(target: Target, candidates: Sequence[Sequence[Candidate]], threshold: float) -> list[Counts]:
+def count(eval_target: Target, candidates: Sequence[Sequence[Candidate]], threshold: float) -> list[Counts]:
     """The counts of each sentence at a threshold."""
     return [
-        compare([(item.start, item.end, target.labels[item.label]) for item in decode(found, threshold)], truth)
-        for found, truth in zip(candidates, target.truths, strict=True)
+        compare(
+            [
+                (candidate.start, candidate.end, eval_target.labels[candidate.label])
+                for candidate in decode(text_candidates, threshold)
+            ],
+            true_spans,
+        )
+        for text_candidates, true_spans in zip(candidates, eval_target.truths, strict=True)
     ]
 
 
-def best_threshold(predictor: Predictor, targets: Sequence[Target]) -> tuple[float, dict[str, float]]:
+def best_threshold(predictor: Predictor, eval_targets: Sequence[Target]) -> tuple[float, dict[str, float]]:
     """The threshold with the best mean typed F1, and that mean at each threshold."""
-    means = dict.fromkeys(THRESHOLDS, 0.0)
-    for target in targets:
-        candidates, _ = read_target(predictor, target, timed=0)
+    mean_scores = dict.fromkeys(THRESHOLDS, 0.0)
+    for eval_target in eval_targets:
+        candidates, _ = read_target(predictor, eval_target, timed_count=0)
         for threshold in THRESHOLDS:
-            means[threshold] += total(count(target, candidates, threshold)).typed / len(targets)
-    return max(means, key=lambda threshold: means[threshold]), {str(key): round(mean, 4) for key, mean in means.items()}
+            mean_scores[threshold] += total(count(eval_target, candidates, threshold)).typed / len(eval_targets)
+    return max(mean_scores, key=lambda threshold: mean_scores[threshold]), {
+        str(threshold_key): round(mean_score, 4) for threshold_key, mean_score in mean_scores.items()
+    }
 
 
-def measure(predictor: Predictor, targets: Sequence[Target], threshold: float) -> dict[str, Any]:
+def measure(predictor: Predictor, eval_targets: Sequence[Target], threshold: float) -> dict[str, Any]:
     """Typed and span F1 with intervals, and seconds a sentence, of each target and on average."""
-    report: dict[str, Any] = {}
-    for target in targets:
-        candidates, seconds = read_target(predictor, target)
-        counts = count(target, candidates, threshold)
-        report[target.name] = {
-            "sentences": len(counts),
-            "mentions": total(counts).true,
-            "labels": len(target.labels),
-            "typed": interval(counts, "typed").rounded(),
-            "spans": interval(counts, "spans").rounded(),
-            "seconds_per_sentence": round(seconds, 4),
+    report_data: dict[str, Any] = {}
+    for eval_target in eval_targets:
+        candidates, seconds_each = read_target(predictor, eval_target)
+        sentence_counts = count(eval_target, candidates, threshold)
+        report_data[eval_target.name] = {
+            "sentences": len(sentence_counts),
+            "mentions": total(sentence_counts).true,
+            "labels": len(eval_target.labels),
+            "typed": interval(sentence_counts, "typed").rounded(),
+            "spans": interval(sentence_counts, "spans").rounded(),
+            "seconds_per_sentence": round(seconds_each, 4),
         }
-    for kind in ("typed", "spans"):
-        report[f"mean_{kind}"] = round(sum(report[target.name][kind][0] for target in targets) / len(targets), 4)
-    return report
+    for score_kind in ("typed", "spans"):
+        report_data[f"mean_{score_kind}"] = round(
+            sum(report_data[eval_target.name][score_kind][0] for eval_target in eval_targets) / len(eval_targets), 4
+        )
+    return report_data
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Choose the threshold, measure, write the report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--encoder", type=Path, required=True)
-    parser.add_argument("--report", type=Path, required=True)
-    parser.add_argument("--sentences", type=int, default=200)
-    parser.add_argument("--benchmarks", action="store_true", help="also CrossNER and MIT")
-    parser.add_argument("--threads", type=int, default=1)
-    parsed = parser.parse_args(arguments)
-    torch.set_num_threads(parsed.threads)
-    data, predictor = data_folder(parsed.data), load_predictor(parsed.weights, parsed.encoder)
-    threshold, means = best_threshold(predictor, held_out_targets(data, "dev", 100))
-    report: dict[str, Any] = {
+    argument_parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    argument_parser.add_argument("--data", type=Path)
+    argument_parser.add_argument("--weights", type=Path, required=True)
+    argument_parser.add_argument("--encoder", type=Path, required=True)
+    argument_parser.add_argument("--report", type=Path, required=True)
+    argument_parser.add_argument("--sentences", type=int, default=200)
+    argument_parser.add_argument("--benchmarks", action="store_true", help="also CrossNER and MIT")
+    argument_parser.add_argument("--threads", type=int, default=1)
+    parsed_arguments = argument_parser.parse_args(arguments)
+    torch.set_num_threads(parsed_arguments.threads)
+    data_root, predictor = (
+        data_folder(parsed_arguments.data),
+        load_predictor(parsed_arguments.weights, parsed_arguments.encoder),
+    )
+    threshold, mean_scores = best_threshold(predictor, held_out_targets(data_root, "dev", 100))
+    report_data: dict[str, Any] = {
         "threshold": threshold,
-        "development_typed_by_threshold": means,
-        "threads": parsed.threads,
+        "development_typed_by_threshold": mean_scores,
+        "threads": parsed_arguments.threads,
     }
-    report["held_out"] = measure(predictor, held_out_targets(data, "test", parsed.sentences), threshold)
-    if parsed.benchmarks:
-        report["benchmarks"] = measure(predictor, benchmark_targets(data, parsed.sentences), threshold)
-    parsed.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    report_data["held_out"] = measure(
+        predictor, held_out_targets(data_root, "test", parsed_arguments.sentences), threshold
+    )
+    if parsed_arguments.benchmarks:
+        report_data["benchmarks"] = measure(
+            predictor, benchmark_targets(data_root, parsed_arguments.sentences), threshold
+        )
+    parsed_arguments.report.write_text(json.dumps(report_data, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

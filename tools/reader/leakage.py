@@ -31,14 +31,16 @@ _HELD_FILES = (  # every file of the corpora that are measured on, and the devel
 )
 
 
-def normalised_words(text: str) -> list[str]:
+def normalised_words(sentence: str) -> list[str]:
     """The words of a text in lower case, without punctuation."""
-    return _WORD.findall(text.lower())
+    return _WORD.findall(sentence.lower())
 
 
-def word_runs(words: list[str]) -> Iterator[str]:
+def word_runs(word_list: list[str]) -> Iterator[str]:
     """Every run of `RUN_LENGTH` words."""
-    return (" ".join(words[start : start + RUN_LENGTH]) for start in range(len(words) - RUN_LENGTH + 1))
+    return (
+        " ".join(word_list[run_start : run_start + RUN_LENGTH]) for run_start in range(len(word_list) - RUN_LENGTH + 1)
+    )
 
 
 @dataclass
@@ -48,31 +50,31 @@ class ScoredTexts:
     texts: set[str] = field(default_factory=set)
     runs: set[str] = field(default_factory=set)
 
-    def add(self, texts: Iterable[str], *, with_runs: bool = True) -> None:
+    def add(self, sentences: Iterable[str], *, with_runs: bool = True) -> None:
         """Remember texts; without runs only a sentence that is equal counts as a leak."""
-        for text in texts:
-            words = normalised_words(text)
-            if len(words) > 2:  # "yes please" is in every corpus of dialogues
-                self.texts.add(" ".join(words))
+        for sentence in sentences:
+            word_list = normalised_words(sentence)
+            if len(word_list) > 2:  # "yes please" is in every corpus of dialogues
+                self.texts.add(" ".join(word_list))
             if with_runs:
-                self.runs.update(word_runs(words))
+                self.runs.update(word_runs(word_list))
 
-    def leaks(self, text: str) -> bool:
+    def leaks(self, sentence: str) -> bool:
         """Whether a sentence shares its text or a run of words with a scored one."""
-        words = normalised_words(text)
-        return " ".join(words) in self.texts or any(run in self.runs for run in word_runs(words))
+        word_list = normalised_words(sentence)
+        return " ".join(word_list) in self.texts or any(word_run in self.runs for word_run in word_runs(word_list))
 
 
-def scored_texts(data: Path) -> ScoredTexts:
+def scored_texts(data_root: Path) -> ScoredTexts:
     """All that the benchmarks score, and the development and test rows of the training corpora (equal text only)."""
-    scored = ScoredTexts()
-    for pattern in _HELD_FILES:
-        for file in sorted(data.glob(pattern)):
-            scored.add(text for text, _ in read_columns(file))
-    for source in load_sources():
-        documents = read_source(source, data)
-        if source.held_out:
-            scored.add(document.text for document in documents)
+    scored_index = ScoredTexts()
+    for file_pattern in _HELD_FILES:
+        for scored_file in sorted(data_root.glob(file_pattern)):
+            scored_index.add(sentence for sentence, _ in read_columns(scored_file))
+    for corpus_source in load_sources():
+        documents = read_source(corpus_source, data_root)
+        if corpus_source.held_out:
+            scored_index.add(document.text for document in documents)
         else:
-            scored.add((row.text for row in documents if row.split != "train"), with_runs=False)
-    return scored
+            scored_index.add((document.text for document in documents if document.split != "train"), with_runs=False)
+    return scored_index

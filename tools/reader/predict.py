@@ -28,49 +28,73 @@ class Candidate:
 
 @dataclass
 class Predictor:
-    """Reads texts with given labels."""
+    """Reads texts with any labels."""
 
     model: LabelReader
     encoder: Encoder
     group_size: int = MOST_LABELS
 
-    def candidates(self, texts: Sequence[str], labels: Sequence[str], lowest: float) -> list[list[Candidate]]:
-        """For each text every span and label with a score above `lowest`, the highest first.
+    def candidates(
+        self, sentence_texts: Sequence[str], label_wordings: Sequence[str], minimum_score: float
+    ) -> list[list[Candidate]]:
+        """For each text every span and label with a score above `minimum_score`, the highest first.
 
         A span in two windows keeps its higher score.
         """
-        pieces = [(index, words) for index, text in enumerate(texts) for words in windows_of(text)]
-        best: list[dict[tuple[int, int, int], float]] = [{} for _ in texts]
-        for group in groups_of(len(labels), self.group_size):
-            shown = [labels[number] for number in group]
-            for (index, words), found in zip(pieces, self._scores(texts, pieces, shown, lowest), strict=True):
-                for first, last, number, score in found:
-                    key = (words[first][0], words[last][1], group[number])
-                    best[index][key] = max(score, best[index].get(key, 0.0))
-        ordered = [sorted(scores.items(), key=lambda item: (-item[1], item[0])) for scores in best]
-        return [[Candidate(*key, score) for key, score in items] for items in ordered]
+        text_windows = [
+            (text_index, word_places)
+            for text_index, sentence_text in enumerate(sentence_texts)
+            for word_places in windows_of(sentence_text)
+        ]
+        best_scores: list[dict[tuple[int, int, int], float]] = [{} for _ in sentence_texts]
+        for label_group in groups_of(len(label_wordings), self.group_size):
+            group_wordings = [label_wordings[label_number] for label_number in label_group]
+            for (text_index, word_places), scored_spans in zip(
+                text_windows, self._scores(sentence_texts, text_windows, group_wordings, minimum_score), strict=True
+            ):
+                for first_word, last_word, label_number, probability in scored_spans:
+                    span_key = (word_places[first_word][0], word_places[last_word][1], label_group[label_number])
+                    best_scores[text_index][span_key] = max(probability, best_scores[text_index].get(span_key, 0.0))
+        ordered_scores = [
+            sorted(span_scores.items(), key=lambda candidate: (-candidate[1], candidate[0]))
+            for span_scores in best_scores
+        ]
+        return [
+            [Candidate(*span_key, probability) for span_key, probability in sorted_items]
+            for sorted_items in ordered_scores
+        ]
 
     def _scores(
         self,
-        texts: Sequence[str],
-        pieces: Sequence[tuple[int, list[tuple[int, int]]]],
-        labels: Sequence[str],
-        lowest: float,
+        sentence_texts: Sequence[str],
+        text_windows: Sequence[tuple[int, list[tuple[int, int]]]],
+        label_wordings: Sequence[str],
+        minimum_score: float,
     ) -> list[list[tuple[int, int, int, float]]]:
         """For each piece (first word, last word, label, score)."""
         self.model.eval()
-        rows = [self.encoder.row([texts[index][a:b] for a, b in words], labels) for index, words in pieces]
-        if not rows:
+        encoded_rows = [
+            self.encoder.row(
+                [sentence_texts[text_index][word_start:word_end] for word_start, word_end in word_places],
+                label_wordings,
+            )
+            for text_index, word_places in text_windows
+        ]
+        if not encoded_rows:
             return []
-        batch = self.encoder.batch(rows)
+        input_batch = self.encoder.batch(encoded_rows)
         with torch.inference_mode():
-            logits = self.model(*batch.inputs())
-        scores = logits.sigmoid() * batch.span_mask.unsqueeze(-1) * batch.label_mask[:, None, None]
-        found: list[list[tuple[int, int, int, float]]] = [[] for _ in rows]
-        places = (scores > lowest).nonzero()
-        for (row, word, width, label), score in zip(places.tolist(), scores[tuple(places.T)].tolist(), strict=True):
-            found[row].append((word, word + width, label, score))
-        return found
+            span_logits = self.model(*input_batch.inputs())
+        span_scores = (
+            span_logits.sigmoid() * input_batch.span_mask.unsqueeze(-1) * input_batch.label_mask[:, None, None]
+        )
+        scored_spans: list[list[tuple[int, int, int, float]]] = [[] for _ in encoded_rows]
+        score_places = (span_scores > minimum_score).nonzero()
+        for (row_index, word_index, extra_words, label_index), probability in zip(
+            score_places.tolist(), span_scores[tuple(score_places.T)].tolist(), strict=True
+        ):
+            scored_spans[row_index].append((word_index, word_index + extra_words, label_index, probability))
+        return scored_spans
 
 
 def decode(candidates: Sequence[Candidate], threshold: float, *, nested: bool = False) -> list[Candidate]:
@@ -78,41 +102,45 @@ def decode(candidates: Sequence[Candidate], threshold: float, *, nested: bool = 
 
     A span has one label, the best.
     """
-    chosen: list[Candidate] = []
+    accepted: list[Candidate] = []
     for candidate in candidates:
         if candidate.score <= threshold:
             break
-        if not any(_conflict(candidate, other, nested=nested) for other in chosen):
-            chosen.append(candidate)
-    return sorted(chosen, key=lambda item: (item.start, item.end))
+        if not any(_conflict(candidate, accepted_candidate, nested=nested) for accepted_candidate in accepted):
+            accepted.append(candidate)
+    return sorted(accepted, key=lambda candidate: (candidate.start, candidate.end))
 
 
-def _conflict(one: Candidate, other: Candidate, *, nested: bool) -> bool:
-    apart = one.end <= other.start or other.end <= one.start
-    if apart or not nested:
-        return not apart
-    same = (one.start, one.end) == (other.start, other.end)
-    within = (one.start >= other.start and one.end <= other.end) or (other.start >= one.start and other.end <= one.end)
-    return same or not within
+def _conflict(candidate: Candidate, accepted_candidate: Candidate, *, nested: bool) -> bool:
+    no_overlap = candidate.end <= accepted_candidate.start or accepted_candidate.end <= candidate.start
+    if no_overlap or not nested:
+        return not no_overlap
+    same_span = (candidate.start, candidate.end) == (accepted_candidate.start, accepted_candidate.end)
+    one_within_other = (candidate.start >= accepted_candidate.start and candidate.end <= accepted_candidate.end) or (
+        accepted_candidate.start >= candidate.start and accepted_candidate.end <= candidate.end
+    )
+    return same_span or not one_within_other
 
 
-def windows_of(text: str) -> list[list[tuple[int, int]]]:
+def windows_of(sentence_text: str) -> list[list[tuple[int, int]]]:
     """The places of a text's words, in windows that overlap."""
-    places = [match.span() for match in WORD.finditer(text)]
-    step = WINDOW_WORDS - OVERLAP_WORDS
-    starts = range(0, max(1, len(places) - OVERLAP_WORDS), step)
-    return [places[start : start + WINDOW_WORDS] for start in starts if places]
+    score_places = [word_match.span() for word_match in WORD.finditer(sentence_text)]
+    window_step = WINDOW_WORDS - OVERLAP_WORDS
+    window_starts = range(0, max(1, len(score_places) - OVERLAP_WORDS), window_step)
+    return [score_places[window_start : window_start + WINDOW_WORDS] for window_start in window_starts if score_places]
 
 
-def groups_of(count: int, most: int) -> list[list[int]]:
+def groups_of(label_count: int, maximum_size: int) -> list[list[int]]:
     """Numbers 0 to `count` in as few groups of at most `most` as possible, of nearly one size."""
-    groups = -(-count // most)
-    return [list(range(group, count, groups)) for group in range(groups)]
+    group_count = -(-label_count // maximum_size)
+    return [list(range(label_group, label_count, group_count)) for label_group in range(group_count)]
 
 
-def load_predictor(weights: Path, encoder_folder: Path) -> Predictor:
+def load_predictor(weights_file: Path, encoder_folder: Path) -> Predictor:
     """A reader from released or snapshot weights and the encoder's configuration and tokenizer."""
-    model = LabelReader(load_encoder(encoder_folder))
-    model.load_state_dict({name: value.float() for name, value in load_file(weights).items()})
-    model.eval()
-    return Predictor(model, Encoder(encoder_folder / "tokenizer.json"))
+    reader_model = LabelReader(load_encoder(encoder_folder))
+    reader_model.load_state_dict(
+        {weight_name: weight_value.float() for weight_name, weight_value in load_file(weights_file).items()}
+    )
+    reader_model.eval()
+    return Predictor(reader_model, Encoder(encoder_folder / "tokenizer.json"))

@@ -42,129 +42,168 @@ class Chances:
 class PromptWriter:
     """Writes examples for the sentences of a mixture; all chance comes from the generator that is passed."""
 
-    def __init__(self, mixture: Mixture, wording: Wording, chances: Chances | None = None) -> None:
-        self.mixture, self.wording, self.chances = mixture, wording, chances or Chances()
+    def __init__(self, mixture: Mixture, label_wording: Wording, prompt_chances: Chances | None = None) -> None:
+        self.mixture, self.wording, self.chances = mixture, label_wording, prompt_chances or Chances()
         self._neighbours: defaultdict[tuple[str, tuple[str, ...]], list[Document]] = defaultdict(list)
-        for corpus in mixture.corpora.values():
-            for document in corpus.documents:
+        for one_corpus in mixture.corpora.values():
+            for document in one_corpus.documents:
                 self._neighbours[document.source, document.known_labels].append(document)
-        homes = Counter(label for corpus in mixture.corpora.values() for label in corpus.surfaces)
+        corpus_counts = Counter(
+            label_name for one_corpus in mixture.corpora.values() for label_name in one_corpus.surfaces
+        )
         self._surfaces = {
-            label: {surface.lower() for surface in surfaces}
-            for corpus in mixture.corpora.values()
-            for label, surfaces in corpus.surfaces.items()
-            if homes[label] == 1
+            label_name: {surface_text.lower() for surface_text in surfaces}
+            for one_corpus in mixture.corpora.values()
+            for label_name, surfaces in one_corpus.surfaces.items()
+            if corpus_counts[label_name] == 1
         }
-        groups: defaultdict[str, set[str]] = defaultdict(set)
-        for corpus in mixture.corpora.values():
-            groups[corpus.source.group].update(corpus.surfaces)
+        group_labels: defaultdict[str, set[str]] = defaultdict(set)
+        for one_corpus in mixture.corpora.values():
+            group_labels[one_corpus.source.group].update(one_corpus.surfaces)
         self._far = {
-            group: sorted(label for label in self._surfaces if label not in labels) for group, labels in groups.items()
+            group_name: sorted(label_name for label_name in self._surfaces if label_name not in own_labels)
+            for group_name, own_labels in group_labels.items()
         }
 
-    def write(self, document: Document, generator: random.Random) -> Example:
+    def write(self, document: Document, random_generator: random.Random) -> Example:
         """One example; the same sentence gives other prompts at other times."""
-        if generator.random() < self.chances.joined:
-            document = self._joined(document, generator)
-        words, spans, unreadable = aligned(document)
-        known = [label for label in document.known_labels if label not in unreadable]
-        present = sorted(labels_of(document) - unreadable)
-        generator.shuffle(present)
-        if generator.random() < self.chances.only_absent:
-            asked: list[str] = []
+        if random_generator.random() < self.chances.joined:
+            document = self._joined(document, random_generator)
+        word_list, word_spans, unreadable = aligned(document)
+        known_labels = [label_name for label_name in document.known_labels if label_name not in unreadable]
+        present_labels = sorted(labels_of(document) - unreadable)
+        random_generator.shuffle(present_labels)
+        if random_generator.random() < self.chances.only_absent:
+            requested: list[str] = []
         else:
-            kept = [label for label in present if generator.random() >= self.chances.positive_dropped]
-            asked = (kept or present[:1])[:MOST_LABELS]
-        labels = self._with_absent(asked, [label for label in known if label not in present], document, generator)
-        generator.shuffle(labels)
-        position = {label: index for index, label in enumerate(labels)}
-        right = tuple((first, last, position[label]) for first, last, label in spans if label in position)
-        return Example(words, tuple(self._shown(labels, document, generator)), right)
+            remaining = [
+                label_name
+                for label_name in present_labels
+                if random_generator.random() >= self.chances.positive_dropped
+            ]
+            requested = (remaining or present_labels[:1])[:MOST_LABELS]
+        prompt_labels = self._with_absent(
+            requested,
+            [label_name for label_name in known_labels if label_name not in present_labels],
+            document,
+            random_generator,
+        )
+        random_generator.shuffle(prompt_labels)
+        label_position = {label_name: label_index for label_index, label_name in enumerate(prompt_labels)}
+        right_spans = tuple(
+            (first_word, last_word, label_position[label_name])
+            for first_word, last_word, label_name in word_spans
+            if label_name in label_position
+        )
+        return Example(word_list, tuple(self._shown(prompt_labels, document, random_generator)), right_spans)
 
     def _with_absent(
-        self, asked: list[str], absent: list[str], document: Document, generator: random.Random
+        self, requested: list[str], absent_labels: list[str], document: Document, random_generator: random.Random
     ) -> list[str]:
-        """The asked labels and some that the sentence does not have, 2 to `MOST_LABELS` in all where possible."""
-        low, high = generator.choice(((2, 6), (2, 6), (5, 12), (5, 12), (10, MOST_LABELS)))
-        wanted = max(0, generator.randint(low, high) - len(asked))
-        generator.shuffle(absent)
-        chosen = absent[:wanted]
-        if generator.random() < self.chances.far_labels or len(asked) + len(chosen) < 2:
-            most = min(generator.randint(1, 4), MOST_LABELS - len(asked) - len(chosen))
-            chosen = chosen + self.far_labels(document, max(0, most), generator)
-        return asked + chosen
+        """The requested labels and some that the sentence does not have, 2 to `MOST_LABELS` in all where possible."""
+        lowest_count, highest_count = random_generator.choice(((2, 6), (2, 6), (5, 12), (5, 12), (10, MOST_LABELS)))
+        absent_count = max(0, random_generator.randint(lowest_count, highest_count) - len(requested))
+        random_generator.shuffle(absent_labels)
+        selected = absent_labels[:absent_count]
+        if random_generator.random() < self.chances.far_labels or len(requested) + len(selected) < 2:
+            maximum_count = min(random_generator.randint(1, 4), MOST_LABELS - len(requested) - len(selected))
+            selected = selected + self.far_labels(document, max(0, maximum_count), random_generator)
+        return requested + selected
 
-    def far_labels(self, document: Document, most: int, generator: random.Random) -> list[str]:
+    def far_labels(self, document: Document, maximum_count: int, random_generator: random.Random) -> list[str]:
         """Labels of one corpus only, of another group, sharing no stem with a known label and naming nothing here."""
-        corpus = self.mixture.corpora[document.source]
-        candidates = self._far[corpus.source.group]
-        stems = set().union(*(stems_of(label) for label in (*document.known_labels, *corpus.surfaces)))
-        runs = runs_of(document.text)
-        drawn = generator.sample(candidates, min(2 * most, len(candidates)))
-        return [label for label in drawn if not stems_of(label) & stems and not self._surfaces[label] & runs][:most]
-
-    def _shown(self, labels: list[str], document: Document, generator: random.Random) -> list[str]:
-        own_corpus = self.mixture.corpora[document.source]
-        taken = {label.lower() for label in (*document.known_labels, *labels)}
-        define, show_examples = (
-            generator.random() < chance for chance in (self.chances.definitions, self.chances.examples)
+        one_corpus = self.mixture.corpora[document.source]
+        candidates = self._far[one_corpus.source.group]
+        known_stems = set().union(
+            *(stems_of(label_name) for label_name in (*document.known_labels, *one_corpus.surfaces))
         )
-        shown: list[str] = []
-        for label in labels:
-            words = self.wording.shown(label, taken, generator, own_corpus.synonyms.get(label, ()))
-            taken.add(words.lower())
-            definition = self.wording.definition(label, own_corpus.definitions.get(label, ()), generator)
-            surfaces = own_corpus.surfaces.get(label, ())
-            if define and definition:
-                words = f"{words}: {definition}"
-            elif show_examples and surfaces:
-                text = document.text.lower()
-                drawn = generator.sample(surfaces, min(3, len(surfaces)))
-                examples = [surface for surface in drawn if surface.lower() not in text and len(surface) < 40]
-                words = with_examples(words, examples) if examples else words
-            shown.append(words)
-        return shown
+        text_runs = runs_of(document.text)
+        sampled_labels = random_generator.sample(candidates, min(2 * maximum_count, len(candidates)))
+        return [
+            label_name
+            for label_name in sampled_labels
+            if not stems_of(label_name) & known_stems and not self._surfaces[label_name] & text_runs
+        ][:maximum_count]
 
-    def _joined(self, document: Document, generator: random.Random) -> Document:
+    def _shown(self, prompt_labels: list[str], document: Document, random_generator: random.Random) -> list[str]:
+        own_corpus = self.mixture.corpora[document.source]
+        taken_names = {label_name.lower() for label_name in (*document.known_labels, *prompt_labels)}
+        show_definitions, show_examples = (
+            random_generator.random() < probability for probability in (self.chances.definitions, self.chances.examples)
+        )
+        label_wordings: list[str] = []
+        for label_name in prompt_labels:
+            shown_label = self.wording.shown(
+                label_name, taken_names, random_generator, own_corpus.synonyms.get(label_name, ())
+            )
+            taken_names.add(shown_label.lower())
+            definition = self.wording.definition(
+                label_name, own_corpus.definitions.get(label_name, ()), random_generator
+            )
+            surfaces = own_corpus.surfaces.get(label_name, ())
+            if show_definitions and definition:
+                shown_label = f"{shown_label}: {definition}"
+            elif show_examples and surfaces:
+                lower_text = document.text.lower()
+                sampled_surfaces = random_generator.sample(surfaces, min(3, len(surfaces)))
+                examples = [
+                    surface_text
+                    for surface_text in sampled_surfaces
+                    if surface_text.lower() not in lower_text and len(surface_text) < 40
+                ]
+                shown_label = with_examples(shown_label, examples) if examples else shown_label
+            label_wordings.append(shown_label)
+        return label_wordings
+
+    def _joined(self, document: Document, random_generator: random.Random) -> Document:
         """The sentence with another after it that was annotated for the same labels."""
-        other = generator.choice(self._neighbours[document.source, document.known_labels])
-        if len(document.text.split()) + len(other.text.split()) > MOST_WORDS_JOINED or other is document:
+        neighbour = random_generator.choice(self._neighbours[document.source, document.known_labels])
+        if len(document.text.split()) + len(neighbour.text.split()) > MOST_WORDS_JOINED or neighbour is document:
             return document
-        shift = len(document.text) + 1
-        moved = tuple(Mention(item.start + shift, item.end + shift, item.label) for item in other.mentions)
-        text = f"{document.text} {other.text}"
-        return Document(document.source, text, document.mentions + moved, document.split, document.known_labels)
+        offset_shift = len(document.text) + 1
+        moved_mentions = tuple(
+            Mention(one_mention.start + offset_shift, one_mention.end + offset_shift, one_mention.label)
+            for one_mention in neighbour.mentions
+        )
+        joined_text = f"{document.text} {neighbour.text}"
+        return Document(
+            document.source, joined_text, document.mentions + moved_mentions, document.split, document.known_labels
+        )
 
 
 def aligned(document: Document) -> tuple[tuple[str, ...], list[tuple[int, int, str]], set[str]]:
     """Words, spans in words, and the labels with a mention that no span can stand for (too long, inside a word)."""
-    places = [match.span() for match in WORD.finditer(document.text)]
-    starts = {start: index for index, (start, _) in enumerate(places)}
-    ends = {end: index for index, (_, end) in enumerate(places)}
-    spans: list[tuple[int, int, str]] = []
+    word_places = [word_match.span() for word_match in WORD.finditer(document.text)]
+    word_starts = {start_offset: word_index for word_index, (start_offset, _) in enumerate(word_places)}
+    word_ends = {end_offset: word_index for word_index, (_, end_offset) in enumerate(word_places)}
+    word_spans: list[tuple[int, int, str]] = []
     unreadable: set[str] = set()
-    for mention in document.mentions:
-        first, last = starts.get(mention.start, -1), ends.get(mention.end, -1)
-        if first < 0 or not 0 <= last - first < SPAN_WIDTH:
-            unreadable.add(mention.label)
+    for one_mention in document.mentions:
+        first_word, last_word = word_starts.get(one_mention.start, -1), word_ends.get(one_mention.end, -1)
+        if first_word < 0 or not 0 <= last_word - first_word < SPAN_WIDTH:
+            unreadable.add(one_mention.label)
         else:
-            spans.append((first, last, mention.label))
-    readable = [span for span in spans if span[2] not in unreadable]
-    return tuple(document.text[start:end] for start, end in places), readable, unreadable
+            word_spans.append((first_word, last_word, one_mention.label))
+    readable = [word_span for word_span in word_spans if word_span[2] not in unreadable]
+    return (
+        tuple(document.text[start_offset:end_offset] for start_offset, end_offset in word_places),
+        readable,
+        unreadable,
+    )
 
 
-def stems_of(label: str) -> set[str]:
+def stems_of(label_name: str) -> set[str]:
     """The first letters of a label's words, short words left out."""
-    return {word[:_STEM_LENGTH] for word in re.findall(r"\w+", label.lower()) if len(word) > 2}
+    return {label_word[:_STEM_LENGTH] for label_word in re.findall(r"\w+", label_name.lower()) if len(label_word) > 2}
 
 
-def runs_of(text: str) -> set[str]:
+def runs_of(lower_text: str) -> set[str]:
     """Every run of up to four words of a text, in lower case."""
-    words = [match.group() for match in WORD.finditer(text.lower())]
-    blank_words = text.lower().split()
+    word_list = [word_match.group() for word_match in WORD.finditer(lower_text.lower())]
+    blank_words = lower_text.lower().split()
     return {
-        " ".join(tokens[start : start + length])
-        for tokens in (words, blank_words)
-        for length in range(1, 5)
-        for start in range(len(tokens) - length + 1)
+        " ".join(word_list[start_offset : start_offset + run_length])
+        for word_list in (word_list, blank_words)
+        for run_length in range(1, 5)
+        for start_offset in range(len(word_list) - run_length + 1)
     }

@@ -24,36 +24,36 @@ class Schedule:
     decay_length: float = 1
     timed: bool = False
 
-    def progress(self, step: int, second: float) -> float | None:
+    def progress(self, step_number: int, clock_second: float) -> float | None:
         """How much of the decay is behind: 1 or more at its end, None before its start."""
-        now = second if self.timed else step
-        if self.decay_start is None or now < self.decay_start:
+        current_time = clock_second if self.timed else step_number
+        if self.decay_start is None or current_time < self.decay_start:
             return None
-        return (now - self.decay_start) / self.decay_length
+        return (current_time - self.decay_start) / self.decay_length
 
-    def share(self, step: int, second: float = 0.0) -> float:
+    def share(self, step_number: int, clock_second: float = 0.0) -> float:
         """Linear up, flat, then down along a square root, which takes long over the low rates."""
-        rising = min(1.0, (step + 1) / self.warm_up)
-        progress = self.progress(step, second)
+        warm_up_share = min(1.0, (step_number + 1) / self.warm_up)
+        progress = self.progress(step_number, clock_second)
         if progress is None:
-            return rising
-        return rising * (LAST_SHARE + (1 - LAST_SHARE) * (1 - math.sqrt(min(1.0, progress))))
+            return warm_up_share
+        return warm_up_share * (LAST_SHARE + (1 - LAST_SHARE) * (1 - math.sqrt(min(1.0, progress))))
 
 
-def make_optimiser(model: nn.Module) -> torch.optim.AdamW:
+def make_optimiser(reader_model: nn.Module) -> torch.optim.AdamW:
     """AdamW with a lower rate for the encoder than for the heads, and no decay of biases and norms."""
-    groups: dict[tuple[bool, bool], list[Any]] = {}
-    for name, parameter in model.named_parameters():
-        groups.setdefault((name.startswith("encoder."), parameter.ndim > 1), []).append(parameter)
+    parameter_groups: dict[tuple[bool, bool], list[Any]] = {}
+    for parameter_name, parameter in reader_model.named_parameters():
+        parameter_groups.setdefault((parameter_name.startswith("encoder."), parameter.ndim > 1), []).append(parameter)
     return torch.optim.AdamW(
         [
             {
                 "params": parameters,
                 "lr": ENCODER_RATE if in_encoder else HEAD_RATE,
                 "full_rate": ENCODER_RATE if in_encoder else HEAD_RATE,
-                "weight_decay": WEIGHT_DECAY if decayed else 0.0,
+                "weight_decay": WEIGHT_DECAY if with_decay else 0.0,
             }
-            for (in_encoder, decayed), parameters in sorted(groups.items())
+            for (in_encoder, with_decay), parameters in sorted(parameter_groups.items())
         ],
         fused=True,
         betas=(0.9, 0.98),
@@ -62,8 +62,8 @@ def make_optimiser(model: nn.Module) -> torch.optim.AdamW:
 
 def set_rate(optimiser: torch.optim.AdamW, share: float) -> None:
     """Set every group to its share of the full rate."""
-    for group in groups_of(optimiser):
-        group["lr"] = share * group["full_rate"]
+    for parameter_group in groups_of(optimiser):
+        parameter_group["lr"] = share * parameter_group["full_rate"]
 
 
 def groups_of(optimiser: torch.optim.AdamW) -> Iterator[dict[str, Any]]:

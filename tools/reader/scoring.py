@@ -21,9 +21,9 @@ class Counts:
     predicted_spans: int = 0
     true_spans: int = 0
 
-    def __add__(self, other: Counts) -> Counts:
-        pairs = zip(self.values(), other.values(), strict=True)
-        return Counts(*(one + another for one, another in pairs))
+    def __add__(self, other_counts: Counts) -> Counts:
+        value_pairs = zip(self.values(), other_counts.values(), strict=True)
+        return Counts(*(own_value + other_value for own_value, other_value in value_pairs))
 
     def values(self) -> tuple[int, int, int, int, int, int]:
         """In the order of the fields."""
@@ -57,13 +57,16 @@ class Figure:
 
     def rounded(self) -> list[float]:
         """[value, low, high]."""
-        return [round(number, 4) for number in (self.value, self.low, self.high)]
+        return [round(figure_value, 4) for figure_value in (self.value, self.low, self.high)]
 
 
-def compare(predicted: Sequence[Span], true: Sequence[Span]) -> Counts:
+def compare(predicted_entities: Sequence[Span], true_entities: Sequence[Span]) -> Counts:
     """The counts of one sentence."""
-    predicted_set, true_set = set(predicted), set(true)
-    predicted_spans, true_spans = {span[:2] for span in predicted_set}, {span[:2] for span in true_set}
+    predicted_set, true_set = set(predicted_entities), set(true_entities)
+    predicted_spans, true_spans = (
+        {typed_span[:2] for typed_span in predicted_set},
+        {typed_span[:2] for typed_span in true_set},
+    )
     return Counts(
         len(predicted_set & true_set),
         len(predicted_set),
@@ -74,25 +77,27 @@ def compare(predicted: Sequence[Span], true: Sequence[Span]) -> Counts:
     )
 
 
-def total(counts: Sequence[Counts]) -> Counts:
+def total(sentence_counts: Sequence[Counts]) -> Counts:
     """The sum."""
-    return sum(counts, Counts())
+    return sum(sentence_counts, Counts())
 
 
-def interval(counts: Sequence[Counts], kind: str, seed: int = 7) -> Figure:
+def interval(sentence_counts: Sequence[Counts], score_kind: str, random_seed: int = 7) -> Figure:
     """`typed` or `spans` with the 2.5th and 97.5th percentile of bootstrap resamples of the sentences."""
-    generator = random.Random(seed)
-    rows = [count.values() for count in counts]
-    first = 0 if kind == "typed" else 3
-    samples = []
+    random_generator = random.Random(random_seed)
+    count_rows = [sentence_count.values() for sentence_count in sentence_counts]
+    first_column = 0 if score_kind == "typed" else 3
+    resampled_scores = []
     for _ in range(RESAMPLES):
-        drawn = generator.choices(rows, k=len(rows))
-        right, predicted, true = (sum(row[first + offset] for row in drawn) for offset in range(3))
-        samples.append(_f1(right, predicted, true))
-    samples.sort()
-    value = total(counts).typed if kind == "typed" else total(counts).spans
-    return Figure(value, samples[int(0.025 * RESAMPLES)], samples[int(0.975 * RESAMPLES)])
+        resampled_rows = random_generator.choices(count_rows, k=len(count_rows))
+        right_count, predicted_total, true_total = (
+            sum(count_row[first_column + column_offset] for count_row in resampled_rows) for column_offset in range(3)
+        )
+        resampled_scores.append(_f1(right_count, predicted_total, true_total))
+    resampled_scores.sort()
+    point_estimate = total(sentence_counts).typed if score_kind == "typed" else total(sentence_counts).spans
+    return Figure(point_estimate, resampled_scores[int(0.025 * RESAMPLES)], resampled_scores[int(0.975 * RESAMPLES)])
 
 
-def _f1(right: int, predicted: int, true: int) -> float:
-    return 2 * right / (predicted + true) if predicted + true else 0.0
+def _f1(right_count: int, predicted_total: int, true_total: int) -> float:
+    return 2 * right_count / (predicted_total + true_total) if predicted_total + true_total else 0.0

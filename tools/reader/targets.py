@@ -47,38 +47,53 @@ class Target:
     shown: tuple[str, ...]
 
 
-def benchmark_targets(data: Path, sentences: int) -> list[Target]:
+def benchmark_targets(data_root: Path, sentence_count: int) -> list[Target]:
     """CrossNER and MIT; nothing may be chosen by these."""
-    targets = []
-    for name, file in _FILES.items():
-        rows = [Document(name, text, tuple(mentions), "dev") for text, mentions in read_columns(data / file)]
-        targets.append(_target(name, rows, sentences))
-    return targets
+    eval_targets = []
+    for target_name, file_name in _FILES.items():
+        documents = [
+            Document(target_name, sentence_text, tuple(mentions), "dev")
+            for sentence_text, mentions in read_columns(data_root / file_name)
+        ]
+        eval_targets.append(_target(target_name, documents, sentence_count))
+    return eval_targets
 
 
-def held_out_targets(data: Path, split: str, sentences: int) -> list[Target]:
+def held_out_targets(data_root: Path, split_name: str, sentence_count: int) -> list[Target]:
     """The domains that training never meets; thresholds are chosen on their `dev` split, figures are of `test`."""
     return [
-        _target(source.name, [row for row in read_source(source, data) if row.split == split], sentences)
-        for source in load_sources()
-        if source.held_out
+        _target(
+            corpus_source.name,
+            [document for document in read_source(corpus_source, data_root) if document.split == split_name],
+            sentence_count,
+        )
+        for corpus_source in load_sources()
+        if corpus_source.held_out
     ]
 
 
-def plain_words(label: str) -> str:
+def plain_words(label_name: str) -> str:
     """A tag as a reader would write it."""
-    return _PLAIN_WORDS.get(label.lower(), label.replace("_", " ").lower())
+    return _PLAIN_WORDS.get(label_name.lower(), label_name.replace("_", " ").lower())
 
 
-def _target(name: str, rows: Sequence[Document], sentences: int) -> Target:
-    labels = [label for label, _ in Counter(item.label for row in rows for item in row.mentions).most_common()]
-    order = sorted(rows, key=lambda row: row.text)
-    random.Random(SEED).shuffle(order)
-    drawn = order[:sentences]
+def _target(target_name: str, documents: Sequence[Document], sentence_count: int) -> Target:
+    label_names = [
+        label_name
+        for label_name, _ in Counter(
+            one_mention.label for document in documents for one_mention in document.mentions
+        ).most_common()
+    ]
+    shuffled_rows = sorted(documents, key=lambda document: document.text)
+    random.Random(SEED).shuffle(shuffled_rows)
+    sampled_rows = shuffled_rows[:sentence_count]
     return Target(
-        name,
-        tuple(row.text for row in drawn),
-        tuple(tuple((item.start, item.end, item.label) for item in row.mentions) for row in drawn),
-        tuple(labels),
-        tuple(plain_words(label) for label in labels),
+        target_name,
+        tuple(document.text for document in sampled_rows),
+        tuple(
+            tuple((one_mention.start, one_mention.end, one_mention.label) for one_mention in document.mentions)
+            for document in sampled_rows
+        ),
+        tuple(label_names),
+        tuple(plain_words(label_name) for label_name in label_names),
     )

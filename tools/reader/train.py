@@ -62,37 +62,45 @@ class Feed:
     _chunk: tuple[int, int] = (-1, -1)
     _batches: list[list[tuple[Example, Row]]] = field(default_factory=list)
 
-    def epoch_documents(self, number: int) -> list[Document]:
+    def epoch_documents(self, epoch_number: int) -> list[Document]:
         """The sentences of an epoch."""
-        if number != self._epoch:
-            self._epoch, self._documents = number, self.mixture.epoch(self.options.seed, number)
+        if epoch_number != self._epoch:
+            self._epoch, self._documents = epoch_number, self.mixture.epoch(self.options.seed, epoch_number)
         return self._documents
 
     def batches(self, position: tuple[int, int]) -> Iterator[tuple[tuple[int, int], list[tuple[Example, Row]]]]:
         """Batches from a position (epoch, batch) on, each with the position after it."""
-        epoch, number = position
+        epoch_number, batch_number = position
         while True:
-            per_epoch = max(1, len(self.epoch_documents(epoch)) // self.options.batch_size)
-            if number >= per_epoch:
-                epoch, number = epoch + 1, 0
+            per_epoch = max(1, len(self.epoch_documents(epoch_number)) // self.options.batch_size)
+            if batch_number >= per_epoch:
+                epoch_number, batch_number = epoch_number + 1, 0
                 continue
-            self._load_chunk(epoch, number // CHUNK)
-            yield (epoch, number + 1), self._batches[number % CHUNK]
-            number += 1
+            self._load_chunk(epoch_number, batch_number // CHUNK)
+            yield (epoch_number, batch_number + 1), self._batches[batch_number % CHUNK]
+            batch_number += 1
 
-    def _load_chunk(self, epoch: int, chunk: int) -> None:
-        if self._chunk == (epoch, chunk):
+    def _load_chunk(self, epoch_number: int, chunk_number: int) -> None:
+        if self._chunk == (epoch_number, chunk_number):
             return
-        generator = random.Random(f"{self.options.seed}-{epoch}-{chunk}")
-        size, documents = self.options.batch_size, self.epoch_documents(epoch)
-        last = len(documents) // size * size or len(documents)
-        part = documents[chunk * CHUNK * size : min(last, (chunk + 1) * CHUNK * size)]
-        examples = [self.writer.write(document, generator) for document in part]
-        rows = [(example, self.encoder.row(example.words, example.labels)) for example in examples]
-        rows.sort(key=lambda pair: len(pair[1].pieces))
-        self._batches = [rows[start : start + size] for start in range(0, len(rows), size)]
-        generator.shuffle(self._batches)
-        self._chunk = (epoch, chunk)
+        random_generator = random.Random(f"{self.options.seed}-{epoch_number}-{chunk_number}")
+        batch_size, documents = self.options.batch_size, self.epoch_documents(epoch_number)
+        document_count = len(documents) // batch_size * batch_size or len(documents)
+        chunk_documents = documents[
+            chunk_number * CHUNK * batch_size : min(document_count, (chunk_number + 1) * CHUNK * batch_size)
+        ]
+        examples = [self.writer.write(document, random_generator) for document in chunk_documents]
+        encoded_rows = [
+            (current_example, self.encoder.row(current_example.words, current_example.labels))
+            for current_example in examples
+        ]
+        encoded_rows.sort(key=lambda encoded_pair: len(encoded_pair[1].pieces))
+        self._batches = [
+            encoded_rows[start_index : start_index + batch_size]
+            for start_index in range(0, len(encoded_rows), batch_size)
+        ]
+        random_generator.shuffle(self._batches)
+        self._chunk = (epoch_number, chunk_number)
 
 
 @dataclass
@@ -116,63 +124,73 @@ class Trainer:
     def run(self, last_step: int | None = None) -> None:
         """Train up to a step, to the end of the decay, or until `stopping` is set."""
         self.model.train()
-        saved, decaying = time.monotonic(), False
-        for position, batch in self.feed.batches(self.position):
+        last_save, decaying = time.monotonic(), False
+        for position, input_batch in self.feed.batches(self.position):
             progress = self.schedule.progress(self.step, time.monotonic())
             if self.stopping or self.step == last_step or (progress is not None and progress >= 1):
                 break
             if progress is not None and not decaying:
                 decaying = True
                 self.save()
-            self._take_step(batch)
+            self._take_step(input_batch)
             self.step, self.position = self.step + 1, position
             if self.step % self.options.log_every == 0:
                 self._log()
             if not decaying:
                 if self.options.snapshot_every and self.step % self.options.snapshot_every == 0:
                     write_weights(self.model, self.options.out / f"snapshot-{self.step:06d}.safetensors")
-                if time.monotonic() - saved > 60 * self.options.save_minutes:
+                if time.monotonic() - last_save > 60 * self.options.save_minutes:
                     self.save()
-                    saved = time.monotonic()
+                    last_save = time.monotonic()
 
-    def _take_step(self, pairs: Sequence[tuple[Example, Row]]) -> None:
+    def _take_step(self, encoded_pairs: Sequence[tuple[Example, Row]]) -> None:
         set_rate(self.optimiser, self.schedule.share(self.step, time.monotonic()))
-        workers = min(self.options.workers, len(pairs))
-        parts = [pairs[start::workers] for start in range(workers)]
-        results = list(self._pool.map(self._gradients, parts)) if workers > 1 else [self._gradients(pairs)]
+        worker_count = min(self.options.workers, len(encoded_pairs))
+        worker_parts = [encoded_pairs[start_index::worker_count] for start_index in range(worker_count)]
+        worker_results = (
+            list(self._pool.map(self._gradients, worker_parts))
+            if worker_count > 1
+            else [self._gradients(encoded_pairs)]
+        )
         parameters = list(self.model.parameters())
-        for parameter, *gradients in zip(parameters, *(gradients for gradients, _, _ in results), strict=True):
+        for parameter, *gradients in zip(parameters, *(gradients for gradients, _, _ in worker_results), strict=True):
             parameter.grad = gradients[0]
-            for other in gradients[1:]:
-                parameter.grad.add_(other)
-            parameter.grad.div_(workers)
-        norm = float(nn.utils.clip_grad_norm_(parameters, 1.0))
+            for other_gradient in gradients[1:]:
+                parameter.grad.add_(other_gradient)
+            parameter.grad.div_(worker_count)
+        gradient_norm = float(nn.utils.clip_grad_norm_(parameters, 1.0))
         self.optimiser.step()
-        loss, right = (sum(values) / workers for values in ([row[1] for row in results], [row[2] for row in results]))
-        for name, value in (("loss", loss), ("typing", right), ("norm", norm)):
-            self._averages[name] = 0.98 * self._averages.get(name, value) + 0.02 * value
+        mean_loss, typing_accuracy = (
+            sum(worker_values) / worker_count
+            for worker_values in (
+                [loss for _, loss, _ in worker_results],
+                [accuracy for _, _, accuracy in worker_results],
+            )
+        )
+        for value_name, average_value in (("loss", mean_loss), ("typing", typing_accuracy), ("norm", gradient_norm)):
+            self._averages[value_name] = 0.98 * self._averages.get(value_name, average_value) + 0.02 * average_value
 
-    def _gradients(self, pairs: Sequence[tuple[Example, Row]]) -> tuple[tuple[torch.Tensor, ...], float, float]:
+    def _gradients(self, encoded_pairs: Sequence[tuple[Example, Row]]) -> tuple[tuple[torch.Tensor, ...], float, float]:
         """The gradients of every parameter, the loss, and the share of right spans that are typed right."""
-        batch = self.feed.encoder.batch([row for _, row in pairs])
-        targets = targets_of([example for example, _ in pairs], batch)
+        input_batch = self.feed.encoder.batch([encoded_row for _, encoded_row in encoded_pairs])
+        right_answers = targets_of([current_example for current_example, _ in encoded_pairs], input_batch)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
-            scores = self.model(*batch.inputs())
-        loss, right = reader_loss(scores.float(), targets, batch)
-        return torch.autograd.grad(loss, list(self.model.parameters())), loss.item(), right
+            span_scores = self.model(*input_batch.inputs())
+        mean_loss, typing_accuracy = reader_loss(span_scores.float(), right_answers, input_batch)
+        return torch.autograd.grad(mean_loss, list(self.model.parameters())), mean_loss.item(), typing_accuracy
 
     def _log(self) -> None:
-        elapsed, self._clock = time.monotonic() - self._clock, time.monotonic()
-        row: dict[str, Any] = {
+        elapsed_seconds, self._clock = time.monotonic() - self._clock, time.monotonic()
+        log_record: dict[str, Any] = {
             "step": self.step,
             "sentences": self.step * self.options.batch_size,
             "epoch": self.position[0],
-            **{name: round(value, 4) for name, value in self._averages.items()},
+            **{value_name: round(average_value, 4) for value_name, average_value in self._averages.items()},
             "rate": round(self.schedule.share(self.step, time.monotonic()), 4),
-            "rows_per_second": round(self.options.log_every * self.options.batch_size / elapsed, 2),
+            "rows_per_second": round(self.options.log_every * self.options.batch_size / elapsed_seconds, 2),
         }
-        with (self.options.out / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        with (self.options.out / "log.jsonl").open("a", encoding="utf-8") as output_file:
+            output_file.write(json.dumps(log_record) + "\n")
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on as if nothing had happened."""
@@ -187,16 +205,16 @@ class Trainer:
 
     def save(self) -> None:
         """Write the state beside the old one, then put it in its place."""
-        partial = self.options.out / "state.pt.partial"
-        torch.save(self.state(), partial)
-        partial.replace(self.options.out / "state.pt")
+        partial_file = self.options.out / "state.pt.partial"
+        torch.save(self.state(), partial_file)
+        partial_file.replace(self.options.out / "state.pt")
 
     def restore(self) -> bool:
         """Take up the saved state, if there is one."""
-        file = self.options.out / "state.pt"
-        if not file.exists():
+        state_file = self.options.out / "state.pt"
+        if not state_file.exists():
             return False
-        state = torch.load(file, weights_only=True)
+        state = torch.load(state_file, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["torch_random"])
@@ -204,57 +222,81 @@ class Trainer:
         return True
 
 
-def write_weights(model: LabelReader, file: Path) -> None:
+def write_weights(reader_model: LabelReader, weights_file: Path) -> None:
     """Half-precision weights, written aside and put in place."""
-    weights = {name: value.detach().to(torch.float16).contiguous() for name, value in model.state_dict().items()}
-    partial = file.with_suffix(".partial")
-    save_file(weights, partial)
-    partial.replace(file)
+    half_precision = {
+        weight_name: weight_value.detach().to(torch.float16).contiguous()
+        for weight_name, weight_value in reader_model.state_dict().items()
+    }
+    partial_file = weights_file.with_suffix(".partial")
+    save_file(half_precision, partial_file)
+    partial_file.replace(weights_file)
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="the corpora; else ENTSEMBLE_DATA, else ../shared/data")
-    parser.add_argument("--encoder", type=Path, required=True, help="config.json, tokenizer.json, model.safetensors")
-    parser.add_argument("--out", type=Path, required=True, help="state, log and weights")
-    parser.add_argument("--steps", type=int, help="stop at this step")
-    parser.add_argument("--decay", type=int, default=0, metavar="N", help="end with N steps of decay and release")
-    parser.add_argument("--minutes", type=float, default=0, metavar="M", help="train and release within M minutes")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--workers", type=int, default=1, help="threads that share each batch; 2 use two cores best")
-    parser.add_argument("--float32", action="store_true", help="no bfloat16, for processors without it")
-    return parser.parse_args(arguments)
+    argument_parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    argument_parser.add_argument("--data", type=Path, help="the corpora; else ENTSEMBLE_DATA, else ../shared/data")
+    argument_parser.add_argument(
+        "--encoder", type=Path, required=True, help="config.json, tokenizer.json, model.safetensors"
+    )
+    argument_parser.add_argument("--out", type=Path, required=True, help="state, log and weights")
+    argument_parser.add_argument("--steps", type=int, help="stop at this step")
+    argument_parser.add_argument(
+        "--decay", type=int, default=0, metavar="N", help="end with N steps of decay and release"
+    )
+    argument_parser.add_argument(
+        "--minutes", type=float, default=0, metavar="M", help="train and release within M minutes"
+    )
+    argument_parser.add_argument("--seed", type=int, default=7)
+    argument_parser.add_argument("--batch-size", type=int, default=16)
+    argument_parser.add_argument(
+        "--workers", type=int, default=1, help="threads that share each batch; 2 use two cores best"
+    )
+    argument_parser.add_argument("--float32", action="store_true", help="no bfloat16, for processors without it")
+    return argument_parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Set up, take up the saved state, train."""
-    parsed = _arguments(arguments)
+    parsed_arguments = _arguments(arguments)
     torch.set_num_threads(1)
-    torch.manual_seed(parsed.seed)
-    parsed.out.mkdir(parents=True, exist_ok=True)
-    options = Options(parsed.out, parsed.seed, parsed.batch_size, bfloat16=not parsed.float32, workers=parsed.workers)
-    data = data_folder(parsed.data)
-    mixture = load_mixture(data)
-    feed = Feed(mixture, PromptWriter(mixture, load_wording(data)), Encoder(parsed.encoder / "tokenizer.json"), options)
-    trainer = Trainer(LabelReader(load_encoder(parsed.encoder)), feed, options)
-    resumed = trainer.restore()
-    summary = mixture.summary(feed.epoch_documents(trainer.position[0]))
-    (parsed.out / "mixture.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: setattr(trainer, "stopping", True))
-    if parsed.decay:
-        if not resumed:
-            raise SystemExit(f"nothing to decay: {parsed.out / 'state.pt'} does not exist")
-        trainer.schedule = Schedule(decay_start=trainer.step, decay_length=parsed.decay)
-    elif parsed.minutes:
-        third = 20 * parsed.minutes  # seconds
-        trainer.schedule = Schedule(decay_start=time.monotonic() + 2 * third, decay_length=third, timed=True)
-    (parsed.out / "process").write_text(str(os.getpid()), encoding="utf-8")
-    trainer.run(parsed.steps)
+    torch.manual_seed(parsed_arguments.seed)
+    parsed_arguments.out.mkdir(parents=True, exist_ok=True)
+    options = Options(
+        parsed_arguments.out,
+        parsed_arguments.seed,
+        parsed_arguments.batch_size,
+        bfloat16=not parsed_arguments.float32,
+        workers=parsed_arguments.workers,
+    )
+    data_root = data_folder(parsed_arguments.data)
+    mixture = load_mixture(data_root)
+    batch_feed = Feed(
+        mixture,
+        PromptWriter(mixture, load_wording(data_root)),
+        Encoder(parsed_arguments.encoder / "tokenizer.json"),
+        options,
+    )
+    trainer = Trainer(LabelReader(load_encoder(parsed_arguments.encoder)), batch_feed, options)
+    was_resumed = trainer.restore()
+    mixture_summary = mixture.summary(batch_feed.epoch_documents(trainer.position[0]))
+    (parsed_arguments.out / "mixture.json").write_text(json.dumps(mixture_summary, indent=1), encoding="utf-8")
+    for batch_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(batch_number, lambda *_: setattr(trainer, "stopping", True))
+    if parsed_arguments.decay:
+        if not was_resumed:
+            raise SystemExit(f"nothing to decay: {parsed_arguments.out / 'state.pt'} does not exist")
+        trainer.schedule = Schedule(decay_start=trainer.step, decay_length=parsed_arguments.decay)
+    elif parsed_arguments.minutes:
+        third_in_seconds = 20 * parsed_arguments.minutes  # seconds
+        trainer.schedule = Schedule(
+            decay_start=time.monotonic() + 2 * third_in_seconds, decay_length=third_in_seconds, timed=True
+        )
+    (parsed_arguments.out / "process").write_text(str(os.getpid()), encoding="utf-8")
+    trainer.run(parsed_arguments.steps)
     if (trainer.schedule.progress(trainer.step, time.monotonic()) or 0) >= 1:
-        write_weights(trainer.model, parsed.out / "released.safetensors")
-    elif not parsed.decay:
+        write_weights(trainer.model, parsed_arguments.out / "released.safetensors")
+    elif not parsed_arguments.decay:
         trainer.save()
 
 

@@ -28,75 +28,93 @@ class Wording:
     synonyms: dict[str, list[str]] = field(default_factory=dict)
     definitions: dict[str, list[str]] = field(default_factory=dict)
 
-    def shown(self, label: str, taken: set[str], generator: random.Random, synonyms: Sequence[str] = ()) -> str:
+    def shown(
+        self, label_name: str, taken_names: set[str], random_generator: random.Random, synonyms: Sequence[str] = ()
+    ) -> str:
         """A label in words that no other label of the prompt has."""
-        choices = [text for text in [*self.synonyms.get(label.lower(), ()), *synonyms] if text.lower() not in taken]
-        words = generator.choice(choices) if choices and generator.random() < 0.35 else label
-        return respelled(words, generator)
+        possible_texts = [
+            synonym
+            for synonym in [*self.synonyms.get(label_name.lower(), ()), *synonyms]
+            if synonym.lower() not in taken_names
+        ]
+        label_words = (
+            random_generator.choice(possible_texts)
+            if possible_texts and random_generator.random() < 0.35
+            else label_name
+        )
+        return respelled(label_words, random_generator)
 
-    def definition(self, label: str, own_definitions: Iterable[str], generator: random.Random) -> str:
+    def definition(self, label_name: str, own_definitions: Iterable[str], random_generator: random.Random) -> str:
         """One of the definitions of a label, cut; empty if there is none."""
         own_texts = list(own_definitions)
-        general = self.definitions.get(label.lower(), [])
-        choices = own_texts if own_texts and (not general or generator.random() < 0.6) else general
-        if not choices:
+        general_texts = self.definitions.get(label_name.lower(), [])
+        possible_texts = (
+            own_texts if own_texts and (not general_texts or random_generator.random() < 0.6) else general_texts
+        )
+        if not possible_texts:
             return ""
-        most = DEFINITION_WORDS if generator.random() < 0.85 else 2 * DEFINITION_WORDS
-        return " ".join(generator.choice(choices).split()[:most])
+        word_limit = DEFINITION_WORDS if random_generator.random() < 0.85 else 2 * DEFINITION_WORDS
+        return " ".join(random_generator.choice(possible_texts).split()[:word_limit])
 
 
-def load_wording(data: Path) -> Wording:
+def load_wording(data_root: Path) -> Wording:
     """The synonyms beside this file, the definitions that the data folder holds."""
-    table: dict[str, list[str]] = tomllib.loads((Path(__file__).parent / "paraphrases.toml").read_text("utf-8"))
-    wording = Wording({label.lower(): words for label, words in table.items()})
-    file = data / "diverse/definitions/definitions_gollie.json"
-    if file.exists():
-        for corpus, labels in json.loads(file.read_text(encoding="utf-8")).items():
-            if corpus in _UNUSED_DEFINITIONS:
+    synonym_table: dict[str, list[str]] = tomllib.loads((Path(__file__).parent / "paraphrases.toml").read_text("utf-8"))
+    label_wording = Wording({label_name.lower(): label_words for label_name, label_words in synonym_table.items()})
+    definitions_file = data_root / "diverse/definitions/definitions_gollie.json"
+    if definitions_file.exists():
+        for corpus_name, label_texts in json.loads(definitions_file.read_text(encoding="utf-8")).items():
+            if corpus_name in _UNUSED_DEFINITIONS:
                 continue
-            for key, texts in labels.items():
-                if _PREFIX.match(key) and not key.endswith("_examples"):
-                    name = _PREFIX.sub("", key).replace("_", " ")
-                    wording.definitions.setdefault(name, []).extend(" ".join(text.split()) for text in texts)
-    for name, other in (("corporation", "company"), ("creativework", "creative work"), ("gpe", "geopolitical entity")):
-        if name in wording.definitions:
-            wording.definitions[other] = wording.definitions[name]
-    return wording
+            for definition_key, definition_texts in label_texts.items():
+                if _PREFIX.match(definition_key) and not definition_key.endswith("_examples"):
+                    label_name = _PREFIX.sub("", definition_key).replace("_", " ")
+                    label_wording.definitions.setdefault(label_name, []).extend(
+                        " ".join(definition_text.split()) for definition_text in definition_texts
+                    )
+    for label_name, alias_name in (
+        ("corporation", "company"),
+        ("creativework", "creative work"),
+        ("gpe", "geopolitical entity"),
+    ):
+        if label_name in label_wording.definitions:
+            label_wording.definitions[alias_name] = label_wording.definitions[label_name]
+    return label_wording
 
 
-def respelled(words: str, generator: random.Random) -> str:
+def respelled(label_words: str, random_generator: random.Random) -> str:
     """A label as corpora and users spell it: mostly as it is, at times as a tag, squashed or in the plural."""
-    (rewrite,) = generator.choices(_SPELLINGS, _SPELLING_WEIGHTS)
-    return rewrite(words)
+    (spelling,) = random_generator.choices(_SPELLINGS, _SPELLING_WEIGHTS)
+    return spelling(label_words)
 
 
-def plural(words: str) -> str:
+def plural(label_words: str) -> str:
     """The last word in the plural, by the plain rules; longer descriptions stay as they are."""
-    if not re.fullmatch(r"[A-Za-z]+( [A-Za-z]+){0,2}", words) or words.endswith(("s", "x")):
-        return words
-    if words.endswith("y") and words[-2:-1] not in _VOWELS:
-        return f"{words[:-1]}ies"
-    return f"{words}es" if words.endswith(("ch", "sh")) else f"{words}s"
+    if not re.fullmatch(r"[A-Za-z]+( [A-Za-z]+){0,2}", label_words) or label_words.endswith(("s", "x")):
+        return label_words
+    if label_words.endswith("y") and label_words[-2:-1] not in _VOWELS:
+        return f"{label_words[:-1]}ies"
+    return f"{label_words}es" if label_words.endswith(("ch", "sh")) else f"{label_words}s"
 
 
-def article(words: str) -> str:
+def article(label_words: str) -> str:
     """`a` or `an`."""
-    return "an" if words[:1].lower() in _VOWELS else "a"
+    return "an" if label_words[:1].lower() in _VOWELS else "a"
 
 
-def with_examples(label: str, examples: Sequence[str]) -> str:
+def with_examples(label_name: str, examples: Sequence[str]) -> str:
     """A label followed by things that it names."""
-    return f"{label}, such as {' or '.join(examples)}"
+    return f"{label_name}, such as {' or '.join(examples)}"
 
 
 _SPELLINGS: tuple[Callable[[str], str], ...] = (
     str,
-    lambda words: words.replace(" ", "_"),
-    lambda words: words.replace(" ", "-"),
-    lambda words: words.replace(" ", ""),
-    lambda words: words.upper().replace(" ", "_"),
+    lambda label_words: label_words.replace(" ", "_"),
+    lambda label_words: label_words.replace(" ", "-"),
+    lambda label_words: label_words.replace(" ", ""),
+    lambda label_words: label_words.upper().replace(" ", "_"),
     str.title,
     plural,
-    lambda words: f"{article(words)} {words}",
+    lambda label_words: f"{article(label_words)} {label_words}",
 )
 _SPELLING_WEIGHTS = (70, 8, 3, 3, 3, 3, 6, 4)
