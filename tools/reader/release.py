@@ -72,7 +72,7 @@ def card_text(model_card: dict[str, Any]) -> str:
     card_lines = [
         "# Label reader",
         "",
-        f"Reads labels and text together and scores every span against every label.",
+        "Reads labels and text together and scores every span against every label.",
         f"Base: {model_card['base_encoder']}.",
         f"Trained on {model_card['sentences_seen']:,} sentences drawn from {len(model_card['sources'])} corpora, "
         f"{model_card['labels']} labels, seed {model_card['seed']}. {model_card['dropped_as_scored']:,} sentences were "
