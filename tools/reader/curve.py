@@ -10,33 +10,57 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 
 from tools.reader.corpora import data_folder
-from tools.reader.evaluate import count, read_target
+from tools.reader.evaluate import THRESHOLDS, count, read_target
 from tools.reader.predict import load_predictor
 from tools.reader.scoring import total
 from tools.reader.targets import Target, held_out_targets
 from tools.reader.train import Options
 
-SENTENCES, THRESHOLD = 40, 0.2
+SENTENCES = 40
 
 
 def measure_snapshot(
     weights_file: Path, encoder_folder: Path, eval_targets: Sequence[Target], sentences_seen: int
 ) -> dict[str, Any]:
-    """One point of the curve: typed and span F1 of each domain at a fixed threshold, and their means."""
+    """One point of the curve: typed and span F1 of each domain at the threshold with the best mean, and the means."""
     predictor = load_predictor(weights_file, encoder_folder)
-    curve_point: dict[str, Any] = {"weights": weights_file.name, "sentences_seen": sentences_seen, "domains": {}}
-    for eval_target in eval_targets:
-        total_counts = total(count(eval_target, read_target(predictor, eval_target, timed_count=0)[0], THRESHOLD))
-        curve_point["domains"][eval_target.name] = [round(total_counts.typed, 4), round(total_counts.spans, 4)]
-    for value_index, score_kind in enumerate(("typed", "spans")):
-        domain_scores = [score_pair[value_index] for score_pair in curve_point["domains"].values()]
-        curve_point[f"mean_{score_kind}"] = round(sum(domain_scores) / len(domain_scores), 4)
-    return curve_point
+    candidates = {target.name: read_target(predictor, target, timed_count=0)[0] for target in eval_targets}
+    curve_points = []
+    for threshold in THRESHOLDS:
+        domain_counts = {
+            target.name: total(count(target, candidates[target.name], threshold)) for target in eval_targets
+        }
+        curve_points.append(
+            {
+                "weights": weights_file.name,
+                "sentences_seen": sentences_seen,
+                "threshold": threshold,
+                "mean_typed": round(fmean(counts.typed for counts in domain_counts.values()), 4),
+                "mean_spans": round(fmean(counts.spans for counts in domain_counts.values()), 4),
+                "domains": {
+                    name: [round(counts.typed, 4), round(counts.spans, 4)] for name, counts in domain_counts.items()
+                },
+            }
+        )
+    return max(curve_points, key=lambda curve_point: curve_point["mean_typed"])
+
+
+def snapshots_of(run_folder: Path) -> list[tuple[Path, int]]:
+    """Weights of a run with the number of sentences seen, the released ones last."""
+    snapshots = [
+        (weights_file, int(weights_file.stem.split("-")[1]) * Options(run_folder).batch_size)
+        for weights_file in sorted(run_folder.glob("snapshot-*.safetensors"))
+    ]
+    if (run_folder / "released.safetensors").exists():
+        last_line = (run_folder / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1]
+        snapshots.append((run_folder / "released.safetensors", json.loads(last_line)["sentences"]))
+    return snapshots
 
 
 def plot(curve_points: Sequence[dict[str, Any]], image_file: Path) -> None:
@@ -82,15 +106,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--plot", type=Path)
     parsed = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    curve_report: dict[str, Any] = {"sentences_per_domain": SENTENCES, "threshold": THRESHOLD, "points": []}
+    curve_report: dict[str, Any] = {"sentences_per_domain": SENTENCES, "points": []}
     if parsed.report.exists():
         curve_report = json.loads(parsed.report.read_text(encoding="utf-8"))
     measured = {curve_point["weights"] for curve_point in curve_report["points"]}
     eval_targets = held_out_targets(data_folder(parsed.data), "dev", SENTENCES)
-    for weights_file in sorted(parsed.run.glob("snapshot-*.safetensors")):
+    for weights_file, sentences_seen in snapshots_of(parsed.run):
         if weights_file.name not in measured:
-            thousands_seen = int(weights_file.stem.split("-")[1]) * Options(parsed.run).batch_size
-            curve_report["points"].append(measure_snapshot(weights_file, parsed.encoder, eval_targets, thousands_seen))
+            curve_report["points"].append(measure_snapshot(weights_file, parsed.encoder, eval_targets, sentences_seen))
             parsed.report.parent.mkdir(parents=True, exist_ok=True)
             parsed.report.write_text(json.dumps(curve_report, indent=1) + "\n", encoding="utf-8")
     if parsed.plot:

@@ -20,7 +20,7 @@ from tools.reader.predict import Candidate, Predictor, decode, load_predictor
 from tools.reader.scoring import Counts, compare, interval, total
 from tools.reader.targets import Target, benchmark_targets, held_out_targets
 
-THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
+THRESHOLDS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 BATCH = 8
 
 

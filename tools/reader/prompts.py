@@ -33,7 +33,9 @@ class Chances:
 
     positive_dropped: float = 0.15  # a label that occurs is not asked for
     only_absent: float = 0.05
-    far_labels: float = 0.15  # labels of distant corpora are among the absent ones; 0.5 taught that new labels are absent
+    far_labels: float = (
+        0.15  # distant corpora give some of the absent labels; 0.5 taught that unknown labels are absent
+    )
     definitions: float = 0.22
     examples: float = 0.06
     joined: float = 0.05  # two sentences in one
