@@ -121,3 +121,22 @@ def test_a_sentence_longer_than_the_context_fails(member: MemberFactory, places:
     tiny = RecordingModel({}, context_size=20)
     with pytest.raises(PromptTooLongError, match="more than 20 characters"):
         Pipeline([member("a", tiny)], places, pool, decision_rules()).run(TEXT)
+
+
+@pytest.mark.parametrize("name", ["A|B Testing", "MTV | News", "x=1; y", "New\nYork", "|"])
+def test_a_name_that_holds_a_separator_is_shown_listed_typed_and_verified_whole(
+    member: MemberFactory, places: LabelSet, trigrams: Any, name: str
+) -> None:
+    examples = [document(f"{name} met Ann", (name, "LOC"), ("Ann", "PER"), id="example")]
+    vectors = encode_pool(examples, [[name, "Ann"]], trigrams)
+    pool = PoolIndex(examples, vectors, encoder=trigrams, pos_tagger=HeuristicPosTagger())
+    model = RecordingModel({name.replace("\n", " "): "location"})
+    rules = replace(decision_rules(shots=1), verifier="a")
+    text = f"They saw {name} again"
+    result = Pipeline([member("a", model)], places, pool, rules).run(text)
+    assert labelled_spans(result) == [(9, 9 + len(name), "LOC")]
+    assert list(result.verifications.values()) == [True]
+    shown = name.replace("|", "¦").replace("\n", " ")
+    demonstration, _, query = model.prompts[-1].partition("\n\nText: They")
+    assert f"Entities: {shown} | Ann\n" in demonstration
+    assert query == f" saw {shown} again\nEntities: {shown}\nTypes: {shown} = location;\nCheck: {shown} = location?"

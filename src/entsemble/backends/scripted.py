@@ -11,9 +11,10 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
+from entsemble.prompting.separator import SUBSTITUTE
 from entsemble.types import Choice, Decoding, Reply, Usage
 
-_QUESTION = re.compile(r" (?P<surface>[^=;|\n]+?) =(?: (?P<label>[^?;=\n]+)\?)?\Z")
+_QUESTION = re.compile(r" =(?: (?P<label>[^?;=\n]+)\?)?\Z")
 
 
 class ScriptedModel:
@@ -49,6 +50,7 @@ class ScriptedModel:
         self.name, self._lexicon, self._confidence, self._replies = name, dict(lexicon), confidence, dict(replies or {})
         script = json.dumps([self._lexicon, confidence, self._replies], sort_keys=True)
         self.fingerprint = "scripted:" + hashlib.sha256(script.encode()).hexdigest()[:16]
+        self._lexicon = {surface.replace("|", SUBSTITUTE): label for surface, label in lexicon.items()}
         self._previous_prompt = ""
 
     def generate(self, prompts: Sequence[str], decoding: Decoding) -> list[Reply]:
@@ -85,7 +87,9 @@ class ScriptedModel:
         question = _QUESTION.search(prompt)
         if question is None:
             return None
-        correct_label = self._lexicon.get(question["surface"], "none")
+        asked = prompt[: question.start()]
+        surfaces = [surface for surface in self._lexicon if asked.endswith((f": {surface}", f"; {surface}"))]
+        correct_label = self._lexicon[max(surfaces, key=len)] if surfaces else "none"
         answer = correct_label
         if question["label"] is not None:
             answer = "yes" if question["label"] == correct_label else "no"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from entsemble._lib.text import one_line, word_spans
+from entsemble._lib.text import word_spans
+from entsemble.prompting.separator import prompt_text
 from entsemble.prompting.template import Template
 
 
 def build_listing_grammar(template: Template, text: str) -> str:
-    """GBNF for an extraction reply: `none`, or a list of word sequences of `text`, exactly as written.
+    """GBNF for an extraction reply: `none`, or a list of word sequences of `text`, exactly as the prompt shows it.
 
     One rule per word: `w3 ::= "Acme" (" " w4)?` is the third word, optionally followed by the rest of a span. The
     grammar therefore grows with the number of words, not of spans. It does not restrict the order of the list: forcing
@@ -17,7 +18,7 @@ def build_listing_grammar(template: Template, text: str) -> str:
         template: defines how a list is written.
         text: the sentence.
     """
-    line = one_line(text)
+    line = prompt_text(template, text)
     words = word_spans(line)
     if not words:
         return f'root ::= {_quote(template.nothing)} "\\n"'

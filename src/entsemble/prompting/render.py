@@ -3,14 +3,16 @@
 header, demonstrations, sentence, "Entities:"     extraction
 ... the union, "Types:", types so far             classification, one span at a time
 ... "Check:", a span and a type                   verification
+
+Texts and surfaces appear as `prompt_text` writes them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from entsemble._lib.text import one_line
 from entsemble.prompting.demonstration import Demonstration
+from entsemble.prompting.separator import prompt_text
 from entsemble.prompting.template import Template
 from entsemble.types import LabelSet
 
@@ -41,19 +43,19 @@ def render_extraction_prompt(
     parts = [render_header(template, labels)]
     for demonstration in demonstrations:
         parts += [_render_demonstration(template, demonstration, checks=checks), template.between_demonstrations]
-    parts += [template.text.format(text=one_line(text)), template.entities]
+    parts += [template.text.format(text=prompt_text(template, text)), template.entities]
     return "".join(parts)
 
 
 def render_list(template: Template, surfaces: Sequence[str]) -> str:
     """The answer to extraction."""
-    items = [template.surface.format(surface=surface) for surface in surfaces]
+    items = [template.surface.format(surface=prompt_text(template, surface)) for surface in surfaces]
     return template.surface_separator.join(items) or template.nothing
 
 
 def render_typing_question(template: Template, surface: str) -> str:
     """The question for the type of `surface`."""
-    return template.typing.format(surface=surface)
+    return template.typing.format(surface=prompt_text(template, surface))
 
 
 def render_type_answer(template: Template, label: str) -> str:
@@ -63,12 +65,12 @@ def render_type_answer(template: Template, label: str) -> str:
 
 def render_check_question(template: Template, surface: str, label: str) -> str:
     """The question whether `surface` is a `label`."""
-    return template.check.format(surface=surface, label=label)
+    return template.check.format(surface=prompt_text(template, surface), label=label)
 
 
 def _render_demonstration(template: Template, demonstration: Demonstration, *, checks: bool) -> str:
     parts = [
-        template.text.format(text=demonstration.text),
+        template.text.format(text=prompt_text(template, demonstration.text)),
         template.entities,
         render_list(template, demonstration.surfaces),
     ]

@@ -75,3 +75,10 @@ def test_scores_of_unanimous_votes_are_not_verified(places: LabelSet) -> None:
     assert check_count(verifier) == checks - 1
     [ann] = [mention for mention in result.mentions if mention.text == "Ann"]
     assert set(complete.verifications) - set(result.verifications) == {ann.span}
+
+
+def test_an_answer_that_names_no_label_is_none_in_the_prompt_as_on_the_ballot(places: LabelSet) -> None:
+    model = SizedModel("only", LEXICON, 100, undecided="Ann")
+    result = Pipeline([member_with(model)], places, None, decision_rules("majority", shots=0)).run(TEXT)
+    assert model.prompts[-1].endswith("Ann = none; Oslo =")
+    assert [mention.text for mention in result.mentions] == ["Oslo"]

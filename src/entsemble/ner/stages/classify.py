@@ -36,7 +36,7 @@ def classify(
 
     A ballot holds log-probabilities over the labels and `none`. The prompt continues the extraction prompt: the union
     of spans, then one candidate after another. Each question follows the member's earlier answers, as in the
-    demonstrations.
+    demonstrations. An answer is the top label of the ballot: `none` if the member named no label.
 
     Args:
         candidates: the union.
@@ -96,11 +96,10 @@ def _cast_ballots(
             [choice] = model.choose([context], answers)
         usage += choice.usage
         log_probabilities = dict(zip(label_names, choice.log_probabilities, strict=True))
-        answer_index = choice.best_index
         if member.bias:
             log_probabilities = apply_bias(log_probabilities, member.bias)
-            answer_index = label_names.index(max(label_names, key=log_probabilities.__getitem__))
-        context += answers[answer_index]
         is_proposer = member.name in candidate.proposers
-        ballots.append(Ballot(member.name, log_probabilities, choice.exact, is_proposer, member.weight))
+        ballot = Ballot(member.name, log_probabilities, choice.exact, is_proposer, member.weight)
+        ballots.append(ballot)
+        context += answers[label_names.index(ballot.top_label)]
     return ballots, usage

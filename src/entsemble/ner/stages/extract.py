@@ -11,6 +11,7 @@ from entsemble.ner.member import MemberPrompt
 from entsemble.prompting.align import find_occurrences
 from entsemble.prompting.grammar import build_listing_grammar
 from entsemble.prompting.parse import UnreadableReply, parse_surfaces
+from entsemble.prompting.separator import prompt_text
 from entsemble.types import Decoding, Usage
 from entsemble.voting.candidates import Candidate, text_order
 
@@ -59,8 +60,9 @@ def extract(text: str, prompts: Sequence[MemberPrompt]) -> Extraction:
             continue
         if parsed.truncated_item:
             unusable.append(LedgerEntry(parsed.truncated_item, Fate.CUT_OFF, (member.name,)))
+        shown_line = prompt_text(template, text)
         for surface in parsed.surfaces:
-            spans = find_occurrences(line, surface)
+            spans = find_occurrences(shown_line, surface)
             if not spans:
                 unusable.append(LedgerEntry(surface, Fate.NOT_IN_TEXT, (member.name,)))
             # The text may spell a surface in several ways, such as upper and lower case: each is a candidate.
