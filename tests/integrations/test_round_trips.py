@@ -11,6 +11,7 @@ import pytest
 
 import entsemble
 from entsemble.data.formats import read, write
+from entsemble.data.options import ReadOptions
 from entsemble.errors import DataError
 from entsemble.types import Document, Mention
 
@@ -58,14 +59,51 @@ def test_doccano_keeps_every_offset(tmp_path: Path) -> None:
 
 
 class TestLabelStudio:
-    def test_offsets_are_utf16_code_units(self, tmp_path: Path) -> None:
+    def test_offsets_are_code_points(self, tmp_path: Path) -> None:
         write([NESTED], tmp_path / "tasks.json", "label-studio")
         [task] = json.loads((tmp_path / "tasks.json").read_text(encoding="utf-8"))
         first = task["predictions"][0]["result"][0]
-        assert first["value"] == {"start": 3, "end": 10, "text": "Ann Lee", "labels": ["person"]}
+        assert first["value"] == {"start": 2, "end": 9, "text": "Ann Lee", "labels": ["person"]}
         assert (first["from_name"], first["to_name"], first["type"], first["score"]) == ("label", "text", "labels", 0.5)
-        units = TEXT.encode("utf-16-le")
-        assert units[2 * 3 : 2 * 10].decode("utf-16-le") == "Ann Lee"
+        assert TEXT[2:9] == "Ann Lee"
+
+    @pytest.mark.parametrize(
+        ("text", "value", "expected"),
+        [
+            ("🛶 Ann", {"start": 2, "end": 5}, "Ann"),
+            ("🛶 Ann", {"start": 3, "end": 6, "text": "Ann"}, "Ann"),  # UTF-16 code units
+            ("a\r\nAnn", {"start": 3, "end": 6}, "Ann"),
+            ("a\r\nAnn", {"start": 2, "end": 5, "text": "Ann"}, "Ann"),  # CRLF counted as one
+            ("Ann\nLee left", {"start": 0, "end": 7, "text": "Ann\\nLee"}, "Ann\nLee"),
+            ("by Ann  Lee", {"start": 3, "end": 11, "text": "Ann Lee"}, "Ann  Lee"),
+        ],
+    )
+    def test_ways_of_counting_and_of_writing_whitespace(
+        self, text: str, value: dict[str, Any], expected: str, tmp_path: Path
+    ) -> None:
+        result = {"type": "labels", "value": {**value, "labels": ["person"]}}
+        path = tmp_path / "export.json"
+        path.write_text(json.dumps([{"data": {"text": text}, "annotations": [{"result": [result]}]}]))
+        assert [m.text for m in next(read(path, "label-studio")).mentions] == [expected]
+
+    def test_other_keys_old_exports_and_the_short_export(self, tmp_path: Path) -> None:
+        result = {"value": {"start": 0, "end": 3, "labels": ["person"], "text": "Ann"}}
+        short = {"id": 7, "text": "Ann left.", "label": [{"start": 0, "end": 3, "text": "Ann", "labels": ["person"]}]}
+        tasks = [
+            {"data": {"comment": "Ann left."}, "annotations": [{"result": [result]}]},
+            {"data": {"text": "Ann left."}, "completions": [{"result": [result]}]},
+            {**short, "annotator": 1},
+        ]
+        path = tmp_path / "export.json"
+        path.write_text(json.dumps(tasks))
+        exported = list(read(path, "label-studio"))
+        assert [[(m.text, m.label) for m in d.mentions] for d in exported] == [[("Ann", "person")]] * 3
+        path.write_text(json.dumps([short]))
+        assert next(read(path)).mentions == exported[0].mentions
+        path.write_text(json.dumps([{"data": {"a": "Ann", "b": "left"}}]))
+        with pytest.raises(DataError, match="has no `text`, and strings under: a, b; rename the key"):
+            list(read(path, "label-studio"))
+        assert next(read(path, "label-studio", ReadOptions(text_column="b"))).text == "left"
 
     def test_an_export_is_read_with_its_annotations(self, tmp_path: Path) -> None:
         def label(start: int, end: int, *labels: str) -> dict[str, Any]:
@@ -128,7 +166,7 @@ def test_rejected_prodigy_examples_are_skipped_with_a_warning(tmp_path: Path) ->
     ]
     path = tmp_path / "out.jsonl"
     path.write_text("\n".join(json.dumps({**line, "_input_hash": i}) for i, line in enumerate(lines)))
-    with pytest.warns(UserWarning, match="1 examples that were rejected"):
+    with pytest.warns(UserWarning, match="1 example that was rejected"):
         [exported] = read(path, "prodigy")
     assert (exported.meta, exported.mentions[0].label) == ({}, "person")
 

@@ -1,8 +1,7 @@
 """JSON Lines and JSON arrays of documents: our own shape and those of common annotation tools.
 
 Our shape is `{"id", "text", "mentions": [{"start", "end", "text", "label", "score", "votes"}], "tokens": [[s, e]],
-"meta"}`. Mentions may also be under `spans` (Prodigy, Presidio), `entities` (spaCy, doccano) and `label` or `labels`
-(doccano: `[[start, end, label]]`). All other keys go to `meta`.
+"meta"}`; `mention_shapes` has those of other tools. All other keys go to `meta`.
 """
 
 from __future__ import annotations
@@ -12,18 +11,26 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO
 
-from entsemble.data.json_values import check_surrogates, describe_type, first_value, list_value, score_value
+from entsemble.data.json_values import (
+    check_surrogates,
+    describe_type,
+    list_value,
+    parse_json,
+    refuse_constant,
+    same_but_whitespace,
+    score_value,
+    write_json,
+)
+from entsemble.data.mention_shapes import MENTION_KEYS, take_mentions, warn_of_unread
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source
 from entsemble.errors import DataError
 from entsemble.types import Document, Mention, Span
 
-_TEXT_KEYS = ("text", "full_text", "content", "sentence", "data")
-_MENTION_KEYS = ("mentions", "spans", "entities", "labels", "label")
-_START_KEYS = ("start", "start_offset", "start_position", "begin")
-_END_KEYS = ("end", "end_offset", "end_position")
-_LABEL_KEYS = ("label", "entity_type", "entity_group", "type")
-_SURFACE_KEYS = ("text", "entity_value")
+TEXT_KEYS = ("text", "full_text", "content", "sentence", "data", "Text", "document")
+DOCUMENT_KEYS = frozenset(("id", "tokens", "meta", *TEXT_KEYS, *MENTION_KEYS))
+"""All keys of a document that are not simply added to its meta."""
+
 _WHITESPACE = re.compile(r"[ \t\r\n]*")
 _PARSER_LIMITS = (ValueError, RecursionError)
 """Raised by Python's JSON parser for numbers with thousands of digits, and for brackets nested thousands deep."""
@@ -37,17 +44,39 @@ def read_lines(source: Source, options: ReadOptions) -> Iterator[Document]:  # n
     Raises:
         DataError: a line is not a JSON object, has no text, or a mention's text is not at its offsets.
     """
+    is_warned = False
+    for line_number, record in read_records(source):
+        try:
+            document = from_json(record, f"{source.name}:{line_number}")
+        except DataError as error:
+            raise DataError(error.problem, source.place, line_number) from error
+        except _PARSER_LIMITS as error:
+            raise DataError(_limit_problem(error), source.place, line_number) from error
+        is_warned = is_warned or warn_of_unread(document.mentions, record, f"{source.place}:{line_number}")
+        yield document
+
+
+def read_records(source: Source) -> Iterator[tuple[int, Any]]:
+    """Line numbers and the JSON values of a JSON Lines file; blank lines are skipped.
+
+    Raises:
+        DataError: a line is not JSON.
+    """
     for line_number, line in source.lines():
         if line.strip():
             try:
-                yield from_json(json.loads(line), f"{source.name}:{line_number}")
+                yield line_number, parse_json(line)
             except json.JSONDecodeError as error:
                 problem = f"not valid JSON: {error.msg} at column {error.colno}; write one JSON object per line"
                 raise DataError(problem, source.place, line_number) from error
             except _PARSER_LIMITS as error:
-                raise DataError(f"this JSON cannot be parsed: {error}", source.place, line_number) from error
+                raise DataError(_limit_problem(error), source.place, line_number) from error
             except DataError as error:
                 raise DataError(error.problem, source.place, line_number) from error
+
+
+def _limit_problem(error: Exception) -> str:
+    return f"this JSON cannot be parsed: {error}; correct the value"
 
 
 def read_array(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: ARG001
@@ -74,13 +103,18 @@ def read_items(
     Raises:
         DataError: the source is not valid JSON, or `to_documents` raised it.
     """
-    text, line, counted_until = source.text(), 1, 0
+    text, line, counted_until, is_warned = source.text(), 1, 0, False
     for item_number, (start, item) in enumerate(_array_items(text, source), 1):
         line, counted_until = line + text.count("\n", counted_until, start), start
         try:
-            yield from to_documents(item, f"{source.name}:{item_number}")
+            for document in to_documents(item, f"{source.name}:{item_number}"):
+                place = f"{source.place}:{line}"
+                is_warned = is_warned or warn_of_unread(document.mentions, item, place)
+                yield document
         except DataError as error:
             raise DataError(f"{item_name} {item_number}: {error.problem}", source.place, line) from error
+        except _PARSER_LIMITS as error:
+            raise DataError(f"{item_name} {item_number}: {_limit_problem(error)}", source.place, line) from error
 
 
 def from_json(value: object, default_id: str) -> Document:
@@ -93,12 +127,14 @@ def from_json(value: object, default_id: str) -> Document:
     Raises:
         DataError: it is not a document; the message names no file.
     """
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict):  # as spaCy 2 was trained on
+        value = {**value[1], "text": value[0]}
     if not isinstance(value, dict):
         raise DataError(f"a document is a JSON object, not {describe_type(value)}")
     other_values = dict(value)
     text = _take_text(other_values)
-    mentions = tuple(_mention(item, number, text) for number, item in enumerate(_take_mentions(other_values), 1))
-    token_values = list_value(other_values.pop("tokens", None), "tokens")
+    mentions = tuple(_mention(item, number, text) for number, item in enumerate(take_mentions(other_values), 1))
+    token_values = _take_tokens(other_values)
     tokens = tuple(_token(item, number, text) for number, item in enumerate(token_values, 1))
     document_id = other_values.pop("id", None)
     if document_id is not None and (not isinstance(document_id, (str, int)) or isinstance(document_id, bool)):
@@ -109,9 +145,7 @@ def from_json(value: object, default_id: str) -> Document:
     elif meta is not None:
         other_values["meta"] = meta
     if document_id or other_values:
-        check_surrogates(
-            json.dumps([document_id, other_values], ensure_ascii=False), "the id or a value besides the text"
-        )
+        check_surrogates(write_json([document_id, other_values], default_id), "the id or a value besides the text")
     return Document(default_id if document_id is None else str(document_id), text, mentions, tokens, other_values)
 
 
@@ -129,26 +163,26 @@ def to_json(document: Document) -> dict[str, Any]:
 def write_lines(documents: Iterable[Document], stream: TextIO) -> None:
     """One JSON object per line."""
     for document in documents:
-        stream.write(json.dumps(to_json(document), ensure_ascii=False) + "\n")
+        stream.write(write_json(to_json(document), document.id) + "\n")
 
 
 def write_array(documents: Iterable[Document], stream: TextIO) -> None:
     """A JSON array with one document per line."""
-    write_values(map(to_json, documents), stream)
+    write_items(documents, to_json, stream)
 
 
-def write_values(values: Iterable[object], stream: TextIO) -> None:
-    """A JSON array with one value per line."""
+def write_items(documents: Iterable[Document], to_value: Callable[[Document], object], stream: TextIO) -> None:
+    """A JSON array with the value of one document per line."""
     separator = "[\n"
-    for value in values:
-        stream.write(separator + json.dumps(value, ensure_ascii=False))
+    for document in documents:
+        stream.write(separator + write_json(to_value(document), document.id))
         separator = ",\n"
     stream.write("\n]\n" if separator == ",\n" else "[]\n")
 
 
 def _array_items(text: str, source: Source) -> Iterator[tuple[int, object]]:
     """The items of a JSON array, or a single value, with their start offsets; parsed one at a time."""
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_constant=refuse_constant)
     position = _skip_whitespace(text, 0)
     in_array = text[position : position + 1] == "["
     position = _skip_whitespace(text, position + in_array)
@@ -158,9 +192,10 @@ def _array_items(text: str, source: Source) -> Iterator[tuple[int, object]]:
         except json.JSONDecodeError as error:
             problem = f"not valid JSON: {error.msg} at column {error.colno}"
             raise DataError(problem, source.place, error.lineno) from error
-        except _PARSER_LIMITS as error:
+        except (*_PARSER_LIMITS, DataError) as error:
             line = text.count("\n", 0, position) + 1
-            raise DataError(f"this JSON cannot be parsed: {error}", source.place, line) from error
+            problem = error.problem if isinstance(error, DataError) else _limit_problem(error)
+            raise DataError(problem, source.place, line) from error
         yield position, item
         position = _skip_whitespace(text, end)
         if not in_array:
@@ -184,52 +219,40 @@ def _skip_whitespace(text: str, position: int) -> int:
 
 def _take_text(other_values: dict[str, Any]) -> str:
     """The text, which is removed from `other_values`."""
-    key = next((key for key in _TEXT_KEYS if isinstance(other_values.get(key), str)), None)
+    key = next((key for key in TEXT_KEYS if isinstance(other_values.get(key), str)), None)
     if key is None:
         hint = "; for an export of Label Studio, name the format label-studio" * isinstance(
             other_values.get("data"), dict
         )
-        raise DataError(f"there is no text; a document has a string under one of {', '.join(_TEXT_KEYS)}{hint}")
+        raise DataError(f"there is no text; a document has a string under one of {', '.join(TEXT_KEYS)}{hint}")
     text: str = other_values.pop(key)
     check_surrogates(text, "the text")
     return text
 
 
-def _take_mentions(other_values: dict[str, Any]) -> list[Any]:
-    """The mentions, which are removed from `other_values`; a plain string or number under `label` is not a mention."""
-    for key in _MENTION_KEYS:
-        if key in other_values and other_values[key] is None:
-            del other_values[key]
-        elif key in other_values and _holds_mentions(other_values[key], key):
-            return list_value(other_values.pop(key), key)
-    return []
+def _take_tokens(other_values: dict[str, Any]) -> list[Any]:
+    """The token ranges, which are removed from `other_values`; tokens that are words stay there."""
+    values = other_values.get("tokens")
+    if isinstance(values, list) and values and all(isinstance(value, str) for value in values):
+        return []
+    return list_value(other_values.pop("tokens", None), "tokens")
 
 
-def _holds_mentions(value: object, key: str) -> bool:
-    if key in ("mentions", "spans", "entities"):
-        return True
-    return isinstance(value, list) and all(isinstance(item, (list, dict)) for item in value)
-
-
-def _mention(value: object, number: int, text: str) -> Mention:
-    mention_name = f"mention {number}"
-    if isinstance(value, list) and len(value) == 3:
-        value = dict(zip(("start", "end", "label"), value, strict=True))
-    if not isinstance(value, dict):
-        raise DataError(f"{mention_name}: a mention is an object with start, end and label, or a list of these three")
-    label = first_value(value, _LABEL_KEYS)
+def _mention(value: dict[str, Any], number: int, text: str) -> Mention:
+    mention_name, label, surface = f"mention {number}", value["label"], value["text"]
     if not isinstance(label, str) or not label.strip():
         raise DataError(f"{mention_name}: the label must be a string that is not blank, not {label!r}")
     check_surrogates(label, f"{mention_name}: the label")
-    span = _span(first_value(value, _START_KEYS), first_value(value, _END_KEYS), mention_name, text)
-    surface = first_value(value, _SURFACE_KEYS)
-    if surface is not None and surface != span.slice(text):
+    span = _span(value["start"], value["end"], mention_name, text)
+    actual = span.slice(text)
+    is_same = surface == actual or (value["is_loose"] and same_but_whitespace(actual, str(surface)))
+    if surface is not None and not is_same:
         raise DataError(
-            f"{mention_name} says {surface!r}, but the text has {span.slice(text)!r} at [{span.start}, {span.end}); "
+            f"{mention_name} says {surface!r}, but the text has {actual!r} at [{span.start}, {span.end}); "
             "offsets count code points from 0, the end is exclusive"
         )
-    score = score_value(value.get("score"), mention_name)
-    return Mention(span.start, span.end, label, span.slice(text), score, _votes(value, mention_name))
+    score = score_value(value["score"], mention_name)
+    return Mention(span.start, span.end, label, actual, score, _votes(value, mention_name))
 
 
 def _span(start: object, end: object, value_name: str, text: str) -> Span:

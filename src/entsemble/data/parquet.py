@@ -6,13 +6,13 @@ column of texts; their other columns become `meta`, as in JSON Lines.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from entsemble._lib.optional import require
+from entsemble.data.json_values import check_scores, parse_json, write_json
 from entsemble.data.jsonl import from_json, to_json
 from entsemble.data.options import ReadOptions
 from entsemble.errors import DataError
@@ -28,10 +28,10 @@ def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # 
     A document without an id is called `<name>:<row>`, with rows counted from 1.
 
     Raises:
-        DataError: it is not a Parquet file, or a row is not a document.
+        DataError: it is not a Parquet file, its content is damaged, or a row is not a document.
         MissingExtraError: pyarrow is not installed.
     """
-    pyarrow, parquet = _import_pyarrow()
+    _, parquet = _import_pyarrow()
     try:
         with parquet.ParquetFile(path) as file:
             row_number = 0
@@ -40,10 +40,14 @@ def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # 
                     row_number += 1
                     try:
                         yield from_json(row_to_json(row), f"{name}:{row_number}")
-                    except DataError as error:
-                        raise DataError(f"row {row_number}: {error.problem}", path) from error
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"not a valid Parquet file: {error}", path) from error
+                    except (DataError, RecursionError) as error:
+                        problem = error.problem if isinstance(error, DataError) else str(error)
+                        raise DataError(f"row {row_number}: {problem}", path) from error
+    except DataError:
+        raise
+    except Exception as error:  # a damaged file raises errors of many classes, not only pyarrow's
+        problem = str(error) or type(error).__name__
+        raise DataError(f"not a valid Parquet file: {problem}; is the file complete?", path) from error
 
 
 def write(documents: Iterable[Document], path: Path) -> None:
@@ -67,8 +71,8 @@ def row_to_json(row: Mapping[str, Any]) -> dict[str, Any]:
     meta = record.get("meta")
     if isinstance(meta, str):
         try:
-            record["meta"] = json.loads(meta)
-        except json.JSONDecodeError:
+            record["meta"] = parse_json(meta)
+        except (ValueError, RecursionError):
             record["meta"] = meta
     return record
 
@@ -85,9 +89,10 @@ def _json_value(value: object) -> object:
 
 
 def _row(document: Document) -> dict[str, Any]:
+    check_scores(document)
     record = to_json(document)
     record["tokens"] = [{"start": token.start, "end": token.end} for token in document.tokens] or None
-    record["meta"] = json.dumps(record["meta"], ensure_ascii=False) if "meta" in record else None
+    record["meta"] = write_json(record["meta"], document.id) if "meta" in record else None
     return record
 
 

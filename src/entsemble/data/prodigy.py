@@ -2,42 +2,62 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TextIO
 
 from entsemble.data import jsonl
+from entsemble.data.json_values import write_json
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source
+from entsemble.errors import DataError
 from entsemble.types import Document, Mention
 
 
-def read(source: Source, options: ReadOptions) -> Iterator[Document]:
+def read(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: ARG001
     """The accepted examples of an export; a warning says how many others were left out.
+
+    The keys that Prodigy adds, which begin with `_`, are left out, too.
 
     Raises:
         DataError: as for JSON Lines.
     """
     left_out = 0
-    for document in jsonl.read_lines(source, options):
-        meta = {key: value for key, value in document.meta.items() if not key.startswith("_") and key != "answer"}
-        if document.meta.get("answer", "accept") != "accept":
+    for line_number, record in jsonl.read_records(source):
+        if isinstance(record, dict) and record.get("answer", "accept") != "accept":
             left_out += 1
             continue
-        yield replace(document, id=str(meta.pop("id", document.id)), meta=meta)
+        try:
+            yield _document(record, f"{source.name}:{line_number}")
+        except DataError as error:
+            raise DataError(error.problem, source.place, line_number) from error
     if left_out:
-        message = f"{source.name}: {left_out} examples that were rejected or ignored in Prodigy are left out"
-        warnings.warn(message, stacklevel=2)
+        noun = "example that was" if left_out == 1 else "examples that were"
+        warnings.warn(f"{source.place}: {left_out} {noun} rejected or ignored in Prodigy left out", stacklevel=2)
 
 
 def write(documents: Iterable[Document], stream: TextIO) -> None:
-    """Examples for `spans.manual` and `ner.manual`, which tokenise the text themselves."""
+    """Examples for `spans.manual` and `ner.manual`, which tokenise the text themselves.
+
+    Raises:
+        DataError: a document's meta cannot be written as JSON.
+    """
     for document in documents:
-        meta = {**document.meta, "id": document.id}
-        example = {"text": document.text, "spans": [*map(_span_json, document.mentions)], "meta": meta}
-        stream.write(json.dumps(example, ensure_ascii=False) + "\n")
+        spans = [*map(_span_json, document.mentions)]
+        example = {"id": document.id, "text": document.text, "spans": spans, "meta": dict(document.meta)}
+        stream.write(write_json(example, document.id) + "\n")
+
+
+def _document(record: object, default_id: str) -> Document:
+    """The document of an example, whose id may also be among its meta."""
+    if isinstance(record, dict):
+        record = {key: value for key, value in record.items() if key != "answer" and not key.startswith("_")}
+    document = jsonl.from_json(record, default_id)
+    meta = dict(document.meta)
+    if isinstance(record, dict) and "id" not in record and isinstance(meta.get("id"), (str, int)):
+        return replace(document, id=str(meta.pop("id")), meta=meta)
+    return document
 
 
 def _span_json(mention: Mention) -> dict[str, Any]:
