@@ -53,11 +53,10 @@ def lock_output(target: Path, timeout: float = 1.0) -> OutputLock:
         InUseError: another process is writing it.
         OSError: nothing can be written there.
     """
-    target = target.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.resolve().parent.mkdir(parents=True, exist_ok=True)
     lock = OutputLock(target, timeout)
     try:
-        recover(target.parent, target.name)
+        recover(lock.target.parent, lock.target.name)
     except BaseException:
         lock.release()
         raise
@@ -85,8 +84,8 @@ def replacing(target: Path, *, lock: OutputLock | None = None, private: bool = F
     if _is_stream(target):
         yield target
         return
-    target = target.resolve()
     own_lock = lock_output(target) if lock is None else None
+    target = target.resolve()
     try:
         with _workspace(target) as workspace:
             replacement = workspace / target.name

@@ -15,10 +15,12 @@ from entsemble.cli.distil import distil
 from entsemble.cli.evaluate import evaluate
 from entsemble.cli.experts import experts
 from entsemble.cli.extract import extract
+from entsemble.cli.interrupt import INTERRUPTED_EXIT_CODE, TerminatedError, terminable
 from entsemble.cli.models import models
 from entsemble.cli.pool import pool
 from entsemble.cli.score import score
 from entsemble.cli.serve import serve
+from entsemble.cli.streams import ReaderGoneError, flush_standard_output, guarded_streams
 from entsemble.errors import ConfigError, EntsembleError
 
 __all__ = ["main", "root"]
@@ -59,14 +61,31 @@ for _command in (demo, extract, evaluate, score, convert, models, pool, experts,
 
 def main() -> None:
     """Run the command line; expected errors become one line on standard error and an exit code."""
+    with guarded_streams(), terminable():
+        exit_code = _run()
+    if exit_code:
+        sys.exit(exit_code)
+
+
+def _run() -> int:
+    """Run the command line; returns its exit code."""
     try:
-        root(prog_name="entsemble", standalone_mode=False)
+        try:
+            root(prog_name="entsemble", standalone_mode=False)
+        finally:
+            flush_standard_output()
     except click.ClickException as error:
         error.show()
-        sys.exit(ConfigError.exit_code)
+        return ConfigError.exit_code
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("entsemble: stopped\n")
-        sys.exit(130)
+        return INTERRUPTED_EXIT_CODE
+    except TerminatedError as error:
+        sys.stderr.write("entsemble: stopped\n")
+        return error.exit_code
+    except ReaderGoneError as error:
+        return error.exit_code
     except EntsembleError as error:
         sys.stderr.write(f"entsemble: {error}\n")
-        sys.exit(error.exit_code)
+        return error.exit_code
+    return 0

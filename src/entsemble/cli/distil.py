@@ -52,10 +52,10 @@ def distil(texts: tuple[Path, ...], as_json: bool, **options: object) -> None:
     distillation_options = parse_options(DistillationOptions, options)
     with show_progress(quiet=shared.quiet) as progress:
         distillation = Distillation(shared.settings(), environment(), distillation_options, progress.callbacks())
-        with interruptible(distillation.stop):
+        with interruptible(distillation.stop) as stopping:
             result = distillation.run(islice(read(texts, shared.input_format), shared.limit))
     if result is None:
-        raise StoppedError(0, resumable=True)
+        raise StoppedError(0, stopping, resumable=True)
     click.echo(json.dumps(asdict(result)) if as_json else _describe(result, distillation_options.output))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -15,7 +14,7 @@ from typing import Any
 
 import click
 
-from entsemble.cli.interrupt import StoppedError, interruptible
+from entsemble.cli.interrupt import StopEvent, StoppedError, interruptible
 from entsemble.cli.options import SharedOptions, parse_options, shared_options
 from entsemble.cli.output import check_writable, pluralize, standard_output
 from entsemble.cli.progress import ProgressDisplay, error_console, show_progress
@@ -154,7 +153,7 @@ class _Collector:
         self._document_count = document_count
         self.unsure_documents: list[Document] = []
 
-    def documents(self, results: Iterator[Extracted | Failed], stopping: threading.Event) -> Iterator[Document]:
+    def documents(self, results: Iterator[Extracted | Failed], stopping: StopEvent) -> Iterator[Document]:
         """The successful documents.
 
         Raises:
@@ -169,7 +168,7 @@ class _Collector:
             else:
                 yield self._with_meta(self._without_unsure(result))
         if stopping.is_set():
-            raise StoppedError(self._summary.documents, resumable=self._options.output is not None)
+            raise StoppedError(self._summary.documents, stopping, resumable=self._options.output is not None)
 
     def _without_unsure(self, result: Extracted) -> Extracted:
         """The result without mentions that score below `--min-score`."""

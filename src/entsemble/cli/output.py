@@ -27,7 +27,13 @@ def pluralize(count: int, noun: str) -> str:
 
 
 def standard_output() -> TextIO:
-    """Standard output for documents: UTF-8 whatever the terminal's encoding, like the files that are written."""
+    """Standard output for documents: UTF-8 whatever the terminal's encoding, like the files that are written.
+
+    Raises:
+        DataError: it is closed.
+    """
+    if sys.stdout is None:
+        raise DataError("standard output is closed; name a file for the documents")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")
     return sys.stdout

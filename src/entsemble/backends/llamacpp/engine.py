@@ -15,6 +15,7 @@ import socket
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -169,9 +170,29 @@ def load_engine(path: Path, configure: Callable[[Any], None]) -> Any:  # noqa: A
     parameters.verbosity, parameters.ui, parameters.warmup = -1, False, False
     configure(parameters)
     try:
-        return xllamacpp.Server(parameters)
+        return _start(lambda: xllamacpp.Server(parameters))
     except (RuntimeError, ValueError) as error:
         raise ModelUnavailableError(f"llama.cpp cannot load {path}: {error}") from error
+
+
+_interrupted_starts: list[Future[Any]] = []
+
+
+def _start(create: Callable[[], Any]) -> Any:  # noqa: ANN401 - untyped library
+    """Start an engine on a thread of its own, which Ctrl-C does not interrupt.
+
+    An engine whose start is interrupted is destroyed at once, and its destructor then waits for good, and with it the
+    whole process.
+    """
+    executor = ThreadPoolExecutor(1, thread_name_prefix="entsemble-engine")
+    future = executor.submit(create)
+    try:
+        return future.result()
+    except (KeyboardInterrupt, SystemExit):
+        _interrupted_starts.append(future)  # for the same reason
+        raise
+    finally:
+        executor.shutdown(wait=False)
 
 
 def _socket_folder() -> Path | None:
