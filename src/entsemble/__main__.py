@@ -23,6 +23,8 @@ def main() -> None:
         if isinstance(error.code, int) and error.code > 128:  # a signal ended the work, but maybe not all its threads
             os._exit(error.code)
         raise
+    except KeyboardInterrupt:  # a second Ctrl-C, after the first one was handled
+        os._exit(130)
     finally:
         if is_interruptible:
             signal.signal(signal.SIGINT, signal.SIG_DFL)

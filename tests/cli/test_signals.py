@@ -24,7 +24,7 @@ from entsemble import cli
 from entsemble._lib.atomic import replacing
 from entsemble.cli import interrupt
 
-interrupt.SECONDS_TO_END = 0.3
+interrupt.SECONDS_TO_END = 2
 
 @cli.root.command()
 def stubborn():
@@ -124,8 +124,8 @@ def test_a_command_that_does_not_end_is_ended(tmp_path: Path, number: signal.Sig
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n"
     for _ in range(count):
+        time.sleep(0.2)  # it begins to sleep, or notices the signal before
         process.send_signal(number)
-        time.sleep(0.1)
     _, messages = process.communicate(timeout=60)
     assert (process.returncode, messages) == (128 + number, "\nentsemble: stopped\n")
     assert output.read_text() == "old"
