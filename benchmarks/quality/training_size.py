@@ -83,7 +83,7 @@ def answer_training_file(name: str, count: int) -> tuple[ScoredCorpus, StackingM
         documents = assembly.pool.documents()
         pipeline = assembly.extractor().pipeline
         with_capitalised = proposes_capitalised(settings, documents)
-        feature_names = assembly.pool.feature_extractor(pipeline, documents).feature_names
+        feature_names = assembly.pool.feature_extractor(pipeline, assembly.pool.leakage_guard(documents)).feature_names
         indices = training_order(settings, documents)[:count]
         training = assembly.training_sentences(pipeline, documents, indices, with_capitalised=with_capitalised)
         mapper = LocalMapper(assembly.models.worker_count())

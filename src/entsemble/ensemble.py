@@ -317,7 +317,7 @@ class Ensemble:
             raise ConfigError("there are no examples to show; give some")
         labels = assembly.pool.labels(documents)
         members = assembly.members() if self.settings.pool.similarity == "span" else []
-        pool_index = assembly.pool.index(documents, labels, members)
+        pool_index = assembly.pool.index(assembly.pool.leakage_guard(documents), labels, members)
         return retrieve(text, members, labels, pool_index, assembly.pool.demonstration_limits(documents))
 
     def build_pool(self) -> PreparedPool:
@@ -339,6 +339,7 @@ class Ensemble:
         if needs_members and not is_waiting:
             self._prepared()
         else:
-            assembly.pool.index(documents, labels, [])
-            assembly.pool.neighbours(documents, labels)
+            leakage_guard = assembly.pool.leakage_guard(documents)
+            assembly.pool.index(leakage_guard, labels, [])
+            assembly.pool.neighbours(leakage_guard, labels)
         return PreparedPool(tuple(documents), labels, is_complete=not (needs_members and is_waiting))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
@@ -173,7 +174,7 @@ class LabelSet:
         if not names:
             raise ValueError("a label set needs at least one label")
         for kind, values in (("label", names), ("readable label", readable_names)):
-            duplicates = sorted({value for value in values if values.count(value) > 1})
+            duplicates = sorted(value for value, count in Counter(values).items() if count > 1)
             if duplicates:
                 raise ValueError(f"each {kind} may be given once; given twice: {', '.join(duplicates)}")
         if NONE_LABEL in {*names, *readable_names}:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from entsemble._lib import digest
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.experts import peft_folder
 from entsemble.experts.card import CARD_FILE, Card, combine_licences, load_card, save_card
@@ -24,7 +26,7 @@ def store(tmp_path: Path) -> ExpertStore:
 
 
 def entries(store: ExpertStore) -> list[str]:
-    return sorted(path.name for path in store.root.iterdir() if path.name != ".lock")
+    return sorted(path.name for path in store.root.iterdir() if path.name not in {".lock", ".checksums.json"})
 
 
 def test_adding_and_removing_experts_does_not_change_others(
@@ -315,3 +317,42 @@ def test_an_exported_file_that_was_changed_is_not_added(
 def test_each_licence_is_named_once() -> None:
     assert combine_licences(["MIT", "CC-BY-4.0 and MIT"]) == "MIT and CC-BY-4.0"
     assert combine_licences(["unknown"]) == "unknown"
+
+
+def test_a_list_reads_each_file_once_and_again_after_a_change(
+    store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, name in enumerate(("one", "two")):
+        store.add(adapter_folder(seed), expert_card(name))
+    monkeypatch.setattr(digest, "_SETTLED_SECONDS", -1.0)
+    read_files: list[str] = []
+    sha256 = digest.sha256
+
+    def record(path: Path) -> str:
+        read_files.append(f"{path.parent.name}/{path.name}")
+        return sha256(path)
+
+    monkeypatch.setattr(digest, "sha256", record)
+    assert [expert.card.name for expert in store.load_intact()[0]] == ["one", "two"]
+    assert len(read_files) == 4
+    assert [expert.card.name for expert in ExpertStore(store.root).load_intact()[0]] == ["one", "two"]
+    assert len(read_files) == 4
+    weights = store.root / "two" / peft_folder.WEIGHTS_FILE
+    times = weights.stat()
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
+    intact, errors = store.load_intact()
+    assert [expert.card.name for expert in intact] == ["one"]
+    assert "not the file that its card promises" in str(errors["two"])
+    assert read_files[4:] == [f"two/{peft_folder.WEIGHTS_FILE}"]
+
+
+def test_one_expert_is_loaded_without_a_look_at_the_others(
+    store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of n experts would otherwise look n times at n folders."""
+    store.add(adapter_folder(), expert_card("one"))
+    monkeypatch.setattr(Path, "iterdir", lambda self: pytest.fail(f"{self} was listed"))
+    assert store.load_intact(["one"])[0][0].card == store.get("one").card

@@ -11,6 +11,7 @@ from entsemble.data.windows import sentence_splitter
 from entsemble.ner.ledger import Fate
 from entsemble.ner.pipeline import Pipeline
 from entsemble.pool.capitalised import CapitalisedProposer
+from entsemble.pool.leakage import LeakageGuard
 from entsemble.pool.naive_bayes import NaiveBayesProposer
 from entsemble.pool.word_counts import WordStatistics
 from entsemble.types import LabelSet
@@ -78,7 +79,7 @@ def test_capitalised_spans_are_candidates_but_not_a_members_own(member: MemberFa
 
 def test_naive_bayes_spans_are_candidates_but_not_a_members_own(member: MemberFactory, places: LabelSet) -> None:
     pool = [sentence("in oslo", ("oslo", "LOC")), sentence("in bern", ("bern", "LOC")), document("we saw them")]
-    proposer = NaiveBayesProposer(WordStatistics(pool, places, sentence_splitter()))
+    proposer = NaiveBayesProposer(WordStatistics(LeakageGuard(pool, sentence_splitter()), places))
     silent = member("a", {"lima": "location"}, replies={"in lima": " none"})
     assert Pipeline([silent], places, None, decision_rules(threshold=0.1)).run("in lima").ledger == ()
     result = Pipeline([silent], places, None, decision_rules(threshold=0.1), [proposer]).run("in lima")

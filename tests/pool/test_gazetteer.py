@@ -14,6 +14,7 @@ from entsemble.ner.ledger import Fate
 from entsemble.ner.pipeline import Pipeline
 from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.pool.gazetteer import Gazetteer
+from entsemble.pool.leakage import LeakageGuard
 from entsemble.types import NONE_LABEL, Document, LabelSet
 from entsemble.voting.candidates import Candidate
 from entsemble.voting.rules import VOTING_RULES, Ballot
@@ -31,7 +32,7 @@ POOL = (
 
 
 def build_gazetteer(labels: LabelSet, *documents: Document) -> Gazetteer:
-    return Gazetteer(documents or POOL, labels, full_weight_count=2, split=sentence_splitter())
+    return Gazetteer(LeakageGuard(documents or POOL, sentence_splitter()), labels, full_weight_count=2)
 
 
 def log_probabilities(label: str) -> dict[str, float]:

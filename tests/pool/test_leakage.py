@@ -63,14 +63,15 @@ def test_leaking_documents_are_neither_demonstrations_nor_counted(
         find_leaking=LeakageGuard(pool, SPLIT).leaking_indices,
     )
     assert [hit.document for hit in index.search(Query(TEXT), 9)] == [OTHER]
-    assert Gazetteer(pool, places, 2, SPLIT).lookup(TEXT) == {}
+    assert Gazetteer(LeakageGuard(pool, SPLIT), places, 2).lookup(TEXT) == {}
     spans = [mention(TEXT, "Mary Berg", "PER").span, mention(TEXT, "Bergen", "LOC").span]
     word_features, expected_features = (
-        WordStatistics(documents, places, SPLIT).features_for(TEXT, spans) for documents in (pool, [OTHER])
+        WordStatistics(LeakageGuard(documents, SPLIT), places).features_for(TEXT, spans)
+        for documents in (pool, [OTHER])
     )
     assert word_features == expected_features
     neighbours, expected_neighbours = (
-        NeighbourIndex(documents, places, trigrams, trigrams, SPLIT).neighbours_for(TEXT, ["Mary Berg"])
+        NeighbourIndex(LeakageGuard(documents, SPLIT), places, trigrams, trigrams).neighbours_for(TEXT, ["Mary Berg"])
         for documents in (pool, [OTHER])
     )
     assert neighbours == expected_neighbours

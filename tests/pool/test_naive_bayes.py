@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from entsemble._lib.text import one_line
 from entsemble.data.windows import sentence_splitter
+from entsemble.pool.leakage import LeakageGuard
 from entsemble.pool.naive_bayes import NaiveBayesProposer
 from entsemble.pool.word_counts import WordStatistics
 from entsemble.prompting.align import find_occurrences
@@ -24,7 +25,7 @@ POOL = [
 
 
 def build_proposer(labels: LabelSet, *documents: Document) -> NaiveBayesProposer:
-    return NaiveBayesProposer(WordStatistics(documents, labels, sentence_splitter()))
+    return NaiveBayesProposer(WordStatistics(LeakageGuard(documents, sentence_splitter()), labels))
 
 
 def test_spans_with_the_words_and_context_of_names_are_likely_names(places: LabelSet) -> None:

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from entsemble.data.windows import sentence_splitter
+from entsemble.pool.leakage import LeakageGuard
 from entsemble.pool.neighbours import NeighbourIndex
 from entsemble.types import Document, LabelSet
 from tests.factories import sentence
 
 
 def build_index(labels: LabelSet, encoder: Any, *documents: Document) -> NeighbourIndex:
-    return NeighbourIndex(documents, labels, encoder, encoder, sentence_splitter())
+    return NeighbourIndex(LeakageGuard(documents, sentence_splitter()), labels, encoder, encoder)
 
 
 def test_an_unknown_name_has_the_labels_of_similar_names(places: LabelSet, trigrams: Any) -> None:

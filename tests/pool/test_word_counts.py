@@ -7,6 +7,7 @@ import pytest
 from entsemble._lib.math import logit
 from entsemble._lib.text import one_line
 from entsemble.data.windows import sentence_splitter
+from entsemble.pool.leakage import LeakageGuard
 from entsemble.pool.word_counts import POSITIONS, WordFeatures, WordStatistics
 from entsemble.prompting.align import find_occurrences
 from entsemble.types import Document, LabelSet, Mention, Span
@@ -20,7 +21,7 @@ POOL = [
 
 
 def word_statistics(labels: LabelSet, *documents: Document) -> WordStatistics:
-    return WordStatistics(documents, labels, sentence_splitter())
+    return WordStatistics(LeakageGuard(documents, sentence_splitter()), labels)
 
 
 def first_span(text: str, surface: str) -> Span:

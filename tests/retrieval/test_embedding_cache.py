@@ -104,6 +104,15 @@ def test_no_text_is_encoded_twice(cache: PoolCache, tmp_path: Path, trigrams: An
     assert second.dtype == np.float32
 
 
+def test_repeated_and_partly_cached_texts_have_their_embeddings_in_order(cache: PoolCache, trigrams: Any) -> None:
+    texts = ["Oslo", "Rome", "Oslo", *(f"town {number}" for number in range(300)), "Rome"]
+    CachedEncoder(trigrams, cache).encode(texts[50:100])
+    steps: list[tuple[int, int]] = []
+    vectors = CachedEncoder(trigrams, cache, lambda done, total: steps.append((done, total))).encode(texts)
+    assert np.array_equal(vectors, trigrams.encode(texts))
+    assert steps == [(252, 252)]
+
+
 def test_no_texts_have_no_embeddings(cache: PoolCache, trigrams: Any) -> None:
     assert len(CachedEncoder(trigrams, cache).encode([])) == 0
 

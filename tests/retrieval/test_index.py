@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from entsemble.errors import UnknownNameError
 from entsemble.protocols import Encoder, Vectors
 from entsemble.retrieval.embedding_cache import CachedEncoder, PoolCache
-from entsemble.retrieval.index import Hit, PoolIndex, Query, encode_pool
+from entsemble.retrieval.index import Hit, PoolIndex, PoolVectors, Query, encode_pool
 from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
 from entsemble.retrieval.similarity import span_weight
 from entsemble.types import Document, Span
@@ -168,3 +169,21 @@ def test_each_distinct_surface_is_encoded_once(trigrams: Any) -> None:
 def test_an_unknown_similarity_is_refused_with_a_list_of_all_similarities(trigrams: Any) -> None:
     with pytest.raises(UnknownNameError, match=r"'alphabet'.*random, sentence, span"):
         build_index(trigrams, "alphabet")
+
+
+def test_one_long_text_does_not_widen_the_others(trigrams: Any) -> None:
+    pool = [document(f"Sentence {number}.", id=f"p{number}") for number in range(500)]
+    pool.append(document("very " * 200_000 + "long", id="long"))
+    vectors = np.eye(1, 8, dtype=np.float32).repeat(len(pool), axis=0)
+    tracemalloc.start()
+    index = PoolIndex(
+        pool,
+        PoolVectors(vectors, (), np.zeros((0, 1), dtype=np.float32), ((),) * len(pool)),
+        encoder=trigrams,
+        pos_tagger=HeuristicPosTagger(),
+        similarity="random",
+    )
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(index.search(Query("another"), 1000)) == 501
+    assert peak_bytes < 20e6

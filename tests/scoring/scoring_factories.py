@@ -11,6 +11,7 @@ import numpy as np
 
 from entsemble.data.windows import sentence_splitter
 from entsemble.pool.gazetteer import Gazetteer
+from entsemble.pool.leakage import LeakageGuard
 from entsemble.pool.neighbours import NeighbourIndex
 from entsemble.pool.word_counts import WordStatistics
 from entsemble.scoring.examples import ScoredSentence, TrainingExample
@@ -40,10 +41,10 @@ def feature_extractor(
     with_gazetteer: bool = True,
 ) -> FeatureExtractor:
     """An extractor over the statistics of a pool."""
-    split = sentence_splitter()
-    gazetteer = Gazetteer(pool, labels, 2, split) if with_gazetteer else None
-    neighbours = NeighbourIndex(pool, labels, encoder, encoder, split)
-    return FeatureExtractor(members, labels, gazetteer, neighbours, WordStatistics(pool, labels, split))
+    guard = LeakageGuard(pool, sentence_splitter())
+    gazetteer = Gazetteer(guard, labels, 2) if with_gazetteer else None
+    neighbours = NeighbourIndex(guard, labels, encoder, encoder)
+    return FeatureExtractor(members, labels, gazetteer, neighbours, WordStatistics(guard, labels))
 
 
 def scored_sentences(count: int, extractor: FeatureExtractor) -> list[ScoredSentence]:

@@ -24,7 +24,6 @@ from entsemble._lib.math import FloatArray
 from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
 from entsemble.assembly.stacking import proposes_capitalised
 from entsemble.data.formats import read, write
-from entsemble.data.windows import sentence_splitter
 from entsemble.execution.threads import LocalMapper
 from entsemble.ner.pipeline import Pipeline
 from entsemble.pool.capitalised import CapitalisedProposer
@@ -129,11 +128,11 @@ def score_corpus(corpus: dict[str, Any]) -> ScoredCorpus:
         )
         with Assembly(settings, environment(), held_out=documents) as assembly:
             voting = assembly.extractor().pipeline
-            split = sentence_splitter(settings.language)
-            proposers = [*voting.proposers, NaiveBayesProposer(WordStatistics(pool, voting.labels, split))]
+            leakage_guard = assembly.pool.leakage_guard(pool)
+            proposers = [*voting.proposers, NaiveBayesProposer(WordStatistics(leakage_guard, voting.labels))]
             proposers += [CapitalisedProposer()] if proposes_capitalised(settings, pool) else []
             pipeline = Pipeline(voting.members, voting.labels, voting.pool, voting.rules, proposers)
-            extractor = assembly.pool.feature_extractor(pipeline, pool)
+            extractor = assembly.pool.feature_extractor(pipeline, leakage_guard)
             mapper = LocalMapper(assembly.models.worker_count())
             results = mapper.map(pipeline.run, [document.text for document in documents])
             sentences = [

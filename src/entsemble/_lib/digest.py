@@ -1,11 +1,22 @@
-"""Checksums of files and fingerprints of values."""
+"""Checksums of files, which may be remembered, and fingerprints of values."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+from entsemble._lib.atomic import replacing
+from entsemble.errors import InUseError
+
+_SETTLED_SECONDS = 2.0
+"""A file that changed less long ago is not remembered: another change might leave its times as they are."""
+
+FileIdentity = list[int]
+"""Size, time of the last change of the content, of the last change at all, and inode of a file."""
 
 
 def sha256(path: Path, on_read: Callable[[int], None] | None = None) -> str:
@@ -18,6 +29,49 @@ def sha256(path: Path, on_read: Callable[[int], None] | None = None) -> str:
             if on_read is not None:
                 on_read(bytes_read)
     return digest.hexdigest()
+
+
+class RememberedChecksums:
+    """SHA-256 of files, computed again only after a change of a file's size, times or inode.
+
+    Args:
+        path: the file that remembers them from one process to the next; damaged content is ignored.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._entries: dict[str, tuple[FileIdentity, str]] = {}
+        self._is_changed = False
+        with suppress(OSError, ValueError, AttributeError, TypeError):
+            stored = json.loads(path.read_bytes())
+            self._entries = {name: (list(identity), str(checksum)) for name, (identity, checksum) in stored.items()}
+
+    def sha256(self, path: Path) -> str:
+        """See `sha256`."""
+        identity = _file_identity(path)
+        remembered = self._entries.get(str(path))
+        if remembered is not None and remembered[0] == identity:
+            return remembered[1]
+        checksum = sha256(path)
+        _, content_changed, changed, _ = identity
+        is_settled = max(content_changed, changed) < time.time_ns() - _SETTLED_SECONDS * 1e9
+        if is_settled and _file_identity(path) == identity:
+            self._entries[str(path)], self._is_changed = (identity, checksum), True
+        return checksum
+
+    def save(self) -> None:
+        """Remember the checksums of the files that still exist; if they cannot be written, they are computed again."""
+        if not self._is_changed or not self._path.parent.is_dir():
+            return
+        existing = {name: entry for name, entry in self._entries.items() if Path(name).exists()}
+        with suppress(OSError, InUseError), replacing(self._path, private=True) as new_file:
+            new_file.write_text(json.dumps(existing), encoding="utf-8")
+        self._is_changed = False
+
+
+def _file_identity(path: Path) -> FileIdentity:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def fingerprint(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from itertools import pairwise
@@ -27,6 +28,11 @@ def one_line(text: str) -> str:
 def same_text_key(text: str) -> str:
     """A key that two texts share if they differ in whitespace and case only."""
     return re.sub(r"\s+", "", text).casefold()
+
+
+def same_text_digest(text: str) -> bytes:
+    """16 bytes that stand for `same_text_key(text)`, however long the text is."""
+    return hashlib.blake2b(same_text_key(text).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def word_spans(text: str) -> list[Span]:

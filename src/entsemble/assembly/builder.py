@@ -31,7 +31,7 @@ from entsemble.ner.member import Member
 from entsemble.ner.pipeline import Pipeline
 from entsemble.pool.capitalised import CapitalisedProposer
 from entsemble.pool.gazetteer import Gazetteer
-from entsemble.pool.leakage import text_keys
+from entsemble.pool.leakage import LeakageGuard, text_keys
 from entsemble.pool.naive_bayes import NaiveBayesProposer
 from entsemble.pool.word_counts import WordStatistics
 from entsemble.prompting.template import load_template
@@ -114,10 +114,11 @@ class Assembly:
         documents = self.pool.documents()
         rules = replace(rules, demonstration_limits=self.pool.demonstration_limits(documents))
         labels = self.pool.labels(documents)
-        pipeline = self._pipeline(documents, labels, self.members(), rules)
+        leakage_guard = self.pool.leakage_guard(documents)
+        pipeline = self._pipeline(leakage_guard, labels, self.members(), rules)
         encoder = self.encoder().fingerprint if documents else None
         fingerprints = result_fingerprints(self.settings, pipeline, encoder)
-        scorer = self._scorer(pipeline, documents, fingerprints)
+        scorer = self._scorer(pipeline, leakage_guard, fingerprints)
         if scorer:
             extra_proposers = [CapitalisedProposer()] if scorer.model.proposes_capitalised else []
             pipeline = pipeline.with_scorer(scorer, [*pipeline.proposers, *extra_proposers])
@@ -186,7 +187,7 @@ class Assembly:
 
     def _pipeline(
         self,
-        documents: Sequence[Document],
+        leakage_guard: LeakageGuard,
         labels: LabelSet,
         members: Sequence[Member],
         rules: DecisionRules,
@@ -194,13 +195,13 @@ class Assembly:
         with_capitalised: bool = False,
     ) -> Pipeline:
         """The members with these sentences as their pool, without a trained scorer."""
-        settings, splitter = self.settings, self.pool.splitter
-        pool_index = self.pool.index(documents, labels, members) if documents else None
+        settings, documents = self.settings, leakage_guard.documents
+        pool_index = self.pool.index(leakage_guard, labels, members) if documents else None
         proposers: list[Proposer] = []
         if documents and settings.pool.gazetteer:
-            proposers.append(Gazetteer(documents, labels, settings.pool.gazetteer, splitter))
+            proposers.append(Gazetteer(leakage_guard, labels, settings.pool.gazetteer))
         if documents and settings.stacking.naive_bayes and self._uses_stacking():
-            proposers.append(NaiveBayesProposer(WordStatistics(documents, labels, splitter)))
+            proposers.append(NaiveBayesProposer(WordStatistics(leakage_guard, labels)))
         if with_capitalised:
             proposers.append(CapitalisedProposer())
         return Pipeline(members, labels, pool_index, rules, proposers)
@@ -213,13 +214,14 @@ class Assembly:
         return trains_on_pool(self.settings, documents)
 
     def _scorer(
-        self, pipeline: Pipeline, documents: Sequence[Document], fingerprints: Mapping[str, str]
+        self, pipeline: Pipeline, leakage_guard: LeakageGuard, fingerprints: Mapping[str, str]
     ) -> Scorer | None:
         """The scorer that decides instead of a vote: given, trained on the pool, or else pre-trained."""
+        documents = leakage_guard.documents
         if not documents or not self._uses_stacking():
             return None
         with_capitalised = proposes_capitalised(self.settings, documents)
-        feature_extractor = self.pool.feature_extractor(pipeline, documents)
+        feature_extractor = self.pool.feature_extractor(pipeline, leakage_guard)
         pretrained = load_pretrained().for_features(
             feature_extractor.feature_names, proposes_capitalised=with_capitalised
         )
@@ -272,10 +274,11 @@ class Assembly:
         ensembles = {}
         for held_out_fold in {folds[sentence_index] for sentence_index in indices}:
             remaining = [document for document, fold in zip(documents, folds, strict=True) if fold != held_out_fold]
+            leakage_guard = self.pool.leakage_guard(remaining)
             without_fold = self._pipeline(
-                remaining, pipeline.labels, pipeline.members, pipeline.rules, with_capitalised=with_capitalised
+                leakage_guard, pipeline.labels, pipeline.members, pipeline.rules, with_capitalised=with_capitalised
             )
-            ensembles[held_out_fold] = without_fold, self.pool.feature_extractor(without_fold, remaining)
+            ensembles[held_out_fold] = without_fold, self.pool.feature_extractor(without_fold, leakage_guard)
         return [
             TrainingSentence(documents[sentence_index], *ensembles[folds[sentence_index]]) for sentence_index in indices
         ]

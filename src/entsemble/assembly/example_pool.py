@@ -107,15 +107,19 @@ class ExamplePool:
         except ValueError as error:
             raise ConfigError(str(error)) from error
 
-    def index(self, documents: Sequence[Document], labels: LabelSet, members: Sequence[Member]) -> PoolIndex:
+    def leakage_guard(self, documents: Sequence[Document]) -> LeakageGuard:
+        """The sentences of a pool, and which of them a text must not use; build it once for all that needs it."""
+        return LeakageGuard(documents, self.splitter)
+
+    def index(self, leakage_guard: LeakageGuard, labels: LabelSet, members: Sequence[Member]) -> PoolIndex:
         """The sentences, ready to be searched. What an earlier, interrupted call computed is used.
 
         Args:
-            documents: sentences of the pool.
+            leakage_guard: of the pool's sentences.
             labels: those asked for.
             members: they pre-extract spans, if the settings say so; otherwise unused.
         """
-        settings, encoder = self._settings, self._models.encoder()
+        settings, encoder, documents = self._settings, self._models.encoder(), leakage_guard.documents
         similarity = settings.pool.similarity
         if settings.pool.spans == "members" and similarity == "span":
             spans = self._pre_extracted_spans(documents, labels, members)
@@ -131,27 +135,27 @@ class ExamplePool:
             similarity=similarity,
             seed=settings.seed,
             label_guided=LabelGuidedIndex(documents, cached_encoder, encoder) if is_label_guided else None,
-            find_leaking=LeakageGuard(documents, self.splitter).leaking_indices,
+            find_leaking=leakage_guard.leaking_indices,
         )
 
-    def neighbours(self, documents: Sequence[Document], labels: LabelSet) -> NeighbourIndex:
+    def neighbours(self, leakage_guard: LeakageGuard, labels: LabelSet) -> NeighbourIndex:
         """The names in the sentences, for comparison by their vectors."""
         cached_encoder = self._cached_encoder("encoding the pool's names")
-        return NeighbourIndex(documents, labels, cached_encoder, self._models.encoder(), self.splitter)
+        return NeighbourIndex(leakage_guard, labels, cached_encoder, self._models.encoder())
 
-    def feature_extractor(self, pipeline: Pipeline, documents: Sequence[Document]) -> FeatureExtractor:
+    def feature_extractor(self, pipeline: Pipeline, leakage_guard: LeakageGuard) -> FeatureExtractor:
         """Computes the features of a pipeline's candidates.
 
         Args:
             pipeline: its proposers are used, if they are built from the pool.
-            documents: the sentences of the pipeline's pool.
+            leakage_guard: of the sentences of the pipeline's pool.
         """
         labels = pipeline.labels
         gazetteer = next((p for p in pipeline.proposers if isinstance(p, Gazetteer)), None)
         naive_bayes = next((p for p in pipeline.proposers if isinstance(p, NaiveBayesProposer)), None)
-        words = naive_bayes.words if naive_bayes else WordStatistics(documents, labels, self.splitter)
+        words = naive_bayes.words if naive_bayes else WordStatistics(leakage_guard, labels)
         member_names = [member.name for member in pipeline.members]
-        return FeatureExtractor(member_names, labels, gazetteer, self.neighbours(documents, labels), words)
+        return FeatureExtractor(member_names, labels, gazetteer, self.neighbours(leakage_guard, labels), words)
 
     def demonstration_limits(self, documents: Sequence[Document]) -> DemonstrationLimits:
         """How many demonstrations a sentence gets, and how long they may be together.

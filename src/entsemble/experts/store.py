@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from entsemble._lib.atomic import recover, replacing
-from entsemble._lib.digest import sha256
+from entsemble._lib.digest import RememberedChecksums, sha256
 from entsemble.errors import ConfigError, DataError, EntsembleError, UnknownNameError
 from entsemble.experts.card import CARD_FILE, NAME_PATTERN, NAME_RULE, Card, load_card, save_card
 from entsemble.experts.peft_folder import CONFIG_FILE, WEIGHTS_FILE, Adapter, load_adapter, load_configuration
@@ -21,6 +21,9 @@ EXPERT_FILES = (CONFIG_FILE, WEIGHTS_FILE)
 """The files in an expert's folder beside its card; other files of an added folder are not copied."""
 
 _LOCK_FILE = ".lock"
+_CHECKSUMS_FILE = ".checksums.json"
+"""Remembers checksums of the experts' files, so that a list of many experts does not read all their weights."""
+
 _REMOVED_PREFIX = ".expert-removing-"
 """Begins the names of folders that are being removed; names of experts do not begin with a dot."""
 
@@ -58,6 +61,9 @@ class ExpertStore:
     def load_intact(self, names: Iterable[str] | None = None) -> tuple[list[Expert], dict[str, DataError]]:
         """The experts of these names, or all.
 
+        The checksum of a file whose size, times and inode are those of an earlier call is not computed again;
+        `load_checked_adapter` always computes it.
+
         Returns:
             The intact experts, in order, and the errors of the others by name.
 
@@ -66,14 +72,16 @@ class ExpertStore:
         """
         intact: list[Expert] = []
         errors: dict[str, DataError] = {}
+        checksums = RememberedChecksums(self.root / _CHECKSUMS_FILE)
         for name in self.names() if names is None else names:
             try:
-                intact.append(self.get(name))
+                intact.append(self._load(name, checksums.sha256))
             except DataError as error:  # noqa: PERF203 - a broken expert must not hide the others
                 errors[name] = error
             except UnknownNameError:
                 if names is not None:
                     raise  # otherwise, another process removed it meanwhile
+        checksums.save()
         return intact, errors
 
     def get(self, name: str) -> Expert:
@@ -83,6 +91,9 @@ class ExpertStore:
             UnknownNameError: there is no expert with that name.
             DataError: its folder is incomplete, or a file is not the one that was added.
         """
+        return self._load(name, sha256)
+
+    def _load(self, name: str, checksum: Callable[[Path], str]) -> Expert:
         while True:
             folder = self._find_folder(name)
             card_before = _read_card_bytes(folder)
@@ -92,9 +103,9 @@ class ExpertStore:
                     raise DataError("its card is of another expert; get the expert again", folder)
                 if set(card.files) != set(EXPERT_FILES):
                     raise DataError("its card promises other files; get the expert again", folder)
-                _check_files(folder, card)
+                _check_files(folder, card, checksum=checksum)
             except DataError:
-                if _read_card_bytes(folder) != card_before or name not in self._folders():
+                if _read_card_bytes(folder) != card_before or self._folder(name) is None:
                     continue  # another process replaced or removed it meanwhile
                 raise
             return Expert(card, folder, folder.parent == self._shipped)
@@ -175,7 +186,7 @@ class ExpertStore:
         """
         if not NAME_PATTERN.fullmatch(name):
             raise ConfigError(f"{name!r} is not a valid expert name: {NAME_RULE}")
-        if name in self._folders() and not replace:
+        if self._folder(name) is not None and not replace:
             raise ConfigError(f"there is an expert {name!r} already; choose another name, or replace it")
 
     def _folders(self) -> Mapping[str, Path]:
@@ -191,10 +202,17 @@ class ExpertStore:
         return folders
 
     def _find_folder(self, name: str) -> Path:
-        folders = self._folders()
-        if name not in folders:
-            raise UnknownNameError("expert", name, folders)
-        return folders[name]
+        folder = self._folder(name)
+        if folder is None:
+            raise UnknownNameError("expert", name, self._folders())
+        return folder
+
+    def _folder(self, name: str) -> Path | None:
+        """The folder of one expert, without a look at the others; see `_folders`."""
+        if not NAME_PATTERN.fullmatch(name):
+            return None
+        roots = filter(None, (self.root, self._shipped))
+        return next((root / name for root in roots if (root / name).is_dir()), None)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -232,14 +250,16 @@ def _read_card_bytes(folder: Path) -> bytes | None:
         return None
 
 
-def _check_files(folder: Path, card: Card, display_path: Path | None = None) -> None:
+def _check_files(
+    folder: Path, card: Card, display_path: Path | None = None, checksum: Callable[[Path], str] = sha256
+) -> None:
     """Check the files of an expert against the checksums in its card.
 
     Raises:
         DataError: one differs; the message shows it in `display_path` instead of `folder`.
     """
     for file_name, expected in card.files.items():
-        if _file_sha256(folder / file_name) != expected:
+        if _file_sha256(folder / file_name, checksum) != expected:
             raise DataError(
                 "it is not the file that its card promises; get the expert again", (display_path or folder) / file_name
             )
@@ -252,8 +272,8 @@ def _copy_adapter_file(source: Path, target: Path) -> None:
         raise DataError(f"not an adapter: it has no {source.name}", source.parent) from error
 
 
-def _file_sha256(path: Path) -> str:
+def _file_sha256(path: Path, checksum: Callable[[Path], str] = sha256) -> str:
     try:
-        return sha256(path)
+        return checksum(path)
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror}); remove the expert and add it again", path) from error

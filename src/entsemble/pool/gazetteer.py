@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from entsemble._lib.spans import select_non_overlapping
 from entsemble._lib.text import one_line, word_spans
-from entsemble.pool.leakage import LeakageGuard, Split
+from entsemble.pool.leakage import LeakageGuard
 from entsemble.prompting.align import find_occurrences
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span
 from entsemble.voting.candidates import Candidate, Proposer, text_order
@@ -49,18 +49,17 @@ class Gazetteer(Proposer):
     """The names of a pool.
 
     Args:
-        documents: annotated sentences.
+        leakage_guard: the annotated sentences, and which of them a text must not use.
         labels: that are asked for.
         full_weight_count: occurrences of a name at which it weighs as much as all members together.
-        split: cuts a text into sentences.
     """
 
     name = "pool"
 
-    def __init__(self, documents: Sequence[Document], labels: LabelSet, full_weight_count: float, split: Split) -> None:
+    def __init__(self, leakage_guard: LeakageGuard, labels: LabelSet, full_weight_count: float) -> None:
         self._labels, self._full_weight_count = labels, full_weight_count
         self._label_counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for document in documents:
+        for document in leakage_guard.documents:
             for mention in document.mentions:
                 self._label_counts[one_line(mention.text)][mention.label] += 1
         self._max_words: dict[str, int] = {}
@@ -69,8 +68,10 @@ class Gazetteer(Proposer):
             if words := word_spans(name):
                 first_word = words[0].slice(name)
                 self._max_words[first_word] = max(len(words), self._max_words.get(first_word, 0))
-        self._occurrences = Counter(surface for document in documents for surface in self._occurring_names(document))
-        self._leakage = LeakageGuard(documents, split)
+        self._occurrences = Counter(
+            surface for document in leakage_guard.documents for surface in self._occurring_names(document)
+        )
+        self._leakage_guard = leakage_guard
 
     def propose(self, text: str, candidates: Sequence[Candidate]) -> list[Candidate]:
         """See `Proposer.propose`; names are proposed that are mentions more often than not.
@@ -93,7 +94,7 @@ class Gazetteer(Proposer):
     def lookup(self, text: str) -> dict[str, NameCounts]:
         """Counts of the pool's names in a text, without the documents that would leak the text's annotation."""
         name_counts = {}
-        leaking_documents = self._leakage.leaking_documents(text)
+        leaking_documents = self._leakage_guard.leaking_documents(text)
         for surface in {surface for surface, _ in self._name_spans(text)}:
             label_counts, occurrence_count = Counter(self._label_counts[surface]), self._occurrences[surface]
             for document in leaking_documents:

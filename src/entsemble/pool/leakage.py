@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
-from entsemble._lib.text import same_text_key
+from entsemble._lib.text import same_text_digest, same_text_key
 from entsemble.types import Document
 
 Split = Callable[[str], Iterable[str]]
@@ -21,33 +21,39 @@ def text_keys(documents: Iterable[Document], split: Split) -> set[str]:
 
 
 class LeakageGuard:
-    """Finds the documents of a pool whose annotation would give away the annotation of a text.
+    """A pool, and which of its documents would give away the annotation of a text.
+
+    Built once for a pool, and shared by all that is computed from it. It holds digests, not a second copy of the texts.
 
     Args:
         documents: the pool.
         split: cuts a text into sentences.
+
+    Attributes:
+        documents: the pool.
     """
 
     def __init__(self, documents: Sequence[Document], split: Split) -> None:
-        self._documents, self._split = documents, split
-        self._by_whole_text: defaultdict[str, list[int]] = defaultdict(list)
-        self._by_any_text: defaultdict[str, list[int]] = defaultdict(list)
+        self.documents, self._split = documents, split
+        self._by_whole_text: defaultdict[bytes, list[int]] = defaultdict(list)
+        self._by_sentence: defaultdict[bytes, list[int]] = defaultdict(list)
         for index, document in enumerate(documents):
-            self._by_whole_text[same_text_key(document.text)].append(index)
-            for key in text_keys([document], split):
-                self._by_any_text[key].append(index)
+            whole_text = same_text_digest(document.text)
+            self._by_whole_text[whole_text].append(index)
+            for digest in self._sentence_digests(document.text) - {whole_text}:
+                self._by_sentence[digest].append(index)
 
     def leaking_indices(self, text: str) -> list[int]:
         """Ascending indices of the documents that equal the text, contain it as a sentence, or are one of its own."""
-        containing = self._by_any_text.get(same_text_key(text), ())
-        contained = (
-            index
-            for key in text_keys([Document("", text)], self._split)
-            if key in self._by_whole_text
-            for index in self._by_whole_text[key]
-        )
-        return sorted({*containing, *contained})
+        whole_text = same_text_digest(text)
+        leaking = {*self._by_sentence.get(whole_text, ())}
+        for digest in {whole_text, *self._sentence_digests(text)}:
+            leaking.update(self._by_whole_text.get(digest, ()))
+        return sorted(leaking)
 
     def leaking_documents(self, text: str) -> list[Document]:
         """The documents at `leaking_indices`."""
-        return [self._documents[index] for index in self.leaking_indices(text)]
+        return [self.documents[index] for index in self.leaking_indices(text)]
+
+    def _sentence_digests(self, text: str) -> set[bytes]:
+        return {same_text_digest(sentence) for sentence in self._split(text)}

@@ -6,15 +6,15 @@ kNN-NER (Wang et al., 2022, arXiv 2203.17103), but on the surface alone.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from entsemble._lib.math import FloatArray
 from entsemble._lib.text import one_line
-from entsemble.pool.leakage import LeakageGuard, Split
+from entsemble.pool.leakage import LeakageGuard
 from entsemble.protocols import Encoder
 from entsemble.types import Document, LabelSet
 
@@ -42,33 +42,22 @@ class NeighbourIndex:
     """The names of a pool by similarity.
 
     Args:
-        documents: annotated sentences.
+        leakage_guard: the annotated sentences, and which of them a text must not use.
         labels: that are asked for.
         name_encoder: encodes the pool's names; may cache their vectors.
         encoder: encodes the surfaces that are looked up.
-        split: cuts a text into sentences.
     """
 
-    def __init__(
-        self, documents: Sequence[Document], labels: LabelSet, name_encoder: Encoder, encoder: Encoder, split: Split
-    ) -> None:
-        self._labels, self._encoder = labels.names, encoder
-        columns = {label: column for column, label in enumerate(self._labels)}
-        rows: dict[str, int] = {}
-        pool_counts: Counter[tuple[int, int]] = Counter()
-        self._document_counts: list[Counter[tuple[int, int]]] = []
-        for document in documents:
-            counts = Counter(
-                (rows.setdefault(one_line(mention.text), len(rows)), columns[mention.label])
-                for mention in document.mentions
-            )
-            pool_counts.update(counts)
-            self._document_counts.append(counts)
-        self._leakage = LeakageGuard(documents, split)
-        self._counts = np.zeros((len(rows), len(self._labels)))  # [names, labels], mentions
-        for cell, count in pool_counts.items():
-            self._counts[cell] = count
-        self._vectors = name_encoder.encode(list(rows))
+    def __init__(self, leakage_guard: LeakageGuard, labels: LabelSet, name_encoder: Encoder, encoder: Encoder) -> None:
+        self._labels, self._encoder, self._leakage_guard = labels.names, encoder, leakage_guard
+        self._columns = {label: column for column, label in enumerate(self._labels)}
+        self._rows: dict[str, int] = {}
+        for document in leakage_guard.documents:
+            for mention in document.mentions:
+                self._rows.setdefault(one_line(mention.text), len(self._rows))
+        self._counts = np.zeros((len(self._rows), len(self._labels)))  # [names, labels], mentions
+        self._add_mentions(self._counts, leakage_guard.documents, 1)
+        self._vectors = name_encoder.encode(list(self._rows))
 
     def neighbours_for(self, text: str, surfaces: Sequence[str]) -> list[Neighbours | None]:
         """The neighbours of surfaces of a text; `None` if the pool has no names.
@@ -78,9 +67,7 @@ class NeighbourIndex:
         if not surfaces:
             return []
         counts = self._counts.copy()
-        for index in self._leakage.leaking_indices(text):
-            for cell, count in self._document_counts[index].items():
-                counts[cell] -= count
+        self._add_mentions(counts, self._leakage_guard.leaking_documents(text), -1)
         named_rows = np.flatnonzero(counts.sum(axis=1) > 0)
         if not named_rows.size:
             return [None] * len(surfaces)
@@ -89,16 +76,31 @@ class NeighbourIndex:
         pool_labels = frozenset(
             label for label, count in zip(self._labels, counts.sum(axis=0), strict=True) if count > 0
         )
+        named_counts = counts[named_rows]
         return [
-            self._nearest(surface_cosines[named_rows], counts[named_rows], pool_labels)
+            self._nearest(surface_cosines[named_rows], named_counts, pool_labels)
             for surface_cosines in cosines[[positions[surface] for surface in surfaces]]
         ]
 
+    def _add_mentions(self, counts: FloatArray, documents: Iterable[Document], sign: int) -> None:
+        """Add the documents' mentions to counts [names, labels], or subtract them if `sign` is -1."""
+        for document in documents:
+            for mention in document.mentions:
+                counts[self._rows[one_line(mention.text)], self._columns[mention.label]] += sign
+
     def _nearest(self, cosines: FloatArray, counts: FloatArray, pool_labels: frozenset[str]) -> Neighbours:
         """The nearest names, by their cosines [names] and their mentions [names, labels]."""
-        nearest = np.argsort(-cosines, kind="stable")[:_NEIGHBOURS]
+        nearest = _largest(cosines, _NEIGHBOURS)
         weights = np.exp((cosines[nearest] - cosines[nearest[0]]) / _TEMPERATURE)
         name_shares = counts[nearest] / counts[nearest].sum(axis=1, keepdims=True)
         label_shares = (weights[:, None] * name_shares).sum(axis=0) / weights.sum()
         shares = dict(zip(self._labels, label_shares.tolist(), strict=True))
         return Neighbours(shares, float(cosines[nearest[0]]), pool_labels)
+
+
+def _largest(values: FloatArray, limit: int) -> npt.NDArray[np.int64]:
+    """Indices of the largest values, largest first, equal ones by position: a sort of all but in linear time."""
+    if values.size <= limit:
+        return np.argsort(-values, kind="stable")
+    candidates = np.flatnonzero(values >= np.partition(values, -limit)[-limit])
+    return candidates[np.argsort(-values[candidates], kind="stable")[:limit]]

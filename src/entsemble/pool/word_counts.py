@@ -18,7 +18,7 @@ from typing import Generic, Protocol, TypeVar
 
 from entsemble._lib.math import logit
 from entsemble._lib.text import one_line, word_spans
-from entsemble.pool.leakage import LeakageGuard, Split
+from entsemble.pool.leakage import LeakageGuard
 from entsemble.types import Document, LabelSet, Span
 
 POSITIONS = ("first", "last", "before", "after")
@@ -70,15 +70,14 @@ class WordStatistics:
     """The words of a pool.
 
     Args:
-        documents: annotated sentences.
+        leakage_guard: the annotated sentences, and which of them a text must not use.
         labels: that are asked for.
-        split: cuts a text into sentences.
     """
 
-    def __init__(self, documents: Sequence[Document], labels: LabelSet, split: Split) -> None:
+    def __init__(self, leakage_guard: LeakageGuard, labels: LabelSet) -> None:
         self._labels = labels.names
-        self._counts = WordCounts.from_documents(documents)
-        self._leakage = LeakageGuard(documents, split)
+        self._counts = WordCounts.from_documents(leakage_guard.documents)
+        self._leakage_guard = leakage_guard
 
     def features_for(self, text: str, spans: Sequence[Span]) -> list[WordFeatures | None]:
         """Features of spans of a text; `None` for a span without words, or if the pool has no names.
@@ -97,7 +96,7 @@ class WordStatistics:
 
     def counts_without(self, text: str) -> WordCounts:
         """The counts of all documents but those that would leak the text's annotation."""
-        leaking = self._leakage.leaking_documents(text)
+        leaking = self._leakage_guard.leaking_documents(text)
         return self._counts.minus(WordCounts.from_documents(leaking)) if leaking else self._counts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from entsemble.types import NONE_LABEL, Label, LabelSet
 
@@ -70,11 +71,12 @@ def label_set(definitions: dict[str, str], *, nested: bool = False) -> LabelSet:
     Names with the same readable name (`Work`, `work`) keep their spelling in prompts.
     """
     readable_names = [readable_name(name) for name in definitions]
+    name_counts = Counter(readable_names)
     return LabelSet(
         tuple(
             Label(
                 name,
-                readable if readable_names.count(readable) == 1 and readable != NONE_LABEL else name,
+                readable if name_counts[readable] == 1 and readable != NONE_LABEL else name,
                 definition.strip(),
             )
             for (name, definition), readable in zip(definitions.items(), readable_names, strict=True)

@@ -110,20 +110,45 @@ class CachedEncoder:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode`."""
-        vectors_by_text = self._cache.get(self.fingerprint, texts)
-        missing = [text for text in dict.fromkeys(texts) if text not in vectors_by_text]
+        rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        vectors = _VectorRows(len(rows))
+        missing: list[str] = []
+        for batch in _batches(list(rows)):
+            cached = self._cache.get(self.fingerprint, batch)
+            for text, value in cached.items():
+                vectors.fill(rows[text], np.frombuffer(value, dtype=np.float32))
+            missing += [text for text in batch if text not in cached]
         done_count = 0
         for batch in _batches(missing):
-            vectors = self._encoder.encode(batch)
-            new_vectors = {text: vector.tobytes() for text, vector in zip(batch, vectors, strict=True)}
-            self._cache.put(self.fingerprint, new_vectors)
-            vectors_by_text |= new_vectors
+            new_vectors = dict(zip(batch, self._encoder.encode(batch), strict=True))
+            self._cache.put(self.fingerprint, {text: vector.tobytes() for text, vector in new_vectors.items()})
+            for text, vector in new_vectors.items():
+                vectors.fill(rows[text], vector)
             done_count += len(batch)
             if self._on_progress:
                 self._on_progress(done_count, len(missing))
-        if not texts:
-            return np.zeros((0, 1), dtype=np.float32)
-        return np.stack([np.frombuffer(vectors_by_text[text], dtype=np.float32) for text in texts])
+        return vectors.matrix if len(rows) == len(texts) else vectors.matrix[[rows[text] for text in texts]]
+
+
+class _VectorRows:
+    """A matrix of vectors whose length the first one tells; no vector is held twice.
+
+    Args:
+        row_count: rows of the matrix.
+
+    Attributes:
+        matrix: [rows, dimensions].
+    """
+
+    def __init__(self, row_count: int) -> None:
+        self.matrix: Vectors = np.zeros((row_count, 1), dtype=np.float32)
+        self._is_empty = True
+
+    def fill(self, row: int, vector: Vectors) -> None:
+        """Set a row."""
+        if self._is_empty:
+            self.matrix, self._is_empty = np.empty((len(self.matrix), len(vector)), dtype=np.float32), False
+        self.matrix[row] = vector
 
 
 def cached_spans(

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from entsemble._lib.text import same_text_key
+from entsemble._lib.text import same_text_digest
 from entsemble.errors import UnknownNameError
 from entsemble.protocols import Encoder, PosTagger, Vectors
 from entsemble.retrieval.label_guided import LabelGuidedIndex
@@ -123,9 +123,12 @@ class PoolIndex:
         self._all_span_indices = np.array(
             [index for indices in vectors.sentence_span_indices for index in indices], dtype=np.int64
         )
-        self._text_keys = np.array([same_text_key(document.text) for document in documents])
+        self._first_copies: dict[bytes, int] = {}
+        """Digest of a text -> index of the first document with that text."""
+        for index, document in enumerate(documents):
+            self._first_copies.setdefault(same_text_digest(document.text), index)
         self._is_first_copy: Mask = np.zeros(len(documents), dtype=bool)
-        self._is_first_copy[np.unique(self._text_keys, return_index=True)[1]] = True
+        self._is_first_copy[[*self._first_copies.values()]] = True
 
     def search(self, query: Query, limit: int) -> list[Hit]:
         """The `limit` most similar pool sentences, best first; fewer if the pool is smaller.
@@ -162,7 +165,9 @@ class PoolIndex:
 
     def _allowed(self, text: str) -> Mask:
         """[sentences]: whether a sentence may be returned for `text`."""
-        allowed: Mask = self._is_first_copy & (self._text_keys != same_text_key(text))
+        allowed: Mask = self._is_first_copy.copy()
+        if (same_text := self._first_copies.get(same_text_digest(text))) is not None:
+            allowed[same_text] = False
         if self._find_leaking:
             allowed[[*self._find_leaking(text)]] = False
         return allowed
