@@ -114,3 +114,45 @@ def test_an_id_too_long_for_a_file_name_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not make a file name"):
         write([Document("x" * 300, "a")], tmp_path / "out", "brat")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mention_over_line_ends_has_a_piece_for_each_line(tmp_path: Path) -> None:
+    text = "Ada\r\nByron\n\nLee left"
+    document = Document("a", text, (mention_at(text, 0, 15, "PER"),))
+    write([document], tmp_path / "out", "brat")
+    assert (tmp_path / "out" / "a.ann").read_text() == "T1\tPER 0 3;5 10;12 15\tAda  Byron  Lee\n"
+    assert list(read(tmp_path / "out")) == [document]
+
+
+@pytest.mark.parametrize(
+    ("line", "surface"),
+    [
+        ("T1\tPER 5 8\tAda\t# a comment", "Ada"),
+        ("T1 \tPER 5 8\tAda", "Ada"),
+        ("T1\tPER 5 8 \tAda", "Ada"),
+        ("T1\tPER 5 8", "Ada"),
+        ("Tx1\tPER 5 8\tAda\r", "Ada"),
+        ("T1\tPER 4 7\tAda", "Ada"),  # CRLF counted as one character
+        ("T1\tPER 5 8;9 12\tAda Lee", "Ada Lee"),
+    ],
+)
+def test_what_other_tools_write_is_read(tmp_path: Path, line: str, surface: str) -> None:
+    (document,) = read(write_pair(tmp_path, "Hi,\r\nAda Lee", line + "\n"))
+    assert [mention.text for mention in document.mentions] == [surface]
+
+
+def test_a_mention_before_a_crlf_that_counts_as_one(tmp_path: Path) -> None:
+    (document,) = read(write_pair(tmp_path, "Hi\r\nAda\r\nLee", "T1\tPER 3 6\tAda\nT2\tPER 7 10\tLee\n"))
+    assert [mention.text for mention in document.mentions] == ["Ada", "Lee"]
+
+
+@pytest.mark.parametrize("offsets", ["3 0", "3 3", "0 3;3 2", "9" * 5000 + " 3"])
+def test_reversed_and_endless_offsets_are_errors(tmp_path: Path, offsets: str) -> None:
+    with pytest.raises(DataError, match=r"a.ann:1: (.* is not a range|this is not a brat annotation)"):
+        list(read(write_pair(tmp_path, "Ada", f"T1\tPER {offsets}\tAda\n")))
+
+
+def test_a_long_id_in_another_script_is_a_file_name(tmp_path: Path) -> None:
+    document = Document("протокол/" * 12, "Ada")
+    write([document], tmp_path / "out", "brat")
+    assert list(read(tmp_path / "out", "brat")) == [document]

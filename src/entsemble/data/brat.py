@@ -1,51 +1,69 @@
 """brat standoff: a `.txt` and an `.ann` file per document, in a folder or in a tar or zip archive.
 
 Offsets count the code points of the unchanged `.txt`, including a byte order mark and carriage returns. Only text-bound
-annotations (`T`) are mentions; relations, events, attributes, normalisations and notes are skipped. brat cannot store
-scores, votes, tokens and meta, so they are not written.
+annotations (`T`) are mentions; relations, events, attributes, normalisations and notes are skipped. A mention over a
+line end has a piece for each line. brat cannot store scores, votes, tokens and meta, so they are not written.
 """
 
 from __future__ import annotations
 
 import re
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from entsemble.data import archives
+from entsemble.data.json_values import same_but_whitespace
 from entsemble.data.options import Discontinuous, ReadOptions
 from entsemble.data.source import Source, readable_name
 from entsemble.errors import DataError
 from entsemble.types import Document, Mention
 
-ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
+SUFFIXES = (".txt", ".ann")
 
 _SKIPPED_ANNOTATIONS = "REAMN#*"
-_TEXT_BOUND = re.compile(r"(T[^\t]*)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?", re.DOTALL)
+_PIECE = "[0-9]{1,15} +[0-9]{1,15}"
+_TEXT_BOUND = re.compile(rf"(T[^\t]*?) *\t *(\S+) +({_PIECE}(?:;{_PIECE})*) *(?:\t(.*))?", re.DOTALL)
 _UNSAFE_IN_LABEL = re.compile(r"[\s%]")
-_MAX_NAME_BYTES = 240
+_LINE_CONTENT = re.compile(r"[^\r\n]+")
+_MAX_NAME_BYTES = 251
 """A file name of this many bytes, plus its suffix, works on all common file systems."""
+
+_MAX_WAITING_BYTES = 1 << 28
+"""How much of an archive is held in memory until the other file of a pair comes."""
 
 
 class _Annotation(NamedTuple):
     """A text-bound annotation.
 
     Attributes:
-        start, end: from its first to its last character, as the file counts them.
+        name: its id.
         label: its type.
+        pieces: start and end of each, as the file counts them.
         surface: its text according to the file; `None` if the file does not give it.
-        is_continuous: whether it has only one piece.
     """
 
-    start: int
-    end: int
+    name: str
     label: str
+    pieces: list[tuple[int, int]]
     surface: str | None
-    is_continuous: bool
+
+    @property
+    def start(self) -> int:
+        """Its first character."""
+        return min(start for start, _ in self.pieces)
+
+    @property
+    def end(self) -> int:
+        """The end of its last character."""
+        return max(end for _, end in self.pieces)
+
+
+FindOffset = Callable[[int], int]
+"""A function from offsets in an `.ann` file to those in the text."""
 
 
 def read_folder(folder: Path, files: Sequence[Path], options: ReadOptions, id_prefix: str = "") -> Iterator[Document]:
@@ -56,7 +74,13 @@ def read_folder(folder: Path, files: Sequence[Path], options: ReadOptions, id_pr
     Raises:
         DataError: an `.ann` has no `.txt`, a line is not a brat annotation, or a mention is not at its offsets.
     """
-    paths = {path.relative_to(folder).as_posix(): path for path in files if path.suffix in (".txt", ".ann")}
+    paths: dict[str, Path] = {}
+    for path in files:
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and "__MACOSX" not in path.parts:
+            name = path.relative_to(folder).as_posix()[:-4] + path.suffix.lower()
+            if name in paths:
+                raise DataError(f"{path.name} and {paths[name].name} are the same document; rename one of them", path)
+            paths[name] = path
     for stem in _document_stems(paths, str(folder)):
         annotation_path = paths.get(stem + ".ann")
         text = Source.from_file(paths[stem + ".txt"]).text(keep_byte_order_mark=True)
@@ -66,42 +90,55 @@ def read_folder(folder: Path, files: Sequence[Path], options: ReadOptions, id_pr
 
 def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # noqa: ARG001 - the ids are file names
     """The documents of an archive, or the document whose `.txt` or `.ann` is at `path`."""
-    return read_archive(path, options) if path.name.lower().endswith(ARCHIVE_SUFFIXES) else read_pair(path, options)
+    return read_archive(path, options) if archives.is_archive(path) else read_pair(path, options)
 
 
 def read_pair(path: Path, options: ReadOptions) -> Iterator[Document]:
     """The document whose `.txt` or `.ann` is at `path`."""
-    text_path, annotation_path = path.with_suffix(".txt"), path.with_suffix(".ann")
-    if not text_path.exists():
-        raise DataError(f"its text {text_path.name} is missing; put it into the same folder", path)
+    text_path, annotation_path = find_file(path, ".txt"), find_file(path, ".ann")
+    if text_path is None:
+        raise DataError(f"its text {path.with_suffix('.txt').name} is missing; put it into the same folder", path)
     text = Source.from_file(text_path).text(keep_byte_order_mark=True)
-    annotations = Source.from_file(annotation_path) if annotation_path.exists() else None
+    annotations = Source.from_file(annotation_path) if annotation_path else None
     yield _document(unquote(path.stem), text, annotations, options.discontinuous)
+
+
+def find_file(path: Path, suffix: str) -> Path | None:
+    """The file beside `path`, or itself, that has this ending in lower or upper case."""
+    if path.suffix.lower() == suffix:
+        return path
+    candidates = [path.with_suffix(suffix), path.with_suffix(suffix.upper())]
+    return next((candidate for candidate in candidates if candidate.exists()), None)
 
 
 def read_archive(path: Path, options: ReadOptions) -> Iterator[Document]:
     """The documents of a zip archive or a tar archive, which may be compressed.
 
-    Their ids are the paths in the archive without the suffix. The archive is read once: a document is yielded when both
-    its files have been read; those without an `.ann` come last.
+    Their ids are the paths in the archive without the suffix. A document is yielded when both its files have been read;
+    one without an `.ann` at once.
 
     Raises:
         DataError: as for `read_folder`, or the archive is broken.
     """
-    unpaired: dict[str, bytes] = {}
-    try:
-        for file_name, content in _zip_files(path) if zipfile.is_zipfile(path) else _tar_files(path):
-            stem, suffix = file_name[:-4], file_name[-4:]
-            counterpart = unpaired.pop(stem + (".txt" if suffix == ".ann" else ".ann"), None)
-            if counterpart is None:
-                unpaired[file_name] = content
-            else:
-                text, annotations = (content, counterpart) if suffix == ".txt" else (counterpart, content)
-                yield _archived_document(path, stem, text, annotations, options)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
-        raise DataError(f"the archive cannot be read: {error}; is the file complete?", path) from error
-    for stem in _document_stems(unpaired, str(path)):
-        yield _archived_document(path, stem, unpaired[stem + ".txt"], None, options)
+    names = [name[:-4] + name[-4:].lower() for name in archives.file_names(path) if name.lower().endswith(SUFFIXES)]
+    _check_texts(names, str(path))
+    annotated = {name[:-4] for name in names if name.endswith(".ann")}
+    waiting: dict[str, bytes] = {}
+    waiting_bytes = 0
+    for file_name, content in archives.read_files(path, SUFFIXES):
+        stem, suffix = file_name[:-4], file_name[-4:].lower()
+        counterpart = waiting.pop(stem, None)
+        if counterpart is not None:
+            waiting_bytes -= len(counterpart)
+            text, annotations = (content, counterpart) if suffix == ".txt" else (counterpart, content)
+            yield _archived_document(path, stem, text, annotations, options)
+        elif stem not in annotated:
+            yield _archived_document(path, stem, content, None, options)
+        else:
+            waiting[stem] = content
+            waiting_bytes += len(content)
+            if waiting_bytes > _MAX_WAITING_BYTES:
+                raise DataError("the two files of a document are too far apart in the archive; unpack it", path)
 
 
 def write_folder(documents: Iterable[Document], folder: Path) -> None:
@@ -123,21 +160,6 @@ def write_folder(documents: Iterable[Document], folder: Path) -> None:
         (folder / f"{file_name}.ann").write_bytes(lines.encode())
 
 
-def _zip_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    with zipfile.ZipFile(path) as archive:
-        for file_name in archive.namelist():
-            if file_name.endswith((".txt", ".ann")):
-                yield file_name, archive.read(file_name)
-
-
-def _tar_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(path) as archive:
-        for member in archive:
-            if member.isfile() and member.name.endswith((".txt", ".ann")):
-                file = archive.extractfile(member)
-                yield member.name, file.read() if file else b""
-
-
 def _archived_document(
     path: Path, stem: str, raw_text: bytes, raw_annotations: bytes | None, options: ReadOptions
 ) -> Document:
@@ -149,75 +171,108 @@ def _archived_document(
 def _document_stems(names: Iterable[str], place: str) -> list[str]:
     """The file names of the texts without their suffix; DataError if an `.ann` has no text."""
     all_names = set(names)
+    _check_texts(all_names, place)
+    return sorted(name[:-4] for name in all_names if name.endswith(".txt"))
+
+
+def _check_texts(names: Iterable[str], place: str) -> None:
+    """Raise DataError if an `.ann` has no text."""
+    all_names = set(names)
     without_text = sorted(name for name in all_names if name.endswith(".ann") and name[:-4] + ".txt" not in all_names)
     if without_text:
         raise DataError(f"{without_text[0]} has no .txt in the same folder; put its text there", place)
-    return sorted(name[:-4] for name in all_names if name.endswith(".txt"))
 
 
 def _document(document_id: str, text: str, annotations: Source | None, discontinuous: Discontinuous) -> Document:
     document_id = readable_name(document_id)
     if annotations is None:
         return Document(document_id, text)
-    numbered_annotations = list(_read_annotations(annotations, discontinuous))
-    shift = _byte_order_mark_shift(text, [annotation for _, annotation in numbered_annotations])
-    mentions = []
-    for line_number, (start, end, label, surface, is_continuous) in numbered_annotations:
-        if not 0 <= start < end <= len(text) - shift:
-            problem = f"[{start}, {end}) is not a range of a text of {len(text)} characters; correct the offsets"
-            raise DataError(problem, annotations.place, line_number)
-        actual = text[start + shift : end + shift]
-        if is_continuous and surface is not None and not _same_surface(actual, surface):
-            problem = f"the line says {surface!r}, but the text has {actual!r} at [{start}, {end}); correct one of them"
-            raise DataError(problem, annotations.place, line_number)
-        mentions.append(Mention(start + shift, end + shift, label, actual))
+    numbered_annotations = list(_read_annotations(annotations))
+    find_offset = _fitting_count(text, [annotation for _, annotation in numbered_annotations])
+    mentions, line_number = [], 0
+    try:
+        for line_number, annotation in numbered_annotations:  # noqa: B007 - the error names it
+            mentions.append(_mention(annotation, text, find_offset, discontinuous))
+    except DataError as error:
+        raise DataError(error.problem, annotations.place, line_number) from None
     return Document(document_id, text, tuple(mentions))
 
 
-def _read_annotations(source: Source, discontinuous: Discontinuous) -> Iterator[tuple[int, _Annotation]]:
+def _read_annotations(source: Source) -> Iterator[tuple[int, _Annotation]]:
     """Line numbers and text-bound annotations."""
     for line_number, raw_line in source.lines():
-        line = raw_line.rstrip("\r\n") if raw_line.strip("\r\n") else ""
+        line = raw_line.rstrip("\r\n")
         if not line.strip() or line[0] in _SKIPPED_ANNOTATIONS:
             continue
         match = _TEXT_BOUND.fullmatch(line)
         if not match:
             problem = "this is not a brat annotation, which looks like 'T1<TAB>label 0 5<TAB>words'"
-            raise DataError(problem, source.place, line_number)
-        pieces = match[3].split(";")
-        if len(pieces) > 1 and discontinuous == "error":
-            problem = f"{match[1]} has {len(pieces)} pieces, and a mention is one range; read with discontinuous='hull'"
+            raise DataError(f"{problem}; correct the line", source.place, line_number)
+        pieces = [(int(start), int(end)) for start, end in (piece.split() for piece in match[3].split(";"))]
+        yield line_number, _Annotation(match[1], unquote(match[2]), pieces, match[4])
+
+
+def _mention(annotation: _Annotation, text: str, find_offset: FindOffset, discontinuous: Discontinuous) -> Mention:
+    start, end = find_offset(annotation.start), find_offset(annotation.end)
+    reversed_pieces = [piece for piece in annotation.pieces if piece[0] >= piece[1]]
+    if reversed_pieces or not 0 <= start < end <= len(text):
+        wrong_start, wrong_end = (*reversed_pieces, (annotation.start, annotation.end))[0]
+        problem = f"[{wrong_start}, {wrong_end}) is not a range of a text of {len(text)} characters"
+        raise DataError(f"{problem}; correct the offsets")
+    if not _is_continuous(annotation, text, find_offset):
+        if discontinuous == "error":
+            problem = f"{annotation.name} has {len(annotation.pieces)} pieces, and a mention is one range"
             raise DataError(
-                problem + " to take everything from its first to its last character", source.place, line_number
+                f"{problem}; read with discontinuous='hull' to take everything from its first to its last character"
             )
-        offsets = [int(offset) for piece in pieces for offset in piece.split()]
-        annotation = _Annotation(min(offsets), max(offsets), unquote(match[2]), match[4], len(pieces) == 1)
-        yield line_number, annotation
+    elif not _fits(annotation, text, find_offset):
+        says = f"the line says {annotation.surface!r}, but the text has {text[start:end]!r}"
+        raise DataError(f"{says} at [{annotation.start}, {annotation.end}); correct one of them")
+    return Mention(start, end, annotation.label, text[start:end])
 
 
-def _byte_order_mark_shift(text: str, annotations: list[_Annotation]) -> int:
-    """1 if the text begins with a byte order mark that the offsets do not count, else 0."""
-    if not text.startswith("\ufeff"):
-        return 0
-    surfaces = [(item.start, item.end, item.surface) for item in annotations if item.is_continuous]
-    checkable = [(start, end, surface) for start, end, surface in surfaces if surface is not None]
-    fits_shifted = checkable and all(
-        _same_surface(text[start + 1 : end + 1], surface) for start, end, surface in checkable
-    )
-    fits_unshifted = all(_same_surface(text[start:end], surface) for start, end, surface in checkable)
-    return 1 if fits_shifted and not fits_unshifted else 0
+def _is_continuous(annotation: _Annotation, text: str, find_offset: FindOffset) -> bool:
+    """Whether only whitespace lies between the pieces, as where brat splits a mention at line ends."""
+    gaps = [(find_offset(left[1]), find_offset(right[0])) for left, right in pairwise(annotation.pieces)]
+    return all(start <= end and not text[start:end].strip() for start, end in gaps)
 
 
-def _same_surface(actual: str, surface: str) -> bool:
-    """Whether two surfaces differ in whitespace only; tools write line ends inside mentions in several ways."""
-    return actual == surface or "".join(actual.split()) == "".join(surface.split())
+def _fits(annotation: _Annotation, text: str, find_offset: FindOffset) -> bool:
+    """Whether an annotation's text is at its offsets; a comment may follow it behind a TAB."""
+    start, end = find_offset(annotation.start), find_offset(annotation.end)
+    actual, surface = text[max(start, 0) : max(end, 0)], annotation.surface
+    return surface is None or any(same_but_whitespace(actual, part) for part in (surface, surface.partition("\t")[0]))
+
+
+def _fitting_count(text: str, annotations: Sequence[_Annotation]) -> FindOffset:
+    """The first way of counting that fits the texts of all annotations; if none does, code points.
+
+    Tools may leave out a byte order mark, or count a CRLF as one character.
+    """
+    counts: list[FindOffset] = [lambda offset: offset]
+    mark = len(text) - len(text.removeprefix("\ufeff"))
+    if mark:
+        counts.append(lambda offset: offset + 1)
+    if "\r\n" in text:
+        widths = (
+            0 if left + right == "\r\n" else 1 for left, right in zip(text[mark:], [*text[mark + 1 :], ""], strict=True)
+        )
+        offsets = {count: mark + index for index, count in enumerate(accumulate(widths, initial=0))}
+        counts.append(lambda offset: offsets.get(offset, -1))
+    for find_offset in counts:
+        if all(_fits(annotation, text, find_offset) for annotation in annotations):
+            return find_offset
+    return counts[0]
 
 
 def _file_name(document_id: str) -> str:
+    """The id, percent-encoded; if that is too long, letters outside ASCII stay as they are."""
     name = quote(document_id, safe="")
+    if len(name) > _MAX_NAME_BYTES:
+        name = "".join(character if character.isalnum() else quote(character, safe="") for character in document_id)
     if name.startswith("."):
         name = "%2E" + name[1:]
-    if not name or len(name) > _MAX_NAME_BYTES:
+    if not name or len(name.encode()) > _MAX_NAME_BYTES:
         problem = f"the id {document_id[:50]!r} does not make a file name of 1 to {_MAX_NAME_BYTES} bytes"
         raise DataError(f"{problem}; give another id")
     return name
@@ -225,5 +280,12 @@ def _file_name(document_id: str) -> str:
 
 def _annotation_line(number: int, mention: Mention) -> str:
     label = _UNSAFE_IN_LABEL.sub(lambda match: quote(match[0], safe=""), mention.label)
+    lines = [
+        (mention.start + match.start(), mention.start + match.end()) for match in _LINE_CONTENT.finditer(mention.text)
+    ]
+    pieces = [(start, end) for start, end in lines if mention.text[start - mention.start : end - mention.start].strip()]
+    if not pieces or (pieces[0][0], pieces[-1][1]) != (mention.start, mention.end):
+        pieces = [(mention.start, mention.end)]  # it begins or ends with a line end, which brat does not support
+    offsets = ";".join(f"{start} {end}" for start, end in pieces)
     surface = re.sub(r"[\r\n]", " ", mention.text)
-    return f"T{number}\t{label} {mention.start} {mention.end}\t{surface}\n"
+    return f"T{number}\t{label} {offsets}\t{surface}\n"

@@ -7,7 +7,7 @@ import re
 import warnings
 from pathlib import Path
 
-from entsemble.data import brat, tables
+from entsemble.data import archives, brat, tables
 from entsemble.data.conll import layout as conll_layout
 from entsemble.data.source import HEAD_BYTES, Source, split_carriage_returns
 from entsemble.errors import DataError
@@ -61,7 +61,7 @@ _JSON_START = re.compile(r'\s*(\[\s*)*(\{\s*("(?:[^"\\]|\\.)*"\s*:|\})|\]|\[\s*\
 
 def format_of_name(path: Path) -> str | None:
     """The format that a file's suffix stands for; `None` if it stands for none."""
-    if path.name.lower().endswith(brat.ARCHIVE_SUFFIXES):
+    if archives.is_archive(path):
         return "brat"
     return FORMAT_BY_SUFFIX.get(path.suffix.lower())
 
@@ -125,7 +125,7 @@ def _detect_columns(lines: list[str], suffix_format: str | None) -> tuple[str, s
 def _format_of_file(path: Path) -> str | None:
     """The format of the file's suffix; brat for a text with an annotation file next to it."""
     suffix_format = format_of_name(path)
-    return "brat" if suffix_format == "text" and path.with_suffix(".ann").exists() else suffix_format
+    return "brat" if suffix_format == "text" and brat.find_file(path, ".ann") else suffix_format
 
 
 def _first_lines(source: Source) -> list[str]:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from entsemble._lib.atomic import replacing
 from entsemble._lib.locks import OutputLock
 from entsemble.data import (
+    archives,
     brat,
     detect,
     docbin,
@@ -240,7 +242,7 @@ def _read_folder(
     folder: Path, id_prefix: str, format_name: str | None, options: ReadOptions, on_error: OnError | None
 ) -> Iterator[Document]:
     files = files_below(folder, on_error)
-    if format_name == "brat" or (format_name is None and any(path.suffix == ".ann" for path in files)):
+    if format_name == "brat" or (format_name is None and any(path.suffix.lower() == ".ann" for path in files)):
         yield from brat.read_folder(folder, files, options, id_prefix)
         return
     visible = [path for path in files if not path.name.startswith(".")]
@@ -266,7 +268,26 @@ def _has_detected_format(path: Path) -> bool:
 def _read_file(path: Path, source_name: str, format_name: str | None, options: ReadOptions) -> Iterator[Document]:
     if not path.exists():
         raise DataError("there is no such file; check the path", path)
-    return _read_source(Source.from_file(path, source_name), format_name, options)
+    source = Source.from_file(path, source_name)
+    if archives.is_archive(path) and format_name != "brat":
+        return _read_archive(source, path, format_name, options)
+    return _read_source(source, format_name, options)
+
+
+def _read_archive(source: Source, path: Path, format_name: str | None, options: ReadOptions) -> Iterator[Document]:
+    """The documents of an archive: texts with or without brat's annotations, or files of one or several formats."""
+    names = archives.file_names(path)
+    if format_name is None and any(name.lower().endswith(brat.SUFFIXES) for name in names):
+        yield from brat.read_archive(path, options)
+        return
+    formats_by_name = {name: format_name or detect.format_of_name(Path(name)) for name in names}
+    readers = {name: FORMATS[member_format].reader for name, member_format in formats_by_name.items() if member_format}
+    if not any(readers.values()):
+        raise DataError("the archive has no file of a known format; unpack it, or name the format", path)
+    for name, content in archives.read_files(path, tuple(name.lower() for name, reader in readers.items() if reader)):
+        reader = readers.get(name)
+        if reader:
+            yield from reader(Source(f"{source.name}/{name}", None, BytesIO(content)), options)
 
 
 def _read_source(source: Source, format_name: str | None, options: ReadOptions) -> Iterator[Document]:

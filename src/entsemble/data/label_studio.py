@@ -199,5 +199,5 @@ def _code_points(text: str) -> Callable[[object], int | None]:
 def _offset_map(text: str, width: Callable[[str, str], int]) -> Callable[[object], int | None]:
     """A function from offsets to code points, where each character, followed by another one, has a width."""
     offsets = [0, *accumulate(map(width, text, [*text[1:], ""]))]
-    code_points = {offset: code_point for code_point, offset in enumerate(offsets)}
+    code_points = {offset: code_point for code_point, offset in reversed([*enumerate(offsets)])}
     return lambda offset: code_points.get(offset) if type(offset) is int else None
