@@ -254,10 +254,9 @@ def _fitting_count(text: str, annotations: Sequence[_Annotation]) -> FindOffset:
     if mark:
         counts.append(lambda offset: offset + 1)
     if "\r\n" in text:
-        widths = (
-            0 if left + right == "\r\n" else 1 for left, right in zip(text[mark:], [*text[mark + 1 :], ""], strict=True)
-        )
-        offsets = {count: mark + index for index, count in enumerate(accumulate(widths, initial=0))}
+        widths = (0 if left + right == "\r\n" else 1 for left, right in pairwise(text[mark:] + " "))
+        numbered_counts = list(enumerate(accumulate(widths, initial=0), mark))
+        offsets = {count: index for index, count in reversed(numbered_counts)}
         counts.append(lambda offset: offsets.get(offset, -1))
     for find_offset in counts:
         if all(_fits(annotation, text, find_offset) for annotation in annotations):
