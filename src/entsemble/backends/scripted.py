@@ -87,8 +87,8 @@ class ScriptedModel:
         question = _QUESTION.search(prompt)
         if question is None:
             return None
-        asked = prompt[: question.start()]
-        surfaces = [surface for surface in self._lexicon if asked.endswith((f": {surface}", f"; {surface}"))]
+        before_question = prompt[: question.start()]
+        surfaces = [surface for surface in self._lexicon if before_question.endswith((f": {surface}", f"; {surface}"))]
         correct_label = self._lexicon[max(surfaces, key=len)] if surfaces else "none"
         answer = correct_label
         if question["label"] is not None:

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import tenacity
 
+from entsemble.backends.openai.exchange import MAX_ANSWER_BYTES, Answer, Connection, TooLargeError, TooSlowError
 from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError
 
 _TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)
@@ -25,7 +26,7 @@ class RequestPolicy:
     """Timeouts, retries and rate limits of requests to a server.
 
     Attributes:
-        timeout: seconds for a whole answer, however slowly it arrives.
+        timeout: seconds for a whole exchange, however slowly the answer arrives.
         retries: attempts after the first.
         backoff: seconds before the second attempt.
         concurrency: requests at once.
@@ -80,10 +81,9 @@ class Client:
             raise ConfigError(
                 f"the API key for {self.address} has characters that no key has; check the variable that holds it"
             )
-        self._url, self._key, self._policy = url, key, policy
+        self._key, self._policy = key, policy
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        connections = httpx.Limits(max_connections=policy.concurrency)
-        self._client = httpx.Client(timeout=policy.timeout, headers=headers, limits=connections)
+        self._connection = Connection(url, headers, timeout=policy.timeout, max_connections=policy.concurrency)
         self._concurrency = threading.Semaphore(policy.concurrency)
         self._rate_limiter = _RateLimiter(policy.requests_per_minute)
         self._last_failure: tuple[float, str] | None = None
@@ -94,18 +94,18 @@ class Client:
             reraise=True,
         )
 
-    def post(self, body: Mapping[str, Any]) -> httpx.Response:
+    def post(self, body: Mapping[str, Any]) -> Answer:
         """The first answer that is not a transient failure, whatever its status.
 
         Raises:
             ModelUnavailableError: no attempt reached the server, or it stayed busy or broken.
-            BadReplyError: no attempt got JSON.
+            BadReplyError: no attempt got JSON, or the answer is too large.
         """
         down_seconds = self._policy.down_seconds
         if self._last_failure and time.monotonic() - self._last_failure[0] < down_seconds:
             raise ModelUnavailableError(f"{self._last_failure[1]} (not tried again for {down_seconds:g} s)")
         try:
-            response: httpx.Response = self._retrying(self._attempt, body)
+            response: Answer = self._retrying(self._attempt, body)
         except TransientError as error:
             if isinstance(error.final_error, ModelUnavailableError):
                 self._last_failure = time.monotonic(), str(error.final_error)
@@ -115,7 +115,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._connection.close()
 
     def excerpt(self, text: str) -> str:
         """The beginning of `text` on one line, with the API key redacted in case the server repeats it."""
@@ -123,7 +123,7 @@ class Client:
         line = " ".join(redacted.split())
         return line if len(line) <= _EXCERPT_CHARACTERS else line[:_EXCERPT_CHARACTERS] + "..."
 
-    def _attempt(self, body: Mapping[str, Any]) -> httpx.Response:
+    def _attempt(self, body: Mapping[str, Any]) -> Answer:
         with self._concurrency:
             self._rate_limiter.wait()
             response = self._exchange(body)
@@ -140,25 +140,21 @@ class Client:
                 raise TransientError(BadReplyError(f"{problem}: {self.excerpt(response.text)}")) from error
         return response
 
-    def _exchange(self, body: Mapping[str, Any]) -> httpx.Response:
-        """One request and its whole answer within the timeout; httpx applies its timeout to each chunk."""
-        timeout, started = self._policy.timeout, time.monotonic()
+    def _exchange(self, body: Mapping[str, Any]) -> Answer:
         try:
-            with self._client.stream("POST", self._url, json=body) as response:
-                chunks = []
-                for chunk in response.iter_bytes():
-                    chunks.append(chunk)
-                    if time.monotonic() - started > timeout:
-                        raise httpx.ReadTimeout("the answer arrives too slowly")
-            decoded_already = ("content-encoding", "content-length")
-            headers = [(name, value) for name, value in response.headers.items() if name not in decoded_already]
-            return httpx.Response(response.status_code, headers=headers, content=b"".join(chunks))
-        except httpx.TimeoutException as error:
+            return self._connection.post(body)
+        except TooSlowError as error:
             message = (
-                f"no answer from {self.address} within {timeout:g} s; is the server overloaded, or the timeout too "
-                "short for this model?"
+                f"no answer from {self.address} within {self._policy.timeout:g} s; is the server overloaded, or the "
+                "timeout too short for this model?"
             )
             raise TransientError(ModelUnavailableError(message)) from error
+        except TooLargeError as error:
+            message = (
+                f"{self.address} answers with more than {MAX_ANSWER_BYTES >> 20} MB, which no model writes; is the "
+                "address right?"
+            )
+            raise BadReplyError(message) from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             message = (
                 f"cannot reach {self.address} ({self.excerpt(str(error))}); is the server running there, and the "
@@ -196,7 +192,7 @@ class _Backoff:
         return max(retry_after, max_seconds * random.uniform(0.5, 1.0))
 
 
-def _retry_after(response: httpx.Response) -> float:
+def _retry_after(response: Answer) -> float:
     """`Retry-After` in seconds, bounded; 0 if there is none, or it is not valid."""
     header = response.headers.get("retry-after", "")
     try:
@@ -204,6 +200,6 @@ def _retry_after(response: httpx.Response) -> float:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(header).timestamp() - time.time()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError, OSError):
             return 0.0
     return min(max(0.0, seconds), _MAX_WAIT_SECONDS)

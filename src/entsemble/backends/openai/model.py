@@ -21,6 +21,8 @@ import httpx
 
 from entsemble.backends.control_tokens import defuse
 from entsemble.backends.openai.client import Client, RequestPolicy
+from entsemble.backends.openai.completion import Completion, parse_completion
+from entsemble.backends.openai.exchange import Answer
 from entsemble.backends.openai.option_logprobs import parse_top_tokens, score_options
 from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError, PromptTooLongError
 from entsemble.types import Choice, Decoding, Reply, Usage, total_usage
@@ -34,6 +36,8 @@ _TOP_TOKENS = 20
 """Tokens requested at each branching: the most that vLLM and OpenAI's chat list by default."""
 _TOP_TOKENS_OF_COMPLETIONS = 5
 """The most that OpenAI's completions list."""
+_MAX_CHARACTERS_PER_TOKEN = 64
+"""Of a reply; the rest is cut off, since a server may ignore the limit of tokens. Ordinary tokens have about four."""
 _TOO_LONG = re.compile(
     r"context.{0,40}(length|size|window)|exceed.{0,40}context|too many tokens", re.IGNORECASE | re.DOTALL
 )
@@ -176,7 +180,10 @@ class OpenAIModel:
             self._record_rejection("logprobs")
             return None
         usages.append(usage)
-        top_tokens = parse_top_tokens(completion.get("logprobs"))
+        try:
+            top_tokens = parse_top_tokens(completion.logprobs)
+        except ValueError as error:
+            raise BadReplyError(f"{self._address} lists log-probabilities that are none: {error}") from error
         if not top_tokens:
             if self._option_scoring == "logprobs":
                 raise BadReplyError(
@@ -215,16 +222,16 @@ class OpenAIModel:
 
     def _request_reply(self, prompt: str, max_tokens: int, parameters: Mapping[str, Any]) -> Reply:
         completion, usage = self._request_completion(prompt, max_tokens, parameters)
-        message = completion.get("message")
-        text = message.get("content") if isinstance(message, dict) else completion.get("text")
-        if not isinstance(text, str):
-            excerpt = self._http.excerpt(json.dumps(completion))
+        if completion.reply is None:
+            excerpt = self._http.excerpt(completion.model_dump_json())
             raise BadReplyError(f"the reply of {self._address} has no text: {excerpt}")
-        return Reply(text, completion.get("finish_reason") != "length", usage)
+        max_characters = max_tokens * _MAX_CHARACTERS_PER_TOKEN
+        is_finished = completion.finish_reason != "length" and len(completion.reply) <= max_characters
+        return Reply(completion.reply[:max_characters], is_finished, usage)
 
     def _request_completion(
         self, prompt: str, max_tokens: int, parameters: Mapping[str, Any]
-    ) -> tuple[dict[str, Any], Usage]:
+    ) -> tuple[Completion, Usage]:
         """The first choice of the server's answer, and what it cost."""
         text = defuse(prompt)
         content: dict[str, Any] = {"prompt": text}
@@ -237,16 +244,12 @@ class OpenAIModel:
         if not response.is_success:
             raise self._error_for(response)
         try:
-            answer = response.json()
-            completion = answer["choices"][0]
-            if not isinstance(completion, dict):
-                raise TypeError("a choice is an object")
-            return completion, _usage(answer.get("usage"), seconds)
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            return parse_completion(response.json(), seconds)
+        except ValueError as error:
             problem = f"{self._address} did not answer as an OpenAI-compatible server does"
             raise BadReplyError(f"{problem}: {self._http.excerpt(response.text)}") from error
 
-    def _error_for(self, response: httpx.Response) -> ModelUnavailableError | PromptTooLongError:
+    def _error_for(self, response: Answer) -> ModelUnavailableError | PromptTooLongError:
         status, excerpt = response.status_code, self._http.excerpt(response.text)
         if status < 500 and _TOO_LONG.search(response.text):
             return PromptTooLongError(
@@ -257,6 +260,8 @@ class OpenAIModel:
             403: "; check the permissions of the API key",
             404: f"; check the address, and that the server has a model called {self._model!r}",
         }.get(status, "")
+        if location := response.headers.get("location"):
+            advice = f"; it redirects to {self._http.excerpt(location)}: if that is the server, set base_url to it"
         error_class = _UnsupportedError if status in (400, 422, 501) else ModelUnavailableError
         return error_class(f"{self._address} answered {status}{advice}: {excerpt}")
 
@@ -297,16 +302,3 @@ def _guided_parameters(options: Sequence[str]) -> dict[str, Any]:
     """Restricts an answer to the options: in vLLM, in vLLM before 0.12, in llama.cpp; each ignores the others' keys."""
     grammar = "root ::= " + " | ".join(json.dumps(option, ensure_ascii=False) for option in options)
     return {"structured_outputs": {"choice": list(options)}, "guided_choice": list(options), "grammar": grammar}
-
-
-def _usage(token_counts: object, seconds: float) -> Usage:
-    counts = token_counts if isinstance(token_counts, dict) else {}
-    details = counts.get("prompt_tokens_details")
-    cached_tokens = details.get("cached_tokens") if isinstance(details, dict) else 0
-    return Usage(
-        prompt_tokens=int(counts.get("prompt_tokens") or 0),
-        cached_tokens=int(cached_tokens or 0),
-        generated_tokens=int(counts.get("completion_tokens") or 0),
-        seconds=seconds,
-        calls=1,
-    )

@@ -10,6 +10,8 @@ TopTokens = Mapping[str, float]
 """The most probable next tokens, as text, and their log-probabilities."""
 
 _MIN_UNLISTED_PROBABILITY = 1e-9
+_MIN_LOG_PROBABILITY = -1e6
+_MAX_ROUNDING_ERROR = 1e-2
 
 
 def score_options(
@@ -53,7 +55,11 @@ def score_options(
 
 
 def parse_top_tokens(logprobs: object) -> dict[str, float]:
-    """The top tokens of the first position, in the format of chats or of completions; empty if there are none."""
+    """The top tokens of the first position, in the format of chats or of completions; empty if there are none.
+
+    Raises:
+        ValueError: a number is not a log-probability.
+    """
     if not isinstance(logprobs, dict):
         return {}
     pairs: Iterable[tuple[object, object]]
@@ -65,9 +71,16 @@ def parse_top_tokens(logprobs: object) -> dict[str, float]:
         return {}
     top_tokens: dict[str, float] = {}
     for token, value in pairs:
-        if isinstance(token, str) and isinstance(value, (int, float)) and math.isfinite(value):
-            top_tokens[token] = max(float(value), top_tokens.get(token, -math.inf))
+        if isinstance(token, str) and isinstance(value, (int, float)) and value != -math.inf:
+            top_tokens[token] = max(_log_probability(value), top_tokens.get(token, -math.inf))
     return top_tokens
+
+
+def _log_probability(value: float) -> float:
+    """At most 0, which rounding may exceed, and so large that sums of them stay finite."""
+    if not value <= _MAX_ROUNDING_ERROR:
+        raise ValueError(f"{str(value)[:20]} is above 0" if value > 0 else "not a number")
+    return float(min(max(value, _MIN_LOG_PROBABILITY), 0.0))
 
 
 def _top_entries(position: object) -> list[dict[str, Any]]:
