@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,7 +35,7 @@ def serve(extraction_service: Any) -> Iterator[Callable[..., Any]]:
     from fastapi.testclient import TestClient
 
     from entsemble.server.app import create_app
-    from entsemble.server.security import Limits
+    from entsemble.server.limits import Limits
 
     with ExitStack() as stack:
 
@@ -43,3 +44,35 @@ def serve(extraction_service: Any) -> Iterator[Callable[..., Any]]:
             return stack.enter_context(TestClient(app, base_url="http://localhost:8765"))
 
         yield start
+
+
+@pytest.fixture
+def listen(extraction_service: Any) -> Iterator[Callable[..., Any]]:
+    """Starts a server that listens on a port of this machine, and returns it; its attribute `port` is the port."""
+    from entsemble.server.app import create_app
+    from entsemble.server.connections import Server
+    from entsemble.server.limits import Limits
+
+    running: list[tuple[Any, threading.Thread]] = []
+
+    def start(key: str | None = None, **limit_values: Any) -> Any:
+        limits, ports, has_started = Limits(**limit_values), [0], threading.Event()
+
+        def note_port(_address: str, port: int) -> None:
+            ports[0] = port
+            has_started.set()
+
+        app = create_app(extraction_service, limits, key)
+        server = Server(app, "127.0.0.1", 0, limits, on_started=note_port, on_stopping=app.state.stop)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        running.append((server, thread))
+        assert has_started.wait(60)
+        server.port = ports[0]
+        return server
+
+    yield start
+    for server, _ in running:
+        server.should_exit = True
+    for _, thread in running:
+        thread.join(60)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import logging
+import signal
 import socket
-from collections.abc import Callable, Mapping
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -15,12 +17,10 @@ import click
 from entsemble.assembly import select_members
 from entsemble.cli.options import parse_options
 from entsemble.data.inputs import label_definitions
-from entsemble.errors import ConfigError, MissingExtraError
+from entsemble.errors import ConfigError, EntsembleError, MissingExtraError
 from entsemble.settings import DEFAULT_PRESET, Settings, environment, load
 
 _KEY_VARIABLE = "ENTSEMBLE_SERVER_KEY"
-_SHUTDOWN_SECONDS = 30
-"""Time that requests in flight have to finish when the server is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,7 @@ class ServeOptions:
     preset: str | None
     models: tuple[str, ...]
     learn: int | None
-    max_body: int
-    max_documents: int
-    concurrency: int
-    queue: int
-    timeout: float
+    limits: tuple[str, ...]
     key_env: str
 
     def settings_factory(self) -> Callable[[Mapping[str, Any]], Settings]:
@@ -101,22 +97,12 @@ class ServeOptions:
 @click.option(
     "--learn", type=click.IntRange(0), metavar="N", help="Number of pool sentences to learn from, as for extract."
 )
-@click.option("--max-body", type=click.IntRange(1), default=2_000_000, show_default=True, help="Bytes per request.")
-@click.option("--max-documents", type=click.IntRange(1), default=256, show_default=True, help="Documents per request.")
-@click.option("--concurrency", type=click.IntRange(1), default=2, show_default=True, help="Simultaneous extractions.")
 @click.option(
-    "--queue",
-    type=click.IntRange(0),
-    default=16,
-    show_default=True,
-    help="Extractions that may wait; further ones are refused.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    default=3600,
-    show_default=True,
-    help="Seconds for an extraction, including the time that it waits.",
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=N",
+    help="A limit, such as concurrent_requests=4; repeat for more. The guide to the server lists them.",
 )
 @click.option(
     "--key-env",
@@ -128,43 +114,84 @@ class ServeOptions:
 def serve(**options: object) -> None:
     """Serve extraction over HTTP, with a page to view and correct mentions. Corrections go to the pool.
 
-    When stopped, the server gives requests in flight 30 seconds to finish.
+    When stopped, the server gives requests in progress 7 seconds to finish; after 10, it has ended.
     """
-    try:
-        import uvicorn
+    with _signals_as_errors():
+        _serve(parse_options(ServeOptions, options))
 
+
+def _serve(serve_options: ServeOptions) -> None:
+    try:
         from entsemble.server.app import create_app
+        from entsemble.server.connections import Server, exit_now
+        from entsemble.server.limits import parse_limits
         from entsemble.server.pool_file import PoolFile
-        from entsemble.server.security import Limits, is_loopback
+        from entsemble.server.security import is_loopback
         from entsemble.server.service import ExtractionService
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "the server") from error
-    serve_options, user_environment = parse_options(ServeOptions, options), environment()
-    host = serve_options.host
+    user_environment = environment()
+    host, port = serve_options.host, serve_options.port
     key = user_environment.keys.get(serve_options.key_env) or None
     serve_options.check_key(key, is_local=is_loopback(host))
+    limits = parse_limits(serve_options.limits)
     settings_factory = serve_options.settings_factory()
     pool_path = serve_options.pool_path(user_environment.pool)
-    limits = Limits(
-        serve_options.max_body,
-        serve_options.max_documents,
-        serve_options.concurrency,
-        serve_options.queue,
-        serve_options.timeout,
-    )
-    with closing(PoolFile(pool_path)) as pool, _listen(host, serve_options.port) as listener:
+    _check_address(host, port)
+    with closing(PoolFile(pool_path)) as pool:
         app = create_app(ExtractionService(settings_factory, user_environment, pool), limits, key)
-        address, port = listener.getsockname()[:2]
-        click.echo(f"http://{f'[{address}]' if ':' in address else address}:{port}/ (pool: {pool.path})", err=True)
-        config = uvicorn.Config(
-            app, log_level=logging.WARNING, server_header=False, timeout_graceful_shutdown=_SHUTDOWN_SECONDS
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+
+        def print_address(address: str, used_port: int) -> None:
+            location = f"[{address}]" if ":" in address else address
+            click.echo(f"http://{location}:{used_port}/ (pool: {pool.path})", err=True)
+
+        server = Server(app, host, port, limits, on_started=print_address, on_stopping=app.state.stop)
+        try:
+            server.run()
+        except _StoppedError as error:
+            if app.state.has_abandoned_work:
+                exit_now(error.exit_code)
+            raise
 
 
-def _listen(host: str, port: int) -> socket.socket:
+class _StoppedError(EntsembleError):
+    """A signal stopped the server."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__("stopped")
+        self.exit_code = 128 + signal_number
+
+
+@contextmanager
+def _signals_as_errors() -> Iterator[None]:
+    """SIGINT and SIGTERM raise an error. While uvicorn runs, it handles them, and sends them again at its end.
+
+    Raises:
+        _StoppedError: at a signal.
+    """
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        raise _StoppedError(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread receives signals
+        return
+    previous_handlers = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous_handlers.items():
+            signal.signal(number, handler)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Check that the server can listen there, before models are loaded.
+
+    Raises:
+        ConfigError: it cannot.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        socket.create_server((host, port), family=family).close()
     except OSError as error:
         raise ConfigError(f"cannot listen on {host}:{port} ({error.strerror}); is another server running?") from error

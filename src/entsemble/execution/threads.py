@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import cast
 
+from entsemble._lib.cancellation import CancelCheck, current_cancel_check, use_cancel_check
 from entsemble.protocols import Input, Output
 
 _EXHAUSTED = object()
@@ -36,15 +37,21 @@ class LocalMapper:
     def map(self, function: Callable[[Input], Output], inputs: Iterable[Input]) -> Iterator[Output]:
         """See `Mapper.map`. An error of `function` ends the iteration, and nothing more is started."""
         futures: deque[Future[Output]] = deque()
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="entsemble") as executor:
+        is_cancelled = current_cancel_check()
+        with ThreadPoolExecutor(
+            self.workers, "entsemble", initializer=use_cancel_check, initargs=(is_cancelled,)
+        ) as executor:
             try:
                 remaining = iter(inputs)
-                while not self._stop_event.is_set() and (next_input := next(remaining, _EXHAUSTED)) is not _EXHAUSTED:
+                while not self._is_over(is_cancelled) and (next_input := next(remaining, _EXHAUSTED)) is not _EXHAUSTED:
                     futures.append(executor.submit(function, cast("Input", next_input)))
                     if len(futures) >= 2 * self.workers:
                         yield futures.popleft().result()
-                while futures and not (self._stop_event.is_set() and futures[0].cancel()):
+                while futures and not (self._is_over(is_cancelled) and futures[0].cancel()):
                     yield futures.popleft().result()
             finally:
                 for future in futures:
                     future.cancel()
+
+    def _is_over(self, is_cancelled: CancelCheck) -> bool:
+        return self._stop_event.is_set() or is_cancelled()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from entsemble._lib.cancellation import check_cancelled
 from entsemble.errors import MemberDownError, ModelError, PromptTooLongError
 from entsemble.prompting.demonstration import Demonstration
 from entsemble.prompting.template import Template
@@ -47,7 +48,9 @@ class Member:
 
         Raises:
             MemberDownError: the model is unavailable or replies nonsense.
+            WorkCancelledError: the answer is no longer wanted.
         """
+        check_cancelled()
         try:
             yield self.model
         except (PromptTooLongError, MemberDownError):

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 import entsemble
 from entsemble.errors import EntsembleError
 from entsemble.server import routes
-from entsemble.server.admission import AdmissionQueue, QueueFullError
+from entsemble.server.admission import AdmissionQueue, QueueFullError, stopping_error
+from entsemble.server.export import ExportHandler
+from entsemble.server.limits import Limits, TooLargeError
 from entsemble.server.metrics import Metrics, MetricsMiddleware
 from entsemble.server.readiness import RETRY_SECONDS, Readiness
-from entsemble.server.security import Limits, SecurityMiddleware
+from entsemble.server.schemas import InvalidMentionError
+from entsemble.server.security import SecurityMiddleware
 from entsemble.server.service import ExtractionService
 from entsemble.server.streaming import NO_ANSWER, ExtractHandler
+from entsemble.server.work import WorkThreads
 
 _LOG = logging.getLogger("entsemble.server")
 
@@ -35,27 +37,35 @@ def create_app(
     *,
     retry_seconds: float = RETRY_SECONDS,
 ) -> FastAPI:
-    """The server as an ASGI application.
+    """The server as an ASGI application; `app.state.stop()` cancels all requests in progress.
 
     Args:
-        service: extracts; closed with the application.
+        service: extracts; closed with the application, unless an extraction is still computing then.
         limits: what is accepted.
         key: that requests must send; with `None`, none is required, and only requests to localhost are answered.
         retry_seconds: when to try again to load models that could not be loaded.
     """
     limits = limits or Limits()
-    queue = AdmissionQueue(limits.concurrent_requests, limits.queued_requests)
+    queue, exports = (AdmissionQueue(limits.concurrent_requests, limits.queued_requests) for _ in range(2))
     metrics = Metrics(queue)
-    threads = ThreadPoolExecutor(limits.concurrent_requests + 2, thread_name_prefix="entsemble-request")
+    threads, export_threads = (WorkThreads(limits.concurrent_requests) for _ in range(2))
     readiness = Readiness(service, threads, retry_seconds)
+
+    def stop() -> None:
+        service.stop()
+        for work_queue, work_threads in ((queue, threads), (exports, export_threads)):
+            work_queue.close()
+            work_threads.interrupt(stopping_error())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         readiness.start_loading()
         yield
-        service.stop()
-        await run_in_threadpool(threads.shutdown)
-        service.close()
+        stop()
+        has_ended = await threads.close() and await export_threads.close()
+        if has_ended:
+            service.close()
+        app.state.has_abandoned_work = not has_ended
 
     app = FastAPI(
         title="entsemble",
@@ -66,12 +76,13 @@ def create_app(
         lifespan=lifespan,
         responses=routes.COMMON_PROBLEMS,
     )
-    app.add_middleware(SecurityMiddleware, key=key, max_body_bytes=limits.body_bytes)
+    app.state.stop, app.state.has_abandoned_work = stop, False
+    app.add_middleware(SecurityMiddleware, key=key, limits=limits)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     _add_error_handlers(app)
     routes.add_extraction(app, ExtractHandler(service, limits, queue, metrics, threads))
-    routes.add_export(app)
-    routes.add_pool(app, service.pool, limits.pool_documents)
+    routes.add_export(app, ExportHandler(limits, exports, export_threads))
+    routes.add_pool(app, service.pool, limits)
     routes.add_state(app, service, readiness, metrics)
     app.mount("/static", StaticFiles(directory=routes.STATIC_FOLDER), name="static")
     return app
@@ -95,8 +106,15 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(QueueFullError)
     async def queue_full(_: Request, error: QueueFullError) -> Response:
-        headers = {"Retry-After": str(error.retry_seconds)}
-        return JSONResponse({"error": f"too many requests are waiting; {error}"}, 503, headers)
+        return JSONResponse({"error": str(error)}, 503, {"Retry-After": str(error.retry_seconds)})
+
+    @app.exception_handler(TooLargeError)
+    async def too_large(_: Request, error: TooLargeError) -> Response:
+        return JSONResponse({"error": str(error)}, 413)
+
+    @app.exception_handler(InvalidMentionError)
+    async def invalid_mention(_: Request, error: InvalidMentionError) -> Response:
+        return JSONResponse({"error": str(error)}, 409)
 
     @app.exception_handler(EntsembleError)
     async def extraction_failed(_: Request, error: EntsembleError) -> Response:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from entsemble._lib.atomic import lock_output, replacing
 from entsemble._lib.private import make_private_folder
@@ -16,6 +17,7 @@ from entsemble.data.formats import read
 from entsemble.data.jsonl import to_json
 from entsemble.data.options import ReadOptions
 from entsemble.errors import ConfigError, DataError, InUseError
+from entsemble.server.limits import Limits, TooLargeError
 from entsemble.types import Document
 
 _SUFFIX = ".jsonl"
@@ -63,7 +65,7 @@ class PoolFile:
         """The version, which increases with each change, and the documents."""
         return self._current
 
-    def add(self, documents: Iterable[Document]) -> list[Document]:
+    def add(self, documents: Iterable[Document], limits: Limits | None = None) -> list[Document]:
         """Add all documents or none; one whose text is in the pool corrects it, and takes its id.
 
         Returns:
@@ -71,6 +73,7 @@ class PoolFile:
 
         Raises:
             DataError: the file cannot be written.
+            TooLargeError: the pool would exceed a limit.
         """
         stored: list[Document] = []
 
@@ -81,15 +84,16 @@ class PoolFile:
                 by_id[document_id] = _corrected(by_id.get(document_id), replace(document, id=document_id))
                 stored.append(by_id[document_id])
 
-        self._apply(change)
+        self._apply(change, limits)
         return stored
 
-    def correct(self, document_id: str, document: Document) -> Document:
+    def correct(self, document_id: str, document: Document, limits: Limits | None = None) -> Document:
         """Replace the text or the mentions of a document; returns it as stored.
 
         Raises:
             DataError: the file cannot be written.
             KeyError: there is no document with this id.
+            TooLargeError: the pool would exceed a limit.
             ValueError: another document has the same text.
         """
 
@@ -99,20 +103,22 @@ class PoolFile:
                 raise ValueError("another document in the pool has the same text; correct or delete that one")
             by_id[document_id] = _corrected(previous, replace(document, id=document_id))
 
-        return self._apply(change)[document_id]
+        return self._apply(change, limits)[document_id]
 
     def delete(self, document_id: str) -> None:
         """Delete a document; raises as `correct` does."""
-        self._apply(lambda by_id: by_id.__delitem__(document_id))
+        self._apply(lambda by_id: by_id.__delitem__(document_id), None)
 
-    def _apply(self, change: Callable[[dict[str, Document]], None]) -> dict[str, Document]:
+    def _apply(self, change: Callable[[dict[str, Document]], None], limits: Limits | None) -> dict[str, Document]:
         with self._change_lock:
             if self.path.exists() and self._stamp() != self._last_stamp:  # another program edited the file
                 self._current = self._current[0] + 1, self._read()
             version, documents = self._current
             by_id = {document.id: document for document in documents}
             change(by_id)
-            self._write(by_id.values())
+            if limits is not None:
+                _check_size(documents, by_id.values(), limits)
+            self._write(by_id.values(), limits)
             self._current = version + 1, tuple(by_id.values())
             return by_id
 
@@ -126,14 +132,26 @@ class PoolFile:
         status = self.path.stat()
         return status.st_mtime_ns, status.st_size, status.st_ino
 
-    def _write(self, documents: Iterable[Document]) -> None:
-        lines = (json.dumps(to_json(document), ensure_ascii=False) + "\n" for document in documents)
+    def _write(self, documents: Iterable[Document], limits: Limits | None) -> None:
+        max_bytes = float("inf") if limits is None else limits.pool_bytes
+        previous_bytes = self.path.stat().st_size if self.path.exists() else 0
+        new_bytes = 0
+
+        def write_lines(file: TextIO) -> None:
+            nonlocal new_bytes
+            for document in documents:
+                line = _to_line(document)
+                new_bytes += len(line.encode())
+                if new_bytes > max(max_bytes, previous_bytes):
+                    raise TooLargeError(f"a pool has at most {max_bytes} bytes; delete some texts")
+                file.write(line)
+
         try:
             with (
                 replacing(self.path, lock=self._file_lock, private=True) as new_path,
                 new_path.open("w", encoding="utf-8", newline="\n") as file,
             ):
-                file.writelines(lines)
+                write_lines(file)
             self._last_stamp = self._stamp()
         except OSError as error:
             raise DataError(f"the pool cannot be written ({error.strerror})", self.path) from error
@@ -145,3 +163,23 @@ def _corrected(previous: Document | None, corrected: Document) -> Document:
         return corrected
     tokens = previous.tokens if previous.text == corrected.text else ()
     return replace(corrected, tokens=corrected.tokens or tokens, meta={**previous.meta, **corrected.meta})
+
+
+def _check_size(previous: Collection[Document], changed: Collection[Document], limits: Limits) -> None:
+    """Check that the pool does not grow beyond a limit; one that exceeds it already may shrink."""
+    if len(changed) > max(limits.pool_documents, len(previous)):
+        raise TooLargeError(f"a pool has at most {limits.pool_documents} documents; delete some")
+    if len(_labels(changed)) > max(limits.labels, len(_labels(previous))):
+        raise TooLargeError(f"a pool has at most {limits.labels} labels; use those that it has, or fewer")
+
+
+def _labels(documents: Iterable[Document]) -> set[str]:
+    return {mention.label for document in documents for mention in document.mentions}
+
+
+def _to_line(document: Document) -> str:
+    """The document as a line of JSON; mentions have offsets, and not their texts again."""
+    record = to_json(document)
+    for mention in record["mentions"]:
+        del mention["text"]
+    return json.dumps(record, ensure_ascii=False) + "\n"

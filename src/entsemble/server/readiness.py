@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 from entsemble.errors import EntsembleError
 from entsemble.server.service import ExtractionService
+from entsemble.server.work import WorkThreads
 
 RETRY_SECONDS = 30.0
 
@@ -24,9 +24,7 @@ class Readiness:
         problem: why not; empty while they are being loaded.
     """
 
-    def __init__(
-        self, service: ExtractionService, threads: ThreadPoolExecutor, retry_seconds: float = RETRY_SECONDS
-    ) -> None:
+    def __init__(self, service: ExtractionService, threads: WorkThreads, retry_seconds: float = RETRY_SECONDS) -> None:
         self._service, self._threads, self._retry_seconds = service, threads, retry_seconds
         self._lock, self._is_loading, self._next_attempt = threading.Lock(), False, 0.0
         self.is_ready, self.problem = False, ""
@@ -43,6 +41,8 @@ class Readiness:
         try:
             self._service.warm_up()
         except EntsembleError as error:
+            if self._service.is_stopping:
+                return
             _LOG.error("the models cannot be loaded: %s", error)
             self.problem = _NOT_LOADED
         except Exception:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import tempfile
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,9 +15,10 @@ from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from entsemble.data.formats import write
-from entsemble.errors import DataError, MissingExtraError
+from entsemble.errors import DataError
 from entsemble.server import schemas
+from entsemble.server.export import ExportHandler
+from entsemble.server.limits import Limits
 from entsemble.server.metrics import Metrics
 from entsemble.server.pool_file import PoolFile
 from entsemble.server.readiness import Readiness
@@ -84,34 +80,31 @@ def add_extraction(app: FastAPI, handler: ExtractHandler) -> None:
         return JSONResponse(results.model_dump(mode="json"))
 
 
-def add_export(app: FastAPI) -> None:
+def add_export(app: FastAPI, handler: ExportHandler) -> None:
     """Add `/v1/export`."""
 
     @app.post(
         "/v1/export",
         tags=["extraction"],
         response_class=Response,
-        responses={200: {"content": {"application/octet-stream": {}}}, **_BODY_PROBLEMS},
+        responses={
+            200: {"content": {"application/octet-stream": {}}},
+            **_BODY_PROBLEMS,
+            **_problems(_503="Too many requests are waiting; see Retry-After.", _504="Timeout."),
+        },
     )
     async def export(
-        body: schemas.ExportIn, export_format: Annotated[schemas.ExportFormat, Query(alias="format")] = "jsonl"
+        request: Request,
+        body: schemas.ExportIn,
+        export_format: Annotated[schemas.ExportFormat, Query(alias="format")] = "jsonl",
     ) -> Response:
         """Documents with their mentions as a file in any format that entsemble writes; brat as a zip archive."""
-        documents = [
-            _validated(partial(document.document, number)) for number, document in enumerate(body.documents, 1)
-        ]
-        loop = asyncio.get_running_loop()
-        try:
-            content, suffix = await loop.run_in_executor(None, _export_file, documents, export_format)
-        except DataError as error:
-            return JSONResponse({"error": error.problem}, 409)
-        except MissingExtraError as error:
-            return JSONResponse({"error": str(error)}, 409)
+        content, suffix = await handler.file(body, export_format, request)
         headers = {"Content-Disposition": f'attachment; filename="entities.{suffix}"'}
         return Response(content, media_type="application/octet-stream", headers=headers)
 
 
-def add_pool(app: FastAPI, pool: PoolFile, max_documents: int) -> None:
+def add_pool(app: FastAPI, pool: PoolFile, limits: Limits) -> None:
     """Add `/v1/pool`."""
 
     def pool_out(documents: list[Document]) -> schemas.PoolOut:
@@ -151,12 +144,9 @@ def add_pool(app: FastAPI, pool: PoolFile, max_documents: int) -> None:
     )
     def add_documents(body: schemas.PoolIn) -> schemas.PoolOut:
         """Add annotated texts. A text that is already in the pool is corrected, and keeps its id."""
-        _, documents = pool.snapshot()
-        if len(documents) + len(body.documents) > max_documents:
-            raise HTTPException(413, f"a pool has at most {max_documents} documents; delete some")
-        new_documents = [_validated(document.document) for document in body.documents]
+        limits.check_document_count(len(body.documents))
         with _pool_errors():
-            return pool_out(pool.add(new_documents))
+            return pool_out(pool.add([document.document(limits) for document in body.documents], limits))
 
     @app.put(
         "/v1/pool/{document_id:path}",
@@ -166,9 +156,8 @@ def add_pool(app: FastAPI, pool: PoolFile, max_documents: int) -> None:
     )
     def correct_document(document_id: str, body: schemas.AnnotatedIn) -> schemas.PoolDocumentOut:
         """Replace the text or the mentions of a document."""
-        document = _validated(body.document)
         with _pool_errors():
-            return schemas.pool_document_out(pool.correct(document_id, document))
+            return schemas.pool_document_out(pool.correct(document_id, body.document(limits), limits))
 
     @app.delete(
         "/v1/pool/{document_id:path}",
@@ -230,24 +219,3 @@ def _pool_errors() -> Iterator[None]:
     except DataError as error:
         _LOG.error("%s", error)
         raise HTTPException(503, "the pool cannot be written; see the server's log") from error
-
-
-def _validated(make_document: Callable[[], Document]) -> Document:
-    try:
-        return make_document()
-    except ValueError as error:
-        raise HTTPException(409, str(error)) from error
-
-
-def _export_file(documents: list[Document], export_format: str) -> tuple[bytes, str]:
-    """Content and name suffix of the file; a zip archive if the format writes several files."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"entities.{export_format}"
-        write(documents, path, export_format)
-        if path.is_file():
-            return path.read_bytes(), export_format
-        buffer = BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for file in sorted(path.iterdir()):
-                archive.write(file, file.name)
-        return buffer.getvalue(), "zip"

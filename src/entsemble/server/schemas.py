@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from entsemble.experts.store import Expert
 from entsemble.ner.documents import Extracted
+from entsemble.server.limits import Limits
 from entsemble.types import NONE_LABEL, Document, Mention, mention_at
 
 _OSLO_MENTION: JsonDict = {"start": 12, "end": 16, "label": "location"}
 _SENTENCE = "Ann went to Oslo."
+
+
+class InvalidMentionError(Exception):
+    """A mention that is not in its text, or whose label cannot be used."""
 
 
 def _reject_surrogates(text: str) -> str:
@@ -31,8 +36,10 @@ def _as_integer(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+AnyMention = TypeVar("AnyMention", bound="MentionIn")
 Text = Annotated[str, AfterValidator(_reject_surrogates)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_reject_surrogates)]
+Label = Annotated[str, Field(min_length=1, pattern=r"\S"), AfterValidator(_reject_surrogates)]
 
 
 ExportFormat = Literal[
@@ -49,7 +56,7 @@ class MentionIn(_Body):
 
     start: Annotated[int, Field(ge=0), BeforeValidator(_as_integer)]
     end: Annotated[int, Field(ge=1), BeforeValidator(_as_integer)]
-    label: Name
+    label: Label
 
 
 class TextIn(_Body):
@@ -69,13 +76,15 @@ class AnnotatedIn(_Body):
 
     model_config = ConfigDict(json_schema_extra={"example": {"text": _SENTENCE, "mentions": [_OSLO_MENTION]}})
 
-    def document(self) -> Document:
+    def document(self, limits: Limits) -> Document:
         """The document, without an id.
 
         Raises:
-            ValueError: a mention is not in the text.
+            TooLargeError: a limit is exceeded.
+            InvalidMentionError: a mention is not in the text.
         """
-        return Document("", self.text, tuple({_to_mention(self.text, mention) for mention in self.mentions}))
+        distinct = _distinct_mentions(self.text, self.mentions, limits)
+        return Document("", self.text, tuple(_to_mention(self.text, mention) for mention in distinct))
 
 
 class ScoredIn(MentionIn):
@@ -95,13 +104,14 @@ class ExportDocumentIn(_Body):
         json_schema_extra={"example": {"text": _SENTENCE, "mentions": [_OSLO_MENTION | {"score": 0.9}]}}
     )
 
-    def document(self, number: int) -> Document:
+    def document(self, number: int, limits: Limits) -> Document:
         """The document; `number` is its id if it has none.
 
         Raises:
-            ValueError: a mention is not in the text.
+            TooLargeError: a limit is exceeded.
+            InvalidMentionError: a mention is not in the text.
         """
-        distinct = {(mention.start, mention.end, mention.label): mention for mention in self.mentions}.values()
+        distinct = _distinct_mentions(self.text, self.mentions, limits)
         mentions = tuple(replace(_to_mention(self.text, mention), score=mention.score) for mention in distinct)
         return Document(self.id or str(number), self.text, mentions)
 
@@ -116,7 +126,7 @@ class ExtractIn(_Body):
     """The request of `/v1/extract`."""
 
     documents: list[TextIn] = Field(min_length=1)
-    labels: dict[Name, Text] = Field(
+    labels: dict[Label, Text] = Field(
         {}, description="Name -> definition, which may be empty. Default: the server's labels."
     )
     threshold: float | None = Field(None, ge=0, le=1, description="Minimum score of a mention.")
@@ -268,11 +278,25 @@ def expert_out(expert: Expert) -> ExpertOut:
     )
 
 
-def _to_mention(text: str, mention: MentionIn) -> Mention:
+def _distinct_mentions(text: str, mentions: Iterable[AnyMention], limits: Limits) -> Iterable[AnyMention]:
+    """The mentions, each once, and the last one of several with the same offsets and label."""
+    distinct = {(mention.start, mention.end, mention.label): mention for mention in mentions}
+    for mention in distinct.values():
+        _check_mention(text, mention)
+    limits.check_document(text, distinct)
+    return distinct.values()
+
+
+def _check_mention(text: str, mention: MentionIn) -> None:
     if not mention.start < mention.end <= len(text):
-        raise ValueError(f"offsets {mention.start} to {mention.end} are outside a text of {len(text)} characters")
+        raise InvalidMentionError(
+            f"offsets {mention.start} to {mention.end} are outside a text of {len(text)} characters"
+        )
     if mention.label == NONE_LABEL:
-        raise ValueError(f"{NONE_LABEL!r} is the models' answer for 'no entity', and cannot be a label")
+        raise InvalidMentionError(f"{NONE_LABEL!r} is the models' answer for 'no entity', and cannot be a label")
+
+
+def _to_mention(text: str, mention: MentionIn) -> Mention:
     return mention_at(text, mention.start, mention.end, mention.label)
 
 

@@ -1,17 +1,18 @@
-"""Security middleware: API key, allowed hosts and origins, body size, response headers."""
+"""Security middleware: API key, allowed hosts and origins, size of requests, headers of responses."""
 
 from __future__ import annotations
 
 import hmac
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from entsemble.server.limits import Limits
+from entsemble.server.request_body import RequestBody, too_large
 
 _LOG = logging.getLogger("entsemble.server")
 
@@ -30,27 +31,6 @@ _RESPONSE_HEADERS = {
 }
 _PUBLIC_PATHS = {"/healthz", "/readyz"}
 """What a supervisor requests without a key; it reveals nothing about anyone's texts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a server accepts.
-
-    Attributes:
-        body_bytes: size of a request.
-        documents_per_request: documents in a request.
-        concurrent_requests: requests that run at once.
-        queued_requests: requests that may wait.
-        timeout_seconds: for a request, including the time that it waits.
-        pool_documents: documents in the pool.
-    """
-
-    body_bytes: int = 2_000_000
-    documents_per_request: int = 256
-    concurrent_requests: int = 2
-    queued_requests: int = 16
-    timeout_seconds: float = 3600
-    pool_documents: int = 20_000
 
 
 def is_loopback(host: str) -> bool:
@@ -72,11 +52,11 @@ class SecurityMiddleware:
     Args:
         app: the application to protect.
         key: that every request must send; `None` if none is required.
-        max_body_bytes: size of a request.
+        limits: the size of a request, and the time to send it.
     """
 
-    def __init__(self, app: ASGIApp, key: str | None, max_body_bytes: int) -> None:
-        self._app, self._key, self._max_body_bytes = app, key, max_body_bytes
+    def __init__(self, app: ASGIApp, key: str | None, limits: Limits) -> None:
+        self._app, self._key, self._limits = app, key, limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -84,47 +64,30 @@ class SecurityMiddleware:
             await self._app(scope, receive, send)
             return
 
-        response_started = False
-
-        async def send_with_headers(message: Message) -> None:
-            nonlocal response_started
-            response_started = True
-            if message["type"] == "http.response.start":
-                response_headers = MutableHeaders(scope=message)
-                for name, value in _RESPONSE_HEADERS.items():
-                    response_headers.setdefault(name, value)
-            await send(message)
-
-        refusal = self._refusal(scope, Headers(scope=scope))
+        headers = Headers(scope=scope)
+        has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        body = RequestBody(receive, self._limits, is_complete=not has_body)
+        responder = _Responder(send, body)
+        refusal = self._refusal(scope, headers)
         if refusal is not None:
             status, error = refusal
             challenge = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-            await JSONResponse({"error": error}, status, challenge)(scope, receive, send_with_headers)
+            await JSONResponse({"error": error}, status, challenge)(scope, receive, responder.send)
             return
-        body_bytes = 0
-
-        async def receive_within_limit() -> Message:
-            nonlocal body_bytes
-            message = await receive()
-            body_bytes += len(message.get("body", b""))
-            if body_bytes > self._max_body_bytes:
-                raise HTTPException(413, self._too_large())
-            return message
-
         try:
-            await self._app(scope, receive_within_limit, send_with_headers)
+            await self._app(scope, body.receive, responder.send)
         except Exception:
-            if response_started:
+            if responder.has_started:
                 raise
             _LOG.exception("%s %s", scope["method"], scope["path"])
             problem = {"error": "internal error; see the server's log"}
-            await JSONResponse(problem, 500)(scope, receive, send_with_headers)
+            await JSONResponse(problem, 500)(scope, receive, responder.send)
 
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
         """Status and reason if the request is refused, otherwise `None`."""
         content_length = headers.get("content-length", "0")
-        if content_length.isascii() and content_length.isdigit() and int(content_length) > self._max_body_bytes:
-            return 413, self._too_large()
+        if content_length.isascii() and content_length.isdigit() and int(content_length) > self._limits.body_bytes:
+            return 413, too_large(self._limits)
         if self._key is not None:
             authorization = headers.get("authorization", "")
             has_key = hmac.compare_digest(authorization.encode(), f"Bearer {self._key}".encode())
@@ -140,8 +103,38 @@ class SecurityMiddleware:
             return 403, "requests from other sites are not allowed"
         return None
 
-    def _too_large(self) -> str:
-        return f"a request has at most {self._max_body_bytes} bytes; send fewer documents at once"
+
+class _Responder:
+    """Sends a response, with the security headers.
+
+    A response to a request that has not been read completely also closes the connection, once the rest has been read
+    and discarded. Otherwise the system would reset the connection, and many clients would never see the response.
+
+    Attributes:
+        has_started: whether a part has been sent.
+    """
+
+    def __init__(self, send: Send, body: RequestBody) -> None:
+        self._send, self._body = send, body
+        self._is_early = False
+        self.has_started = False
+
+    async def send(self, message: Message) -> None:
+        """See ASGI."""
+        self.has_started = True
+        if message["type"] == "http.response.start":
+            response_headers = MutableHeaders(scope=message)
+            for name, value in _RESPONSE_HEADERS.items():
+                response_headers.setdefault(name, value)
+            self._is_early = not self._body.is_complete
+            if self._is_early:
+                response_headers["Connection"] = "close"
+        if not self._is_early or message["type"] != "http.response.body" or message.get("more_body"):
+            await self._send(message)
+            return
+        await self._send({**message, "more_body": True})
+        await self._body.discard()
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _is_static_page(path: str) -> bool:

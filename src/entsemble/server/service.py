@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from entsemble._lib.cancellation import WorkCancelledError, cancellable, check_cancelled
 from entsemble.assembly import ProgressCallbacks, expert_store
 from entsemble.assembly.model_pool import ModelPool
 from entsemble.data.windows import split_windows
@@ -81,6 +82,11 @@ class ExtractionService:
         self._weights: dict[str, StackingModel] = {}
         self._stopping = threading.Event()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping.is_set()
+
     def stop(self) -> None:
         """Cancel preparations, such as learning from the pool, at their next step."""
         self._stopping.set()
@@ -128,34 +134,35 @@ class ExtractionService:
             if self._new_ensemble(settings, pool_documents).trains_on_examples:
                 _LOG.warning("vote weights are not learned ([stacking]): each request selects its own experts")
             return
-        with self._ensemble(settings, version, pool_documents, learn=True):
-            return
+        try:
+            with cancellable(self._stopping.is_set), self._ensemble(settings, version, pool_documents, learn=True):
+                return
+        except WorkCancelledError as error:
+            raise ModelUnavailableError("the server is stopping") from error
 
     @contextmanager
     def extraction(
         self,
         request: ExtractionRequest,
         on_sentence: Callable[[], None] = lambda: None,
-        is_cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[Run]:
-        """The results of a request as they become available; `stop` ends them early.
+        """The results of a request as they become available; a surrounding `cancellable` block can end them early.
 
         Args:
             request: with at least one document.
             on_sentence: called after each sentence.
-            is_cancelled: checked before models are loaded.
 
         Raises:
             ConfigError: no labels, or invalid ones.
             EntsembleError: a model is not available.
+            WorkCancelledError: the results are no longer wanted.
         """
         labels = dict(request.labels) or self.labels()
         version, pool_documents = self._pool_for(labels)
         settings = self._settings_for(replace(request, labels=labels), pool_documents)
         selecting = self._new_ensemble(settings, pool_documents)
         selecting.select_experts(request.documents)
-        if is_cancelled():
-            raise ModelUnavailableError("the request was cancelled")
+        check_cancelled()
         with self._ensemble(selecting.settings, version, pool_documents) as ensemble:
             yield ensemble.run(request.documents, on_sentence=on_sentence)
 
@@ -225,6 +232,7 @@ class ExtractionService:
         )
 
     def _check_stopping(self, *_: object) -> None:
+        check_cancelled()
         if self._stopping.is_set():
             raise ModelUnavailableError("the server is stopping")
 

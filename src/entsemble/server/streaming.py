@@ -5,26 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import threading
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-from anyio import CancelScope
+from anyio import fail_after
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from entsemble.ensemble import Run
+from entsemble._lib.cancellation import CancelCheck
 from entsemble.errors import BadReplyError, EntsembleError, PromptTooLongError
 from entsemble.ner.documents import Extracted, Failed
 from entsemble.prompting.labels import label_set
 from entsemble.server import schemas
 from entsemble.server.admission import AdmissionQueue, QueueFullError
+from entsemble.server.limits import Limits
 from entsemble.server.metrics import Metrics
-from entsemble.server.security import Limits
 from entsemble.server.service import ExtractionRequest, ExtractionService
+from entsemble.server.work import WorkThreads, while_connected
 from entsemble.types import Document
 
 NO_ANSWER = "the models did not answer; see the server's log"
@@ -32,7 +32,6 @@ NO_ANSWER = "the models did not answer; see the server's log"
 TOO_LONG = "a sentence does not fit the context of a model; shorten it"
 
 _LOG = logging.getLogger("entsemble.server")
-_DISCONNECT_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,63 +42,29 @@ class SentenceDone:
 StreamItem = Extracted | Failed | SentenceDone
 
 
-class _CancellableRun:
-    """An extraction in a worker thread, which the event loop can stop, even before it has started."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._run: Run | None = None
-        self.is_stopped = False
-
-    def start(self, run: Run) -> None:
-        with self._lock:
-            self._run = run
-            if self.is_stopped:
-                run.stop()
-
-    def stop(self) -> None:
-        with self._lock:
-            self.is_stopped = True
-            if self._run is not None:
-                self._run.stop()
-
-
 @asynccontextmanager
 async def stream_results(
-    service: ExtractionService, request: ExtractionRequest, threads: ThreadPoolExecutor
-) -> AsyncIterator[asyncio.Queue[StreamItem | BaseException | None]]:
-    """A queue of the results of a request as they become available; an error, if there is one; then `None`.
+    service: ExtractionService, request: ExtractionRequest, threads: WorkThreads
+) -> AsyncIterator[asyncio.Queue[StreamItem | Exception | None]]:
+    """A queue of the results of a request as they become available; an error, if there is one; then `None`."""
+    loop, queue = asyncio.get_running_loop(), asyncio.Queue[StreamItem | Exception | None]()
 
-    On exit, the extraction is stopped: no further sentence is started, and those in flight are waited for, so that an
-    abandoned request never competes with the next one.
-    """
-    loop, queue = asyncio.get_running_loop(), asyncio.Queue[StreamItem | BaseException | None]()
-    cancellable = _CancellableRun()
+    def run(is_cancelled: CancelCheck) -> None:
+        def put(item: StreamItem | Exception | None) -> None:
+            if not is_cancelled():
+                loop.call_soon_threadsafe(queue.put_nowait, item)
 
-    def put(item: StreamItem | BaseException | None) -> None:
-        loop.call_soon_threadsafe(queue.put_nowait, item)
-
-    def run() -> None:
         try:
-            if cancellable.is_stopped:
-                return
-            extraction = service.extraction(request, lambda: put(SentenceDone()), lambda: cancellable.is_stopped)
-            with extraction as results:
-                cancellable.start(results)
+            with service.extraction(request, lambda: put(SentenceDone())) as results:
                 for result in results:
                     put(result)
         except Exception as error:  # raised again in the event loop
             put(error)
-        finally:
+        else:
             put(None)
 
-    running = loop.run_in_executor(threads, run)
-    try:
+    async with threads.work(run, queue.put_nowait):
         yield queue
-    finally:
-        cancellable.stop()
-        with CancelScope(shield=True):
-            await running
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,28 +76,30 @@ class ExtractHandler:
         limits: what is accepted.
         queue: admission control.
         metrics: counts the results.
-        threads: worker threads, one for each running request.
+        threads: where extractions run.
     """
 
     service: ExtractionService
     limits: Limits
     queue: AdmissionQueue
     metrics: Metrics
-    threads: ThreadPoolExecutor
+    threads: WorkThreads
 
     def parse(self, body: schemas.ExtractIn) -> ExtractionRequest:
         """The request, validated.
 
         Raises:
-            HTTPException: too many documents, no labels, or invalid ones.
+            HTTPException: no labels, or invalid ones.
+            TooLargeError: it exceeds a limit.
             QueueFullError: too many requests are waiting.
         """
-        max_documents, document_count = self.limits.documents_per_request, len(body.documents)
-        if document_count > max_documents:
-            raise HTTPException(413, f"at most {max_documents} documents per request, got {document_count}")
+        self.limits.check_document_count(len(body.documents))
+        for document in body.documents:
+            self.limits.check_document(document.text)
         labels = body.labels or self.service.labels()
         if not labels:
             raise HTTPException(409, "labels: the request names none, and the server has no default labels")
+        self.limits.check_labels(labels)
         try:
             label_set(labels)
         except ValueError as error:
@@ -148,18 +115,12 @@ class ExtractHandler:
 
         Raises:
             HTTPException: the deadline passed, or the client disconnected.
+            QueueFullError: too many requests are waiting, or the server is stopping.
         """
-        task = asyncio.ensure_future(self._collect(extraction))
         try:
-            while not (await asyncio.wait({task}, timeout=_DISCONNECT_POLL_SECONDS))[0]:
-                if await request.is_disconnected():
-                    raise HTTPException(499, "the client disconnected")
-            return task.result()
-        except asyncio.TimeoutError as error:
+            return await while_connected(request, self._collect(extraction))
+        except TimeoutError as error:
             raise HTTPException(504, self._timeout_message()) from error
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
 
     async def events(self, extraction: ExtractionRequest) -> AsyncIterator[Mapping[str, str]]:
         """`progress` after each sentence, `document` or `failed` for each document, then `done` or `error`."""
@@ -176,7 +137,7 @@ class ExtractHandler:
                         finished += 1
                         yield _event("progress", {"done": finished, "sentences": sentence_count})
             yield _event("done", {})
-        except asyncio.TimeoutError:
+        except TimeoutError:
             yield _event("error", {"error": self._timeout_message()})
         except QueueFullError as error:
             yield _event("error", {"error": str(error)})
@@ -196,14 +157,18 @@ class ExtractHandler:
 
     async def _results(self, extraction: ExtractionRequest) -> AsyncGenerator[StreamItem, None]:
         """Raises TimeoutError, QueueFullError, and any error of the extraction."""
-        loop, timeout_seconds = asyncio.get_running_loop(), self.limits.timeout_seconds
-        deadline = loop.time() + timeout_seconds
+        timeout_seconds = self.limits.timeout_seconds
+        deadline = time.monotonic() + timeout_seconds
         async with (
             self.queue.slot(timeout_seconds),
             stream_results(self.service, extraction, self.threads) as results,
         ):
-            while (item := await asyncio.wait_for(results.get(), max(0.0, deadline - loop.time()))) is not None:
-                if isinstance(item, BaseException):
+            while True:
+                with fail_after(max(0.0, deadline - time.monotonic())):
+                    item = await results.get()
+                if item is None:
+                    return
+                if isinstance(item, Exception):
                     raise item
                 if isinstance(item, Extracted):
                     self.metrics.count_result(item)
