@@ -48,7 +48,7 @@ def serve(extraction_service: Any) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def listen(extraction_service: Any) -> Iterator[Callable[..., Any]]:
-    """Starts a server that listens on a port of this machine, and returns it; its attribute `port` is the port."""
+    """Starts a server that listens on a port of this machine, and returns it."""
     from entsemble.server.app import create_app
     from entsemble.server.connections import Server
     from entsemble.server.limits import Limits
@@ -56,19 +56,15 @@ def listen(extraction_service: Any) -> Iterator[Callable[..., Any]]:
     running: list[tuple[Any, threading.Thread]] = []
 
     def start(key: str | None = None, **limit_values: Any) -> Any:
-        limits, ports, has_started = Limits(**limit_values), [0], threading.Event()
-
-        def note_port(_address: str, port: int) -> None:
-            ports[0] = port
-            has_started.set()
-
+        limits, has_started = Limits(**limit_values), threading.Event()
         app = create_app(extraction_service, limits, key)
-        server = Server(app, "127.0.0.1", 0, limits, on_started=note_port, on_stopping=app.state.stop)
+        server = Server(
+            app, "127.0.0.1", 0, limits, on_started=lambda *_: has_started.set(), on_stopping=app.state.stop
+        )
         thread = threading.Thread(target=server.run)
         thread.start()
         running.append((server, thread))
         assert has_started.wait(60)
-        server.port = ports[0]
         return server
 
     yield start

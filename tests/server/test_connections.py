@@ -45,7 +45,7 @@ def read_until_closed(client: socket.socket) -> bytes:
 
 def test_small_answers_are_sent_at_once(listen: Listen) -> None:
     server = listen()
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.used_port, timeout=30)
     seconds = []
     for _ in range(10):
         started = time.perf_counter()
@@ -59,8 +59,8 @@ def test_small_answers_are_sent_at_once(listen: Listen) -> None:
 
 def test_idle_connections_do_not_keep_others_out(listen: Listen) -> None:
     server = listen(connections=8)
-    idle = [connect(server.port, b"GET /healthz HTTP/1.1\r\n") for _ in range(40)]
-    assert [get(server.port) for _ in range(3)] == [200, 200, 200]
+    idle = [connect(server.used_port, b"GET /healthz HTTP/1.1\r\n") for _ in range(40)]
+    assert [get(server.used_port) for _ in range(3)] == [200, 200, 200]
     assert len(server.server_state.connections) <= 8
     assert read_until_closed(idle[0]) == b"", "the one that was idle for longest was closed"
     for client in idle:
@@ -77,10 +77,10 @@ def test_connections_are_fewer_than_the_open_files_that_the_system_allows(monkey
 def test_a_connection_is_refused_if_all_others_are_busy(listen: Listen) -> None:
     server = listen(connections=2)
     body_missing = b"POST /v1/pool HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
-    busy = [connect(server.port, body_missing) for _ in range(2)]
+    busy = [connect(server.used_port, body_missing) for _ in range(2)]
     while sum(not connection.is_idle for connection in list(server.server_state.connections)) < 2:
         time.sleep(0.01)
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.used_port, timeout=30)
     connection.request("GET", "/healthz")
     response = connection.getresponse()
     assert (response.status, response.headers["retry-after"]) == (503, "1")
@@ -93,7 +93,7 @@ def test_a_connection_is_refused_if_all_others_are_busy(listen: Listen) -> None:
     "sent", [b"", b"GET /healthz HTTP/1.1\r\n", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"]
 )
 def test_a_client_that_sends_no_request_is_disconnected(listen: Listen, sent: bytes) -> None:
-    client = connect(listen(client_seconds=0.5).port, sent)
+    client = connect(listen(client_seconds=0.5).used_port, sent)
     started = time.monotonic()
     answer = read_until_closed(client)
     assert answer.startswith(b"HTTP/1.1 200") == sent.endswith(b"\r\n\r\n")
@@ -101,7 +101,7 @@ def test_a_client_that_sends_no_request_is_disconnected(listen: Listen, sent: by
 
 
 def test_a_client_that_drips_a_header_is_disconnected(listen: Listen) -> None:
-    client = connect(listen(client_seconds=0.5).port, b"GET /healthz HTTP/1.1\r\nX-Drip: ")
+    client = connect(listen(client_seconds=0.5).used_port, b"GET /healthz HTTP/1.1\r\nX-Drip: ")
 
     def drip() -> None:
         for _ in range(200):
@@ -114,7 +114,7 @@ def test_a_client_that_drips_a_header_is_disconnected(listen: Listen) -> None:
 
 def test_a_client_that_sends_its_body_too_slowly_is_refused(listen: Listen) -> None:
     head = b"POST /v1/pool HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
-    answer = read_until_closed(connect(listen(client_seconds=0.5).port, head))
+    answer = read_until_closed(connect(listen(client_seconds=0.5).used_port, head))
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"must be sent within 0.5 s" in answer
 
@@ -124,7 +124,7 @@ def test_a_client_that_takes_no_answer_is_disconnected(listen: Listen, extractio
     server = listen(client_seconds=0.5)
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.connect(("127.0.0.1", server.port))
+    client.connect(("127.0.0.1", server.used_port))
     client.sendall(b"GET /v1/pool HTTP/1.1\r\nHost: localhost\r\n\r\n")
     while not any(connection.cycle for connection in list(server.server_state.connections)):
         time.sleep(0.01)
@@ -139,7 +139,7 @@ def test_a_client_that_takes_no_answer_is_disconnected(listen: Listen, extractio
 def test_a_client_can_read_why_its_large_body_is_refused(listen: Listen, key: str | None) -> None:
     server = listen(key, body_bytes=1000)
     for headers in ({}, {"Transfer-Encoding": "chunked"}):
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", server.used_port, timeout=30)
         body = b" " * 20_000_000
         headers |= {"Content-Type": "application/json"}
         if "Transfer-Encoding" in headers:

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Starts a server with scripted models in a process of its own; `port` is among its attributes."""
+    """Starts a server with scripted models in a process of its own."""
     running: list[subprocess.Popen[str]] = []
     monkeypatch.setenv("ENTSEMBLE_CACHE", str(tmp_path / "cache"))
 

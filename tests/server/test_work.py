@@ -64,7 +64,7 @@ def seconds_until_idle(port: int) -> float:
 def test_work_for_a_client_that_left_ends_at_the_next_call_of_a_model(
     listen: Listen, calls: list[str], accept: str
 ) -> None:
-    port = listen().port
+    port = listen().used_port
     body = {"documents": [{"text": LONG_TEXT}], "labels": LABELS}
     leave_request(port, "/v1/extract", body, lambda: bool(calls), accept)
     assert seconds_until_idle(port) < 1.5
@@ -86,7 +86,7 @@ def test_a_request_that_was_left_inside_a_long_call_gives_its_slot_to_the_next(
         return generate(self, prompts, decoding)
 
     monkeypatch.setattr(ScriptedModel, "generate", endless)
-    port = listen(concurrent_requests=1).port
+    port = listen(concurrent_requests=1).used_port
     body: dict[str, Any] = {"documents": [{"text": "Bergen."}], "labels": LABELS}
     leave_request(port, "/v1/extract", body, waiting.is_set)
     body["documents"] = [{"text": "Ann flew to Oslo."}]
@@ -106,7 +106,7 @@ def test_an_export_that_was_left_ends(listen: Listen, monkeypatch: pytest.Monkey
             time.sleep(0.05)
 
     monkeypatch.setattr("entsemble.server.export.write", write_slowly)
-    port = listen().port
+    port = listen().used_port
     leave_request(port, "/v1/export", {"documents": [{"text": "a"}] * 200}, lambda: bool(written))
     time.sleep(1)
     count = len(written)
@@ -124,7 +124,7 @@ def test_requests_in_progress_get_an_answer_when_the_server_stops(
 
     def send() -> None:
         body = {"documents": [{"text": LONG_TEXT}], "labels": LABELS}
-        url = f"http://127.0.0.1:{server.port}/v1/extract"
+        url = f"http://127.0.0.1:{server.used_port}/v1/extract"
         answers.append(httpx.post(url, json=body, headers={"Accept": accept}, timeout=30))
 
     clients = [threading.Thread(target=send) for _ in range(2)]  # one runs, and one waits

@@ -95,6 +95,9 @@ class Server(uvicorn.Server):
         limits: for connections.
         on_started: called with the address and the port.
         on_stopping: called in the event loop when requests in progress are to be cancelled.
+
+    Attributes:
+        used_port: the port that it listens on, once it has started.
     """
 
     def __init__(
@@ -125,13 +128,14 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         AppStatus.enable_automatic_graceful_drain = False  # streams of events may finish as other answers may
+        self.used_port = port
         self._on_started, self._on_stopping = on_started, on_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
         await super().startup(sockets)
-        address, port = self.servers[0].sockets[0].getsockname()[:2]
-        self._on_started(address, port)
+        address, self.used_port = self.servers[0].sockets[0].getsockname()[:2]
+        self._on_started(address, self.used_port)
 
     async def on_tick(self, counter: int) -> bool:
         """See uvicorn; called ten times a second."""

@@ -9,6 +9,7 @@ and meta.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from tempfile import TemporaryFile
@@ -20,7 +21,7 @@ from entsemble.data.conll.layout import DOCUMENT_MARKER
 from entsemble.data.conll.tags import TokenRange
 from entsemble.data.windows import split_document
 from entsemble.errors import DataError
-from entsemble.types import Document, Mention, Span
+from entsemble.types import Document, Span
 
 _WORD = re.compile(
     rf"[{UNSPACED_SCRIPTS}][\u0300-\u036f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\ufe00-\ufe0f]*"
@@ -75,7 +76,11 @@ def _rows(document: Document) -> Iterator[str]:
 
 def _sentence_rows(document: Document) -> Iterator[str]:
     token_spans = _token_spans(document)
-    ranges = [_token_range(token_spans, mention) for mention in document.mentions]
+    starts, ends = [span.start for span in token_spans], [span.end for span in token_spans]
+    ranges = [
+        TokenRange(bisect_left(starts, mention.start), bisect_right(ends, mention.end), mention.label)
+        for mention in document.mentions
+    ]
     tag_columns = [tags.encode(level, len(token_spans)) for level in _nesting_levels(ranges)]
     for span, *row_tags in zip(token_spans, *tag_columns, strict=True):
         yield "\t".join([span.slice(document.text), *row_tags])
@@ -83,7 +88,7 @@ def _sentence_rows(document: Document) -> Iterator[str]:
 
 def _token_spans(document: Document) -> list[Span]:
     """The document's tokens, split where mentions start and end, and the words between them."""
-    edges = {edge for mention in document.mentions for edge in (mention.start, mention.end)}
+    edges = sorted({edge for mention in document.mentions for edge in (mention.start, mention.end)})
     text, position = document.text, 0
     spans: list[Span] = []
     for token in sorted(document.tokens):
@@ -97,8 +102,9 @@ def _token_spans(document: Document) -> list[Span]:
     return spans + [word.shifted(position) for word in words]
 
 
-def _inner_edges(edges: Iterable[int], start: int, end: int) -> list[int]:
-    return sorted(edge - start for edge in edges if start < edge < end)
+def _inner_edges(edges: Sequence[int], start: int, end: int) -> list[int]:
+    """Those of the sorted edges that lie within a range, counted from its start."""
+    return [edge - start for edge in edges[bisect_right(edges, start) : bisect_left(edges, end)]]
 
 
 def _writable_spans(text: str, start: int, end: int) -> list[Span]:
@@ -107,18 +113,15 @@ def _writable_spans(text: str, start: int, end: int) -> list[Span]:
     return [Span(start + match.start(), start + match.end()) for match in matches]
 
 
-def _token_range(token_spans: Sequence[Span], mention: Mention) -> TokenRange:
-    covered = [token_index for token_index, span in enumerate(token_spans) if mention.span.contains(span)]
-    return TokenRange(covered[0], covered[-1] + 1, mention.label)
-
-
 def _nesting_levels(ranges: Iterable[TokenRange]) -> list[list[TokenRange]]:
     """The ranges on as few levels as possible, longer ones first; the ranges of a level do not overlap."""
-    levels: list[list[TokenRange]] = [[]]
+    levels: list[list[TokenRange]] = [[]]  # each sorted
     for current in sorted(set(ranges), key=lambda item: (item.first - item.end, item.first, item.label)):
         for level in levels:
-            if all(other.end <= current.first or current.end <= other.first for other in level):
-                level.append(current)
+            position = bisect_left(level, current.first, key=lambda item: item.first)
+            ends_before = position == 0 or level[position - 1].end <= current.first
+            if ends_before and (position == len(level) or current.end <= level[position].first):
+                level.insert(position, current)
                 break
         else:
             levels.append([current])
