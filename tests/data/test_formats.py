@@ -88,10 +88,28 @@ def test_nested_and_crossing_mentions_survive_conll(tmp_path: Path) -> None:
     assert len(back) == 2
 
 
-@pytest.mark.parametrize("label", ["a\tb", "a\nb"])
-def test_labels_with_tabs_or_line_ends_are_rejected_by_conll(tmp_path: Path, label: str) -> None:
+@pytest.mark.parametrize("label", ["a\tb", "a\nb", " a", "a ", "\u2028a", "\x1c", ""])
+def test_labels_that_would_change_are_rejected_by_conll(tmp_path: Path, label: str) -> None:
     with pytest.raises(DataError, match="cannot store the label"):
         write([Document("a", "Ada", (mention_at("Ada", 0, 3, label),))], tmp_path / "a.conll")
+
+
+def test_a_document_marker_that_is_a_token_stays_one(tmp_path: Path) -> None:
+    text = "-DOCSTART- and -DOCSTART-"
+    tokens = (Span(0, 10), Span(11, 14), Span(15, 25))
+    write([Document("a", text, (mention_at(text, 15, 25, "X"),), tokens)], tmp_path / "a.conll")
+    (back,) = read(tmp_path / "a.conll")
+    assert back.text.replace(" ", "") == text.replace(" ", "")
+    (tmp_path / "a.conll").write_text("He\tO\nwrote\tO\n-DOCSTART-\tO\n\n-DOCSTART-\tB-X\n")
+    assert [(d.text, len(d.mentions)) for d in read(tmp_path / "a.conll")] == [
+        ("He wrote -DOCSTART-", 0),
+        ("-DOCSTART-", 1),
+    ]
+
+
+def test_documents_without_words_are_announced_by_conll(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="1 document without a word is not stored"):
+        write([Document("a", " "), Document("b", "Ada")], tmp_path / "a.conll")
 
 
 def failing() -> Iterator[Document]:
@@ -164,6 +182,35 @@ def test_malformed_tables_are_errors(tmp_path: Path, content: str, message: str)
     (tmp_path / "a.csv").write_text(content)
     with pytest.raises(DataError, match=message):
         list(read(tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "texts"),
+    [
+        ('1\t"Mara went\n2\tBo said so"\n3\tx\n', ['"Mara went', 'Bo said so"', "x"]),
+        ('1\t"Mara" went\n2\t"Bo"\n', ['"Mara" went', '"Bo"']),
+        ('1\t"say ""hi"""\n', ['say "hi"']),
+        ('1\t"one\ntwo"\n2\tx\n', ["one\ntwo", "x"]),
+        ('1\t"a\tb"\n', ["a\tb"]),
+        ('1\t5" disk\r\n', ['5" disk']),
+    ],
+)
+def test_quotation_marks_in_tsv_are_text_where_they_can_be(tmp_path: Path, rows: str, texts: list[str]) -> None:
+    (tmp_path / "a.tsv").write_bytes(b"id\ttext\n" + rows.encode())
+    assert [document.text for document in read(tmp_path / "a.tsv")] == texts
+
+
+def test_a_short_row_after_an_open_quotation_mark_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text('id\ttext\n1\t"Mara went\nbroken\n2\tx\n')
+    with pytest.raises(DataError, match=r"a.tsv:3: this row has 1 cells"):
+        list(read(tmp_path / "a.tsv"))
+
+
+def test_a_column_of_annotations_is_announced(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('text,entities\nAda,"[[0, 3, ""P""]]"\n')
+    with pytest.warns(UserWarning, match=r"a.csv: tables have texts only, and the column 'entities' becomes meta"):
+        (document,) = read(tmp_path / "a.csv")
+    assert document.meta == {"entities": '[[0, 3, "P"]]'}
 
 
 def test_table_columns_can_be_named(tmp_path: Path) -> None:

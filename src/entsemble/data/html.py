@@ -23,6 +23,10 @@ _GOLDEN_ANGLE = 137.508
 """Degrees between the hues of successive labels, so that the hues of any number of labels stay apart."""
 
 
+_MAX_DEPTH = 20
+"""Mentions that overlap at one place and are highlighted; of others only the label is shown, where they end."""
+
+
 def fragment(document: Document) -> str:
     """One document as an HTML fragment with its own style, for notebooks with a light or dark background."""
     labels = dict.fromkeys(mention.label for mention in document.mentions)
@@ -64,10 +68,12 @@ def _highlight(document: Document, hues: Mapping[str, int]) -> Iterator[str]:
     for mention in document.mentions:
         starting.setdefault(mention.start, []).append(mention)
     open_mentions: list[Mention] = []
+    unlit_labels: dict[int, list[str]] = {}
     position = 0
     for edge in sorted({edge for mention in document.mentions for edge in (mention.start, mention.end)}):
         yield escape(document.text[position:edge])
         position = edge
+        yield "".join(unlit_labels.pop(edge, ()))
         outermost = next(
             (level for level, mention in enumerate(open_mentions) if mention.end == edge), len(open_mentions)
         )
@@ -77,6 +83,9 @@ def _highlight(document: Document, hues: Mapping[str, int]) -> Iterator[str]:
             yield label + "</mark>"
         del open_mentions[outermost:]
         for mention in reopened + starting.get(edge, []):
+            if len(open_mentions) == _MAX_DEPTH:
+                unlit_labels.setdefault(mention.end, []).append(_LABEL.substitute(label=escape(mention.label)))
+                continue
             yield _OPENING_TAG.substitute(hue=hues[mention.label], title=escape(_title(mention)))
             open_mentions.append(mention)
     yield escape(document.text[position:])
