@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,34 @@ def test_other_texts_are_refused(files: list[str], tmp_path: Path) -> None:
     result = CliRunner().invoke(score, [files[0], other])
     assert isinstance(result.exception, DataError)
     assert "offset 4" in str(result.exception)
+
+
+def test_the_order_of_the_documents_makes_no_difference(tmp_path: Path) -> None:
+    lines = [
+        json.dumps({"id": f"d{number}", "text": TEXT, "mentions": [{"start": 0, "end": 3, "label": "P", "score": 0.1}]})
+        for number in range(20)
+    ]
+    gold, same_order, other_order = tmp_path / "gold.jsonl", tmp_path / "p.jsonl", tmp_path / "other" / "p.jsonl"
+    other_order.parent.mkdir()
+    gold.write_text("\n".join(lines[::-1]))
+    same_order.write_text("\n".join(lines[::-1]))
+    other_order.write_text("\n".join(lines))
+    first, second = (
+        json.loads(CliRunner().invoke(score, [str(gold), str(predicted), "--json", "-"]).stdout)
+        for predicted in (same_order, other_order)
+    )
+    assert [*first.pop("config")] == [*second.pop("config")]
+    assert json.dumps(first) == json.dumps(second)
+    assert [*first["documents"]] == [f"d{number}" for number in reversed(range(20))]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_read_once(files: list[str], tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    content = Path(files[1]).read_text(encoding="utf-8").replace('"id": "a"', '"id": "b"')
+    writer = threading.Thread(target=pipe.write_text, args=(content,), daemon=True)
+    writer.start()
+    result = CliRunner().invoke(score, [files[0], str(pipe), "--json", "-"])
+    writer.join(timeout=60)
+    assert json.loads(result.stdout)["micro"]["tp"] == 2

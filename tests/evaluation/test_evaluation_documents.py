@@ -46,4 +46,4 @@ def test_gold_ids_are_copied_by_position() -> None:
     gold = [Document("a", "x"), Document("b", "y")]
     assert [document.id for document in with_gold_ids(gold, [Document("1", "x"), Document("2", "y")])] == ["a", "b"]
     with pytest.raises(DataError, match="2 gold and 1 predicted"):
-        with_gold_ids(gold, [Document("1", "x")])
+        list(with_gold_ids(gold, [Document("1", "x")]))

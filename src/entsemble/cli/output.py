@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
@@ -76,15 +77,19 @@ def check_writable(*paths: Path | None) -> None:
             raise DataError("its folder does not exist; create it first", path)
 
 
-def write_report(path: Path, content: str) -> None:
+def write_report(path: Path, content: str | Iterable[str]) -> None:
     """Write a report, whole or not at all.
+
+    Args:
+        path: the file.
+        content: the text, whole or in parts.
 
     Raises:
         DataError: the file cannot be written.
         InUseError: another process is writing it.
     """
     try:
-        with replacing(path) as replacement:
-            replacement.write_text(content, encoding="utf-8")
+        with replacing(path) as replacement, replacement.open("w", encoding="utf-8") as file:
+            file.writelines([content] if isinstance(content, str) else content)
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror}", path) from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice, tee
 from pathlib import Path
 
 import click
@@ -19,6 +21,9 @@ from entsemble.evaluation.render.html import render_html
 from entsemble.evaluation.render.text import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
 from entsemble.evaluation.report import Report, build_report
 from entsemble.types import Document
+
+_BLOCK_PARTS = 10_000
+"""Parts of a report's JSON that are written at once: numbers, names and what is between them."""
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -51,14 +56,15 @@ def score(
     """
     check_writable(page_path, None if report_path is None else Path(report_path))
     earlier_counts = read_report_counts(against) if against else None
-    gold_documents = list(read(gold_path))
-    predicted_documents = _with_gold_ids(gold_documents, list(read(predicted_path)))
-    report = build_report(
-        gold_documents, predicted_documents, config={"gold": str(gold_path), "predicted": str(predicted_path)}
-    )
-    if page_path is not None:
+    config = {"gold": str(gold_path), "predicted": str(predicted_path)}
+    gold_documents, predicted_documents = _read_pair(gold_path, predicted_path)
+    if page_path is None:
+        report = build_report(gold_documents, predicted_documents, config=config)
+    else:  # the page shows errors in their context, and needs all documents at once
+        gold_list, predicted_list = list(gold_documents), list(predicted_documents)
+        report = build_report(gold_list, predicted_list, config=config)
         title = f"{predicted_path.name} against {gold_path.name}"
-        write_report(page_path, render_html(report, gold_documents, predicted_documents, title))
+        write_report(page_path, render_html(report, gold_list, predicted_list, title))
     if report_path is not None:
         _write_json(report, report_path)
     if report_path != "-":
@@ -67,20 +73,44 @@ def score(
         print_comparison(report, against, earlier_counts)
 
 
-def _with_gold_ids(gold: Sequence[Document], predicted: Sequence[Document]) -> Sequence[Document]:
-    """The predicted documents, with the ids of the gold documents if they share none."""
-    if not predicted or {document.id for document in gold} & {document.id for document in predicted}:
-        return predicted
+def _read_pair(gold_path: Path, predicted_path: Path) -> tuple[Iterable[Document], Iterable[Document]]:
+    """The documents of both files, read one at a time; the predicted ones have gold ids if the files share no id."""
+    read_gold, read_predicted = _reader(gold_path), _reader(predicted_path)
+    if _share_an_id(read_gold, read_predicted):
+        return read_gold(), read_predicted()
     click.echo("The files have no document id in common: documents are paired by position.", err=True)
-    return with_gold_ids(gold, predicted)
+    gold_documents, gold_copies = tee(read_gold())
+    return gold_documents, with_gold_ids(gold_copies, read_predicted())
+
+
+def _reader(path: Path) -> Callable[[], Iterator[Document]]:
+    """Reads a file from its start at each call; what can be read once only, such as a pipe, is held in memory."""
+    if path.is_file():
+        return lambda: read(path)
+    documents = list(read(path))
+    return lambda: iter(documents)
+
+
+def _share_an_id(read_gold: Callable[[], Iterator[Document]], read_predicted: Callable[[], Iterator[Document]]) -> bool:
+    """Whether the files share an id, or nothing is predicted. The first documents tell, or else all of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are given when the documents are read to be scored
+        first_gold, first_predicted = (list(islice(reader(), 1)) for reader in (read_gold, read_predicted))
+        if not first_predicted or (first_gold and first_gold[0].id == first_predicted[0].id):
+            return True
+        gold_ids = {document.id for document in read_gold()}
+        return any(document.id in gold_ids for document in read_predicted())
 
 
 def _write_json(report: Report, path: str) -> None:
-    content = json.dumps(report.to_json(), ensure_ascii=False, indent=2)
+    encoder = json.JSONEncoder(ensure_ascii=False, indent=2)
+    parts = chain(encoder.iterencode(report.to_json()), "\n")
+    blocks = iter(lambda: "".join(islice(parts, _BLOCK_PARTS)), "")
     if path == "-":
-        click.echo(content)
+        for block in blocks:
+            click.echo(block, nl=False)
     else:
-        write_report(Path(path), content + "\n")
+        write_report(Path(path), blocks)
 
 
 def _print_tables(report: Report, relaxed: bool) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from entsemble.errors import DataError
 from entsemble.types import Document, Mention
@@ -35,48 +36,73 @@ def pair_documents(gold: Iterable[Document], predicted: Iterable[Document]) -> t
     Raises:
         DataError: an id occurs twice, a predicted id is not among the gold ones, or two texts with one id differ.
     """
-    gold_by_id, predicted_by_id = _index_by_id(gold, "gold"), _index_by_id(predicted, "predicted")
-    unmatched = [document_id for document_id in predicted_by_id if document_id not in gold_by_id]
-    if unmatched:
-        raise DataError(
-            f"the predicted document {unmatched[0]!r} is not among the gold documents ({len(unmatched)} such); "
-            "score predictions of the same documents"
-        )
-    for document_id, document in predicted_by_id.items():
-        _check_same_text(gold_by_id[document_id], document)
-    return tuple(
-        DocumentPair(document, predicted_by_id.get(document_id)) for document_id, document in gold_by_id.items()
-    )
+    return tuple(pair for _, pair in sorted(stream_pairs(gold, predicted), key=lambda placed_pair: placed_pair[0]))
 
 
-def with_gold_ids(gold: Sequence[Document], predicted: Sequence[Document]) -> tuple[Document, ...]:
-    """Predicted documents with the gold ids, by position: for formats without ids.
+def stream_pairs(gold: Iterable[Document], predicted: Iterable[Document]) -> Iterator[tuple[int, DocumentPair]]:
+    """Pair documents by id, each pair as soon as both are read, with the position of the gold document.
+
+    Documents are held until their counterpart is read: of two inputs in the same order, hardly any. The gold documents
+    without a prediction come last.
 
     Raises:
-        DataError: the numbers of documents differ.
+        DataError: see `pair_documents`.
     """
-    if len(gold) != len(predicted):
+    positions: dict[str, int] = {}
+    unpaired_gold: dict[str, Document] = {}
+    unpaired_predicted: dict[str, Document] = {}
+    for pair in zip_longest(gold, predicted):
+        gold_document, predicted_document = pair
+        if gold_document is not None:
+            if gold_document.id in positions:
+                raise _repeated_id(gold_document, "gold")
+            positions[gold_document.id] = len(positions)
+            unpaired_gold[gold_document.id] = gold_document
+        if predicted_document is not None:
+            document_id = predicted_document.id
+            is_paired = document_id in positions and document_id not in unpaired_gold
+            if is_paired or document_id in unpaired_predicted:
+                raise _repeated_id(predicted_document, "predicted")
+            unpaired_predicted[document_id] = predicted_document
+        for document_id in dict.fromkeys(document.id for document in pair if document is not None):
+            if document_id in unpaired_gold and document_id in unpaired_predicted:
+                complete = DocumentPair(unpaired_gold.pop(document_id), unpaired_predicted.pop(document_id))
+                _check_same_text(complete)
+                yield positions[document_id], complete
+    if unpaired_predicted:
         raise DataError(
-            f"{len(gold)} gold and {len(predicted)} predicted documents cannot be paired by position; "
-            "give them ids, or score files of the same documents"
+            f"the predicted document {next(iter(unpaired_predicted))!r} is not among the gold documents "
+            f"({len(unpaired_predicted)} such); score predictions of the same documents"
         )
-    return tuple(
-        replace(predicted_document, id=gold_document.id)
-        for gold_document, predicted_document in zip(gold, predicted, strict=True)
-    )
+    for document_id, document in unpaired_gold.items():
+        yield positions[document_id], DocumentPair(document, None)
 
 
-def _index_by_id(documents: Iterable[Document], side: str) -> dict[str, Document]:
-    by_id: dict[str, Document] = {}
-    for document in documents:
-        if document.id in by_id:
-            raise DataError(f"the id {document.id!r} occurs twice in the {side} documents; ids must be unique")
-        by_id[document.id] = document
-    return by_id
+def with_gold_ids(gold: Iterable[Document], predicted: Iterable[Document]) -> Iterator[Document]:
+    """Predicted documents with the gold ids, by position: for formats without ids. Both are read one at a time.
+
+    Raises:
+        DataError: the numbers of documents differ; raised when the shorter one ends.
+    """
+    gold_documents, predicted_documents = iter(gold), iter(predicted)
+    for position, (gold_document, predicted_document) in enumerate(zip_longest(gold_documents, predicted_documents)):
+        if gold_document is None or predicted_document is None:
+            gold_count = position + (gold_document is not None) + sum(1 for _ in gold_documents)
+            predicted_count = position + (predicted_document is not None) + sum(1 for _ in predicted_documents)
+            raise DataError(
+                f"{gold_count} gold and {predicted_count} predicted documents cannot be paired by position; "
+                "give them ids, or score files of the same documents"
+            )
+        yield replace(predicted_document, id=gold_document.id)
 
 
-def _check_same_text(gold: Document, predicted: Document) -> None:
-    if gold.text == predicted.text:
+def _repeated_id(document: Document, side: str) -> DataError:
+    return DataError(f"the id {document.id!r} occurs twice in the {side} documents; ids must be unique")
+
+
+def _check_same_text(pair: DocumentPair) -> None:
+    gold, predicted = pair.gold, pair.predicted
+    if predicted is None or gold.text == predicted.text:
         return
     offset = first_difference(gold.text, predicted.text)
     excerpt = slice(offset, offset + _EXCERPT_LENGTH)

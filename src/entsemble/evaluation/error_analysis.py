@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
-from entsemble.evaluation.bipartite import Triple, largest_pairing
-from entsemble.evaluation.matching import same_label, triples
+from entsemble.evaluation.bipartite import Triple, largest_pairing, pair_same_boundaries, pair_same_label
+from entsemble.evaluation.matching import triples
 from entsemble.types import Mention
 
 NO_MENTION = ""
@@ -49,18 +49,12 @@ class ErrorCounts:
         return asdict(self)
 
 
-def _same_boundaries(gold: Triple, predicted: Triple) -> bool:
-    return gold[:2] == predicted[:2]
+_Pairing = Callable[[set[Triple], set[Triple]], list[tuple[Triple, Triple]]]
 
-
-def _any_overlap(_gold: Triple, _predicted: Triple) -> bool:
-    return True
-
-
-_ERROR_KINDS: tuple[tuple[str, Callable[[Triple, Triple], bool]], ...] = (
-    ("wrong_label", _same_boundaries),
-    ("wrong_boundary", same_label),
-    ("wrong_label_and_boundary", _any_overlap),
+_ERROR_KINDS: tuple[tuple[str, _Pairing], ...] = (
+    ("wrong_label", pair_same_boundaries),
+    ("wrong_boundary", pair_same_label),
+    ("wrong_label_and_boundary", largest_pairing),
 )
 """Kinds of error with a mention on both sides, the mildest first; each mention is explained once."""
 
@@ -73,8 +67,8 @@ def count_errors(gold: Iterable[Mention], predicted: Iterable[Mention]) -> Error
     gold_triples, predicted_triples = triples(gold), triples(predicted)
     missed, spurious = gold_triples - predicted_triples, predicted_triples - gold_triples
     counts = {}
-    for kind, compatible in _ERROR_KINDS:
-        pairs = largest_pairing(missed, spurious, compatible)
+    for kind, pair_mentions in _ERROR_KINDS:
+        pairs = pair_mentions(missed, spurious)
         missed -= {gold_triple for gold_triple, _ in pairs}
         spurious -= {predicted_triple for _, predicted_triple in pairs}
         counts[kind] = len(pairs)
@@ -91,9 +85,10 @@ def count_confusions(gold: Iterable[Mention], predicted: Iterable[Mention]) -> C
     correct = gold_triples & predicted_triples
     counts = ConfusionCounts((label, label) for _, _, label in correct)
     missed, spurious = gold_triples - correct, predicted_triples - correct
-    for gold_triple, predicted_triple in largest_pairing(missed, spurious, _same_boundaries):
+    for gold_triple, predicted_triple in pair_same_boundaries(missed, spurious):
         counts[gold_triple[2], predicted_triple[2]] += 1
-        missed, spurious = missed - {gold_triple}, spurious - {predicted_triple}
+        missed.remove(gold_triple)
+        spurious.remove(predicted_triple)
     counts.update((label, NO_MENTION) for _, _, label in missed)
     counts.update((NO_MENTION, label) for _, _, label in spurious)
     return counts

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from entsemble.evaluation.bipartite import Triple, largest_pairing
+from entsemble.evaluation.bipartite import Triple, pair_same_label
 from entsemble.evaluation.counts import Counts, LabelCounts, count_sets, ratio
 from entsemble.types import Mention
 
@@ -47,18 +47,13 @@ def relaxed_counts(gold: Iterable[Mention], predicted: Iterable[Mention]) -> Lab
     "MUC-5 evaluation metrics", 1993) and SemEval-2013 task 9.1; here a partial match counts in full.
     """
     gold_triples, predicted_triples = triples(gold), triples(predicted)
-    pairs = largest_pairing(gold_triples, predicted_triples, same_label)
+    pairs = pair_same_label(gold_triples, predicted_triples)
     return _count_by_label(gold_triples, predicted_triples, Counter(label for (_, _, label), _ in pairs))
 
 
 def span_counts(gold: Iterable[Mention], predicted: Iterable[Mention]) -> Counts:
     """Exact matching of start and end, whatever the label; a span with two labels counts once."""
     return count_sets(ranges(gold), ranges(predicted))
-
-
-def same_label(gold: Triple, predicted: Triple) -> bool:
-    """Whether two mentions have the same label."""
-    return gold[2] == predicted[2]
 
 
 def _count_by_label(gold: Collection[Triple], predicted: Collection[Triple], matched: Counter[str]) -> LabelCounts:

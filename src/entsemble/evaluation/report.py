@@ -6,7 +6,7 @@ The JSON keys are described in `docs/reference/report.md`. What was not measured
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from entsemble.errors import DataError
@@ -14,7 +14,7 @@ from entsemble.evaluation.bipartite import Triple
 from entsemble.evaluation.bootstrap import f1_interval
 from entsemble.evaluation.calibration import Reliability, measure_reliability
 from entsemble.evaluation.counts import Counts, LabelCounts
-from entsemble.evaluation.documents import DocumentPair, pair_documents
+from entsemble.evaluation.documents import DocumentPair, stream_pairs
 from entsemble.evaluation.error_analysis import ErrorCounts, count_errors
 from entsemble.evaluation.matching import (
     NestedCounts,
@@ -25,6 +25,7 @@ from entsemble.evaluation.matching import (
     triples,
 )
 from entsemble.evaluation.stages import StageCounts
+from entsemble.evaluation.tally import DocumentTally, LabelTally, ScoreTally
 from entsemble.types import Document, Mention
 
 SCHEMA = "entsemble.report/1"
@@ -66,6 +67,9 @@ class CorpusCounts:
             self.nested + other.nested,
             self.errors + other.errors,
         )
+
+
+_NO_LABELS = LabelCounts()
 
 
 def count_document(gold: Sequence[Mention], predicted: Sequence[Mention]) -> CorpusCounts:
@@ -154,6 +158,7 @@ def build_report(
     Args:
         gold_documents: documents with gold mentions.
         predicted_documents: the same documents with predicted mentions; a missing one counts as without predictions.
+            Without `members`, documents are not held in memory if both are in the same order.
         members: member name -> documents with what it would have predicted alone.
         stages: sum of `count_stages` over the texts.
         cost: any of `COST_KEYS`; `documents` defaults to the number of gold documents.
@@ -164,27 +169,37 @@ def build_report(
         DataError: the documents cannot be paired (see `pair_documents`), or a score is not in [0, 1].
         ValueError: `cost` has an unknown key.
     """
-    gold = tuple(gold_documents)
-    pairs = pair_documents(gold, predicted_documents)
-    counts = [count_document(pair.gold.mentions, pair.predicted_mentions) for pair in pairs]
-    exact_by_document = {pair.gold.id: document.exact.micro for pair, document in zip(pairs, counts, strict=True)}
+    gold = tuple(gold_documents) if members else gold_documents
+    exact, relaxed, others = LabelTally(), LabelTally(), CorpusCounts()
+    documents, scores = DocumentTally(), ScoreTally()
+    missing_ids = []
+    for position, pair in stream_pairs(gold, predicted_documents):
+        counts = count_document(pair.gold.mentions, pair.predicted_mentions)
+        exact.add(counts.exact)
+        relaxed.add(counts.relaxed)
+        others += replace(counts, exact=_NO_LABELS, relaxed=_NO_LABELS)
+        documents.add(position, pair.gold.id, counts.exact.micro)
+        scores.add(position, scored_mentions(pair))
+        if pair.predicted is None:
+            missing_ids.append(pair.gold.id)
+    exact_by_document = documents.by_id
     return Report(
-        counts=sum(counts, CorpusCounts()),
+        counts=replace(others, exact=exact.counts, relaxed=relaxed.counts),
         document_counts=exact_by_document,
         f1_ci95=f1_interval(tuple(exact_by_document.values()), seed=seed),
-        member_counts={name: _micro_counts(gold, documents) for name, documents in (members or {}).items()},
+        member_counts={name: _micro_counts(gold, predictions) for name, predictions in (members or {}).items()},
         stages=stages,
-        reliability=_reliability(pairs),
-        cost=_complete_cost(cost or {}, len(gold)),
+        reliability=measure_reliability(*scores.columns) if len(scores) else None,
+        cost=_complete_cost(cost or {}, len(documents)),
         config=dict(config or {}),
         seed=seed,
-        missing_documents=tuple(pair.gold.id for pair in pairs if pair.predicted is None),
+        missing_documents=tuple(missing_ids),
     )
 
 
-def _micro_counts(gold: Sequence[Document], predicted: Sequence[Document]) -> Counts:
-    pairs = pair_documents(gold, predicted)
-    return sum((exact_counts(pair.gold.mentions, pair.predicted_mentions).micro for pair in pairs), Counts())
+def _micro_counts(gold: Iterable[Document], predicted: Iterable[Document]) -> Counts:
+    pairs = stream_pairs(gold, predicted)
+    return sum((exact_counts(pair.gold.mentions, pair.predicted_mentions).micro for _, pair in pairs), Counts())
 
 
 def _complete_cost(cost: Mapping[str, float | None], documents: int) -> dict[str, float | None]:
@@ -192,15 +207,6 @@ def _complete_cost(cost: Mapping[str, float | None], documents: int) -> dict[str
     if unknown_keys:
         raise ValueError(f"unknown cost key {unknown_keys[0]!r}; the report has {', '.join(COST_KEYS)}")
     return {key: cost.get(key, documents if key == "documents" else None) for key in COST_KEYS}
-
-
-def _reliability(pairs: Sequence[DocumentPair]) -> Reliability | None:
-    """The reliability table of the mentions that have a score; `None` if none has."""
-    scored = [(*prediction, index) for index, pair in enumerate(pairs) for prediction in scored_mentions(pair)]
-    if not scored:
-        return None
-    scores, correct, document_indices = zip(*scored, strict=True)
-    return measure_reliability(scores, correct, document_indices)
 
 
 def scored_mentions(pair: DocumentPair) -> list[tuple[float, bool]]:
