@@ -18,7 +18,7 @@ test: $(DEV)            ## the tests, the real embedded models included
 test-fast: $(DEV)       ## the tests that need no model
 	$(BIN)/python -m pytest -m "not models and not slow and not soak"
 
-soak: $(DEV)            ## the tests that take many minutes: hundreds of kills, a Ray cluster
+soak: $(DEV)            ## the tests that take many minutes: hundreds of kills, a Ray cluster, an hour of the server
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt label-studio-sdk schemathesis
 	$(BIN)/python -m pytest -m soak
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import signal
 import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 
 from entsemble.assembly import select_members
+from entsemble.cli.interrupt import INTERRUPTED_EXIT_CODE, TerminatedError
 from entsemble.cli.options import parse_options
 from entsemble.data.inputs import label_definitions
-from entsemble.errors import ConfigError, EntsembleError, MissingExtraError
+from entsemble.errors import ConfigError, MissingExtraError
 from entsemble.settings import DEFAULT_PRESET, Settings, environment, load
 
 _KEY_VARIABLE = "ENTSEMBLE_SERVER_KEY"
@@ -116,11 +114,6 @@ def serve(**options: object) -> None:
 
     When stopped, the server gives requests in progress 7 seconds to finish; after 10, it has ended.
     """
-    with _signals_as_errors():
-        _serve(parse_options(ServeOptions, options))
-
-
-def _serve(serve_options: ServeOptions) -> None:
     try:
         from entsemble.server.app import create_app
         from entsemble.server.connections import Server, exit_now
@@ -130,7 +123,7 @@ def _serve(serve_options: ServeOptions) -> None:
         from entsemble.server.service import ExtractionService
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "the server") from error
-    user_environment = environment()
+    serve_options, user_environment = parse_options(ServeOptions, options), environment()
     host, port = serve_options.host, serve_options.port
     key = user_environment.keys.get(serve_options.key_env) or None
     serve_options.check_key(key, is_local=is_loopback(host))
@@ -148,40 +141,10 @@ def _serve(serve_options: ServeOptions) -> None:
         server = Server(app, host, port, limits, on_started=print_address, on_stopping=app.state.stop)
         try:
             server.run()
-        except _StoppedError as error:
+        except (KeyboardInterrupt, TerminatedError) as error:  # uvicorn has ended, and sent the signal again
             if app.state.has_abandoned_work:
-                exit_now(error.exit_code)
+                exit_now(error.exit_code if isinstance(error, TerminatedError) else INTERRUPTED_EXIT_CODE)
             raise
-
-
-class _StoppedError(EntsembleError):
-    """A signal stopped the server."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__("stopped")
-        self.exit_code = 128 + signal_number
-
-
-@contextmanager
-def _signals_as_errors() -> Iterator[None]:
-    """SIGINT and SIGTERM raise an error. While uvicorn runs, it handles them, and sends them again at its end.
-
-    Raises:
-        _StoppedError: at a signal.
-    """
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        raise _StoppedError(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread receives signals
-        return
-    previous_handlers = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous_handlers.items():
-            signal.signal(number, handler)
 
 
 def _check_address(host: str, port: int) -> None:

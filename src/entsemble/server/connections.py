@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from entsemble._lib.atomic import abandon_replacements
 from entsemble.server.limits import LISTEN_BACKLOG, Limits
 
 _GRACE_SECONDS = 7.0
@@ -164,7 +165,8 @@ class Server(uvicorn.Server):
 
 
 def exit_now(exit_code: int) -> None:
-    """End the process, whatever its threads are doing."""
+    """End the process, whatever its threads are doing, without half-written files."""
+    abandon_replacements()
     sys.stderr.write("entsemble: stopped\n")
     sys.stderr.flush()
     os._exit(exit_code)

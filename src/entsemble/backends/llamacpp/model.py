@@ -20,6 +20,7 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
+from entsemble._lib.cancellation import check_cancelled, current_cancel_check
 from entsemble.backends.control_tokens import ControlTokens
 from entsemble.backends.gguf.file import read_header
 from entsemble.backends.llamacpp.engine import Engine, LlamaCppOptions, engine_version, start_engine
@@ -186,17 +187,22 @@ class LlamaCppModel:
 
 
 def _complete_list(engine: Engine, body: Mapping[str, Any], separator: str) -> dict[str, Any]:
-    """An answer that ends where its list begins to repeat itself, in the form of a complete one."""
-    text, last_chunk = "", {}
+    """An answer that ends where its list begins to repeat itself, in the form of a complete one.
+
+    Raises:
+        WorkCancelledError: the answer is no longer wanted.
+    """
+    text, last_chunk, is_cancelled = "", {}, current_cancel_check()
 
     def receive(chunk: dict[str, Any]) -> bool:
         """Whether the engine should stop."""
         nonlocal text, last_chunk
         last_chunk = chunk
         text += "" if "error" in chunk else chunk["choices"][0]["text"]
-        return truncate_at_repetition(text, separator) is not None
+        return is_cancelled() or truncate_at_repetition(text, separator) is not None
 
     engine.complete({**body, "stream": True, "timings_per_token": True}, receive)
+    check_cancelled()
     if "error" in last_chunk:
         return last_chunk
     truncated = truncate_at_repetition(text, separator)
