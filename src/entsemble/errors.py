@@ -47,12 +47,12 @@ class InUseError(DataError):
 
     Args:
         path: the output.
-        holder: the process that writes it: "process 4711, at work since 2026-01-31 12:00:00".
+        holder: the process that writes it: "process 4711 (at work since 2026-01-31 12:00:00+00:00)".
     """
 
     def __init__(self, path: str | Path, holder: str) -> None:
         self.holder = holder
-        super().__init__(f"{holder}, is writing this; wait for it, stop it, or name another output", path)
+        super().__init__(f"{holder} is writing this; wait for it, stop it, or name another output", path)
 
     def __reduce__(self) -> tuple[type[InUseError], tuple[str | Path, str]]:
         """For pickling: both arguments, since the exception's own `args` hold the message only."""

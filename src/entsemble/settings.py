@@ -216,16 +216,21 @@ def environment(variables: Mapping[str, str] | None = None) -> Environment:
         variables: instead of those of the process.
     """
     variables = os.environ if variables is None else variables
-    cache_folder = variables.get("ENTSEMBLE_CACHE") or platformdirs.user_cache_dir("entsemble", appauthor=False)
+    cache_folder = Path(variables.get("ENTSEMBLE_CACHE") or default_cache_folder())
     data_folder = Path(platformdirs.user_data_dir("entsemble", appauthor=False))
     return Environment(
-        cache=Path(cache_folder).expanduser(),
+        cache=cache_folder.expanduser(),
         experts=Path(variables.get("ENTSEMBLE_EXPERTS") or data_folder / "experts").expanduser(),
         pool=Path(variables.get("ENTSEMBLE_POOL") or data_folder / "pool.jsonl").expanduser(),
         keys=dict(variables),
         hub_endpoint=variables.get("HF_ENDPOINT") or None,
         hub_token=variables.get("HF_TOKEN") or None,
     )
+
+
+def default_cache_folder() -> Path:
+    """The cache folder if `ENTSEMBLE_CACHE` names none."""
+    return Path(platformdirs.user_cache_dir("entsemble", appauthor=False))
 
 
 def preset_names() -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
     for _ in range(2):  # the first attempt does not hide the holder from the second
         with pytest.raises(InUseError) as caught:
             OutputLock(target, timeout=0)
-        assert f"out: process {holder.pid}, at work since 20" in str(caught.value)
+        assert f"out: process {holder.pid} (at work since 20" in str(caught.value)
         assert "wait for it, stop it, or name another output" in str(caught.value)
         assert isinstance(caught.value, DataError)
         assert caught.value.exit_code == 65
@@ -41,7 +41,7 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
     assert lock_path.exists()
     assert not is_locked(lock_path)
     with locked(target):
-        assert f"process {os.getpid()}," in describe_holder(lock_path)
+        assert f"process {os.getpid()} (" in describe_holder(lock_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -59,11 +59,11 @@ def test_a_lock_that_names_nobody_is_of_another_process(tmp_path: Path, content:
 
 def test_a_holder_on_another_machine_is_named_with_it(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text(json.dumps({"pid": 7, "host": "elsewhere", "since": "2026-01-31 12:00:00+00:00"}))
-    assert describe_holder(tmp_path / "lock") == "process 7 on elsewhere, at work since 2026-01-31 12:00:00+00:00"
+    assert describe_holder(tmp_path / "lock") == "process 7 on elsewhere (at work since 2026-01-31 12:00:00+00:00)"
 
 
 def test_a_process_that_ends_at_once_removes_its_locks(tmp_path: Path) -> None:
     lock = OutputLock(tmp_path / "out")
     remove_held_locks()
     assert list(tmp_path.iterdir()) == []
-    lock.release()
+    lock.close()

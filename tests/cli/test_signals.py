@@ -105,7 +105,7 @@ def test_a_second_run_says_which_process_has_the_output(waiting: subprocess.Pope
         [*ENTSEMBLE, "convert", "other.jsonl", "out.jsonl"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert second.returncode == 65
-    assert second.stderr.startswith(f"entsemble: out.jsonl: process {waiting.pid}, at work since ")
+    assert second.stderr.startswith(f"entsemble: out.jsonl: process {waiting.pid} (at work since ")
     assert second.stderr.endswith("is writing this; wait for it, stop it, or name another output\n")
     waiting.kill()
     waiting.wait()

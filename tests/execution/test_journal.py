@@ -51,7 +51,7 @@ class TestJournal:
         process.start()
         assert is_open.wait(600)
         with pytest.raises(
-            InUseError, match=rf"out\.jsonl: process {process.pid}, at work since \d{{4}}-.*, is writing this"
+            InUseError, match=rf"out\.jsonl: process {process.pid} \(at work since \d{{4}}-.*\) is writing this"
         ):
             Journal(tmp_path / "out.jsonl")
         Journal(tmp_path / "other.jsonl").close()

@@ -58,7 +58,7 @@ def lock_output(target: Path, timeout: float = 1.0) -> OutputLock:
     try:
         recover(lock.target.parent, lock.target.name)
     except BaseException:
-        lock.release()
+        lock.close()
         raise
     return lock
 
@@ -99,7 +99,7 @@ def replacing(target: Path, *, lock: OutputLock | None = None, private: bool = F
             sync(target.parent)
     finally:
         if own_lock:
-            own_lock.release()
+            own_lock.close()
 
 
 def recover(folder: Path, name: str | None = None) -> None:

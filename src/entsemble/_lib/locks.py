@@ -46,7 +46,7 @@ class OutputLock:
         _held_paths.add(self.path)
         _write_holder(self.path)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Let others write the output; the lock file is removed."""
         if self._file_lock.is_locked:
             _held_paths.discard(self.path)
@@ -62,7 +62,7 @@ def locked(target: Path, timeout: float = _TIMEOUT_SECONDS) -> Iterator[OutputLo
     try:
         yield lock
     finally:
-        lock.release()
+        lock.close()
 
 
 def is_locked(lock_path: Path) -> bool:
@@ -84,7 +84,7 @@ def describe_holder(lock_path: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         return UNKNOWN_HOLDER
     place = "" if host == socket.gethostname() else f" on {host}"
-    return f"process {process_id}{place}, at work since {start}"
+    return f"process {process_id}{place} (at work since {start})"
 
 
 def remove_held_locks() -> None:

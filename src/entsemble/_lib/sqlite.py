@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 
 TIMEOUT_SECONDS = 60.0
 """How long a process waits for a file that another one has locked."""
@@ -30,3 +33,22 @@ def enable_wal(connection: sqlite3.Connection) -> None:
             time.sleep(_PAUSE_SECONDS)
         else:
             return
+
+
+def clear_table(path: Path, table: str, condition: str = "TRUE", parameters: Sequence[object] = ()) -> None:
+    """Delete rows for good: their pages are overwritten. Other processes may go on using the file.
+
+    Args:
+        path: an SQLite file that exists.
+        table: the rows' table; without one, there is nothing to delete.
+        condition: of the rows, in SQL.
+        parameters: of the condition.
+
+    Raises:
+        sqlite3.Error: it is not an SQLite file, cannot be written, or stays locked for `TIMEOUT_SECONDS`.
+    """
+    with closing(sqlite3.connect(path, timeout=TIMEOUT_SECONDS, isolation_level=None)) as connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+            connection.execute(f"DELETE FROM {table} WHERE {condition}", parameters)
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

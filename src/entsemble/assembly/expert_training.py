@@ -7,13 +7,13 @@ import json
 import platform
 import random
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from entsemble._lib.temporary import temporary_folder
 from entsemble.assembly.builder import Assembly
 from entsemble.assembly.expert_data import LANGUAGE, TEMPLATE, Corpus, TrainingData, labels_of, read_corpus
 from entsemble.assembly.expert_files import expert_store, unpacked_folder
@@ -216,16 +216,16 @@ def score_adapter(adapter: Adapter, gold: Sequence[Document], base_path: Path) -
 def _adapted_model(adapter: Adapter, base_path: Path) -> Iterator[AdaptableModel]:
     """The base in the engine that users have, with the adapter applied."""
     adapter_sum = AdapterSum({"expert": 1.0}, "expert")
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         if base_path.is_dir():
-            peft_folder.save_adapter(adapter, Path(folder))
-            transformers_options = TransformersOptions(adapters={"expert": Path(folder)})
+            peft_folder.save_adapter(adapter, folder)
+            transformers_options = TransformersOptions(adapters={"expert": folder})
             with closing(
                 TransformersModel("base", base_path, fingerprint="", options=transformers_options)
             ) as transformers_model:
                 yield transformers_model.with_adapters("expert", adapter_sum)
         else:
-            adapter_file = Path(folder) / "adapter.gguf"
+            adapter_file = folder / "adapter.gguf"
             write_lora(adapter.factor_pairs, base_path, adapter_file)
             options = LlamaCppOptions(adapters={"expert": adapter_file})
             with closing(LlamaCppModel("base", base_path, fingerprint="", options=options)) as llamacpp_model:

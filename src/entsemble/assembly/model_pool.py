@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol, TypeVar
 
+from entsemble._lib.temporary import temporary_folder
+from entsemble.assembly.cache_folder import CacheUse
 from entsemble.assembly.expert_files import WeightedSum, expert_store, published_checksum, unpacked_folder
 from entsemble.assembly.members import concurrent_sentences, expert_weights, member_name, sharing_key
 from entsemble.assembly.model_files import ModelFiles, folder_sha256
@@ -50,6 +51,7 @@ class ModelPool:
         self.settings, self.environment, self.progress = settings, environment, progress
         self.files = ModelFiles(environment, progress.on_download)
         self._exit_stack = ExitStack()
+        self._close_at_end(CacheUse(environment.cache))
         self._servers: dict[tuple[object, ...], LanguageModel] = {}
         self._engines: dict[tuple[object, ...], AdaptableModel] = {}
         self._encoder: Encoder | None = None
@@ -314,7 +316,7 @@ def _temporary_files(write: Callable[[Path], dict[str, Path]]) -> Iterator[dict[
     """
     with ExitStack() as stack:
         try:
-            files = write(Path(stack.enter_context(TemporaryDirectory(prefix="entsemble-"))))
+            files = write(stack.enter_context(temporary_folder()))
         except OSError as error:
             raise DataError(
                 f"the experts cannot be written for the engine ({error.strerror}); free some space, or set TMPDIR to "

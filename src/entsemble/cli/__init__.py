@@ -9,6 +9,7 @@ import click
 from click.shell_completion import get_completion_class
 
 import entsemble
+from entsemble.cli.cache import cache
 from entsemble.cli.convert import convert
 from entsemble.cli.demo import demo
 from entsemble.cli.distil import distil
@@ -55,7 +56,7 @@ def completion(context: click.Context, shell: str) -> None:
     click.echo(completion_class(context.find_root().command, {}, "entsemble", "_ENTSEMBLE_COMPLETE").source())
 
 
-for _command in (demo, extract, evaluate, score, convert, models, pool, experts, distil, serve, completion):
+for _command in (demo, extract, evaluate, score, convert, models, pool, experts, distil, serve, cache, completion):
     root.add_command(_command)
 
 

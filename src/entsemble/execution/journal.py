@@ -55,10 +55,10 @@ class Journal:
         try:
             self._connection = self._open()
         except (OSError, sqlite3.OperationalError) as error:
-            self.lock.release()
+            self.lock.close()
             raise _not_writable(output, error) from error
         except sqlite3.DatabaseError as error:
-            self.lock.release()
+            self.lock.close()
             raise DataError(f"this is not a journal ({error}); delete it to start over", self.path) from error
 
     def _open(self) -> sqlite3.Connection:
@@ -125,7 +125,7 @@ class Journal:
         if not self._is_removed and self._connection.execute("SELECT 1 FROM done LIMIT 1").fetchone() is None:
             self.remove()
         self._connection.close()
-        self.lock.release()
+        self.lock.close()
 
     def remove(self) -> None:
         """Delete the journal, since the output is complete."""
@@ -133,7 +133,7 @@ class Journal:
         self._connection.close()
         for suffix in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-        self.lock.release()
+        self.lock.close()
 
 
 def _not_writable(output: Path, error: Exception) -> DataError:

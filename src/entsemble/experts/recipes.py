@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
+from entsemble._lib.temporary import temporary_folder
 from entsemble.errors import ConfigError
 from entsemble.experts.card import Card, Recipe, RecipePart, combine_licences
 from entsemble.experts.merging.merge import MergeSettings, merge_adapters
@@ -89,9 +88,9 @@ def add_merged_expert(
         training={_ERROR_KEY: result.relative_error},
         recipe=recipe,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        save_adapter(result.adapter, Path(folder))
-        return store.add(Path(folder), merged_card, replace=replace), result.relative_error
+    with temporary_folder() as folder:
+        save_adapter(result.adapter, folder)
+        return store.add(folder, merged_card, replace=replace), result.relative_error
 
 
 def parse_weights(text: str | None, names: Sequence[str]) -> list[float]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from entsemble._lib.cancellation import CancelCheck, check_cancelled
+from entsemble._lib.temporary import temporary_folder
 from entsemble.data.formats import write
 from entsemble.errors import DataError, MissingExtraError
 from entsemble.server import schemas
@@ -72,8 +71,8 @@ def _cancellable(documents: Iterable[Document]) -> Iterator[Document]:
 
 
 def _write_file(documents: Iterable[Document], export_format: str) -> tuple[bytes, str]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"entities.{export_format}"
+    with temporary_folder() as folder:
+        path = folder / f"entities.{export_format}"
         write(documents, path, export_format)
         if path.is_file():
             return path.read_bytes(), export_format

@@ -48,7 +48,7 @@ class PoolFile:
             make_private_folder(path.parent)
             self._file_lock = lock_output(path)
         except InUseError as error:
-            message = f"another server uses {path} ({error.holder}); stop it, or name another --pool"
+            message = f"another server uses {path}: {error.holder}; stop it, or name another --pool"
             raise ConfigError(message) from error
         except OSError as error:
             raise DataError(f"a pool cannot be stored here ({error.strerror})", path) from error
@@ -59,7 +59,7 @@ class PoolFile:
 
     def close(self) -> None:
         """Release the file for other servers."""
-        self._file_lock.release()
+        self._file_lock.close()
 
     def snapshot(self) -> tuple[int, tuple[Document, ...]]:
         """The version, which increases with each change, and the documents."""

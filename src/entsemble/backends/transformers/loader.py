@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
+from entsemble._lib.atomic import lock_output, replacing
 from entsemble._lib.optional import require
+from entsemble._lib.temporary import temporary_folder
 from entsemble.backends.transformers.grammar import GrammarConstraint, Vocabulary
-from entsemble.errors import ModelUnavailableError
+from entsemble.errors import InUseError, ModelUnavailableError
 from entsemble.types import Precision
 
 _MAX_UNPACKED_FILE = 1 << 29
 """Bytes of the largest GGUF file whose unpacked weights are kept, which take four to eight times as many."""
+
+_UNPACKING_SECONDS = 600.0
+"""How long a process waits for another one that unpacks the same file."""
 
 Tokens = tuple[list[int], list[int]]
 """Token ids [tokens], and the offset in the text at which each begins [tokens]."""
@@ -125,15 +130,14 @@ def _unpack(file: Path, folder: Path) -> None:
         return
     parts = _load(file, float32)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as workspace:
-            for part in parts:
-                part.save_pretrained(Path(workspace) / folder.name)
-            (Path(workspace) / folder.name).rename(folder)
-    except (OSError, SafetensorError) as error:
-        if not folder.is_dir():  # otherwise another process was faster
-            advice = "free some space there, or set ENTSEMBLE_CACHE to another folder"
-            raise ModelUnavailableError(f"{file} cannot be unpacked in {folder.parent} ({error}); {advice}") from error
+        with closing(lock_output(folder, _UNPACKING_SECONDS)) as lock:
+            if not folder.is_dir():  # otherwise another process was faster
+                with replacing(folder, lock=lock) as new_folder:
+                    for part in parts:
+                        part.save_pretrained(new_folder)
+    except (OSError, SafetensorError, InUseError) as error:
+        advice = "free some space there, or set ENTSEMBLE_CACHE to another folder"
+        raise ModelUnavailableError(f"{file} cannot be unpacked in {folder.parent} ({error}); {advice}") from error
 
 
 def _load(path: Path, dtype: Any) -> tuple[Any, Any]:  # noqa: ANN401 - untyped library
@@ -141,12 +145,12 @@ def _load(path: Path, dtype: Any) -> tuple[Any, Any]:  # noqa: ANN401 - untyped 
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    with tempfile.TemporaryDirectory() as link_folder:
+    with temporary_folder() as link_folder:
         arguments: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         if path.is_dir():
             folder = path
         else:  # alone in a folder, so that no file beside it is run as code
-            folder = Path(link_folder)
+            folder = link_folder
             (folder / "model.gguf").symlink_to(path.resolve())
             arguments["gguf_file"] = "model.gguf"
         try:
