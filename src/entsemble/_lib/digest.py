@@ -46,13 +46,18 @@ class RememberedChecksums:
             stored = json.loads(path.read_bytes())
             self._entries = {name: (list(identity), str(checksum)) for name, (identity, checksum) in stored.items()}
 
-    def sha256(self, path: Path) -> str:
+    def is_unchanged(self, path: Path) -> bool:
+        """Whether the checksum of a file is remembered, and the file as it was then."""
+        remembered = self._entries.get(str(path))
+        return remembered is not None and remembered[0] == _file_identity(path)
+
+    def sha256(self, path: Path, on_read: Callable[[int], None] | None = None) -> str:
         """See `sha256`."""
         identity = _file_identity(path)
         remembered = self._entries.get(str(path))
         if remembered is not None and remembered[0] == identity:
             return remembered[1]
-        checksum = sha256(path)
+        checksum = sha256(path, on_read)
         _, content_changed, changed, _ = identity
         is_settled = max(content_changed, changed) < time.time_ns() - _SETTLED_SECONDS * 1e9
         if is_settled and _file_identity(path) == identity:

@@ -276,7 +276,8 @@ class ModelPool:
         except EntsembleError:
             folder = Path(encoder_name)
             files = sorted(path for path in folder.rglob("*") if path.is_file())
-            return SentenceTransformerEncoder(encoder_name, folder_sha256(folder, files) if folder.is_dir() else None)
+            checksum = folder_sha256(folder, files, self.environment.cache) if folder.is_dir() else None
+            return SentenceTransformerEncoder(encoder_name, checksum)
         if model_card.kind != "encoder":
             raise ConfigError(f"{encoder_name} is a language model, not an encoder; an encoder is minilm-l6")
         model_path, fingerprint = self.files.locate(ModelSpec(encoder_name, model_card))

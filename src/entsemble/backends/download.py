@@ -28,12 +28,13 @@ from entsemble._lib.atomic import replacing
 from entsemble._lib.digest import sha256
 from entsemble.backends import hub
 from entsemble.backends.catalogue import ModelCard, PypiSource, Wheel
+from entsemble.backends.checksums import file_checksum, is_named_after_content
 from entsemble.backends.gguf.bert import convert_bert
 from entsemble.backends.gguf.requantise import requantise
 from entsemble.backends.hub import DownloadCallback, DownloadProgress, ignore_progress
 from entsemble.errors import MissingExtraError, ModelUnavailableError
 
-__all__ = ["DownloadCallback", "DownloadProgress", "ignore_progress", "local_path", "pull"]
+__all__ = ["DownloadCallback", "DownloadProgress", "ignore_progress", "is_changed", "local_path", "pull"]
 
 MODEL_FILE, MANIFEST_FILE = "model.gguf", "manifest.json"
 
@@ -46,22 +47,25 @@ def pull(
     cache: Path,
     *,
     on_progress: DownloadCallback = ignore_progress,
-    verify: bool = False,
+    again: bool = False,
     hub_endpoint: str | None = None,
     hub_token: str | None = None,
 ) -> Path:
     """The model's file, downloaded and converted if it is not in the cache.
 
+    A file in the cache is checked against its manifest, which reads it only after a change: see `file_checksum`.
+
     Args:
         card: the model.
         cache: entsemble's cache folder.
         on_progress: called with the bytes so far, many times a second at most.
-        verify: check the hash of a model in the cache, and download it again if it differs.
+        again: read the file in the cache in any case, and download the model again if it has changed.
         hub_endpoint: base URL of the hub, for models that come from there.
         hub_token: for its gated repositories.
 
     Raises:
-        ModelUnavailableError: it cannot be downloaded, or does not match the catalogue, or the disk is full.
+        ModelUnavailableError: it cannot be downloaded, or does not match the catalogue, or the disk is full; or the
+            file in the cache has changed.
         MissingExtraError: a package that the conversion needs is not installed.
     """
     source = card.source
@@ -73,15 +77,19 @@ def pull(
             hub_endpoint=hub_endpoint,
             hub_token=hub_token,
             name=card.name,
+            again=again,
         )
     folder = cache / "models" / card.name
-    if _is_complete(folder, card, on_progress if verify else None):
-        return folder / MODEL_FILE
     partial = cache / "partial" / card.name
     try:
+        if _is_complete(folder, card):
+            if _is_intact(folder, card, cache, on_progress, trust_memory=not again):
+                return folder / MODEL_FILE
+            if not again:
+                raise hub.changed_file_error(folder / MODEL_FILE, card.name)
         partial.mkdir(parents=True, exist_ok=True)
         with FileLock(partial.with_suffix(".lock")):  # released when its process ends, even by a kill
-            if not _is_complete(folder, card, None) or verify:
+            if not _is_complete(folder, card) or again:
                 _ModelBuild(card, source, partial, on_progress).build(folder)
     except OSError as error:
         raise ModelUnavailableError(_explain_disk_error(card, cache, error)) from error
@@ -89,11 +97,25 @@ def pull(
 
 
 def local_path(card: ModelCard, cache: Path) -> Path | None:
-    """The model's file if it has been downloaded, else `None`."""
+    """The model's file if it has been downloaded, else `None`; see `is_changed`."""
     if not isinstance(card.source, PypiSource):
         return hub.local_path(card.source, cache)
     folder = cache / "models" / card.name
-    return folder / MODEL_FILE if _is_complete(folder, card, None) else None
+    return folder / MODEL_FILE if _is_complete(folder, card) else None
+
+
+def is_changed(card: ModelCard, cache: Path) -> bool:
+    """Whether the model has been downloaded, but its file is not what was downloaded, or cannot be read."""
+    path = local_path(card, cache)
+    if path is None:
+        return False
+    try:
+        if isinstance(card.source, PypiSource):
+            return not _is_intact(path.parent, card, cache, ignore_progress)
+        files = path.iterdir() if path.is_dir() else [path]
+        return not all(is_named_after_content(file, cache) for file in files)
+    except OSError:
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +149,7 @@ class _ModelBuild:
             **_expected_manifest(self.card, self.source),
             "licence": self.card.licence,
             "licence_url": self.card.licence_url,
-            "sha256": _hash_model(model_file, self.card.name, self.on_progress),
+            "sha256": sha256(model_file, _check_reporter(model_file, self.card.name, self.on_progress)),
             "size": model_file.stat().st_size,
         }
         (output / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
@@ -200,25 +222,38 @@ def _expected_manifest(card: ModelCard, source: PypiSource) -> dict[str, Any]:
     }
 
 
-def _is_complete(folder: Path, card: ModelCard, on_progress: DownloadCallback | None) -> bool:
-    """Whether `folder` holds the card's model, by manifest and size; with `on_progress`, also by hash."""
-    if not isinstance(card.source, PypiSource):
-        return False
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest; empty if there is none that can be read."""
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-        size = (folder / MODEL_FILE).stat().st_size
     except (OSError, ValueError):
-        return False
-    if not isinstance(manifest, dict) or manifest.get("size") != size:
-        return False
-    if any(manifest.get(key) != value for key, value in _expected_manifest(card, card.source).items()):
-        return False
-    return on_progress is None or _hash_model(folder / MODEL_FILE, card.name, on_progress) == manifest.get("sha256")
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
 
 
-def _hash_model(path: Path, name: str, on_progress: DownloadCallback) -> str:
+def _is_complete(folder: Path, card: ModelCard) -> bool:
+    """Whether `folder` holds the card's model, by manifest and size."""
+    model_file, manifest = folder / MODEL_FILE, _read_manifest(folder)
+    if not isinstance(card.source, PypiSource) or not model_file.is_file():
+        return False
+    expected = {**_expected_manifest(card, card.source), "size": model_file.stat().st_size}
+    return all(manifest.get(key) == value for key, value in expected.items())
+
+
+def _is_intact(
+    folder: Path, card: ModelCard, cache: Path, on_progress: DownloadCallback, *, trust_memory: bool = True
+) -> bool:
+    """Whether the model file has the checksum of its manifest."""
+    model_file = folder / MODEL_FILE
+    report = _check_reporter(model_file, card.name, on_progress)
+    checksum = file_checksum(model_file, cache, report) if trust_memory else sha256(model_file, report)
+    return checksum == _read_manifest(folder).get("sha256")
+
+
+def _check_reporter(path: Path, name: str, on_progress: DownloadCallback) -> Callable[[int], None]:
+    """Reports the progress of reading a file."""
     size = path.stat().st_size
-    return sha256(path, lambda bytes_done: on_progress(DownloadProgress(name, "check", bytes_done, size)))
+    return lambda bytes_done: on_progress(DownloadProgress(name, "check", bytes_done, size))
 
 
 def _pip_download(wheel: Wheel, folder: Path, on_bytes: Callable[[int], None]) -> None:
@@ -287,4 +322,4 @@ def _explain_disk_error(card: ModelCard, cache: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         megabytes = 3 * card.size / 1e6
         return f"the disk is full: building {card.name} takes about {megabytes:.0f} MB under {cache}; free some space"
-    return f"cannot write {card.name} under {cache}: {error.strerror or error}; choose another cache folder"
+    return f"cannot read or write {card.name} under {cache}: {error.strerror or error}; choose another cache folder"

@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from entsemble._lib.digest import sha256
 from entsemble._lib.optional import require
 from entsemble.backends.catalogue import HubSource
+from entsemble.backends.checksums import is_named_after_content
 from entsemble.errors import ConfigError, ModelUnavailableError
 
 
@@ -67,11 +67,12 @@ def download(
     hub_endpoint: str | None = None,
     hub_token: str | None = None,
     name: str | None = None,
+    again: bool = False,
 ) -> Path:
     """The local copy of a file, or of the folder of a whole model; downloaded if it is not in the cache.
 
     huggingface_hub resumes a broken connection a few times within a call; it keeps nothing of a download that failed.
-    Downloaded files are checked against the SHA-256 that the hub states.
+    Files are checked against the checksum that the hub stated, which reads them only after a change.
 
     Args:
         source: a file or a whole model.
@@ -79,29 +80,42 @@ def download(
         on_progress: called with the bytes so far.
         hub_endpoint: base URL of a mirror; huggingface_hub's default otherwise.
         hub_token: for gated and private repositories; otherwise huggingface_hub looks for its own.
-        name: the model's name in `on_progress`.
+        name: the model's name in `on_progress` and in errors.
+        again: read the file in the cache in any case, and download it again if it has changed.
 
     Raises:
         MissingExtraError: huggingface_hub is not installed.
-        ModelUnavailableError: the file cannot be downloaded; the message says what to do.
+        ModelUnavailableError: the file cannot be downloaded, or the one in the cache has changed; the message says what
+            to do.
     """
     hub = _import_hub()
     if not source.file:
         return _download_model(
-            hub, source, cache, on_progress=on_progress, hub_endpoint=hub_endpoint, hub_token=hub_token
+            hub, source, cache, on_progress=on_progress, hub_endpoint=hub_endpoint, hub_token=hub_token, again=again
         )
     model_name, hub_cache = name or str(source), cache / "hub"
     arguments = {"revision": source.revision, "cache_dir": hub_cache, "endpoint": hub_endpoint, "token": hub_token}
     try:
         cached = hub.try_to_load_from_cache(source.repo, source.file, revision=source.revision, cache_dir=hub_cache)
+        force = (
+            again and isinstance(cached, str) and not is_named_after_content(Path(cached), cache, trust_memory=False)
+        )
         progress_bar = _progress_bar(hub, model_name, on_progress)
-        path = Path(hub.hf_hub_download(source.repo, source.file, tqdm_class=progress_bar, **arguments))
+        path = Path(
+            hub.hf_hub_download(source.repo, source.file, tqdm_class=progress_bar, force_download=force, **arguments)
+        )
     except Exception as error:
         raise _explain_error(hub, error, source, hub_endpoint) from error
-    if not isinstance(cached, str):
-        size = path.stat().st_size
-        _check(path, source, lambda count: on_progress(DownloadProgress(model_name, "check", count, size)))
+    is_new = force or not isinstance(cached, str) or not path.samefile(cached)
+    _check(path, model_name, cache, on_progress, is_new=is_new)
     return path
+
+
+def changed_file_error(path: Path, name: str) -> ModelUnavailableError:
+    """The error for a model file that is not what was downloaded."""
+    return ModelUnavailableError(
+        f"{path} has changed since it was downloaded; get it again with: entsemble models pull --again {name}"
+    )
 
 
 def local_path(source: HubSource, cache: Path) -> Path | None:
@@ -123,6 +137,7 @@ def _download_model(
     on_progress: DownloadCallback,
     hub_endpoint: str | None,
     hub_token: str | None,
+    again: bool,
 ) -> Path:
     """Every file of a model; if the hub cannot be reached, the local copy."""
     version = {"revision": source.revision, "cache_dir": cache / "hub"}
@@ -131,7 +146,10 @@ def _download_model(
         files = api.list_repo_files(source.repo, revision=source.revision)
     except Exception as error:
         try:
-            return Path(hub.snapshot_download(source.repo, local_files_only=True, **version))
+            folder = Path(hub.snapshot_download(source.repo, local_files_only=True, **version))
+            for path in sorted(folder.iterdir()):
+                _check(path, str(source), cache, on_progress, is_new=False)
+            return folder
         except (hub.errors.LocalEntryNotFoundError, hub.errors.HFValidationError):
             raise _explain_error(hub, error, source, hub_endpoint) from error
     model_files = sorted(file for file in files if "/" not in file and file.endswith(_MODEL_FILE_ENDINGS))
@@ -144,19 +162,28 @@ def _download_model(
             on_progress=on_progress,
             hub_endpoint=hub_endpoint,
             hub_token=hub_token,
+            name=str(source),
+            again=again,
         )
         for file in model_files
     ]
     return paths[0].parent
 
 
-def _check(path: Path, source: HubSource, on_read: Callable[[int], None]) -> None:
-    """Compare a new file with the SHA-256 that the hub states: huggingface_hub names the blob after it, unchecked."""
-    blob = path.resolve()
-    if re.fullmatch(r"[0-9a-f]{64}", blob.name) and sha256(blob, on_read) != blob.name:
-        blob.unlink()
-        path.unlink(missing_ok=True)
-        raise ModelUnavailableError(f"{source} was damaged during the download and is not kept; pull it again")
+def _check(path: Path, name: str, cache: Path, on_progress: DownloadCallback, *, is_new: bool) -> None:
+    """Compare a file with the checksum that the hub stated: huggingface_hub names the blob after it, unchecked.
+
+    Raises:
+        ModelUnavailableError: it differs; a new file is removed.
+    """
+    size = path.stat().st_size
+    if is_named_after_content(path, cache, lambda count: on_progress(DownloadProgress(name, "check", count, size))):
+        return
+    if not is_new:
+        raise changed_file_error(path, name)
+    path.resolve().unlink()
+    path.unlink(missing_ok=True)
+    raise ModelUnavailableError(f"{name} was damaged during the download and is not kept; pull it again")
 
 
 def _import_hub() -> Any:  # noqa: ANN401 - untyped library
@@ -187,6 +214,8 @@ class _NotAHubError(Exception):
 def _explain_error(hub: Any, error: Exception, source: HubSource, hub_endpoint: str | None) -> Exception:  # noqa: ANN401
     """An error of the hub with advice on what to do; any other error as it is."""
     errors, endpoint = hub.errors, hub_endpoint or "https://huggingface.co"
+    if type(error) is ValueError and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # why a forced download failed
     if isinstance(error.__cause__, errors.FileMetadataError):
         error = _NotAHubError()
     page = f"{endpoint}/{source.repo}"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from entsemble.assembly.model_files import ModelFiles
-from entsemble.backends.catalogue import PypiSource, catalogue, find_card
-from entsemble.backends.download import local_path
+from entsemble.backends.catalogue import ModelCard, PypiSource, catalogue, find_card
+from entsemble.backends.download import is_changed, local_path
 from entsemble.backends.model_spec import parse_model
 from entsemble.cli.progress import show_progress
 from entsemble.settings import environment
@@ -35,7 +36,7 @@ def list_models(as_json: bool) -> None:
                 "parameters": model_card.parameters,
                 "bytes": model_card.size,
                 "licence": model_card.licence,
-                "here": local_path(model_card, cache_folder) is not None,
+                "here": _describe_local(model_card, cache_folder) == "yes",
             }
             for model_card in model_cards
         ]
@@ -50,22 +51,23 @@ def list_models(as_json: bool) -> None:
             f"{model_card.size / 1e6:,.0f} MB",
             model_card.licence,
             "PyPI" if isinstance(model_card.source, PypiSource) else "hub",
-            "yes" if local_path(model_card, cache_folder) else "",
+            _describe_local(model_card, cache_folder),
         )
     Console(highlight=False).print(table)
 
 
 @models.command("pull")
 @click.argument("model_names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--again", is_flag=True, help="Read the files that are here, and download again what has changed.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
-def pull_models(model_names: tuple[str, ...], quiet: bool) -> None:
+def pull_models(model_names: tuple[str, ...], again: bool, quiet: bool) -> None:
     """Download and check each NAME, and convert it to the format that runs fastest here.
 
     NAME is in the catalogue, or hf:OWNER/REPO:FILE, or hf:OWNER/REPO.
     """
     specs = [parse_model(model_name) for model_name in model_names]
     with show_progress(quiet=quiet) as progress:
-        model_files = ModelFiles(environment(), progress.callbacks().on_download)
+        model_files = ModelFiles(environment(), progress.callbacks().on_download, again=again)
         model_paths = [(spec.name, model_files.locate(spec)[0]) for spec in specs]
     for model_name, model_path in model_paths:
         click.echo(f"{model_name}: {model_path}")
@@ -78,6 +80,9 @@ def print_info(model_name: str) -> None:
     model_card = find_card(model_name)
     model_path = local_path(model_card, environment().cache)
     pull_advice = f"no; downloaded on first use, or now with: entsemble models pull {model_card.name}"
+    repair_advice = ""
+    if is_changed(model_card, environment().cache):
+        repair_advice = f", changed; get it again with: entsemble models pull --again {model_card.name}"
     for heading, value in (
         ("name", model_card.name),
         ("kind", model_card.kind),
@@ -86,7 +91,14 @@ def print_info(model_name: str) -> None:
         ("licence", f"{model_card.licence} ({model_card.licence_url})"),
         ("source", str(model_card.source)),
         ("converted to", model_card.quantisation or "nothing, used as published"),
-        ("here", str(model_path) if model_path else pull_advice),
+        ("here", f"{model_path}{repair_advice}" if model_path else pull_advice),
         ("note", model_card.note),
     ):
         click.echo(f"{heading + ':':15s} {value}")
+
+
+def _describe_local(model_card: ModelCard, cache_folder: Path) -> str:
+    """Whether the model is on this machine: yes, changed (since its download), or nothing."""
+    if local_path(model_card, cache_folder) is None:
+        return ""
+    return "changed" if is_changed(model_card, cache_folder) else "yes"
