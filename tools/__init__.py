@@ -1,1 +1,1 @@
-"""Programs for those who develop entsemble; nothing here is installed."""
+"""What makes a release: experts, the pre-trained scorer, the label reader, and checks of the code and the package."""

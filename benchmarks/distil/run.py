@@ -21,10 +21,10 @@ from pathlib import Path
 
 import spacy
 
-from benchmarks.common import corpora, machine, revision
+from benchmarks.common import corpora_folder, machine_info, source_revision
 from entsemble.data import docbin
 from entsemble.data.formats import read, write
-from entsemble.integrations.student import speed_of
+from entsemble.distillation.student import measure_speed
 from entsemble.types import Document
 
 CACHE = Path(__file__).parent / "cache"
@@ -42,39 +42,50 @@ def main() -> None:
     parser.add_argument("--shots", type=int, default=4, help="demonstrations a sentence (default 4)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--texts", type=int, help="unlabelled texts; all if not given")
-    given = parser.parse_args()
-    told = ["--shots", str(given.shots), "--seed", str(given.seed)]
-    some = [] if given.texts is None else ["--texts", str(given.texts)]
-    limit = [] if given.texts is None else ["--limit", str(given.texts)]
-    folder = CACHE / " ".join([*told, *some])
-    gold = prepared(corpora() / "wnut17", given.seed, folder)
+    options = parser.parse_args()
+    sampling_options = ["--shots", str(options.shots), "--seed", str(options.seed)]
+    text_options = [] if options.texts is None else ["--texts", str(options.texts)]
+    limit_options = [] if options.texts is None else ["--limit", str(options.texts)]
+    folder = CACHE / " ".join([*sampling_options, *text_options])
+    gold = prepared(corpora_folder() / "wnut17", options.seed, folder)
     distilled = folder / "distil.json"
     if not distilled.exists():
         texts, student = str(folder / "texts.jsonl"), str(folder / "student")
-        said = entsemble(
-            "distil", texts, "--pool", str(folder / "pool.jsonl"), "-o", student, *told, *limit, "--json", "--replace"
+        predictions = entsemble(
+            "distil",
+            texts,
+            "--pool",
+            str(folder / "pool.jsonl"),
+            "-o",
+            student,
+            *sampling_options,
+            *limit_options,
+            "--json",
+            "--replace",
         )
-        distilled.write_text(said, encoding="utf-8")
+        distilled.write_text(predictions, encoding="utf-8")
     teacher = folder / "teacher.json"
     if not teacher.exists():
-        entsemble("evaluate", str(gold), "--pool", str(folder / "pool.jsonl"), *told, "--json", str(teacher))
+        entsemble(
+            "evaluate", str(gold), "--pool", str(folder / "pool.jsonl"), *sampling_options, "--json", str(teacher)
+        )
     timed = folder / "timed.json"
     if not timed.exists():
-        asked = ["--limit", str(TIMED), "--no-cache", "--json", str(timed)]
-        entsemble("evaluate", str(gold), "--pool", str(folder / "pool.jsonl"), *told, *asked)
-    cost = json.loads(timed.read_text(encoding="utf-8"))["cost"]
+        timing_options = ["--limit", str(TIMED), "--no-cache", "--json", str(timed)]
+        entsemble("evaluate", str(gold), "--pool", str(folder / "pool.jsonl"), *sampling_options, *timing_options)
+    timed_cost = json.loads(timed.read_text(encoding="utf-8"))["cost"]
     result = {
-        "command": f"python -m benchmarks.distil.run {' '.join([*told, *some])}",
-        "commit": revision(),
+        "command": f"python -m benchmarks.distil.run {' '.join([*sampling_options, *text_options])}",
+        "commit": source_revision(),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        "machine": machine(),
+        "machine": machine_info(),
         "pool": POOL,
         "distilled": json.loads(distilled.read_text(encoding="utf-8")),
         "scored": SCORED,
         "teacher": json.loads(teacher.read_text(encoding="utf-8"))["micro"],
         "timed": TIMED,
         "student_rate": student_rate(folder),
-        "teacher_rate": cost["sentences"] / cost["seconds"],
+        "teacher_rate": timed_cost["sentences"] / timed_cost["seconds"],
         "student": student_report(gold, folder)["micro"],
     }
     RESULT.parent.mkdir(exist_ok=True)
@@ -84,14 +95,14 @@ def main() -> None:
 def prepared(corpus: Path, seed: int, folder: Path) -> Path:
     """Write the pool and the unlabelled rest, and return the file of what is scored."""
     folder.mkdir(parents=True, exist_ok=True)
-    draw = random.Random(seed)
-    train = list(read([corpus / "wnut17train.conll"]))
-    drawn = draw.sample(train, len(train))
-    dev = list(read([corpus / "emerging.dev.conll"]))
+    generator = random.Random(seed)
+    training_documents = list(read([corpus / "wnut17train.conll"]))
+    shuffled = generator.sample(training_documents, len(training_documents))
+    development_documents = list(read([corpus / "emerging.dev.conll"]))
     gold = folder / "gold.jsonl"
-    write(drawn[:POOL], folder / "pool.jsonl", again=True)
-    write((Document(d.id, d.text) for d in drawn[POOL:]), folder / "texts.jsonl", again=True)
-    write(draw.sample(dev, SCORED), gold, again=True)
+    write(shuffled[:POOL], folder / "pool.jsonl", overwrite=True)
+    write((Document(d.id, d.text) for d in shuffled[POOL:]), folder / "texts.jsonl", overwrite=True)
+    write(generator.sample(development_documents, SCORED), gold, overwrite=True)
     return gold
 
 
@@ -99,9 +110,9 @@ def student_report(gold: Path, folder: Path) -> dict[str, dict[str, object]]:
     """What `entsemble score` says of the student."""
     nlp = spacy.load(folder / "student")
     documents = list(read([gold]))
-    said = zip(documents, nlp.pipe(d.text for d in documents), strict=True)
+    predictions = zip(documents, nlp.pipe(d.text for d in documents), strict=True)
     answers = folder / "student.jsonl"
-    write((replace(d, mentions=docbin.mentions_of(doc)) for d, doc in said), answers, again=True)
+    write((replace(d, mentions=docbin.read_mentions(doc)) for d, doc in predictions), answers, overwrite=True)
     report = folder / "student.json"
     entsemble("score", str(gold), str(answers), "--json", str(report))
     return dict(json.loads(report.read_text(encoding="utf-8")))
@@ -109,7 +120,7 @@ def student_report(gold: Path, folder: Path) -> dict[str, dict[str, object]]:
 
 def student_rate(folder: Path) -> float:
     """Sentences a second, of the unlabelled texts."""
-    return speed_of(spacy.load(folder / "student"), [d.text for d in read([folder / "texts.jsonl"])])
+    return measure_speed(spacy.load(folder / "student"), [d.text for d in read([folder / "texts.jsonl"])])
 
 
 def entsemble(*words: str) -> str:

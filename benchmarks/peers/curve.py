@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.common import run_once
 from benchmarks.peers.run import MODELS, RESULTS, peers_python, served, spent, theirs
-from benchmarks.quality.curve import SEED, SIZES, drawn
+from benchmarks.quality.curve import SEED, SIZES, sample_corpus
 from entsemble.prompting.labels import label_set
 from entsemble.types import Document
 
@@ -33,15 +33,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", default="conll2003", help="corpora, separated by commas")
     parser.add_argument("--peers", default=",".join(PEERS), help="separated by commas")
-    given = parser.parse_args()
-    for corpus in given.only.split(","):
-        pool, scored = drawn(corpus)
-        for peer in given.peers.split(","):
+    options = parser.parse_args()
+    for corpus in options.only.split(","):
+        pool, scored = sample_corpus(corpus)
+        for peer in options.peers.split(","):
             for size in SIZES:
                 target = RESULTS / "curve" / corpus / f"{PEERS[peer].replace(' ', '-')}-{size}.json"
                 command = f'python -m benchmarks.peers.curve --only {corpus} --peers "{peer}"'
-                told = {"corpus": corpus, "peer": peer, "pool": size, "seed": SEED}
-                run_once(target, command, partial(measure, peer, pool[:size], scored), told)
+                inputs = {"corpus": corpus, "peer": peer, "pool": size, "seed": SEED}
+                run_once(target, command, partial(measure, peer, pool[:size], scored), inputs)
                 print(f"{corpus}: {peer}, {size} sentences: done", flush=True)
 
 
@@ -51,8 +51,8 @@ def measure(peer: str, pool: Sequence[Document], scored: Sequence[Document]) -> 
     if peer == "spaCy trained":
         return theirs(peers_python(), PEERS[peer], scored, pool, labels, "")
     with served([MODEL], context=CONTEXT, slots=1) as urls, spent([*urls.values()]) as tokens:
-        found = theirs(peers_python(), PEERS[peer], scored, pool, labels, urls[MODEL])
-    return found | tokens
+        result = theirs(peers_python(), PEERS[peer], scored, pool, labels, urls[MODEL])
+    return result | tokens
 
 
 if __name__ == "__main__":

@@ -34,16 +34,16 @@ from typing import Any
 
 import httpx
 
-from benchmarks.common import corpora, run_missing
-from benchmarks.quality.compare import counted
-from benchmarks.quality.run import CORPORA
+from benchmarks.common import corpora_folder, run_missing
+from benchmarks.quality.compare import count_sentences
+from benchmarks.quality.corpora import CORPORA
 from benchmarks.throughput import engine
-from entsemble.assemble import Assembly, unannotated
-from entsemble.backends.catalogue import card
-from entsemble.backends.llamacpp import load_engine
-from entsemble.backends.pull import pull
+from entsemble.assembly import Assembly, without_mentions
+from entsemble.backends.catalogue import find_card
+from entsemble.backends.download import pull
+from entsemble.backends.llamacpp.engine import load_engine
 from entsemble.data.formats import read, write
-from entsemble.ensemble.document import Extracted
+from entsemble.ner.documents import Extracted
 from entsemble.prompting.labels import label_set
 from entsemble.settings import environment, load
 from entsemble.types import Document, LabelSet, Mention
@@ -87,40 +87,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", help="corpora, separated by commas")
     parser.add_argument("--sentences", type=int, default=30)
-    given = parser.parse_args()
-    wanted = given.only.split(",") if given.only else MAPPED
-    command = f"python -m benchmarks.peers.run --only {{}} --sentences {given.sentences}"
-    run_missing(RESULTS, wanted, command, partial(measure, count=given.sentences))
+    options = parser.parse_args()
+    corpus_names = options.only.split(",") if options.only else MAPPED
+    command = f"python -m benchmarks.peers.run --only {{}} --sentences {options.sentences}"
+    run_missing(RESULTS, corpus_names, command, partial(measure, count=options.sentences))
 
 
 def measure(corpus: str, count: int) -> dict[str, Any]:
     """Every system on sentences of a corpus' development file."""
     python = peers_python()
     [files] = [c for c in CORPORA if c.name == corpus]
-    gold = random.Random(SEED).sample([d for d in read(corpora() / files.gold) if d.text.strip()], count)
-    taken = {d.text for d in gold}
-    train = [d for d in read(corpora() / files.pool) if d.text.strip() and d.text not in taken]
+    gold = random.Random(SEED).sample([d for d in read(corpora_folder() / files.dev) if d.text.strip()], count)
+    gold_texts = {d.text for d in gold}
+    train = [d for d in read(corpora_folder() / files.train) if d.text.strip() and d.text not in gold_texts]
     pool = random.Random(SEED).sample(train, POOL)
-    shown = [d for d in pool if d.mentions][:EXAMPLES]
+    examples = [d for d in pool if d.mentions][:EXAMPLES]
     labels = label_set(dict.fromkeys(sorted({m.label for d in train for m in d.mentions}), ""))
     systems: dict[str, dict[str, Any]] = {}
 
-    def told(system: str, found: Mapping[str, Any]) -> None:
-        systems[system] = dict(found)
-        counts = [sum(column) for column in zip(*found["counts"], strict=True)]
-        print(f"{corpus}: {system}: right, wrong, missed {counts}, {found['seconds']:.0f} s", flush=True)
+    def report_system(system: str, result: Mapping[str, Any]) -> None:
+        systems[system] = dict(result)
+        counts = [sum(column) for column in zip(*result["counts"], strict=True)]
+        print(f"{corpus}: {system}: right, wrong, missed {counts}, {result['seconds']:.0f} s", flush=True)
 
     with served(MODELS) as urls:
-        told(f"entsemble, the same {EXAMPLES} sentences", ours(urls, shown, gold))
-        told(OURS_WITH_POOL, ours(urls, pool, gold))
+        report_system(f"entsemble, the same {EXAMPLES} sentences", ours(urls, examples, gold))
+        report_system(OURS_WITH_POOL, ours(urls, pool, gold))
         for peer in ("spacy-llm", "langextract"):
             for model in MODELS:
                 with spent([urls[model]]) as tokens:
-                    found = theirs(python, peer, gold, shown, labels, urls[model], chat=model in CHATS)
-                told(f"{peer}, {model}", found | tokens)
-    told(f"spaCy trained on {POOL}", theirs(python, "spacy trained", gold, pool, labels, ""))
-    told("en_core_web_sm", theirs(python, "en_core_web_sm", gold, (), labels, "", mapped=MAPPED[corpus]))
-    told(f"plain EL4NER, a pool of {POOL}", plain(pool, gold))
+                    result = theirs(python, peer, gold, examples, labels, urls[model], chat=model in CHATS)
+                report_system(f"{peer}, {model}", result | tokens)
+    report_system(f"spaCy trained on {POOL}", theirs(python, "spacy trained", gold, pool, labels, ""))
+    report_system("en_core_web_sm", theirs(python, "en_core_web_sm", gold, (), labels, "", mapped=MAPPED[corpus]))
+    report_system(f"plain EL4NER, a pool of {POOL}", plain(pool, gold))
     return {"corpus": corpus, "seed": SEED, "sentences": count, "examples": EXAMPLES, "systems": systems}
 
 
@@ -134,30 +134,30 @@ def ours(urls: Mapping[str, str], pool: Sequence[Document], gold: Sequence[Docum
             nonlocal tokens
             tokens = stack.enter_context(spent(list(urls.values())))
 
-        found = evaluated({"members": members}, pool, gold, begun)
-    return found | tokens
+        result = evaluated({"members": members}, pool, gold, begun)
+    return result | tokens
 
 
 def plain(pool: Sequence[Document], gold: Sequence[Document]) -> dict[str, Any]:
     """EL4NER as the paper has it, and what it takes where nothing is reused."""
-    asked = {
-        "pool": {"similarity": "span", "spans": "members", "gazetteer": 0, "empty": 1.0},
+    overrides = {
+        "pool": {"similarity": "span", "spans": "members", "gazetteer": 0, "max_empty_share": 1.0},
         "classification": {"vote": "majority", "threshold": 0.0},
         "verification": {"member": MODELS[-1]},
     }
-    with engine.recorded() as requests:
-        found = evaluated(asked, pool, gold, requests.clear)
-    seconds, read_, written = engine.plainly(requests, len(os.sched_getaffinity(0)))
-    return found | {"seconds": seconds, "evaluated": read_, "generated": written}
+    with engine.record_requests() as requests:
+        result = evaluated(overrides, pool, gold, requests.clear)
+    seconds, read_, written = engine.run_plain(requests, len(os.sched_getaffinity(0)))
+    return result | {"seconds": seconds, "evaluated": read_, "generated": written}
 
 
 def evaluated(
-    asked: Mapping[str, Any], pool: Sequence[Document], gold: Sequence[Document], begun: Callable[[], None]
+    overrides: Mapping[str, Any], pool: Sequence[Document], gold: Sequence[Document], begun: Callable[[], None]
 ) -> dict[str, Any]:
     """What an ensemble finds, the seconds from the first sentence to the last, and those before it.
 
     Args:
-        asked: settings.
+        overrides: settings.
         pool: what it is shown.
         gold: what it is asked.
         begun: called when all is prepared.
@@ -165,25 +165,30 @@ def evaluated(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
-        told = {**asked, "pool": {**asked.get("pool", {}), "path": path}, "cache": {"replies": False}}
-        with Assembly(load(overrides=told), environment(), scored=gold) as assembly:
+        settings = {**overrides, "pool": {**overrides.get("pool", {}), "path": path}, "cache": {"replies": False}}
+        with Assembly(load(overrides=settings), environment(), held_out=gold) as assembly:
             before = time.perf_counter()
             extractor = assembly.extractor()
             began = time.perf_counter()
             begun()
-            results = list(extractor.extract(map(unannotated, gold)))
+            results = list(extractor.extract(map(without_mentions, gold)))
             seconds = time.perf_counter() - began
     mentions = [r.document.mentions if isinstance(r, Extracted) else () for r in results]
     failed = {i: str(r.error) for i, r in enumerate(results) if not isinstance(r, Extracted)}
     once = began - before
-    return {"counts": counted(gold, mentions), "failed": failed, "seconds": seconds, "preparation_seconds": once}
+    return {
+        "counts": count_sentences(gold, mentions),
+        "failed": failed,
+        "seconds": seconds,
+        "preparation_seconds": once,
+    }
 
 
 def theirs(
     python: Path,
     system: str,
     gold: Sequence[Document],
-    shown: Sequence[Document],
+    examples: Sequence[Document],
     labels: LabelSet,
     url: str,
     *,
@@ -198,7 +203,7 @@ def theirs(
         "texts": [d.text for d in gold],
         "labels": list(words.values()),
         "examples": [
-            {"text": d.text, "mentions": [(m.start, m.end, words[m.label]) for m in d.mentions]} for d in shown
+            {"text": d.text, "mentions": [(m.start, m.end, words[m.label]) for m in d.mentions]} for d in examples
         ],
         "url": url,
         "tokens": TOKENS,
@@ -207,15 +212,15 @@ def theirs(
     ran = subprocess.run(
         [str(python), str(HERE / "theirs.py")], input=json.dumps(task), stdout=subprocess.PIPE, text=True, check=True
     )
-    told: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    if len(told["failed"]) == len(gold):
-        raise RuntimeError(f"{system} answers no sentence: {next(iter(told['failed'].values()))}")
+    reply: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    if len(reply["failed"]) == len(gold):
+        raise RuntimeError(f"{system} answers no sentence: {next(iter(reply['failed'].values()))}")
     mentions = [
-        [Mention(start, end, names[label], d.text[start:end]) for start, end, label in found if label in names]
-        for d, found in zip(gold, told["found"], strict=True)
+        [Mention(start, end, names[label], d.text[start:end]) for start, end, label in peer_mentions if label in names]
+        for d, peer_mentions in zip(gold, reply["found"], strict=True)
     ]
-    del told["found"]
-    return told | {"counts": counted(gold, mentions)}
+    del reply["found"]
+    return reply | {"counts": count_sentences(gold, mentions)}
 
 
 @contextmanager
@@ -234,7 +239,7 @@ def served(models: Sequence[str], *, context: int = 4096, slots: int = SLOTS) ->
         params.kv_unified, params.swa_full, params.endpoint_metrics = False, True, True
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = cores
 
-    engines = {name: load_engine(pull(card(name), environment().cache), configure) for name in models}
+    engines = {name: load_engine(pull(find_card(name), environment().cache), configure) for name in models}
     yield {name: running.listening_address for name, running in engines.items()}
     engines.clear()  # the engine stops where nobody holds it
     gc.collect()
@@ -243,12 +248,12 @@ def served(models: Sequence[str], *, context: int = 4096, slots: int = SLOTS) ->
 @contextmanager
 def spent(urls: Sequence[str]) -> Iterator[dict[str, int]]:
     """The tokens that servers read and wrote in here."""
-    told: dict[str, int] = {}
+    token_counts: dict[str, int] = {}
     before = [_read_and_written(url) for url in urls]
-    yield told
+    yield token_counts
     after = [_read_and_written(url) for url in urls]
     for i, key in enumerate(("evaluated", "generated")):
-        told[key] = sum(b[i] - a[i] for a, b in zip(before, after, strict=True))
+        token_counts[key] = sum(b[i] - a[i] for a, b in zip(before, after, strict=True))
 
 
 def _read_and_written(url: str) -> tuple[int, int]:

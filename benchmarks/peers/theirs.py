@@ -31,16 +31,16 @@ def main() -> None:
     os.environ["OPENAI_API_KEY"] = "none"
     before = time.perf_counter()
     find: Find = SYSTEMS[task["system"]](task)
-    found: list[list[Mention]] = []
+    all_mentions: list[list[Mention]] = []
     failed: dict[int, str] = {}
     began = time.perf_counter()
     for number, text in enumerate(task["texts"]):
         mentions, problem = attempted(find, text)
-        found.append(mentions)
+        all_mentions.append(mentions)
         if problem:
             failed[number] = problem
-    told = {"seconds": time.perf_counter() - began, "preparation_seconds": began - before}
-    print(json.dumps({"found": found, "failed": failed, **told}))
+    timings = {"seconds": time.perf_counter() - began, "preparation_seconds": began - before}
+    print(json.dumps({"found": all_mentions, "failed": failed, **timings}))
 
 
 def attempted(find: Find, text: str) -> tuple[list[Mention], str | None]:
@@ -61,20 +61,22 @@ def spacy_llm(task: dict[str, Any]) -> Find:
     import spacy
     from spacy_llm.registry import registry
 
-    shown = [
+    prompt_examples = [
         {"text": e["text"], "entities": {x: [s for s, label in _surfaces(e) if label == x] for x in _named(e)}}
         for e in task["examples"]
     ]
-    registry.misc("shown")(lambda: lambda: shown)
+    registry.misc("shown")(lambda: lambda: prompt_examples)
     client = httpx.Client(base_url=f"{task['url']}/v1", timeout=600)
 
     def reply(prompt: str) -> str:
-        told = {"temperature": 0.0, "max_tokens": task["tokens"]}
+        request_options = {"temperature": 0.0, "max_tokens": task["tokens"]}
         if task["chat"]:
-            asked = client.post("/chat/completions", json={**told, "messages": [{"role": "user", "content": prompt}]})
-            return str(asked.raise_for_status().json()["choices"][0]["message"]["content"])
-        asked = client.post("/completions", json={**told, "prompt": prompt, "stop": ["Text:"]})
-        return str(asked.raise_for_status().json()["choices"][0]["text"])
+            response = client.post(
+                "/chat/completions", json={**request_options, "messages": [{"role": "user", "content": prompt}]}
+            )
+            return str(response.raise_for_status().json()["choices"][0]["message"]["content"])
+        response = client.post("/completions", json={**request_options, "prompt": prompt, "stop": ["Text:"]})
+        return str(response.raise_for_status().json()["choices"][0]["text"])
 
     def replies(prompts: Iterable[Iterable[str]]) -> Iterable[Iterable[str]]:
         return [[reply(prompt) for prompt in parts] for parts in prompts]
@@ -103,7 +105,7 @@ def langextract(task: dict[str, Any]) -> Find:
         )
         for e in task["examples"]
     ]
-    told = f"Extract the named entities in order of appearance, of these classes: {', '.join(task['labels'])}."
+    instruction = f"Extract the named entities in order of appearance, of these classes: {', '.join(task['labels'])}."
     model = lx.factory.ModelConfig(
         model_id="local",
         provider="OpenAILanguageModel",
@@ -118,7 +120,7 @@ def langextract(task: dict[str, Any]) -> Find:
     def find(text: str) -> list[Mention]:
         document = lx.extract(
             text,
-            prompt_description=told,
+            prompt_description=instruction,
             examples=examples,
             config=model,
             resolver_params={"suppress_parse_errors": False},  # told, not passed over

@@ -17,15 +17,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.common import run_missing
-from benchmarks.sam.run import TARGETS, asked, drawn, sampled, scored
+from benchmarks.sam.run import TARGETS, bias_sample, experts_settings, score_sentences, target_sentences
 from benchmarks.sam.unified import adapters, taking_part
-from entsemble.assemble import expert_store, select_experts
-from entsemble.assemble.annotated import unannotated
-from entsemble.assemble.models import Models, Watch
-from entsemble.assemble.without_examples import experts_together, habits
-from entsemble.experts.merged import keep_merged
-from entsemble.experts.merging.merge import Merging
-from entsemble.experts.selection import Choice, choose
+from entsemble.assembly import SelectionInputs, expert_store, select_experts
+from entsemble.assembly.model_pool import ModelPool
+from entsemble.assembly.progress import ProgressCallbacks
+from entsemble.assembly.zero_shot import calibration_biases, zero_shot_ensemble
+from entsemble.data.annotated import without_mentions
+from entsemble.experts.merging.merge import MergeSettings
+from entsemble.experts.recipes import add_merged_expert
+from entsemble.experts.selection import ExpertWeights, select_best
 from entsemble.experts.store import Expert, ExpertStore
 from entsemble.settings import Settings, environment
 from entsemble.types import Document, LabelSet
@@ -47,7 +48,7 @@ class Variant:
     """
 
     name: str
-    most: int = Settings().experts.most
+    most: int = Settings().experts.max_experts
     even: bool = False
     method: str = "weighted-sum"
     corrected: bool = True
@@ -71,19 +72,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", help="targets, separated by commas")
     parser.add_argument("--sentences", type=int, default=40)
-    given = parser.parse_args()
-    wanted = given.only.split(",") if given.only else CHOSEN_ON
-    command = f"python -m benchmarks.sam.ablation --only {{}} --sentences {given.sentences}"
+    options = parser.parse_args()
+    target_names = options.only.split(",") if options.only else CHOSEN_ON
+    command = f"python -m benchmarks.sam.ablation --only {{}} --sentences {options.sentences}"
     of = {"adapters": adapters(taking_part())}
-    run_missing(RESULTS, wanted, command, lambda target: measure(target, given.sentences), of)
+    run_missing(RESULTS, target_names, command, lambda target: measure(target, options.sentences), of)
 
 
 def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
     """Every variant on a target."""
-    labels, gold = sampled(TARGETS[target].train, count, seed)
-    settings = asked(labels)
-    chosen = select_experts(settings, environment(), [unannotated(d) for d in gold])
-    found = {}
+    labels, gold = target_sentences(TARGETS[target].train, count, seed)
+    settings = experts_settings(labels)
+    chosen = select_experts(SelectionInputs(settings, environment()), [without_mentions(d) for d in gold])
+    variant_results = {}
     with TemporaryDirectory() as folder:
         place = environment().model_copy(update={"experts": Path(folder)})
         store = expert_store(place)
@@ -92,34 +93,36 @@ def measure(target: str, count: int, seed: int = 0) -> dict[str, object]:
             views = {"domain": chosen.domain, "sampled": chosen.sampled}
             sums[variant.name] = {view: _merged(store, variant, view, choice) for view, choice in views.items()}
         parts = {name for views in sums.values() for weights in views.values() for name in weights}
-        with closing(Models(settings, place, Watch())) as models:
+        with closing(ModelPool(settings, place, ProgressCallbacks())) as models:
             for variant in VARIANTS:
-                told = _scored(
+                result = _scored(
                     models, [store.get(name) for name in sorted(parts)], sums[variant.name], labels, gold, variant
                 )
-                found[variant.name] = told
-                print(target, variant.name, f"{told['f1']:.3f} {told['spans_f1']:.3f}", flush=True)
+                variant_results[variant.name] = result
+                print(target, variant.name, f"{result['f1']:.3f} {result['spans_f1']:.3f}", flush=True)
     return {
         "target": target,
         "seed": seed,
-        "variants": found,
+        "variants": variant_results,
     }
 
 
-def _merged(store: ExpertStore, variant: Variant, view: str, choice: Choice) -> Mapping[str, float]:
+def _merged(store: ExpertStore, variant: Variant, view: str, choice: ExpertWeights) -> Mapping[str, float]:
     """The variant's sum of experts; of one, where they were merged into one."""
-    weights = choose(choice.scores, variant.most).weights
+    weights = select_best(choice.scores, variant.most).weights
     if variant.even:
         weights = dict.fromkeys(weights, 1 / len(weights))
     if variant.method == "weighted-sum":
         return weights
     name = f"{view}-{variant.method}"
-    keep_merged(store, name, [store.get(n) for n in weights], list(weights.values()), Merging(variant.method))
+    add_merged_expert(
+        store, name, [store.get(n) for n in weights], list(weights.values()), MergeSettings(variant.method)
+    )
     return {name: 1.0}
 
 
 def _scored(
-    models: Models,
+    models: ModelPool,
     experts: Sequence[Expert],
     sums: Mapping[str, Mapping[str, float]],
     labels: LabelSet,
@@ -128,13 +131,19 @@ def _scored(
 ) -> dict[str, object]:
     settings = models.settings
     [member, *_] = settings.members
-    sample = drawn(settings, gold)
-    bias = habits(models, member, experts, labels, sample, sums) if variant.corrected else {view: {} for view in sums}
-    views = models.sums(member, experts, sums)
+    sample = bias_sample(settings, gold)
+    bias = (
+        calibration_biases(models, member, experts, labels, sample, sums)
+        if variant.corrected
+        else {view: {} for view in sums}
+    )
+    views = models.weighted_sums(member, experts, sums)
     together = {view: (model, bias[view]) for view, model in views.items()}
     threshold = settings.classification.threshold
-    at_once = models.at_once(member)
-    return scored(experts_together(together, labels, member.template, "en", threshold=threshold, workers=at_once), gold)
+    at_once = models.batch_size(member)
+    return score_sentences(
+        zero_shot_ensemble(together, labels, member.template, "en", threshold=threshold, workers=at_once), gold
+    )
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@
 
 Needs the corpora, and what `benchmarks.sam.unified` trains. No expert that takes part, and no sentence of the unified
 model, is of CrossNER, whose parts are five of the targets. Experts are chosen by the first 64 of the very sentences
-that are scored, without their mentions, as `extract` would; their labels are corrected by a sample of those (see
-`voting.habit`), and so are those of the systems called "corrected". The experts are run by transformers in bfloat16,
-which reads many sentences at once. One result a target and system, with the counts of each sentence; what the same
-command has measured already is not run again.
+that are scored, without their mentions, as `extract` would; their labels are corrected by a sample of those
+(see `batch_calibration_bias`), and so are those of the systems called "corrected". The experts are run by
+transformers in bfloat16, which reads many sentences at once. One result a target and system,
+with the counts of each sentence; what the same command has measured already is not run again.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.common import corpora, in_batches, measured, run_once
+from benchmarks.common import corpora_folder, is_measured, run_once, with_fastest_engine
 from benchmarks.sam.unified import COMMON, UNIFIED, adapters, place, taking_part
-from entsemble.assemble import expert_store, select_experts
-from entsemble.assemble.annotated import annotated, unannotated
-from entsemble.assemble.models import Models, Watch
-from entsemble.assemble.without_examples import counts_of, experts_together, habits
-from entsemble.ensemble.voting import VOTES
+from entsemble.assembly import SelectionInputs, expert_store, select_experts
+from entsemble.assembly.model_pool import ModelPool
+from entsemble.assembly.progress import ProgressCallbacks
+from entsemble.assembly.zero_shot import calibration_biases, count_matches, zero_shot_ensemble
+from entsemble.data.annotated import read_annotated, without_mentions
 from entsemble.extractor import LocalExtractor
 from entsemble.prompting.labels import label_set
 from entsemble.settings import Settings, load
 from entsemble.types import Document, LabelSet
+from entsemble.voting.rules import VOTING_RULES
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -87,12 +88,12 @@ def main() -> None:
     parser.add_argument("--systems", help="systems, separated by commas")
     parser.add_argument("--sentences", type=int, default=200)
     parser.add_argument("--again", action="store_true", help="run again what is there already")
-    given = parser.parse_args()
-    wanted = given.only.split(",") if given.only else TARGETS
-    systems = given.systems.split(",") if given.systems else None
+    options = parser.parse_args()
+    target_names = options.only.split(",") if options.only else TARGETS
+    systems = options.systems.split(",") if options.systems else None
     for target in TARGETS:
-        if target in wanted:
-            measure(target, given.sentences, systems, again=given.again)
+        if target in target_names:
+            measure(target, options.sentences, systems, again=options.again)
 
 
 def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool, seed: int = 0) -> None:
@@ -101,41 +102,43 @@ def measure(target: str, count: int, only: Sequence[str] | None, *, again: bool,
     names = [*taking_part(), *(name for name in (COMMON, UNIFIED) if name in store.names())]  # the others need not wait
     command = f"python -m benchmarks.sam.run --only {target} --sentences {count}"
     files = {s: RESULTS / target / f"{s.name}.json" for s in systems(names) if not only or s.name in only}
-    known = adapters(names)
-    of = {s: {"adapters": {name: known[name] for name in _learnt(s, names)}} for s in files}
-    wanted = [s for s, file in files.items() if again or not measured(file, command, of[s])]
-    if not wanted:
+    checksums = adapters(names)
+    of = {s: {"adapters": {name: checksums[name] for name in _contributing_experts(s, names)}} for s in files}
+    missing_systems = [s for s, file in files.items() if again or not is_measured(file, command, of[s])]
+    if not missing_systems:
         return
-    labels, gold = sampled(TARGETS[target].gold, count, seed)
-    settings = asked(labels)
-    sums, bias = _chosen(settings, gold) if any(set(s.sums) & set(CHOSEN) for s in wanted) else ({}, {})
-    sums |= {s.sums[0]: _weights(s.sums[0]) for s in wanted if s.sums[0] not in sums}
+    labels, gold = target_sentences(TARGETS[target].gold, count, seed)
+    settings = experts_settings(labels)
+    sums, bias = _select_sums(settings, gold) if any(set(s.sums) & set(CHOSEN) for s in missing_systems) else ({}, {})
+    sums |= {s.sums[0]: _weights(s.sums[0]) for s in missing_systems if s.sums[0] not in sums}
     [member, *_] = settings.members
     experts = [store.get(name) for name in names]
-    with closing(Models(settings, place(), Watch())) as models:
-        views = models.sums(member, experts, sums)
-        rest = {s.sums[0]: sums[s.sums[0]] for s in wanted if s.corrected and s.sums[0] not in bias}
-        bias |= habits(models, member, experts, labels, drawn(settings, gold), rest)
-        for system in wanted:
+    with closing(ModelPool(settings, place(), ProgressCallbacks())) as models:
+        views = models.weighted_sums(member, experts, sums)
+        rest = {s.sums[0]: sums[s.sums[0]] for s in missing_systems if s.corrected and s.sums[0] not in bias}
+        bias |= calibration_biases(models, member, experts, labels, bias_sample(settings, gold), rest)
+        for system in missing_systems:
             together = {name: (views[name], bias[name] if system.corrected else {}) for name in system.sums}
-            extractor = experts_together(
+            extractor = zero_shot_ensemble(
                 together,
                 labels,
                 member.template,
                 "en",
-                vote=VOTES[system.vote],
+                vote=VOTING_RULES[system.vote],
                 threshold=None if system.vote == "soft" else settings.classification.threshold,
-                workers=models.at_once(member),
+                workers=models.batch_size(member),
             )
             weights = {name: sums[name] for name in system.sums}
-            told = {"target": target, "system": system.name, "seed": seed, "experts": weights}
-            run_once(files[system], command, partial(_answered, extractor, gold, told), of[system], again=True)
+            description = {"target": target, "system": system.name, "seed": seed, "experts": weights}
+            run_once(
+                files[system], command, partial(_score_system, extractor, gold, description), of[system], force=True
+            )
 
 
-def asked(labels: LabelSet) -> Settings:
+def experts_settings(labels: LabelSet) -> Settings:
     """The preset `experts`, as it is measured: of the experts that may take part, in batches."""
-    told = {"labels": {x.name: "" for x in labels}, "experts": {"names": taking_part()}}
-    return in_batches(load(preset="experts", overrides=told))
+    overrides = {"labels": {x.name: "" for x in labels}, "experts": {"names": taking_part()}}
+    return with_fastest_engine(load(preset="experts", overrides=overrides))
 
 
 def systems(names: Iterable[str]) -> list[System]:
@@ -155,7 +158,7 @@ def alone(name: str) -> str:
     return name if name in {EVERY, BASE, COMMON, UNIFIED} else f"expert {name}"
 
 
-def _learnt(system: System, experts: Sequence[str]) -> list[str]:
+def _contributing_experts(system: System, experts: Sequence[str]) -> list[str]:
     """The experts that have a say in what a system answers: all that take part, where some are chosen or all merged."""
     if set(system.sums) & {*CHOSEN, EVERY}:
         return list(taking_part())
@@ -165,40 +168,44 @@ def _learnt(system: System, experts: Sequence[str]) -> list[str]:
 def _weights(name: str) -> dict[str, float]:
     """The experts in a sum that nothing was chosen for."""
     every = taking_part()
-    known: dict[str, dict[str, float]] = {BASE: {}, EVERY: dict.fromkeys(every, 1 / len(every))}
-    return known.get(name, {name: 1.0})
+    fixed_weights: dict[str, dict[str, float]] = {BASE: {}, EVERY: dict.fromkeys(every, 1 / len(every))}
+    return fixed_weights.get(name, {name: 1.0})
 
 
-def _chosen(
+def _select_sums(
     settings: Settings, gold: Sequence[Document]
 ) -> tuple[dict[str, dict[str, float]], dict[str, Mapping[str, float]]]:
     """SaM's two sums of experts, and what corrects the labels of each."""
-    found = select_experts(settings, place(), [unannotated(d) for d in gold])
-    return {"domain": dict(found.domain.weights), "sampled": dict(found.sampled.weights)}, dict(found.bias)
+    selection = select_experts(SelectionInputs(settings, place()), [without_mentions(d) for d in gold])
+    return {"domain": dict(selection.domain.weights), "sampled": dict(selection.sampled.weights)}, dict(
+        selection.biases
+    )
 
 
-def _answered(extractor: LocalExtractor, gold: Sequence[Document], told: Mapping[str, Any]) -> dict[str, Any]:
-    result = scored(extractor, gold)
-    print(told["target"], told["system"], f"{result['f1']:.3f} {result['spans_f1']:.3f}", flush=True)
-    return {**told, **result}
+def _score_system(
+    extractor: LocalExtractor, gold: Sequence[Document], description: Mapping[str, Any]
+) -> dict[str, Any]:
+    result = score_sentences(extractor, gold)
+    print(description["target"], description["system"], f"{result['f1']:.3f} {result['spans_f1']:.3f}", flush=True)
+    return {**description, **result}
 
 
-def sampled(file: str, count: int, seed: int) -> tuple[LabelSet, list[Document]]:
+def target_sentences(file: str, count: int, seed: int) -> tuple[LabelSet, list[Document]]:
     """The labels of a file, and some of its sentences that nobody looked at; of more, these are the first."""
-    every = [d for d in annotated(corpora() / file, "en", "it is scored") if d.text.strip()]
+    every = [d for d in read_annotated(corpora_folder() / file, "en", "it is scored") if d.text.strip()]
     labels = label_set(dict.fromkeys(sorted({m.label for d in every for m in d.mentions}), ""))
     return labels, random.Random(seed).sample(every, len(every))[LOOKED_AT : LOOKED_AT + count]
 
 
-def drawn(settings: Settings, gold: Sequence[Document]) -> list[Document]:
+def bias_sample(settings: Settings, gold: Sequence[Document]) -> list[Document]:
     """The sentences on which is seen what a model says too often, as `select_experts` draws them."""
-    first = gold[: settings.experts.texts]
-    return random.Random(settings.seed).sample(first, min(settings.experts.sample, len(first)))
+    first = gold[: settings.experts.target_sentences]
+    return random.Random(settings.seed).sample(first, min(settings.experts.sample_sentences, len(first)))
 
 
-def scored(extractor: LocalExtractor, gold: Sequence[Document]) -> dict[str, Any]:
+def score_sentences(extractor: LocalExtractor, gold: Sequence[Document]) -> dict[str, Any]:
     """Scores with the counts of each sentence; one that could not be done counts as nothing found."""
-    typed, spans = counts_of(extractor, gold)
+    typed, spans = count_matches(extractor, gold)
     return {
         "sentences": len(gold),
         "f1": sum(typed[1:], typed[0]).f1,

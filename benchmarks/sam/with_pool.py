@@ -18,11 +18,11 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.common import corpora, in_batches, run_missing
-from benchmarks.sam.run import CHOSEN, TARGETS, sampled, scored
+from benchmarks.common import corpora_folder, run_missing, with_fastest_engine
+from benchmarks.sam.run import CHOSEN, TARGETS, score_sentences, target_sentences
 from benchmarks.sam.unified import adapters, taking_part
-from entsemble.assemble import Assembly, adapt, unannotated
-from entsemble.assemble.annotated import annotated
+from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
+from entsemble.data.annotated import read_annotated
 from entsemble.data.formats import write
 from entsemble.settings import (
     ClassificationSettings,
@@ -58,45 +58,51 @@ def main() -> None:
     parser.add_argument("--only", help="targets, separated by commas")
     parser.add_argument("--sentences", type=int, default=20)
     parser.add_argument("--systems", help="separated by semicolons")
-    given = parser.parse_args()
-    wanted = given.only.split(",") if given.only else TARGETS
-    systems = given.systems.split(";") if given.systems else SYSTEMS
+    options = parser.parse_args()
+    target_names = options.only.split(",") if options.only else TARGETS
+    systems = options.systems.split(";") if options.systems else SYSTEMS
     of = {"adapters": adapters(taking_part())}
-    for target in wanted:
-        command = f'python -m benchmarks.sam.with_pool --only {target} --sentences {given.sentences} --systems "{{}}"'
-        run_missing(RESULTS / target, systems, command, partial(measure, target, given.sentences), of)
+    for target in target_names:
+        command = f'python -m benchmarks.sam.with_pool --only {target} --sentences {options.sentences} --systems "{{}}"'
+        run_missing(RESULTS / target, systems, command, partial(measure, target, options.sentences), of)
 
 
 def measure(target: str, count: int, system: str, seed: int = 0) -> dict[str, object]:
     """A system on the first of the sentences that `benchmarks.sam.run` scores."""
-    labels, gold = sampled(TARGETS[target].gold, count, seed)
+    labels, gold = target_sentences(TARGETS[target].gold, count, seed)
     names = {x.name for x in labels}
-    taken = {d.text for d in gold}
-    every = [d for d in annotated(corpora() / TARGETS[target].train, "en", "it is the pool") if d.text.strip()]
-    others = [d for d in every if d.text not in taken and {m.label for m in d.mentions} <= names]
-    members, learnt = SYSTEMS[system]
+    gold_texts = {d.text for d in gold}
+    target_documents = [
+        d for d in read_annotated(corpora_folder() / TARGETS[target].train, "en", "it is the pool") if d.text.strip()
+    ]
+    pool_candidates = [
+        d for d in target_documents if d.text not in gold_texts and {m.label for m in d.mentions} <= names
+    ]
+    members, stacking_sentences = SYSTEMS[system]
     with TemporaryDirectory() as folder:
         pool = Path(folder) / "pool.jsonl"
-        write(random.Random(seed).sample(others, POOL), pool)
+        write(random.Random(seed).sample(pool_candidates, POOL), pool)
         settings = Settings(
             labels=dict.fromkeys(sorted(names), ""),
             members=tuple(members),
             pool=PoolSettings(path=pool),
-            classification=ClassificationSettings(vote=None if learnt else "soft"),
-            stacking=StackingSettings(sentences=learnt),
+            classification=ClassificationSettings(vote=None if stacking_sentences else "soft"),
+            stacking=StackingSettings(sentences=stacking_sentences),
             experts=ExpertsSettings(names=taking_part()),
         )
-        found = told(settings, gold)
-    print(target, system, f"{found['f1']:.3f} {found['spans_f1']:.3f}", flush=True)
-    return {"target": target, "system": system, "seed": seed, "pool": POOL, **found}
+        result = run_ensemble(settings, gold)
+    print(target, system, f"{result['f1']:.3f} {result['spans_f1']:.3f}", flush=True)
+    return {"target": target, "system": system, "seed": seed, "pool": POOL, **result}
 
 
-def told(settings: Settings, gold: Sequence[Document]) -> dict[str, object]:
+def run_ensemble(settings: Settings, gold: Sequence[Document]) -> dict[str, object]:
     """Scores of an ensemble whose experts are chosen by the sentences that are scored, and by the pool."""
-    resolved, _, chosen = adapt(in_batches(settings), environment(), map(unannotated, gold), scored=gold)
+    resolved, _, chosen = adapt_to_documents(
+        SelectionInputs(with_fastest_engine(settings), environment(), held_out=gold), map(without_mentions, gold)
+    )
     experts = {"domain": dict(chosen.domain.weights), "sampled": dict(chosen.sampled.weights)} if chosen else {}
-    with Assembly(resolved, environment(), scored=gold) as assembly:
-        return {"experts": experts, **scored(assembly.extractor(), gold)}
+    with Assembly(resolved, environment(), held_out=gold) as assembly:
+        return {"experts": experts, **score_sentences(assembly.extractor(), gold)}
 
 
 if __name__ == "__main__":

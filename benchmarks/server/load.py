@@ -24,7 +24,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.common import ROOT, machine, revision
+from benchmarks.common import ROOT, machine_info, source_revision
 
 RESULT = Path(__file__).parent / "results" / "load.json"
 
@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         pool = Path(folder) / "pool.jsonl"
         shutil.copy(ROOT / "docs" / "tutorial-data" / "pool.jsonl", pool)
@@ -52,13 +52,13 @@ def main() -> None:
         command = [entsemble, "serve", "--port", "0", "--pool", str(pool), "--config", str(config)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
             try:
-                found = measure(server, given.clients, given.seconds)
+                measurements = measure(server, options.clients, options.seconds)
             finally:
                 server.terminate()
-    told = f"python -m benchmarks.server.load --clients {given.clients} --seconds {given.seconds:g}"
-    result = {"command": told, "commit": revision(), "machine": machine(), **found}
+    command_line = f"python -m benchmarks.server.load --clients {options.clients} --seconds {options.seconds:g}"
+    result = {"command": command_line, "commit": source_revision(), "machine": machine_info(), **measurements}
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(found, indent=1))
+    print(json.dumps(measurements, indent=1))
 
 
 def measure(server: subprocess.Popen[str], clients: int, seconds: float) -> dict[str, object]:
@@ -66,62 +66,68 @@ def measure(server: subprocess.Popen[str], clients: int, seconds: float) -> dict
     assert server.stderr is not None
     address = re.search(r"http://\S+", server.stderr.readline())
     assert address is not None
-    base = address[0]
+    server_address = address[0]
     threading.Thread(target=server.stderr.read, daemon=True).start()
-    while httpx.get(f"{base}readyz", timeout=_PATIENCE).status_code != 200:
+    while httpx.get(f"{server_address}readyz", timeout=_PATIENCE).status_code != 200:
         time.sleep(0.5)
-    with httpx.Client(timeout=_PATIENCE) as warming:
-        asked(warming, base, "warm", 0)
-    answers: list[tuple[str, float]] = []
-    end = time.monotonic() + seconds
+    with httpx.Client(timeout=_PATIENCE) as warm_up:
+        request_status(warm_up, server_address, "warm", 0)
+    responses: list[tuple[str, float]] = []
+    deadline = time.monotonic() + seconds
 
     def client(number: int) -> None:
-        count = 0
+        request_number = 0
         with httpx.Client(timeout=_PATIENCE) as connection:
-            while time.monotonic() < end:
-                began = time.monotonic()
-                status = asked(connection, base, f"client {number}", count)
-                answers.append((status, time.monotonic() - began))
-                count += 1
+            while time.monotonic() < deadline:
+                request_start = time.monotonic()
+                status = request_status(connection, server_address, f"client {number}", request_number)
+                responses.append((status, time.monotonic() - request_start))
+                request_number += 1
                 if status != "200":
                     time.sleep(_BACK)
 
-    crowd = [threading.Thread(target=client, args=(i,)) for i in range(clients)]
+    threads = [threading.Thread(target=client, args=(i,)) for i in range(clients)]
     memory = [resident(server.pid)]
-    for one in crowd:
-        one.start()
-    while any(one.is_alive() for one in crowd):
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
         time.sleep(1)
         memory.append(resident(server.pid))
-    done = sorted(took for status, took in answers if status == "200")
-    refused = sorted(took for status, took in answers if status != "200")
+    successful = sorted(took for status, took in responses if status == "200")
+    refused = sorted(took for status, took in responses if status != "200")
     return {
         "clients": clients,
         "seconds": seconds,
-        "answers": dict(Counter(status for status, _ in answers)),
-        "done, seconds": spread(done),
+        "answers": dict(Counter(status for status, _ in responses)),
+        "done, seconds": spread(successful),
         "refused, seconds": spread(refused),
         "resident MB": {"before": memory[0], "after a third": memory[len(memory) // 3], "at the end": memory[-1]},
     }
 
 
-def asked(connection: httpx.Client, base: str, name: str, count: int) -> str:
+def request_status(connection: httpx.Client, server_address: str, name: str, request_number: int) -> str:
     """The status of one extraction; a refusal without a time to come back is told apart."""
-    text = f"In year {count} the painter {name.title()} gave a landscape to the Halden Museum."
+    text = f"In year {request_number} the painter {name.title()} gave a landscape to the Halden Museum."
     try:
-        answer = connection.post(f"{base}v1/extract", json={"documents": [{"text": text}], "labels": _LABELS})
+        response = connection.post(
+            f"{server_address}v1/extract", json={"documents": [{"text": text}], "labels": _LABELS}
+        )
     except httpx.HTTPError as error:
         return type(error).__name__
-    lost = answer.status_code in {429, 503} and "retry-after" not in answer.headers
-    return f"{answer.status_code} without Retry-After" if lost else str(answer.status_code)
+    lacks_retry_after = response.status_code in {429, 503} and "retry-after" not in response.headers
+    return f"{response.status_code} without Retry-After" if lacks_retry_after else str(response.status_code)
 
 
 def spread(seconds: list[float]) -> dict[str, float]:
     """Median, 95th percentile and maximum."""
     if not seconds:
         return {}
-    found = {"median": statistics.median(seconds), "p95": seconds[int(0.95 * (len(seconds) - 1))], "max": seconds[-1]}
-    return {name: round(value, 3) for name, value in found.items()}
+    measurements = {
+        "median": statistics.median(seconds),
+        "p95": seconds[int(0.95 * (len(seconds) - 1))],
+        "max": seconds[-1],
+    }
+    return {name: round(value, 3) for name, value in measurements.items()}
 
 
 def resident(pid: int) -> int:

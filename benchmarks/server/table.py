@@ -1,4 +1,4 @@
-"""Turns the committed result into the table of docs/benchmarks.md.
+"""Turns the committed result into the table of the pages in docs.
 
 python -m benchmarks.server.table [--check]
 """
@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import json
 
-from benchmarks.pages import Table, fill
+from benchmarks.pages import Table, fill_tables
 from benchmarks.server.load import RESULT
 
 
 def main() -> None:
     """Write the table, or check it."""
-    fill(lambda name: load() if name == "server:load" else None, "benchmarks.server.table")
+    fill_tables(lambda name: load() if name == "server:load" else None, "benchmarks.server.table")
 
 
 def load() -> Table:
     """A row an answer."""
-    found = json.loads(RESULT.read_text(encoding="utf-8"))
-    head = ["answer", "requests", "median s", "95th percentile s", "longest s"]
-    table = [head, ["---"] * len(head)]
-    refused = sorted(set(found["answers"]) - {"200"})
+    results = json.loads(RESULT.read_text(encoding="utf-8"))
+    header = ["answer", "requests", "median s", "95th percentile s", "longest s"]
+    table = [header, ["---"] * len(header)]
+    refused = sorted(set(results["answers"]) - {"200"})
     for name, statuses, seconds in (
-        ("done", ["200"], found["done, seconds"]),
-        (f"refused: {', '.join(refused)}", refused, found["refused, seconds"]),
+        ("done", ["200"], results["done, seconds"]),
+        (f"refused: {', '.join(refused)}", refused, results["refused, seconds"]),
     ):
-        count = sum(found["answers"][status] for status in statuses)
+        count = sum(results["answers"][status] for status in statuses)
         table.append([name, str(count), *(f"{seconds[which]:.3g}" for which in ("median", "p95", "max"))])
     return table
 

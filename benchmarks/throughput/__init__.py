@@ -1,1 +1,1 @@
-"""What a run costs, and what of it is the engine's own work."""
+"""What a run costs, and how much of that is the engine's own work."""

@@ -1,4 +1,4 @@
-"""The requests that a run sends to the engine: written down, and sent again in other ways."""
+"""Records the requests that a run sends to the engine, and replays them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from entsemble.backends import llamacpp
+from entsemble.backends.llamacpp import engine as llamacpp
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as the engine got it, and what it took.
+    """A request as the engine received it, and its cost.
 
     Attributes:
         model: the file.
-        body: sent.
-        evaluated: prompt tokens that no cache held.
+        body: of the request.
+        evaluated: prompt tokens that were not cached.
         generated: tokens of the reply.
     """
 
@@ -32,78 +32,84 @@ class Request:
     generated: int
 
 
-class Recording:
-    """An engine that writes down what it is sent."""
+class RecordingEngine:
+    """An engine that records its requests."""
 
     def __init__(self, server: Any, model: Path, requests: list[Request]) -> None:  # noqa: ANN401 - untyped library
         self._server, self._model, self._requests = server, model, requests
         self.listening_address = server.listening_address
 
-    def handle_completions(self, body: dict[str, Any], take: Callable[[dict[str, Any]], bool] | None = None) -> Any:  # noqa: ANN401 - untyped library
-        """As the engine's own."""
-        if take is None:
+    def handle_completions(self, body: dict[str, Any], receive: Callable[[dict[str, Any]], bool] | None = None) -> Any:  # noqa: ANN401 - untyped library
+        """See `xllamacpp.Server.handle_completions`."""
+        if receive is None:
             answer = self._server.handle_completions(body)
             if "error" not in answer:
                 self._requests.append(Request(str(self._model), body, *_tokens(answer)))
             return answer
-        last: dict[str, Any] = {}
+        last_chunk: dict[str, Any] = {}
 
-        def seen(piece: dict[str, Any]) -> bool:
-            last.update(piece)
-            return take(piece)
+        def receive_and_record(chunk: dict[str, Any]) -> bool:
+            last_chunk.update(chunk)
+            return receive(chunk)
 
-        self._server.handle_completions(body, seen)
-        if "error" not in last:
-            told = {key: value for key, value in body.items() if key not in {"stream", "timings_per_token"}}
-            evaluated, generated = last["timings"]["prompt_n"], last["timings"]["predicted_n"]
-            self._requests.append(Request(str(self._model), {**told, "max_tokens": generated}, evaluated, generated))
+        self._server.handle_completions(body, receive_and_record)
+        if "error" not in last_chunk:
+            body_to_record = {key: value for key, value in body.items() if key not in {"stream", "timings_per_token"}}
+            evaluated, generated = last_chunk["timings"]["prompt_n"], last_chunk["timings"]["predicted_n"]
+            self._requests.append(
+                Request(str(self._model), {**body_to_record, "max_tokens": generated}, evaluated, generated)
+            )
         return None
+
+    def handle_embeddings(self, body: dict[str, Any]) -> Any:  # noqa: ANN401 - untyped library
+        """See `xllamacpp.Server.handle_embeddings`; not recorded."""
+        return self._server.handle_embeddings(body)
 
 
 @contextmanager
-def recorded() -> Iterator[list[Request]]:
-    """What every engine that starts in here is sent, in the order in which it answered."""
+def record_requests() -> Iterator[list[Request]]:
+    """The requests to every engine that is started in the block, in the order of their answers."""
     requests: list[Request] = []
     load = llamacpp.load_engine
 
-    def loaded(path: Path, configure: Callable[[Any], None]) -> Recording:
-        return Recording(load(path, configure), path, requests)
+    def load_recording(path: Path, configure: Callable[[Any], None]) -> RecordingEngine:
+        return RecordingEngine(load(path, configure), path, requests)
 
-    with mock.patch.object(llamacpp, "load_engine", loaded):
+    with mock.patch.object(llamacpp, "load_engine", load_recording):
         yield requests
 
 
-def save(requests: list[Request], path: Path) -> None:
-    """Keep requests for another process."""
+def save_requests(requests: list[Request], path: Path) -> None:
+    """Write requests for another process."""
     path.write_text("".join(json.dumps(asdict(r)) + "\n" for r in requests))
 
 
-def saved(path: Path) -> list[Request]:
-    """What `save` kept."""
+def load_requests(path: Path) -> list[Request]:
+    """The requests that `save_requests` wrote."""
     return [Request(**json.loads(line)) for line in path.read_text().splitlines()]
 
 
-def plainly(requests: list[Request], threads: int) -> tuple[float, int, int]:
-    """Send every request on its own, its prompt evaluated from the first token, on all cores.
+def run_plain(requests: list[Request], threads: int) -> tuple[float, int, int]:
+    """Replay each request on its own on all cores, its prompt evaluated from the first token.
 
-    Only the later branchings of one and the same choice go on where the first ended.
+    Only the later branchings of the same choice continue where the first ended.
 
     Returns:
         Seconds, tokens evaluated, tokens generated.
     """
     engines = _engines(requests, threads, slots=1)
     evaluated = generated = 0
-    began = time.perf_counter()
-    for request in _choices_together(requests):
-        later = isinstance(request.body["prompt"], list)
-        answer = engines[request.model].handle_completions({**request.body, "id_slot": 0, "cache_prompt": later})
+    started = time.perf_counter()
+    for request in _group_choices(requests):
+        is_continued = isinstance(request.body["prompt"], list)
+        answer = engines[request.model].complete({**request.body, "id_slot": 0, "cache_prompt": is_continued})
         tokens = _tokens(answer)
         evaluated, generated = evaluated + tokens[0], generated + tokens[1]
-    return time.perf_counter() - began, evaluated, generated
+    return time.perf_counter() - started, evaluated, generated
 
 
-def ceiling(requests: list[Request], threads: int) -> tuple[float, int, int]:
-    """Only evaluate: the same prompts with the same reuse, each model for itself; no grammar, no probabilities.
+def run_ceiling(requests: list[Request], threads: int) -> tuple[float, int, int]:
+    """Only evaluate the same prompts with the same reuse, each model on its own; no grammar, no probabilities.
 
     Returns:
         Seconds, tokens evaluated, tokens generated.
@@ -114,20 +120,20 @@ def ceiling(requests: list[Request], threads: int) -> tuple[float, int, int]:
         evaluated = generated = 0
         for request in requests:
             if request.model == model:
-                told = {key: request.body[key] for key in ("prompt", "id_slot", "cache_prompt")}
-                told |= {"max_tokens": request.generated, "ignore_eos": True, "temperature": 0.0}
-                tokens = _tokens(engines[model].handle_completions(told))
+                body_to_record = {key: request.body[key] for key in ("prompt", "id_slot", "cache_prompt")}
+                body_to_record |= {"max_tokens": request.generated, "ignore_eos": True, "temperature": 0.0}
+                tokens = _tokens(engines[model].complete(body_to_record))
                 evaluated, generated = evaluated + tokens[0], generated + tokens[1]
         return evaluated, generated
 
-    began = time.perf_counter()
+    started = time.perf_counter()
     with ThreadPoolExecutor(len(engines)) as pool:
         counts = list(pool.map(work, engines))
-    return time.perf_counter() - began, sum(c[0] for c in counts), sum(c[1] for c in counts)
+    return time.perf_counter() - started, sum(c[0] for c in counts), sum(c[1] for c in counts)
 
 
-def _choices_together(requests: list[Request]) -> list[Request]:
-    """In the recorded order, each question followed by its own branchings, whatever other threads asked in between."""
+def _group_choices(requests: list[Request]) -> list[Request]:
+    """In the recorded order, but each choice followed by its own branchings and not by requests of other threads."""
     first: dict[tuple[str, str], int] = {}
 
     def question(request: Request) -> int:
@@ -139,8 +145,8 @@ def _choices_together(requests: list[Request]) -> list[Request]:
 
 
 def _engines(requests: list[Request], threads: int, slots: int) -> dict[str, Any]:
-    engine = llamacpp.Engine(slots=slots, threads=threads)
-    return {model: llamacpp.start(Path(model), engine) for model in sorted({r.model for r in requests})}
+    options = llamacpp.LlamaCppOptions(slots=slots, threads=threads)
+    return {model: llamacpp.start_engine(Path(model), options) for model in sorted({r.model for r in requests})}
 
 
 def _tokens(answer: dict[str, Any]) -> tuple[int, int]:

@@ -1,11 +1,11 @@
-"""How fast one expert answers by itself, without demonstrations.
+"""How fast a single expert is without demonstrations.
 
     python -m benchmarks.throughput.expert [--sentences 200] [--expert encyclopedia] [--engines llama.cpp] [--again]
 
-On sentences of CoNLL-2003 (valid.txt, drawn with seed 0), through the ensemble that users have, by each engine. The
-model is loaded and one sentence is answered before the clock starts. What an engine finds is compared with what is
-annotated, and with what the first one finds. The result is written to `results/expert.json`; what the same command has
-measured already is not run again.
+On sentences of CoNLL-2003 (valid.txt, sampled with seed 0), through the ensemble that users have, with each engine. The
+model is loaded and one sentence is extracted before the clock starts. The results of each engine are compared with the
+annotation and with those of the first engine, and written to `results/expert.json`; a measurement that exists is not
+repeated.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import corpora, run_once
-from entsemble.assemble import Assembly, unannotated
-from entsemble.assemble.annotated import annotated
-from entsemble.ensemble.document import Extracted
+from benchmarks.common import corpora_folder, run_once
+from entsemble.assembly import Assembly, without_mentions
+from entsemble.data.annotated import read_annotated
 from entsemble.evaluation.counts import Counts
-from entsemble.evaluation.matching import exact
+from entsemble.evaluation.matching import exact_counts
+from entsemble.ner.documents import Extracted
 from entsemble.settings import CacheSettings, MemberSettings, Settings, environment
-from entsemble.types import Document, total
+from entsemble.types import Document, total_usage
 
 RESULT = Path(__file__).parent / "results" / "expert.json"
 
@@ -35,10 +35,10 @@ ENGINES: dict[str, dict[str, Any]] = {
     "transformers-float32": {"engine": "transformers", "precision": "float32"},
     "transformers-bfloat16": {"engine": "transformers", "precision": "bfloat16"},
 }
-"""Name -> what the member says of it."""
+"""Name -> settings of the member."""
 
 LABELS = {"PER": "person", "ORG": "organisation", "LOC": "location", "MISC": "miscellaneous"}
-"""As the corpus writes them -> as an expert is asked."""
+"""Labels of the corpus -> labels that the expert is asked for."""
 
 
 def main() -> None:
@@ -47,26 +47,33 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=200)
     parser.add_argument("--expert", default="encyclopedia")
     parser.add_argument("--engines", default=",".join(ENGINES), help="separated by commas")
-    parser.add_argument("--again", action="store_true", help="run again what is there already")
-    given = parser.parse_args()
-    told = f"--sentences {given.sentences} --expert {given.expert} --engines {given.engines}"
-    command = f"python -m benchmarks.throughput.expert {told}"
+    parser.add_argument("--again", action="store_true", help="repeat a measurement that exists")
+    arguments = parser.parse_args()
+    options = f"--sentences {arguments.sentences} --expert {arguments.expert} --engines {arguments.engines}"
+    command = f"python -m benchmarks.throughput.expert {options}"
     run_once(
-        RESULT, command, lambda: measure(given.sentences, given.expert, given.engines.split(",")), again=given.again
+        RESULT,
+        command,
+        lambda: measure(arguments.sentences, arguments.expert, arguments.engines.split(",")),
+        force=arguments.again,
     )
 
 
 def measure(count: int, expert: str, engines: Sequence[str]) -> dict[str, object]:
     """Each engine on the same sentences."""
-    found = [d for d in annotated(corpora() / "conll2003-4col/valid.txt", "en", "it is timed") if d.text.strip()]
-    first, *gold = random.Random(0).sample(found, count + 1)
-    sentences = list(map(unannotated, gold))
+    annotated_sentences = [
+        document
+        for document in read_annotated(corpora_folder() / "conll2003-4col/valid.txt", "en", "it is timed")
+        if document.text.strip()
+    ]
+    first, *gold = random.Random(0).sample(annotated_sentences, count + 1)
+    sentences = list(map(without_mentions, gold))
     by_engine: dict[str, dict[str, float]] = {}
     reference: list[Extracted] = []
     for name in engines:
-        results, seconds = timed(ENGINES[name], expert, unannotated(first), sentences)
+        results, seconds = time_extraction(ENGINES[name], expert, without_mentions(first), sentences)
         reference = reference or results
-        by_engine[name] = {"seconds_a_sentence": seconds / len(results), **described(results, gold, reference)}
+        by_engine[name] = {"seconds_a_sentence": seconds / len(results), **summarise(results, gold, reference)}
         print(name, by_engine[name], flush=True)
     return {
         "sentences": len(sentences),
@@ -75,10 +82,10 @@ def measure(count: int, expert: str, engines: Sequence[str]) -> dict[str, object
     }
 
 
-def timed(
+def time_extraction(
     engine: dict[str, Any], expert: str, first: Document, sentences: Sequence[Document]
 ) -> tuple[list[Extracted], float]:
-    """What an engine finds, and in how many seconds."""
+    """The results of an engine, and the seconds that they took."""
     settings = Settings(
         labels=dict.fromkeys(LABELS.values(), ""),
         members=(MemberSettings(model="smollm2-135m", experts={expert: 1.0}, **engine),),
@@ -87,26 +94,27 @@ def timed(
     with Assembly(settings, environment()) as assembly:
         extractor = assembly.extractor()
         list(extractor.extract([first]))
-        began = time.perf_counter()
+        started = time.perf_counter()
         results = [r for r in extractor.extract(sentences) if isinstance(r, Extracted)]
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started
     if len(results) < len(sentences):
         sys.exit(f"{len(sentences) - len(results)} sentences failed")
     return results, seconds
 
 
-def described(
+def summarise(
     results: Sequence[Extracted], gold: Sequence[Document], reference: Sequence[Extracted]
 ) -> dict[str, float]:
-    """What a sentence costs, and the F1 of what was found against what is annotated and against a reference."""
-    usage = total(u for r in results for *_, u in r.costs)
-    said = [r.document.mentions for r in results]
+    """The cost of a sentence, and the F1 against the annotation and against the results of the first engine."""
+    usage = total_usage(u for r in results for *_, u in r.costs)
+    predictions = [r.document.mentions for r in results]
     annotations = [[replace(m, label=LABELS[m.label]) for m in d.mentions] for d in gold]
-    right = sum((exact(a, b).micro for a, b in zip(annotations, said, strict=True)), Counts())
-    same = sum((exact(r.document.mentions, b).micro for r, b in zip(reference, said, strict=True)), Counts())
+    extracted = [result.document.mentions for result in reference]
+    correct = sum((exact_counts(a, b).micro for a, b in zip(annotations, predictions, strict=True)), Counts())
+    agreement = sum((exact_counts(a, b).micro for a, b in zip(extracted, predictions, strict=True)), Counts())
     return {
-        "f1": right.f1,
-        "f1_against_the_first_engine": same.f1,
+        "f1": correct.f1,
+        "f1_against_the_first_engine": agreement.f1,
         "prompt_tokens_evaluated_a_sentence": usage.evaluated_tokens / len(results),
         "generated_tokens_a_sentence": usage.generated_tokens / len(results),
     }

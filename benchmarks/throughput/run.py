@@ -10,9 +10,9 @@ default settings (extraction and classification) and once with all stages of the
   each. That is EL4NER as written down in the paper, on the same engine.
 - `ceiling`: the same requests with the same reuse, nothing done with the answers and nobody waiting for one.
 
-The sentences are cut into parts, and each part is measured in all three ways, one after the other, each in a process
-of its own: what slows the machine down for a while slows all three. Every part is kept in `results/parts/`, so a
-benchmark that was stopped goes on where it was.
+The sentences are split into parts, and each part is measured in all three ways, one after the other, each in a process
+of its own, so that anything that slows the machine down for a while slows all three. Each part is a file in
+`results/parts/`, so that a benchmark that was stopped resumes.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import EACH_SENTENCE, corpora, machine, revision
+from benchmarks.common import UNCACHED_SETTINGS, corpora_folder, machine_info, source_revision
 from benchmarks.throughput import engine
-from entsemble.assemble import Assembly, unannotated
+from entsemble.assembly import Assembly, without_mentions
 from entsemble.data.formats import read
-from entsemble.ensemble.document import Extracted
+from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
-from entsemble.types import total
+from entsemble.types import total_usage
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 0
@@ -57,50 +57,57 @@ def main() -> None:
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--part", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--requests", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.way:
-        print(json.dumps(measured(given)))
+    arguments = parser.parse_args()
+    if arguments.way:
+        print(json.dumps(measure(arguments)))
         return
     for name in SETTINGS:
-        if given.only in {None, name}:
-            found = [part(name, i, given.sentences, given.parts) for i in range(given.parts)]
-            told = joined(name, found, given.sentences)
-            results(name).write_text(json.dumps(told, indent=1) + "\n")
+        if arguments.only in {None, name}:
+            part_results = [measure_part(name, i, arguments.sentences, arguments.parts) for i in range(arguments.parts)]
+            result = join_parts(name, part_results, arguments.sentences)
+            results_file(name).write_text(json.dumps(result, indent=1) + "\n")
 
 
-def results(name: str) -> Path:
+def results_file(name: str) -> Path:
     """The file of one of SETTINGS."""
     return RESULTS / f"{_slug(name)}.json"
 
 
-def part(name: str, number: int, sentences: int, parts: int) -> dict[str, Any]:
-    """One part of the sentences in all ways."""
+def measure_part(name: str, number: int, sentences: int, parts: int) -> dict[str, Any]:
+    """Measure a part of the sentences in all ways, unless that was done before."""
     target = RESULTS / "parts" / f"{_slug(name)}-{sentences}-sentences-{number + 1}-of-{parts}.json"
-    told_before = json.loads(target.read_text()) if target.exists() else {}
-    if told_before.get("commit") != revision():
+    previous = json.loads(target.read_text()) if target.exists() else {}
+    if previous.get("commit") != source_revision():
         target.parent.mkdir(parents=True, exist_ok=True)
-        found: dict[str, Any] = {"commit": revision(), "machine": machine()}
+        measurement: dict[str, Any] = {"commit": source_revision(), "machine": machine_info()}
         with tempfile.TemporaryDirectory() as folder:
             for way in WAYS:
                 print(f"{name}, part {number + 1} of {parts}: {way}", flush=True)
-                told = ["--only", name, "--sentences", sentences, "--parts", parts, "--part", number, "--way", way]
-                command = [sys.executable, "-m", "benchmarks.throughput.run", *told, "--requests", f"{folder}/requests"]
-                ran = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
-                found[way] = json.loads(ran.stdout.splitlines()[-1])
-        target.write_text(json.dumps(found, indent=1) + "\n")
+                options = ["--only", name, "--sentences", sentences, "--parts", parts, "--part", number, "--way", way]
+                command = [
+                    sys.executable,
+                    "-m",
+                    "benchmarks.throughput.run",
+                    *options,
+                    "--requests",
+                    f"{folder}/requests",
+                ]
+                completed = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
+                measurement[way] = json.loads(completed.stdout.splitlines()[-1])
+        target.write_text(json.dumps(measurement, indent=1) + "\n")
     return dict(json.loads(target.read_text()))
 
 
-def measured(given: argparse.Namespace) -> dict[str, Any]:
-    """One way, in this process."""
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure one way, in this process."""
     cores = len(os.sched_getaffinity(0))
-    if given.way == "ours":
-        seconds, evaluated, generated, submitted = ours(given)
+    if arguments.way == "ours":
+        seconds, evaluated, generated, submitted = run_pipeline(arguments)
     else:
-        requests = engine.saved(given.requests)
+        requests = engine.load_requests(arguments.requests)
         members = len({r.model for r in requests})
-        run = engine.plainly if given.way == "plain" else engine.ceiling
-        seconds, evaluated, generated = run(requests, cores if given.way == "plain" else max(1, cores // members))
+        run = engine.run_plain if arguments.way == "plain" else engine.run_ceiling
+        seconds, evaluated, generated = run(requests, cores if arguments.way == "plain" else max(1, cores // members))
         submitted = None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return {
@@ -112,42 +119,45 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def ours(given: argparse.Namespace) -> tuple[float, int, int, int]:
-    """The pipeline, its requests written down.
+def run_pipeline(arguments: argparse.Namespace) -> tuple[float, int, int, int]:
+    """Run the pipeline and record its requests.
 
     Returns:
         Seconds, tokens evaluated, generated, submitted.
     """
-    data = corpora()
+    data = corpora_folder()
     gold = [d for d in read(data / "conll2003-4col/valid.txt") if d.text.strip()]
-    drawn = random.Random(SEED).sample(gold, given.sentences)[given.part :: given.parts]
-    asked = SETTINGS[given.only]
-    pool = {**asked.get("pool", {}), "path": data / "conll2003-4col/train.txt"}
-    settings = load(overrides={**asked, "pool": pool, **EACH_SENTENCE})
-    with engine.recorded() as requests, Assembly(settings, environment()) as assembly:
+    sampled = random.Random(SEED).sample(gold, arguments.sentences)[arguments.part :: arguments.parts]
+    overrides = SETTINGS[arguments.only]
+    pool = {**overrides.get("pool", {}), "path": data / "conll2003-4col/train.txt"}
+    settings = load(overrides={**overrides, "pool": pool, **UNCACHED_SETTINGS})
+    with engine.record_requests() as requests, Assembly(settings, environment()) as assembly:
         extractor = assembly.extractor()
         requests.clear()
-        began = time.perf_counter()
-        results = [r for r in extractor.extract(map(unannotated, drawn)) if isinstance(r, Extracted)]
-        seconds = time.perf_counter() - began
-        engine.save(requests, given.requests)
-    if len(results) < len(drawn):
-        sys.exit(f"{len(drawn) - len(results)} sentences failed")
-    usage = total(cost for r in results for _, _, cost in r.costs)
+        started = time.perf_counter()
+        results = [r for r in extractor.extract(map(without_mentions, sampled)) if isinstance(r, Extracted)]
+        seconds = time.perf_counter() - started
+        engine.save_requests(requests, arguments.requests)
+    if len(results) < len(sampled):
+        sys.exit(f"{len(sampled) - len(results)} sentences failed")
+    usage = total_usage(cost for r in results for _, _, cost in r.costs)
     return seconds, usage.evaluated_tokens, usage.generated_tokens, usage.prompt_tokens
 
 
-def joined(name: str, parts: list[dict[str, Any]], sentences: int) -> dict[str, Any]:
-    """The parts as one result.
+def join_parts(name: str, parts: list[dict[str, Any]], sentences: int) -> dict[str, Any]:
+    """Add up the parts.
 
     The ceiling is the engine's rate applied to the tokens that `ours` evaluated: without the grammar its replies are
     other tokens, and a few of them are not reused by the next prompt.
     """
-    sums = {w: {k: sum(p[w][k] or 0 for p in parts) for k in ("seconds", "evaluated", "generated")} for w in WAYS}
-    a, b, c = (sums[w] for w in WAYS)
-    c["seconds"] *= (a["evaluated"] + a["generated"]) / (c["evaluated"] + c["generated"])
-    c |= {key: a[key] for key in ("evaluated", "generated")}
-    ratios = [_ratios(p) for p in parts]
+    sums = {
+        way: {k: sum(part[way][k] or 0 for part in parts) for k in ("seconds", "evaluated", "generated")}
+        for way in WAYS
+    }
+    ours, plain, ceiling = (sums[way] for way in WAYS)
+    ceiling["seconds"] *= (ours["evaluated"] + ours["generated"]) / (ceiling["evaluated"] + ceiling["generated"])
+    ceiling |= {key: ours[key] for key in ("evaluated", "generated")}
+    ratios = [_ratios(part) for part in parts]
     return {
         "settings": name,
         "command": f'python -m benchmarks.throughput.run --sentences {sentences} --parts {len(parts)} --only "{name}"',
@@ -156,10 +166,10 @@ def joined(name: str, parts: list[dict[str, Any]], sentences: int) -> dict[str, 
         "machine": parts[-1]["machine"],
         "seed": SEED,
         "sentences": sentences,
-        "submitted": sum(p["ours"]["submitted"] for p in parts),
-        "ways": {w: {**sums[w], "peak_mb": max(p[w]["peak_mb"] for p in parts)} for w in WAYS},
-        "times_faster_than_plain": b["seconds"] / a["seconds"],
-        "share_of_ceiling": c["seconds"] / a["seconds"],
+        "submitted": sum(part["ours"]["submitted"] for part in parts),
+        "ways": {way: {**sums[way], "peak_mb": max(part[way]["peak_mb"] for part in parts)} for way in WAYS},
+        "times_faster_than_plain": plain["seconds"] / ours["seconds"],
+        "share_of_ceiling": ceiling["seconds"] / ours["seconds"],
         "by_part": ratios,
     }
 
@@ -169,11 +179,11 @@ def _slug(name: str) -> str:
 
 
 def _ratios(part: dict[str, Any]) -> dict[str, float]:
-    a, b, c = (part[w] for w in WAYS)
-    rate = (a["evaluated"] + a["generated"]) / (c["evaluated"] + c["generated"])
+    ours, plain, ceiling = (part[way] for way in WAYS)
+    rate = (ours["evaluated"] + ours["generated"]) / (ceiling["evaluated"] + ceiling["generated"])
     return {
-        "times_faster_than_plain": b["seconds"] / a["seconds"],
-        "share_of_ceiling": c["seconds"] * rate / a["seconds"],
+        "times_faster_than_plain": plain["seconds"] / ours["seconds"],
+        "share_of_ceiling": ceiling["seconds"] * rate / ours["seconds"],
     }
 
 

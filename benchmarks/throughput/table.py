@@ -1,4 +1,4 @@
-"""Turns the committed results into the tables and the plot of docs/benchmarks.md.
+"""Turns the committed results into the tables and the plot of the pages in docs.
 
     python -m benchmarks.throughput.table [--check]
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import ROOT
-from benchmarks.pages import Table, fill
+from benchmarks.pages import Table, fill_tables
 from benchmarks.throughput.expert import RESULT as EXPERT
 from benchmarks.throughput.growth import VALUES
 from benchmarks.throughput.presets import PRESETS
 from benchmarks.throughput.presets import RESULTS as PRESET_RESULTS
-from benchmarks.throughput.run import SETTINGS, results
-from entsemble.evaluation.bootstrap import compare, interval
+from benchmarks.throughput.run import SETTINGS, results_file
+from entsemble.evaluation.bootstrap import compare_f1, f1_interval
 from entsemble.evaluation.counts import Counts
 
 RESULTS = Path(__file__).parent / "results"
@@ -29,77 +29,77 @@ PLOT = ROOT / "docs" / "images" / "growth.svg"
 def main() -> None:
     """Write the tables and the plot, or check the tables."""
     sections = {"throughput": ways, "growth": growth, "expert": expert, "presets": presets}
-    wrote = fill(lambda name: sections[name]() if name in sections else None, "benchmarks.throughput.table")
-    if wrote and (found := _grown()):
-        plot(found)
+    is_written = fill_tables(lambda name: sections[name]() if name in sections else None, "benchmarks.throughput.table")
+    if is_written and (results := _growth_results()):
+        plot(results)
 
 
 def ways() -> Table | None:
-    """A row a way of evaluating the same requests."""
-    told = {
+    """A row for each way of evaluating the same requests."""
+    way_names = {
         "ours": "entsemble",
         "plain": "plain EL4NER: every prompt afresh, one at a time",
         "ceiling": "the engine's ceiling",
     }
-    found = [json.loads(path.read_text()) for name in SETTINGS if (path := results(name)).exists()]
+    results = [json.loads(path.read_text()) for name in SETTINGS if (path := results_file(name)).exists()]
     head = ["settings", "way", "s a sentence", "tokens evaluated a sentence", "peak memory, MB", "time, entsemble = 1"]
     table = [head, ["---"] * len(head)]
-    for one in found:
-        n, ours = one["sentences"], one["ways"]["ours"]["seconds"]
-        for way, figures in one["ways"].items():
-            row = [one["settings"], told[way], f"{figures['seconds'] / n:.2f}"]
+    for result in results:
+        n, ours = result["sentences"], result["ways"]["ours"]["seconds"]
+        for way, figures in result["ways"].items():
+            row = [result["settings"], way_names[way], f"{figures['seconds'] / n:.2f}"]
             row.append(f"{(figures['evaluated'] + figures['generated']) / n:.0f}")
             table.append([*row, str(figures["peak_mb"]), f"{figures['seconds'] / ours:.2f}"])
-    return table if found else None
+    return table if results else None
 
 
 def growth() -> Table | None:
-    """A row a setting."""
-    found = _grown()
+    """A row for each setting."""
+    results = _growth_results()
     head = ["what varies", "", "sentences", "s a sentence", "tokens evaluated a sentence"]
     table = [head, ["---"] * len(head)]
-    for r in found:
-        n = r["sentences"]
-        cost = [f"{r['seconds'] / n:.2f}", f"{r['prompt_tokens_evaluated'] / n:.0f}"]
-        table.append([r["what"], str(r["value"]), str(n), *cost])
-    return table if found else None
+    for result in results:
+        n = result["sentences"]
+        cost = [f"{result['seconds'] / n:.2f}", f"{result['prompt_tokens_evaluated'] / n:.0f}"]
+        table.append([result["what"], str(result["value"]), str(n), *cost])
+    return table if results else None
 
 
 def expert() -> Table | None:
-    """A row an engine that answers for one expert alone."""
+    """A row for each engine that runs a single expert."""
     if not EXPERT.exists():
         return None
-    told = json.loads(EXPERT.read_text())
+    measurement = json.loads(EXPERT.read_text())
     head = ["engine", "sentences", "s a sentence", "tokens read / written a sentence", "F1", "F1 against the first"]
     table = [head, ["---"] * len(head)]
-    for engine, ran in told["engines"].items():
-        tokens = f"{ran['prompt_tokens_evaluated_a_sentence']:.0f} / {ran['generated_tokens_a_sentence']:.1f}"
-        row = [engine, str(told["sentences"]), f"{ran['seconds_a_sentence']:.2f}", tokens]
-        table.append([*row, f"{ran['f1']:.3f}", f"{ran['f1_against_the_first_engine']:.3f}"])
+    for engine, figures in measurement["engines"].items():
+        tokens = f"{figures['prompt_tokens_evaluated_a_sentence']:.0f} / {figures['generated_tokens_a_sentence']:.1f}"
+        row = [engine, str(measurement["sentences"]), f"{figures['seconds_a_sentence']:.2f}", tokens]
+        table.append([*row, f"{figures['f1']:.3f}", f"{figures['f1_against_the_first_engine']:.3f}"])
     return table
 
 
 def presets() -> Table | None:
-    """A row a preset: what it finds, the difference to the first, paired, and what it costs."""
-    found = [json.loads(path.read_text()) for name in PRESETS if (path := PRESET_RESULTS / f"{name}.json").exists()]
+    """A row for each preset: F1, the paired difference to the first, and cost."""
+    results = [json.loads(path.read_text()) for name in PRESETS if (path := PRESET_RESULTS / f"{name}.json").exists()]
     head = ["preset", "sentences", "F1", "95 % interval", "difference to the first, 95 % interval, p"]
     head += ["s a sentence", "tokens evaluated a sentence", "s beforehand"]
     table = [head, ["---"] * len(head)]
-    first = [Counts(*one) for one in found[0]["counts"]] if found else []
-    for told in found:
-        counts = [Counts(*one) for one in told["counts"]]
-        n, (low, high) = len(counts), interval(counts)
-        row = [told["preset"], str(n), f"{sum(counts, Counts()).f1:.3f}", f"{low:.3f} to {high:.3f}"]
-        against = compare(counts, first)
+    first = [Counts(*values) for values in results[0]["counts"]] if results else []
+    for result in results:
+        counts = [Counts(*values) for values in result["counts"]]
+        n, (low, high) = len(counts), f1_interval(counts)
+        row = [result["preset"], str(n), f"{sum(counts, Counts()).f1:.3f}", f"{low:.3f} to {high:.3f}"]
+        against = compare_f1(counts, first)
         ends = "{:+.3f} to {:+.3f}".format(*against.ci95)
-        row.append(f"{against.difference:+.3f}, {ends}, {against.p_value:.3f}" if told is not found[0] else "")
-        row += [f"{told['seconds'] / n:.2f}", f"{told['prompt_tokens_evaluated'] / n:.0f}"]
-        table.append([*row, f"{told['preparation_seconds']:.0f}"])
-    return table if found else None
+        row.append(f"{against.difference:+.3f}, {ends}, {against.p_value:.3f}" if result is not results[0] else "")
+        row += [f"{result['seconds'] / n:.2f}", f"{result['prompt_tokens_evaluated'] / n:.0f}"]
+        table.append([*row, f"{result['preparation_seconds']:.0f}"])
+    return table if results else None
 
 
-def plot(found: Iterable[dict[str, Any]]) -> None:
-    """Seconds a sentence by each thing that varies."""
+def plot(results: Iterable[dict[str, Any]]) -> None:
+    """Seconds per sentence by each factor."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -109,7 +109,9 @@ def plot(found: Iterable[dict[str, Any]]) -> None:
 
     figure, axes = plt.subplots(1, len(VALUES), figsize=(3 * len(VALUES), 2.6), sharey=True, layout="constrained")
     for axis, what in zip(axes, VALUES, strict=True):
-        points = [(r["value"], r["seconds"] / r["sentences"]) for r in found if r["what"] == what]
+        points = [
+            (result["value"], result["seconds"] / result["sentences"]) for result in results if result["what"] == what
+        ]
         axis.plot(*zip(*points, strict=True), marker="o", color="tab:blue")
         axis.set_xlabel(what)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -120,9 +122,9 @@ def plot(found: Iterable[dict[str, Any]]) -> None:
     figure.savefig(PLOT, metadata={"Date": None})
 
 
-def _grown() -> list[dict[str, Any]]:
-    found = [json.loads(path.read_text()) for path in RESULTS.glob("growth/*.json")]
-    return sorted(found, key=lambda r: (list(VALUES).index(r["what"]), r["value"]))
+def _growth_results() -> list[dict[str, Any]]:
+    results = [json.loads(path.read_text()) for path in RESULTS.glob("growth/*.json")]
+    return sorted(results, key=lambda result: (list(VALUES).index(result["what"]), result["value"]))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""Every error a user can meet, as one tree.
+"""All errors that a user can meet, as one tree.
 
 EntsembleError
-├── DataError            a file or a text that cannot be read as asked: says file, line and what to do
-├── ConfigError          a setting or an argument that cannot be right
-│   └── UnknownNameError     a name that no registry holds: lists the known ones
-├── MissingExtraError    an optional dependency is absent: names the command that installs it
-└── ModelError           a model or a server did not do its part
-    ├── ModelUnavailableError    it cannot be loaded, pulled or reached
-    ├── PromptTooLongError       the prompt does not fit the model's context
-    ├── BadReplyError            it answered, but not with anything that can be used
-    └── MemberDownError          which member of the ensemble one of these happened to
+├── DataError            a file or a text that cannot be read or written: names file and line, and says what to do
+│   └── InUseError           another process is writing the file: says which one
+├── ConfigError          a setting or an argument that is not valid
+│   └── UnknownNameError     a name that is not registered: lists those that are
+├── MissingExtraError    an optional dependency is not installed: names the command that installs it
+└── ModelError           a model or a server failed
+    ├── ModelUnavailableError    it cannot be loaded, downloaded or reached
+    ├── PromptTooLongError       the prompt does not fit into the model's context
+    ├── BadReplyError            its reply cannot be used
+    └── MemberDownError          one of these, with the member of the ensemble that failed
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from pathlib import Path
 
 
 class EntsembleError(Exception):
-    """Base of all errors that entsemble raises on purpose; its text is written for the user."""
+    """Base class of all errors that entsemble raises on purpose; the message is written for users."""
 
     exit_code = 1
 
 
 class DataError(EntsembleError):
-    """Input that cannot be read as asked.
+    """Data that cannot be read or written.
 
     Args:
-        problem: what is wrong and, after a semicolon or full stop, what to do about it.
-        path: the file, where there is one.
+        problem: what is wrong and, after a semicolon or full stop, what to do.
+        path: the file, if there is one.
         line: the line in it, counted from 1.
     """
 
@@ -41,21 +42,50 @@ class DataError(EntsembleError):
         super().__init__(place + problem)
 
 
+class InUseError(DataError):
+    """An output that another process is writing.
+
+    Args:
+        path: the output.
+        holder: the process that writes it: "process 4711 (at work since 2026-01-31 12:00:00+00:00)".
+    """
+
+    def __init__(self, path: str | Path, holder: str) -> None:
+        self.holder = holder
+        super().__init__(f"{holder} is writing this; wait for it, stop it, or name another output", path)
+
+    def __reduce__(self) -> tuple[type[InUseError], tuple[str | Path, str]]:
+        """For pickling: both arguments, since the exception's own `args` hold the message only."""
+        return type(self), (self.path or "", self.holder)
+
+
 class ConfigError(EntsembleError):
-    """A setting or an argument that cannot be right."""
+    """A setting or an argument that is not valid."""
 
     exit_code = 64
 
 
 class UnknownNameError(ConfigError):
-    """A name that a registry does not hold."""
+    """A name that is not registered.
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(sorted(known)) or 'none'}")
+    Args:
+        kind: what the name should be a name of: "format".
+        name: the unknown name.
+        known_names: the registered names.
+    """
+
+    def __init__(self, kind: str, name: str, known_names: Iterable[str]) -> None:
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(sorted(known_names)) or 'none'}")
 
 
 class MissingExtraError(EntsembleError):
-    """An optional dependency is not installed."""
+    """An optional dependency is not installed.
+
+    Args:
+        package: the package that is missing.
+        extra: the extra of entsemble that installs it.
+        purpose: what needs the package: "Parquet".
+    """
 
     exit_code = 69
 
@@ -64,25 +94,25 @@ class MissingExtraError(EntsembleError):
 
 
 class ModelError(EntsembleError):
-    """A model or a server did not do its part."""
+    """A model or a server failed."""
 
     exit_code = 69
 
 
 class ModelUnavailableError(ModelError):
-    """A model that cannot be loaded, pulled or reached."""
+    """A model cannot be loaded, downloaded or reached."""
 
 
 class PromptTooLongError(ModelError):
-    """A prompt that does not fit the model's context, so that an answer would rest on half of it."""
+    """A prompt does not fit into the model's context; it is never truncated."""
 
 
 class BadReplyError(ModelError):
-    """A reply that holds nothing usable."""
+    """A reply cannot be used."""
 
 
 class MemberDownError(ModelError):
-    """A member of the ensemble that did not do its part.
+    """A member of the ensemble failed.
 
     Args:
         member: its name.
@@ -94,5 +124,5 @@ class MemberDownError(ModelError):
         super().__init__(problem)
 
     def __reduce__(self) -> tuple[type[MemberDownError], tuple[str, str]]:
-        """Both arguments travel between processes."""
+        """For pickling: both arguments, since the exception's own `args` hold the message only."""
         return type(self), (self.member, self.problem)

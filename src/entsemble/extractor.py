@@ -1,4 +1,4 @@
-"""A wired ensemble, ready for documents: windows in, the pipeline on each, mentions of whole documents out."""
+"""Extractors: the pipeline on documents, on this machine or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from entsemble.data.jsonl import from_json, to_json
-from entsemble.data.windows import windows
-from entsemble.ensemble.document import Extracted, Failed, extract_documents
-from entsemble.ensemble.pipeline import Pipeline, Result
-from entsemble.ensemble.record import from_record, key_of, to_record
+from entsemble.data.windows import split_windows
 from entsemble.errors import ModelError
-from entsemble.running.journal import Journal, resumed
-from entsemble.running.local import LocalMapper
-from entsemble.running.ray_data import EXECUTION, RayCluster, Work
+from entsemble.execution.journal import Journal, resume
+from entsemble.execution.ray import INPUTS_PER_EXECUTION, RayCluster, Work
+from entsemble.execution.threads import LocalMapper
+from entsemble.ner.documents import Extracted, Failed, extract_documents
+from entsemble.ner.pipeline import Pipeline
+from entsemble.ner.serialize import document_key, from_record, to_record
 from entsemble.types import Document
 
 Results = Iterator[Extracted | Failed]
 
+_LOCAL_LOOKAHEAD = 256
+"""Journaled results that may wait in memory for a pending document before them."""
+
 
 class Extractor(Protocol):
-    """Finds the mentions of documents, here or elsewhere.
+    """Finds the mentions of documents, wherever the pipeline runs.
 
     Attributes:
-        configuration: all that shapes the results, by name; what a journal is kept for.
+        configuration: all that affects the results, by name; identifies the run in a journal.
     """
 
     @property
@@ -38,14 +41,14 @@ class Extractor(Protocol):
         """Find the mentions of each document, in order.
 
         Args:
-            documents: taken in as they are needed.
-            journal: begun with `configuration`; what it holds is not done again, and what is done is recorded, unless
-                a member was absent, so that a later run does it whole.
+            documents: read lazily.
+            journal: begun with `configuration`. Documents that it holds are not run again. New results are recorded
+                unless a member was absent, so that a later run completes them.
         """
         ...
 
     def stop(self) -> None:
-        """Begin nothing more; what is being worked on is finished, and then the results end."""
+        """Start no more work; the results end after what is in progress."""
         ...
 
 
@@ -55,37 +58,31 @@ class LocalExtractor:
 
     Attributes:
         pipeline: the four stages.
-        mapper: where sentences run.
-        language: of the texts, for their sentence boundaries.
+        mapper: runs the sentences.
+        language: of the texts, for sentence boundaries.
         configuration: see `Extractor`.
-        told: called after each sentence, on the thread that did it.
+        on_sentence: called after each sentence, on the thread that ran it.
     """
 
     pipeline: Pipeline
     mapper: LocalMapper
     language: str
     configuration: Mapping[str, str]
-    told: Callable[[], None] = lambda: None
+    on_sentence: Callable[[], None] = lambda: None
 
     def extract(self, documents: Iterable[Document], journal: Journal | None = None) -> Results:
         """See `Extractor.extract`."""
-        return _through(journal, self._run, documents)
+        return _extract_missing(documents, self._run_documents, journal, _LOCAL_LOOKAHEAD)
 
     def stop(self) -> None:
         """See `Extractor.stop`."""
         self.mapper.stop()
 
-    def _run(self, documents: Iterable[Document]) -> Results:
-        def split(document: Document) -> list[tuple[int, str]]:
-            return [(w.start, w.text) for w in windows(document, language=self.language)]
+    def _run_documents(self, documents: Iterable[Document]) -> Results:
+        return extract_documents(documents, self._split_into_windows, self.pipeline.run, self.mapper, self.on_sentence)
 
-        def run(text: str) -> Result:
-            try:
-                return self.pipeline.run(text)
-            finally:
-                self.told()
-
-        return extract_documents(documents, split, run, self.mapper)
+    def _split_into_windows(self, document: Document) -> list[tuple[int, str]]:
+        return [(window.start, window.text) for window in split_windows(document, language=self.language)]
 
 
 @dataclass(slots=True)
@@ -93,7 +90,7 @@ class RayExtractor:
     """The pipeline on the actors of a Ray cluster.
 
     Attributes:
-        build: makes an actor's own local extractor.
+        build: creates the local extractor of an actor.
         cluster: where the actors run.
         configuration: see `Extractor`.
     """
@@ -101,39 +98,39 @@ class RayExtractor:
     build: Callable[[], LocalExtractor]
     cluster: RayCluster
     configuration: Mapping[str, str]
-    _stopping: bool = field(default=False, init=False)
+    _is_stopping: bool = field(default=False, init=False)
 
     def extract(self, documents: Iterable[Document], journal: Journal | None = None) -> Results:
         """See `Extractor.extract`."""
-        return _through(journal, self._run, documents, EXECUTION)
+        return _extract_missing(documents, self._run_documents, journal, INPUTS_PER_EXECUTION)
 
     def stop(self) -> None:
-        """See `Extractor.stop`. What the actors were given and did not finish is left to a later run."""
-        self._stopping = True
+        """See `Extractor.stop`. Documents that the actors have not finished are left to a later run."""
+        self._is_stopping = True
 
-    def _run(self, documents: Iterable[Document]) -> Results:
-        waiting: deque[Document] = deque()
+    def _run_documents(self, documents: Iterable[Document]) -> Results:
+        pending: deque[Document] = deque()
 
-        def written() -> Iterator[str]:
+        def serialize() -> Iterator[str]:
             for document in documents:
-                if self._stopping:
+                if self._is_stopping:
                     return
-                waiting.append(document)
+                pending.append(document)
                 yield json.dumps(to_json(document))
 
-        build = self.build  # the actors are sent this alone
-        for told in self.cluster.map(lambda: _work(build()), written()):
-            document, value = waiting.popleft(), json.loads(told)
-            if "failed" in value:
-                yield Failed(document, ModelError(value["failed"]))
+        build = self.build  # so that only this is sent to the actors
+        for output in self.cluster.map(lambda: _actor_work(build()), serialize()):
+            document, record = pending.popleft(), json.loads(output)
+            if "failed" in record:
+                yield Failed(document, ModelError(record["failed"]))
             else:
-                yield from_record(document, value)
-            if self._stopping:
+                yield from_record(document, record)
+            if self._is_stopping:
                 return
 
 
-def _work(extractor: LocalExtractor) -> Work:
-    """Documents as JSON -> records as JSON, on an actor."""
+def _actor_work(extractor: LocalExtractor) -> Work:
+    """The work of an actor: documents as JSON -> records as JSON."""
 
     def work(batch: list[str]) -> list[str]:
         documents = [from_json(json.loads(line), "") for line in batch]
@@ -145,24 +142,30 @@ def _work(extractor: LocalExtractor) -> Work:
     return work
 
 
-def _through(
-    journal: Journal | None,
-    run: Callable[[Iterable[Document]], Results],
-    documents: Iterable[Document],
-    ahead: int = 256,
+def _extract_missing(
+    documents: Iterable[Document], run: Callable[[Iterable[Document]], Results], journal: Journal | None, lookahead: int
 ) -> Results:
-    """Run what the journal does not hold, and record it."""
+    """Run the documents that the journal does not hold; see `resume`."""
     if journal is None:
         return run(documents)
+    results = _ResultJournal(journal)
+    return resume(documents, results.get, lambda missing: results.record(run(missing)), lookahead)
 
-    def recorded(pending: Iterator[Document]) -> Results:
-        for result in run(pending):
-            if isinstance(result, Extracted) and not result.absent:
-                journal.append(key_of(result.document), to_record(result))
+
+@dataclass(frozen=True, slots=True)
+class _ResultJournal:
+    """The results in a journal, by document."""
+
+    journal: Journal
+
+    def get(self, document: Document) -> Extracted | Failed | None:
+        """The recorded result of a document."""
+        record = self.journal.get(document_key(document))
+        return None if record is None else replace(from_record(document, record), from_journal=True)
+
+    def record(self, results: Results) -> Results:
+        """Pass results on, after recording those of documents that every member answered."""
+        for result in results:
+            if isinstance(result, Extracted) and not result.absent_members:
+                self.journal.append(document_key(result.document), to_record(result))
             yield result
-
-    def known(document: Document) -> Extracted | Failed | None:
-        record = journal.get(key_of(document))
-        return None if record is None else replace(from_record(document, record), earlier=True)
-
-    return resumed(documents, known, recorded, ahead)

@@ -1,4 +1,4 @@
-"""The seams: all that entsemble asks of the outside world."""
+"""The seams: what entsemble needs from models, encoders, taggers and mappers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from entsemble.types import Choice, Reply, Span
+from entsemble.types import AdapterSum, Choice, Decoding, Reply, Span
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
@@ -27,50 +27,69 @@ class LanguageModel(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever the answers could: weights file, adapter, engine settings."""
+        """Differs if the answers could differ: by weights, adapter or engine settings."""
         ...
 
     @property
     def parameters(self) -> int | None:
-        """Number of weights, where known."""
+        """Number of weights, if known."""
         ...
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        *,
-        max_tokens: int,
-        stop: Sequence[str] = (),
-        constraint: str | None = None,
-        separator: str | None = None,
-    ) -> list[Reply]:
-        """Continue each prompt greedily, until a stop string or `max_tokens`.
+    def generate(self, prompts: Sequence[str], decoding: Decoding) -> list[Reply]:
+        """Continue each prompt greedily, until a stop string or the token limit.
 
         Args:
-            prompts: raw text; no chat template is applied unless the backend is told to.
-            max_tokens: upper bound on what is sampled.
-            stop: strings that end the reply and are not part of it.
-            constraint: a GBNF grammar that the reply must match; a backend without grammars goes on without it.
-            separator: the reply is a list with this between its items. Small models repeat items up to the limit: a
-                backend that can stop a reply ends it, as finished, where two items have come again.
+            prompts: raw text; no chat template is applied unless the backend is configured to apply one.
+            decoding: limits and constraints of every reply.
+
+        Returns:
+            One reply per prompt, in the order of the prompts.
 
         Raises:
-            PromptTooLongError: prompt and `max_tokens` do not fit the context.
-            ModelUnavailableError: the engine or the server is gone.
-            BadReplyError: it answered nonsense.
+            PromptTooLongError: a prompt and its reply do not fit the context.
+            ModelUnavailableError: the engine failed or the server cannot be reached.
+            BadReplyError: the answer is not valid.
         """
         ...
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
-        """How likely each option is as the continuation of each prompt, among the options.
+        """The log-probability of each option as the continuation of each prompt, normalised over the options.
 
-        Exact over options of several tokens: the product over the tokens' trie of the probability of each branch
-        among its siblings. No option may be the beginning of another.
+        Exact for options of several tokens: the options form a trie of tokens, and an option's probability is the
+        product of the probabilities along its path, each normalised over the siblings.
+
+        Args:
+            prompts: raw text.
+            options: the same for all prompts; none may be a prefix of another.
+
+        Returns:
+            One choice per prompt, in the order of the prompts.
+
+        Raises:
+            ValueError: there are no options, or one is a prefix of another.
+            PromptTooLongError, ModelUnavailableError, BadReplyError: see `generate`.
         """
         ...
 
     def close(self) -> None:
-        """Give the model's memory back; further calls are errors."""
+        """Free the model's memory; further calls are errors."""
+        ...
+
+
+@runtime_checkable
+class AdaptableModel(LanguageModel, Protocol):
+    """A language model that was loaded with adapters beside it, and applies weighted sums of them."""
+
+    def with_adapters(self, name: str, adapter_sum: AdapterSum) -> AdaptableModel:
+        """The same model with a weighted sum of its adapters applied; no weights are loaded again.
+
+        Args:
+            name: name of the returned model.
+            adapter_sum: a sum of adapters that were loaded; its fingerprint is appended to the model's.
+
+        Raises:
+            ValueError: the engine was not loaded with these adapters.
+        """
         ...
 
 
@@ -80,35 +99,35 @@ class Encoder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever the vectors could."""
+        """Differs if the vectors could differ."""
         ...
 
     @property
-    def weights(self) -> str:
-        """Identifies the weights: whatever runs them, their vectors may be compared."""
+    def weights_fingerprint(self) -> str:
+        """Identifies the weights alone: vectors of the same weights are comparable, whatever engine computed them."""
         ...
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """`texts` as float32 [n, d] with unit rows."""
+        """Embeddings of texts: float32 [texts, dimensions], each row of length 1."""
         ...
 
 
-class Tagger(Protocol):
+class PosTagger(Protocol):
     """Part-of-speech tags, for the span weights of EL4NER."""
 
     @property
     def name(self) -> str:
-        """For reports and cache keys."""
+        """Identifies the tagger in reports and cache keys."""
         ...
 
-    def tags(self, text: str, spans: Sequence[Span]) -> list[str]:
-        """One universal tag a span: `PROPN`, `NOUN`, `PRON`, or anything else, of the span's head word."""
+    def tag_spans(self, text: str, spans: Sequence[Span]) -> list[str]:
+        """The universal part-of-speech tag of each span's head word, such as `PROPN`, `NOUN` or `PRON`."""
         ...
 
 
 class Mapper(Protocol):
-    """Runs a function over many inputs, somewhere: threads here, actors on a cluster."""
+    """Applies a function to many inputs, in threads or on a cluster."""
 
     def map(self, function: Callable[[Input], Output], inputs: Iterable[Input]) -> Iterator[Output]:
-        """Results in the order of the inputs, as they become ready, without taking in all inputs first."""
+        """Results in the order of the inputs, as soon as they are ready; inputs are consumed lazily."""
         ...

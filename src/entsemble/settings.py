@@ -1,4 +1,4 @@
-"""Settings: TOML and environment into frozen values. The only module that reads the environment."""
+"""Settings from TOML files, and the environment, as frozen values."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from typing import Any, Literal
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from entsemble import _toml
+from entsemble._lib import toml
 from entsemble.errors import ConfigError, UnknownNameError
 from entsemble.types import Precision
 
 DEFAULT_PRESET = "balanced"
-WITHOUT_POOL = "experts"
-"""The preset where there is nothing to show the models, and nobody said which models."""
+"""The preset if none is named."""
+
+PRESET_WITHOUT_POOL = "experts"
+"""The preset if none is named, and there is neither a pool nor any configured member."""
+
 _PRESETS = files("entsemble") / "presets"
-_REMOTE = re.compile("hf:|openai:")
+_REMOTE_MODEL = re.compile("hf:|openai:")
+"""Models that are not files, whatever their names look like."""
 
 
 class _Frozen(BaseModel):
@@ -44,7 +48,7 @@ class MemberSettings(_Frozen):
     base_url: str | None = None
     api_key_env: str = "ENTSEMBLE_API_KEY"
     api: Literal["completions", "chat"] = "completions"
-    choose: Literal["auto", "logprobs", "guided", "text"] = "auto"
+    option_scoring: Literal["auto", "logprobs", "guided", "text"] = "auto"
     timeout: float = Field(default=300, gt=0)
     retries: int = Field(default=5, ge=0)
     concurrency: int | None = Field(default=None, ge=1)
@@ -56,8 +60,8 @@ class PoolSettings(_Frozen):
 
     path: Path | None = None
     shots: int = Field(default=8, ge=0)
-    characters: int | None = Field(default=None, ge=1)
-    empty: float = Field(default=0.25, ge=0, le=1)
+    max_characters: int | None = Field(default=None, ge=1)
+    max_empty_share: float = Field(default=0.25, ge=0, le=1)
     similarity: Literal["span", "sentence", "label-guided", "random"] = "sentence"
     spans: Literal["gold", "members"] = "gold"
     gazetteer: float = Field(default=2, ge=0)
@@ -67,39 +71,43 @@ class ClassificationSettings(_Frozen):
     """The `[classification]` table.
 
     Attributes:
-        vote: how ballots become a verdict; `None` leaves it to what the pool and other corpora taught about them, and
-            to a soft vote without a pool.
-        threshold: a mention needs at least this score; `None` leaves it to what was learnt, or to the vote.
-        sure: a span that the smaller members type alike, each at least this probable, is not put to the larger ones.
+        vote: how ballots become a verdict; `None` for the trained scorer if there is a pool, and else a soft vote.
+        threshold: score that a mention needs; `None` for that of the trained scorer, or of the vote.
+        skip_larger_above: larger members do not type a span if all smaller ones agree with at least this probability.
     """
 
     vote: str | None = None
     threshold: float | None = Field(default=None, ge=0, le=1)
-    sure: float | None = Field(default=None, ge=0, le=1)
+    skip_larger_above: float | None = Field(default=None, ge=0, le=1)
 
 
 class StackingSettings(_Frozen):
-    """The `[stacking]` table: what is learnt about the votes from the pool.
+    """The `[stacking]` table: the scorer that decides if there is a pool and no vote is named.
 
     Attributes:
-        sentences: of the pool, that the ensemble answers first to learn from; of a smaller pool, all; 0 learns nothing
-            from it; `None` leaves it to the pool and the vote.
-        looks: whether what looks like a name is a candidate too, where no vote decides; `None` leaves it to whether
-            most of the pool's names look so.
-        words: whether what is worded like the pool's names is a candidate too, where no vote decides.
+        sentences: number of the pool's sentences that it is trained on, all of a smaller pool; 0 for none; `None`
+            depends on the size of the pool.
+        capitalised: whether capitalised spans are candidates too; `None` depends on the pool's mentions.
+        naive_bayes: whether spans whose words resemble those of the pool's mentions are candidates too.
     """
 
     sentences: int | None = Field(default=None, ge=0)
-    looks: bool | None = None
-    words: bool = True
+    capitalised: bool | None = None
+    naive_bayes: bool = True
 
 
 class VerificationSettings(_Frozen):
-    """The `[verification]` table; an empty member leaves the stage out."""
+    """The `[verification]` table.
+
+    Attributes:
+        member: name of the verifier; empty for no verification.
+        threshold: probability of "yes" that a mention needs.
+        skip_verification_above: a span is not verified if all members agree and it scores at least this.
+    """
 
     member: str = ""
     threshold: float = Field(default=0.5, ge=0, le=1)
-    sure: float | None = Field(default=None, ge=0, le=1)
+    skip_verification_above: float | None = Field(default=None, ge=0, le=1)
 
 
 class EncoderSettings(_Frozen):
@@ -109,26 +117,26 @@ class EncoderSettings(_Frozen):
 
 
 class ExpertsSettings(_Frozen):
-    """The `[experts]` table: how experts are chosen for members that leave it to the texts.
+    """The `[experts]` table: how experts are selected for members that leave them to the texts.
 
     Attributes:
-        names: that take part; all of the member's base where none is named.
-        most: experts that are merged for a member.
-        texts: sentences, from the first ones, that say where the target lies.
-        sample: of these, those that the experts are tried on.
+        names: those that take part; empty for all of the member's base.
+        max_experts: how many are merged for a member.
+        target_sentences: how many of the first sentences are compared with the experts' training texts.
+        sample_sentences: how many of these, or of the pool, the experts are tried on.
     """
 
     names: tuple[str, ...] = ()
-    most: int = Field(default=3, ge=1)
-    texts: int = Field(default=64, ge=1)
-    sample: int = Field(default=8, ge=1)
+    max_experts: int = Field(default=3, ge=1)
+    target_sentences: int = Field(default=64, ge=1)
+    sample_sentences: int = Field(default=8, ge=1)
 
 
 class CacheSettings(_Frozen):
-    """The `[cache]` table: replies kept on disk."""
+    """The `[cache]` table: the reply cache on disk."""
 
     replies: bool = True
-    megabytes: int = Field(default=1024, ge=1)
+    max_megabytes: int = Field(default=1024, ge=1)
 
 
 class RaySettings(_Frozen):
@@ -137,18 +145,18 @@ class RaySettings(_Frozen):
     actors: int | None = Field(default=None, ge=1)
     cpus: float = Field(default=2, ge=0)
     gpus: float = Field(default=0, ge=0)
-    batch: int = Field(default=8, ge=1)
+    batch_size: int = Field(default=8, ge=1)
     address: str | None = None
 
 
 class Settings(_Frozen):
-    """Everything that shapes a run.
+    """All settings of a run; `docs/reference/configuration.md` describes each.
 
     Attributes:
-        labels: name -> definition (may be empty); none at all takes the pool's labels.
-        workers: sentences in flight; `None` chooses by the members and the cores.
-        threads: CPU threads for each embedded model; `None` shares the cores out.
-        quorum: members that must answer; `None` needs all, and a document without one of them fails.
+        labels: name -> definition, which may be empty; empty for the pool's labels.
+        workers: sentences in flight; `None` depends on the members.
+        threads: CPU threads of each embedded model; `None` for a share of the cores.
+        quorum: how many members must answer; `None` for all, so that a document fails if one does not.
     """
 
     seed: int = Field(default=0, ge=0)
@@ -168,13 +176,30 @@ class Settings(_Frozen):
     cache: CacheSettings = CacheSettings()
     ray: RaySettings = RaySettings()
 
-    def learning_nothing(self) -> Settings:
-        """The same where nothing is learnt anew; how what was learnt before is used stays."""
-        return self.model_copy(update={"stacking": self.stacking.model_copy(update={"sentences": 0})})
+    def overridden(self, overrides: Mapping[str, Any]) -> Settings:
+        """The settings with some values replaced, given as for `load`.
+
+        Raises:
+            ConfigError: a value or a name that is not valid: says where.
+        """
+        return _validated(merge(self.model_dump(), overrides), "settings")
+
+    def without_training(self) -> Settings:
+        """The settings with no training on the pool's sentences; weights that were trained before are still used."""
+        return self.overridden({"stacking": {"sentences": 0}})
 
 
 class Environment(_Frozen):
-    """What the environment says: where models, indexes, experts and a server's pool are kept, and keys."""
+    """Folders and keys, from environment variables.
+
+    Attributes:
+        cache: folder of models, indexes and replies.
+        experts: folder of the user's experts.
+        pool: file of a server's pool.
+        keys: all variables, since members name those that hold their keys.
+        hub_endpoint: address of the Hugging Face hub, if it is not the usual one.
+        hub_token: for the hub.
+    """
 
     cache: Path
     experts: Path
@@ -185,28 +210,33 @@ class Environment(_Frozen):
 
 
 def environment(variables: Mapping[str, str] | None = None) -> Environment:
-    """Read the environment.
+    """Read the environment: `ENTSEMBLE_CACHE`, `ENTSEMBLE_EXPERTS`, `ENTSEMBLE_POOL`, `HF_ENDPOINT` and `HF_TOKEN`.
 
-    `ENTSEMBLE_CACHE` is the cache folder, `ENTSEMBLE_EXPERTS` where the user's experts are, `ENTSEMBLE_POOL` the file
-    that a server keeps its pool in. Keys are looked up by the names that members give (`api_key_env`).
-    `HF_ENDPOINT` and `HF_TOKEN` mean what they mean to the hub's own tools.
+    Args:
+        variables: instead of those of the process.
     """
-    given = os.environ if variables is None else variables
-    cache = given.get("ENTSEMBLE_CACHE") or platformdirs.user_cache_dir("entsemble", appauthor=False)
-    data = Path(platformdirs.user_data_dir("entsemble", appauthor=False))
+    variables = os.environ if variables is None else variables
+    cache_folder = Path(variables.get("ENTSEMBLE_CACHE") or default_cache_folder())
+    data_folder = Path(platformdirs.user_data_dir("entsemble", appauthor=False))
     return Environment(
-        cache=Path(cache).expanduser(),
-        experts=Path(given.get("ENTSEMBLE_EXPERTS") or data / "experts").expanduser(),
-        pool=Path(given.get("ENTSEMBLE_POOL") or data / "pool.jsonl").expanduser(),
-        keys=dict(given),
-        hub_endpoint=given.get("HF_ENDPOINT") or None,
-        hub_token=given.get("HF_TOKEN") or None,
+        cache=cache_folder.expanduser(),
+        experts=Path(variables.get("ENTSEMBLE_EXPERTS") or data_folder / "experts").expanduser(),
+        pool=Path(variables.get("ENTSEMBLE_POOL") or data_folder / "pool.jsonl").expanduser(),
+        keys=dict(variables),
+        hub_endpoint=variables.get("HF_ENDPOINT") or None,
+        hub_token=variables.get("HF_TOKEN") or None,
     )
 
 
+def default_cache_folder() -> Path:
+    """The cache folder if `ENTSEMBLE_CACHE` names none."""
+    return Path(platformdirs.user_cache_dir("entsemble", appauthor=False))
+
+
 def preset_names() -> tuple[str, ...]:
-    """The presets that ship with entsemble."""
-    return tuple(sorted(f.name.removesuffix(".toml") for f in _PRESETS.iterdir() if f.name.endswith(".toml")))
+    """The presets that come with entsemble."""
+    names = (file.name for file in _PRESETS.iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
 
 
 def load(
@@ -214,90 +244,96 @@ def load(
     preset: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     *,
-    own_pool: bool = True,
+    include_pool: bool = True,
 ) -> Settings:
-    """The settings of a run: a preset, then the user's file over it, then the command line's values over both.
+    """The settings of a run: the overrides take precedence over the file, and the file over the preset.
 
     Args:
-        path: a TOML file; relative paths in it are relative to it.
-        preset: by default `balanced`, or `experts` where there is no pool and `path` lists no members. A file that
-            lists members replaces the preset's.
-        overrides: nested values, as in TOML; `None` values are no override.
-        own_pool: whether the pool that `path` names counts; whoever keeps a pool of its own says which in `overrides`.
+        path: a TOML file; paths in it are relative to its folder.
+        preset: by default `balanced`, or `experts` if there is neither a pool nor any member in `path`. Members in the
+            file replace those of the preset.
+        overrides: nested values, as in TOML; `None` overrides nothing.
+        include_pool: False to ignore the pool that `path` names, since the caller has its own.
 
     Raises:
-        ConfigError: a file that is absent, no TOML, or holds what cannot be right: says where.
+        ConfigError: a file that cannot be read, or a setting that is not valid: says where.
     """
-    written = {} if path is None else _anchored(_read(path), path.parent)
-    if not own_pool and isinstance(written.get("pool"), dict):
-        written["pool"] = {key: value for key, value in written["pool"].items() if key != "path"}
-    given = _over(written, overrides or {})
-    name = preset or _usual_preset(given)
+    file_values = {} if path is None else _resolve_paths(_read(path), path.parent)
+    if not include_pool and isinstance(file_values.get("pool"), dict):
+        file_values["pool"] = {key: value for key, value in file_values["pool"].items() if key != "path"}
+    user_values = merge(file_values, overrides or {})
+    name = preset or _default_preset(user_values)
     if name not in preset_names():
         raise UnknownNameError("preset", name, preset_names())
-    values = _over(_toml.loads((_PRESETS / f"{name}.toml").read_text(encoding="utf-8")), given)
+    preset_values = toml.loads((_PRESETS / f"{name}.toml").read_text(encoding="utf-8"))
+    return _validated(merge(preset_values, user_values), path or "settings")
+
+
+def _validated(values: Mapping[str, Any], source: str | Path) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{path or 'settings'}: {_explained(error)}") from error
+        raise ConfigError(f"{source}: {_describe(error)}") from error
 
 
-def _usual_preset(given: Mapping[str, Any]) -> str:
-    pool = given.get("pool")
-    shown = isinstance(pool, Mapping) and pool.get("path") is not None
-    return DEFAULT_PRESET if shown or "members" in given else WITHOUT_POOL
+def _default_preset(values: Mapping[str, Any]) -> str:
+    pool = values.get("pool")
+    has_pool = isinstance(pool, Mapping) and pool.get("path") is not None
+    return DEFAULT_PRESET if has_pool or "members" in values else PRESET_WITHOUT_POOL
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return _toml.loads(path.read_text(encoding="utf-8"))
+        return toml.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    except _toml.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: no valid TOML: {error}") from error
+    except toml.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
 
 
-def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Paths in a configuration file are relative to that file, wherever the command is run."""
+def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The values of a configuration file, with paths relative to its folder and not to the working folder."""
     pool = values.get("pool")
     if isinstance(pool, dict) and isinstance(pool.get("path"), str):
         values = values | {"pool": pool | {"path": folder / Path(pool["path"]).expanduser()}}
     members = values.get("members")
     if isinstance(members, list):
-        values = values | {"members": [_anchored_model(m, folder) for m in members]}
+        values = values | {"members": [_resolve_model(member, folder) for member in members]}
     if "encoder" in values:
-        values = values | {"encoder": _anchored_model(values["encoder"], folder)}
+        values = values | {"encoder": _resolve_model(values["encoder"], folder)}
     return values
 
 
-def _anchored_model(table: object, folder: Path) -> object:
+def _resolve_model(table: object, folder: Path) -> object:
     model = table.get("model") if isinstance(table, dict) else None
-    if not isinstance(table, dict) or not isinstance(model, str) or _REMOTE.match(model):
+    if not isinstance(table, dict) or not isinstance(model, str) or _REMOTE_MODEL.match(model):
         return table
     path = folder / Path(model).expanduser()
     is_path = model.endswith(".gguf") or ("/" in model and path.is_dir())
     return table | {"model": str(path)} if is_path else table
 
 
-def _over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values with others over them; `None` replaces nothing, and labels are replaced as a whole."""
     merged = dict(base)
     for key, value in values.items():
         if value is None:
             continue
-        under = merged.get(key)
-        if not isinstance(value, Mapping) or key == "labels":  # labels are asked for as a whole
+        base_value = merged.get(key)
+        if not isinstance(value, Mapping) or key == "labels":
             merged[key] = value
-        elif under is None or isinstance(under, Mapping):  # what is no table stays, for validation to say so
-            merged[key] = _over(under or {}, value)
+        elif base_value is None or isinstance(base_value, Mapping):  # anything else stays, for validation to refuse
+            merged[key] = merge(base_value or {}, value)
     return merged
 
 
-def _explained(error: ValidationError) -> str:
+def _describe(error: ValidationError) -> str:
+    """Each invalid value by its keys, and what is wrong with it."""
     problems = []
-    for problem in error.errors():
-        place = ".".join(str(part) for part in problem["loc"])
-        told = "is no setting" if problem["type"] == "extra_forbidden" else problem["msg"]
-        problems.append(f"{place}: {told}")
+    for details in error.errors():
+        keys = ".".join(str(key) for key in details["loc"])
+        is_unknown = details["type"] == "extra_forbidden"
+        problems.append(f"{keys}: {'unknown setting' if is_unknown else details['msg']}")
     return "; ".join(problems)

@@ -1,24 +1,41 @@
-"""The frozen values that every layer speaks in. Read this first: it is the project's vocabulary."""
+"""The immutable values that all layers share. Read this first: it is the project's vocabulary."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 NONE_LABEL = "none"
-"""What a member answers when a span is no entity of any asked type. No label may be called so."""
+"""What a member answers if a span is not an entity of any of the labels. No label may have this name."""
 
 Precision = Literal["float32", "bfloat16"]
-"""What a model of transformers is computed in."""
+"""The number format in which a transformers model computes."""
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+_Addend = TypeVar("_Addend", bound="Additive")
+
+
+class Additive:
+    """A dataclass whose values are added field by field, so that `sum(values, Values())` is their total."""
+
+    __slots__ = ()
+
+    def __add__(self: _Addend, other: _Addend) -> _Addend:
+        names = [field.name for field in fields(self)]  # type: ignore[arg-type]
+        return type(self)(*(getattr(self, name) + getattr(other, name) for name in names))
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """A half-open range `[start, end)` of a text, in code points."""
+    """A half-open range `[start, end)` of a text, in code points.
+
+    Raises:
+        ValueError: the range is empty or starts before the text.
+    """
 
     start: int
     end: int
@@ -30,7 +47,7 @@ class Span:
     def __len__(self) -> int:
         return self.end - self.start
 
-    def of(self, text: str) -> str:
+    def slice(self, text: str) -> str:
         """The characters of `text` that the span covers."""
         return text[self.start : self.end]
 
@@ -39,16 +56,16 @@ class Span:
         return self.start < other.end and other.start < self.end
 
     def contains(self, other: Span) -> bool:
-        """Whether `other` lies inside, or is the same range."""
+        """Whether `other` lies inside this span or equals it."""
         return self.start <= other.start and other.end <= self.end
 
     def crosses(self, other: Span) -> bool:
         """Whether the two overlap and neither contains the other."""
         return self.overlaps(other) and not self.contains(other) and not other.contains(self)
 
-    def shifted(self, by: int) -> Span:
-        """The same range, `by` code points further on."""
-        return Span(self.start + by, self.end + by)
+    def shifted(self, offset: int) -> Span:
+        """The same range, moved by `offset` code points."""
+        return Span(self.start + offset, self.end + offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +74,8 @@ class Mention:
 
     Attributes:
         start, end: half-open range in code points, so that `document.text[start:end] == text`.
-        label: one name of the label set.
-        text: the characters themselves, kept so that a reader can check the offsets.
+        label: the name of a label.
+        text: the surface, that is, the characters of the range; with it a reader can check the offsets.
         score: the ensemble's confidence in [0, 1]; `None` for gold mentions.
         votes: member name -> the label it voted for (`none` for no entity); empty for gold mentions.
     """
@@ -72,29 +89,32 @@ class Mention:
 
     @property
     def span(self) -> Span:
-        """The range alone."""
+        """The range without the label."""
         return Span(self.start, self.end)
 
-    def shifted(self, by: int) -> Mention:
-        """The same mention, `by` code points further on."""
-        return replace(self, start=self.start + by, end=self.end + by)
+    def shifted(self, offset: int) -> Mention:
+        """The same mention, moved by `offset` code points."""
+        return replace(self, start=self.start + offset, end=self.end + offset)
 
 
 def mention_at(text: str, start: int, end: int, label: str) -> Mention:
-    """A gold mention on `text`, its surface read from the offsets."""
-    return Mention(start, end, label, Span(start, end).of(text))
+    """A gold mention in `text`, with the surface at these offsets."""
+    return Mention(start, end, label, Span(start, end).slice(text))
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text with an id, and what is known about it.
+    """A text with an id and its annotation.
 
     Attributes:
-        id: unique in its file; where the source has none, the source's name and line.
-        text: any length, any script.
-        mentions: sorted by start, then by longest first.
-        tokens: token ranges, where the source was tokenised; empty otherwise.
-        meta: anything else the source said, kept as it is.
+        id: unique within an input; if the source gives none, the source's name and line.
+        text: of any length and script.
+        mentions: sorted by start, then longest first.
+        tokens: the token ranges of a tokenised source; otherwise empty.
+        meta: all other values of the source, unchanged.
+
+    Raises:
+        ValueError: a mention's text is not at its offsets.
     """
 
     id: str
@@ -106,21 +126,27 @@ class Document:
     def __post_init__(self) -> None:
         object.__setattr__(self, "mentions", tuple(sorted(self.mentions, key=lambda m: (m.start, -m.end, m.label))))
         for mention in self.mentions:
-            inside = 0 <= mention.start < mention.end <= len(self.text)
-            if not inside or self.text[mention.start : mention.end] != mention.text:
+            within_text = 0 <= mention.start < mention.end <= len(self.text)
+            if not within_text or self.text[mention.start : mention.end] != mention.text:
                 raise ValueError(
                     f"document {self.id!r}: the mention {mention.text!r} is not at [{mention.start}, {mention.end})"
                 )
 
+    def _repr_html_(self) -> str:
+        """The text with its mentions highlighted, for Jupyter."""
+        from entsemble.data.html import fragment
+
+        return fragment(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A type of entity the user asks for.
+    """A type of entity to extract.
 
     Attributes:
         name: the name in the output, as the user or the corpus writes it (`musicalartist`, `PER`).
-        readable: the name that a prompt shows (`musical artist`, `person`); unique in its label set.
-        definition: one line on what counts, for the prompt's header; may be empty.
+        readable: the name in prompts (`musical artist`, `person`); unique in its label set.
+        definition: one line on what belongs to the type, for the header of the prompt; may be empty.
     """
 
     name: str
@@ -130,26 +156,29 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class LabelSet:
-    """The labels asked for, in a fixed order.
+    """The labels to extract, in a fixed order.
 
     Attributes:
-        labels: at least one; names and readable names unique.
-        nested: whether mentions may lie inside one another.
+        labels: at least one; names and readable names are unique.
+        nested: whether a mention may lie inside another one.
+
+    Raises:
+        ValueError: there is no label, a name is repeated, or a label has the reserved name `none`.
     """
 
     labels: tuple[Label, ...]
     nested: bool = False
 
     def __post_init__(self) -> None:
-        names, readable = [x.name for x in self.labels], [x.readable for x in self.labels]
+        names, readable_names = [label.name for label in self.labels], [label.readable for label in self.labels]
         if not names:
             raise ValueError("a label set needs at least one label")
-        for kind, values in (("label", names), ("readable label", readable)):
-            twice = sorted({v for v in values if values.count(v) > 1})
-            if twice:
-                raise ValueError(f"each {kind} may be given once; given twice: {', '.join(twice)}")
-        if NONE_LABEL in {*names, *readable}:
-            raise ValueError(f"{NONE_LABEL!r} is what models answer for 'no entity', so no label can be called so")
+        for kind, values in (("label", names), ("readable label", readable_names)):
+            duplicates = sorted(value for value, count in Counter(values).items() if count > 1)
+            if duplicates:
+                raise ValueError(f"each {kind} may be given once; given twice: {', '.join(duplicates)}")
+        if NONE_LABEL in {*names, *readable_names}:
+            raise ValueError(f"{NONE_LABEL!r} is what models answer for 'no entity', so a label cannot have this name")
 
     def __iter__(self) -> Iterator[Label]:
         return iter(self.labels)
@@ -159,25 +188,21 @@ class LabelSet:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Label names in order."""
-        return tuple(x.name for x in self.labels)
-
-    def by_name(self, name: str) -> Label:
-        """The label called `name`; KeyError where there is none."""
-        return {x.name: x for x in self.labels}[name]
+        """The label names in order."""
+        return tuple(label.name for label in self.labels)
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What model calls cost. Additive: a report's cost is a sum of these.
+class Usage(Additive):
+    """The cost of model calls.
 
     Attributes:
         prompt_tokens: tokens submitted as prompts.
-        cached_tokens: those of them that the engine had in its KV cache and did not evaluate.
+        cached_tokens: prompt tokens that the engine took from its KV cache instead of evaluating them.
         generated_tokens: tokens sampled.
-        seconds: time inside the engine; members that run side by side add up to more than the wall clock.
-        calls: requests.
-        known: those of them that the reply cache answered; their tokens count as cached.
+        seconds: time inside the engine; members that run in parallel add up to more than the wall-clock time.
+        calls: number of requests.
+        cache_hits: requests answered by the reply cache; their tokens count as cached.
     """
 
     prompt_tokens: int = 0
@@ -185,36 +210,58 @@ class Usage:
     generated_tokens: int = 0
     seconds: float = 0.0
     calls: int = 0
-    known: int = 0
+    cache_hits: int = 0
 
     @property
     def evaluated_tokens(self) -> int:
         """Prompt tokens that the engine had to evaluate."""
         return self.prompt_tokens - self.cached_tokens
 
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.prompt_tokens + other.prompt_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.generated_tokens + other.generated_tokens,
-            self.seconds + other.seconds,
-            self.calls + other.calls,
-            self.known + other.known,
-        )
 
-
-def total(usages: Iterable[Usage]) -> Usage:
+def total_usage(usages: Iterable[Usage]) -> Usage:
     """The sum of `usages`."""
     return sum(usages, Usage())
 
 
 @dataclass(frozen=True, slots=True)
+class Decoding:
+    """How a reply is decoded; always greedily.
+
+    Attributes:
+        max_tokens: upper bound on the number of generated tokens.
+        stop: strings that end the reply and are not part of it.
+        grammar: a GBNF grammar that the reply must match; ignored by a backend that has no grammars.
+        list_separator: the reply is a list with this string between its items. Small models repeat items up to the
+            token limit: a backend that can interrupt a reply ends it, as finished, once two items have been repeated.
+    """
+
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+    grammar: str | None = None
+    list_separator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSum:
+    """A weighted sum of adapters, which changes a model's weights.
+
+    Attributes:
+        weights: adapter name -> its weight; empty for the model as it is.
+        fingerprint: identifies the adapters' contents and their weights; empty for the model as it is.
+    """
+
+    weights: Mapping[str, float]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model wrote.
+    """A text that a model generated.
 
     Attributes:
         text: the generated text, without the stop string.
-        finished: False where the token limit cut it off, so that its last line may be half of one.
+        finished: False if the token limit cut the text off, so that its last line may be incomplete.
+        usage: what it cost.
     """
 
     text: str
@@ -224,12 +271,13 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A model's belief over given options.
+    """A model's probabilities of the options it was offered.
 
     Attributes:
-        log_probabilities: one a given option, in the order given, normalised over the options.
-        exact: False where the backend gives no probabilities and the chosen option has 0.0, the rest -inf; votes
-            then fall back to counting.
+        log_probabilities: one per option, in the order of the options, normalised over them.
+        usage: what it cost.
+        exact: False if the backend gives no probabilities: then the chosen option has 0.0 and the others -inf, and
+            voting falls back to counting.
     """
 
     log_probabilities: tuple[float, ...]
@@ -237,6 +285,6 @@ class Choice:
     exact: bool = True
 
     @property
-    def best(self) -> int:
-        """Index of the most probable option, the first of equals."""
+    def best_index(self) -> int:
+        """The index of the most probable option; the first one in a tie."""
         return self.log_probabilities.index(max(self.log_probabilities))

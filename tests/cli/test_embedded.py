@@ -17,7 +17,7 @@ TEXT = "Dora Keller moved to Graz.\n\n😀 In Graz, Dora met Emil שלום.\n"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def pulled(model_file: Callable[[str], Path]) -> None:
+def require_models(model_file: Callable[[str], Path]) -> None:
     for name in ("smollm2-135m", "gemma-3-270m", "minilm-l6"):
         model_file(name)
 
@@ -29,10 +29,10 @@ def config(tmp_path: Path, pool_file: Path) -> Path:
     return path
 
 
-def entsemble(*arguments: str | Path, given: str | None = None) -> subprocess.CompletedProcess[str]:
+def entsemble(*arguments: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from entsemble.cli import main; main()", *map(str, arguments)],
-        input=given,
+        [sys.executable, "-m", "entsemble", *map(str, arguments)],
+        input=stdin,
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -42,63 +42,63 @@ def entsemble(*arguments: str | Path, given: str | None = None) -> subprocess.Co
 
 
 def documents(output: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [json.loads(line) for line in output.splitlines()]
-    for document in found:
+    parsed: list[dict[str, Any]] = [json.loads(line) for line in output.splitlines()]
+    for document in parsed:
         for m in document["mentions"]:
             assert document["text"][m["start"] : m["end"]] == m["text"]
             assert 0 <= m["score"] <= 1
             assert set(m["votes"]) - {"pool"} == {"smollm2-135m", "gemma-3-270m"}
-    return found
+    return parsed
 
 
-def test_a_stream_with_nothing_but_results_on_standard_output(config: Path) -> None:
-    ran = entsemble("extract", "-", "--config", config, "--json", given=TEXT)
-    assert ran.returncode == 0, ran.stderr
-    [document] = documents(ran.stdout)
+def test_standard_output_has_only_results(config: Path) -> None:
+    result = entsemble("extract", "-", "--config", config, "--json", stdin=TEXT)
+    assert result.returncode == 0, result.stderr
+    [document] = documents(result.stdout)
     assert document["text"] == TEXT
     assert any("Dora" in m["text"] and m["label"] == "person" for m in document["mentions"])
     starts = [m["start"] for m in document["mentions"] if m["text"] == "Dora"]
     assert len(set(starts)) == len(starts)
-    told = json.loads(ran.stderr.splitlines()[-1])
-    assert (told["documents"], told["failed"]) == (1, [])
-    assert told["prompt_tokens_evaluated"] < 0.6 * told["prompt_tokens_submitted"]
+    summary = json.loads(result.stderr.splitlines()[-1])
+    assert (summary["documents"], summary["failed"]) == (1, [])
+    assert summary["prompt_tokens_evaluated"] < 0.6 * summary["prompt_tokens_submitted"]
 
 
-def test_the_votes_are_learnt_from_the_pool(config: Path) -> None:
+def test_vote_weights_are_learned_once_and_reused(config: Path) -> None:
     config.write_text(config.read_text() + "[stacking]\nsentences = 10\n")
-    asked = ("extract", "-", "--config", config, "--model", "smollm2-135m", "--quiet")
-    runs = [entsemble(*asked, given="Dora Keller moved to Graz.") for _ in range(2)]
+    arguments = ("extract", "-", "--config", config, "--model", "smollm2-135m", "--quiet")
+    runs = [entsemble(*arguments, stdin="Dora Keller moved to Graz.") for _ in range(2)]
     assert [(r.returncode, r.stderr) for r in runs] == [(0, "")] * 2
-    assert runs[0].stdout == runs[1].stdout, "learnt in the first, known in the second"
-    found = json.loads(runs[0].stdout)["mentions"]
-    labels = {word: m["label"] for m in found for word in m["text"].split()}
+    assert runs[0].stdout == runs[1].stdout, "learned by the first run, reused by the second"
+    mentions = json.loads(runs[0].stdout)["mentions"]
+    labels = {word: m["label"] for m in mentions for word in m["text"].split()}
     assert (labels["Dora"], labels["Graz"]) == ("person", "location")
-    assert all(0 < m["score"] < 1 for m in found)
+    assert all(0 < m["score"] < 1 for m in mentions)
 
 
-def test_a_folder_into_a_file_and_the_same_again(config: Path, tmp_path: Path) -> None:
+def test_a_folder_is_extracted_to_the_same_file_each_time(config: Path, tmp_path: Path) -> None:
     folder = tmp_path / "texts"
     folder.mkdir()
     (folder / "a.txt").write_text(TEXT, encoding="utf-8")
     (folder / "b.txt").write_text("The museum in Riga thanked Chen Wei.", encoding="utf-8")
-    written = []
+    outputs = []
     for name in ("1.jsonl", "2.jsonl"):
-        ran = entsemble("extract", folder, "--config", config, "-o", tmp_path / name, "--ledger", "--quiet")
-        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
-        written.append((tmp_path / name).read_text(encoding="utf-8"))
-    assert written[0] == written[1]
-    assert [d["id"] for d in documents(written[0])] == ["a.txt", "b.txt"]
-    fates = {e["fate"] for d in documents(written[0]) for e in d["meta"]["entsemble"]["ledger"]}
+        result = entsemble("extract", folder, "--config", config, "-o", tmp_path / name, "--ledger", "--quiet")
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+        outputs.append((tmp_path / name).read_text(encoding="utf-8"))
+    assert outputs[0] == outputs[1]
+    assert [d["id"] for d in documents(outputs[0])] == ["a.txt", "b.txt"]
+    fates = {e["fate"] for d in documents(outputs[0]) for e in d["meta"]["entsemble"]["ledger"]}
     assert "kept" in fates
 
 
-def test_a_report(config: Path, pool_file: Path, tmp_path: Path) -> None:
+def test_a_report_has_all_parts(config: Path, pool_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.json"
-    ran = entsemble("evaluate", pool_file, "--config", config, "--json", out, "--limit", "4", "--seed", "1")
-    assert ran.returncode == 0, ran.stderr
-    assert "micro" in ran.stdout
+    result = entsemble("evaluate", pool_file, "--config", config, "--json", out, "--limit", "4", "--seed", "1")
+    assert result.returncode == 0, result.stderr
+    assert "micro" in result.stdout
     report = json.loads(out.read_text(encoding="utf-8"))
-    wanted = {
+    expected_keys = {
         "schema": None,
         "micro": {"precision", "recall", "f1", "tp", "fp", "fn", "f1_ci95"},
         "labels": {"person", "location"},
@@ -117,8 +117,8 @@ def test_a_report(config: Path, pool_file: Path, tmp_path: Path) -> None:
         "config": {"pool", "members", "labels"},
         "seed": None,
     }
-    assert wanted.keys() <= report.keys()
-    for key, inner in wanted.items():
+    assert expected_keys.keys() <= report.keys()
+    for key, inner in expected_keys.items():
         assert inner is None or inner <= report[key].keys(), key
     assert report["schema"] == "entsemble.report/1"
     assert report["cost"]["documents"] == 4

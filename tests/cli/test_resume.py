@@ -1,4 +1,4 @@
-"""Runs that are stopped, killed, repeated or reconfigured go on where they were."""
+"""Runs that are stopped, killed, repeated or reconfigured."""
 
 from __future__ import annotations
 
@@ -9,68 +9,70 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from entsemble.ensemble.pipeline import Pipeline, Result
 from entsemble.errors import ModelUnavailableError
+from entsemble.ner.pipeline import Pipeline
+from entsemble.ner.results import SentenceResult
 
 Command = Callable[..., Any]
+Intercept = Callable[[Callable[[str], None]], AbstractContextManager[None]]
 
 SCRIPTED = Path(__file__).with_name("scripted_run.py")
 
 
-def lines(path: Path, count: int) -> Path:
+def write_inputs(path: Path, count: int) -> Path:
     texts = [f"Ann {i} left Oslo. Then Ann came back from Oslo {i}." for i in range(count)]
     path.write_text("".join(json.dumps({"id": f"d{i}", "text": t}) + "\n" for i, t in enumerate(texts)))
     return path
 
 
-def until_done(command: list[str], kills: int, longest: float, seed: int, **environment: str) -> int:
-    """Run, kill after a random while, run again, until a run ends by itself; how often it was killed."""
-    rng = random.Random(seed)
-    killed = 0
+def run_with_kills(command: list[str], max_kills: int, max_seconds: float, seed: int, **environment: str) -> int:
+    """Run, kill after a random time, and run again until a run finishes; returns the number of kills."""
+    generator = random.Random(seed)
+    kill_count = 0
     while True:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
         )
         try:
-            _, err = process.communicate(timeout=rng.uniform(0, longest) if killed < kills else 900)
+            _, err = process.communicate(timeout=generator.uniform(0, max_seconds) if kill_count < max_kills else 900)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()
-            killed += 1
+            kill_count += 1
             continue
         assert process.returncode == 0, err
-        return killed
+        return kill_count
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.soak)])
-def test_a_run_killed_again_and_again_loses_nothing(tmp_path: Path, kills: int) -> None:
-    source = lines(tmp_path / "in.jsonl", 150)
-    whole, output = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
-    until_done([sys.executable, str(SCRIPTED), str(source), str(whole)], 0, 0, 0)
-    killed = 0
+def test_a_run_that_is_killed_repeatedly_writes_the_same_output(tmp_path: Path, kills: int) -> None:
+    source = write_inputs(tmp_path / "in.jsonl", 150)
+    expected, output = tmp_path / "expected.jsonl", tmp_path / "out.jsonl"
+    run_with_kills([sys.executable, str(SCRIPTED), str(source), str(expected)], 0, 0, 0)
+    kill_count = 0
     for seed in range(100):
-        found = until_done([sys.executable, str(SCRIPTED), str(source), str(output)], 20, 1.3, seed)
-        assert output.read_bytes() == whole.read_bytes()
+        kill_count += run_with_kills([sys.executable, str(SCRIPTED), str(source), str(output)], 20, 1.3, seed)
+        assert output.read_bytes() == expected.read_bytes()
         assert not list(tmp_path.glob(".out*"))
         output.unlink()
-        killed += found
-        if killed >= kills:
+        if kill_count >= kills:
             return
-    pytest.fail(f"only {killed} kills came before the end")
+    pytest.fail(f"only {kill_count} runs were killed before they finished")
 
 
 @pytest.mark.slow
-def test_two_processes_and_one_output(tmp_path: Path) -> None:
-    """Whoever comes second is told so; in one folder, each writes its own."""
-    source = lines(tmp_path / "in.jsonl", 300)
+def test_two_processes_cannot_write_one_output(tmp_path: Path) -> None:
+    """The second one fails; outputs in the same folder do not disturb each other."""
+    source = write_inputs(tmp_path / "in.jsonl", 300)
     outputs = [tmp_path / "out" / name for name in ("a.jsonl", "a.jsonl", "b.jsonl")]
     running = [
         subprocess.Popen(
@@ -78,12 +80,12 @@ def test_two_processes_and_one_output(tmp_path: Path) -> None:
         )
         for o in outputs
     ]
-    told = [process.communicate(timeout=600)[1] for process in running]
+    messages = [process.communicate(timeout=600)[1] for process in running]
     codes = [process.returncode for process in running]
     assert codes[2] == 0
     assert 0 in codes[:2]
-    if 1 in codes[:2]:  # unless one was done before the other had begun
-        assert "another run is writing this output" in told[codes.index(1)]
+    if 1 in codes[:2]:  # unless one finished before the other started
+        assert "is writing this; wait for it" in messages[codes.index(1)]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.jsonl", "b.jsonl"]
     assert outputs[0].read_bytes() == outputs[2].read_bytes()
     assert len(outputs[0].read_text().splitlines()) == 300
@@ -91,173 +93,174 @@ def test_two_processes_and_one_output(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
-    """Ids move to a file, documents stream, the journal is on disk: 1,000 lines or 20,000."""
+    """Ids spill to a file, documents stream, and the journal is on disk."""
     peaks = []
     for count in (1_000, 20_000):
         source = tmp_path / f"{count}.jsonl"
         with source.open("w") as file:
             file.writelines(json.dumps({"id": f"d{i}", "text": "Nothing here."}) + "\n" for i in range(count))
         command: list[str | Path] = [sys.executable, SCRIPTED, source, tmp_path / f"out{count}.jsonl"]
-        ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=900)
-        peaks.append(int(ran.stdout.split()[-1]))
+        finished = subprocess.run(command, capture_output=True, text=True, check=True, timeout=900)
+        peaks.append(int(finished.stdout.split()[-1]))
     assert peaks[1] - peaks[0] < 50, peaks
 
 
 @pytest.mark.models
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.soak)])
-def test_kills_of_the_embedded_models_change_no_byte(
+def test_kills_with_embedded_models_do_not_change_the_output(
     tmp_path: Path, kills: int, pool_file: Path, model_file: Callable[[str], Path]
 ) -> None:
     for name in ("smollm2-135m", "gemma-3-270m", "minilm-l6"):
         model_file(name)
-    source = lines(tmp_path / "in.jsonl", 4)
+    source = write_inputs(tmp_path / "in.jsonl", 4)
     config = tmp_path / "run.toml"
     config.write_text(f'threads = 1\n[pool]\npath = "{pool_file.name}"\nshots = 2\n[cache]\nreplies = false\n')
-    entsemble = [sys.executable, "-c", "from entsemble.cli import main; main()", "extract", str(source)]
-    whole, output = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
-    began = time.monotonic()
-    until_done([*entsemble, "--config", str(config), "-o", str(whole)], 0, 0, 0)
-    taken = time.monotonic() - began
+    entsemble = [sys.executable, "-m", "entsemble", "extract", str(source)]
+    expected, output = tmp_path / "expected.jsonl", tmp_path / "out.jsonl"
+    start_time = time.monotonic()
+    run_with_kills([*entsemble, "--config", str(config), "-o", str(expected)], 0, 0, 0)
+    seconds = time.monotonic() - start_time
     config.write_text(config.read_text().replace("replies = false", "replies = true"))
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / "models").symlink_to(model_file("smollm2-135m").parents[1])
-    killed = seed = 0
-    while killed < kills:
+    kill_count = seed = 0
+    while kill_count < kills:
         command = [*entsemble, "--config", str(config), "-o", str(output)]
-        killed += until_done(command, kills - killed, taken, seed, ENTSEMBLE_CACHE=str(cache))
-        assert output.read_bytes() == whole.read_bytes()
+        kill_count += run_with_kills(command, kills - kill_count, seconds, seed, ENTSEMBLE_CACHE=str(cache))
+        assert output.read_bytes() == expected.read_bytes()
         output.unlink()
         (cache / "replies.sqlite").unlink()
         seed += 1
 
 
+LABELS = ("--labels", "person,location")
+
+
+@pytest.fixture
+def intercept(monkeypatch: pytest.MonkeyPatch) -> Intercept:
+    """Within a block, calls a function before each sentence; an error that it raises fails the document."""
+
+    @contextmanager
+    def patched(before_sentence: Callable[[str], None]) -> Iterator[None]:
+        run_pipeline = Pipeline.run
+
+        def intercepted(self: Pipeline, text: str) -> SentenceResult:
+            before_sentence(text)
+            return run_pipeline(self, text)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Pipeline, "run", intercepted)
+            yield
+
+    return patched
+
+
+def fail_on(word: str) -> Callable[[str], None]:
+    def before_sentence(text: str) -> None:
+        if word in text:
+            raise ModelUnavailableError("gone for a moment")
+
+    return before_sentence
+
+
+def ids(output: Path) -> list[str]:
+    return [json.loads(line)["id"] for line in output.read_text().splitlines()]
+
+
 @pytest.mark.usefixtures("scripted", "plain_members")
-class TestTheCommand:
-    ASKED = ("--labels", "person,location", "--quiet")
-
-    def test_a_run_with_failures_is_repeated_for_the_failed_alone(
-        self, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        source, output = lines(tmp_path / "in.jsonl", 6), tmp_path / "out.jsonl"
-        ran: list[str] = []
-        run = Pipeline.run
-
-        def failing(self: Pipeline, text: str) -> Result:
-            ran.append(text)
-            if "Ann 3" in text and len(ran) < 10:
-                raise ModelUnavailableError("gone for a moment")
-            return run(self, text)
-
-        monkeypatch.setattr(Pipeline, "run", failing)
-        first = command("extract", source, "-o", output, *self.ASKED)
+class TestResuming:
+    def test_only_failed_documents_are_retried(self, command: Command, tmp_path: Path, intercept: Intercept) -> None:
+        source, output = write_inputs(tmp_path / "in.jsonl", 6), tmp_path / "out.jsonl"
+        with intercept(fail_on("Ann 3")):
+            first = command("extract", source, "-o", output, *LABELS, "--quiet")
         assert first.code == 1
         assert "d3: gone for a moment" in first.err
-        assert [json.loads(x)["id"] for x in output.read_text().splitlines()] == ["d0", "d1", "d2", "d4", "d5"]
-        ran.clear()
-        ran += ["x"] * 10
-        again = command("extract", source, "-o", output, "--labels", "person,location")
-        assert again.code == 0
-        assert "going on, done already: 5 documents" in again.err
-        assert len(ran) == 10 + 2  # the two sentences of d3
-        assert [json.loads(x)["id"] for x in output.read_text().splitlines()] == [f"d{i}" for i in range(6)]
+        assert ids(output) == ["d0", "d1", "d2", "d4", "d5"]
+        sentences: list[str] = []
+        with intercept(sentences.append):
+            second = command("extract", source, "-o", output, *LABELS)
+        assert second.code == 0
+        assert "resuming: 5 documents already done" in second.err
+        assert len(sentences) == 2, "the two sentences of d3"
+        assert ids(output) == [f"d{number}" for number in range(6)]
         assert not list(tmp_path.glob(".out*"))
 
-    def test_a_brat_folder_of_a_run_with_failures_is_replaced(
-        self, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_the_brat_folder_of_a_run_with_failures_is_replaced(
+        self, command: Command, tmp_path: Path, intercept: Intercept
     ) -> None:
-        source, output = lines(tmp_path / "in.jsonl", 3), tmp_path / "out"
-        run = Pipeline.run
-
-        def failing(self: Pipeline, text: str) -> Result:
-            if "Ann 1" in text:
-                raise ModelUnavailableError("gone")
-            return run(self, text)
-
-        asked = ("extract", source, "-o", output, "--format", "brat", "--labels", "person,location")
-        with monkeypatch.context() as patch:
-            patch.setattr(Pipeline, "run", failing)
-            assert command(*asked).code == 1
+        source, output = write_inputs(tmp_path / "in.jsonl", 3), tmp_path / "out"
+        arguments = ("extract", source, "-o", output, "--format", "brat", *LABELS)
+        with intercept(fail_on("Ann 1")):
+            assert command(*arguments).code == 1
         assert len(list(output.glob("*.txt"))) == 2
-        again = command(*asked)
-        assert again.code == 0, again.err
-        assert "3 documents (2 by an earlier run), 2 sentences" in again.told
+        second = command(*arguments)
+        assert second.code == 0, second.err
+        assert "3 documents (2 from an earlier run), 2 sentences" in second.messages
         assert len(list(output.glob("*.txt"))) == 3
-        assert "no empty folder" in command(*asked).told
+        assert "not an empty folder" in command(*arguments).messages
 
-    def test_a_folder_where_a_file_shall_be_is_said_at_once(self, command: Command, tmp_path: Path) -> None:
-        source, output = lines(tmp_path / "in.jsonl", 3), tmp_path / "out.jsonl"
+    def test_a_folder_instead_of_a_file_is_refused(self, command: Command, tmp_path: Path) -> None:
+        source, output = write_inputs(tmp_path / "in.jsonl", 3), tmp_path / "out.jsonl"
         output.mkdir()
-        ran = command("extract", source, "-o", output, "--format", "jsonl", *self.ASKED)
-        assert (ran.code, "is a folder" in ran.told) == (65, True)
+        result = command("extract", source, "-o", output, "--format", "jsonl", *LABELS, "--quiet")
+        assert (result.code, "is a folder" in result.messages) == (65, True)
 
-    def test_documents_without_a_member_are_done_again_with_all(
+    def test_documents_without_a_member_are_repeated_with_all_members(
         self, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        source, output = lines(tmp_path / "in.jsonl", 4), tmp_path / "out.jsonl"
+        source, output = write_inputs(tmp_path / "in.jsonl", 4), tmp_path / "out.jsonl"
         config = tmp_path / "run.toml"
         config.write_text("quorum = 1\n")
-        run = Pipeline.run
+        run_pipeline = Pipeline.run
 
-        def absent(self: Pipeline, text: str) -> Result:
-            found = run(self, text)
-            return replace(found, absent={"gemma-3-270m": "gone"}) if "Ann 2" in text else found
+        def without_a_member(self: Pipeline, text: str) -> SentenceResult:
+            result = run_pipeline(self, text)
+            return replace(result, absent_members={"gemma-3-270m": "gone"}) if "Ann 2" in text else result
 
         with monkeypatch.context() as patch:
-            patch.setattr(Pipeline, "run", absent)
-            first = command("extract", source, "-o", output, *self.ASKED, "--config", config)
+            patch.setattr(Pipeline, "run", without_a_member)
+            first = command("extract", source, "-o", output, *LABELS, "--quiet", "--config", config)
         assert first.code == 0
-        assert "the same command again" in first.told
-        assert [json.loads(x).get("meta") for x in output.read_text().splitlines()].count(None) == 3
-        again = command("extract", source, "-o", output, "--labels", "person,location", "--config", config)
-        assert again.code == 0
-        assert "going on, done already: 3 documents" in again.err
+        assert "re-run the same command" in first.messages
+        assert [json.loads(line).get("meta") for line in output.read_text().splitlines()].count(None) == 3
+        second = command("extract", source, "-o", output, *LABELS, "--config", config)
+        assert second.code == 0
+        assert "resuming: 3 documents already done" in second.err
         assert "absent" not in output.read_text()
         assert not list(tmp_path.glob(".out*"))
 
-    def test_another_configuration_is_said_and_done_afresh(
-        self, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_results_of_another_configuration_are_discarded(
+        self, command: Command, tmp_path: Path, intercept: Intercept
     ) -> None:
-        source, output = lines(tmp_path / "in.jsonl", 3), tmp_path / "out.jsonl"
-        run = Pipeline.run
-
-        def failing(self: Pipeline, text: str) -> Result:
-            if "Ann 2" in text:
-                raise ModelUnavailableError("gone")
-            return run(self, text)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Pipeline, "run", failing)
-            assert command("extract", source, "-o", output, *self.ASKED).code == 1
-        ran = command("extract", source, "-o", output, "--labels", "person")
-        assert ran.code == 0
-        assert "done with another configuration (labels): 2 documents; all are done afresh" in ran.err
+        source, output = write_inputs(tmp_path / "in.jsonl", 3), tmp_path / "out.jsonl"
+        with intercept(fail_on("Ann 2")):
+            assert command("extract", source, "-o", output, *LABELS, "--quiet").code == 1
+        result = command("extract", source, "-o", output, "--labels", "person")
+        assert result.code == 0
+        assert "2 documents of an earlier run are discarded, because the configuration changed (labels)" in result.err
         assert '"location"' not in output.read_text()
 
-    def test_stopping_finishes_what_is_in_flight_and_says_how_to_go_on(
-        self, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_ctrl_c_finishes_the_sentences_in_flight_and_says_how_to_resume(
+        self, command: Command, tmp_path: Path, intercept: Intercept
     ) -> None:
-        source, output = lines(tmp_path / "in.jsonl", 50), tmp_path / "out.jsonl"
-        run = Pipeline.run
-        count = 0
+        source, output = write_inputs(tmp_path / "in.jsonl", 50), tmp_path / "out.jsonl"
+        sentences: list[str] = []
 
-        def interrupting(self: Pipeline, text: str) -> Result:
-            nonlocal count
-            count += 1
-            if count == 20:
+        def interrupt(text: str) -> None:
+            sentences.append(text)
+            if len(sentences) == 20:
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(0.05)
-            return run(self, text)
 
-        with monkeypatch.context() as patch:
-            patch.setattr(Pipeline, "run", interrupting)
-            stopped = command("extract", source, "-o", output, *self.ASKED)
+        with intercept(interrupt):
+            stopped = command("extract", source, "-o", output, *LABELS, "--quiet")
         assert stopped.code == 130
-        assert "finishing what is in flight" in stopped.err
-        assert "run the same command again" in stopped.err
+        assert "finishing the sentences in flight" in stopped.err
+        assert "re-run the same command to resume" in stopped.err
         assert not output.exists()
-        again = command("extract", source, "-o", output, "--labels", "person,location")
-        assert again.code == 0
-        assert "done already" in again.err
+        second = command("extract", source, "-o", output, *LABELS)
+        assert second.code == 0
+        assert "already done" in second.err
         assert len(output.read_text().splitlines()) == 50

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from entsemble.data.formats import read, write
-from entsemble.data.windows import window_documents
+from entsemble.data.windows import split_document
 from entsemble.errors import DataError
 
 from .corpora import COUNTS
@@ -36,11 +36,11 @@ def test_counts_and_round_trip(path: str, tmp_path: Path, corpus: Corpus) -> Non
     write(documents[:_SAMPLE], tmp_path / "some.conll")
     back = list(read(tmp_path / "some.conll"))
     assert sum(len(d.mentions) for d in back) == sum(len(d.mentions) for d in documents[:_SAMPLE])
-    parts = [p for d in documents[:_SAMPLE] for p in window_documents(d)]
+    parts = [p for d in documents[:_SAMPLE] for p in split_document(d)]
     assert sum(len(p.mentions) for p in parts) == sum(len(d.mentions) for d in documents[:_SAMPLE])
 
 
-def test_every_data_file_is_counted(corpus: Corpus) -> None:
+def test_every_corpus_file_has_expected_counts(corpus: Corpus) -> None:
     place = corpus(".")
     words = ("README", "LICENSE", "NOTE", "hand-damaged")
     files = {p.relative_to(place).as_posix() for p in place.rglob("*") if p.is_file()}
@@ -48,7 +48,7 @@ def test_every_data_file_is_counted(corpus: Corpus) -> None:
 
 
 def test_the_damaged_line_is_named(corpus: Corpus) -> None:
-    with pytest.raises(DataError, match=r"hand-damaged\.bio:7: this line has 1 column where 2"):
+    with pytest.raises(DataError, match=r"hand-damaged\.bio:7: this line has 1 column instead of 2"):
         list(read(corpus("mit-movie/variants/trivia10k13test.hand-damaged.bio")))
 
 
@@ -59,7 +59,7 @@ def test_the_damaged_line_is_named(corpus: Corpus) -> None:
         ("mit-movie/engtest.bio", "mit-movie/variants/engtest.token-first-tab.txt"),
     ],
 )
-def test_twins_read_the_same(one: str, other: str, corpus: Corpus) -> None:
+def test_variants_of_a_corpus_read_the_same(one: str, other: str, corpus: Corpus) -> None:
     first, second = ([(d.text, d.mentions) for d in read(corpus(path))] for path in (one, other))
     assert first == second
 
@@ -71,12 +71,12 @@ def test_meddocan_parts_and_byte_order_marks(corpus: Corpus) -> None:
     assert sum(d.text.startswith("\ufeff") for d in documents) == 32
 
 
-def test_presidio_keeps_its_templates(corpus: Corpus) -> None:
+def test_presidio_template_ids_are_in_meta(corpus: Corpus) -> None:
     assert all("template_id" in d.meta for d in read(corpus("pii-presidio-synth/synth_dataset_v2.json")))
 
 
 @pytest.mark.parametrize("path", ["scierc-flat/dev.txt", "wikigold/wikigold.conll.txt"])
-def test_document_marks_before_and_after_are_numbered_from_one(path: str, corpus: Corpus) -> None:
+def test_documents_are_numbered_from_one(path: str, corpus: Corpus) -> None:
     numbers = [d.meta["document"] for d in read(corpus(path))]
     assert numbers[0] == 1
     assert sorted(set(numbers)) == list(range(1, numbers[-1] + 1))

@@ -13,7 +13,7 @@ from entsemble.types import Document
 TEXT = "Ada met 😀 Bob"
 
 
-def one(tmp_path: Path, record: dict[str, Any], name: str = "x.jsonl") -> Document:
+def read_record(tmp_path: Path, record: dict[str, Any], name: str = "x.jsonl") -> Document:
     path = tmp_path / name
     path.write_text(json.dumps(record) + "\n", encoding="utf-8")
     return next(iter(read(path)))
@@ -44,68 +44,68 @@ def one(tmp_path: Path, record: dict[str, Any], name: str = "x.jsonl") -> Docume
     ],
 )
 @pytest.mark.parametrize("name", ["x.jsonl", "x.json"])
-def test_shapes_of_other_tools(tmp_path: Path, record: dict[str, Any], name: str) -> None:
-    document = one(tmp_path, record, name)
+def test_the_shapes_of_other_tools_are_read(tmp_path: Path, record: dict[str, Any], name: str) -> None:
+    document = read_record(tmp_path, record, name)
     assert document.id == f"{name}:1"
     assert [(m.start, m.text, m.label) for m in document.mentions] == [(0, "Ada", "PER"), (10, "Bob", "PER")]
 
 
-def test_what_is_unknown_is_kept(tmp_path: Path) -> None:
-    document = one(tmp_path, {"id": 7, "text": "a", "meta": {"x": 1}, "template_id": 3, "label": "sport"})
+def test_unknown_keys_go_to_meta(tmp_path: Path) -> None:
+    document = read_record(tmp_path, {"id": 7, "text": "a", "meta": {"x": 1}, "template_id": 3, "label": "sport"})
     assert document.id == "7"
     assert document.meta == {"x": 1, "template_id": 3, "label": "sport"}
 
 
-def test_tokens_and_votes(tmp_path: Path) -> None:
+def test_tokens_and_votes_are_read(tmp_path: Path) -> None:
     mention = {"start": 0, "end": 1, "label": "L", "score": 0.5, "votes": {"m": "none"}}
-    document = one(tmp_path, {"text": "a b", "tokens": [[0, 1], {"start": 2, "end": 3}], "mentions": [mention]})
-    assert [t.of(document.text) for t in document.tokens] == ["a", "b"]
+    document = read_record(tmp_path, {"text": "a b", "tokens": [[0, 1], {"start": 2, "end": 3}], "mentions": [mention]})
+    assert [t.slice(document.text) for t in document.tokens] == ["a", "b"]
     assert (document.mentions[0].score, document.mentions[0].votes) == (0.5, {"m": "none"})
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", r":2: no JSON"),
+        ("{", r":2: not valid JSON"),
         ("[1]", r":2: a document is a JSON object"),
         ('{"x": 1}', r":2: there is no text"),
-        ('{"text": "ab", "mentions": [[0, 1, "X"], [0, 9, "X"]]}', r":2: mention 2: \[0, 9\) is no range"),
+        ('{"text": "ab", "mentions": [[0, 1, "X"], [0, 9, "X"]]}', r":2: mention 2: \[0, 9\) is not a range"),
         ('{"text": "ab", "mentions": [[1, 1, "X"]]}', r":2: mention 1: \[1, 1\)"),
         ('{"text": "ab", "mentions": [["0", 1, "X"]]}', r":2: mention 1: start and end must be integers"),
         ('{"text": "ab", "mentions": [[0, 1, ""]]}', r":2: mention 1: the label"),
         ('{"text": "ab", "mentions": [{"start": 0, "end": 1, "label": "X", "text": "b"}]}', r":2: mention 1 says 'b'"),
         ('{"text": "ab", "mentions": {}}', r":2: `mentions` must be a list"),
         ('{"text": "ab", "id": [1]}', r":2: `id` must be"),
-        ('{"text": "\\ud83d"}', r":2: the text holds half of a surrogate"),
-        ('{"text": "a", "title": "\\ud83d"}', r":2: what stands beside the text holds half of a surrogate"),
-        ('{"text": "a", "id": "\\udc00"}', r":2: what stands beside the text holds half of a surrogate"),
+        ('{"text": "\\ud83d"}', r":2: the text contains half of a surrogate"),
+        ('{"text": "a", "title": "\\ud83d"}', r":2: the id or a value besides the text contains half of a surrogate"),
+        ('{"text": "a", "id": "\\udc00"}', r":2: the id or a value besides the text contains half of a surrogate"),
         ('{"text": "ab", "tokens": [[0, 3]]}', r":2: token 1: \[0, 3\)"),
-        ('{"text": "ab", "mentions": [[0, 1, "P\\ud800"]]}', r":2: mention 1: the label holds half of a surrogate"),
+        ('{"text": "ab", "mentions": [[0, 1, "P\\ud800"]]}', r":2: mention 1: the label contains half of a surrogate"),
         (
             '{"text": "ab", "mentions": [{"start": 0, "end": 1, "label": "P", "votes": {"m": "\\ud800"}}]}',
-            r":2: mention 1: votes holds half of a surrogate",
+            r":2: mention 1: votes contains half of a surrogate",
         ),
         (
             '{"text": "ab", "mentions": [{"start": 0, "end": 1, "label": "P", "score": 1' + "0" * 400 + "}]}",
             r":2: mention 1: the score is too large",
         ),
-        ('{"text": "ab", "n": 1' + "0" * 5000 + "}", r":2: no JSON that can be read: Exceeds the limit"),
-        ('{"text": ' + "[" * 100_000, r":2: no JSON that can be read: maximum recursion"),
+        ('{"text": "ab", "n": 1' + "0" * 5000 + "}", r":2: this JSON cannot be parsed: Exceeds the limit"),
+        ('{"text": ' + "[" * 100_000, r":2: this JSON cannot be parsed: maximum recursion"),
     ],
 )
-def test_errors_name_line_and_mention(tmp_path: Path, line: str, message: str) -> None:
+def test_errors_name_the_line_and_the_mention(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "fine"}\n' + line + "\n", encoding="utf-8")
     with pytest.raises(DataError, match=message):
         list(read(path))
 
 
-def test_mentions_that_are_null_hide_no_others(tmp_path: Path) -> None:
-    found = one(tmp_path, {"text": "Ann", "mentions": None, "entities": [[0, 3, "P"]]})
-    assert ([m.text for m in found.mentions], found.meta) == (["Ann"], {})
+def test_null_mentions_do_not_hide_others(tmp_path: Path) -> None:
+    document = read_record(tmp_path, {"text": "Ann", "mentions": None, "entities": [[0, 3, "P"]]})
+    assert ([mention.text for mention in document.mentions], document.meta) == (["Ann"], {})
 
 
-def test_an_id_given_twice_is_an_error(tmp_path: Path) -> None:
+def test_a_repeated_id_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"id": "a", "text": "1"}\n{"id": "a", "text": "2"}\n')
     with pytest.raises(DataError, match="two documents have the id 'a'"):
         list(read(tmp_path / "x.jsonl"))
@@ -115,10 +115,10 @@ def test_an_id_given_twice_is_an_error(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ('[\n{"text": "a"},\n{"text": 1}\n]', r":3: document 2: there is no text"),
-        ('[\n{"text": "a"}\n', r":3: no JSON: a comma"),
-        ('[\n{"text": "a",\n]', r":3: no JSON"),
-        ('[{"text": "a"}] x', r"something follows"),
-        ('[\n{"text": ' + "[" * 100_000, r":2: no JSON that can be read: maximum recursion"),
+        ('[\n{"text": "a"}\n', r":3: not valid JSON: a comma"),
+        ('[\n{"text": "a",\n]', r":3: not valid JSON"),
+        ('[{"text": "a"}] x', r"there is text after the JSON value"),
+        ('[\n{"text": ' + "[" * 100_000, r":2: this JSON cannot be parsed: maximum recursion"),
     ],
 )
 def test_errors_in_arrays_name_the_line(tmp_path: Path, content: str, message: str) -> None:
@@ -127,6 +127,6 @@ def test_errors_in_arrays_name_the_line(tmp_path: Path, content: str, message: s
         list(read(tmp_path / "x.json"))
 
 
-def test_an_empty_array_holds_nothing(tmp_path: Path) -> None:
+def test_an_empty_array_has_no_documents(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(" [ ]\n")
     assert list(read(tmp_path / "x.json")) == []

@@ -1,5 +1,3 @@
-"""Parquet: everything comes back, files from elsewhere are read, memory is bounded by groups of rows."""
-
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -28,13 +26,13 @@ DOCUMENTS = [
 ]
 
 
-def test_everything_comes_back(tmp_path: Path) -> None:
+def test_documents_survive_a_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "out.parquet"
     write(DOCUMENTS, path)
     assert list(read(path)) == DOCUMENTS
 
 
-def test_many_rows_are_several_groups(tmp_path: Path) -> None:
+def test_many_rows_make_several_row_groups(tmp_path: Path) -> None:
     path = tmp_path / "out.parquet"
     many = [Document(str(i), f"Text {i}.") for i in range(2500)]
     write(iter(many), path)
@@ -42,37 +40,37 @@ def test_many_rows_are_several_groups(tmp_path: Path) -> None:
     assert list(read(path)) == many
 
 
-def test_a_file_from_elsewhere(tmp_path: Path) -> None:
+def test_other_columns_become_meta(tmp_path: Path) -> None:
     path = tmp_path / "wild.parquet"
     rows = [
         {"content": "Ann", "year": 1999, "meta": "no JSON", "on": date(2026, 1, 2), "raw": b"\x01\xff"},
         {"content": "Oslo", "year": None, "meta": None, "on": None, "raw": None},
     ]
     parquet.write_table(arrow.Table.from_pylist(rows), path)
-    found = list(read(path))
-    assert found == [
+    documents = list(read(path))
+    assert documents == [
         Document("wild.parquet:1", "Ann", meta={"year": 1999, "meta": "no JSON", "on": "2026-01-02", "raw": "01ff"}),
         Document("wild.parquet:2", "Oslo"),
     ]
-    write(found, tmp_path / "out.jsonl")
-    assert list(read(tmp_path / "out.jsonl")) == found
+    write(documents, tmp_path / "out.jsonl")
+    assert list(read(tmp_path / "out.jsonl")) == documents
 
 
-def test_a_row_without_text_is_named(tmp_path: Path) -> None:
+def test_an_error_names_the_row(tmp_path: Path) -> None:
     path = tmp_path / "wild.parquet"
     parquet.write_table(arrow.Table.from_pylist([{"text": "Ann"}, {"text": None}]), path)
     with pytest.raises(DataError, match=r"wild.parquet: row 2: there is no text"):
         list(read(path))
 
 
-def test_what_is_no_parquet_is_said(tmp_path: Path) -> None:
+def test_a_file_that_is_not_parquet_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "broken.parquet"
     path.write_text("PAR1 not really")
-    with pytest.raises(DataError, match=r"broken.parquet: no Parquet file"):
+    with pytest.raises(DataError, match=r"broken.parquet: not a valid Parquet file"):
         list(read(path))
 
 
-def test_a_writer_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "out.parquet"
     write(DOCUMENTS, path)
 
@@ -86,6 +84,6 @@ def test_a_writer_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out.parquet"]
 
 
-def test_it_does_not_go_to_a_stream() -> None:
+def test_parquet_cannot_be_written_to_a_stream() -> None:
     with pytest.raises(ConfigError, match="parquet cannot go to a stream; give a path"):
         write_stream(DOCUMENTS, StringIO(), "parquet")

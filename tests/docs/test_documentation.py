@@ -16,9 +16,9 @@ from pydantic import BaseModel
 
 from entsemble.cli import root
 from entsemble.data.formats import FORMATS
-from entsemble.ensemble.ledger import Fate
+from entsemble.distillation.teacher import DistillationResult
 from entsemble.experts.card import Score
-from entsemble.integrations.distil import Distilled
+from entsemble.ner.ledger import Fate
 from entsemble.settings import Settings
 
 from .markdown import DOCS, PAGES, ROOT, anchors, blocks, links, name_of
@@ -88,13 +88,16 @@ def test_every_fate_is_described() -> None:
 
 def test_every_key_of_what_commands_tell_as_json_is_described() -> None:
     told = (REFERENCE / "report.md").read_text(encoding="utf-8")
-    answers = {"experts evaluate": set(Score.model_fields) - {"data"}, "distil": {f.name for f in fields(Distilled)}}
+    answers = {
+        "experts evaluate": set(Score.model_fields) - {"data"},
+        "distil": {f.name for f in fields(DistillationResult)},
+    }
     for command, keys in answers.items():
         _, _, section = told.partition(f"`{command} --json`")
         assert keys <= set(re.findall(r"`(\w+)`", section)), f"{command} --json tells keys that no table has"
 
 
-@pytest.mark.parametrize("what", ["quality", "throughput", "sam", "server", "distil", "peers"])
+@pytest.mark.parametrize("what", ["baselines", "quality", "throughput", "sam", "server", "distil", "peers"])
 def test_the_figures_shown_are_the_results(what: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{what}.table", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)

@@ -5,7 +5,7 @@ import pytest
 from entsemble.evaluation.counts import Counts, LabelCounts, count_sets
 
 
-def test_ratios_come_from_the_counts() -> None:
+def test_ratios_are_derived_from_the_counts() -> None:
     counts = Counts(tp=6, fp=2, fn=6)
     assert counts.precision == 0.75
     assert counts.recall == 0.5
@@ -18,7 +18,7 @@ def test_undefined_ratios_are_zero(counts: Counts) -> None:
     assert (counts.precision, counts.recall, counts.f1) == (0.0, 0.0, 0.0)
 
 
-def test_a_sum_pools_and_does_not_average() -> None:
+def test_addition_pools_counts() -> None:
     pooled = Counts(tp=1) + Counts(tp=1, fp=9, fn=2)
     assert pooled == Counts(2, 9, 2)
     assert pooled.precision == pytest.approx(2 / 11)
@@ -33,10 +33,5 @@ def test_label_counts_add_label_by_label_and_sort() -> None:
     assert summed.micro == Counts(6, 2, 4)
 
 
-def test_macro_weighs_labels_alike() -> None:
-    assert LabelCounts({"rare": Counts(fn=1), "common": Counts(tp=100)}).macro_f1 == 0.5
-    assert LabelCounts().macro_f1 == 0.0
-
-
-def test_count_sets_counts_once() -> None:
+def test_duplicates_count_once() -> None:
     assert count_sets([1, 1, 2, 3], [2, 2, 4]) == Counts(tp=1, fp=1, fn=2)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,14 +9,15 @@ from typing import Any
 
 import pytest
 
+from entsemble._lib import digest
 from entsemble.errors import ConfigError, DataError, UnknownNameError
-from entsemble.experts import adapter, card
-from entsemble.experts.card import Card
-from entsemble.experts.store import ExpertStore, change_of
+from entsemble.experts import peft_folder
+from entsemble.experts.card import CARD_FILE, Card, combine_licences, load_card, save_card
+from entsemble.experts.store import ExpertStore, load_checked_adapter
 
-Folder = Callable[..., Path]
-Tiny = Callable[..., adapter.Adapter]
-Told = Callable[[str], Card]
+MakeFolder = Callable[..., Path]
+MakeAdapter = Callable[..., peft_folder.Adapter]
+MakeCard = Callable[[str], Card]
 
 
 @pytest.fixture
@@ -23,40 +25,46 @@ def store(tmp_path: Path) -> ExpertStore:
     return ExpertStore(tmp_path / "deep" / "experts")
 
 
-def left(store: ExpertStore) -> list[str]:
-    return sorted(p.name for p in store.root.iterdir() if p.name != ".lock")
+def entries(store: ExpertStore) -> list[str]:
+    return sorted(path.name for path in store.root.iterdir() if path.name not in {".lock", ".checksums.json"})
 
 
-def test_experts_come_and_go_without_touching_others(
-    store: ExpertStore, adapter_folder: Folder, tmp_path: Path, tiny_adapter: Tiny, expert_card: Told
+def test_adding_and_removing_experts_does_not_change_others(
+    store: ExpertStore, adapter_folder: MakeFolder, tmp_path: Path, tiny_adapter: MakeAdapter, expert_card: MakeCard
 ) -> None:
     assert store.names() == ()
-    for i, name in enumerate(("one", "two", "three")):
-        store.add(adapter_folder(i), expert_card(name))
-    before = {p: p.read_bytes() for p in store.root.rglob("*") if p.is_file() and "two" not in p.parts}
+    for seed, name in enumerate(("one", "two", "three")):
+        store.add(adapter_folder(seed), expert_card(name))
+    before = {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file() and "two" not in path.parts}
     store.remove("two")
     assert store.names() == ("one", "three")
-    assert {p: p.read_bytes() for p in before} == before
-    found = store.get("three")
-    assert (found.card.labels, found.shipped) == (("person",), False)
-    assert adapter.load(found.folder).factors.keys() == tiny_adapter(2).factors.keys()
-    out = store.export("one", tmp_path / "out" / "one")
-    assert sorted(p.name for p in out.iterdir()) == [adapter.CONFIG, adapter.WEIGHTS, card.CARD]
-    assert ExpertStore(tmp_path / "other").add(out, card.load(out)).card == store.get("one").card
+    assert {path: path.read_bytes() for path in before} == before
+    expert = store.get("three")
+    assert (expert.card.labels, expert.shipped) == (("person",), False)
+    assert peft_folder.load_adapter(expert.folder).factors.keys() == tiny_adapter(2).factors.keys()
+    exported = store.export("one", tmp_path / "out" / "one")
+    assert sorted(path.name for path in exported.iterdir()) == [
+        peft_folder.CONFIG_FILE,
+        peft_folder.WEIGHTS_FILE,
+        CARD_FILE,
+    ]
+    assert ExpertStore(tmp_path / "other").add(exported, load_card(exported)).card == store.get("one").card
 
 
-def test_one_of_the_same_name_is_replaced_only_where_asked(
-    store: ExpertStore, adapter_folder: Folder, expert_card: Told
+def test_an_expert_is_replaced_only_on_request(
+    store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard
 ) -> None:
     first = store.add(adapter_folder(0), expert_card("one"))
     with pytest.raises(ConfigError, match="already"):
         store.add(adapter_folder(1), expert_card("one"))
     assert store.get("one").card == first.card
     assert store.add(adapter_folder(1), expert_card("one"), replace=True).card.files != first.card.files
-    assert left(store) == ["one"]
+    assert entries(store) == ["one"]
 
 
-def test_those_that_were_shipped_stay_and_give_way(tmp_path: Path, adapter_folder: Folder, expert_card: Told) -> None:
+def test_shipped_experts_cannot_be_removed_but_overridden(
+    tmp_path: Path, adapter_folder: MakeFolder, expert_card: MakeCard
+) -> None:
     ExpertStore(tmp_path / "shipped").add(adapter_folder(0), expert_card("news"))
     store = ExpertStore(tmp_path / "own", tmp_path / "shipped")
     assert store.names() == ("news",)
@@ -72,231 +80,279 @@ def test_those_that_were_shipped_stay_and_give_way(tmp_path: Path, adapter_folde
 
 
 class TestBadInput:
-    def test_an_unknown_name(self, store: ExpertStore, adapter_folder: Folder, expert_card: Told) -> None:
+    def test_an_unknown_name_is_refused(
+        self, store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard
+    ) -> None:
         store.add(adapter_folder(), expert_card("one"))
-        for act in (store.get, store.remove):
+        for operation in (store.get, store.remove):
             with pytest.raises(UnknownNameError, match="known: one"):
-                act("two")
+                operation("two")
 
     @pytest.mark.parametrize("name", ["", "One", "../one", ".one", "a" * 65, "a/b"])
-    def test_a_name_that_is_none(self, name: str, expert_card: Told) -> None:
+    def test_an_invalid_name_is_refused(self, name: str, expert_card: MakeCard) -> None:
         with pytest.raises(ValueError, match="name has up to 64"):
             expert_card(name)
 
     def test_a_corrupt_adapter_is_not_added(
-        self, store: ExpertStore, adapter_folder: Folder, expert_card: Told
+        self, store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard
     ) -> None:
         broken = adapter_folder()
-        (broken / adapter.WEIGHTS).write_bytes(b"x" * 100)
+        (broken / peft_folder.WEIGHTS_FILE).write_bytes(b"x" * 100)
         with pytest.raises(DataError, match="safetensors"):
             store.add(broken, expert_card("one"))
         assert store.names() == ()
 
-    def test_a_file_that_changed_is_noticed(
-        self, store: ExpertStore, adapter_folder: Folder, expert_card: Told
+    def test_a_changed_file_is_detected(
+        self, store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard
     ) -> None:
-        place = store.add(adapter_folder(), expert_card("one")).folder / adapter.CONFIG
-        place.write_text(place.read_text().replace('"r": 2', '"r": 4'))
+        path = store.add(adapter_folder(), expert_card("one")).folder / peft_folder.CONFIG_FILE
+        path.write_text(path.read_text().replace('"r": 2', '"r": 4'))
         with pytest.raises(DataError, match="not the file that its card promises"):
             store.get("one")
         store.add(adapter_folder(1), expert_card("two"))
         store.remove("one")
         assert store.names() == ("two",)
 
-    def test_a_card_that_says_too_little(self, store: ExpertStore, adapter_folder: Folder, expert_card: Told) -> None:
-        place = store.add(adapter_folder(), expert_card("one")).folder / card.CARD
-        place.write_text('{"name": "one"}')
+    def test_a_card_without_a_required_field_is_refused(
+        self, store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard
+    ) -> None:
+        path = store.add(adapter_folder(), expert_card("one")).folder / CARD_FILE
+        path.write_text('{"name": "one"}')
         with pytest.raises(DataError, match=r"card\.json: base: Field required"):
             store.get("one")
 
-    def test_what_else_lies_there_is_not_taken_over(
-        self, store: ExpertStore, adapter_folder: Folder, expert_card: Told
+    def test_other_files_are_not_copied(
+        self, store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard
     ) -> None:
         (adapter_folder() / "README.md").write_text("notes")
-        assert sorted(p.name for p in store.add(adapter_folder(), expert_card("one")).folder.iterdir()) == [
-            adapter.CONFIG,
-            adapter.WEIGHTS,
-            card.CARD,
+        assert sorted(path.name for path in store.add(adapter_folder(), expert_card("one")).folder.iterdir()) == [
+            peft_folder.CONFIG_FILE,
+            peft_folder.WEIGHTS_FILE,
+            CARD_FILE,
         ]
 
     @pytest.mark.parametrize("replace", [False, True])
-    def test_a_full_disk_leaves_the_store_as_it_was(
+    def test_a_full_disk_leaves_the_store_unchanged(
         self,
         store: ExpertStore,
-        adapter_folder: Folder,
+        adapter_folder: MakeFolder,
         monkeypatch: pytest.MonkeyPatch,
         replace: bool,
-        expert_card: Told,
+        expert_card: MakeCard,
     ) -> None:
         before = store.add(adapter_folder(0), expert_card("one")).card
         copy = shutil.copyfile
 
-        def full(source: Path, target: Path) -> Any:
-            if source.name == adapter.WEIGHTS:
+        def fail_on_weights(source: Path, target: Path) -> Any:
+            if source.name == peft_folder.WEIGHTS_FILE:
                 target.write_bytes(source.read_bytes()[:50])
                 raise OSError(28, "No space left on device")
             return copy(source, target)
 
         with monkeypatch.context() as patch:
-            patch.setattr(shutil, "copyfile", full)
+            patch.setattr(shutil, "copyfile", fail_on_weights)
             with pytest.raises(DataError, match="No space left on device"):
                 store.add(adapter_folder(1), expert_card("one" if replace else "two"), replace=replace)
-        assert left(store) == ["one"]
+        assert entries(store) == ["one"]
         assert store.get("one").card == before
 
     def test_an_export_does_not_overwrite(
-        self, store: ExpertStore, adapter_folder: Folder, tmp_path: Path, expert_card: Told
+        self, store: ExpertStore, adapter_folder: MakeFolder, tmp_path: Path, expert_card: MakeCard
     ) -> None:
         store.add(adapter_folder(), expert_card("one"))
-        with pytest.raises(DataError, match="there already"):
+        with pytest.raises(DataError, match="exists already"):
             store.export("one", tmp_path)
 
-    def test_a_place_that_is_a_file(self, tmp_path: Path, adapter_folder: Folder, expert_card: Told) -> None:
+    def test_a_store_within_a_file_is_refused(
+        self, tmp_path: Path, adapter_folder: MakeFolder, expert_card: MakeCard
+    ) -> None:
         (tmp_path / "file").write_text("")
-        with pytest.raises(DataError, match="cannot be kept here"):
+        with pytest.raises(DataError, match="cannot be stored here"):
             ExpertStore(tmp_path / "file" / "experts").add(adapter_folder(), expert_card("one"))
 
 
-def _busy(root: Path, source: Path, own: Card, shared: Card) -> None:
+def _change_repeatedly(root: Path, source: Path, private: Card, shared: Card) -> None:
     store = ExpertStore(root)
     for turn in range(10):
-        store.add(source, own, replace=True)
+        store.add(source, private, replace=True)
         try:
             store.add(source, shared)
         except ConfigError:
             store.get("shared")
         if turn < 9:
-            store.remove(own.name)
+            store.remove(private.name)
 
 
-def test_two_processes_change_one_store(tmp_path: Path, adapter_folder: Folder, expert_card: Told) -> None:
+def test_two_processes_may_change_one_store(tmp_path: Path, adapter_folder: MakeFolder, expert_card: MakeCard) -> None:
     context = multiprocessing.get_context("spawn")
-    running = [
+    processes = [
         context.Process(
-            target=_busy, args=(tmp_path / "experts", adapter_folder(i), expert_card(f"own-{i}"), expert_card("shared"))
+            target=_change_repeatedly,
+            args=(tmp_path / "experts", adapter_folder(seed), expert_card(f"private-{seed}"), expert_card("shared")),
         )
-        for i in range(2)
+        for seed in range(2)
     ]
-    for process in running:
+    for process in processes:
         process.start()
-    for process in running:
+    for process in processes:
         process.join(600)
     store = ExpertStore(tmp_path / "experts")
-    assert [p.exitcode for p in running] == [0, 0]
-    assert store.names() == ("own-0", "own-1", "shared")
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert store.names() == ("private-0", "private-1", "shared")
     assert all(store.get(name).card.name == name for name in store.names())
-    assert left(store) == ["own-0", "own-1", "shared"]
+    assert entries(store) == ["private-0", "private-1", "shared"]
 
 
-def test_what_a_killed_change_left_is_cleared(store: ExpertStore, adapter_folder: Folder, expert_card: Told) -> None:
+def test_remains_of_killed_changes_are_removed(
+    store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard
+) -> None:
     store.add(adapter_folder(), expert_card("one"))
-    for name in (".expert-adding-x1", ".expert-removing-x2"):
+    for name in (".two.x1.replacing", ".expert-removing-x2"):
         shutil.copytree(store.root / "one", store.root / name)
     assert store.names() == ("one",)
     store.add(adapter_folder(1), expert_card("two"))
-    assert left(store) == ["one", "two"]
+    assert entries(store) == ["one", "two"]
 
 
-def test_what_is_not_ours_stays(store: ExpertStore, adapter_folder: Folder, expert_card: Told) -> None:
-    theirs = [store.root / folder / "x" for folder in (".aws-sam", ".rust-things", ".adding-machines", "Notes")]
-    for file in theirs:
+def test_other_folders_are_left_alone(store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard) -> None:
+    files = [store.root / folder / "x" for folder in (".aws-sam", ".rust-things", ".adding-machines", "Notes")]
+    for file in files:
         file.parent.mkdir(parents=True)
         file.touch()
     store.add(adapter_folder(), expert_card("one"))
     store.remove("one")
-    assert all(file.exists() for file in theirs)
+    assert all(file.exists() for file in files)
 
 
-def test_a_card_of_another_expert_or_of_other_files_is_said(
-    store: ExpertStore, adapter_folder: Folder, expert_card: Told
+def test_a_card_of_another_expert_or_of_other_files_is_refused(
+    store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard
 ) -> None:
     for name in ("one", "two"):
         store.add(adapter_folder(), expert_card(name))
     (store.root / "one").rename(store.root / "three")
-    empty = card.load(store.root / "two").model_copy(update={"files": {}})
-    card.save(empty, store.root / "two")
-    found, broken = store.whole()
-    assert found == []
-    assert "of another expert" in str(broken["three"])
-    assert "promises other files" in str(broken["two"])
+    empty = load_card(store.root / "two").model_copy(update={"files": {}})
+    save_card(empty, store.root / "two")
+    intact, errors = store.load_intact()
+    assert intact == []
+    assert "of another expert" in str(errors["three"])
+    assert "promises other files" in str(errors["two"])
 
 
-def test_one_that_is_removed_while_others_are_listed_stops_nothing(
-    store: ExpertStore, adapter_folder: Folder, expert_card: Told, monkeypatch: pytest.MonkeyPatch
+def test_an_expert_removed_by_another_process_is_skipped(
+    store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.add(adapter_folder(), expert_card("one"))
     monkeypatch.setattr(store, "names", lambda: ("gone", "one"))
-    assert [e.card.name for e in store.whole()[0]] == ["one"]
+    assert [expert.card.name for expert in store.load_intact()[0]] == ["one"]
     with pytest.raises(UnknownNameError):
-        store.whole(["gone"])
+        store.load_intact(["gone"])
 
 
-def test_an_expert_that_was_replaced_since_is_not_taken_for_the_one_before(
-    store: ExpertStore, adapter_folder: Folder, expert_card: Told
+def test_an_expert_replaced_after_it_was_read_is_refused(
+    store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard
 ) -> None:
-    before = store.add(adapter_folder(0), expert_card("one"))
-    now = store.add(adapter_folder(1), expert_card("one"), replace=True)
-    assert change_of(now).factors
+    original = store.add(adapter_folder(0), expert_card("one"))
+    replacement = store.add(adapter_folder(1), expert_card("one"), replace=True)
+    assert load_checked_adapter(replacement).factors
     with pytest.raises(DataError, match="not the file that its card promises"):
-        change_of(before)
+        load_checked_adapter(original)
 
 
 @pytest.mark.parametrize("name", ["../other", "My Expert", ".hidden", ""])
-def test_no_name_leads_out_of_the_store(
-    store: ExpertStore, adapter_folder: Folder, expert_card: Told, name: str
+def test_names_cannot_leave_the_store(
+    store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard, name: str
 ) -> None:
     other = store.root.parent / "other"
     other.mkdir(parents=True)
-    wrong = expert_card("one").model_copy(update={"name": name})
-    with pytest.raises(ConfigError, match="no name for an expert"):
-        store.add(adapter_folder(), wrong, replace=True)
+    invalid = expert_card("one").model_copy(update={"name": name})
+    with pytest.raises(ConfigError, match="not a valid expert name"):
+        store.add(adapter_folder(), invalid, replace=True)
     assert other.is_dir()
     assert store.names() == ()
 
 
-def test_an_expert_that_was_being_replaced_comes_back(
-    store: ExpertStore, adapter_folder: Folder, expert_card: Told
+def test_an_interrupted_replacement_is_undone(
+    store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard
 ) -> None:
-    """A kill between the two renames leaves the old one aside and the new one unnamed."""
+    """A kill between the two renames leaves the old expert in the hidden folder of the replacement."""
     before = store.add(adapter_folder(0), expert_card("one")).card
-    aside = store.root / ".expert-replacing-x"
-    aside.mkdir()
-    (store.root / "one").rename(aside / "one")
+    hidden = store.root / ".one.x.replacing"
+    hidden.mkdir()
+    (store.root / "one").rename(hidden / "previous")
     store.add(adapter_folder(1), expert_card("two"))
     assert store.get("one").card == before
-    assert left(store) == ["one", "two"]
+    assert entries(store) == ["one", "two"]
 
 
-def test_a_replacement_that_cannot_be_named_changes_nothing(
-    store: ExpertStore, adapter_folder: Folder, expert_card: Told, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_rename_changes_nothing(
+    store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = store.add(adapter_folder(0), expert_card("one")).card
     rename = Path.rename
 
-    def fails(self: Path, target: Path) -> Path:
-        if self.name.startswith(".expert-adding-"):
+    def fail_on_replacement(self: Path, target: Path) -> Path:
+        if self.parent.name.endswith(".replacing") and self.name != "previous":
             raise OSError(5, "Input/output error")
         return rename(self, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", fails)
+        patch.setattr(Path, "rename", fail_on_replacement)
         with pytest.raises(DataError, match="nothing was changed"):
             store.add(adapter_folder(1), expert_card("one"), replace=True)
     assert store.get("one").card == before
     store.add(adapter_folder(1), expert_card("two"))
-    assert left(store) == ["one", "two"]
+    assert entries(store) == ["one", "two"]
 
 
-def test_a_file_that_changed_on_the_way_is_not_taken_over(
-    store: ExpertStore, adapter_folder: Folder, expert_card: Told, tmp_path: Path
+def test_an_exported_file_that_was_changed_is_not_added(
+    store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard, tmp_path: Path
 ) -> None:
     store.add(adapter_folder(0), expert_card("one"))
-    out = store.export("one", tmp_path / "out")
-    (out / adapter.WEIGHTS).write_bytes((adapter_folder(1) / adapter.WEIGHTS).read_bytes())
+    exported = store.export("one", tmp_path / "out")
+    (exported / peft_folder.WEIGHTS_FILE).write_bytes((adapter_folder(1) / peft_folder.WEIGHTS_FILE).read_bytes())
     with pytest.raises(DataError, match=r"out/adapter_model\.safetensors: it is not the file that its card promises"):
-        ExpertStore(tmp_path / "other").add(out, card.load(out))
+        ExpertStore(tmp_path / "other").add(exported, load_card(exported))
 
 
-def test_a_licence_is_named_once() -> None:
-    assert card.licence_of(["MIT", "CC-BY-4.0 and MIT"]) == "MIT and CC-BY-4.0"
-    assert card.licence_of(["unknown"]) == "unknown"
+def test_each_licence_is_named_once() -> None:
+    assert combine_licences(["MIT", "CC-BY-4.0 and MIT"]) == "MIT and CC-BY-4.0"
+    assert combine_licences(["unknown"]) == "unknown"
+
+
+def test_a_list_reads_each_file_once_and_again_after_a_change(
+    store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, name in enumerate(("one", "two")):
+        store.add(adapter_folder(seed), expert_card(name))
+    monkeypatch.setattr(digest, "_SETTLED_SECONDS", -1.0)
+    read_files: list[str] = []
+    sha256 = digest.sha256
+
+    def record(path: Path) -> str:
+        read_files.append(f"{path.parent.name}/{path.name}")
+        return sha256(path)
+
+    monkeypatch.setattr(digest, "sha256", record)
+    assert [expert.card.name for expert in store.load_intact()[0]] == ["one", "two"]
+    assert len(read_files) == 4
+    assert [expert.card.name for expert in ExpertStore(store.root).load_intact()[0]] == ["one", "two"]
+    assert len(read_files) == 4
+    weights = store.root / "two" / peft_folder.WEIGHTS_FILE
+    times = weights.stat()
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
+    intact, errors = store.load_intact()
+    assert [expert.card.name for expert in intact] == ["one"]
+    assert "not the file that its card promises" in str(errors["two"])
+    assert read_files[4:] == [f"two/{peft_folder.WEIGHTS_FILE}"]
+
+
+def test_one_expert_is_loaded_without_a_look_at_the_others(
+    store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of n experts would otherwise look n times at n folders."""
+    store.add(adapter_folder(), expert_card("one"))
+    monkeypatch.setattr(Path, "iterdir", lambda self: pytest.fail(f"{self} was listed"))
+    assert store.load_intact(["one"])[0][0].card == store.get("one").card

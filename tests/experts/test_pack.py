@@ -1,4 +1,4 @@
-"""The experts that come with entsemble: what they say about themselves, and what they were kept from."""
+"""The experts that come with entsemble: their cards, and the split of their data."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pack.build import PLAN, parts
+from tools.release import experts
+from tools.release.experts import corpus_splits, load_plan
 
-from entsemble import _toml
-from entsemble.assemble import base_checksum
-from entsemble.assemble.expert_files import _SHIPPED
-from entsemble.experts import adapter
+from entsemble.assembly import base_checksum
+from entsemble.assembly.expert_files import _SHIPPED
+from entsemble.experts import peft_folder
 from entsemble.experts.store import ExpertStore
 from entsemble.settings import environment
 
-PLANNED = _toml.loads(PLAN.read_text(encoding="utf-8"))
+PLANNED = load_plan()
 OPEN = ("CC-BY-", "CC-BY-SA-", "MIT")
 
 
@@ -30,21 +30,21 @@ def store(tmp_path: Path) -> ExpertStore:
     return ExpertStore(tmp_path, _SHIPPED)
 
 
-def test_every_expert_of_the_plan_is_there_and_whole(store: ExpertStore) -> None:
+def test_every_planned_expert_is_shipped_and_intact(store: ExpertStore) -> None:
     assert len(PLANNED) >= 6
     assert set(store.names()) == set(PLANNED)
     for name in store.names():
         expert = store.get(name)
         assert expert.shipped
-        assert len(adapter.load(expert.folder).factors) == 210, "all linear layers of 30"
+        assert len(peft_folder.load_adapter(expert.folder).factors) == 210, "all linear layers of 30"
 
 
-def test_the_pack_is_small() -> None:
+def test_the_shipped_experts_are_small() -> None:
     assert sum(p.stat().st_size for p in _SHIPPED.rglob("*") if p.is_file()) <= 25_000_000
 
 
 @pytest.mark.parametrize("name", PLANNED)
-def test_a_card_says_what_a_user_must_know(name: str, store: ExpertStore) -> None:
+def test_each_card_has_base_licence_sources_vectors_and_scores(name: str, store: ExpertStore) -> None:
     card = store.get(name).card
     assert card.base_sha256 == base_checksum("smollm2-135m", environment())
     assert card.licence.startswith(OPEN)
@@ -52,39 +52,39 @@ def test_a_card_says_what_a_user_must_know(name: str, store: ExpertStore) -> Non
     assert (card.start.expert if card.start else None) == start
     assert card.foundation == ("of" in PLANNED[name])
     assert start is None or store.get(start).card.licence in card.licence
-    told = [s.name.removesuffix(".jsonl") for s in card.sources]
-    assert told == [*sources(name), *(sources(start) if start else [])], "other sentences of one corpus stand twice"
+    source_names = [source.name.removesuffix(".jsonl") for source in card.sources]
+    assert source_names == [*sources(name), *(sources(start) if start else [])], (
+        "a corpus of the expert and of its start is listed twice"
+    )
     assert all(s.licence.startswith(OPEN) and s.attribution for s in card.sources)
     assert card.labels
     assert card.vectors is not None
     assert card.vectors.encoder.startswith("minilm-l6")
-    assert card.scores[0].f1 > 0.2, "it learnt something"
+    assert card.scores[0].f1 > 0.2, "it has been trained"
     assert card.versions["torch"]
 
 
-def test_a_fresh_install_shows_them(command: Callable[..., Any], tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_new_installation_lists_the_shipped_experts(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.setenv("ENTSEMBLE_EXPERTS", str(tmp_path / "none"))
-    shown = command("experts", "list").out
-    assert all(name in shown for name in PLANNED)
+    listing = command("experts", "list").out
+    assert all(name in listing for name in PLANNED)
 
 
 @pytest.mark.corpora
 @pytest.mark.parametrize("name", PLANNED)
-def test_what_is_held_back_is_not_learnt(name: str, corpus: Callable[[str], Path]) -> None:
-    found = parts(name, corpus("."))
-    learnt, held = ({d.text for p in found for d in getattr(p, side)} for side in ("learnt", "held_back"))
-    assert not learnt & held
-    assert sum(len(p.learnt) for p in found) >= 250
-    assert [p.corpus for p in found] == sources(name)
+def test_held_out_sentences_are_not_trained_on(name: str, corpus: Callable[[str], Path]) -> None:
+    splits = corpus_splits(name, corpus("."))
+    training = {document.text for split in splits for document in split.training}
+    assert training.isdisjoint(document.text for split in splits for document in split.held_out)
+    assert sum(len(split.training) for split in splits) >= 250
+    assert [split.corpus for split in splits] == sources(name)
 
 
 @pytest.mark.corpora
-def test_personal_data_is_split_by_its_templates(
-    monkeypatch: pytest.MonkeyPatch, corpus: Callable[[str], Path]
-) -> None:
-    from pack import build
-
-    monkeypatch.setattr(build, "_readable", lambda d, _: d)
-    [part] = parts("privacy", corpus("."))
-    learnt, held = ({d.meta["template_id"] for d in side} for side in (part.learnt, part.held_back))
-    assert not learnt & held
+def test_personal_data_is_split_by_template(monkeypatch: pytest.MonkeyPatch, corpus: Callable[[str], Path]) -> None:
+    monkeypatch.setattr(experts, "_with_readable_labels", lambda document, _: document)
+    [split] = corpus_splits("privacy", corpus("."))
+    templates = {document.meta["template_id"] for document in split.training}
+    assert templates.isdisjoint(document.meta["template_id"] for document in split.held_out)

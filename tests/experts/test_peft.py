@@ -1,4 +1,4 @@
-"""What we write and merge is what PEFT loads and merges, where PEFT is right."""
+"""PEFT loads our adapters, and merges them to the same result."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entsemble.experts import adapter
-from entsemble.experts.adapter import Adapter
-from entsemble.experts.merging.factors import Factors
-from entsemble.experts.merging.merge import Merging, merge
+from entsemble.experts import peft_folder
+from entsemble.experts.merging.low_rank import LowRankFactors
+from entsemble.experts.merging.merge import MergeSettings, merge_adapters
+from entsemble.experts.peft_folder import Adapter
 
 torch = pytest.importorskip("torch", reason="needs the extra 'experts'")
 peft = pytest.importorskip("peft", reason="needs the extra 'experts'")
@@ -28,12 +28,12 @@ def base(tiny_llama: Callable[[], Any]) -> Base:
 
 
 def expert(seed: int, rank: int) -> Adapter:
-    random = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     return Adapter(
         {
-            f"model.layers.{layer}.{kind}": Factors(
-                random.normal(scale=0.3, size=(rank, shape[1])).astype(np.float32),
-                random.normal(scale=0.3, size=(shape[0], rank)).astype(np.float32),
+            f"model.layers.{layer}.{kind}": LowRankFactors(
+                generator.normal(scale=0.3, size=(rank, shape[1])).astype(np.float32),
+                generator.normal(scale=0.3, size=(shape[0], rank)).astype(np.float32),
             )
             for layer in range(2)
             for kind, shape in SIZES.items()
@@ -43,11 +43,11 @@ def expert(seed: int, rank: int) -> Adapter:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> list[Path]:
-    found = []
-    for i, rank in enumerate((2, 5)):
-        adapter.save(expert(i, rank), tmp_path / str(i))
-        found.append(tmp_path / str(i))
-    return found
+    adapter_folders = []
+    for seed, rank in enumerate((2, 5)):
+        adapter_folders.append(tmp_path / str(seed))
+        peft_folder.save_adapter(expert(seed, rank), adapter_folders[-1])
+    return adapter_folders
 
 
 def logits(model: Any) -> Any:
@@ -55,37 +55,37 @@ def logits(model: Any) -> Any:
         return model(IDS).logits.numpy()
 
 
-def test_our_weighted_sum_is_pefts_cat(folders: list[Path], tmp_path: Path, base: Base) -> None:
+def test_our_weighted_sum_equals_the_cat_combination_of_peft(folders: list[Path], tmp_path: Path, base: Base) -> None:
     theirs = peft.PeftModel.from_pretrained(base(), folders[0], adapter_name="0")
     theirs.load_adapter(folders[1], adapter_name="1")
     theirs.add_weighted_adapter(["0", "1"], [0.7, 0.3], "sum", combination_type="cat")
     theirs.set_adapter("sum")
-    merged = merge([adapter.load(f) for f in folders], (0.7, 0.3), Merging())
-    adapter.save(merged.adapter, tmp_path / "ours")
+    merged = merge_adapters([peft_folder.load_adapter(folder) for folder in folders], (0.7, 0.3), MergeSettings())
+    peft_folder.save_adapter(merged.adapter, tmp_path / "ours")
     ours = peft.PeftModel.from_pretrained(base(), tmp_path / "ours")
     assert logits(ours) == pytest.approx(logits(theirs), abs=1e-4)
     assert np.abs(logits(ours) - logits(base())).max() > 0.1
 
 
 def test_an_adapter_of_mixed_ranks_loads_in_peft(folders: list[Path], tmp_path: Path, base: Base) -> None:
-    one, two = (adapter.load(f) for f in folders)
-    mixed = {m: (one if "layers.0" in m else two).factors[m] for m in one.factors}
-    adapter.save(Adapter(mixed), tmp_path / "mixed")
-    tuned = peft.PeftModel.from_pretrained(base(), tmp_path / "mixed")
-    by_hand = base()
+    one, two = (peft_folder.load_adapter(folder) for folder in folders)
+    mixed = {module: (one if "layers.0" in module else two).factors[module] for module in one.factors}
+    peft_folder.save_adapter(Adapter(mixed), tmp_path / "mixed")
+    loaded = peft.PeftModel.from_pretrained(base(), tmp_path / "mixed")
+    expected = base()
     with torch.no_grad():
         for module, factors in mixed.items():
-            by_hand.get_submodule(module).weight += torch.from_numpy(factors.dense())
-    assert logits(tuned) == pytest.approx(logits(by_hand), abs=1e-4)
+            expected.get_submodule(module).weight += torch.from_numpy(factors.dense())
+    assert logits(loaded) == pytest.approx(logits(expected), abs=1e-4)
 
 
-def test_rslora_is_scaled_as_peft_does(folders: list[Path], base: Base) -> None:
-    path = folders[1] / adapter.CONFIG
+def test_rslora_is_scaled_as_by_peft(folders: list[Path], base: Base) -> None:
+    path = folders[1] / peft_folder.CONFIG_FILE
     path.write_text(path.read_text().replace('"lora_alpha": 5', '"lora_alpha": 7, "use_rslora": true'))
     assert '"use_rslora": true' in path.read_text()
-    tuned = peft.PeftModel.from_pretrained(base(), folders[1]).merge_and_unload()
-    by_hand = base()
+    loaded = peft.PeftModel.from_pretrained(base(), folders[1]).merge_and_unload()
+    expected = base()
     with torch.no_grad():
-        for module, factors in adapter.load(folders[1]).factors.items():
-            by_hand.get_submodule(module).weight += torch.from_numpy(factors.dense())
-    assert logits(tuned) == pytest.approx(logits(by_hand), abs=1e-4)
+        for module, factors in peft_folder.load_adapter(folders[1]).factors.items():
+            expected.get_submodule(module).weight += torch.from_numpy(factors.dense())
+    assert logits(loaded) == pytest.approx(logits(expected), abs=1e-4)

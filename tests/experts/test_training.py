@@ -10,183 +10,216 @@ import numpy as np
 import pytest
 
 from entsemble.errors import ConfigError, DataError
-from entsemble.experts import adapter
-from entsemble.experts.adapter import Adapter
-from entsemble.experts.examples import Piece
-from entsemble.experts.training import STATE, Progress, Trained, Training, _tokens, adapter_of, train, tunable
+from entsemble.experts import peft_folder
+from entsemble.experts.examples import TextPiece
+from entsemble.experts.lora import attach_lora, extract_adapter
+from entsemble.experts.peft_folder import Adapter
+from entsemble.experts.training import (
+    STATE_FILE,
+    TrainingProgress,
+    TrainingResult,
+    TrainingSettings,
+    _tokenize_pieces,
+    train,
+)
 
 pytest.importorskip("torch", reason="needs the extra 'experts'")
 pytest.importorskip("peft", reason="needs the extra 'experts'")
 
-Train = Callable[..., Trained]
-Base = Callable[[], Any]
-HOW = Training(rank=2, alpha=4, epochs=3, learning_rate=3e-2, batch=4, save_seconds=0)
+RunTraining = Callable[..., TrainingResult]
+MakeModel = Callable[[], Any]
+SETTINGS = TrainingSettings(rank=2, alpha=4, epochs=3, learning_rate=3e-2, batch=4, save_seconds=0)
 
 
 def tokenize(text: str) -> tuple[list[int], list[int]]:
     return list(text.encode("ascii")), list(range(len(text)))
 
 
-def examples(epoch: int) -> Sequence[Sequence[Piece]]:
-    draw = random.Random(epoch)
-    letters = [draw.choice("abcdef") * draw.randint(1, 4) for _ in range(18)]
-    return [(Piece(f"{x} is ", learnt=False), Piece(f"{x[0]};", learnt=True)) for x in letters]
+def examples(epoch: int) -> Sequence[Sequence[TextPiece]]:
+    generator = random.Random(epoch)
+    words = [generator.choice("abcdef") * generator.randint(1, 4) for _ in range(18)]
+    return [(TextPiece(f"{word} is ", is_target=False), TextPiece(f"{word[0]};", is_target=True)) for word in words]
+
+
+def attach(model: Any, settings: TrainingSettings, start: Adapter | None = None) -> Any:
+    return attach_lora(model, rank=settings.rank, alpha=settings.alpha, seed=settings.seed, start=start)
 
 
 @pytest.fixture
-def trained(tiny_llama: Callable[[], Any]) -> Train:
-    def run(folder: Path, how: Training = HOW, start: Adapter | None = None, **more: Any) -> Trained:
-        return train(tunable(tiny_llama(), how, start), tokenize, examples, how, folder, base="tiny", **more)
+def run_training(tiny_llama: MakeModel) -> RunTraining:
+    """Trains on a tiny model in a folder."""
+
+    def run(
+        folder: Path, settings: TrainingSettings = SETTINGS, start: Adapter | None = None, **options: Any
+    ) -> TrainingResult:
+        peft_model = attach(tiny_llama(), settings, start)
+        return train(peft_model, tokenize, examples, settings, folder, base="tiny", **options)
 
     return run
 
 
-def test_it_learns_and_keeps_a_peft_adapter(tmp_path: Path, trained: Train) -> None:
+def test_training_lowers_the_loss_and_stores_a_peft_adapter(tmp_path: Path, run_training: RunTraining) -> None:
     losses: list[float] = []
 
-    def told(progress: Progress) -> None:
+    def record(progress: TrainingProgress) -> None:
         losses.append(progress.loss)
-        assert progress.steps == 15
+        assert progress.total_steps == 15
         assert progress.seconds_left >= 0
 
-    found = trained(tmp_path / "t", told=told)
+    result = run_training(tmp_path / "t", on_progress=record)
     assert len(losses) == 15
-    assert found.loss < losses[0]
-    kept = adapter.load(found.folder)
-    assert len(kept.factors) == 2 * 7
-    assert "model.layers.0.self_attn.q_proj" in kept.factors
-    assert sorted(p.name for p in found.folder.iterdir()) == [adapter.CONFIG, adapter.WEIGHTS]
+    assert result.loss < losses[0]
+    adapter = peft_folder.load_adapter(result.folder)
+    assert len(adapter.factors) == 2 * 7
+    assert "model.layers.0.self_attn.q_proj" in adapter.factors
+    assert sorted(path.name for path in result.folder.iterdir()) == [peft_folder.CONFIG_FILE, peft_folder.WEIGHTS_FILE]
 
 
-@pytest.mark.parametrize("at", [1, 4, 5, 6, 12])
-def test_a_training_that_was_killed_ends_with_the_same_bytes(tmp_path: Path, at: int, trained: Train) -> None:
-    whole = trained(tmp_path / "whole")
+@pytest.mark.parametrize("kill_step", [1, 4, 5, 6, 12])
+def test_a_resumed_training_ends_with_the_same_bytes(tmp_path: Path, kill_step: int, run_training: RunTraining) -> None:
+    uninterrupted = run_training(tmp_path / "uninterrupted")
 
-    def dies(progress: Progress) -> None:
-        if progress.step == at:
+    def kill(progress: TrainingProgress) -> None:
+        if progress.step == kill_step:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "again", told=dies)
+        run_training(tmp_path / "again", on_progress=kill)
     steps: list[int] = []
-    found = trained(tmp_path / "again", told=lambda p: steps.append(p.step))
-    assert steps[0] == at  # the step that was done when it died had not been saved yet
-    assert (found.folder / adapter.WEIGHTS).read_bytes() == (whole.folder / adapter.WEIGHTS).read_bytes()
-    assert not list(tmp_path.rglob("*.new"))
+    resumed = run_training(tmp_path / "again", on_progress=lambda progress: steps.append(progress.step))
+    assert steps[0] == kill_step  # the last step before the kill was not saved
+    assert (resumed.folder / peft_folder.WEIGHTS_FILE).read_bytes() == (
+        uninterrupted.folder / peft_folder.WEIGHTS_FILE
+    ).read_bytes()
+    assert not list(tmp_path.rglob("*.replacing"))
 
 
-def test_the_best_epoch_is_kept(tmp_path: Path, trained: Train) -> None:
+def test_the_adapter_of_the_best_epoch_is_stored(tmp_path: Path, run_training: RunTraining) -> None:
     scores = [0.5, 0.9, 0.7]
-    kept: list[bytes] = []
+    snapshots: list[bytes] = []
 
-    def evaluate(tuned: Any) -> float:
-        kept.append(
-            tuned.get_base_model().model.layers[0].mlp.up_proj.lora_B["default"].weight.detach().numpy().tobytes()
+    def evaluate(peft_model: Any) -> float:
+        snapshots.append(
+            peft_model.get_base_model().model.layers[0].mlp.up_proj.lora_B["default"].weight.detach().numpy().tobytes()
         )
-        return scores[len(kept) - 1]
+        return scores[len(snapshots) - 1]
 
-    found = trained(tmp_path / "t", evaluate=evaluate)
-    assert (found.score, found.epoch) == (0.9, 1)
-    factors = adapter.load(found.folder).factors["model.layers.0.mlp.up_proj"]
-    learnt = np.frombuffer(kept[1], np.float32).reshape(factors.b.shape)
-    assert factors.b == pytest.approx(2 * learnt, rel=1e-3, abs=1e-6), "alpha / rank = 2, in half precision"
+    result = run_training(tmp_path / "t", evaluate=evaluate)
+    assert (result.score, result.best_epoch) == (0.9, 1)
+    factors = peft_folder.load_adapter(result.folder).factors["model.layers.0.mlp.up_proj"]
+    parameter = np.frombuffer(snapshots[1], np.float32).reshape(factors.lora_b.shape)
+    assert factors.lora_b == pytest.approx(2 * parameter, rel=1e-3, abs=1e-6), "alpha / rank = 2, in half precision"
 
 
-def test_other_settings_are_refused(tmp_path: Path, trained: Train) -> None:
-    trained(tmp_path / "t", Training(rank=2, epochs=1, batch=4))
+def test_resuming_with_other_settings_is_refused(tmp_path: Path, run_training: RunTraining) -> None:
+    run_training(tmp_path / "t", TrainingSettings(rank=2, epochs=1, batch=4))
     with pytest.raises(ConfigError, match="another learning_rate"):
-        trained(tmp_path / "t", Training(rank=2, epochs=1, batch=4, learning_rate=0.1))
+        run_training(tmp_path / "t", TrainingSettings(rank=2, epochs=1, batch=4, learning_rate=0.1))
 
 
-def test_done_is_done(tmp_path: Path, trained: Train) -> None:
-    first = trained(tmp_path / "t")
-    told: list[Progress] = []
-    assert trained(tmp_path / "t", told=told.append) == first
-    assert told == []
+def test_a_finished_training_is_not_repeated(tmp_path: Path, run_training: RunTraining) -> None:
+    first = run_training(tmp_path / "t")
+    steps: list[TrainingProgress] = []
+    assert run_training(tmp_path / "t", on_progress=steps.append) == first
+    assert steps == []
 
 
-def test_a_seed_gives_the_same_bytes_and_another_others(tmp_path: Path, trained: Train) -> None:
+def test_the_seed_determines_the_weights(tmp_path: Path, run_training: RunTraining) -> None:
     def weights(folder: str, seed: int) -> bytes:
-        found = trained(tmp_path / folder, Training(rank=2, epochs=1, batch=4, seed=seed))
-        return (found.folder / adapter.WEIGHTS).read_bytes()
+        result = run_training(tmp_path / folder, TrainingSettings(rank=2, epochs=1, batch=4, seed=seed))
+        return (result.folder / peft_folder.WEIGHTS_FILE).read_bytes()
 
     assert weights("a", 1) == weights("b", 1)
     assert weights("c", 2) != weights("a", 1)
 
 
-def test_a_token_is_learnt_where_it_begins() -> None:
-    """The whole is tokenised at once, a token in front included, as the engine does."""
+def test_a_token_belongs_to_the_piece_in_which_it_begins() -> None:
+    """The text is tokenised as a whole, with a token in front, as the engine does."""
 
-    def pairs(text: str) -> tuple[list[int], list[int]]:
-        return [1, *(ord(c) for c in text[::2])], [0, *range(0, len(text), 2)]
+    def tokenize_pairs(text: str) -> tuple[list[int], list[int]]:
+        return [1, *(ord(character) for character in text[::2])], [0, *range(0, len(text), 2)]
 
-    pieces = [Piece("abc", learnt=False), Piece("def", learnt=True), Piece("gh", learnt=False)]
-    ids, targets = _tokens(pieces, pairs)
+    pieces = [TextPiece("abc", is_target=False), TextPiece("def", is_target=True), TextPiece("gh", is_target=False)]
+    ids, targets = _tokenize_pieces(pieces, tokenize_pairs)
     assert ids == [1, *map(ord, "aceg")]
     assert targets == [-100, -100, -100, ord("e"), -100]
 
 
-def test_an_adapter_is_of_full_precision_where_its_base_is_not(tmp_path: Path, tiny_llama: Base) -> None:
+def test_the_adapter_is_float32_even_if_the_base_is_not(tmp_path: Path, tiny_llama: MakeModel) -> None:
     import torch
 
-    how, losses = replace(HOW, precision="bfloat16"), []
-    tuned = tunable(tiny_llama().to(torch.bfloat16), how)
-    found = train(tuned, tokenize, examples, how, tmp_path / "t", base="tiny", told=lambda p: losses.append(p.loss))
-    kinds = {p.requires_grad: p.dtype for p in tuned.parameters()}
-    assert kinds == {True: torch.float32, False: torch.bfloat16}
-    assert found.loss < losses[0]
+    settings, losses = replace(SETTINGS, precision="bfloat16"), []
+    peft_model = attach(tiny_llama().to(torch.bfloat16), settings)
+    result = train(
+        peft_model,
+        tokenize,
+        examples,
+        settings,
+        tmp_path / "t",
+        base="tiny",
+        on_progress=lambda progress: losses.append(progress.loss),
+    )
+    dtypes = {parameter.requires_grad: parameter.dtype for parameter in peft_model.parameters()}
+    assert dtypes == {True: torch.float32, False: torch.bfloat16}
+    assert result.loss < losses[0]
     with pytest.raises(ConfigError, match="another precision"):
-        train(tuned, tokenize, examples, HOW, tmp_path / "t", base="tiny")
+        train(peft_model, tokenize, examples, SETTINGS, tmp_path / "t", base="tiny")
 
 
-def test_a_full_disk_is_said(tmp_path: Path, trained: Train) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, run_training: RunTraining) -> None:
     resource = pytest.importorskip("resource", reason="limits are those of Unix")
-    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
-        with pytest.raises(DataError, match="a training cannot be kept here"):
-            trained(tmp_path / "t", told=lambda _: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, usual[1])))
+        with pytest.raises(DataError, match="a training cannot be stored here"):
+            run_training(
+                tmp_path / "t", on_progress=lambda _: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+            )
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
-    assert trained(tmp_path / "t").loss > 0
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert run_training(tmp_path / "t").loss > 0
 
 
-def test_two_trainings_do_not_share_a_folder(tmp_path: Path, trained: Train) -> None:
-    def second(_: Progress) -> None:
+def test_two_trainings_in_one_folder_are_refused(tmp_path: Path, run_training: RunTraining) -> None:
+    def start_another(_: TrainingProgress) -> None:
         with pytest.raises(ConfigError, match="another process is training"):
-            trained(tmp_path / "t")
+            run_training(tmp_path / "t")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "t", told=second)
+        run_training(tmp_path / "t", on_progress=start_another)
 
 
-def test_a_damaged_checkpoint_is_said(tmp_path: Path, trained: Train) -> None:
-    trained(tmp_path / "t", Training(rank=2, epochs=1, batch=4))
-    state = tmp_path / "t" / STATE
+def test_a_corrupt_checkpoint_is_reported(tmp_path: Path, run_training: RunTraining) -> None:
+    run_training(tmp_path / "t", TrainingSettings(rank=2, epochs=1, batch=4))
+    state = tmp_path / "t" / STATE_FILE
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(DataError, match="delete the folder"):
-        trained(tmp_path / "t", Training(rank=2, epochs=1, batch=4))
+        run_training(tmp_path / "t", TrainingSettings(rank=2, epochs=1, batch=4))
 
 
 @pytest.mark.parametrize("rank", [2, 3])
-def test_it_begins_with_what_another_learnt(rank: int, tmp_path: Path, trained: Train, tiny_llama: Base) -> None:
-    start = adapter.load(trained(tmp_path / "first").folder)
-    how = replace(HOW, rank=rank, alpha=5, epochs=1)
-    begun = adapter_of(tunable(tiny_llama(), how, start), "tiny").factors
-    for module, f in start.factors.items():
-        assert begun[module].b @ begun[module].a == pytest.approx(f.b @ f.a, abs=1e-6)
+def test_training_starts_from_another_adapter(
+    rank: int, tmp_path: Path, run_training: RunTraining, tiny_llama: MakeModel
+) -> None:
+    start = peft_folder.load_adapter(run_training(tmp_path / "first").folder)
+    settings = replace(SETTINGS, rank=rank, alpha=5, epochs=1)
+    initial = extract_adapter(attach(tiny_llama(), settings, start), "tiny").factors
+    for module, factors in start.factors.items():
+        assert initial[module].dense() == pytest.approx(factors.dense(), abs=1e-6)
     losses: list[float] = []
-    for begin in (start, None):
-        told: list[Progress] = []
-        trained(tmp_path / str(begin is None), how, begin, told=told.append)
-        losses.append(told[0].loss)
-    assert losses[0] < losses[1], "before it learnt anything of its own"
+    for initial_adapter in (start, None):
+        steps: list[TrainingProgress] = []
+        run_training(tmp_path / str(initial_adapter is None), settings, initial_adapter, on_progress=steps.append)
+        losses.append(steps[0].loss)
+    assert losses[0] < losses[1], "the first step has a lower loss"
 
 
-def test_a_start_that_does_not_fit(tmp_path: Path, trained: Train, tiny_llama: Base) -> None:
-    start = adapter.load(trained(tmp_path / "first").folder)
+def test_an_adapter_of_higher_rank_or_other_modules_is_refused_as_start(
+    tmp_path: Path, run_training: RunTraining, tiny_llama: MakeModel
+) -> None:
+    start = peft_folder.load_adapter(run_training(tmp_path / "first").folder)
     with pytest.raises(ConfigError, match="rank of at least 2"):
-        tunable(tiny_llama(), replace(HOW, rank=1), start)
+        attach(tiny_llama(), replace(SETTINGS, rank=1), start)
     part = Adapter(dict(list(start.factors.items())[1:]))
     with pytest.raises(ConfigError, match="on 14 modules cannot start from an expert of rank 2 on 13"):
-        tunable(tiny_llama(), HOW, part)
+        attach(tiny_llama(), SETTINGS, part)

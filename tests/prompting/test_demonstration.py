@@ -1,102 +1,106 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.prompting.demonstration import demonstrate, one_line
-from entsemble.prompting.labels import label_set
-from entsemble.types import NONE_LABEL, Document, LabelSet, Span, mention_at
+from entsemble.prompting.demonstration import build_demonstration
+from entsemble.types import NONE_LABEL, Document, Mention
+from tests.factories import document, label_set, mention
 
-LABELS = label_set({"PER": "", "LOC": "", "ORG": ""}, nested=True)
-
-
-def annotated(text: str, *found: tuple[str, str], skip: int = 0) -> Document:
-    return Document(
-        "d", text, tuple(mention_at(text, at := text.index(s, skip), at + len(s), label) for s, label in found)
-    )
-
-
-@given(st.text())
-def test_one_line_keeps_every_place(text: str) -> None:
-    line = one_line(text)
-    assert len(line) == len(text)
-    assert len(line.splitlines()) <= 1
-    assert all(a == b or (a.isspace() and b == " ") for a, b in zip(text, line, strict=True))
+LABELS = label_set("PER", "LOC", "ORG", nested=True)
+READABLE_NAMES = {label.name: label.readable for label in LABELS}
 
 
 def test_a_demonstration_is_on_one_line() -> None:
-    shown = demonstrate(annotated("Ann\nLee went\r\nto Oslo", ("Ann\nLee", "PER"), ("Oslo", "LOC")), LABELS)
-    assert shown.text == "Ann Lee went  to Oslo"
-    assert shown.surfaces == ("Ann Lee", "Oslo")
-    assert ("Ann Lee", "person") in shown.types
-    assert shown.id == "d"
+    pool_sentence = document("Ann\nLee went\r\nto Oslo", ("Ann\nLee", "PER"), ("Oslo", "LOC"), id="p1")
+    demonstration = build_demonstration(pool_sentence, LABELS)
+    assert demonstration.id == "p1"
+    assert demonstration.text == "Ann Lee went  to Oslo"
+    assert demonstration.surfaces == ("Ann Lee", "Oslo")
+    assert ("Ann Lee", "person") in demonstration.typed_surfaces
 
 
-def test_a_repeated_mention_is_shown_once() -> None:
+def test_a_repeated_mention_is_listed_once() -> None:
     text = "Oslo or Oslo"
-    shown = demonstrate(Document("d", text, (mention_at(text, 0, 4, "LOC"), mention_at(text, 8, 12, "LOC"))), LABELS)
-    assert shown.surfaces == ("Oslo",)
-    assert shown.types == (("Oslo", "location"),)
+    repeated = document(text, ("Oslo", "LOC"), mention(text, "Oslo", "LOC", start=8))
+    demonstration = build_demonstration(repeated, LABELS)
+    assert demonstration.surfaces == ("Oslo",)
+    assert demonstration.typed_surfaces == (("Oslo", "location"),)
 
 
-def test_nested_mentions_are_all_shown() -> None:
-    shown = demonstrate(annotated("The Bank of Oslo fell", ("Bank of Oslo", "ORG"), ("Oslo", "LOC")), LABELS)
-    assert shown.surfaces == ("Bank of Oslo", "Oslo")
-    assert dict(shown.types)["Oslo"] == "location"
-    assert dict(shown.types)["Bank of Oslo"] == "organisation"
+def test_nested_mentions_are_listed_with_their_own_types() -> None:
+    demonstration = build_demonstration(
+        document("The Bank of Oslo fell", ("Bank of Oslo", "ORG"), ("Oslo", "LOC")), LABELS
+    )
+    assert demonstration.surfaces == ("Bank of Oslo", "Oslo")
+    types = dict(demonstration.typed_surfaces)
+    assert (types["Bank of Oslo"], types["Oslo"]) == ("organisation", "location")
 
 
-def test_types_come_in_the_order_of_the_surfaces() -> None:
-    document = annotated("Oslo Bank and more", ("Oslo Bank", "ORG"), ("Oslo", "LOC"))
-    shown = demonstrate(document, LABELS, negatives=0)
-    assert tuple(surface for surface, _ in shown.types) == shown.surfaces == ("Oslo Bank", "Oslo")
+def test_types_are_in_the_order_of_the_surfaces() -> None:
+    pool_sentence = document("Oslo Bank and more", ("Oslo Bank", "ORG"), ("Oslo", "LOC"))
+    demonstration = build_demonstration(pool_sentence, LABELS, negatives=0)
+    assert tuple(surface for surface, _ in demonstration.typed_surfaces) == ("Oslo Bank", "Oslo")
+    assert demonstration.surfaces == ("Oslo Bank", "Oslo")
 
 
-def test_a_sentence_without_mentions_teaches_to_find_none() -> None:
-    shown = demonstrate(Document("d", "It rained on Tuesday."), LABELS)
-    assert shown.surfaces == ()
-    assert shown.types == (("Tuesday", NONE_LABEL),)
-    [check] = shown.checks
-    assert check[0] == "Tuesday"
-    assert check[2] is False
+def test_a_sentence_without_mentions_has_a_negative_and_a_wrong_check() -> None:
+    demonstration = build_demonstration(document("It rained on Tuesday."), LABELS)
+    assert demonstration.surfaces == ()
+    assert demonstration.typed_surfaces == (("Tuesday", NONE_LABEL),)
+    [(surface, _, is_right)] = demonstration.checks
+    assert (surface, is_right) == ("Tuesday", False)
+
+
+def test_a_word_that_overlaps_a_mention_is_not_a_negative() -> None:
+    pool_sentence = document("ein deutschlandweit geltendes Gesetz", ("deutschland", "LOC"))
+    types = dict(build_demonstration(pool_sentence, LABELS, negatives=9).typed_surfaces)
+    assert "deutschlandweit" not in types
+    assert "geltendes" in types
+
+
+def test_a_single_label_has_no_wrong_check() -> None:
+    demonstration = build_demonstration(document("Ann", ("Ann", "PER")), label_set("PER"))
+    assert demonstration.checks == (("Ann", "person", True),)
 
 
 WORDS = ["Anna", "Oslo", "Bank of Oslo", "went", "Tuesday", "zur", "Oslo-based", "and", "北京大学"]
 
 
-@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=8), st.integers(0, 3), st.data())
-def test_negatives_and_checks(words: list[str], count: int, data: st.DataObject) -> None:
-    text, spans, at = " ".join(words), [], 0
+@st.composite
+def annotated_documents(draw: st.DrawFn) -> Document:
+    words: Sequence[str] = draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=8))
+    mentions: list[Mention] = []
+    start = 0
     for word in words:
-        spans.append(Span(at, at + len(word)))
-        at += len(word) + 1
-    chosen = [s for s in spans if data.draw(st.booleans())]
-    labels = LABELS.names
-    mentions = tuple(mention_at(text, s.start, s.end, data.draw(st.sampled_from(labels))) for s in chosen)
-    shown = demonstrate(Document("d", text, mentions), LABELS, negatives=count)
-    negatives = [surface for surface, label in shown.types if label == NONE_LABEL]
+        label = draw(st.sampled_from([None, *LABELS.names]))
+        if label is not None:
+            mentions.append(Mention(start, start + len(word), label, word))
+        start += len(word) + 1
+    return Document("d", " ".join(words), tuple(mentions))
+
+
+@given(annotated_documents(), st.integers(0, 3))
+def test_negatives_are_words_of_the_text_outside_all_mentions(pool_sentence: Document, count: int) -> None:
+    demonstration = build_demonstration(pool_sentence, LABELS, negatives=count)
+    negatives = [surface for surface, name in demonstration.typed_surfaces if name == NONE_LABEL]
     assert len(negatives) <= count
+    assert len(demonstration.typed_surfaces) == len(demonstration.surfaces) + len(negatives)
     for word in negatives:
-        assert word in text
-        assert not any(word in m.text.split() for m in mentions)
-        assert word not in shown.surfaces
-    true_labels = {(m.text, LABELS.by_name(m.label).readable) for m in mentions}
-    for surface, label, right in shown.checks:
-        if right:
-            assert (surface, label) in true_labels
+        assert word in pool_sentence.text
+        assert word not in demonstration.surfaces
+        assert not any(word in gold.text.split() for gold in pool_sentence.mentions)
+
+
+@given(annotated_documents(), st.integers(0, 3))
+def test_right_checks_are_gold_and_wrong_checks_are_not(pool_sentence: Document, count: int) -> None:
+    demonstration = build_demonstration(pool_sentence, LABELS, negatives=count)
+    gold = {(one.text, READABLE_NAMES[one.label]) for one in pool_sentence.mentions}
+    for surface, name, is_right in demonstration.checks:
+        assert name in READABLE_NAMES.values()
+        if is_right:
+            assert (surface, name) in gold
         else:
-            assert (surface, label) not in {x for x in shown.types if x[1] != NONE_LABEL}
-            assert label in {x.readable for x in LABELS}
-    assert len(shown.types) == len(shown.surfaces) + len(negatives)
-
-
-def test_a_word_that_a_mention_is_part_of_is_no_negative() -> None:
-    shown = demonstrate(annotated("ein deutschlandweit geltendes Gesetz", ("deutschland", "LOC")), LABELS, negatives=9)
-    assert "deutschlandweit" not in dict(shown.types)
-    assert "geltendes" in dict(shown.types)
-
-
-def test_one_label_alone_has_no_wrong_type_to_show() -> None:
-    alone: LabelSet = label_set({"PER": ""})
-    shown = demonstrate(Document("d", "Ann", (mention_at("Ann", 0, 3, "PER"),)), alone)
-    assert shown.checks == (("Ann", "person", True),)
+            assert (surface, name) not in demonstration.typed_surfaces

@@ -6,40 +6,38 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entsemble.prompting.grammar import listing_grammar
-from entsemble.prompting.template import template
+from entsemble.prompting.grammar import build_listing_grammar
+from entsemble.prompting.template import load_template
 
-SHAPE = template("ner-1")
-_PARTS = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*)"|(?P<rule>[a-z]+\d*)|(?P<mark>[()|?*])|\s+')
-_ESCAPE = re.compile(r"\\(?:u(?P<code>[0-9A-F]{4})|(?P<one>.))")
-
-
-def escaped(found: re.Match[str]) -> str:
-    return chr(int(found["code"], 16)) if found["code"] else {"n": "\n"}.get(found["one"], found["one"])
+TEMPLATE = load_template("ner-1")
+_TOKEN = re.compile(r'"(?P<literal>(?:[^"\\]|\\.)*)"|(?P<rule>[a-z]+\d*)|(?P<operator>[()|?*])|\s+')
+_ESCAPE = re.compile(r"\\(?:u(?P<code>[0-9A-F]{4})|(?P<character>.))")
 
 
-def as_pattern(grammar: str) -> re.Pattern[str]:
-    """The grammar as a regular expression; its rules call later ones alone."""
+def unescape(match: re.Match[str]) -> str:
+    if match["code"]:
+        return chr(int(match["code"], 16))
+    return {"n": "\n"}.get(match["character"], match["character"])
+
+
+def to_regex(grammar: str) -> re.Pattern[str]:
+    """The grammar as a regular expression, which is possible since its rules are not recursive."""
     rules = dict(line.split(" ::= ", 1) for line in grammar.split("\n"))
 
-    def part(found: re.Match[str]) -> str:
-        if found["rule"]:
-            return f"(?:{_PARTS.sub(part, rules[found['rule']])})"
-        if found["mark"]:
-            return "(?:" if found["mark"] == "(" else found["mark"]
-        if found["text"] is None:
+    def translate(match: re.Match[str]) -> str:
+        if match["rule"]:
+            return f"(?:{_TOKEN.sub(translate, rules[match['rule']])})"
+        if match["operator"]:
+            return "(?:" if match["operator"] == "(" else match["operator"]
+        if match["literal"] is None:
             return ""
-        return f"(?:{re.escape(_ESCAPE.sub(escaped, found['text']))})"
+        return f"(?:{re.escape(_ESCAPE.sub(unescape, match['literal']))})"
 
-    return re.compile(_PARTS.sub(part, rules["root"]))
-
-
-def allows(text: str, listed: str) -> bool:
-    return as_pattern(listing_grammar(SHAPE, text)).fullmatch(listed + "\n") is not None
+    return re.compile(_TOKEN.sub(translate, rules["root"]))
 
 
 @pytest.mark.parametrize(
-    ("text", "listed", "allowed"),
+    ("text", "reply", "is_allowed"),
     [
         ("Ann left New York.", " none", True),
         ("Ann left New York.", " Ann", True),
@@ -63,8 +61,9 @@ def allows(text: str, listed: str) -> bool:
         ("", " Ann", False),
     ],
 )
-def test_what_may_be_listed(text: str, listed: str, allowed: bool) -> None:
-    assert allows(text, listed) is allowed
+def test_a_reply_is_none_or_a_list_of_word_sequences_of_the_text(text: str, reply: str, is_allowed: bool) -> None:
+    regex = to_regex(build_listing_grammar(TEMPLATE, text))
+    assert bool(regex.fullmatch(reply + "\n")) is is_allowed
 
 
 @settings(max_examples=60)
@@ -73,15 +72,14 @@ def test_what_may_be_listed(text: str, listed: str, allowed: bool) -> None:
         st.sampled_from(["Ann", "of", "北京", "e\u0301", '"', "\\", "😀", "a-b", ".", "\u200b"]), min_size=1, max_size=4
     )
 )
-def test_every_run_of_words_may_be_listed(words: list[str]) -> None:
-    text = " ".join(words)
-    pattern = as_pattern(listing_grammar(SHAPE, text))
-    for i in range(len(words)):
-        for j in range(i + 1, len(words) + 1):
-            assert pattern.fullmatch(f" {' '.join(words[i:j])}\n"), words[i:j]
-    assert not pattern.fullmatch(" Bob\n")
+def test_every_sequence_of_words_may_be_listed(words: list[str]) -> None:
+    regex = to_regex(build_listing_grammar(TEMPLATE, " ".join(words)))
+    for start in range(len(words)):
+        for end in range(start + 1, len(words) + 1):
+            assert regex.fullmatch(f" {' '.join(words[start:end])}\n"), words[start:end]
+    assert not regex.fullmatch(" Bob\n")
 
 
-def test_the_grammar_grows_with_the_text_alone() -> None:
-    short, long = (len(listing_grammar(SHAPE, "word " * n)) for n in (100, 200))
+def test_the_grammar_grows_linearly_with_the_text() -> None:
+    short, long = (len(build_listing_grammar(TEMPLATE, "word " * count)) for count in (100, 200))
     assert long < 2.2 * short

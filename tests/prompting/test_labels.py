@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.prompting.labels import label_set, readable
+from entsemble.prompting.labels import label_set, readable_name
 
 
 @pytest.mark.parametrize(
@@ -27,14 +27,14 @@ from entsemble.prompting.labels import label_set, readable
         ("地名", "地名"),
     ],
 )
-def test_names_in_words(name: str, words: str) -> None:
-    assert readable(name) == words
+def test_a_readable_name_is_in_words(name: str, words: str) -> None:
+    assert readable_name(name) == words
 
 
-def test_names_that_read_alike_keep_their_spelling() -> None:
+def test_labels_with_the_same_readable_name_keep_their_spelling() -> None:
     labels = label_set({"Work": " pieces of art ", "work": "", "LOC": ""}, nested=True)
-    assert [x.readable for x in labels] == ["Work", "work", "location"]
-    assert labels.by_name("Work").definition == "pieces of art"
+    assert [label.readable for label in labels] == ["Work", "work", "location"]
+    assert [label.definition for label in labels] == ["pieces of art", "", ""]
     assert labels.nested
 
 
@@ -45,10 +45,10 @@ def test_names_that_read_alike_keep_their_spelling() -> None:
         min_size=1,
     )
 )
-def test_any_names_make_a_label_set(names: list[str]) -> None:
+def test_readable_names_of_a_label_set_are_unique(names: list[str]) -> None:
     labels = label_set(dict.fromkeys(names, ""))
     assert labels.names == tuple(names)
-    assert len({x.readable for x in labels}) == len(names)
+    assert len({label.readable for label in labels}) == len(names)
 
 
 def test_a_label_called_none_is_refused() -> None:

@@ -5,15 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entsemble.errors import UnknownNameError
-from entsemble.prompting.parse import Listed, Unreadable, before_loop, parse_surfaces
-from entsemble.prompting.template import template
+from entsemble.prompting.parse import ParsedList, UnreadableReply, parse_surfaces, truncate_at_repetition
+from entsemble.prompting.template import load_template
 from entsemble.types import Reply, Usage
 
-SHAPE = template("ner-1")
+TEMPLATE = load_template("ner-1")
 
 
-def said(text: str, finished: bool = True) -> Listed | Unreadable:
-    return parse_surfaces(Reply(text, finished, Usage()), SHAPE)
+def parse(text: str, finished: bool = True) -> ParsedList | UnreadableReply:
+    return parse_surfaces(Reply(text, finished, Usage()), TEMPLATE)
 
 
 @pytest.mark.parametrize(
@@ -25,63 +25,70 @@ def said(text: str, finished: bool = True) -> Listed | Unreadable:
         (" | Oslo |  | ", ("Oslo",)),
         (" none", ()),
         (" None ", ()),
+        (" None | Oslo", ("None", "Oslo")),
         (" Oslo, Bergen", ("Oslo, Bergen",)),
     ],
 )
-def test_lists(text: str, surfaces: tuple[str, ...]) -> None:
-    assert said(text) == Listed(surfaces)
+def test_a_list_is_parsed_into_its_distinct_items(text: str, surfaces: tuple[str, ...]) -> None:
+    assert parse(text) == ParsedList(surfaces)
 
 
 @pytest.mark.parametrize("text", ["", "  ", " | |", "\t|"])
-def test_an_empty_reply_is_no_empty_list(text: str) -> None:
-    told = said(text)
-    assert isinstance(told, Unreadable)
-    assert "empty" in told.reason
-    assert isinstance(said(text, finished=False), Unreadable)
+def test_an_empty_reply_is_a_failure(text: str) -> None:
+    parsed = parse(text)
+    assert isinstance(parsed, UnreadableReply)
+    assert "empty" in parsed.reason
+    assert isinstance(parse(text, finished=False), UnreadableReply)
 
 
-def test_what_the_limit_cuts_off_is_no_surface() -> None:
-    assert said(" Oslo | Ann | Ber", finished=False) == Listed(("Oslo", "Ann"), "Ber")
-    assert said(" Oslo |", finished=False) == Listed(("Oslo",), "")
-    assert said(" Osl", finished=False) == Listed((), "Osl")
+@pytest.mark.parametrize(
+    ("text", "surfaces", "truncated_item"),
+    [(" Oslo | Ann | Ber", ("Oslo", "Ann"), "Ber"), (" Oslo |", ("Oslo",), ""), (" Osl", (), "Osl")],
+)
+def test_the_last_item_of_an_unfinished_reply_is_not_a_surface(
+    text: str, surfaces: tuple[str, ...], truncated_item: str
+) -> None:
+    assert parse(text, finished=False) == ParsedList(surfaces, truncated_item)
 
 
 @given(st.text(), st.booleans())
-def test_any_reply_is_read_or_refused(text: str, finished: bool) -> None:
-    told = said(text, finished)
-    if isinstance(told, Listed):
-        assert all(s and s == s.strip() and s in text and "|" not in s for s in told.surfaces)
-        assert len(set(told.surfaces)) == len(told.surfaces)
+def test_any_reply_is_parsed_or_refused(text: str, finished: bool) -> None:
+    parsed = parse(text, finished)
+    if isinstance(parsed, ParsedList):
+        assert all(surface and surface == surface.strip() for surface in parsed.surfaces)
+        assert all(surface in text and "|" not in surface for surface in parsed.surfaces)
+        assert len(set(parsed.surfaces)) == len(parsed.surfaces)
     else:
         assert not text.replace("|", "").strip() or not finished
 
 
-def test_an_unknown_template_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match=r"prompt template 'ner-0'.*ner-1.*zero-shot-1"):
-        template("ner-0")
-
-
-@pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
-def test_a_template_can_be_parsed_by_what_it_writes(name: str) -> None:
-    shape = template(name)
-    assert shape.name == name
-    assert shape.stop
-    listed = shape.surface_separator.join(shape.surface.format(surface=s) for s in ("Oslo", "Ann Lee"))
-    assert parse_surfaces(Reply(listed, True, Usage()), shape) == Listed(("Oslo", "Ann Lee"))
-    assert parse_surfaces(Reply(shape.nothing, True, Usage()), shape) == Listed(())
-
-
 @pytest.mark.parametrize(
-    ("text", "before"),
+    ("text", "truncated"),
     [
         (" Ann | Oslo", None),
         (" Ann | Ann | Oslo | Bergen |", None),
-        (" Ann | Ann | Ann", None),  # the last may go on: `Anna`
+        (" Ann | Ann | Ann", None),  # the last item may continue: `Anna`
         (" Ann | Ann | Ann |", " Ann | Ann "),
         (" Ann | Oslo | Ann | Oslo | Rome", " Ann | Oslo | Ann "),
         (" |  |  |", " |  "),
         ("", None),
     ],
 )
-def test_a_list_that_repeats_itself_ends(text: str, before: str | None) -> None:
-    assert before_loop(text, "|") == before
+def test_a_list_is_truncated_at_the_second_repeated_item(text: str, truncated: str | None) -> None:
+    assert truncate_at_repetition(text, "|") == truncated
+
+
+@pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
+def test_a_list_written_by_a_template_can_be_parsed(name: str) -> None:
+    template = load_template(name)
+    assert template.name == name
+    assert template.stop
+    items = [template.surface.format(surface=surface) for surface in ("Oslo", "Ann Lee")]
+    reply = Reply(template.surface_separator.join(items), True, Usage())
+    assert parse_surfaces(reply, template) == ParsedList(("Oslo", "Ann Lee"))
+    assert parse_surfaces(Reply(template.nothing, True, Usage()), template) == ParsedList(())
+
+
+def test_an_unknown_template_is_refused_with_a_list_of_all_templates() -> None:
+    with pytest.raises(UnknownNameError, match=r"prompt template 'ner-0'.*ner-1.*zero-shot-1"):
+        load_template("ner-0")

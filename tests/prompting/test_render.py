@@ -5,91 +5,106 @@ from pathlib import Path
 
 import pytest
 
-from entsemble.prompting.demonstration import demonstrate
-from entsemble.prompting.labels import label_set
-from entsemble.prompting.render import check_question, extraction_prompt, header, listing, type_answer, typing_question
-from entsemble.prompting.template import template
-from entsemble.types import Document, LabelSet, mention_at
+from entsemble.prompting.demonstration import build_demonstration
+from entsemble.prompting.render import (
+    render_check_question,
+    render_extraction_prompt,
+    render_header,
+    render_list,
+    render_type_answer,
+    render_typing_question,
+)
+from entsemble.prompting.template import load_template
+from tests.factories import document, label_set, mention
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-LABELS = label_set({"PER": "names of people, real or fictional", "LOC": ""})
-POOL = "Ann Lee left Oslo, and Oslo left her."
-SHOWN = demonstrate(
-    Document(
-        "p", POOL, (mention_at(POOL, 0, 7, "PER"), mention_at(POOL, 13, 17, "LOC"), mention_at(POOL, 23, 27, "LOC"))
-    ),
-    LABELS,
+LABELS = label_set(PER="names of people, real or fictional", LOC="")
+POOL_TEXT = "Ann Lee left Oslo, and Oslo left her."
+ANNOTATED = build_demonstration(
+    document(POOL_TEXT, ("Ann Lee", "PER"), ("Oslo", "LOC"), mention(POOL_TEXT, "Oslo", "LOC", start=23)), LABELS
 )
-NOTHING = demonstrate(Document("q", "It rained again."), LABELS)
+EMPTY = build_demonstration(document("It rained again."), LABELS)
 TEXT = "Bob {flew}\nto Bergen."
 
-
-def whole(name: str, labels: LabelSet = LABELS) -> list[str]:
-    """The verifier's prompts of the three stages of one sentence, each a continuation of the one before."""
-    shape = template(name)
-    extraction = extraction_prompt(shape, labels, (NOTHING, SHOWN), TEXT, checks=True)
-    typing = extraction + listing(shape, ["Bob", "Bergen"]) + shape.types + typing_question(shape, "Bob")
-    typed = typing + type_answer(shape, "person") + typing_question(shape, "Bergen") + type_answer(shape, "location")
-    return [extraction, typing, typed + shape.checks + check_question(shape, "Bob", "person")]
+TEMPLATES = pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
 
 
-@pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
-def test_golden_prompts(name: str) -> None:
-    """The whole prompt, letter by letter.
+def verifier_prompts(name: str) -> tuple[str, str, str]:
+    """The last prompt of each stage, from extraction to verification, for one sentence."""
+    template = load_template(name)
+    extraction = render_extraction_prompt(template, LABELS, (EMPTY, ANNOTATED), TEXT, checks=True)
+    types_so_far = extraction + render_list(template, ["Bob", "Bergen"]) + template.types
+    classification = types_so_far + render_typing_question(template, "Bob")
+    all_types = classification + render_type_answer(template, "person")
+    all_types += render_typing_question(template, "Bergen") + render_type_answer(template, "location")
+    verification = all_types + template.checks + render_check_question(template, "Bob", "person")
+    return extraction, classification, verification
 
-    A template that was changed on purpose is a new file with a new number; for one that nobody has used yet, write
-    the golden file anew with `ENTSEMBLE_WRITE_GOLDEN=1 python -m pytest tests/prompting/test_render.py`.
+
+@TEMPLATES
+def test_prompts_equal_the_golden_files(name: str) -> None:
+    """Prompts never change, character by character.
+
+    An intended change is a new template with a new number. To write the golden file of a new template, run
+    `ENTSEMBLE_WRITE_GOLDEN=1 python -m pytest tests/prompting/test_render.py`.
     """
-    path, prompt = GOLDEN / f"prompt-{name}.txt", whole(name)[-1]
+    path, prompt = GOLDEN / f"prompt-{name}.txt", verifier_prompts(name)[-1]
     if os.environ.get("ENTSEMBLE_WRITE_GOLDEN"):
         path.write_text(prompt, encoding="utf-8")
     assert prompt == path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
-def test_every_stage_goes_on_from_the_one_before(name: str) -> None:
-    first, second, third = whole(name)
-    assert second.startswith(first)
-    assert third.startswith(second)
-    assert first.count(POOL) == 1
-    assert TEXT.replace("\n", " ") in first
-    assert TEXT not in first
-    assert first.index(NOTHING.text) < first.index(POOL) < first.index("Bob")
+@TEMPLATES
+def test_each_stages_prompt_continues_the_one_before(name: str) -> None:
+    extraction, classification, verification = verifier_prompts(name)
+    assert classification.startswith(extraction)
+    assert verification.startswith(classification)
 
 
-@pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
-def test_checks_are_all_that_the_verifier_s_prompt_has_more(name: str) -> None:
-    shape = template(name)
-    plain = extraction_prompt(shape, LABELS, (NOTHING, SHOWN), TEXT)
-    checked = extraction_prompt(shape, LABELS, (NOTHING, SHOWN), TEXT, checks=True)
-    assert shape.checks in checked
-    assert shape.checks not in plain
-    for shown in (NOTHING, SHOWN):
-        told = [
-            check_question(shape, s, label) + (shape.yes if right else shape.no) for s, label, right in shown.checks
-        ]
-        assert checked.count(shape.checks + "".join(told)) == 1
-        checked = checked.replace(shape.checks + "".join(told), "")
-    assert plain == checked
+@TEMPLATES
+def test_a_prompt_has_the_demonstrations_in_order_and_then_the_sentence_on_one_line(name: str) -> None:
+    extraction, _, _ = verifier_prompts(name)
+    assert extraction.count(POOL_TEXT) == 1
+    assert TEXT.replace("\n", " ") in extraction
+    assert TEXT not in extraction
+    assert extraction.index(EMPTY.text) < extraction.index(POOL_TEXT) < extraction.index("Bob")
 
 
-def test_the_header_defines_the_labels_that_have_a_definition() -> None:
-    shown = header(template("ner-1"), LABELS)
-    assert "person (names of people, real or fictional)" in shown
-    assert "location" in shown
-    assert "PER" not in shown
-    assert "()" not in shown
+@TEMPLATES
+def test_a_verifiers_prompt_differs_by_the_checks_alone(name: str) -> None:
+    template = load_template(name)
+    without_checks = render_extraction_prompt(template, LABELS, (EMPTY, ANNOTATED), TEXT)
+    with_checks = render_extraction_prompt(template, LABELS, (EMPTY, ANNOTATED), TEXT, checks=True)
+    assert template.checks in with_checks
+    assert template.checks not in without_checks
+    for demonstration in (EMPTY, ANNOTATED):
+        checks = template.checks + "".join(
+            render_check_question(template, surface, label) + (template.yes if is_right else template.no)
+            for surface, label, is_right in demonstration.checks
+        )
+        assert with_checks.count(checks) == 1
+        with_checks = with_checks.replace(checks, "")
+    assert with_checks == without_checks
 
 
-def test_no_surface_is_listed_as_nothing() -> None:
-    shape = template("ner-1")
-    assert listing(shape, []) == shape.nothing
+def test_the_header_has_readable_names_and_definitions_if_there_are_any() -> None:
+    header = render_header(load_template("ner-1"), LABELS)
+    assert "person (names of people, real or fictional)" in header
+    assert "location" in header
+    assert "PER" not in header
+    assert "()" not in header
 
 
-@pytest.mark.parametrize("name", ["ner-1", "zero-shot-1"])
-def test_no_answer_is_the_beginning_of_another(name: str) -> None:
-    shape = template(name)
-    answers = [type_answer(shape, label) for label in ("person", "person name", "person name part", "none")]
-    assert not any(a != b and b.startswith(a) for a in answers for b in answers)
-    assert not shape.yes.startswith(shape.no)
-    assert not shape.no.startswith(shape.yes)
+def test_an_empty_list_is_written_as_none() -> None:
+    template = load_template("ner-1")
+    assert render_list(template, []) == template.nothing
+
+
+@TEMPLATES
+def test_no_answer_is_a_prefix_of_another(name: str) -> None:
+    template = load_template(name)
+    labels = ("person", "person name", "person name part", "none")
+    answers = [render_type_answer(template, label) for label in labels]
+    assert not any(first != second and second.startswith(first) for first in answers for second in answers)
+    assert not template.yes.startswith(template.no)
+    assert not template.no.startswith(template.yes)

@@ -5,64 +5,68 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entsemble.retrieval.index import PoolIndex, Query, vectors_of
-from entsemble.retrieval.label_guided import LabelGuided
-from entsemble.retrieval.tagging import SurfaceTagger
-from entsemble.types import Document, mention_at
-
-
-def told(text: str, *names: str) -> Document:
-    return Document(text, text, tuple(mention_at(text, text.index(n), text.index(n) + len(n), "X") for n in names))
-
+from entsemble.retrieval.index import PoolIndex, Query, encode_pool
+from entsemble.retrieval.label_guided import LabelGuidedIndex
+from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
+from tests.factories import sentence
 
 POOL = [
-    told("we saw captain Brandt near Oslo in the rain", "Brandt", "Oslo"),
-    told("the rain it was so bad all over the land that day", "land"),
-    told("all that day and that night it was bad"),
-    told("Brandt", "Brandt"),
+    sentence("we saw captain Brandt near Oslo in the rain", ("Brandt", "X"), ("Oslo", "X")),
+    sentence("the rain it was so bad all over the land that day", ("land", "X")),
+    sentence("all that day and that night it was bad"),
+    sentence("Brandt", ("Brandt", "X")),
 ]
 
 
-def cosine(trigrams: Any, weights: dict[str, float], a: str, b: str) -> float:
-    rows = [sum(weights[w] * trigrams.encode([w])[0] for w in text.split()) for text in (a, b)]
-    return float(rows[0] @ rows[1] / np.linalg.norm(rows[0]) / np.linalg.norm(rows[1]))
+def weighted_cosine(encoder: Any, weights: dict[str, float], first: str, second: str) -> float:
+    """Cosine of the texts' weighted mean word embeddings."""
+    means = [sum(weights[word] * encoder.encode([word])[0] for word in text.split()) for text in (first, second)]
+    return float(means[0] @ means[1] / np.linalg.norm(means[0]) / np.linalg.norm(means[1]))
 
 
-def test_a_similarity_by_hand(trigrams: Any) -> None:
-    pool = [told("he saw Ann eat", "Ann"), told("in town they all saw it")]
-    got = LabelGuided(pool, trigrams, trigrams).similarity("Bob saw Ann")
-    # "saw" is near a mention once and elsewhere once, but in every sentence: it makes none alike; "Ann" does
+def test_similarity_is_the_weight_of_common_words_plus_a_weighted_cosine(trigrams: Any) -> None:
+    pool = [sentence("he saw Ann eat", ("Ann", "X")), sentence("in town they all saw it")]
+    similarities = LabelGuidedIndex(pool, trigrams, trigrams).similarities("Bob saw Ann")
+    # "saw" is once near a mention and once elsewhere. It is in every sentence, so only "Ann" is a common word.
     weights = dict.fromkeys(("Ann", "he", "eat", "Bob"), 1.0) | dict.fromkeys(("in", "town", "they", "all", "it"), 0.01)
     weights["saw"] = (1 + 0.01) / 2
-    texts = [d.text for d in pool]
-    assert got == pytest.approx(
-        [1 + cosine(trigrams, weights, "Bob saw Ann", texts[0]), cosine(trigrams, weights, "Bob saw Ann", texts[1])],
-        abs=1e-5,
-    )
+    cosines = [weighted_cosine(trigrams, weights, "Bob saw Ann", one.text) for one in pool]
+    assert similarities == pytest.approx([1 + cosines[0], cosines[1]], abs=1e-5)
 
 
-def test_words_near_names_count_and_others_hardly(trigrams: Any) -> None:
-    guided = LabelGuided(POOL, trigrams, trigrams)
-    assert int(np.argmax(guided.similarity("captain Wilk that day"))) == 0
-    assert int(np.argmax(guided.similarity("Brandt"))) == 3
+def test_words_near_mentions_weigh_more_than_others(trigrams: Any) -> None:
+    index = LabelGuidedIndex(POOL, trigrams, trigrams)
+    assert int(np.argmax(index.similarities("captain Wilk that day"))) == 0
+    assert int(np.argmax(index.similarities("Brandt"))) == 3
 
 
 @pytest.mark.parametrize("text", ["", " ", "?", "\u6771\u4eac"])
-def test_texts_that_share_nothing_have_a_similarity_too(trigrams: Any, text: str) -> None:
-    assert np.isfinite(LabelGuided(POOL, trigrams, trigrams).similarity(text)).all()
-    assert LabelGuided([], trigrams, trigrams).similarity(text).shape == (0,)
+def test_texts_without_common_words_have_finite_similarities(trigrams: Any, text: str) -> None:
+    assert np.isfinite(LabelGuidedIndex(POOL, trigrams, trigrams).similarities(text)).all()
+    assert LabelGuidedIndex([], trigrams, trigrams).similarities(text).shape == (0,)
 
 
-def test_the_pool_is_searched_by_it(trigrams: Any) -> None:
-    vectors = vectors_of(POOL, [[m.text for m in d.mentions] for d in POOL], trigrams)
-    made: Any = {"encoder": trigrams, "tagger": SurfaceTagger(), "similarity": "label-guided"}
-    guided = LabelGuided(POOL, trigrams, trigrams)
-    index = PoolIndex(POOL, vectors, guided=guided, **made)
+def pool_index(encoder: Any, label_guided: LabelGuidedIndex | None) -> PoolIndex:
+    vectors = encode_pool(POOL, [[mention.text for mention in one.mentions] for one in POOL], encoder)
+    return PoolIndex(
+        POOL,
+        vectors,
+        encoder=encoder,
+        pos_tagger=HeuristicPosTagger(),
+        similarity="label-guided",
+        label_guided=label_guided,
+    )
+
+
+def test_a_label_guided_search_ranks_by_it_and_never_returns_the_query_itself(trigrams: Any) -> None:
+    label_guided = LabelGuidedIndex(POOL, trigrams, trigrams)
+    index = pool_index(trigrams, label_guided)
     hits = index.search(Query("captain Wilk that day"), 2)
     assert hits[0].document is POOL[0]
-    assert hits[0].score == pytest.approx(float(guided.similarity("captain Wilk that day")[0]))
-    assert POOL[3] not in [
-        h.document for h in PoolIndex(POOL, vectors, guided=guided, **made).search(Query("brandt"), 9)
-    ]
-    with pytest.raises(ValueError, match="needs `guided`"):
-        PoolIndex(POOL, vectors, **made)
+    assert hits[0].score == pytest.approx(float(label_guided.similarities("captain Wilk that day")[0]))
+    assert POOL[3] not in [hit.document for hit in index.search(Query("brandt"), 9)]
+
+
+def test_a_label_guided_search_needs_its_index(trigrams: Any) -> None:
+    with pytest.raises(ValueError, match="needs `label_guided`"):
+        pool_index(trigrams, None)

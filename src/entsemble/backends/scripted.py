@@ -1,7 +1,6 @@
-"""A model whose answers are written down: deterministic, for tests, examples and documentation.
+"""A model with scripted answers, for tests, examples and documentation.
 
-It reads a prompt as the embedded models do, finds the sentence that is asked about, and answers from a script. It has
-no weights and guesses nothing.
+It reads a prompt as the embedded models do, finds the sentence that the question is about, and answers from a lexicon.
 """
 
 from __future__ import annotations
@@ -12,25 +11,28 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from entsemble.types import Choice, Reply, Usage
+from entsemble.prompting.separator import SUBSTITUTE
+from entsemble.types import Choice, Decoding, Reply, Usage
 
-_QUESTION = re.compile(r" (?P<surface>[^=;|\n]+?) =(?: (?P<label>[^?;=\n]+)\?)?\Z")
+_QUESTION = re.compile(r" =(?: (?P<label>[^?;=\n]+)\?)?\Z")
 
 
 class ScriptedModel:
-    """Answers by the surfaces it knows.
+    """Answers from a lexicon of entities.
+
+    The text after the last `Text: ` in the prompt is the sentence. Tokens are words, and if a prompt continues the
+    previous one, that one's tokens count as cached.
 
     Args:
         name: as for any model.
-        lexicon: surface -> readable label. In extraction it lists those that stand in the sentence; asked for a
-            type, it gives the label `confidence`, and `none` to a surface it does not know; asked to verify, it says
-            yes where the label is its own.
-        confidence: the probability of what it is sure of; the rest is shared out evenly.
-        replies: sentence -> the exact text to answer extraction with, in place of the lexicon: for replies that are
-            nonsense.
+        lexicon: surface -> readable label. Extraction lists the surfaces that are in the sentence. A choice of type
+            gives `confidence` to the surface's label, or to `none` if the lexicon lacks it; verification answers yes
+            if the label is that of the lexicon.
+        confidence: the probability of the answer; the rest is divided evenly among the other options.
+        replies: sentence -> reply to extraction instead of the lexicon's: for malformed replies.
 
-    The text after the last `Text: ` in the prompt is the sentence; tokens are words, and a prompt that begins with the
-    one before is served from the cache as far as they agree.
+    Raises:
+        ValueError: `confidence` is not between 0 and 1.
     """
 
     parameters: int | None = 0
@@ -46,55 +48,56 @@ class ScriptedModel:
         if not 0 < confidence < 1:
             raise ValueError("confidence is a probability between 0 and 1")
         self.name, self._lexicon, self._confidence, self._replies = name, dict(lexicon), confidence, dict(replies or {})
-        told = json.dumps([self._lexicon, confidence, self._replies], sort_keys=True)
-        self.fingerprint = "scripted:" + hashlib.sha256(told.encode()).hexdigest()[:16]
-        self._last = ""
+        script = json.dumps([self._lexicon, confidence, self._replies], sort_keys=True)
+        self.fingerprint = "scripted:" + hashlib.sha256(script.encode()).hexdigest()[:16]
+        self._lexicon = {surface.replace("|", SUBSTITUTE): label for surface, label in lexicon.items()}
+        self._previous_prompt = ""
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        *,
-        max_tokens: int,
-        stop: Sequence[str] = (),  # noqa: ARG002 - scripted replies are one line
-        constraint: str | None = None,  # noqa: ARG002 - and need no grammar
-        separator: str | None = None,  # noqa: ARG002 - nor repeat themselves
-    ) -> list[Reply]:
-        """See `LanguageModel.generate`."""
-        return [self._reply(prompt, max_tokens) for prompt in prompts]
+    def generate(self, prompts: Sequence[str], decoding: Decoding) -> list[Reply]:
+        """See `LanguageModel.generate`. Scripted replies are one line and need no grammar."""
+        return [self._reply_to(prompt, decoding.max_tokens) for prompt in prompts]
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> list[Choice]:
         """See `LanguageModel.choose`."""
-        return [self._choice(prompt, options) for prompt in prompts]
+        return [self._choose_option(prompt, options) for prompt in prompts]
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Nothing to free."""
 
-    def _reply(self, prompt: str, max_tokens: int) -> Reply:
-        sentence = _sentence(prompt)
-        known = [s for s in self._lexicon if re.search(rf"(?<!\w){re.escape(s)}(?!\w)", sentence)]
-        listed = " | ".join(sorted(known, key=sentence.index)) or "none"
-        words = self._replies.get(sentence, listed).split(" ")
-        return Reply(" " + " ".join(words[:max_tokens]), len(words) <= max_tokens, self._cost(prompt, len(words)))
+    def _reply_to(self, prompt: str, max_tokens: int) -> Reply:
+        sentence = prompt.rpartition("Text: ")[2].partition("\n")[0]
+        surfaces = [surface for surface in self._lexicon if re.search(rf"(?<!\w){re.escape(surface)}(?!\w)", sentence)]
+        listing = " | ".join(sorted(surfaces, key=sentence.index)) or "none"
+        words = self._replies.get(sentence, listing).split(" ")
+        usage = self._usage(prompt, len(words))
+        return Reply(" " + " ".join(words[:max_tokens]), len(words) <= max_tokens, usage)
 
-    def _choice(self, prompt: str, options: Sequence[str]) -> Choice:
+    def _choose_option(self, prompt: str, options: Sequence[str]) -> Choice:
+        answer_index = self._answer_index(prompt, options)
+        other_probability = (1 - self._confidence) / max(1, len(options) - 1)
+        probabilities = [
+            self._confidence if index == answer_index else other_probability for index in range(len(options))
+        ]
+        if answer_index is None:
+            probabilities = [1 / len(options)] * len(options)
+        return Choice(tuple(map(math.log, probabilities)), self._usage(prompt, 1))
+
+    def _answer_index(self, prompt: str, options: Sequence[str]) -> int | None:
+        """The option that answers the prompt's question; `None` if there is no question, or no such option."""
         question = _QUESTION.search(prompt)
         if question is None:
-            return Choice(tuple(math.log(1 / len(options)) for _ in options), self._cost(prompt, 1))
-        surface, label = question["surface"], question["label"]
-        own = self._lexicon.get(surface, "none")
-        answer = own if label is None else "yes" if label == own else "no"
-        right = next((i for i, option in enumerate(options) if option.strip(" ;\n") == answer), None)
-        rest = (1 - self._confidence) / max(1, len(options) - 1)
-        shares = [self._confidence if i == right else rest for i in range(len(options))]
-        if right is None:
-            shares = [1 / len(options)] * len(options)
-        return Choice(tuple(math.log(share) for share in shares), self._cost(prompt, 1))
+            return None
+        before_question = prompt[: question.start()]
+        surfaces = [surface for surface in self._lexicon if before_question.endswith((f": {surface}", f"; {surface}"))]
+        correct_label = self._lexicon[max(surfaces, key=len)] if surfaces else "none"
+        answer = correct_label
+        if question["label"] is not None:
+            answer = "yes" if question["label"] == correct_label else "no"
+        bare_options = [option.strip(" ;\n") for option in options]
+        return bare_options.index(answer) if answer in bare_options else None
 
-    def _cost(self, prompt: str, generated: int) -> Usage:
-        cached = len(self._last.split()) if self._last and prompt.startswith(self._last) else 0
-        self._last = prompt
-        return Usage(len(prompt.split()), cached, generated, 0.0, 1)
-
-
-def _sentence(prompt: str) -> str:
-    return prompt.rpartition("Text: ")[2].partition("\n")[0]
+    def _usage(self, prompt: str, generated_tokens: int) -> Usage:
+        is_continued = bool(self._previous_prompt) and prompt.startswith(self._previous_prompt)
+        cached_tokens = len(self._previous_prompt.split()) if is_continued else 0
+        self._previous_prompt = prompt
+        return Usage(len(prompt.split()), cached_tokens, generated_tokens, 0.0, 1)

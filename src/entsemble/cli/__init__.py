@@ -1,27 +1,92 @@
-"""The command line: one thin file a command. `main` is the entry point."""
+"""The command line: one thin file per command. `main` is the entry point."""
 
 from __future__ import annotations
 
 import sys
+import warnings
 
 import click
+from click.shell_completion import get_completion_class
 
-from entsemble.cli.root import root
+import entsemble
+from entsemble.cli.cache import cache
+from entsemble.cli.convert import convert
+from entsemble.cli.demo import demo
+from entsemble.cli.distil import distil
+from entsemble.cli.evaluate import evaluate
+from entsemble.cli.experts import experts
+from entsemble.cli.extract import extract
+from entsemble.cli.interrupt import INTERRUPTED_EXIT_CODE, TerminatedError, terminable
+from entsemble.cli.models import models
+from entsemble.cli.pool import pool
+from entsemble.cli.score import score
+from entsemble.cli.serve import serve
+from entsemble.cli.streams import ReaderGoneError, flush_standard_output, guarded_streams
 from entsemble.errors import ConfigError, EntsembleError
 
 __all__ = ["main", "root"]
 
 
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(entsemble.__version__, prog_name="entsemble")
+def root() -> None:
+    """Named entities with your own labels, found by several small language models on your own machine."""
+    warnings.formatwarning = _format_warning
+
+
+def _format_warning(
+    message: Warning | str,
+    category: type[Warning],  # noqa: ARG001 - Python calls it with the place in the code, too
+    filename: str,  # noqa: ARG001
+    lineno: int,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> str:
+    """A warning as one line, like the other messages, without the place in the code that Python adds."""
+    return f"entsemble: {message}\n"
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print the completion script for SHELL; to use it, add eval "$(entsemble completion bash)" to ~/.bashrc."""
+    completion_class = get_completion_class(shell)
+    if completion_class is None:
+        raise click.UsageError(f"no completion for {shell}")
+    click.echo(completion_class(context.find_root().command, {}, "entsemble", "_ENTSEMBLE_COMPLETE").source())
+
+
+for _command in (demo, extract, evaluate, score, convert, models, pool, experts, distil, serve, cache, completion):
+    root.add_command(_command)
+
+
 def main() -> None:
-    """Run the command line; errors meant for the user are one line on standard error and an exit code."""
+    """Run the command line; expected errors become one line on standard error and an exit code."""
+    with guarded_streams(), terminable():
+        exit_code = _run()
+    if exit_code:
+        sys.exit(exit_code)
+
+
+def _run() -> int:
+    """Run the command line; returns its exit code."""
     try:
-        root(prog_name="entsemble", standalone_mode=False)
+        try:
+            root(prog_name="entsemble", standalone_mode=False)
+        finally:
+            flush_standard_output()
     except click.ClickException as error:
         error.show()
-        sys.exit(ConfigError.exit_code)
+        return ConfigError.exit_code
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("entsemble: stopped\n")
-        sys.exit(130)
+        return INTERRUPTED_EXIT_CODE
+    except TerminatedError as error:
+        sys.stderr.write("entsemble: stopped\n")
+        return error.exit_code
+    except ReaderGoneError as error:
+        return error.exit_code
     except EntsembleError as error:
         sys.stderr.write(f"entsemble: {error}\n")
-        sys.exit(error.exit_code)
+        return error.exit_code
+    return 0

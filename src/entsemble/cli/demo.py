@@ -1,4 +1,4 @@
-"""`entsemble demo`: the main job on the embedded models and a text that ships with the project."""
+"""`entsemble demo`: extraction from a bundled text with the embedded models."""
 
 from __future__ import annotations
 
@@ -11,67 +11,66 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from entsemble import settings
-from entsemble.assemble import Assembly, adapt
-from entsemble.cli.display import Display, display
+from entsemble.api import load
+from entsemble.cli.progress import show_progress
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import read
-from entsemble.ensemble.document import Extracted, Failed
-from entsemble.settings import Settings, environment
+from entsemble.ensemble import Ensemble
+from entsemble.ner.documents import Extracted, Failed
 from entsemble.types import Document
 
-_COLOURS = ("bold black on bright_cyan", "bold black on bright_yellow", "bold black on bright_green")
+_LABEL_STYLES = ("bold black on bright_cyan", "bold black on bright_yellow", "bold black on bright_green")
 _SAMPLES = files("entsemble") / "samples"
 
 
 @click.command()
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def demo(quiet: bool) -> None:
-    """Find the entities of a text that ships with entsemble, with two embedded models and a pool of 48 sentences.
+    """Extract entities from a bundled text, with two embedded models and a pool of 48 sentences.
 
-    Then the same without the pool, by experts that are chosen for the text. Pulls the models where they are not there.
-    The votes are judged by what other corpora taught: learning from the pool's answers would take longer than all the
-    rest.
+    Then the same without the pool, with experts selected for the text. Downloads the models if necessary. Votes are
+    combined with the pre-trained weights; adapting them to the pool would take longer than everything else.
     """
     text = (_SAMPLES / "demo.txt").read_text(encoding="utf-8").strip()
-    with as_file(_SAMPLES / "demo-pool.jsonl") as pool, display(quiet=quiet) as shown:
-        quick = {"cache": {"replies": False}, "stacking": {"sentences": 0}}
-        asked = settings.load(overrides={**quick, "pool": {"path": pool}})
-        _shown(text, asked, shown)
-        labels = dict.fromkeys(sorted({m.label for d in read(pool) for m in d.mentions}), "")
-        bare = settings.load(overrides={"labels": labels, "cache": {"replies": False}})
-        _shown(text, bare, shown, "\nThe same without a single example, by the experts that suit the text:\n")
+    with as_file(_SAMPLES / "demo-pool.jsonl") as pool_path, show_progress(quiet=quiet) as progress:
+        callbacks = progress.callbacks()
+        with load(examples=pool_path, learn=0, cache=False, progress=callbacks) as ensemble:
+            _extract_and_print(text, ensemble)
+        labels = {mention.label for document in read(pool_path) for mention in document.mentions}
+        with load(labels=sorted(labels), cache=False, progress=callbacks) as ensemble:
+            _extract_and_print(
+                text, ensemble, "\nThe same without a single example, by the experts that suit the text:\n"
+            )
 
 
-def _shown(text: str, asked: Settings, shown: Display, heading: str = "") -> None:
-    asked, documents, _ = adapt(asked, environment(), [Document("demo", text)], shown.watch())
-    with Assembly(asked, environment(), shown.watch()) as assembly:
-        extractor = assembly.extractor()
-        summary = Summary()
-        [result] = extractor.extract(documents)
-        summary.add(result)
+def _extract_and_print(text: str, ensemble: Ensemble, heading: str = "") -> None:
+    documents = ensemble.prepare([Document("demo", text)])
+    summary = Summary()
+    [result] = ensemble.run(documents)
+    summary.add(result)
     if isinstance(result, Failed):
         raise result.error
     console = Console(highlight=False)
     if heading:
         console.print(heading)
-    show(result, console)
+    print_result(result, console)
     click.echo(summary.line(), err=True)
 
 
-def show(result: Extracted, console: Console) -> None:
-    """The text with its mentions coloured by label, and a table of who voted what."""
+def print_result(result: Extracted, console: Console) -> None:
+    """Print the text with its mentions coloured by label, and a table of all votes."""
     document = result.document
-    labels = sorted({m.label for m in document.mentions})
-    style = dict(zip(labels, cycle(_COLOURS), strict=False))
-    text = Text(document.text)
+    labels = sorted({mention.label for mention in document.mentions})
+    styles = dict(zip(labels, cycle(_LABEL_STYLES), strict=False))
+    styled_text = Text(document.text)
     for mention in document.mentions:
-        text.stylize(style[mention.label], mention.start, mention.end)
-    legend = Text("  ").join(Text(f" {label} ", style[label]) for label in labels)
-    console.print(text, legend, sep="\n\n", end="\n\n")
-    members = list(result.alone)
-    table = Table("mention", "at", "label", "score", *members)
-    for m in document.mentions:
-        votes = [m.votes.get(member, "") for member in members]
-        table.add_row(*map(escape, (m.text, f"{m.start}-{m.end}", m.label, f"{m.score or 0:.2f}", *votes)))
+        styled_text.stylize(styles[mention.label], mention.start, mention.end)
+    legend = Text("  ").join(Text(f" {label} ", styles[label]) for label in labels)
+    console.print(styled_text, legend, sep="\n\n", end="\n\n")
+    member_names = list(result.member_mentions)
+    table = Table("mention", "at", "label", "score", *member_names)
+    for mention in document.mentions:
+        offsets, confidence = f"{mention.start}-{mention.end}", f"{mention.score or 0:.2f}"
+        votes = [mention.votes.get(member_name, "") for member_name in member_names]
+        table.add_row(*map(escape, (mention.text, offsets, mention.label, confidence, *votes)))
     console.print(table)

@@ -1,4 +1,4 @@
-"""`entsemble distil`: a small, fast pipeline that learns from the ensemble."""
+"""`entsemble distil`: train a small, fast spaCy pipeline on the ensemble's output."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import json
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import click
 
-from entsemble.cli.display import display
 from entsemble.cli.interrupt import StoppedError, interruptible
-from entsemble.cli.options import Asked, shared_options
+from entsemble.cli.options import SharedOptions, parse_options, shared_options
+from entsemble.cli.progress import show_progress
 from entsemble.data.formats import read
-from entsemble.integrations.distil import Distillation, Distilled, Wanted
+from entsemble.distillation.teacher import Distillation, DistillationOptions, DistillationResult
 from entsemble.settings import environment
 
 
@@ -25,56 +24,48 @@ from entsemble.settings import environment
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder of the spaCy pipeline; an error where it exists.",
+    help="Folder for the spaCy pipeline; must not exist.",
 )
 @click.option(
     "--min-score",
     type=click.FloatRange(0, 1),
     default=0.6,
     show_default=True,
-    help="Score that every mention of a sentence needs for it to be learnt from.",
+    help="Train on sentences in which every mention has at least this score.",
 )
 @click.option(
     "--epochs",
     type=click.IntRange(1),
     default=30,
     show_default=True,
-    help="At most; the one that does best on the sentences held back is kept.",
+    help="Maximum; the epoch with the best F1 on the held-out sentences is saved.",
 )
-@click.option("--replace", is_flag=True, help="Take the place of what OUTPUT holds.")
-@click.option("--json", "as_json", is_flag=True, help="The result as one JSON line.")
+@click.option("--replace", is_flag=True, help="Replace the pipeline in OUTPUT.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON line.")
 @shared_options()
-def distil(
-    texts: tuple[Path, ...],
-    output: Path,
-    min_score: float,
-    epochs: int,
-    replace: bool,
-    as_json: bool,
-    **shared: Any,  # noqa: ANN401 - the shared options, made into Asked at once
-) -> None:
-    """Annotate TEXTS with the ensemble, and train a small spaCy pipeline on what it is sure of.
+def distil(texts: tuple[Path, ...], as_json: bool, **options: object) -> None:
+    """Annotate TEXTS with the ensemble, and train a small spaCy pipeline on the confident annotations.
 
-    A part of the pool is shown to neither, and scores both. Said again, a run that was stopped goes on.
+    A part of the pool is held out to score both. Re-run the same command to resume.
     """
-    asked = Asked(**shared)
-    wanted = Wanted(output, min_score, epochs, replace)
-    with display(quiet=asked.quiet) as shown:
-        distillation = Distillation(asked.settings(), environment(), wanted, shown.watch())
-        with interruptible(distillation.stop):
-            found = distillation.run(islice(read(texts, asked.input_format), asked.limit))
-    if found is None:
-        raise StoppedError(0, resumable=True)
-    click.echo(json.dumps(asdict(found)) if as_json else _told(found, output))
+    shared = parse_options(SharedOptions, options)
+    distillation_options = parse_options(DistillationOptions, options)
+    with show_progress(quiet=shared.quiet) as progress:
+        distillation = Distillation(shared.settings(), environment(), distillation_options, progress.callbacks())
+        with interruptible(distillation.stop) as stopping:
+            result = distillation.run(islice(read(texts, shared.input_format), shared.limit))
+    if result is None:
+        raise StoppedError(0, stopping, resumable=True)
+    click.echo(json.dumps(asdict(result)) if as_json else _describe(result, distillation_options.output))
 
 
-def _told(found: Distilled, output: Path) -> str:
-    teacher = "" if found.teacher_rate is None else f", {found.teacher_rate:.2f} sentences a second"
-    lost = f"; {found.nested} nested mentions were left out" if found.nested else ""
-    failed = f"; {found.failed} sentences could not be done" if found.failed else ""
+def _describe(result: DistillationResult, output: Path) -> str:
+    speed = "" if result.teacher_rate is None else f", {result.teacher_rate:.2f} sentences a second"
+    nested = f"; {result.nested} nested mentions were left out" if result.nested else ""
+    failed = f"; {result.failed} sentences failed" if result.failed else ""
     return (
-        f"{found.sure} of {found.sentences} sentences were sure{lost}{failed}\n"
-        f"on {found.held_back} sentences held back: teacher F1 {found.teacher_f1:.3f}{teacher}; student F1 "
-        f"{found.student_f1:.3f}, {found.student_rate:,.0f} sentences a second\n"
+        f"{result.sure} of {result.sentences} sentences were confident enough to train on{nested}{failed}\n"
+        f"on {result.held_back} held-out sentences: teacher F1 {result.teacher_f1:.3f}{speed}; student F1 "
+        f"{result.student_f1:.3f}, {result.student_rate:,.0f} sentences a second\n"
         f'spacy.load("{output}")'
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import random
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,26 +15,26 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from entsemble.assemble import Assembly, adapt, unannotated
-from entsemble.cli.display import display
-from entsemble.cli.options import Asked, shared_options
-from entsemble.cli.report_files import against_option, check_writable, read_counts, say_difference, write_report
-from entsemble.cli.selection import say_chosen
+from entsemble.cli.options import SharedOptions, against_option, parse_options, sample_documents, shared_options
+from entsemble.cli.output import check_writable, print_comparison, read_report_counts, write_report
+from entsemble.cli.progress import show_progress
+from entsemble.cli.selection import print_selection
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import read
-from entsemble.ensemble.document import Extracted, Failed
-from entsemble.ensemble.stacking import Stacking
+from entsemble.ensemble import Ensemble
 from entsemble.errors import DataError
-from entsemble.evaluation.page import page
+from entsemble.evaluation.render.html import render_html
+from entsemble.evaluation.render.text import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
 from entsemble.evaluation.report import Report, build_report
-from entsemble.evaluation.stages import StageCounts, stage_counts
-from entsemble.evaluation.table import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
-from entsemble.settings import Settings, environment
+from entsemble.evaluation.stages import StageCounts, count_stages
+from entsemble.ner.documents import Extracted, Failed
+from entsemble.scoring.scorer import Scorer
+from entsemble.settings import Settings
 from entsemble.types import Document
 
 
 @click.command()
-@click.argument("gold", type=click.Path(path_type=Path))
+@click.argument("gold_path", metavar="GOLD", type=click.Path(path_type=Path))
 @click.option(
     "--json",
     "report_path",
@@ -46,101 +45,99 @@ from entsemble.types import Document
     "--html",
     "page_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a page to look at here: intervals, confusion, calibration, stages, errors, cost.",
+    help="Write an HTML page here: intervals, confusion, calibration, stages, errors, cost.",
 )
 @against_option
 @shared_options()
 def evaluate(
-    gold: Path,
-    report_path: Path | None,
-    page_path: Path | None,
-    against: Path | None,
-    **shared: Any,  # noqa: ANN401 - made into Asked at once
+    gold_path: Path, report_path: Path | None, page_path: Path | None, against: Path | None, **options: object
 ) -> None:
-    """Extract from the annotated documents of GOLD, and score against them.
+    """Extract from the annotated documents of GOLD, and score the result against them.
 
-    With --limit, the documents are drawn at random with --seed.
+    With --limit, the documents are a random sample, drawn with --seed.
     """
-    asked = Asked(**shared)
-    settings = asked.settings()
-    documents = sample(list(read(gold, asked.input_format)), asked.limit, settings.seed)
+    shared = parse_options(SharedOptions, options)
+    settings = shared.settings()
+    documents = sample_documents(list(read(gold_path, shared.input_format)), shared.limit, settings.seed)
     if not documents:
-        raise DataError("no document in it", gold)
+        raise DataError("contains no document", gold_path)
     check_writable(report_path, page_path)
-    earlier = read_counts(against) if against else None
-    with display(quiet=asked.quiet) as shown, ExitStack() as stack:
-        settings, _, chosen = adapt(settings, environment(), documents, shown.watch(), scored=documents)
-        say_chosen(chosen, quiet=asked.quiet)
-        assembly = stack.enter_context(Assembly(settings, environment(), shown.watch(), scored=documents))
-        extractor = assembly.extractor()
-        parameters = assembly.models.parameters
-        config = _configuration(settings, extractor.pipeline.stacking)
+    earlier_counts = read_report_counts(against) if against else None
+    with (
+        show_progress(quiet=shared.quiet) as progress,
+        Ensemble(settings, held_out=documents, progress=progress.callbacks()) as ensemble,
+    ):
+        ensemble.prepare(documents)
+        print_selection(ensemble.selection, quiet=shared.quiet)
+        config = _report_config(ensemble.settings, ensemble.pipeline.scorer)
+        member_names = [member.name for member in ensemble.pipeline.members]
+        parameters = ensemble.parameters
         summary = Summary()
         results = []
-        for result in extractor.extract(unannotated(d) for d in documents):
+        for result in ensemble.run(documents):
             summary.add(result)
-            shown.step("documents", summary.documents, len(documents), summary.rates())
+            progress.step("documents", summary.documents, len(documents), summary.rates())
             results.append(result)
-    asked_all = settings.classification.sure is None  # else nobody knows what a member would have answered alone
-    names = [m.name for m in extractor.pipeline.members] if asked_all else []
-    report = report_of(documents, results, names, summary.cost(parameters), config)
+    if settings.classification.skip_larger_above is not None:
+        member_names = []  # not every member answered for every span, so none can be scored by itself
+    report = _build_report(documents, results, member_names, summary.cost(parameters), config)
     if page_path is not None:
-        done = [r.document for r in results if isinstance(r, Extracted)]
-        write_report(page_path, page(report, documents, done, f"Evaluation on {gold.name}"))
-    if report_path is not None and str(report_path) == "-":
-        click.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=1))
-    else:
-        if report_path is not None:
-            write_report(report_path, json.dumps(report.to_json(), ensure_ascii=False, indent=1) + "\n")
-        if not asked.quiet:
-            _show(report, summary)
-    for name, error in summary.failures:
-        click.echo(f"entsemble: {name}: {error}", err=True)
-    if against and earlier is not None:
-        say_difference(report, against, earlier)
+        predicted = [result.document for result in _successful(results)]
+        write_report(page_path, render_html(report, documents, predicted, f"Evaluation on {gold_path.name}"))
+    if report_path is not None:
+        _write_json(report, report_path)
+    if str(report_path) != "-" and not shared.quiet:
+        _print_tables(report)
+        click.echo(summary.line(), err=True)
+    for document_id, message in summary.failures:
+        click.echo(f"entsemble: {document_id}: {message}", err=True)
+    if against and earlier_counts is not None:
+        print_comparison(report, against, earlier_counts)
     if summary.failures:
         sys.exit(1)
 
 
-def _configuration(settings: Settings, stacking: Stacking | None) -> dict[str, Any]:
-    """The settings, with what was not asked for, but done, and without what an address says of who asks."""
-    told = settings.model_dump(mode="json")
-    for member in told["members"]:
-        if member["base_url"]:  # a report is passed on
+def _report_config(settings: Settings, stacking: Scorer | None) -> dict[str, Any]:
+    """The settings with defaults resolved, and without the credentials that a server's address may contain."""
+    config = settings.model_dump(mode="json")
+    for member in config["members"]:
+        if member["base_url"]:  # reports are shared
             address = urlsplit(member["base_url"])
-            own = address.netloc.rpartition("@")[2]
-            member["base_url"] = address._replace(netloc=own, query="", fragment="").geturl()
-    told["stacking"]["sentences"] = stacking.weights.sentences if stacking else 0
+            host = address.netloc.rpartition("@")[2]
+            member["base_url"] = address._replace(netloc=host, query="", fragment="").geturl()
+    config["stacking"]["sentences"] = stacking.model.training_sentences if stacking else 0
     if stacking is None:
-        told["classification"]["vote"] = settings.classification.vote or "soft"
-    return told
+        config["classification"]["vote"] = settings.classification.vote or "soft"
+    return config
 
 
-def sample(documents: list[Document], limit: int | None, seed: int) -> list[Document]:
-    """`limit` documents drawn with `seed`, in the order of the draw; all of them, as they come, without a limit."""
-    if limit is None or limit >= len(documents):
-        return documents
-    return random.Random(seed).sample(documents, limit)
+def _successful(results: Iterable[Extracted | Failed]) -> list[Extracted]:
+    return [result for result in results if isinstance(result, Extracted)]
 
 
-def report_of(
-    gold: list[Document],
-    results: list[Extracted | Failed],
-    names: list[str],
+def _build_report(
+    gold_documents: Sequence[Document],
+    results: Iterable[Extracted | Failed],
+    member_names: Sequence[str],
     cost: dict[str, Any],
     config: dict[str, Any],
 ) -> Report:
-    """The report of a run; a document that failed counts as one in which nothing was found."""
-    done = {r.document.id: r for r in results if isinstance(r, Extracted)}
+    """The report of a run; a failed document counts as one without predictions."""
+    by_id = {result.document.id: result for result in _successful(results)}
     stages = StageCounts()
-    for document in gold:
-        if document.id in done:
-            r = done[document.id]
-            stages += stage_counts(document.mentions, r.proposed, r.typed, r.verified)
+    for document in gold_documents:
+        if result := by_id.get(document.id):
+            stages += count_stages(document.mentions, result.candidate_spans, result.voted_labels, result.verifications)
+    members = {
+        member_name: [
+            replace(result.document, mentions=result.member_mentions.get(member_name, ())) for result in by_id.values()
+        ]
+        for member_name in member_names
+    }
     return build_report(
-        gold,
-        [r.document for r in done.values()],
-        members={name: [replace(r.document, mentions=r.alone.get(name, ())) for r in done.values()] for name in names},
+        gold_documents,
+        [result.document for result in by_id.values()],
+        members=members,
         stages=stages,
         cost=cost,
         config=config,
@@ -148,11 +145,18 @@ def report_of(
     )
 
 
-def _show(report: Report, summary: Summary) -> None:
+def _write_json(report: Report, path: Path) -> None:
+    content = json.dumps(report.to_json(), ensure_ascii=False, indent=1)
+    if str(path) == "-":
+        click.echo(content)
+    else:
+        write_report(path, content + "\n")
+
+
+def _print_tables(report: Report) -> None:
     console = Console(highlight=False)
-    for header, rows in ((LABEL_HEADER, label_rows(report.total.exact)), (SUMMARY_HEADER, summary_rows(report))):
+    for header, rows in ((LABEL_HEADER, label_rows(report.counts.exact)), (SUMMARY_HEADER, summary_rows(report))):
         table = Table(*header)
         for row in rows:
             table.add_row(*map(escape, row))
         console.print(table)
-    click.echo(summary.line(), err=True)

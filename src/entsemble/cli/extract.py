@@ -1,10 +1,9 @@
-"""`entsemble extract`: the main job."""
+"""`entsemble extract`: find the mentions in documents."""
 
 from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -15,38 +14,55 @@ from typing import Any
 
 import click
 
-from entsemble.assemble import Assembly, adapt, unannotated
-from entsemble.cli.display import Display, display, stderr
-from entsemble.cli.interrupt import StoppedError, interruptible
-from entsemble.cli.options import Asked, shared_options
-from entsemble.cli.report_files import check_writable
-from entsemble.cli.selection import say_chosen
+from entsemble.cli.interrupt import StopEvent, StoppedError, interruptible
+from entsemble.cli.options import SharedOptions, parse_options, shared_options
+from entsemble.cli.output import check_writable, pluralize, standard_output
+from entsemble.cli.progress import ProgressDisplay, error_console, show_progress
+from entsemble.cli.selection import print_selection
 from entsemble.cli.summary import Summary
-from entsemble.cli.wording import counted, standard_output
 from entsemble.data.formats import WRITABLE, check_stream, check_target, read, read_stream, write, write_stream
-from entsemble.ensemble.document import Extracted, Failed
+from entsemble.ensemble import Ensemble, Runner
 from entsemble.errors import DataError
-from entsemble.extractor import Extractor
-from entsemble.running.journal import Journal
-from entsemble.settings import environment
+from entsemble.execution.journal import Journal
+from entsemble.ner.documents import Extracted, Failed
 from entsemble.types import Document
 
-_UNSURE = (".jsonl", ".json", ".html")
-"""Endings of files that hold scores and say who voted for what."""
+_REVIEW_SUFFIXES = (".jsonl", ".json", ".html")
+"""Formats that hold scores and votes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """What is told beside the mentions: of how many documents, with the ledger, and whether a later run may go on.
+class OutputOptions:
+    """The options of `extract` that it does not share with other commands."""
 
-    Mentions that score less than `least` are told to `unsure` alone.
-    """
-
-    number: int | None
+    output: Path | None
+    output_format: str | None
+    runner: Runner
+    min_score: float
+    unsure_path: Path | None
     ledger: bool
-    resumable: bool
-    least: float
-    unsure: list[Document] | None
+    as_json: bool
+
+    def check(self) -> None:
+        """Reject outputs that cannot be written before hours of work, not after.
+
+        Raises:
+            click.UsageError: options that contradict one another.
+            ConfigError: no such format, or one that cannot be written there.
+            DataError: a path that cannot be written.
+        """
+        if self.unsure_path is not None:
+            if not self.min_score:
+                raise click.UsageError("--unsure needs --min-score, which decides which mentions are unsure")
+            if self.unsure_path.suffix not in _REVIEW_SUFFIXES:
+                raise click.UsageError(f"--unsure must be a file that ends in {', '.join(_REVIEW_SUFFIXES)}")
+            if self.output and self.unsure_path.resolve() == self.output.resolve():
+                raise click.UsageError("--unsure and --output name the same file")
+            check_writable(self.unsure_path)
+        if self.output:
+            check_target(self.output, self.output_format, overwrite=True)
+        else:
+            check_stream(self.output_format or "jsonl")
 
 
 @click.command()
@@ -55,178 +71,183 @@ class Telling:
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="File, or folder for brat; JSON Lines on standard output if not given.",
+    help="File, or folder for brat. Default: JSON Lines on standard output.",
 )
 @click.option(
-    "--format", "output_format", type=click.Choice(WRITABLE), help="Output format; by OUT's ending, or jsonl."
+    "--format",
+    "output_format",
+    type=click.Choice(WRITABLE),
+    help="Output format. Default: by the extension of OUTPUT, or jsonl.",
 )
 @click.option(
     "--runner",
     type=click.Choice(("local", "ray")),
     default="local",
-    help="Where it runs: in this process, or on the actors of a Ray cluster.",
+    help="Where to run: in this process, or on the actors of a Ray cluster.",
 )
 @click.option(
-    "--min-score", type=click.FloatRange(0, 1), default=0.0, help="Leave out mentions that score less (see --unsure)."
+    "--min-score", type=click.FloatRange(0, 1), default=0.0, help="Drop mentions with a lower score (see --unsure)."
 )
 @click.option(
     "--unsure",
     "unsure_path",
     type=click.Path(path_type=Path),
-    help="Write what --min-score leaves out here, for people to review: a .jsonl, .json or .html file.",
+    help="Write the mentions that --min-score drops here, for review: a .jsonl, .json or .html file.",
 )
-@click.option("--ledger", is_flag=True, help="Keep in each document's meta what became of every span proposed.")
-@click.option("--json", "as_json", is_flag=True, help="The summary as one JSON line on standard error.")
+@click.option("--ledger", is_flag=True, help="Add to each document's meta what became of every proposed span.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON line on standard error.")
 @shared_options()
-def extract(
-    inputs: tuple[str, ...],
-    output: Path | None,
-    output_format: str | None,
-    runner: str,
-    min_score: float,
-    unsure_path: Path | None,
-    ledger: bool,
-    as_json: bool,
-    **shared: Any,  # noqa: ANN401 - the shared options, made into Asked at once
-) -> None:
+def extract(inputs: tuple[str, ...], **options: object) -> None:
     """Find the mentions in each INPUT: files, folders, or - for standard input."""
-    asked = Asked(**shared)
+    shared, output_options = parse_options(SharedOptions, options), parse_options(OutputOptions, options)
+    output_options.check()
+    output, unsure_path = output_options.output, output_options.unsure_path
     summary = Summary()
-    unsure: list[Document] | None = [] if unsure_path else None
-    _check_unsure(unsure_path, output, min_score)
-    if output:
-        check_target(output, output_format, again=True)
-    else:
-        check_stream(output_format or "jsonl")
-    with display(quiet=asked.quiet) as shown, ExitStack() as stack:
+    with show_progress(quiet=shared.quiet) as progress, ExitStack() as stack:
         journal = stack.enter_context(closing(Journal(output))) if output else None
-        if output and journal and not journal.held:  # else it is this run's own folder
-            check_target(output, output_format)
-        read_ones = islice(_documents(inputs, asked.input_format, summary), asked.limit)
-        settings, documents, chosen = adapt(asked.settings(), environment(), read_ones, shown.watch())
-        say_chosen(chosen, quiet=asked.quiet)
-        assembly = stack.enter_context(Assembly(settings, environment(), shown.watch()))
-        extractor: Extractor = assembly.ray_extractor() if runner == "ray" else assembly.extractor()
-        held, changed = journal.begin(extractor.configuration) if journal else (0, [])
-        _say_what_is_done(held, changed, quiet=asked.quiet)
-        stopping = stack.enter_context(interruptible(extractor.stop))
-        results = extractor.extract((unannotated(d) for d in documents), journal)
-        number = _number(inputs, asked)
+        if output and journal and not journal.record_count:  # otherwise the folder is this run's
+            check_target(output, output_options.output_format)
+        inputs_read = islice(_read_documents(inputs, shared.input_format, summary), shared.limit)
+        ensemble = stack.enter_context(
+            Ensemble(shared.settings(), progress=progress.callbacks(), runner=output_options.runner)
+        )
+        documents = ensemble.prepare(inputs_read)
+        print_selection(ensemble.selection, quiet=shared.quiet)
+        finished_count, changed = journal.begin(ensemble.fingerprints) if journal else (0, [])
+        _print_resumption(finished_count, changed, quiet=shared.quiet)
+        run = ensemble.run(documents, journal=journal)
+        stopping = stack.enter_context(interruptible(run.stop))
+        collector = _Collector(output_options, summary, progress, _count_documents(inputs, shared))
         summary.started = time.perf_counter()
-        told = Telling(number=number, ledger=ledger, resumable=journal is not None, least=min_score, unsure=unsure)
-        found = _found(results, summary, shown, stopping, told)
+        finished = collector.documents(run, stopping)
         if output is None:
-            write_stream(found, standard_output(), output_format or "jsonl")
+            write_stream(finished, standard_output(), output_options.output_format or "jsonl")
         else:
-            write(found, output, output_format, again=held > 0)
+            write(
+                finished,
+                output,
+                output_options.output_format,
+                overwrite=finished_count > 0,
+                lock=journal.lock if journal else None,
+            )
         if unsure_path:
-            write(unsure or (), unsure_path, again=held > 0)
+            write(collector.unsure_documents, unsure_path, overwrite=finished_count > 0)
         if journal and not summary.failures and not summary.absent:
             journal.remove()
-    _report(summary, as_json=as_json, quiet=asked.quiet, resumable=output is not None)
+    _print_summary(summary, output_options, quiet=shared.quiet)
     if summary.failures:
         sys.exit(1)
 
 
-def _say_what_is_done(held: int, changed: list[str], *, quiet: bool) -> None:
-    """What the journal of an earlier run means for this one."""
-    if held and changed:
-        told = f"done with another configuration ({', '.join(changed)}): {counted(held, 'document')}"
-        click.echo(f"{told}; all are done afresh", err=True)
-    elif held and not quiet:
-        click.echo(f"going on, done already: {counted(held, 'document')}", err=True)
+class _Collector:
+    """Turns results into documents to write; counts them, and reports failures.
+
+    Attributes:
+        unsure_documents: documents with the mentions that `--min-score` drops, if they are to be written.
+    """
+
+    def __init__(
+        self, options: OutputOptions, summary: Summary, progress: ProgressDisplay, document_count: int | None
+    ) -> None:
+        self._options, self._summary, self._progress = options, summary, progress
+        self._document_count = document_count
+        self.unsure_documents: list[Document] = []
+
+    def documents(self, results: Iterator[Extracted | Failed], stopping: StopEvent) -> Iterator[Document]:
+        """The successful documents.
+
+        Raises:
+            StoppedError: at the end, if `stopping` is set.
+        """
+        for result in results:
+            self._summary.add(result)
+            self._progress.step("documents", self._summary.documents, self._document_count, self._summary.rates())
+            if isinstance(result, Failed):
+                message = f"entsemble: {result.document.id}: {result.error}"
+                error_console().print(message, style="red", markup=False)
+            else:
+                yield self._with_meta(self._without_unsure(result))
+        if stopping.is_set():
+            raise StoppedError(self._summary.documents, stopping, resumable=self._options.output is not None)
+
+    def _without_unsure(self, result: Extracted) -> Extracted:
+        """The result without mentions that score below `--min-score`."""
+        document, min_score = result.document, self._options.min_score
+        unsure = tuple(m for m in document.mentions if m.score is not None and m.score < min_score)
+        if not unsure:
+            return result
+        self._summary.unsure_mentions += len(unsure)
+        if self._options.unsure_path is not None:
+            self.unsure_documents.append(replace(document, mentions=unsure))
+        confident = tuple(mention for mention in document.mentions if mention not in unsure)
+        return replace(result, document=replace(document, mentions=confident))
+
+    def _with_meta(self, result: Extracted) -> Document:
+        """The document, with absent members and the ledger in its meta."""
+        details: dict[str, Any] = {}
+        if result.absent_members:
+            details["absent"] = dict(result.absent_members)
+        if self._options.ledger:
+            details["ledger"] = [entry.to_json() for entry in result.ledger]
+            details["demonstrations"] = [list(sentence_ids) for sentence_ids in result.demonstration_ids]
+        if not details:
+            return result.document
+        return replace(result.document, meta={**result.document.meta, "entsemble": details})
 
 
-def _documents(inputs: tuple[str, ...], format: str | None, summary: Summary) -> Iterator[Document]:
-    """A file that cannot be read is reported, and the others go on."""
+def _print_resumption(finished_count: int, changed: list[str], *, quiet: bool) -> None:
+    """Print how much of the work an earlier run's journal saves."""
+    if not finished_count:
+        return
+    documents = pluralize(finished_count, "document")
+    if changed:
+        settings = ", ".join(changed)
+        click.echo(
+            f"{documents} of an earlier run are discarded, because the configuration changed ({settings}); "
+            "starting again",
+            err=True,
+        )
+    elif not quiet:
+        click.echo(f"resuming: {documents} already done", err=True)
 
-    def unreadable(error: DataError) -> None:
+
+def _read_documents(inputs: tuple[str, ...], input_format: str | None, summary: Summary) -> Iterator[Document]:
+    """All documents; a file that cannot be read is reported and skipped."""
+
+    def report_unreadable(error: DataError) -> None:
         summary.failures.append((str(error.path), str(error)))
-        stderr().print(f"entsemble: {error}", style="red", markup=False)
+        error_console().print(f"entsemble: {error}", style="red", markup=False)
 
     if "-" in inputs:
         if len(inputs) > 1:
             raise click.UsageError("standard input (-) cannot be mixed with files")
-        return read_stream(sys.stdin.buffer, "stdin", format)
-    return read(inputs, format, on_error=unreadable)
+        return read_stream(sys.stdin.buffer, "stdin", input_format)
+    return read(inputs, input_format, on_error=report_unreadable)
 
 
-def _number(inputs: tuple[str, ...], asked: Asked) -> int | None:
-    """How many documents there are, for the time left: reading them once more costs next to nothing beside the models.
+def _count_documents(inputs: tuple[str, ...], shared: SharedOptions) -> int | None:
+    """The number of documents, for the remaining time; `None` if the inputs can be read only once.
 
-    `None` where they can be read only once.
+    Reading everything twice costs next to nothing compared with the models.
     """
-    if asked.quiet or not all(Path(p).is_file() or Path(p).is_dir() for p in inputs):
+    if shared.quiet or not all(Path(path).is_file() or Path(path).is_dir() for path in inputs):
         return None
     try:
-        return sum(1 for _ in islice(read(inputs, asked.input_format, on_error=lambda _: None), asked.limit))
+        documents = read(inputs, shared.input_format, on_error=lambda _: None)
+        return sum(1 for _ in islice(documents, shared.limit))
     except DataError:
-        return None  # whoever reads in earnest says what is wrong
+        return None  # the run itself reports the error
 
 
-def _found(
-    results: Iterator[Extracted | Failed],
-    summary: Summary,
-    shown: Display,
-    stopping: threading.Event,
-    told: Telling,
-) -> Iterator[Document]:
-    """The documents that were done; what failed is reported and counted."""
-    for result in results:
-        summary.add(result)
-        shown.step("documents", summary.documents, told.number, summary.rates())
-        if isinstance(result, Failed):
-            stderr().print(f"entsemble: {result.document.id}: {result.error}", style="red", markup=False)
-        else:
-            yield _told(_sure(result, summary, told), ledger=told.ledger)
-    if stopping.is_set():
-        raise StoppedError(summary.documents, resumable=told.resumable)
-
-
-def _sure(result: Extracted, summary: Summary, told: Telling) -> Extracted:
-    """The result without mentions that score too little, which are put aside."""
-    document = result.document
-    unsure = tuple(m for m in document.mentions if m.score is not None and m.score < told.least)
-    if not unsure:
-        return result
-    summary.unsure += len(unsure)
-    if told.unsure is not None:
-        told.unsure.append(replace(document, mentions=unsure))
-    kept = tuple(m for m in document.mentions if m not in unsure)
-    return replace(result, document=replace(document, mentions=kept))
-
-
-def _check_unsure(path: Path | None, output: Path | None, least: float) -> None:
-    """What would be found out after hours of work is said before."""
-    if path is None:
-        return
-    if not least:
-        raise click.UsageError("--unsure needs --min-score: it says which mentions are unsure")
-    if path.suffix not in _UNSURE:
-        raise click.UsageError(f"--unsure is a file that ends in {', '.join(_UNSURE)}")
-    if output and path.resolve() == output.resolve():
-        raise click.UsageError("--unsure and --output name the same file")
-    check_writable(path)
-
-
-def _told(result: Extracted, *, ledger: bool) -> Document:
-    """The document with what else is to be said about it in its meta."""
-    told: dict[str, Any] = {}
-    if result.absent:
-        told["absent"] = dict(result.absent)
-    if ledger:
-        told["ledger"] = [e.to_json() for e in result.ledger]
-        told["demonstrations"] = [list(d) for d in result.demonstrations]
-    return replace(result.document, meta={**result.document.meta, "entsemble": told}) if told else result.document
-
-
-def _report(summary: Summary, *, as_json: bool, quiet: bool, resumable: bool) -> None:
-    if as_json:
+def _print_summary(summary: Summary, options: OutputOptions, *, quiet: bool) -> None:
+    if options.as_json:
         click.echo(json.dumps(summary.to_json(), ensure_ascii=False), err=True)
     elif not quiet:
         click.echo(summary.line(), err=True)
+    resumable = options.output is not None
     if summary.absent and resumable:
-        click.echo("the same command again does the documents without a member with all of them", err=True)
+        click.echo("re-run the same command to repeat the documents that a member was missing from", err=True)
     if summary.failures:
-        again = "; the same command again tries these alone" if resumable else ""
-        click.echo(f"{len(summary.failures)} inputs failed; the messages above say which and why{again}", err=True)
+        advice = "; re-run the same command to retry only these" if resumable else ""
+        failures = f"{len(summary.failures)} inputs failed; the messages above say which and why"
+        click.echo(f"{failures}{advice}", err=True)

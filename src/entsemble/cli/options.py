@@ -1,93 +1,110 @@
-"""The options that `extract` and `evaluate` share, and the settings they make."""
+"""Options that several commands share, and the settings that follow from them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+import random
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from entsemble import _toml, settings
-from entsemble.assemble import select_members
+from entsemble.api import make_settings
 from entsemble.data.formats import READABLE
-from entsemble.errors import ConfigError
 from entsemble.retrieval.index import SIMILARITIES
 from entsemble.settings import Settings
+from entsemble.types import Document
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Options = TypeVar("Options", bound="DataclassInstance")
 
 _OPTIONS = {
     "labels": click.option(
         "--labels",
         metavar="L",
-        help='Labels, as "person,organisation", or a TOML file of name = "definition"; those of the pool if not given.',
+        help='Labels, as "person,organisation", or a TOML file of name = "definition". Default: the labels of the '
+        "pool.",
     ),
     "pool": click.option(
-        "--pool", type=click.Path(path_type=Path), help="Annotated sentences to draw demonstrations from."
+        "--pool", type=click.Path(path_type=Path), help="Annotated sentences to take demonstrations from."
     ),
     "config": click.option("--config", type=click.Path(path_type=Path), help="Configuration file (TOML)."),
     "preset": click.option(
         "--preset",
-        help="Configuration that ships with entsemble: fast, balanced, best, experts, paper or small-gpu. If not "
-        "given, balanced with a pool, and experts without.",
+        help="Bundled configuration: fast, balanced, best, experts, paper or small-gpu. Default: balanced with a pool, "
+        "experts without.",
     ),
     "models": click.option(
         "--model",
         "models",
         multiple=True,
         metavar="NAME",
-        help="A member's model, in the place of those configured; repeat for more members. Named as a configured "
-        "member, it keeps that one's settings. A verifier that is not named is left out.",
+        help="Model of a member, instead of the configured ones; repeat for more members. A member that the "
+        "configuration describes under this name keeps its settings. A verifier that is not named is left out.",
     ),
-    "shots": click.option("--shots", type=click.IntRange(0), help="Demonstrations a sentence."),
+    "shots": click.option("--shots", type=click.IntRange(0), help="Demonstrations per sentence."),
     "similarity": click.option("--similarity", type=click.Choice(SIMILARITIES), help="How demonstrations are chosen."),
     "learn": click.option(
         "--learn",
         type=click.IntRange(0),
         metavar="N",
-        help="Sentences of the pool that are answered first, to learn what the votes are worth; 0 leaves it to what "
-        "other corpora taught. If not given, a fifth of a pool with 20 sentences and 40 mentions or more, 40 at "
-        "least and 80 at most, unless the configuration names a vote.",
+        help="Number of pool sentences that the ensemble answers first, to learn the weights of the votes; 0 uses the "
+        "pre-trained weights alone. Default: a fifth of the pool, at least 40 and at most 80, if the pool has 20 "
+        "sentences and 40 mentions or more and the configuration names no vote.",
     ),
     "nested": click.option(
         "--nested/--flat",
         default=None,
-        help="Whether mentions may lie inside one another; the pool decides if not given.",
+        help="Whether mentions may lie inside one another. Default: whether any do in the pool.",
     ),
     "input_format": click.option(
         "--from",
         "input_format",
         type=click.Choice(READABLE),
-        help="Input format, not the pool's; recognised if not given.",
+        help="Format of the input, not of the pool. Default: detected.",
     ),
-    "limit": click.option("--limit", type=click.IntRange(1), help="Only this many documents."),
-    "seed": click.option("--seed", type=click.IntRange(0), help="For everything that is drawn."),
-    "no_cache": click.option("--no-cache", is_flag=True, help="Ask the models again what they were asked before."),
-    "quiet": click.option("--quiet", is_flag=True, help="No progress and no summary."),
+    "limit": click.option("--limit", type=click.IntRange(1), help="Process only this many documents."),
+    "seed": click.option("--seed", type=click.IntRange(0), help="Seed of all random choices."),
+    "no_cache": click.option("--no-cache", is_flag=True, help="Ignore replies that are cached, and ask the models."),
+    "quiet": click.option("--quiet", is_flag=True, help="Show no progress and no summary."),
 }
 
+against_option = click.option(
+    "--against",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Earlier report (JSON) to compare with: a paired test of F1 on the documents in both.",
+)
 
-def shared_options(*, but: Collection[str] = ()) -> Callable[[Command], Command]:
+
+def shared_options(*, exclude: Collection[str] = ()) -> Callable[[Command], Command]:
     """Add the shared options to a command.
 
     Args:
-        but: names of those that mean nothing to it, as `Asked` has them.
+        exclude: field names of `SharedOptions` that have no meaning for the command.
     """
 
-    def added(command: Command) -> Command:
+    def decorate(command: Command) -> Command:
         for name in reversed(_OPTIONS):
-            if name not in but:
+            if name not in exclude:
                 command = _OPTIONS[name](command)
         return command
 
-    return added
+    return decorate
+
+
+def parse_options(options_class: type[Options], values: Mapping[str, Any]) -> Options:
+    """An instance of a dataclass, from those values of a command's options that are fields of it."""
+    names = {field.name for field in fields(options_class)}
+    return options_class(**{name: value for name, value in values.items() if name in names})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The shared options as given; `Asked(**values)` takes them from the arguments of a command that has them."""
+class SharedOptions:
+    """The shared options of a command, as given."""
 
     labels: str | None
     config: Path | None
@@ -105,35 +122,28 @@ class Asked:
     limit: int | None = None
 
     def settings(self) -> Settings:
-        """A preset, the configuration file over it, the command line over both."""
-        preset = self.preset or (settings.DEFAULT_PRESET if self.models else None)
-        made = settings.load(
-            self.config,
-            preset,
-            {
-                "seed": self.seed,
-                "nested": self.nested,
-                "labels": None if self.labels is None else parse_labels(self.labels),
-                "pool": {"path": self.pool, "shots": self.shots, "similarity": self.similarity},
-                "stacking": {"sentences": self.learn},
-                "cache": {"replies": False if self.no_cache else None},
-            },
+        """The preset, overridden by the configuration file, overridden by the command line.
+
+        Raises:
+            ConfigError: an option or the configuration is not valid.
+        """
+        return make_settings(
+            labels=self.labels,
+            pool=self.pool,
+            preset=self.preset,
+            config=self.config,
+            models=self.models,
+            shots=self.shots,
+            similarity=self.similarity,
+            learn=self.learn,
+            nested=self.nested,
+            seed=self.seed,
+            cache=False if self.no_cache else None,
         )
-        return select_members(made, self.models) if self.models else made
 
 
-def parse_labels(given: str) -> dict[str, str]:
-    """Labels from a comma-separated list, or from a TOML file of name = definition (also under `[labels]`)."""
-    if not given.endswith(".toml"):
-        names = [name.strip() for name in given.split(",") if name.strip()]
-        if not names:
-            raise ConfigError('--labels names no label; write --labels "person,organisation"')
-        return dict.fromkeys(names, "")
-    try:
-        values = _toml.loads(Path(given).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, _toml.TOMLDecodeError) as error:
-        raise ConfigError(f"cannot read the labels in {given}: {error}") from error
-    table = values.get("labels", values)
-    if not isinstance(table, dict) or not all(isinstance(definition, str) for definition in table.values()):
-        raise ConfigError(f'{given}: labels are written name = "definition", one a line')
-    return dict(table)
+def sample_documents(documents: list[Document], limit: int | None, seed: int) -> list[Document]:
+    """A random sample of `limit` documents, in the order in which they were drawn; all, in their order, if fewer."""
+    if limit is None or limit >= len(documents):
+        return documents
+    return random.Random(seed).sample(documents, limit)

@@ -1,19 +1,16 @@
-"""`entsemble pool`: prepare a pool ahead of time, and see what it would show."""
+"""`entsemble pool`: prepare a pool ahead of time, and see which demonstrations it gives."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
 
-from entsemble.assemble import Assembly
-from entsemble.cli.display import display
-from entsemble.cli.options import Asked, shared_options
-from entsemble.cli.wording import counted
-from entsemble.ensemble.retrieve import retrieve
-from entsemble.settings import environment
+from entsemble.cli.options import SharedOptions, parse_options, shared_options
+from entsemble.cli.output import pluralize
+from entsemble.cli.progress import show_progress
+from entsemble.ensemble import Ensemble
 
 
 @click.group()
@@ -22,58 +19,50 @@ def pool() -> None:
 
 
 @pool.command("build")
-@click.argument("path", type=click.Path(path_type=Path))
-@shared_options(but={"pool", "input_format", "limit"})
-def build(path: Path, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
-    """Prepare the pool at PATH: spans, vectors, and what the votes are worth, kept on disk.
+@click.argument("pool_path", metavar="PATH", type=click.Path(path_type=Path))
+@shared_options(exclude={"pool", "input_format", "limit"})
+def build(pool_path: Path, **options: object) -> None:
+    """Prepare the pool at PATH, and store the result: spans, vectors, and the weights of the votes.
 
-    Killed, it goes on where it was. Where the texts choose the experts, as with the preset best, all that experts have
-    a part in waits for the texts.
+    Re-run the same command to resume. If the experts depend on the texts, as with the preset best, everything that
+    experts contribute to is prepared once there are texts.
     """
-    asked = Asked(**shared, pool=path)
-    with display(quiet=asked.quiet) as shown, Assembly(asked.settings(), environment(), shown.watch()) as assembly:
-        documents = assembly.pool_documents()
-        labels = assembly.labels(documents)
-        own, members = assembly.settings.pool, assembly.settings.members
-        by_texts = any(isinstance(m.experts, str) for m in members)  # who answers is not known before there is a text
-        asks_members = (own.spans == "members" and own.similarity == "span") or assembly.learns(documents)
-        if asks_members and not by_texts:
-            assembly.extractor()
-        else:
-            assembly.pool_index(documents, labels, [])
-            assembly.likeness(documents, labels)
-            if asks_members and not asked.quiet:
-                click.echo("what the members say of the pool waits for the texts that choose the experts", err=True)
-    mentions = sum(len(d.mentions) for d in documents)
-    click.echo(
-        f"{counted(len(documents), 'sentence')}, {counted(mentions, 'mention')}, {counted(len(labels), 'label')}: "
-        + ", ".join(labels.names),
-        err=True,
+    shared = parse_options(SharedOptions, {**options, "pool": pool_path})
+    with show_progress(quiet=shared.quiet) as progress:
+        with Ensemble(shared.settings(), progress=progress.callbacks()) as ensemble:
+            prepared = ensemble.build_pool()
+        if not prepared.is_complete and not shared.quiet:
+            click.echo("the members' answers to the pool wait for the texts that select the experts", err=True)
+    documents, labels = prepared.documents, prepared.labels
+    counts = (
+        pluralize(len(documents), "sentence"),
+        pluralize(sum(len(document.mentions) for document in documents), "mention"),
+        pluralize(len(labels), "label"),
     )
+    click.echo(f"{', '.join(counts)}: {', '.join(labels.names)}", err=True)
 
 
 @pool.command("search")
-@click.argument("path", type=click.Path(path_type=Path))
-@click.argument("text")
-@shared_options(but={"pool", "input_format", "learn", "limit"})
-def search(path: Path, text: str, **shared: Any) -> None:  # noqa: ANN401 - made into Asked at once
-    """Show the demonstrations that TEXT would get from the pool at PATH, and why."""
-    asked = Asked(**shared, pool=path)
-    with display(quiet=asked.quiet) as shown, Assembly(asked.settings(), environment(), shown.watch()) as assembly:
-        documents = assembly.pool_documents()
-        labels = assembly.labels(documents)
-        members = assembly.members() if assembly.settings.pool.similarity == "span" else []
-        index = assembly.pool_index(documents, labels, members)
-        found = retrieve(text, members, labels, index, assembly.shown(documents))
+@click.argument("pool_path", metavar="PATH", type=click.Path(path_type=Path))
+@click.argument("query_text", metavar="TEXT")
+@shared_options(exclude={"pool", "input_format", "learn", "limit"})
+def search(pool_path: Path, query_text: str, **options: object) -> None:
+    """Show the demonstrations that TEXT gets from the pool at PATH, and why."""
+    shared = parse_options(SharedOptions, {**options, "pool": pool_path})
+    with (
+        show_progress(quiet=shared.quiet) as progress,
+        Ensemble(shared.settings(), progress=progress.callbacks()) as ensemble,
+    ):
+        retrieved = ensemble.demonstrations(query_text)
+        compares_spans = ensemble.settings.pool.similarity == "span"
     console = Console(highlight=False)
-    if index.similarity == "span":
-        console.print(
-            f"spans found without demonstrations: {' | '.join(s.of(text) for s in found.spans) or 'none'}", markup=False
-        )
-    for rank, hit in enumerate(found.hits, 1):
+    if compares_spans:
+        surfaces = " | ".join(span.slice(query_text) for span in retrieved.spans)
+        console.print(f"spans found without demonstrations: {surfaces or 'none'}", markup=False)
+    for rank, hit in enumerate(retrieved.hits, 1):
         console.print(f"{rank}. {hit.score:.3f}  {hit.document.text}  [{hit.document.id}]", markup=False)
         for match in hit.matches:
-            told = f"{match.query} (weight {match.weight:g}) ~ {match.nearest} {match.cosine:.3f}"
-            console.print(f"     {told}", style="dim", markup=False)
-    if index.similarity == "span" and found.hits and not found.hits[0].matches:
+            comparison = f"{match.query_surface} (weight {match.weight:g}) ~ {match.pool_surface} {match.cosine:.3f}"
+            console.print(f"     {comparison}", style="dim", markup=False)
+    if compares_spans and retrieved.hits and not retrieved.hits[0].matches:
         console.print("no span to compare, so sentence similarity decided", style="dim")

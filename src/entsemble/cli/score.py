@@ -1,9 +1,11 @@
-"""`entsemble score`: how well one file's mentions match another's."""
+"""`entsemble score`: the mentions of one file against those of another."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice, tee
 from pathlib import Path
 
 import click
@@ -11,82 +13,118 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from entsemble.cli.report_files import against_option, check_writable, read_counts, say_difference, write_report
+from entsemble.cli.options import against_option
+from entsemble.cli.output import check_writable, print_comparison, read_report_counts, write_report
 from entsemble.data.formats import read
-from entsemble.evaluation.page import page
-from entsemble.evaluation.pairing import with_ids_of
+from entsemble.evaluation.documents import with_gold_ids
+from entsemble.evaluation.render.html import render_html
+from entsemble.evaluation.render.text import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
 from entsemble.evaluation.report import Report, build_report
-from entsemble.evaluation.table import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
 from entsemble.types import Document
+
+_BLOCK_PARTS = 10_000
+"""Parts of a report's JSON that are written at once: numbers, names and what is between them."""
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("gold", type=_FILE)
-@click.argument("predicted", type=_FILE)
+@click.argument("gold_path", metavar="GOLD", type=_FILE)
+@click.argument("predicted_path", metavar="PREDICTED", type=_FILE)
 @click.option(
-    "--json", "report_path", metavar="REPORT", help="Write the report there as JSON; - prints it and nothing else."
+    "--json", "report_path", metavar="REPORT", help="Write the report here as JSON; - prints it and nothing else."
 )
 @click.option(
     "--html",
     "page_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a page to look at here, as evaluate does.",
+    help="Write an HTML page here, as evaluate does.",
 )
 @against_option
-@click.option("--relaxed", is_flag=True, help="Show the table with overlap as enough, instead of exact ranges.")
+@click.option("--relaxed", is_flag=True, help="Count overlapping ranges as matches in the table.")
 def score(
-    gold: Path, predicted: Path, report_path: str | None, page_path: Path | None, against: Path | None, relaxed: bool
+    gold_path: Path,
+    predicted_path: Path,
+    report_path: str | None,
+    page_path: Path | None,
+    against: Path | None,
+    relaxed: bool,
 ) -> None:
     """Score the mentions of PREDICTED against those of GOLD, on the same documents.
 
-    Documents are paired by id. Where the two files have no id in common, as with formats that hold none, they are
-    paired by position.
+    Documents are paired by id, or by position if the two files have no id in common, as with formats without ids.
     """
     check_writable(page_path, None if report_path is None else Path(report_path))
-    earlier = read_counts(against) if against else None
-    wanted = list(read(gold))
-    found = _aligned(wanted, list(read(predicted)))
-    report = build_report(wanted, found, config={"gold": str(gold), "predicted": str(predicted)})
-    if page_path is not None:
-        write_report(page_path, page(report, wanted, found, f"{predicted.name} against {gold.name}"))
+    earlier_counts = read_report_counts(against) if against else None
+    config = {"gold": str(gold_path), "predicted": str(predicted_path)}
+    gold_documents, predicted_documents = _read_pair(gold_path, predicted_path)
+    if page_path is None:
+        report = build_report(gold_documents, predicted_documents, config=config)
+    else:  # the page shows errors in their context, and needs all documents at once
+        gold_list, predicted_list = list(gold_documents), list(predicted_documents)
+        report = build_report(gold_list, predicted_list, config=config)
+        title = f"{predicted_path.name} against {gold_path.name}"
+        write_report(page_path, render_html(report, gold_list, predicted_list, title))
     if report_path is not None:
-        _write(report, report_path)
+        _write_json(report, report_path)
     if report_path != "-":
-        _show(report, relaxed)
-    if against and earlier is not None:
-        say_difference(report, against, earlier)
+        _print_tables(report, relaxed)
+    if against and earlier_counts is not None:
+        print_comparison(report, against, earlier_counts)
 
 
-def _aligned(gold: Sequence[Document], predicted: Sequence[Document]) -> Sequence[Document]:
-    """Predicted documents with gold ids."""
-    if not predicted or {x.id for x in gold} & {x.id for x in predicted}:
-        return predicted
+def _read_pair(gold_path: Path, predicted_path: Path) -> tuple[Iterable[Document], Iterable[Document]]:
+    """The documents of both files, read one at a time; the predicted ones have gold ids if the files share no id."""
+    read_gold, read_predicted = _reader(gold_path), _reader(predicted_path)
+    if _share_an_id(read_gold, read_predicted):
+        return read_gold(), read_predicted()
     click.echo("The files have no document id in common: documents are paired by position.", err=True)
-    return with_ids_of(gold, predicted)
+    gold_documents, gold_copies = tee(read_gold())
+    return gold_documents, with_gold_ids(gold_copies, read_predicted())
 
 
-def _write(report: Report, path: str) -> None:
-    text = json.dumps(report.to_json(), ensure_ascii=False, indent=2)
+def _reader(path: Path) -> Callable[[], Iterator[Document]]:
+    """Reads a file from its start at each call; what can be read once only, such as a pipe, is held in memory."""
+    if path.is_file():
+        return lambda: read(path)
+    documents = list(read(path))
+    return lambda: iter(documents)
+
+
+def _share_an_id(read_gold: Callable[[], Iterator[Document]], read_predicted: Callable[[], Iterator[Document]]) -> bool:
+    """Whether the files share an id, or nothing is predicted. The first documents tell, or else all of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are given when the documents are read to be scored
+        first_gold, first_predicted = (list(islice(reader(), 1)) for reader in (read_gold, read_predicted))
+        if not first_predicted or (first_gold and first_gold[0].id == first_predicted[0].id):
+            return True
+        gold_ids = {document.id for document in read_gold()}
+        return any(document.id in gold_ids for document in read_predicted())
+
+
+def _write_json(report: Report, path: str) -> None:
+    encoder = json.JSONEncoder(ensure_ascii=False, indent=2)
+    parts = chain(encoder.iterencode(report.to_json()), "\n")
+    blocks = iter(lambda: "".join(islice(parts, _BLOCK_PARTS)), "")
     if path == "-":
-        click.echo(text)
+        for block in blocks:
+            click.echo(block, nl=False)
     else:
-        write_report(Path(path), text + "\n")
+        write_report(Path(path), blocks)
 
 
-def _show(report: Report, relaxed: bool) -> None:
+def _print_tables(report: Report, relaxed: bool) -> None:
     console = Console()
-    counts, title = (report.total.relaxed, "Overlap is enough") if relaxed else (report.total.exact, "Exact ranges")
+    counts, title = (report.counts.relaxed, "Overlap is enough") if relaxed else (report.counts.exact, "Exact ranges")
     console.print(_table(title, LABEL_HEADER, label_rows(counts)))
     console.print(_table("Summary", SUMMARY_HEADER, summary_rows(report)))
 
 
 def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A rich table; cells are plain text, so that a label with brackets is no markup."""
+    """A rich table whose cells are plain text, so that brackets in a label are not read as markup."""
     table = Table(title=title, title_justify="left")
-    for i, name in enumerate(header):
-        table.add_column(name, justify="right" if i else "left")
+    for index, column_name in enumerate(header):
+        table.add_column(column_name, justify="right" if index else "left")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table

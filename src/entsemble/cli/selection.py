@@ -1,4 +1,4 @@
-"""Which experts were chosen for a target, as people read it."""
+"""The experts that were selected for a target, as text, table and JSON."""
 
 from __future__ import annotations
 
@@ -8,61 +8,62 @@ from typing import Any
 import click
 from rich.table import Column, Table
 
-from entsemble.assemble import Selection
+from entsemble.assembly import Selection
 
 
-def say_chosen(selection: Selection | None, *, quiet: bool) -> None:
-    """One line before a run: whose answers these will be, and what to mistrust."""
+def print_selection(selection: Selection | None, *, quiet: bool) -> None:
+    """Print, before a run, which experts will answer and what to be careful about."""
     if selection is None or quiet:
         return
-    click.echo(f"experts: {_parts(selection.domain.weights)}; {_parts(selection.sampled.weights)}", err=True)
-    for name, why in {**selection.far, **selection.broken}.items():
-        click.echo(f"{name}: {why}", err=True)
-    if selection.unknown:
-        told = ", ".join(selection.unknown)
-        click.echo(f"no expert was trained on {told}; a definition in a labels file may help them", err=True)
+    domain, sampled = selection.domain.weights, selection.sampled.weights
+    click.echo(f"experts: {_weighted_names(domain)}; {_weighted_names(sampled)}", err=True)
+    for expert_name, reason in {**selection.incomparable, **selection.unusable}.items():
+        click.echo(f"{expert_name}: {reason}", err=True)
+    if selection.unknown_labels:
+        labels = ", ".join(selection.unknown_labels)
+        click.echo(f"no expert was trained on {labels}; definitions in a labels file may help", err=True)
 
 
 def selection_table(selection: Selection) -> Table:
-    """Every expert with both scores, and what it weighs in each merged member."""
-    basis = "F1 on the pool" if selection.labelled else "agreement"
+    """Every expert with its score and weight in each view."""
+    criterion = "F1 on the pool" if selection.uses_gold else "agreement"
     table = Table(
         Column("expert", no_wrap=True),
-        "likeness of texts",
+        "text similarity",
         "weight",
-        f"{basis}, {selection.sample} sentences",
+        f"{criterion}, {selection.sample_sentences} sentences",
         "weight",
     )
-    order = sorted(selection.experts, key=lambda e: -selection.sampled.scores[e.card.name])
-    for name in (e.card.name for e in order):
-        cells = (
-            _number(selection.domain.scores.get(name)),
-            _number(selection.domain.weights.get(name), ".2f"),
-            _number(selection.sampled.scores.get(name)),
-            _number(selection.sampled.weights.get(name), ".2f"),
+    expert_names = [expert.card.name for expert in selection.experts]
+    for expert_name in sorted(expert_names, key=lambda expert_name: -selection.sampled.scores[expert_name]):
+        table.add_row(
+            expert_name,
+            _format_number(selection.domain.scores.get(expert_name)),
+            _format_number(selection.domain.weights.get(expert_name), ".2f"),
+            _format_number(selection.sampled.scores.get(expert_name)),
+            _format_number(selection.sampled.weights.get(expert_name), ".2f"),
         )
-        table.add_row(name, *cells)
     return table
 
 
 def selection_json(selection: Selection) -> dict[str, Any]:
-    """The same for programs."""
+    """The selection as one JSON object."""
     return {
         "domain": {"scores": dict(selection.domain.scores), "weights": dict(selection.domain.weights)},
         "sampled": {"scores": dict(selection.sampled.scores), "weights": dict(selection.sampled.weights)},
-        "bias": {view: dict(bias) for view, bias in selection.bias.items()},
-        "labelled": selection.labelled,
-        "texts": selection.texts,
-        "sample": selection.sample,
-        "far": dict(selection.far),
-        "broken": dict(selection.broken),
-        "unknown": list(selection.unknown),
+        "biases": {view: dict(bias) for view, bias in selection.biases.items()},
+        "uses_gold": selection.uses_gold,
+        "target_sentences": selection.target_sentences,
+        "sample_sentences": selection.sample_sentences,
+        "incomparable": dict(selection.incomparable),
+        "unusable": dict(selection.unusable),
+        "unknown_labels": list(selection.unknown_labels),
     }
 
 
-def _number(value: float | None, form: str = ".3f") -> str:
-    return "" if value is None else format(value, form)
+def _format_number(value: float | None, number_format: str = ".3f") -> str:
+    return "" if value is None else format(value, number_format)
 
 
-def _parts(weights: Mapping[str, float]) -> str:
+def _weighted_names(weights: Mapping[str, float]) -> str:
     return " + ".join(f"{name} x {weight:.2f}" for name, weight in weights.items())

@@ -1,4 +1,4 @@
-"""What a run did and cost, as one line for people and one object for programs."""
+"""What a run did and what it cost: one line for people, one JSON object for programs."""
 
 from __future__ import annotations
 
@@ -6,20 +6,32 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from entsemble.cli.wording import counted
-from entsemble.ensemble.document import Extracted, Failed
-from entsemble.types import Usage, total
+from entsemble.cli.output import pluralize
+from entsemble.ner.documents import Extracted, Failed
+from entsemble.types import Usage, total_usage
 
 
 @dataclass(slots=True)
 class Summary:
-    """Adds up as documents come out; sentences, tokens and seconds are this run's alone."""
+    """Running totals over documents.
+
+    Attributes:
+        documents: all documents, including failed and resumed ones.
+        resumed_documents: results that an earlier run had left in the journal; they add no sentences and no usage.
+        sentences: sentences processed in this run.
+        mentions: mentions in all documents.
+        unsure_mentions: mentions below `--min-score`.
+        failures: (document id or file, message) of each failure.
+        absent: member name -> documents processed without it.
+        usage: cost of this run's model calls.
+        started: value of `time.perf_counter` when the run began.
+    """
 
     documents: int = 0
-    earlier: int = 0
+    resumed_documents: int = 0
     sentences: int = 0
     mentions: int = 0
-    unsure: int = 0
+    unsure_mentions: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
     absent: dict[str, int] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
@@ -32,21 +44,21 @@ class Summary:
             self.failures.append((result.document.id, str(result.error)))
             return
         self.mentions += len(result.document.mentions)
-        if result.earlier:
-            self.earlier += 1
+        if result.from_journal:
+            self.resumed_documents += 1
             return
-        for member in result.absent:
-            self.absent[member] = self.absent.get(member, 0) + 1
-        self.sentences += result.sentences
-        self.usage += total(cost for _, _, cost in result.costs)
+        for member_name in result.absent_members:
+            self.absent[member_name] = self.absent.get(member_name, 0) + 1
+        self.sentences += result.sentence_count
+        self.usage += total_usage(usage for _, _, usage in result.costs)
 
     @property
     def seconds(self) -> float:
-        """Since the first document was asked for, by the wall clock."""
+        """Wall-clock time since the run began."""
         return time.perf_counter() - self.started
 
     def cost(self, parameters: int | None = None) -> dict[str, Any]:
-        """The `cost` object of the report schema."""
+        """The `cost` object of a report; `parameters` is the number of parameters of all models."""
         return {
             "documents": self.documents,
             "sentences": self.sentences,
@@ -56,33 +68,42 @@ class Summary:
             "generated_tokens": self.usage.generated_tokens,
             "parameters": parameters,
             "model_calls": self.usage.calls,
-            "answered_by_cache": self.usage.known,
+            "cache_hits": self.usage.cache_hits,
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, for `--json`."""
-        failed = [{"id": name, "error": error} for name, error in self.failures]
-        found = {"earlier": self.earlier, "mentions": self.mentions, "unsure": self.unsure}
-        return {**self.cost(), **found, "failed": failed, "absent": self.absent}
+        """All totals, for `--json`."""
+        return {
+            **self.cost(),
+            "resumed": self.resumed_documents,
+            "mentions": self.mentions,
+            "unsure": self.unsure_mentions,
+            "failed": [{"id": document_id, "error": message} for document_id, message in self.failures],
+            "absent": self.absent,
+        }
 
     def rates(self) -> str:
-        """How fast it goes, for the bar."""
+        """Throughput so far, for the progress bar."""
         seconds = max(self.seconds, 1e-9)
         evaluated, reused = self.usage.evaluated_tokens / seconds, self.usage.cached_tokens / seconds
-        told = f"{self.sentences / seconds:.2f} sentences/s, tokens/s {evaluated:.0f} evaluated {reused:.0f} reused"
-        return told + (f", {len(self.failures)} failed" if self.failures else "")
+        rates = f"{self.sentences / seconds:.2f} sentences/s, tokens/s {evaluated:.0f} evaluated {reused:.0f} reused"
+        return rates + (f", {len(self.failures)} failed" if self.failures else "")
 
     def line(self) -> str:
-        """One line for people."""
-        rate = self.seconds / self.sentences if self.sentences else 0.0
-        earlier = f" ({self.earlier} by an earlier run)" if self.earlier else ""
+        """All totals as one line for people."""
+        seconds_per_sentence = self.seconds / self.sentences if self.sentences else 0.0
+        resumed = f" ({self.resumed_documents} from an earlier run)" if self.resumed_documents else ""
         return (
-            f"{counted(self.documents, 'document')}{earlier}, {counted(self.sentences, 'sentence')}, "
-            f"{counted(self.mentions, 'mention')} "
-            f"in {self.seconds:.1f} s ({rate:.2f} s a sentence); "
+            f"{pluralize(self.documents, 'document')}{resumed}, {pluralize(self.sentences, 'sentence')}, "
+            f"{pluralize(self.mentions, 'mention')} "
+            f"in {self.seconds:.1f} s ({seconds_per_sentence:.2f} s a sentence); "
             f"prompt tokens evaluated {self.usage.evaluated_tokens:,} of {self.usage.prompt_tokens:,} submitted, "
             f"generated {self.usage.generated_tokens:,}"
-            + (f"; the reply cache answered {self.usage.known / self.usage.calls:.0%}" if self.usage.known else "")
-            + (f"; {self.unsure} of the mentions scored less than --min-score" if self.unsure else "")
-            + "".join(f"; {name} was down for {counted(n, 'document')}" for name, n in self.absent.items())
+            + (
+                f"; the reply cache answered {self.usage.cache_hits / self.usage.calls:.0%}"
+                if self.usage.cache_hits
+                else ""
+            )
+            + (f"; {self.unsure_mentions} of the mentions scored less than --min-score" if self.unsure_mentions else "")
+            + "".join(f"; {name} was down for {pluralize(count, 'document')}" for name, count in self.absent.items())
         )

@@ -1,1 +1,1 @@
-"""Documents in and out: readers, writers, the tag codec, detokenised text and sentence windows."""
+"""Readers and writers of documents in all formats, and sentence splitting."""

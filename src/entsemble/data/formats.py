@@ -1,32 +1,35 @@
-"""The one door for data: `read` and `write` documents in any known format, named or recognised."""
+"""Reads and writes documents in all formats: the entry point of this package."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
-from shutil import rmtree
 from typing import BinaryIO, TextIO
 
-from entsemble._files import sync
+from entsemble._lib.atomic import replacing
+from entsemble._lib.locks import OutputLock
 from entsemble.data import (
-    annotation_tools,
+    archives,
     brat,
-    conll,
-    conll_writer,
+    detect,
     docbin,
+    doccano,
     html,
     jsonl,
+    label_studio,
     parquet,
-    plain,
-    recognise,
-    table,
+    prodigy,
+    tables,
 )
+from entsemble.data.conll import reader as conll_reader
+from entsemble.data.conll import writer as conll_writer
 from entsemble.data.options import ReadOptions
-from entsemble.data.seen import Seen
-from entsemble.data.source import Source, files_below, reading
+from entsemble.data.source import Source, files_below, read_text, reading
+from entsemble.data.unique_ids import UniqueIds
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.types import Document
 
@@ -36,13 +39,13 @@ Writer = Callable[[Iterable[Document], TextIO], None]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One way to store documents: as text, which may come from a stream, or as what only a path can name.
+    """The functions that read and write a format; text formats can use streams, others need a path.
 
     Attributes:
-        reader: documents of one text file or stream.
-        writer: documents into one text stream.
-        path_reader: documents of a path, called by a name.
-        path_writer: documents to a path that does not exist.
+        reader: reads the documents of a text file or stream.
+        writer: writes documents to a text stream.
+        path_reader: reads the documents of a path; their ids begin with the given name.
+        path_writer: writes documents to a path that does not exist yet.
     """
 
     reader: Reader | None = None
@@ -55,22 +58,22 @@ OnError = Callable[[DataError], None]
 
 FORMATS: dict[str, Format] = {
     "brat": Format(path_reader=brat.read, path_writer=brat.write_folder),
-    "conll": Format(conll.read, conll_writer.write),
-    "csv": Format(table.read_csv),
-    "doccano": Format(jsonl.read_lines, annotation_tools.write_doccano),
+    "conll": Format(conll_reader.read, conll_writer.write),
+    "csv": Format(tables.read_csv),
+    "doccano": Format(jsonl.read_lines, doccano.write),
     "html": Format(None, html.write),
     "json": Format(jsonl.read_array, jsonl.write_array),
     "jsonl": Format(jsonl.read_lines, jsonl.write_lines),
-    "label-studio": Format(annotation_tools.read_label_studio, annotation_tools.write_label_studio),
+    "label-studio": Format(label_studio.read, label_studio.write),
     "parquet": Format(path_reader=parquet.read, path_writer=parquet.write),
-    "prodigy": Format(annotation_tools.read_prodigy, annotation_tools.write_prodigy),
+    "prodigy": Format(prodigy.read, prodigy.write),
     "spacy": Format(path_reader=docbin.read, path_writer=docbin.write),
-    "text": Format(plain.read),
-    "tsv": Format(table.read_tsv),
+    "text": Format(read_text),
+    "tsv": Format(tables.read_tsv),
 }
 
-READABLE = tuple(n for n, f in FORMATS.items() if f.reader or f.path_reader)
-WRITABLE = tuple(n for n, f in FORMATS.items() if f.writer or f.path_writer)
+READABLE = tuple(name for name, functions in FORMATS.items() if functions.reader or functions.path_reader)
+WRITABLE = tuple(name for name, functions in FORMATS.items() if functions.writer or functions.path_writer)
 
 
 def read(
@@ -79,26 +82,26 @@ def read(
     options: ReadOptions | None = None,
     on_error: OnError | None = None,
 ) -> Iterator[Document]:
-    """The documents of files and folders, one at a time, in the order given.
+    """The documents of files and folders, one at a time, in the order of the paths.
 
-    A folder with `.ann` files is one brat collection; of any other folder every file below it whose format is
-    recognised is read, sorted by its path.
+    A folder with `.ann` files is one brat collection. In any other folder, all files of a detected format are read,
+    subfolders included, sorted by path.
 
     Args:
         paths: one path or several.
-        format: a name in `READABLE`; recognised file by file where not given.
-        options: what the readers cannot know.
-        on_error: told of a file that cannot be read, from the place where it cannot; the next file goes on. Without
-            it, the error is raised.
+        format: a name in `READABLE`; by default it is detected for each file.
+        options: what the readers cannot detect.
+        on_error: called for each file that cannot be read, or not to its end; reading continues with the next file. By
+            default the error is raised.
 
     Raises:
-        UnknownNameError: there is no such format. Raised at once, all others while reading.
-        DataError: a file that is missing or cannot be read as asked, or an id that comes twice.
+        UnknownNameError: there is no such format. Raised at once, all other errors while reading.
+        DataError: a file is missing or cannot be read, or two documents have the same id.
     """
     if format is not None:
-        _known(format, READABLE)
-    several = [paths] if isinstance(paths, (str, Path)) else list(paths)
-    return _unique(_read_all([Path(p) for p in several], format, options or ReadOptions(), on_error))
+        _find_format(format, READABLE)
+    path_list = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    return _check_ids(_read_paths([Path(path) for path in path_list], format, options or ReadOptions(), on_error))
 
 
 def read_stream(
@@ -107,18 +110,24 @@ def read_stream(
     format: str | None = None,  # noqa: A002
     options: ReadOptions | None = None,
 ) -> Iterator[Document]:
-    """The documents of a stream, such as standard input, whose ids begin with `name` where it gives none.
+    """The documents of a stream, such as standard input.
+
+    Args:
+        stream: of text or bytes.
+        name: the ids of documents without an id begin with it.
+        format: a name in `READABLE`; detected by default.
+        options: what the readers cannot detect.
 
     Raises:
         UnknownNameError: there is no such format.
-        ConfigError: brat or Parquet, which are read where they lie.
+        ConfigError: the format can only be read from a path (brat, Parquet, DocBin).
         DataError: as for `read`.
     """
-    source = Source.of_stream(stream, name)
-    chosen = _known(format, READABLE) if format else None
-    if chosen and chosen.reader is None:
+    source = Source.from_stream(stream, name)
+    stream_format = _find_format(format, READABLE) if format else None
+    if stream_format and stream_format.reader is None:
         raise ConfigError(f"{format} cannot come from a stream; give its path")
-    return _unique(_read_source(source, format, options or ReadOptions()))
+    return _check_ids(_read_source(source, format, options or ReadOptions()))
 
 
 def write(
@@ -126,31 +135,36 @@ def write(
     path: str | Path,
     format: str | None = None,  # noqa: A002
     *,
-    again: bool = False,
+    overwrite: bool = False,
+    lock: OutputLock | None = None,
 ) -> None:
-    """Write documents so that `path` holds either all of them or what it held before.
+    """Write documents to `path`; after an error it is as it was before.
 
     Args:
-        documents: taken in one at a time.
-        path: a file; for brat a folder that does not exist or is empty.
-        format: a name in `WRITABLE`; told from the ending of `path` where not given.
-        again: whether a folder that holds something may be replaced, since an earlier part of this run wrote it.
+        documents: read one at a time.
+        path: a file; for brat, a folder that does not exist or is empty.
+        format: a name in `WRITABLE`; by default the one that the suffix of `path` stands for.
+        overwrite: whether a folder that is not empty may be replaced, because an earlier part of this run wrote it.
+        lock: the lock of `path`, if the caller has it.
 
     Raises:
-        UnknownNameError: there is no such format, or `path` does not tell one.
-        DataError: the documents cannot be held by the format, or the path cannot be written.
+        UnknownNameError: there is no such format.
+        ConfigError: the suffix of `path` does not stand for a format.
+        DataError: the format cannot represent the documents, or the path cannot be written.
+        InUseError: another process is writing to `path`.
     """
     target = Path(path)
-    known = check_target(target, format, again=again)
+    target_format = check_target(target, format, overwrite=overwrite)
     try:
-        with _replacing(target) as temporary:
-            if known.path_writer:
-                known.path_writer(documents, temporary)
-            elif known.writer:
-                with temporary.open("w", encoding="utf-8", newline="\n") as stream:
-                    known.writer(documents, stream)
+        with replacing(target, lock=lock) as replacement:
+            if target_format.path_writer:
+                target_format.path_writer(documents, replacement)
+            elif target_format.writer:
+                with replacement.open("w", encoding="utf-8", newline="\n") as stream:
+                    target_format.writer(documents, stream)
     except UnicodeEncodeError as error:
-        raise DataError("a document holds half of a surrogate pair, which no file can", target) from error
+        problem = "a document contains half of a surrogate pair, which cannot be written to a file"
+        raise DataError(problem, target) from error
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror or error}; check the path", target) from error
 
@@ -160,62 +174,62 @@ def write_stream(documents: Iterable[Document], stream: TextIO, format: str) -> 
 
     Raises:
         UnknownNameError: there is no such format.
-        ConfigError: brat or Parquet, which need a path.
+        ConfigError: the format needs a path (brat, Parquet, DocBin).
     """
     check_stream(format)(documents, stream)
 
 
-def check_target(target: Path, format: str | None = None, *, again: bool = False) -> Format:  # noqa: A002
-    """What `write` would refuse before it takes a document in, and the format that it would write; see there."""
-    name = format or _named_by(target)
-    known = _known(name, WRITABLE)
-    if name == "brat" and target.exists() and not (target.is_dir() and (again or not any(target.iterdir()))):
-        raise DataError("exists and is no empty folder; brat needs a new one", target)
-    if name != "brat" and target.is_dir():
-        raise DataError(f"is a folder, and {name} is a file; give the file's name", target)
-    return known
+def check_target(target: Path, format: str | None = None, *, overwrite: bool = False) -> Format:  # noqa: A002
+    """The format in which `write` would write; raises at once what `write` would raise before the first document."""
+    format_name = format or _format_of_target(target)
+    target_format = _find_format(format_name, WRITABLE)
+    if format_name == "brat" and target.exists() and not (target.is_dir() and (overwrite or not any(target.iterdir()))):
+        raise DataError("exists and is not an empty folder; brat needs a new one", target)
+    if format_name != "brat" and target.is_dir():
+        raise DataError(f"is a folder, but {format_name} is written to a file; give the file's name", target)
+    return target_format
 
 
 def check_stream(format: str) -> Writer:  # noqa: A002
-    """What `write_stream` would refuse before it takes a document in, and what writes; see there."""
-    writer = _known(format, WRITABLE).writer
+    """The writer that `write_stream` would use; raises at once what `write_stream` would raise."""
+    writer = _find_format(format, WRITABLE).writer
     if writer is None:
         raise ConfigError(f"{format} cannot go to a stream; give a path")
     return writer
 
 
-def _known(name: str, among: Sequence[str]) -> Format:
-    if name not in among:
-        raise UnknownNameError("format", name, among)
-    return FORMATS[name]
+def _find_format(format_name: str, valid_names: Sequence[str]) -> Format:
+    if format_name not in valid_names:
+        raise UnknownNameError("format", format_name, valid_names)
+    return FORMATS[format_name]
 
 
-def _named_by(target: Path) -> str:
-    if not target.suffix or target.is_dir():
-        return "brat" if target.is_dir() else _unnamed(target)
-    return recognise.by_ending(target) or _unnamed(target)
+def _format_of_target(target: Path) -> str:
+    if target.is_dir():
+        return "brat"
+    suffix_format = detect.format_of_name(target) if target.suffix else None
+    if suffix_format is None:
+        raise ConfigError(f"the name {target.name!r} does not say the format; name one of {', '.join(WRITABLE)}")
+    return suffix_format
 
 
-def _unnamed(target: Path) -> str:
-    raise ConfigError(f"{target.name!r} tells no format; name one of {', '.join(WRITABLE)}")
-
-
-def _read_all(
-    paths: Sequence[Path], name: str | None, options: ReadOptions, on_error: OnError | None
+def _read_paths(
+    paths: Sequence[Path], format_name: str | None, options: ReadOptions, on_error: OnError | None
 ) -> Iterator[Document]:
-    names = [p.name for p in paths]
+    file_names = [path.name for path in paths]
     for path in paths:
-        shown = path.name if names.count(path.name) == 1 else path.as_posix()
+        unique_name = path.name if file_names.count(path.name) == 1 else path.as_posix()
         with reading(path):
-            folder = path.is_dir()
-        if folder:
-            under = f"{shown}/" if len(paths) > 1 else ""
-            yield from _tolerant(partial(_read_folder, path, under, name, options, on_error), on_error)
+            is_folder = path.is_dir()
+        if is_folder:
+            id_prefix = f"{unique_name}/" if len(paths) > 1 else ""
+            yield from _catch(partial(_read_folder, path, id_prefix, format_name, options, on_error), on_error)
         else:
-            yield from _tolerant(partial(_read_file, path, shown, name, options), on_error)
+            yield from _catch(partial(_read_file, path, unique_name, format_name, options), on_error)
 
 
-def _tolerant(reader: Callable[[], Iterator[Document]], on_error: OnError | None) -> Iterator[Document]:
+def _catch(reader: Callable[[], Iterator[Document]], on_error: OnError | None) -> Iterator[Document]:
+    """The documents of a reader, whose DataError goes to `on_error` if there is one."""
     try:
         yield from reader()
     except DataError as error:
@@ -225,84 +239,71 @@ def _tolerant(reader: Callable[[], Iterator[Document]], on_error: OnError | None
 
 
 def _read_folder(
-    folder: Path, under: str, name: str | None, options: ReadOptions, on_error: OnError | None
+    folder: Path, id_prefix: str, format_name: str | None, options: ReadOptions, on_error: OnError | None
 ) -> Iterator[Document]:
     files = files_below(folder, on_error)
-    if name == "brat" or (name is None and any(p.suffix == ".ann" for p in files)):
-        yield from brat.read_folder(folder, files, options, under)
+    if format_name == "brat" or (format_name is None and any(path.suffix.lower() == ".ann" for path in files)):
+        yield from brat.read_folder(folder, files, options, id_prefix)
         return
-    wanted = [p for p in files if not p.name.startswith(".") and (name or _recognised(p))]
-    if not wanted:
-        raise DataError("the folder holds no file of a known format; name the format, or give the files", folder)
-    for path in wanted:
-        shown = under + path.relative_to(folder).as_posix()
-        yield from _tolerant(partial(_read_file, path, shown, name, options), on_error)
+    visible = [path for path in files if not path.name.startswith(".")]
+    readable = [path for path in visible if format_name or _has_detected_format(path)]
+    if not readable:
+        raise DataError("the folder has no file of a known format; name the format, or give the files", folder)
+    for path in readable:
+        source_name = id_prefix + path.relative_to(folder).as_posix()
+        yield from _catch(partial(_read_file, path, source_name, format_name, options), on_error)
 
 
-def _recognised(path: Path) -> bool:
-    """Whether a file in a folder is read: its ending is known, or its content is CoNLL."""
-    named = recognise.by_ending(path)
-    if named == "html":
+def _has_detected_format(path: Path) -> bool:
+    """Whether a file in a folder is read: because of its suffix, or because its content is CoNLL."""
+    suffix_format = detect.format_of_name(path)
+    if suffix_format == "html":
         return False
     try:
-        return named is not None or recognise.of(Source.of_file(path)) == "conll"
+        return suffix_format is not None or detect.is_conll(Source.from_file(path))
     except DataError:
-        return False  # neither text nor named like one: a picture, a model
+        return False  # not a text, for example a picture or a model
 
 
-def _read_file(path: Path, shown: str, name: str | None, options: ReadOptions) -> Iterator[Document]:
+def _read_file(path: Path, source_name: str, format_name: str | None, options: ReadOptions) -> Iterator[Document]:
     if not path.exists():
         raise DataError("there is no such file; check the path", path)
-    return _read_source(Source.of_file(path, shown), name, options)
+    source = Source.from_file(path, source_name)
+    if archives.is_archive(path) and format_name != "brat":
+        return _read_archive(source, path, format_name, options)
+    return _read_source(source, format_name, options)
 
 
-def _read_source(source: Source, name: str | None, options: ReadOptions) -> Iterator[Document]:
-    chosen = name or ("conll" if options.conll else recognise.of(source))
-    reader, path_reader = FORMATS[chosen].reader, FORMATS[chosen].path_reader
-    if path_reader and source.path:
-        return path_reader(source.path, options, source.name)
-    if reader is None:
-        raise DataError(f"{chosen} cannot be read from one file", source.place)
-    return reader(source, options)
+def _read_archive(source: Source, path: Path, format_name: str | None, options: ReadOptions) -> Iterator[Document]:
+    """The documents of an archive: texts with or without brat's annotations, or files of one or several formats."""
+    names = archives.file_names(path)
+    if format_name is None and any(name.lower().endswith(brat.SUFFIXES) for name in names):
+        yield from brat.read_archive(path, options)
+        return
+    formats_by_name = {name: format_name or detect.format_of_name(Path(name)) for name in names}
+    readers = {name: FORMATS[member_format].reader for name, member_format in formats_by_name.items() if member_format}
+    if not any(readers.values()):
+        raise DataError("the archive has no file of a known format; unpack it, or name the format", path)
+    for name, content in archives.read_files(path, tuple(name.lower() for name, reader in readers.items() if reader)):
+        reader = readers.get(name)
+        if reader:
+            yield from reader(Source(f"{source.name}/{name}", None, BytesIO(content)), options)
 
 
-def _unique(documents: Iterable[Document]) -> Iterator[Document]:
-    """Documents as they come; ids name them in outputs, journals and errors, so a second one of a name is an error."""
-    with closing(Seen()) as seen:
+def _read_source(source: Source, format_name: str | None, options: ReadOptions) -> Iterator[Document]:
+    detected_name = format_name or ("conll" if options.conll else detect.detect_format(source))
+    source_format = FORMATS[detected_name]
+    if source_format.path_reader and source.path:
+        return source_format.path_reader(source.path, options, source.name)
+    if source_format.reader is None:
+        raise DataError(f"{detected_name} cannot be read from one file", source.place)
+    return source_format.reader(source, options)
+
+
+def _check_ids(documents: Iterable[Document]) -> Iterator[Document]:
+    """The documents; DataError at a second one with the same id, because outputs, journals and errors name ids."""
+    with closing(UniqueIds()) as ids:
         for document in documents:
-            if not seen.add(document.id):
+            if not ids.add(document.id):
                 raise DataError(f"two documents have the id {document.id!r}; give each its own, or leave ids out")
             yield document
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """A path for a file or folder that becomes `target` when all went well, and vanishes otherwise.
-
-    What a link shows is replaced, and not the link; a pipe or a device is no file that could be, and written as it is.
-    """
-    if target.exists() and not target.is_file() and not target.is_dir():
-        yield target
-        return
-    target = target.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.part")
-    _remove(temporary)
-    try:
-        yield temporary
-        for path in (*temporary.rglob("*"), temporary) if temporary.is_dir() else (temporary,):
-            sync(path)
-        if temporary.is_dir() and target.exists():
-            rmtree(target)
-        temporary.replace(target)
-        sync(target.parent)
-    except BaseException:
-        _remove(temporary)
-        raise
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

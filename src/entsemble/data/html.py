@@ -1,78 +1,94 @@
-"""One HTML page with the mentions marked, to look at in a browser. It loads nothing from anywhere."""
+"""Documents with highlighted mentions: one HTML page for the browser, or a fragment for notebooks.
+
+The page loads nothing from elsewhere. Its look is in `mentions.html`, that of a fragment in `fragment.html`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from html import escape
+from importlib.resources import files
+from string import Template
 from typing import TextIO
 
 from entsemble.types import Document, Mention
 
-_HEAD = """<!doctype html>
-<html lang="und">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Mentions</title>
-<style>
-:root { color-scheme: light dark; --l: 86%; --edge: 40%; --ink: #1b1b1b; --paper: #fdfdfb; --faint: #77777733; }
-@media (prefers-color-scheme: dark) { :root { --l: 24%; --edge: 62%; --ink: #e8e8e4; --paper: #161618; } }
-body { display: flex; flex-direction: column; max-width: 60rem; margin: 0 auto; padding: 1rem;
-  color: var(--ink); background: var(--paper); font: 1rem/2 system-ui, sans-serif; }
-#legend { order: -1; position: sticky; top: 0; padding: .5rem 0; background: var(--paper); }
-article { padding: .75rem 0; border-top: 1px solid var(--faint); }
-h2 { margin: 0; font: .75rem/1.5 ui-monospace, monospace; opacity: .65; overflow-wrap: anywhere; }
-p { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
-mark { color: inherit; background: hsl(var(--h) 70% var(--l)); border-bottom: 2px solid hsl(var(--h) 60% var(--edge));
-  border-radius: .2rem; padding: .1rem .15rem; }
-mark mark { padding: 0 .1rem; }
-small { font-size: .65em; font-weight: 600; margin-inline-start: .3em; opacity: .8; unicode-bidi: isolate; }
-</style>
-</head>
-<body>
-"""
+_ARTICLE = Template('<article><h2>$id</h2><p dir="auto">$text</p></article>\n')
+_LEGEND_ENTRY = Template('<mark style="--h:$hue">$label<small>$count</small></mark>')
+_OPENING_TAG = Template('<mark style="--h:$hue" title="$title">')
+_LABEL = Template("<small>$label</small>")
 
 _GOLDEN_ANGLE = 137.508
-"""Degrees between the hues of two labels: any number of them stays apart."""
+"""Degrees between the hues of successive labels, so that the hues of any number of labels stay apart."""
+
+
+_MAX_DEPTH = 20
+"""Mentions that overlap at one place and are highlighted; of others only the label is shown, where they end."""
+
+
+def fragment(document: Document) -> str:
+    """One document as an HTML fragment with its own style, for notebooks with a light or dark background."""
+    labels = dict.fromkeys(mention.label for mention in document.mentions)
+    hues = {label: _hue(label_index) for label_index, label in enumerate(labels)}
+    template = Template(_read_template("fragment.html").removesuffix("\n"))
+    return template.substitute(text="".join(_highlight(document, hues)))
 
 
 def write(documents: Iterable[Document], stream: TextIO) -> None:
-    """The page: a legend, then each document with its id. Nested and crossing mentions are shown nested."""
+    """A page with a legend, and each document with its id. Nested and crossing mentions are shown nested."""
     hues: dict[str, int] = {}
     counts: dict[str, int] = {}
-    stream.write(_HEAD)
+    start, end = _read_template("mentions.html").split("$articles")
+    stream.write(start)
     for document in documents:
         for mention in document.mentions:
-            hues.setdefault(mention.label, round(len(hues) * _GOLDEN_ANGLE) % 360)
+            hues.setdefault(mention.label, _hue(len(hues)))
             counts[mention.label] = counts.get(mention.label, 0) + 1
-        marked = "".join(_marked(document, hues))
-        stream.write(f'<article><h2>{escape(document.id)}</h2><p dir="auto">{marked}</p></article>\n')
+        text = "".join(_highlight(document, hues))
+        stream.write(_ARTICLE.substitute(id=escape(document.id), text=text))
     legend = " ".join(
-        f'<mark style="--h:{hue}">{escape(label)}<small>{counts[label]}</small></mark>' for label, hue in hues.items()
+        _LEGEND_ENTRY.substitute(hue=hue, label=escape(label), count=counts[label]) for label, hue in hues.items()
     )
-    stream.write(f'<div id="legend">{legend}</div>\n</body>\n</html>\n')
+    stream.write(Template(end).substitute(legend=legend))
 
 
-def _marked(document: Document, hues: dict[str, int]) -> Iterator[str]:
-    """The text with marks; a mention that crosses the end of another is closed and opened again there."""
-    opening: dict[int, list[Mention]] = {}
+def _hue(label_index: int) -> int:
+    return round(label_index * _GOLDEN_ANGLE) % 360
+
+
+@cache
+def _read_template(file_name: str) -> str:
+    return files("entsemble.data").joinpath(file_name).read_text(encoding="utf-8")
+
+
+def _highlight(document: Document, hues: Mapping[str, int]) -> Iterator[str]:
+    """The text with `mark` elements; one that crosses the end of another is closed there and opened again."""
+    starting: dict[int, list[Mention]] = {}
     for mention in document.mentions:
-        opening.setdefault(mention.start, []).append(mention)
-    stack: list[Mention] = []
-    at = 0
-    for edge in sorted({m.start for m in document.mentions} | {m.end for m in document.mentions}):
-        yield escape(document.text[at:edge])
-        at = edge
-        lowest = next((i for i, m in enumerate(stack) if m.end == edge), len(stack))
-        again = [m for m in stack[lowest:] if m.end != edge]
-        for mention in reversed(stack[lowest:]):
-            yield (f"<small>{escape(mention.label)}</small>" if mention.end == edge else "") + "</mark>"
-        del stack[lowest:]
-        for mention in again + opening.get(edge, []):
-            yield f'<mark style="--h:{hues[mention.label]}" title="{escape(_title(mention))}">'
-            stack.append(mention)
-    yield escape(document.text[at:])
+        starting.setdefault(mention.start, []).append(mention)
+    open_mentions: list[Mention] = []
+    unlit_labels: dict[int, list[str]] = {}
+    position = 0
+    for edge in sorted({edge for mention in document.mentions for edge in (mention.start, mention.end)}):
+        yield escape(document.text[position:edge])
+        position = edge
+        yield "".join(unlit_labels.pop(edge, ()))
+        outermost = next(
+            (level for level, mention in enumerate(open_mentions) if mention.end == edge), len(open_mentions)
+        )
+        reopened = [mention for mention in open_mentions[outermost:] if mention.end != edge]
+        for mention in reversed(open_mentions[outermost:]):
+            label = _LABEL.substitute(label=escape(mention.label)) if mention.end == edge else ""
+            yield label + "</mark>"
+        del open_mentions[outermost:]
+        for mention in reopened + starting.get(edge, []):
+            if len(open_mentions) == _MAX_DEPTH:
+                unlit_labels.setdefault(mention.end, []).append(_LABEL.substitute(label=escape(mention.label)))
+                continue
+            yield _OPENING_TAG.substitute(hue=hues[mention.label], title=escape(_title(mention)))
+            open_mentions.append(mention)
+    yield escape(document.text[position:])
 
 
 def _title(mention: Mention) -> str:

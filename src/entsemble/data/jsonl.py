@@ -1,31 +1,39 @@
-"""JSON Lines and JSON arrays of documents: our own shape, and the shapes of common annotation tools.
+"""JSON Lines and JSON arrays of documents: our own shape and those of common annotation tools.
 
 Our shape is `{"id", "text", "mentions": [{"start", "end", "text", "label", "score", "votes"}], "tokens": [[s, e]],
-"meta"}`. Mentions are also found under `spans` (Prodigy, Presidio), `entities` (spaCy, doccano) and `label` or `labels`
-(doccano: `[[start, end, label]]`). What no reader knows is kept in `meta`.
+"meta"}`; `mention_shapes` has those of other tools. All other keys go to `meta`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO
 
+from entsemble.data.json_values import (
+    check_surrogates,
+    describe_type,
+    list_value,
+    parse_json,
+    refuse_constant,
+    same_but_whitespace,
+    score_value,
+    write_json,
+)
+from entsemble.data.mention_shapes import MENTION_KEYS, take_mentions, warn_of_unread
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source
 from entsemble.errors import DataError
 from entsemble.types import Document, Mention, Span
 
-_TEXT_KEYS = ("text", "full_text", "content", "sentence", "data")
-_MENTION_KEYS = ("mentions", "spans", "entities", "labels", "label")
-_START_KEYS = ("start", "start_offset", "start_position", "begin")
-_END_KEYS = ("end", "end_offset", "end_position")
-_LABEL_KEYS = ("label", "entity_type", "entity_group", "type")
-_SURFACE_KEYS = ("text", "entity_value")
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
-_BEYOND_PYTHON = (ValueError, RecursionError)
-"""What its JSON parser says of a number with thousands of digits, and of brackets within thousands of brackets."""
+TEXT_KEYS = ("text", "full_text", "content", "sentence", "data", "Text", "document")
+DOCUMENT_KEYS = frozenset(("id", "tokens", "meta", *TEXT_KEYS, *MENTION_KEYS))
+"""All keys of a document that are not simply added to its meta."""
+
+_WHITESPACE = re.compile(r"[ \t\r\n]*")
+_PARSER_LIMITS = (ValueError, RecursionError)
+"""Raised by Python's JSON parser for numbers with thousands of digits, and for brackets nested thousands deep."""
 
 
 def read_lines(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: ARG001
@@ -34,228 +42,232 @@ def read_lines(source: Source, options: ReadOptions) -> Iterator[Document]:  # n
     A document without an id is called `<name>:<line>`.
 
     Raises:
-        DataError: a line is no JSON object, has no text, or a mention that is not where it says.
+        DataError: a line is not a JSON object, has no text, or a mention's text is not at its offsets.
     """
-    for number, line in source.lines():
+    is_warned = False
+    for line_number, record in read_records(source):
+        try:
+            document = from_json(record, f"{source.name}:{line_number}")
+        except DataError as error:
+            raise DataError(error.problem, source.place, line_number) from error
+        except _PARSER_LIMITS as error:
+            raise DataError(_limit_problem(error), source.place, line_number) from error
+        is_warned = is_warned or warn_of_unread(document.mentions, record, f"{source.place}:{line_number}")
+        yield document
+
+
+def read_records(source: Source) -> Iterator[tuple[int, Any]]:
+    """Line numbers and the JSON values of a JSON Lines file; blank lines are skipped.
+
+    Raises:
+        DataError: a line is not JSON.
+    """
+    for line_number, line in source.lines():
         if line.strip():
             try:
-                yield from_json(json.loads(line), f"{source.name}:{number}")
+                yield line_number, parse_json(line)
             except json.JSONDecodeError as error:
-                problem = f"no JSON: {error.msg} at column {error.colno}; write one JSON object a line"
-                raise DataError(problem, source.place, number) from error
-            except _BEYOND_PYTHON as error:
-                raise DataError(f"no JSON that can be read: {error}", source.place, number) from error
+                problem = f"not valid JSON: {error.msg} at column {error.colno}; write one JSON object per line"
+                raise DataError(problem, source.place, line_number) from error
+            except _PARSER_LIMITS as error:
+                raise DataError(_limit_problem(error), source.place, line_number) from error
             except DataError as error:
-                raise DataError(error.problem, source.place, number) from error
+                raise DataError(error.problem, source.place, line_number) from error
+
+
+def _limit_problem(error: Exception) -> str:
+    return f"this JSON cannot be parsed: {error}; correct the value"
 
 
 def read_array(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: ARG001
     """The documents of a JSON array, or the one document of a JSON object. The file is held in memory.
 
-    A document without an id is called `<name>:<its place in the array, from 1>`.
+    A document without an id is called `<name>:<position in the array, from 1>`.
 
     Raises:
         DataError: as for `read_lines`.
     """
-    yield from each(source, "document", lambda item, usual: [from_json(item, usual)])
+    yield from read_items(source, "document", lambda value, default_id: [from_json(value, default_id)])
 
 
-def each(source: Source, what: str, made: Callable[[object, str], Iterable[Document]]) -> Iterator[Document]:
-    """The documents of a JSON array's items, or of one object; an error says which item, and its line.
+def read_items(
+    source: Source, item_name: str, to_documents: Callable[[object, str], Iterable[Document]]
+) -> Iterator[Document]:
+    """The documents of a JSON array's items, or of a single object.
 
     Args:
-        source: of the JSON.
-        what: an item is called.
-        made: item and usual id -> its documents, or a DataError that names no place.
+        source: the JSON.
+        item_name: what an item is called in error messages, which name the item and its line.
+        to_documents: returns the documents of an item and its default id, or raises a DataError without a place.
 
     Raises:
-        DataError: no JSON, or what `made` raises.
+        DataError: the source is not valid JSON, or `to_documents` raised it.
     """
-    text, line, seen = source.text(), 1, 0
-    for number, (start, item) in enumerate(_items(text, source), 1):
-        line, seen = line + text.count("\n", seen, start), start
+    text, line, counted_until, is_warned = source.text(), 1, 0, False
+    for item_number, (start, item) in enumerate(_array_items(text, source), 1):
+        line, counted_until = line + text.count("\n", counted_until, start), start
         try:
-            yield from made(item, f"{source.name}:{number}")
+            for document in to_documents(item, f"{source.name}:{item_number}"):
+                place = f"{source.place}:{line}"
+                is_warned = is_warned or warn_of_unread(document.mentions, item, place)
+                yield document
         except DataError as error:
-            raise DataError(f"{what} {number}: {error.problem}", source.place, line) from error
+            raise DataError(f"{item_name} {item_number}: {error.problem}", source.place, line) from error
+        except _PARSER_LIMITS as error:
+            raise DataError(f"{item_name} {item_number}: {_limit_problem(error)}", source.place, line) from error
 
 
-def from_json(record: object, default_id: str) -> Document:
-    """One document from its JSON value.
+def from_json(value: object, default_id: str) -> Document:
+    """The document of a JSON value.
 
     Args:
-        record: the parsed JSON.
-        default_id: its id, where it has none.
+        value: the parsed JSON.
+        default_id: the document's id if the value has none.
 
     Raises:
-        DataError: it is no document; the error names no file.
+        DataError: it is not a document; the message names no file.
     """
-    if not isinstance(record, dict):
-        raise DataError(f"a document is a JSON object, not {_kind(record)}")
-    rest = dict(record)
-    text = _text(rest)
-    mentions = tuple(_mention(m, i, text) for i, m in enumerate(_mention_list(rest), 1))
-    tokens = tuple(_token(t, i, text) for i, t in enumerate(list_of(rest.pop("tokens", None), "tokens"), 1))
-    given = rest.pop("id", None)
-    if given is not None and (not isinstance(given, (str, int)) or isinstance(given, bool)):
-        raise DataError(f"`id` must be a string or an integer, not {_kind(given)}")
-    meta = rest.pop("meta", None)
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict):  # as spaCy 2 was trained on
+        value = {**value[1], "text": value[0]}
+    if not isinstance(value, dict):
+        raise DataError(f"a document is a JSON object, not {describe_type(value)}")
+    other_values = dict(value)
+    text = _take_text(other_values)
+    mentions = tuple(_mention(item, number, text) for number, item in enumerate(take_mentions(other_values), 1))
+    token_values = _take_tokens(other_values)
+    tokens = tuple(_token(item, number, text) for number, item in enumerate(token_values, 1))
+    document_id = other_values.pop("id", None)
+    if document_id is not None and (not isinstance(document_id, (str, int)) or isinstance(document_id, bool)):
+        raise DataError(f"`id` must be a string or an integer, not {describe_type(document_id)}")
+    meta = other_values.pop("meta", None)
     if isinstance(meta, dict):
-        rest |= meta
+        other_values |= meta
     elif meta is not None:
-        rest["meta"] = meta
-    if given or rest:
-        check_whole(json.dumps([given, rest], ensure_ascii=False), "what stands beside the text")
-    return Document(default_id if given is None else str(given), text, mentions, tokens, rest)
+        other_values["meta"] = meta
+    if document_id or other_values:
+        check_surrogates(write_json([document_id, other_values], default_id), "the id or a value besides the text")
+    return Document(default_id if document_id is None else str(document_id), text, mentions, tokens, other_values)
 
 
 def to_json(document: Document) -> dict[str, Any]:
-    """The document in our own shape; a mention's score and votes, and tokens and meta, only where there are any."""
+    """The document in our own shape; scores, votes, tokens and meta only if there are any."""
     record: dict[str, Any] = {"id": document.id, "text": document.text}
-    record["mentions"] = [_mention_json(m) for m in document.mentions]
+    record["mentions"] = [_mention_json(mention) for mention in document.mentions]
     if document.tokens:
-        record["tokens"] = [[t.start, t.end] for t in document.tokens]
+        record["tokens"] = [[token.start, token.end] for token in document.tokens]
     if document.meta:
         record["meta"] = dict(document.meta)
     return record
 
 
 def write_lines(documents: Iterable[Document], stream: TextIO) -> None:
-    """One JSON object a line."""
+    """One JSON object per line."""
     for document in documents:
-        stream.write(json.dumps(to_json(document), ensure_ascii=False) + "\n")
+        stream.write(write_json(to_json(document), document.id) + "\n")
 
 
 def write_array(documents: Iterable[Document], stream: TextIO) -> None:
-    """One JSON array, one document a line."""
-    before = "[\n"
+    """A JSON array with one document per line."""
+    write_items(documents, to_json, stream)
+
+
+def write_items(documents: Iterable[Document], to_value: Callable[[Document], object], stream: TextIO) -> None:
+    """A JSON array with the value of one document per line."""
+    separator = "[\n"
     for document in documents:
-        stream.write(before + json.dumps(to_json(document), ensure_ascii=False))
-        before = ",\n"
-    stream.write("\n]\n" if before == ",\n" else "[]\n")
+        stream.write(separator + write_json(to_value(document), document.id))
+        separator = ",\n"
+    stream.write("\n]\n" if separator == ",\n" else "[]\n")
 
 
-def _items(text: str, source: Source) -> Iterator[tuple[int, object]]:
-    """The members of a JSON array with the place where each begins, parsed one at a time."""
-    decoder, blank = json.JSONDecoder(), re.compile(r"[ \t\r\n]*")
-    position = _skip(text, 0, blank)
+def _array_items(text: str, source: Source) -> Iterator[tuple[int, object]]:
+    """The items of a JSON array, or a single value, with their start offsets; parsed one at a time."""
+    decoder = json.JSONDecoder(parse_constant=refuse_constant)
+    position = _skip_whitespace(text, 0)
     in_array = text[position : position + 1] == "["
-    position = _skip(text, position + in_array, blank)
+    position = _skip_whitespace(text, position + in_array)
     while text[position : position + 1] != "]" or not in_array:
         try:
             item, end = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
-            raise DataError(f"no JSON: {error.msg} at column {error.colno}", source.place, error.lineno) from error
-        except _BEYOND_PYTHON as error:
+            problem = f"not valid JSON: {error.msg} at column {error.colno}"
+            raise DataError(problem, source.place, error.lineno) from error
+        except (*_PARSER_LIMITS, DataError) as error:
             line = text.count("\n", 0, position) + 1
-            raise DataError(f"no JSON that can be read: {error}", source.place, line) from error
+            problem = error.problem if isinstance(error, DataError) else _limit_problem(error)
+            raise DataError(problem, source.place, line) from error
         yield position, item
-        position = _skip(text, end, blank)
+        position = _skip_whitespace(text, end)
         if not in_array:
             break
         if text[position : position + 1] == ",":
-            position = _skip(text, position + 1, blank)
+            position = _skip_whitespace(text, position + 1)
         elif text[position : position + 1] != "]":
             line = text.count("\n", 0, position) + 1
-            raise DataError("no JSON: a comma or ']' is missing here; is the file complete?", source.place, line)
+            problem = "not valid JSON: a comma or ']' is missing here; is the file complete?"
+            raise DataError(problem, source.place, line)
     if text[position + in_array :].strip():
         line = text.count("\n", 0, position) + 1
-        raise DataError("something follows the JSON; for one object a line name the format jsonl", source.place, line)
+        problem = "there is text after the JSON value; if each line is an object, name the format jsonl"
+        raise DataError(problem, source.place, line)
 
 
-def _skip(text: str, position: int, blank: re.Pattern[str]) -> int:
-    match = blank.match(text, position)
+def _skip_whitespace(text: str, position: int) -> int:
+    match = _WHITESPACE.match(text, position)
     return match.end() if match else position
 
 
-def _text(rest: dict[str, Any]) -> str:
-    key = next((k for k in _TEXT_KEYS if isinstance(rest.get(k), str)), None)
+def _take_text(other_values: dict[str, Any]) -> str:
+    """The text, which is removed from `other_values`."""
+    key = next((key for key in TEXT_KEYS if isinstance(other_values.get(key), str)), None)
     if key is None:
-        tool = "; is this of Label Studio? name the format label-studio" if isinstance(rest.get("data"), dict) else ""
-        raise DataError(f"there is no text; a document has a string under one of {', '.join(_TEXT_KEYS)}{tool}")
-    text: str = rest.pop(key)
-    check_whole(text, "the text")
+        hint = "; for an export of Label Studio, name the format label-studio" * isinstance(
+            other_values.get("data"), dict
+        )
+        raise DataError(f"there is no text; a document has a string under one of {', '.join(TEXT_KEYS)}{hint}")
+    text: str = other_values.pop(key)
+    check_surrogates(text, "the text")
     return text
 
 
-def check_whole(text: str, what: str) -> None:
-    """Raise DataError where a text holds half of a character, which no file can."""
-    if half := _HALF_PAIR.search(text):
-        raise DataError(
-            f"{what} holds half of a surrogate pair, \\u{ord(half[0]):04x}, at {half.start()}; "
-            "write whole characters, and offsets in code points"
-        )
-
-
-def _mention_list(rest: dict[str, Any]) -> list[Any]:
-    """Takes the mentions out of `rest`; a plain string or number under `label` is no mention and stays."""
-    for key in _MENTION_KEYS:
-        if key in rest and rest[key] is None:
-            del rest[key]
-        elif key in rest and _holds_mentions(rest[key], key):
-            return list_of(rest.pop(key), key)
-    return []
-
-
-def _holds_mentions(value: object, key: str) -> bool:
-    if key in ("mentions", "spans", "entities"):
-        return True
-    return isinstance(value, list) and all(isinstance(v, (list, dict)) for v in value)
-
-
-def list_of(value: object, key: str) -> list[Any]:
-    """The value of a key that holds a list or nothing; DataError where it is anything else."""
-    if value is None:
+def _take_tokens(other_values: dict[str, Any]) -> list[Any]:
+    """The token ranges, which are removed from `other_values`; tokens that are words stay there."""
+    values = other_values.get("tokens")
+    if isinstance(values, list) and values and all(isinstance(value, str) for value in values):
         return []
-    if not isinstance(value, list):
-        raise DataError(f"`{key}` must be a list, not {_kind(value)}")
-    return value
+    return list_value(other_values.pop("tokens", None), "tokens")
 
 
-def _mention(value: object, number: int, text: str) -> Mention:
-    where = f"mention {number}"
-    if isinstance(value, list) and len(value) == 3:
-        value = dict(zip(("start", "end", "label"), value, strict=True))
-    if not isinstance(value, dict):
-        raise DataError(f"{where}: a mention is an object with start, end and label, or a list of these three")
-    label = _first(value, _LABEL_KEYS)
+def _mention(value: dict[str, Any], number: int, text: str) -> Mention:
+    mention_name, label, surface = f"mention {number}", value["label"], value["text"]
     if not isinstance(label, str) or not label.strip():
-        raise DataError(f"{where}: the label must be a string that is not blank, not {label!r}")
-    check_whole(label, f"{where}: the label")
-    span = _span(_first(value, _START_KEYS), _first(value, _END_KEYS), where, text)
-    surface = _first(value, _SURFACE_KEYS)
-    if surface is not None and surface != span.of(text):
+        raise DataError(f"{mention_name}: the label must be a string that is not blank, not {label!r}")
+    check_surrogates(label, f"{mention_name}: the label")
+    span = _span(value["start"], value["end"], mention_name, text)
+    actual = span.slice(text)
+    is_same = surface == actual or (value["is_loose"] and same_but_whitespace(actual, str(surface)))
+    if surface is not None and not is_same:
         raise DataError(
-            f"{where} says {surface!r}, but the text has {span.of(text)!r} at [{span.start}, {span.end}); "
+            f"{mention_name} says {surface!r}, but the text has {actual!r} at [{span.start}, {span.end}); "
             "offsets count code points from 0, the end is exclusive"
         )
-    score = score_of(value.get("score"), where)
-    return Mention(span.start, span.end, label, span.of(text), score, _votes(value, where))
+    score = score_value(value["score"], mention_name)
+    return Mention(span.start, span.end, label, actual, score, _votes(value, mention_name))
 
 
-def _span(start: object, end: object, where: str, text: str) -> Span:
+def _span(start: object, end: object, value_name: str, text: str) -> Span:
     if type(start) is not int or type(end) is not int:
-        raise DataError(f"{where}: start and end must be integers, not {start!r} and {end!r}")
+        raise DataError(f"{value_name}: start and end must be integers, not {start!r} and {end!r}")
     if not 0 <= start < end <= len(text):
-        raise DataError(f"{where}: [{start}, {end}) is no range of a text of {len(text)} characters")
+        raise DataError(f"{value_name}: [{start}, {end}) is not a range of a text of {len(text)} characters")
     return Span(start, end)
 
 
-def score_of(score: object, where: str) -> float | None:
-    """A mention's score as a number; DataError where it is none."""
-    if score is not None and (isinstance(score, bool) or not isinstance(score, (int, float))):
-        raise DataError(f"{where}: the score must be a number, not {score!r}")
-    try:
-        return None if score is None else float(score)
-    except OverflowError as error:
-        raise DataError(f"{where}: the score is too large") from error
-
-
-def _votes(value: Mapping[str, Any], where: str) -> dict[str, str]:
+def _votes(value: dict[str, Any], mention_name: str) -> dict[str, str]:
     votes = value.get("votes") or {}
-    if not isinstance(votes, dict) or not all(isinstance(v, str) for v in votes.values()):
-        raise DataError(f"{where}: votes must map members to labels, not {votes!r}")
-    check_whole("".join([*votes, *votes.values()]), f"{where}: votes")
+    if not isinstance(votes, dict) or not all(isinstance(label, str) for label in votes.values()):
+        raise DataError(f"{mention_name}: votes must map members to labels, not {votes!r}")
+    check_surrogates("".join([*votes, *votes.values()]), f"{mention_name}: votes")
     return votes
 
 
@@ -265,10 +277,6 @@ def _token(value: object, number: int, text: str) -> Span:
     if not isinstance(value, list) or len(value) != 2:
         raise DataError(f"token {number}: a token is [start, end], not {value!r}")
     return _span(value[0], value[1], f"token {number}", text)
-
-
-def _first(value: Mapping[str, Any], keys: Iterable[str]) -> object:
-    return next((value[k] for k in keys if value.get(k) is not None), None)
 
 
 def _mention_json(mention: Mention) -> dict[str, Any]:
@@ -283,8 +291,3 @@ def _mention_json(mention: Mention) -> dict[str, Any]:
     if mention.votes:
         record["votes"] = dict(mention.votes)
     return record
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")

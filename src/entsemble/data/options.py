@@ -1,4 +1,4 @@
-"""What a caller may say about input, beyond the name of its format."""
+"""Options for reading, beyond the name of the format."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 Spacing = Literal["natural", "spaced"]
-"""How tokens become a text: as people write, or all joined by single blanks."""
+"""How tokens become a text: with natural spacing, or with one space between all of them."""
 
 Discontinuous = Literal["error", "hull"]
-"""What to do with a mention in several pieces: refuse it, or take everything from its first to its last character."""
+"""How a mention in several pieces is read: as an error, or as all from its first to its last character."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConllFormat:
-    r"""Which column is what, counted from 0; negative numbers count from the end.
+    r"""The columns of a CoNLL file, counted from 0; negative numbers count from the end.
 
     Attributes:
         token: the column of the words.
-        tags: the columns of tags; several are levels of nesting; none means words without tags.
-        scheme: refuse the tags that this scheme does not have; `None` reads all schemes.
-        separator: `"\t"`, or `" "` for any run of blanks and tabs; `None` takes the one that most lines use.
-        columns: how many columns each line must have; `None` for any number that holds the named ones.
+        tags: the columns of tags, one per level of nesting; empty for words without tags.
+        scheme: reject tags that this scheme does not have; `None` reads the tags of all schemes.
+        separator: `"\t"`, or `" "` for any run of spaces and tabs; `None` for the one that most lines use.
+        columns: the number of columns of each line; `None` for any number that includes the columns above.
     """
 
     token: int = 0
@@ -33,14 +33,14 @@ class ConllFormat:
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How to read; every reader takes from it what concerns it.
+    """Options for reading; each reader uses those that concern it.
 
     Attributes:
-        conll: the columns of a CoNLL file; recognised where not given.
+        conll: the columns of a CoNLL file; detected if not given.
         spacing: how tokens become a text.
-        discontinuous: what to do with a brat mention in several pieces.
-        text_column: the text's column in a table; recognised by its header where not given.
-        id_column: the id's column in a table; recognised by its header where not given.
+        discontinuous: how a brat mention in several pieces is read.
+        text_column: the name of a table's column of texts; detected if not given.
+        id_column: the name of a table's column of ids; detected if not given.
     """
 
     conll: ConllFormat | None = None

@@ -1,113 +1,122 @@
-"""Parquet, what data lakes and Ray hold: one row a document, in the shape of our JSON Lines.
+"""Parquet, which data lakes and Ray use: one row per document, in the shape of our JSON Lines.
 
-Columns are `id`, `text`, `mentions` (a list of structs), `tokens` and `meta` (JSON). A file from elsewhere needs a
-column of text; its other columns become `meta`, as in JSON Lines.
+The columns are `id`, `text`, `mentions` (a list of structs), `tokens` and `meta` (JSON). Files of other origin need a
+column of texts; their other columns become `meta`, as in JSON Lines.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from entsemble._lib.optional import require
+from entsemble.data.json_values import check_scores, parse_json, write_json
 from entsemble.data.jsonl import from_json, to_json
 from entsemble.data.options import ReadOptions
-from entsemble.errors import DataError, MissingExtraError
+from entsemble.errors import DataError
 from entsemble.types import Document
 
-_ROWS = 1000
-"""Documents that are held in memory, and that a group of the file holds."""
+_ROWS_PER_GROUP = 1000
+"""Documents in a row group, and in memory at a time."""
 
 
 def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # noqa: ARG001
-    """The documents of a Parquet file, a group of rows at a time.
+    """The documents of a Parquet file; one row group is in memory at a time.
 
-    A document without an id is called `<name>:<row>`, rows counted from 1.
+    A document without an id is called `<name>:<row>`, with rows counted from 1.
 
     Raises:
-        DataError: it is no Parquet file, or a row is no document.
+        DataError: it is not a Parquet file, its content is damaged, or a row is not a document.
         MissingExtraError: pyarrow is not installed.
     """
-    arrow, parquet = _pyarrow()
+    _, parquet = _import_pyarrow()
     try:
         with parquet.ParquetFile(path) as file:
-            number = 0
-            for batch in file.iter_batches(batch_size=_ROWS):
+            row_number = 0
+            for batch in file.iter_batches(batch_size=_ROWS_PER_GROUP):
                 for row in batch.to_pylist(maps_as_pydicts="strict"):
-                    number += 1
+                    row_number += 1
                     try:
-                        yield from_json(record(row), f"{name}:{number}")
-                    except DataError as error:
-                        raise DataError(f"row {number}: {error.problem}", path) from error
-    except (arrow.ArrowException, OSError) as error:
-        raise DataError(f"no Parquet file: {error}", path) from error
+                        yield from_json(row_to_json(row), f"{name}:{row_number}")
+                    except (DataError, RecursionError) as error:
+                        problem = error.problem if isinstance(error, DataError) else str(error)
+                        raise DataError(f"row {row_number}: {problem}", path) from error
+    except DataError:
+        raise
+    except Exception as error:  # a damaged file raises errors of many classes, not only pyarrow's
+        problem = str(error) or type(error).__name__
+        raise DataError(f"not a valid Parquet file: {problem}; is the file complete?", path) from error
 
 
 def write(documents: Iterable[Document], path: Path) -> None:
-    """Write documents as they come; a group of rows at a time.
+    """Write documents as they come, one row group at a time.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
-    arrow, parquet = _pyarrow()
-    schema = _schema(arrow)
-    source = iter(documents)
+    pyarrow, parquet = _import_pyarrow()
+    schema = _schema(pyarrow)
+    remaining = iter(documents)
     with parquet.ParquetWriter(path, schema) as writer:
-        while part := list(islice(source, _ROWS)):
-            writer.write_table(arrow.Table.from_pylist([_row(d) for d in part], schema=schema))
+        while group := list(islice(remaining, _ROWS_PER_GROUP)):
+            rows = [_row(document) for document in group]
+            writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
 
 
-def record(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as JSON would have it: no empty cells, `meta` unpacked where it is ours."""
-    plain = {key: _plain(value) for key, value in row.items() if value is not None}
-    meta = plain.get("meta")
+def row_to_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as a JSON object: without empty cells, and with `meta` parsed if it is JSON."""
+    record = {key: _json_value(value) for key, value in row.items() if value is not None}
+    meta = record.get("meta")
     if isinstance(meta, str):
         try:
-            plain["meta"] = json.loads(meta)
-        except json.JSONDecodeError:
-            plain["meta"] = meta
-    return plain
+            record["meta"] = parse_json(meta)
+        except (ValueError, RecursionError):
+            record["meta"] = meta
+    return record
 
 
-def _plain(value: object) -> object:
-    """What JSON can hold: times, decimals and the like as people write them, bytes in hexadecimal."""
+def _json_value(value: object) -> object:
+    """A value that JSON can represent; bytes become hexadecimal, times, decimals and the like become text."""
     if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): _json_value(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(part) for part in value]
+        return [_json_value(item) for item in value]
     if isinstance(value, bytes):
         return value.hex()
     return value if value is None or isinstance(value, (str, bool, int, float)) else str(value)
 
 
 def _row(document: Document) -> dict[str, Any]:
-    row = to_json(document)
-    row["tokens"] = [{"start": t.start, "end": t.end} for t in document.tokens] or None
-    row["meta"] = json.dumps(row["meta"], ensure_ascii=False) if "meta" in row else None
-    return row
+    check_scores(document)
+    record = to_json(document)
+    record["tokens"] = [{"start": token.start, "end": token.end} for token in document.tokens] or None
+    record["meta"] = write_json(record["meta"], document.id) if "meta" in record else None
+    return record
 
 
-def _schema(arrow: Any) -> Any:  # noqa: ANN401 - untyped library
-    text, place = arrow.string(), arrow.int64()
-    votes = arrow.map_(text, text)
-    mention = {"start": place, "end": place, "text": text, "label": text, "score": arrow.float64(), "votes": votes}
-    return arrow.schema(
+def _schema(pyarrow: Any) -> Any:  # noqa: ANN401 - untyped library
+    string, integer = pyarrow.string(), pyarrow.int64()
+    mention_fields = {
+        "start": integer,
+        "end": integer,
+        "text": string,
+        "label": string,
+        "score": pyarrow.float64(),
+        "votes": pyarrow.map_(string, string),
+    }
+    return pyarrow.schema(
         {
-            "id": text,
-            "text": text,
-            "mentions": arrow.list_(arrow.struct(mention)),
-            "tokens": arrow.list_(arrow.struct({"start": place, "end": place})),
-            "meta": text,
+            "id": string,
+            "text": string,
+            "mentions": pyarrow.list_(pyarrow.struct(mention_fields)),
+            "tokens": pyarrow.list_(pyarrow.struct({"start": integer, "end": integer})),
+            "meta": string,
         }
     )
 
 
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow as arrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "parquet", "Parquet") from error
-    return arrow, parquet
+def _import_pyarrow() -> tuple[Any, Any]:
+    pyarrow = require("pyarrow", extra="parquet", purpose="Parquet")
+    return pyarrow, require("pyarrow.parquet", extra="parquet", purpose="Parquet")

@@ -1,30 +1,32 @@
-"""Where bytes come from: a file or a stream, read as UTF-8 with line numbers."""
+"""Files and streams that are read as UTF-8 with line numbers, and plain text."""
 
 from __future__ import annotations
 
 import codecs
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
+from entsemble.data.options import ReadOptions
 from entsemble.errors import DataError
+from entsemble.types import Document
 
 HEAD_BYTES = 1 << 16
-"""How much of a source its format is recognised from."""
+"""How much of a source is read to detect its format."""
 
-_WIDE_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_WIDE_BYTE_ORDER_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Source:
     """One file or stream.
 
     Args:
-        name: what ids of its documents begin with.
-        path: where it lies; `None` for a stream.
-        stream: what to read instead of the file; read once.
+        name: the ids of its documents begin with it.
+        path: the file; `None` for a stream.
+        stream: read instead of the file, and only once.
     """
 
     def __init__(self, name: str, path: Path | None = None, stream: BinaryIO | None = None) -> None:
@@ -32,13 +34,13 @@ class Source:
         self._stream, self._head = stream, b""
 
     @classmethod
-    def of_file(cls, path: Path, name: str | None = None) -> Source:
-        """The file at `path`, called by its file name unless told otherwise."""
+    def from_file(cls, path: Path, name: str | None = None) -> Source:
+        """The file at `path`; its name is the file's name unless another one is given."""
         return cls(readable_name(name or path.name), path)
 
     @classmethod
-    def of_stream(cls, stream: TextIO | BinaryIO, name: str) -> Source:
-        """A stream of text or bytes; of `sys.stdin` the bytes are taken."""
+    def from_stream(cls, stream: TextIO | BinaryIO, name: str) -> Source:
+        """A stream of text or bytes; of a text stream such as `sys.stdin`, the bytes below it."""
         binary = getattr(stream, "buffer", stream)
         if isinstance(binary, io.TextIOBase):
             binary = io.BytesIO(binary.read().encode("utf-8", "surrogatepass"))
@@ -46,13 +48,13 @@ class Source:
 
     @property
     def place(self) -> str:
-        """The path for error messages; of a stream its name."""
+        """The path for error messages; the name if it is a stream."""
         return str(self.path) if self.path else self.name
 
     def head(self) -> bytes:
-        """The first bytes, which are read again by whoever reads next."""
+        """The first bytes; whoever reads the source next gets them again."""
         if self._stream is None and self._is_pipe():
-            self._stream = self._open()  # until who reads next is done: what a pipe gave it does not give again
+            self._stream = self._open()  # a pipe can be read only once, so it stays open for the next reader
         with reading(self.place):
             if self._stream is not None:
                 self._head = self._head or self._stream.read(HEAD_BYTES)
@@ -61,31 +63,38 @@ class Source:
                 return file.read(HEAD_BYTES)
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        r"""Line number from 1 and the line with its end. Only `\n` ends a line; a byte order mark is dropped.
+        r"""Line numbers from 1, and lines with their ends; a byte order mark is dropped.
+
+        Only `\n` ends a line; `\r` does in a file without `\n`, as old Macintosh computers wrote it.
 
         Raises:
-            DataError: the file cannot be opened, or a line is no UTF-8.
+            DataError: the file cannot be opened, or a line is not UTF-8.
         """
-        for number, raw in enumerate(self._byte_lines(), 1):
-            line = self.decode(raw, number)
-            yield number, line.removeprefix("\ufeff") if number == 1 else line
+        for line_number, raw_line in enumerate(split_carriage_returns(self._byte_lines()), 1):
+            line = self.decode(raw_line, line_number)
+            yield line_number, line.removeprefix("\ufeff") if line_number == 1 else line
 
-    def text(self, keep_mark: bool = False) -> str:
-        """Everything, newlines as they are, the byte order mark kept only on request."""
-        text = "".join(self.decode(raw, number) for number, raw in enumerate(self._byte_lines(), 1))
-        return text if keep_mark else text.removeprefix("\ufeff")
+    def text(self, keep_byte_order_mark: bool = False) -> str:
+        """The whole text with its line ends, by default without a byte order mark."""
+        text = "".join(self.decode(raw_line, line_number) for line_number, raw_line in enumerate(self._byte_lines(), 1))
+        return text if keep_byte_order_mark else text.removeprefix("\ufeff")
 
-    def decode(self, raw: bytes, line: int) -> str:
-        """`raw` as UTF-8; DataError with the place of the first wrong byte."""
-        if line == 1 and raw.startswith(_WIDE_MARKS):
-            raise DataError("this is UTF-16 or UTF-32; save it as UTF-8", self.place, line)
+    def decode(self, raw_line: bytes, line_number: int) -> str:
+        """A line as UTF-8.
+
+        Raises:
+            DataError: it is not UTF-8; the message says where the first wrong byte is.
+        """
+        if line_number == 1 and raw_line.startswith(_WIDE_BYTE_ORDER_MARKS):
+            raise DataError("this is UTF-16 or UTF-32; save it as UTF-8", self.place, line_number)
         try:
-            return raw.decode("utf-8")
+            return raw_line.decode("utf-8")
         except UnicodeDecodeError as error:
             raise DataError(
-                f"byte {error.start + 1} of the line, 0x{raw[error.start]:02x}, is no UTF-8; save the file as UTF-8",
+                f"not UTF-8: byte {error.start + 1} of the line is 0x{raw_line[error.start]:02x}; "
+                "save the file as UTF-8",
                 self.place,
-                line,
+                line_number,
             ) from error
 
     def _open(self) -> BinaryIO:
@@ -95,7 +104,7 @@ class Source:
             return self.path.open("rb")
 
     def _is_pipe(self) -> bool:
-        """Whether the path is of something that is read once, such as a shell's `<(command)`."""
+        """Whether the path can be read only once, as a shell's `<(command)`."""
         with reading(self.place):
             return self.path is not None and self.path.exists() and not self.path.is_file()
 
@@ -109,37 +118,57 @@ class Source:
             yield from self._stream
 
 
-def files_below(folder: Path, on_error: Callable[[DataError], None] | None = None) -> list[Path]:
-    """The files in `folder` and in its folders that are not hidden, sorted; links to folders are not followed.
+def split_carriage_returns(raw_lines: Iterable[bytes]) -> Iterator[bytes]:
+    r"""The lines; if there is only one and it contains `\r`, its parts that end in `\r`."""
+    remaining = iter(raw_lines)
+    first_line, second_line = next(remaining, b""), next(remaining, b"")
+    if not second_line and b"\r" in first_line.rstrip(b"\r\n"):
+        yield from first_line.splitlines(keepends=True)
+        return
+    yield from (line for line in (first_line, second_line) if line)
+    yield from remaining
 
-    A link that leads nowhere is among them, so that whoever opens it says so. What can be opened only once, such as a
-    pipe, is not.
+
+def read_text(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: ARG001
+    """A plain text as one document, whose id is the source's name. Line ends are kept, a byte order mark is not."""
+    yield Document(source.name, source.text())
+
+
+def files_below(folder: Path, on_error: Callable[[DataError], None] | None = None) -> list[Path]:
+    """The files in a folder and its subfolders, sorted.
+
+    Hidden folders, links to folders, and what can be opened only once (pipes) are left out. Broken links are included,
+    so that opening them reports the error.
+
+    Args:
+        folder: where to look.
+        on_error: called for each folder that cannot be listed; by default such an error is raised.
 
     Raises:
-        DataError: a folder cannot be listed; where `on_error` is given it is told, and the rest is there.
+        DataError: a folder cannot be listed, and there is no `on_error`.
     """
 
-    def unlisted(error: OSError) -> None:
-        told = DataError(f"cannot be listed: {error.strerror or error}; check who may read it", error.filename)
+    def report_unlisted(error: OSError) -> None:
+        data_error = DataError(f"cannot be listed: {error.strerror or error}; check the permissions", error.filename)
         if on_error is None:
-            raise told from error
-        on_error(told)
+            raise data_error from error
+        on_error(data_error)
 
-    found: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=unlisted):
-        folders[:] = [f for f in folders if not f.startswith(".")]
-        found += (p for n in names if (p := Path(place, n)).is_file() or p.is_symlink())
-    return sorted(found)
+    files: list[Path] = []
+    for parent, subfolders, names in os.walk(folder, onerror=report_unlisted):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        files += (path for name in names if (path := Path(parent, name)).is_file() or path.is_symlink())
+    return sorted(files)
 
 
 def readable_name(name: str) -> str:
-    """A file's name as text, whose bytes that are no UTF-8 are written out."""
+    """A file's name as text; bytes that are not UTF-8 become escape sequences."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 @contextmanager
 def reading(place: str | Path) -> Iterator[None]:
-    """What the system says against reading at `place`, as a DataError that names it."""
+    """Raise the operating system's errors as DataErrors that name `place`."""
     try:
         yield
     except OSError as error:

@@ -1,11 +1,14 @@
-"""Texts of any length as windows that a prompt can hold. Nothing but blanks between windows is left out."""
+"""Splits texts of any length into windows that fit into a prompt.
+
+Only the whitespace between windows is left out.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -16,16 +19,19 @@ from entsemble.types import Document, Mention, Span
 Range = TypeVar("Range", Mention, Span)
 
 MAX_CHARS = 600
-"""Longer sentences are split; prompts with several demonstrations must fit small contexts."""
+"""Longer sentences are split; prompts with several demonstrations must fit into small contexts."""
 
-_BLOCK = 1000
-"""Characters given to sentencex at once: its time grows with the square of the length on non-Latin text."""
+_BLOCK_CHARS = 1000
+"""Characters passed to sentencex at once: its time grows quadratically with the length of non-Latin text."""
 
-_LONGEST_BLOCK = 16_000
-"""A block without a boundary grows up to here."""
+_MAX_BLOCK_CHARS = 16_000
+"""A block without a sentence boundary grows to at most this length."""
 
-_WIDE_BLANK = re.compile(r"[^\S\x00-\x7f](?=\.)")
-"""A blank beyond ASCII before a full stop: after a single letter, sentencex panics at it."""
+_UNICODE_SPACE = re.compile(r"[^\S\x00-\x7f](?=\.)")
+"""A non-ASCII space before a full stop; sentencex panics if it follows a single letter."""
+
+_CLUSTER_CHARS = 32
+"""How far before the limit a split looks for the end of a combining sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ class Window:
 
     Attributes:
         document: the document's id.
-        start: where the window begins in the document's text, in code points.
+        start: offset of the window in the document's text, in code points.
         text: its characters; `document.text[start : start + len(text)] == text`.
     """
 
@@ -44,162 +50,156 @@ class Window:
 
     @property
     def span(self) -> Span:
-        """The range of the document's text."""
+        """The window's range in the document's text."""
         return Span(self.start, self.start + len(self.text))
 
 
-def sentences(text: str, language: str = "en") -> list[Span]:
-    """The sentences of `text`, in order, without the blanks around them; together they hold every other character.
+def sentence_spans(text: str, language: str = "en") -> list[Span]:
+    """The sentences of a text in order, without surrounding whitespace; only whitespace lies between them.
 
     Args:
-        text: any length, any script.
-        language: an ISO 639-1 code; languages that sentencex does not know are cut by its fallback.
+        text: of any length and script.
+        language: an ISO 639-1 code; sentencex has a fallback for languages that it does not support.
     """
-    return [span for start, end in _boundaries(text, language) if (span := _trimmed(text, start, end))]
+    return [span for start, end in _sentence_ranges(text, language) if (span := _stripped_span(text, start, end))]
 
 
-def windows(document: Document, max_chars: int = MAX_CHARS, language: str = "en") -> list[Window]:
-    """One window a sentence; longer ones are split at blanks, or anywhere where there is none.
+def split_windows(document: Document, max_chars: int = MAX_CHARS, language: str = "en") -> list[Window]:
+    """One window per sentence; longer sentences are split at whitespace or, if there is none, anywhere.
 
-    A document with tokens came as one sentence and stays one unless it is too long. A text of blanks has no window.
+    A document with tokens is one sentence and is only split if it is too long. Blank texts have no window.
     """
-    return [_window(document, span) for span in _pieces(document, max_chars, language)]
+    return [
+        Window(document.id, span.start, span.slice(document.text))
+        for span in _window_spans(document, max_chars, language)
+    ]
 
 
-def whole_windows(document: Document, max_chars: int = MAX_CHARS, language: str = "en") -> list[Window]:
-    """As `windows`, but neighbours that share a mention are one window, so that no mention is cut.
+def sentence_splitter(language: str = "en") -> Callable[[str], list[str]]:
+    """A function that returns the windows of a text, split without regard to any annotation or tokens."""
+    return lambda text: [window.text for window in split_windows(Document("", text), language=language)]
 
-    Such a window can be longer than `max_chars`.
+
+def split_document(document: Document, max_chars: int = MAX_CHARS, language: str = "en") -> list[Document]:
+    """The document's sentences as documents, as a pool needs them; neighbours that share a mention stay together.
+
+    A document that is not split keeps its id; the parts of others are called `<id>#<start>`. Mentions lose leading and
+    trailing whitespace; blank mentions are left out.
     """
-    mentions = [m.span for m in document.mentions if m.text.strip()]
-    return [_window(document, span) for span in _merged(_pieces(document, max_chars, language), mentions)]
-
-
-def window_mentions(document: Document, window: Window) -> tuple[Mention, ...]:
-    """The document's mentions that lie wholly in `window`, their offsets counted from its start."""
-    span = window.span
-    return tuple(m.shifted(-window.start) for m in _within(document.mentions, span) if span.contains(m.span))
-
-
-def texts_within(document: Document, language: str = "en") -> frozenset[str]:
-    """The document's text, and its sentences, as somebody would ask for them who does not know its annotation."""
-    plain = replace(document, mentions=(), tokens=())
-    return frozenset({document.text, *(w.text for w in windows(plain, language=language))})
-
-
-def window_documents(document: Document, max_chars: int = MAX_CHARS, language: str = "en") -> list[Document]:
-    """The document in sentences that cut no mention, each a document of its own, as a pool wants them.
-
-    The only window of a document keeps the document's id; several are called `<id>#<start>`. Mentions that begin or
-    end with blanks lose these; mentions of blanks alone are left out.
-    """
-    trimmed = ((_trimmed(document.text, m.start, m.end), m) for m in document.mentions)
+    stripped = ((_stripped_span(document.text, mention.start, mention.end), mention) for mention in document.mentions)
     mentions = [
-        replace(m, start=span.start, end=span.end, text=span.of(document.text))
-        for span, m in trimmed
+        replace(mention, start=span.start, end=span.end, text=span.slice(document.text))
+        for span, mention in stripped
         if span is not None
     ]
-    parts = _merged(_pieces(document, max_chars, language), [m.span for m in mentions])
-    whole = replace(document, mentions=tuple(mentions))
-    return [_part(whole, part, document.id if len(parts) == 1 else f"{document.id}#{part.start}") for part in parts]
+    part_spans = _joined_over_mentions(
+        _window_spans(document, max_chars, language), [mention.span for mention in mentions]
+    )
+    source = replace(document, mentions=tuple(mentions))
+    if len(part_spans) == 1:
+        return [_part(source, part_spans[0], document.id)]
+    return [_part(source, span, f"{document.id}#{span.start}") for span in part_spans]
 
 
-def _part(document: Document, part: Span, identity: str) -> Document:
+def _part(document: Document, span: Span, part_id: str) -> Document:
+    mentions, tokens = _starting_in(document.mentions, span), _starting_in(document.tokens, span)
     return Document(
-        identity,
-        part.of(document.text),
-        tuple(m.shifted(-part.start) for m in _within(document.mentions, part) if part.contains(m.span)),
-        tuple(t.shifted(-part.start) for t in _within(document.tokens, part) if part.contains(t)),
+        part_id,
+        span.slice(document.text),
+        tuple(item.shifted(-span.start) for item in mentions if span.contains(item.span)),
+        tuple(token.shifted(-span.start) for token in tokens if span.contains(token)),
         document.meta,
     )
 
 
-def _within(ranges: Sequence[Range], part: Span) -> Sequence[Range]:
-    """Those of `ranges`, sorted by their start, that begin in `part`."""
-    return ranges[_first(ranges, part.start) : _first(ranges, part.end)]
+def _starting_in(ranges: Sequence[Range], span: Span) -> Sequence[Range]:
+    """The ranges, which are sorted by their start, that start in `span`."""
+    return ranges[_first_index(ranges, span.start) : _first_index(ranges, span.end)]
 
 
-def _first(ranges: Sequence[Mention] | Sequence[Span], start: int) -> int:
-    return bisect_left(ranges, start, key=lambda r: r.start)
+def _first_index(ranges: Sequence[Mention] | Sequence[Span], start: int) -> int:
+    return bisect_left(ranges, start, key=lambda item: item.start)
 
 
-def _window(document: Document, span: Span) -> Window:
-    return Window(document.id, span.start, span.of(document.text))
+def _window_spans(document: Document, max_chars: int, language: str) -> list[Span]:
+    text = document.text
+    if document.tokens and len(text) <= max_chars:
+        sentence = _stripped_span(text, 0, len(text))
+        return [sentence] if sentence else []
+    return [span for sentence in sentence_spans(text, language) for span in _split_span(text, sentence, max_chars)]
 
 
-def _pieces(document: Document, max_chars: int, language: str) -> list[Span]:
-    if document.tokens and len(document.text) <= max_chars:
-        whole = _trimmed(document.text, 0, len(document.text))
-        return [whole] if whole else []
-    return [p for s in sentences(document.text, language) for p in _split(document.text, s, max_chars)]
-
-
-def _boundaries(text: str, language: str) -> Iterator[tuple[int, int]]:
-    """Ranges that cover `text`; the last sentence of a block is cut again together with what follows it."""
-    start, size = 0, _BLOCK
+def _sentence_ranges(text: str, language: str) -> Iterator[tuple[int, int]]:
+    """Ranges that cover `text`; the last sentence of a block is split again together with the text after it."""
+    start, block_size = 0, _BLOCK_CHARS
     while start < len(text):
-        block = text[start : start + size]
-        last_block = start + len(block) == len(text)
-        lengths = [len(s) for s in sentencex.segment(language, _WIDE_BLANK.sub(" ", block))]
-        if sum(lengths) != len(block):  # never seen; a sentence too long is better than one lost
+        block = text[start : start + block_size]
+        is_last_block = start + len(block) == len(text)
+        lengths = [len(sentence) for sentence in sentencex.segment(language, _UNICODE_SPACE.sub(" ", block))]
+        if sum(lengths) != len(block):  # has not been observed; better one long sentence than a lost one
             lengths = [len(block)]
-        if not last_block and len(lengths) == 1 and size < _LONGEST_BLOCK:
-            size *= 2
+        if not is_last_block and len(lengths) == 1 and block_size < _MAX_BLOCK_CHARS:
+            block_size *= 2
             continue
-        done = lengths if last_block or len(lengths) == 1 else lengths[:-1]
-        for length in done:
+        complete_lengths = lengths if is_last_block or len(lengths) == 1 else lengths[:-1]
+        for length in complete_lengths:
             yield start, start + length
             start += length
-        size = _BLOCK
+        block_size = _BLOCK_CHARS
 
 
-def _trimmed(text: str, start: int, end: int) -> Span | None:
+def _stripped_span(text: str, start: int, end: int) -> Span | None:
+    """The range without surrounding whitespace; `None` if nothing remains."""
     part = text[start:end]
-    left = len(part) - len(part.lstrip())
-    right = len(part.rstrip())
-    return Span(start + left, start + right) if left < right else None
+    first = len(part) - len(part.lstrip())
+    last = len(part.rstrip())
+    return Span(start + first, start + last) if first < last else None
 
 
-def _split(text: str, span: Span, max_chars: int) -> Iterator[Span]:
-    rest: Span | None = span
-    while rest and len(rest) > max_chars:
-        cut = _cut(text, rest.start, rest.start + max_chars)
-        piece = _trimmed(text, rest.start, cut)
+def _split_span(text: str, span: Span, max_chars: int) -> Iterator[Span]:
+    remainder: Span | None = span
+    while remainder and len(remainder) > max_chars:
+        split = _split_position(text, remainder.start, remainder.start + max_chars)
+        piece = _stripped_span(text, remainder.start, split)
         if piece:
             yield piece
-        start = next((i for i in range(cut, rest.end) if not text[i].isspace()), rest.end)
-        rest = Span(start, rest.end) if start < rest.end else None
-    if rest:
-        yield rest
+        start = next(
+            (position for position in range(split, remainder.end) if not text[position].isspace()), remainder.end
+        )
+        remainder = Span(start, remainder.end) if start < remainder.end else None
+    if remainder:
+        yield remainder
 
 
-def _cut(text: str, start: int, limit: int) -> int:
-    """Where to split before or at `limit`: after the last line end, else the last blank, else anywhere."""
+def _split_position(text: str, start: int, limit: int) -> int:
+    """Where to split, at most at `limit`: after the last newline, else at the last whitespace, else anywhere."""
     newline = text.rfind("\n", start + (limit - start) // 2, limit)
     if newline > 0:
         return newline + 1
     for position in range(limit, start, -1):
         if text[position].isspace():
             return position
-    return next((p for p in range(limit, max(start, limit - 32), -1) if not _joins(text, p)), limit)
+    positions = range(limit, max(start, limit - _CLUSTER_CHARS), -1)
+    return next((position for position in positions if not _is_inside_cluster(text, position)), limit)
 
 
-def _joins(text: str, position: int) -> bool:
-    """Whether the character at `position` is seen as part of the one before it."""
-    around = (text[position - 1], text[position])
-    return "\u200d" in around or unicodedata.category(around[1]).startswith("M")
+def _is_inside_cluster(text: str, position: int) -> bool:
+    """Whether the character at `position` is displayed as part of the one before it."""
+    before, after = text[position - 1], text[position]
+    return "\u200d" in (before, after) or unicodedata.category(after).startswith("M")
 
 
-def _merged(pieces: list[Span], mentions: list[Span]) -> list[Span]:
-    merged: list[Span] = []
-    ordered = sorted(mentions)
-    at, reach = 0, 0
-    for piece in pieces:
-        if merged and reach > piece.start:
-            merged[-1] = Span(merged[-1].start, piece.end)
+def _joined_over_mentions(spans: list[Span], mentions: list[Span]) -> list[Span]:
+    """The spans, where neighbours that share a mention are one."""
+    joined: list[Span] = []
+    sorted_mentions = sorted(mentions)
+    index, furthest_end = 0, 0
+    for span in spans:
+        if joined and furthest_end > span.start:
+            joined[-1] = Span(joined[-1].start, span.end)
         else:
-            merged.append(piece)
-        while at < len(ordered) and ordered[at].start < piece.end:
-            reach = max(reach, ordered[at].end)
-            at += 1
-    return merged
+            joined.append(span)
+        while index < len(sorted_mentions) and sorted_mentions[index].start < span.end:
+            furthest_end = max(furthest_end, sorted_mentions[index].end)
+            index += 1
+    return joined

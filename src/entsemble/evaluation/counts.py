@@ -1,6 +1,6 @@
-"""Additive counts. Every ratio is derived from them when it is asked for; nothing stores one.
+"""Additive counts; ratios such as F1 are derived from them, never stored.
 
-Worked example: of three gold mentions two were found, and one answer was wrong.
+Example: two of three gold mentions were predicted, and one prediction was wrong.
 
 >>> counts = Counts(tp=2, fp=1, fn=1)
 >>> round(counts.f1, 3)
@@ -17,16 +17,16 @@ from typing import Any
 
 
 def ratio(part: float, whole: float) -> float:
-    """`part / whole`, and 0.0 where there is nothing to divide by."""
+    """`part / whole`; 0.0 if `whole` is 0."""
     return part / whole if whole else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Right answers, wrong answers, and what was not found.
+    """True positives, false positives and false negatives.
 
-    Precision is 0.0 where nothing was predicted, recall is 0.0 where there is no gold mention, and F1 is 0.0 where
-    there is neither, as in seqeval with `zero_division=0` and in the CoNLL-2003 script `conlleval`.
+    Precision is 0.0 if nothing was predicted, recall is 0.0 if there is no gold mention, and F1 is 0.0 if there is
+    neither, as in seqeval with `zero_division=0` and in the CoNLL-2003 script `conlleval`.
 
     Attributes:
         tp: predicted and gold.
@@ -43,12 +43,12 @@ class Counts:
 
     @property
     def precision(self) -> float:
-        """Share of the predicted that is gold."""
+        """Share of the predictions that is gold."""
         return ratio(self.tp, self.predicted)
 
     @property
     def recall(self) -> float:
-        """Share of the gold that was predicted."""
+        """Share of the gold mentions that was predicted."""
         return ratio(self.tp, self.support)
 
     @property
@@ -58,28 +58,28 @@ class Counts:
 
     @property
     def support(self) -> int:
-        """How many there are in the gold standard."""
+        """Number of gold mentions."""
         return self.tp + self.fn
 
     @property
     def predicted(self) -> int:
-        """How many were predicted."""
+        """Number of predictions."""
         return self.tp + self.fp
 
     def to_json(self) -> dict[str, Any]:
-        """The ratios and the counts that they come from."""
+        """The ratios and the counts that they are derived from."""
         ratios = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
         return {**ratios, "tp": self.tp, "fp": self.fp, "fn": self.fn}
 
 
 def count_sets(gold: Iterable[object], predicted: Iterable[object]) -> Counts:
-    """Counts over two collections of hashable things, each thing counted once."""
-    wanted, found = set(gold), set(predicted)
-    return Counts(len(wanted & found), len(found - wanted), len(wanted - found))
+    """Counts over two collections of hashable items; duplicates count once."""
+    gold_set, predicted_set = set(gold), set(predicted)
+    return Counts(len(gold_set & predicted_set), len(predicted_set - gold_set), len(gold_set - predicted_set))
 
 
 class LabelCounts(Mapping[str, Counts]):
-    """Counts by label, sorted by label; adding two adds label by label. Never changed once built."""
+    """Counts by label, sorted by label; immutable. Addition is label by label."""
 
     __slots__ = ("_counts",)
 
@@ -100,14 +100,9 @@ class LabelCounts(Mapping[str, Counts]):
 
     def __add__(self, other: LabelCounts) -> LabelCounts:
         labels = self._counts.keys() | other.keys()
-        return LabelCounts({x: self.get(x, Counts()) + other.get(x, Counts()) for x in labels})
+        return LabelCounts({label: self.get(label, Counts()) + other.get(label, Counts()) for label in labels})
 
     @property
     def micro(self) -> Counts:
-        """The sum over the labels: its ratios are the micro averages."""
+        """The sum over the labels; its ratios are the micro averages."""
         return sum(self._counts.values(), Counts())
-
-    @property
-    def macro_f1(self) -> float:
-        """Mean F1 of the labels, each weighing the same; 0.0 where there is none."""
-        return ratio(sum(counts.f1 for counts in self._counts.values()), len(self._counts))

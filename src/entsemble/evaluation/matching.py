@@ -1,7 +1,7 @@
-"""What counts as found, on the mentions of one document.
+"""Matching of the gold and predicted mentions of one document.
 
-A mention is its start, end and label; the same one given twice counts once. Sets of them know no order and no tags, so
-nested and overlapping mentions are scored like any others. Add up the results over documents.
+A mention is identified by start, end and label; duplicates count once. Mentions are compared as sets, without tags, so
+nested and overlapping mentions need no special treatment. Results are additive over documents.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from entsemble.evaluation.assignment import Triple, pairs
+from entsemble.evaluation.bipartite import Triple, pair_same_label
 from entsemble.evaluation.counts import Counts, LabelCounts, count_sets, ratio
 from entsemble.types import Mention
 
@@ -19,107 +19,116 @@ Range = tuple[int, int]
 
 
 def triples(mentions: Iterable[Mention]) -> set[Triple]:
-    """The mentions as sets see them."""
-    return {(m.start, m.end, m.label) for m in mentions}
+    """Start, end and label of each mention."""
+    return {(mention.start, mention.end, mention.label) for mention in mentions}
 
 
 def ranges(mentions: Iterable[Mention]) -> set[Range]:
-    """The mentions without their labels."""
-    return {(m.start, m.end) for m in mentions}
+    """Start and end of each mention."""
+    return {(mention.start, mention.end) for mention in mentions}
 
 
-def exact(gold: Iterable[Mention], predicted: Iterable[Mention]) -> LabelCounts:
-    """Found is what has the same start, end and label.
+def exact_counts(gold: Iterable[Mention], predicted: Iterable[Mention]) -> LabelCounts:
+    """Exact matching: a prediction is correct if a gold mention has the same start, end and label.
 
     On flat mentions it equals entity-level scoring of tags (E. F. Tjong Kim Sang and F. De Meulder, "Introduction to
     the CoNLL-2003 shared task", 2003; seqeval).
     """
-    wanted, found = triples(gold), triples(predicted)
-    return _by_label(wanted, found, Counter(label for *_, label in wanted & found))
+    gold_triples, predicted_triples = triples(gold), triples(predicted)
+    matched = Counter(label for _, _, label in gold_triples & predicted_triples)
+    return _count_by_label(gold_triples, predicted_triples, matched)
 
 
-def relaxed(gold: Iterable[Mention], predicted: Iterable[Mention]) -> LabelCounts:
-    """Found is what shares a character with a mention of the same label, one to one.
+def relaxed_counts(gold: Iterable[Mention], predicted: Iterable[Mention]) -> LabelCounts:
+    """Relaxed matching: a prediction is correct if it overlaps a gold mention with the same label, one-to-one.
 
-    As many as can be are paired, and each is used once, so neither one long prediction over three gold mentions nor
-    three pieces of one gold mention count three times. The idea of partial credit is from MUC (N. Chinchor and B.
-    Sundheim, "MUC-5 evaluation metrics", 1993) and SemEval-2013 task 9.1; here a partial match counts in full.
+    A largest pairing is used, and each mention once, so neither one long prediction over three gold mentions nor three
+    pieces of one gold mention count three times. The idea of partial credit is from MUC (N. Chinchor and B. Sundheim,
+    "MUC-5 evaluation metrics", 1993) and SemEval-2013 task 9.1; here a partial match counts in full.
     """
-    wanted, found = triples(gold), triples(predicted)
-    matched = pairs(wanted, found, same_label)
-    return _by_label(wanted, found, Counter(label for (*_, label), _ in matched))
+    gold_triples, predicted_triples = triples(gold), triples(predicted)
+    pairs = pair_same_label(gold_triples, predicted_triples)
+    return _count_by_label(gold_triples, predicted_triples, Counter(label for (_, _, label), _ in pairs))
 
 
-def spans_only(gold: Iterable[Mention], predicted: Iterable[Mention]) -> Counts:
-    """Found is what has the same start and end, whatever its label; a range with two labels counts once."""
+def span_counts(gold: Iterable[Mention], predicted: Iterable[Mention]) -> Counts:
+    """Exact matching of start and end, whatever the label; a span with two labels counts once."""
     return count_sets(ranges(gold), ranges(predicted))
 
 
-def same_label(gold: Triple, predicted: Triple) -> bool:
-    """Whether two mentions have one label."""
-    return gold[2] == predicted[2]
-
-
-def _by_label(wanted: Collection[Triple], found: Collection[Triple], right: Counter[str]) -> LabelCounts:
-    """Counts by label, from how many were wanted, found, and both."""
-    support = Counter(label for *_, label in wanted)
-    predicted = Counter(label for *_, label in found)
-    labels = support.keys() | predicted.keys()
-    return LabelCounts({x: Counts(right[x], predicted[x] - right[x], support[x] - right[x]) for x in labels})
+def _count_by_label(gold: Collection[Triple], predicted: Collection[Triple], matched: Counter[str]) -> LabelCounts:
+    """Counts by label, from the gold mentions, the predicted ones, and the number of matches by label."""
+    support = Counter(label for _, _, label in gold)
+    prediction_counts = Counter(label for _, _, label in predicted)
+    return LabelCounts(
+        {
+            label: Counts(
+                tp=matched[label], fp=prediction_counts[label] - matched[label], fn=support[label] - matched[label]
+            )
+            for label in support.keys() | prediction_counts.keys()
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class PartCounts:
-    """Counts of one part of the mentions, where gold and prediction may see different mentions in that part.
+    """Counts of one part of the mentions, where a mention's gold part and predicted part may differ.
 
     Attributes:
         gold: gold mentions in the part.
-        found: those of them that were predicted.
+        gold_matched: those of them that were predicted.
         predicted: predicted mentions in the part.
-        right: those of them that are gold.
+        predicted_matched: those of them that are gold.
     """
 
     gold: int = 0
-    found: int = 0
+    gold_matched: int = 0
     predicted: int = 0
-    right: int = 0
+    predicted_matched: int = 0
 
     def __add__(self, other: PartCounts) -> PartCounts:
         return PartCounts(
             self.gold + other.gold,
-            self.found + other.found,
+            self.gold_matched + other.gold_matched,
             self.predicted + other.predicted,
-            self.right + other.right,
+            self.predicted_matched + other.predicted_matched,
         )
 
     @property
     def precision(self) -> float:
-        """Share of the predicted that is gold; 0.0 where nothing was predicted."""
-        return ratio(self.right, self.predicted)
+        """Share of the predictions that is gold; 0.0 if nothing was predicted."""
+        return ratio(self.predicted_matched, self.predicted)
 
     @property
     def recall(self) -> float:
-        """Share of the gold that was found; 0.0 where there is none."""
-        return ratio(self.found, self.gold)
+        """Share of the gold mentions that was predicted; 0.0 if there is none."""
+        return ratio(self.gold_matched, self.gold)
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall; 0.0 where both are."""
+        """Harmonic mean of precision and recall; 0.0 if both are 0."""
         return ratio(2 * self.precision * self.recall, self.precision + self.recall)
 
     def to_json(self) -> dict[str, Any]:
-        """The ratios and the counts that they come from."""
-        counts = {"gold": self.gold, "found": self.found, "predicted": self.predicted, "right": self.right}
-        return {"precision": self.precision, "recall": self.recall, "f1": self.f1, **counts}
+        """The ratios and the counts that they are derived from."""
+        return {
+            "precision": self.precision,
+            "recall": self.recall,
+            "f1": self.f1,
+            "gold": self.gold,
+            "gold_matched": self.gold_matched,
+            "predicted": self.predicted,
+            "predicted_matched": self.predicted_matched,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class NestedCounts:
-    """Counts of the mentions that lie inside a longer one, and of those that do not.
+    """Separate counts of the mentions inside a longer one, and of the outermost ones.
 
     Attributes:
-        inside: mentions within a longer mention of their own side, gold or predicted.
-        outermost: all others, with something inside them or not.
+        inside: mentions within a longer mention of the same side, gold or predicted.
+        outermost: all others.
     """
 
     inside: PartCounts = field(default_factory=PartCounts)
@@ -129,8 +138,8 @@ class NestedCounts:
         return NestedCounts(self.inside + other.inside, self.outermost + other.outermost)
 
     @property
-    def any(self) -> bool:
-        """Whether there is a mention inside another at all."""
+    def has_nested(self) -> bool:
+        """Whether any gold or predicted mention is inside another."""
         return bool(self.inside.gold or self.inside.predicted)
 
     def to_json(self) -> dict[str, Any]:
@@ -138,27 +147,35 @@ class NestedCounts:
         return {"inside": self.inside.to_json(), "outermost": self.outermost.to_json()}
 
 
-def nested(gold: Iterable[Mention], predicted: Iterable[Mention]) -> NestedCounts:
-    """Exact matching, apart for mentions inside others and outermost ones.
+def nested_counts(gold: Iterable[Mention], predicted: Iterable[Mention]) -> NestedCounts:
+    """Exact matching, separately for mentions inside others and for outermost ones.
 
-    A gold mention's part is given by the other gold mentions, a predicted one's by the other predictions: a system that
-    finds only inner mentions has their recall, and its answers count as outermost in precision.
+    The part of a gold mention depends on the other gold mentions, that of a predicted one on the other predictions: if
+    a system predicts inner mentions only, they count as inner ones in recall and as outermost ones in precision.
     """
-    wanted, found = triples(gold), triples(predicted)
-    wanted_inside, found_inside = _inside(wanted), _inside(found)
+    gold_triples, predicted_triples = triples(gold), triples(predicted)
+    gold_inside, predicted_inside = _inside_others(gold_triples), _inside_others(predicted_triples)
 
-    def part(of_gold: set[Triple], of_predicted: set[Triple]) -> PartCounts:
-        return PartCounts(len(of_gold), len(of_gold & found), len(of_predicted), len(of_predicted & wanted))
+    def count_part(gold_part: set[Triple], predicted_part: set[Triple]) -> PartCounts:
+        return PartCounts(
+            gold=len(gold_part),
+            gold_matched=len(gold_part & predicted_triples),
+            predicted=len(predicted_part),
+            predicted_matched=len(predicted_part & gold_triples),
+        )
 
-    return NestedCounts(part(wanted_inside, found_inside), part(wanted - wanted_inside, found - found_inside))
+    return NestedCounts(
+        inside=count_part(gold_inside, predicted_inside),
+        outermost=count_part(gold_triples - gold_inside, predicted_triples - predicted_inside),
+    )
 
 
-def _inside(mentions: set[Triple]) -> set[Triple]:
-    """Those whose range lies within another, longer range; two labels on one range are not nested."""
-    inner: set[Range] = set()
-    furthest = -1
-    for start, end in sorted({(m[0], m[1]) for m in mentions}, key=lambda x: (x[0], -x[1])):
-        if end <= furthest:
-            inner.add((start, end))
-        furthest = max(furthest, end)
-    return {m for m in mentions if (m[0], m[1]) in inner}
+def _inside_others(mentions: set[Triple]) -> set[Triple]:
+    """Mentions whose span lies within another, longer span; two labels on one span are not nested."""
+    inner_ranges: set[Range] = set()
+    furthest_end = -1
+    for start, end in sorted({(start, end) for start, end, _ in mentions}, key=lambda span: (span[0], -span[1])):
+        if end <= furthest_end:
+            inner_ranges.add((start, end))
+        furthest_end = max(furthest_end, end)
+    return {mention for mention in mentions if mention[:2] in inner_ranges}

@@ -1,34 +1,31 @@
 """The report `entsemble.report/1`: one frozen value, one JSON object.
 
-What was not measured is `null`, never 0. Beside what the schema names, the JSON object holds:
-
-- `relaxed`, `spans`: precision, recall, f1, tp, fp and fn under `matching.relaxed` and `matching.spans_only`.
-- `nested`: `inside` and `outermost`, each precision, recall, f1, gold, found, predicted and right (see
-  `matching.PartCounts`); there only where a gold or a predicted mention lies inside another.
-- `errors`: missed, spurious, wrong_label, wrong_boundary and both (see `mistakes.Mistakes`).
-- `reliability`: scored, the interval of the error (`ece_ci95`), what chance alone makes of it (`ece_by_chance`), how
-  often true scores would have as much (`p_value`), brier and the bins that `calibration.ece` comes from; `null` where
-  no mention has a score.
-- `stage_counts`: the counts that `stages` comes from; `null` where the stages were not watched.
-- `documents`: id -> right, wrong and missed mentions, exact, so that two reports on the same documents can be compared
-  in pairs (`bootstrap.compare`).
-- `missing_documents`: ids of gold documents that nobody answered; all their mentions count as missed.
+The JSON keys are described in `docs/reference/report.md`. What was not measured is `null`, never 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from entsemble.errors import DataError
-from entsemble.evaluation.bootstrap import interval
-from entsemble.evaluation.calibration import Reliability, reliability
+from entsemble.evaluation.bipartite import Triple
+from entsemble.evaluation.bootstrap import f1_interval
+from entsemble.evaluation.calibration import Reliability, measure_reliability
 from entsemble.evaluation.counts import Counts, LabelCounts
-from entsemble.evaluation.matching import NestedCounts, exact, nested, relaxed, spans_only, triples
-from entsemble.evaluation.mistakes import Mistakes, mistakes
-from entsemble.evaluation.pairing import Pair, pair
+from entsemble.evaluation.documents import DocumentPair, stream_pairs
+from entsemble.evaluation.error_analysis import ErrorCounts, count_errors
+from entsemble.evaluation.matching import (
+    NestedCounts,
+    exact_counts,
+    nested_counts,
+    relaxed_counts,
+    span_counts,
+    triples,
+)
 from entsemble.evaluation.stages import StageCounts
+from entsemble.evaluation.tally import DocumentTally, LabelTally, ScoreTally
 from entsemble.types import Document, Mention
 
 SCHEMA = "entsemble.report/1"
@@ -42,10 +39,10 @@ COST_KEYS = (
     "generated_tokens",
     "parameters",
     "model_calls",
-    "answered_by_cache",
+    "cache_hits",
 )
 
-_UNWATCHED: Mapping[str, Mapping[str, None]] = {
+_UNMEASURED_STAGES: Mapping[str, Mapping[str, None]] = {
     "extraction": {"precision": None, "recall": None},
     "classification": {"accuracy": None},
     "verification": {"precision": None, "recall": None},
@@ -53,96 +50,97 @@ _UNWATCHED: Mapping[str, Mapping[str, None]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """All counts of a document, or of a corpus: the sum of its documents'."""
+class CorpusCounts:
+    """All counts of a document or, as their sum, of a corpus."""
 
     exact: LabelCounts = field(default_factory=LabelCounts)
     relaxed: LabelCounts = field(default_factory=LabelCounts)
     spans: Counts = field(default_factory=Counts)
     nested: NestedCounts = field(default_factory=NestedCounts)
-    mistakes: Mistakes = field(default_factory=Mistakes)
+    errors: ErrorCounts = field(default_factory=ErrorCounts)
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(
+    def __add__(self, other: CorpusCounts) -> CorpusCounts:
+        return CorpusCounts(
             self.exact + other.exact,
             self.relaxed + other.relaxed,
             self.spans + other.spans,
             self.nested + other.nested,
-            self.mistakes + other.mistakes,
+            self.errors + other.errors,
         )
 
 
-def tally(gold: Sequence[Mention], predicted: Sequence[Mention]) -> Tally:
+_NO_LABELS = LabelCounts()
+
+
+def count_document(gold: Sequence[Mention], predicted: Sequence[Mention]) -> CorpusCounts:
     """All counts of one document."""
-    return Tally(
-        exact(gold, predicted),
-        relaxed(gold, predicted),
-        spans_only(gold, predicted),
-        nested(gold, predicted),
-        mistakes(gold, predicted),
+    return CorpusCounts(
+        exact=exact_counts(gold, predicted),
+        relaxed=relaxed_counts(gold, predicted),
+        spans=span_counts(gold, predicted),
+        nested=nested_counts(gold, predicted),
+        errors=count_errors(gold, predicted),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How good an answer is.
+    """The evaluation of predicted documents against gold documents.
 
     Attributes:
-        total: counts of the corpus.
-        documents: gold id -> exact counts, for paired tests against another report (`bootstrap.compare`).
-        f1_ci95: 95 % bootstrap interval of the micro F1.
-        members: member name -> counts of what it would have answered alone.
-        stages: counts of the pipeline's stages, where they were watched.
-        reliability: scores against truth, where mentions have scores.
-        cost: the schema's cost keys, `None` for what was not measured.
-        config: the settings that made the answer.
+        counts: of the corpus.
+        document_counts: gold document id -> exact counts, for paired tests against another report.
+        f1_ci95: 95 % bootstrap interval of micro F1.
+        member_counts: member name -> exact counts of what it would have predicted alone.
+        stages: counts of the pipeline's stages, if recorded.
+        reliability: calibration of the scores, if mentions have scores.
+        cost: `COST_KEYS` -> value, `None` if not measured.
+        config: the settings of the run.
         seed: of the run, and of the bootstrap.
-        missing: ids of gold documents that nobody answered.
+        missing_documents: ids of gold documents without a predicted document.
     """
 
-    total: Tally
-    documents: Mapping[str, Counts]
+    counts: CorpusCounts
+    document_counts: Mapping[str, Counts]
     f1_ci95: tuple[float, float]
-    members: Mapping[str, Counts]
+    member_counts: Mapping[str, Counts]
     stages: StageCounts | None
     reliability: Reliability | None
     cost: Mapping[str, float | None]
     config: Mapping[str, Any]
     seed: int
-    missing: tuple[str, ...]
+    missing_documents: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The report as the schema and this module's docstring have it."""
+        """The report as JSON; see `docs/reference/report.md`."""
+        stages = (
+            self.stages.to_json() if self.stages else {key: dict(ratios) for key, ratios in _UNMEASURED_STAGES.items()}
+        )
         return {
             "schema": SCHEMA,
-            "micro": {**self.total.exact.micro.to_json(), "f1_ci95": list(self.f1_ci95)},
-            "labels": {label: _label_to_json(counts) for label, counts in self.total.exact.items()},
-            "members": {name: {"f1": counts.f1} for name, counts in self.members.items()},
-            "stages": self.stages.to_json() if self.stages else {k: dict(v) for k, v in _UNWATCHED.items()},
+            "micro": {**self.counts.exact.micro.to_json(), "f1_ci95": list(self.f1_ci95)},
+            "labels": {label: _label_to_json(counts) for label, counts in self.counts.exact.items()},
+            "members": {name: {"f1": counts.f1} for name, counts in self.member_counts.items()},
+            "stages": stages,
             "calibration": {"ece": self.reliability.ece if self.reliability else None},
             "cost": dict(self.cost),
             "config": dict(self.config),
             "seed": self.seed,
-            **self._extras(),
-        }
-
-    def _extras(self) -> dict[str, Any]:
-        """The keys that this module's docstring adds to the schema."""
-        return {
-            "relaxed": self.total.relaxed.micro.to_json(),
-            "spans": self.total.spans.to_json(),
-            **({"nested": self.total.nested.to_json()} if self.total.nested.any else {}),
-            "errors": self.total.mistakes.to_json(),
+            "relaxed": self.counts.relaxed.micro.to_json(),
+            "spans": self.counts.spans.to_json(),
+            **({"nested": self.counts.nested.to_json()} if self.counts.nested.has_nested else {}),
+            "errors": self.counts.errors.to_json(),
             "reliability": self.reliability.to_json() if self.reliability else None,
             "stage_counts": self.stages.counts_to_json() if self.stages else None,
-            "documents": {name: [c.tp, c.fp, c.fn] for name, c in self.documents.items()},
-            "missing_documents": list(self.missing),
+            "documents": {
+                document_id: [counts.tp, counts.fp, counts.fn] for document_id, counts in self.document_counts.items()
+            },
+            "missing_documents": list(self.missing_documents),
         }
 
 
 def _label_to_json(counts: Counts) -> dict[str, Any]:
-    ratios = {"precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
-    return {**ratios, "support": counts.support}
+    return {"precision": counts.precision, "recall": counts.recall, "f1": counts.f1, "support": counts.support}
 
 
 def build_report(
@@ -159,63 +157,72 @@ def build_report(
 
     Args:
         gold_documents: documents with gold mentions.
-        predicted_documents: the same documents with predicted mentions; one left out counts as unanswered.
-        members: member name -> documents with what it would have answered alone.
-        stages: sum of `stage_counts` over the texts.
-        cost: any of `COST_KEYS`; `documents` is counted where it is not given.
-        config: the settings that made the answer, ready for JSON.
-        seed: of the run; the bootstrap uses it too.
+        predicted_documents: the same documents with predicted mentions; a missing one counts as without predictions.
+            Without `members`, documents are not held in memory if both are in the same order.
+        members: member name -> documents with what it would have predicted alone.
+        stages: sum of `count_stages` over the texts.
+        cost: any of `COST_KEYS`; `documents` defaults to the number of gold documents.
+        config: the settings of the run, as JSON values.
+        seed: of the run; also used for the bootstrap.
 
     Raises:
-        DataError: the documents cannot be paired (see `pairing.pair`), or a score is not in [0, 1].
-        ValueError: `cost` holds a key that the schema does not.
+        DataError: the documents cannot be paired (see `pair_documents`), or a score is not in [0, 1].
+        ValueError: `cost` has an unknown key.
     """
-    gold = tuple(gold_documents)
-    paired = pair(gold, predicted_documents)
-    tallies = [tally(x.gold.mentions, x.answers) for x in paired]
-    documents = {x.gold.id: one.exact.micro for x, one in zip(paired, tallies, strict=True)}
+    gold = tuple(gold_documents) if members else gold_documents
+    exact, relaxed, others = LabelTally(), LabelTally(), CorpusCounts()
+    documents, scores = DocumentTally(), ScoreTally()
+    missing_ids = []
+    for position, pair in stream_pairs(gold, predicted_documents):
+        counts = count_document(pair.gold.mentions, pair.predicted_mentions)
+        exact.add(counts.exact)
+        relaxed.add(counts.relaxed)
+        others += replace(counts, exact=_NO_LABELS, relaxed=_NO_LABELS)
+        documents.add(position, pair.gold.id, counts.exact.micro)
+        scores.add(position, scored_mentions(pair))
+        if pair.predicted is None:
+            missing_ids.append(pair.gold.id)
+    exact_by_document = documents.by_id
     return Report(
-        total=sum(tallies, Tally()),
-        documents=documents,
-        f1_ci95=interval(tuple(documents.values()), seed=seed),
-        members={name: _micro(gold, answers) for name, answers in (members or {}).items()},
+        counts=replace(others, exact=exact.counts, relaxed=relaxed.counts),
+        document_counts=exact_by_document,
+        f1_ci95=f1_interval(tuple(exact_by_document.values()), seed=seed),
+        member_counts={name: _micro_counts(gold, predictions) for name, predictions in (members or {}).items()},
         stages=stages,
-        reliability=_reliability(paired),
-        cost=_cost(cost or {}, len(gold)),
+        reliability=measure_reliability(*scores.columns) if len(scores) else None,
+        cost=_complete_cost(cost or {}, len(documents)),
         config=dict(config or {}),
         seed=seed,
-        missing=tuple(x.gold.id for x in paired if x.predicted is None),
+        missing_documents=tuple(missing_ids),
     )
 
 
-def _micro(gold: Sequence[Document], predicted: Sequence[Document]) -> Counts:
-    return sum((exact(x.gold.mentions, x.answers).micro for x in pair(gold, predicted)), Counts())
+def _micro_counts(gold: Iterable[Document], predicted: Iterable[Document]) -> Counts:
+    pairs = stream_pairs(gold, predicted)
+    return sum((exact_counts(pair.gold.mentions, pair.predicted_mentions).micro for _, pair in pairs), Counts())
 
 
-def _cost(given: Mapping[str, float | None], documents: int) -> dict[str, float | None]:
-    unknown = sorted(given.keys() - set(COST_KEYS))
-    if unknown:
-        raise ValueError(f"the report has no cost {unknown[0]!r}; it has {', '.join(COST_KEYS)}")
-    return {key: given.get(key) for key in COST_KEYS} | ({} if "documents" in given else {"documents": documents})
+def _complete_cost(cost: Mapping[str, float | None], documents: int) -> dict[str, float | None]:
+    unknown_keys = sorted(cost.keys() - set(COST_KEYS))
+    if unknown_keys:
+        raise ValueError(f"unknown cost key {unknown_keys[0]!r}; the report has {', '.join(COST_KEYS)}")
+    return {key: cost.get(key, documents if key == "documents" else None) for key in COST_KEYS}
 
 
-def _reliability(paired: Sequence[Pair]) -> Reliability | None:
-    """The reliability table of the mentions that have a score; `None` where none has."""
-    answers = [(*answer, text) for text, one in enumerate(paired) for answer in scored_answers(one)]
-    if not answers:
-        return None
-    scores, truth, texts = zip(*answers, strict=True)
-    return reliability(scores, truth, texts)
+def scored_mentions(pair: DocumentPair) -> list[tuple[float, bool]]:
+    """Score and correctness of each distinct predicted mention that has a score; of duplicates, the highest score.
 
-
-def scored_answers(one: Pair) -> list[tuple[float, bool]]:
-    """Score and truth of each different predicted mention that has a score; of equal ones the surest."""
-    best: dict[tuple[int, int, str], float] = {}
-    for m in one.answers:
-        if m.score is not None:
-            if not 0 <= m.score <= 1:
-                raise DataError(f"document {one.gold.id!r}: the score of {m.text!r} must lie in [0, 1], got {m.score}")
-            key = (m.start, m.end, m.label)
-            best[key] = max(m.score, best.get(key, 0.0))
-    wanted = triples(one.gold.mentions)
-    return [(score, key in wanted) for key, score in best.items()]
+    Raises:
+        DataError: a score is not in [0, 1].
+    """
+    best_scores: dict[Triple, float] = {}
+    for mention in pair.predicted_mentions:
+        if mention.score is not None:
+            if not 0 <= mention.score <= 1:
+                raise DataError(
+                    f"document {pair.gold.id!r}: the score of {mention.text!r} must lie in [0, 1], got {mention.score}"
+                )
+            key = (mention.start, mention.end, mention.label)
+            best_scores[key] = max(mention.score, best_scores.get(key, 0.0))
+    gold_triples = triples(pair.gold.mentions)
+    return [(score, key in gold_triples) for key, score in best_scores.items()]

@@ -1,9 +1,9 @@
-"""How well each stage of the pipeline did, so that a loss can be put down to the stage that made it."""
+"""Counts by pipeline stage, which show the stage that loses mentions."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from entsemble.evaluation.counts import Counts, count_sets, ratio
@@ -11,85 +11,85 @@ from entsemble.types import Mention, Span
 
 
 @dataclass(frozen=True, slots=True)
-class Classified:
-    """How the spans that are mentions were typed.
+class ClassificationCounts:
+    """Classification of the candidate spans that are gold mentions.
 
     Attributes:
-        right: typed with a gold label of the span.
-        asked: proposed spans that are a gold mention's.
+        correct: spans that received one of their gold labels.
+        total: candidate spans that are gold mentions.
     """
 
-    right: int = 0
-    asked: int = 0
+    correct: int = 0
+    total: int = 0
 
-    def __add__(self, other: Classified) -> Classified:
-        return Classified(self.right + other.right, self.asked + other.asked)
+    def __add__(self, other: ClassificationCounts) -> ClassificationCounts:
+        return ClassificationCounts(self.correct + other.correct, self.total + other.total)
 
     @property
     def accuracy(self) -> float:
-        """Share typed right; 0.0 where none was asked."""
-        return ratio(self.right, self.asked)
+        """Share classified correctly; 0.0 if there is no such span."""
+        return ratio(self.correct, self.total)
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
-    """What the verifier did with typed spans.
+class VerificationCounts:
+    """Decisions of the verifier on classified spans.
 
     Attributes:
-        kept_right, kept_wrong: let through, and gold or not.
-        dropped_right: denied though gold: what the verifier lost.
-        dropped_wrong: denied and not gold: what the verifier gained.
+        accepted_correct, accepted_wrong: accepted spans, gold or not.
+        rejected_correct: rejected gold mentions: the loss in recall.
+        rejected_wrong: rejected errors: the gain in precision.
     """
 
-    kept_right: int = 0
-    kept_wrong: int = 0
-    dropped_right: int = 0
-    dropped_wrong: int = 0
+    accepted_correct: int = 0
+    accepted_wrong: int = 0
+    rejected_correct: int = 0
+    rejected_wrong: int = 0
 
-    def __add__(self, other: Verified) -> Verified:
-        return Verified(
-            self.kept_right + other.kept_right,
-            self.kept_wrong + other.kept_wrong,
-            self.dropped_right + other.dropped_right,
-            self.dropped_wrong + other.dropped_wrong,
+    def __add__(self, other: VerificationCounts) -> VerificationCounts:
+        return VerificationCounts(
+            self.accepted_correct + other.accepted_correct,
+            self.accepted_wrong + other.accepted_wrong,
+            self.rejected_correct + other.rejected_correct,
+            self.rejected_wrong + other.rejected_wrong,
         )
 
     @property
-    def asked(self) -> int:
-        """Spans that came to the verifier; none where the stage is off."""
-        return self.kept_right + self.kept_wrong + self.dropped_right + self.dropped_wrong
+    def total(self) -> int:
+        """Number of verified spans; 0 if the stage is off."""
+        return self.accepted_correct + self.accepted_wrong + self.rejected_correct + self.rejected_wrong
 
     @property
     def precision(self) -> float:
-        """Share of the kept that is gold; 0.0 where nothing was kept."""
-        return ratio(self.kept_right, self.kept_right + self.kept_wrong)
+        """Share of the accepted spans that is gold; 0.0 if none was accepted."""
+        return ratio(self.accepted_correct, self.accepted_correct + self.accepted_wrong)
 
     @property
     def recall(self) -> float:
-        """Share of the gold that came to the verifier and was kept; 0.0 where none came."""
-        return ratio(self.kept_right, self.kept_right + self.dropped_right)
+        """Share of the verified gold mentions that was accepted; 0.0 if there is none."""
+        return ratio(self.accepted_correct, self.accepted_correct + self.rejected_correct)
 
     def to_json(self) -> dict[str, float | None]:
-        """Precision and recall, `None` where the verifier was asked about nothing."""
+        """Precision and recall, `None` if no span was verified."""
         return {
-            "precision": self.precision if self.asked else None,
-            "recall": self.recall if self.asked else None,
+            "precision": self.precision if self.total else None,
+            "recall": self.recall if self.total else None,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class StageCounts:
-    """Additive counts of the three stages; add them up over sentences or documents.
+    """Counts of the three stages, additive over sentences and documents.
 
     Attributes:
-        extraction: spans that were proposed, against gold spans.
-        classification: of the proposed spans that are gold, how many got a gold label.
-        verification: of the spans that the verifier was asked about, which it kept.
+        extraction: candidate spans against gold spans.
+        classification: candidate spans that are gold mentions, and how many of them received a gold label.
+        verification: decisions on the verified spans.
     """
 
     extraction: Counts = field(default_factory=Counts)
-    classification: Classified = field(default_factory=Classified)
-    verification: Verified = field(default_factory=Verified)
+    classification: ClassificationCounts = field(default_factory=ClassificationCounts)
+    verification: VerificationCounts = field(default_factory=VerificationCounts)
 
     def __add__(self, other: StageCounts) -> StageCounts:
         return StageCounts(
@@ -100,63 +100,60 @@ class StageCounts:
 
     def to_json(self) -> dict[str, Any]:
         """The report's `stages`."""
-        found = self.extraction
         return {
-            "extraction": {"precision": found.precision, "recall": found.recall},
+            "extraction": {"precision": self.extraction.precision, "recall": self.extraction.recall},
             "classification": {"accuracy": self.classification.accuracy},
             "verification": self.verification.to_json(),
         }
 
     def counts_to_json(self) -> dict[str, Any]:
-        """The report's `stage_counts`: what the ratios come from."""
-        found, typed, kept = self.extraction, self.classification, self.verification
+        """The report's `stage_counts`, from which the ratios are derived."""
         return {
-            "extraction": {"tp": found.tp, "fp": found.fp, "fn": found.fn},
-            "classification": {"right": typed.right, "asked": typed.asked},
-            "verification": {
-                "kept_right": kept.kept_right,
-                "kept_wrong": kept.kept_wrong,
-                "dropped_right": kept.dropped_right,
-                "dropped_wrong": kept.dropped_wrong,
-            },
+            "extraction": asdict(self.extraction),
+            "classification": asdict(self.classification),
+            "verification": asdict(self.verification),
         }
 
 
-def stage_counts(
-    gold: Sequence[Mention], proposed: Collection[Span], typed: Mapping[Span, str | None], verified: Mapping[Span, bool]
+def count_stages(
+    gold: Sequence[Mention],
+    candidates: Collection[Span],
+    labels: Mapping[Span, str | None],
+    verifications: Mapping[Span, bool],
 ) -> StageCounts:
-    """The counts of one text.
+    """The stage counts of one text.
 
     Args:
         gold: gold mentions of the text.
-        proposed: union of the spans that the members proposed.
-        typed: the label that the vote gave each span; `None`, like a span left out, for no entity.
-        verified: the spans that the verifier was asked about, and whether it let each through.
+        candidates: union of the spans that the members proposed.
+        labels: voted label of each span; `None`, or a missing span, for no entity.
+        verifications: verified spans -> whether the verifier accepted each.
 
     Raises:
-        ValueError: `verified` holds a span that has no label, so it cannot have come to the verifier.
+        ValueError: a verified span has no label, so it cannot have reached the verifier.
     """
-    labelled = {span: label for span, label in typed.items() if label is not None}
-    unknown = sorted(verified.keys() - labelled.keys())
-    if unknown:
-        raise ValueError(f"verified, but never given a label: [{unknown[0].start}, {unknown[0].end})")
-    right = {(m.span, m.label) for m in gold} & labelled.items()
-    gold_spans = {m.span for m in gold}
-    asked = gold_spans & set(proposed)
+    classified = {span: label for span, label in labels.items() if label is not None}
+    unlabelled = sorted(verifications.keys() - classified.keys())
+    if unlabelled:
+        raise ValueError(f"verified, but not labelled: [{unlabelled[0].start}, {unlabelled[0].end})")
+    gold_labels = {(mention.span, mention.label) for mention in gold}
+    correct_spans = {span for span, _ in gold_labels & classified.items()}
+    gold_spans = {mention.span for mention in gold}
+    gold_candidates = gold_spans & set(candidates)
     return StageCounts(
-        extraction=count_sets(gold_spans, proposed),
-        classification=Classified(right=len({span for span, _ in right} & asked), asked=len(asked)),
-        verification=_verified(verified, {span for span, _ in right}),
+        extraction=count_sets(gold_spans, candidates),
+        classification=ClassificationCounts(correct=len(correct_spans & gold_candidates), total=len(gold_candidates)),
+        verification=_count_verifications(verifications, correct_spans),
     )
 
 
-def _verified(verified: Mapping[Span, bool], right: set[Span]) -> Verified:
-    """Cross the verifier's answers with the truth."""
-    kept = {span for span, passed in verified.items() if passed}
-    wrong, dropped = verified.keys() - right, verified.keys() - kept
-    return Verified(
-        kept_right=len(kept & right),
-        kept_wrong=len(kept & wrong),
-        dropped_right=len(dropped & right),
-        dropped_wrong=len(dropped & wrong),
+def _count_verifications(verifications: Mapping[Span, bool], correct: set[Span]) -> VerificationCounts:
+    """Cross the verifier's decisions with the gold standard."""
+    accepted = {span for span, is_accepted in verifications.items() if is_accepted}
+    wrong, rejected = verifications.keys() - correct, verifications.keys() - accepted
+    return VerificationCounts(
+        accepted_correct=len(accepted & correct),
+        accepted_wrong=len(accepted & wrong),
+        rejected_correct=len(rejected & correct),
+        rejected_wrong=len(rejected & wrong),
     )

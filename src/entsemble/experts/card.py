@@ -1,4 +1,4 @@
-"""What is known of an expert: its card, `card.json` in its folder."""
+"""An expert's card: `card.json` in its folder, with its base, data, scores and checksums."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 from entsemble.errors import DataError
 from entsemble.types import Precision
 
-CARD = "card.json"
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-NAME_RULE = "a name has up to 64 lower case letters, digits, '.', '_' and '-', a letter or digit first"
+CARD_FILE = "card.json"
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+NAME_RULE = "a name has up to 64 lower case letters, digits, '.', '_' and '-', and begins with a letter or digit"
 
 
-class _Frozen(BaseModel):
+class _FrozenModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Source(_Frozen):
-    """Data that an expert was trained on.
+class Source(_FrozenModel):
+    """A data set that an expert was trained on.
 
     Attributes:
-        name: of the data set, with its part, such as `wnut17 train`.
+        name: of the data set and its part, such as `wnut17 train`.
+        sentences, mentions: their numbers.
         licence: of the data.
-        attribution: whom its licence asks to name.
-        sha256: of the annotated sentences as they were read, so that a copy under another name can be found.
+        attribution: whom the licence requires to name.
+        sha256: of the annotated sentences, to recognise a copy under another name.
     """
 
     name: str
@@ -40,14 +41,15 @@ class Source(_Frozen):
     sha256: str = ""
 
 
-class Score(_Frozen):
-    """What an expert was measured at.
+class Score(_FrozenModel):
+    """The evaluation of an expert.
 
     Attributes:
-        data: what was scored.
-        f1: typed, exact.
-        f1_ci95: its interval.
-        spans_f1: spans alone.
+        data: what it was evaluated on.
+        sentences: number of evaluated sentences.
+        f1: micro F1, exact.
+        f1_ci95: 95 % interval of `f1`.
+        spans_f1: F1 of the spans without labels.
     """
 
     data: str
@@ -57,13 +59,13 @@ class Score(_Frozen):
     spans_f1: float
 
 
-class DomainVectors(_Frozen):
-    """Where an expert's domain lies.
+class DomainVectors(_FrozenModel):
+    """Cluster centres of an expert's training sentences.
 
     Attributes:
-        encoder: `weights` of what made them.
-        rows: unit vectors of the training sentences' centres.
-        sentences: how many training sentences each centre stands for.
+        encoder: fingerprint of the encoder's weights.
+        rows: centres, unit vectors.
+        sentences: number of training sentences in each cluster.
     """
 
     encoder: str
@@ -71,60 +73,60 @@ class DomainVectors(_Frozen):
     sentences: tuple[int, ...]
 
     @model_validator(mode="after")
-    def _fitting(self) -> DomainVectors:
+    def _check_shape(self) -> DomainVectors:
         if len({len(row) for row in self.rows}) > 1 or not self.rows[0] or len(self.rows) != len(self.sentences):
-            raise ValueError("rows must be alike long, and there must be one number of sentences for each")
+            raise ValueError("rows must have the same length, and there must be one number of sentences per row")
         return self
 
 
-class Start(_Frozen):
-    """The expert whose training another went on from; `sha256` is of its weights."""
+class StartingExpert(_FrozenModel):
+    """The expert that a training started from; `sha256` is of its weights."""
 
     expert: str
     sha256: str
 
 
-class Part(_Frozen):
-    """An expert within a recipe; `sha256` is of its weights, so that a recipe names one content."""
+class RecipePart(_FrozenModel):
+    """An expert in a recipe; `sha256` of its weights identifies its content."""
 
     expert: str
     sha256: str
     weight: float
 
 
-class Recipe(_Frozen):
-    """Which experts were merged, and how; see `merging.merge.Merging`."""
+class Recipe(_FrozenModel):
+    """How a merged expert was made; see `MergeSettings`."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[RecipePart, ...]
     method: str
     rank: int | None
     density: float
     seed: int
 
 
-class Card(_Frozen):
-    """All that is known of an expert.
+class Card(_FrozenModel):
+    """An expert's metadata.
 
     Attributes:
-        name: unique in a store; lower case letters, digits, `.`, `_` and `-`.
-        domain: what its texts are about, in words.
-        base: the model that it changes, as the catalogue or the hub calls it.
-        base_sha256: of that model's weights as published, before any conversion; of its address, where only that is
-            known.
-        template: the prompt shape that it was trained on.
-        labels: that it was trained on, or the one that it started from.
-        sources: its data, and that of the expert it started from; empty for one that somebody brought without saying.
-        licence: its own.
+        name: unique within a store; lower case letters, digits, `.`, `_` and `-`.
+        domain: description of its texts.
+        base: the model that it adapts, as named in the catalogue or on the hub.
+        base_sha256: of that model's weights as published, before any conversion; of its address, if the weights'
+            checksum is unknown.
+        template: prompt template that it was trained on.
+        labels: that it, or the expert that it started from, was trained on.
+        sources: its training data, and that of the expert that it started from; empty if unknown.
+        licence: of the expert.
         vectors: of its domain.
-        scores: what it was measured at.
+        scores: its evaluations.
         seed: of its training.
-        precision: in which its base computed while it was trained, where that is known.
-        training: settings of the training, as numbers.
-        versions: of what trained it.
-        start: what its training went on from, if not from the base as it is.
-        foundation: whether it is there for others to start from; it is chosen for no text then, unless it is named.
+        precision: of the base model's computations during training, if known.
+        training: numeric settings and results of the training.
+        versions: of the software that trained it.
+        start: the expert that its training started from, if any.
+        foundation: whether it is meant as a start for other experts; it is then selected only if named explicitly.
         recipe: of a merged expert.
-        files: name -> SHA-256, of the files beside the card.
+        files: name -> SHA-256 of the files beside the card.
     """
 
     card: Literal["entsemble.expert/1"] = "entsemble.expert/1"
@@ -142,44 +144,48 @@ class Card(_Frozen):
     precision: Precision | None = None
     training: dict[str, float] = {}
     versions: dict[str, str] = {}
-    start: Start | None = None
+    start: StartingExpert | None = None
     foundation: bool = False
     recipe: Recipe | None = None
     files: dict[str, str] = {}
 
     @field_validator("name")
     @classmethod
-    def _named(cls, value: str) -> str:
-        if not NAME.fullmatch(value):
+    def _check_name(cls, value: str) -> str:
+        if not NAME_PATTERN.fullmatch(value):
             raise ValueError(NAME_RULE)
         return value
 
 
-def licence_of(licences: Iterable[str]) -> str:
-    """All that these ask for, each once: `MIT` and `CC-BY-4.0 and MIT` make `MIT and CC-BY-4.0`."""
+def combine_licences(licences: Iterable[str]) -> str:
+    """All licences, each once.
+
+    >>> combine_licences(["MIT", "CC-BY-4.0 and MIT"])
+    'MIT and CC-BY-4.0'
+    """
     return " and ".join(dict.fromkeys(part for licence in licences for part in licence.split(" and ")))
 
 
-def load(folder: Path) -> Card:
+def load_card(folder: Path) -> Card:
     """The card in an expert's folder.
 
     Raises:
-        DataError: there is none, or it does not say what a card must; says what is missing.
+        DataError: there is none, or it is not valid; the message names the field.
     """
-    path = folder / CARD
+    path = folder / CARD_FILE
     try:
         return Card.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise DataError(f"no expert: it has no {CARD}", folder) from error
+        raise DataError(f"not an expert: it has no {CARD_FILE}", folder) from error
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise DataError(f"{place}: {first['msg']}", path) from error
+        first_problem = error.errors()[0]
+        field_path = ".".join(map(str, first_problem["loc"])) or "the whole"
+        raise DataError(f"{field_path}: {first_problem['msg']}", path) from error
 
 
-def save(card: Card, folder: Path) -> None:
+def save_card(card: Card, folder: Path) -> None:
     """Write the card into an expert's folder."""
-    told = json.dumps(card.model_dump(mode="json"), indent=1, ensure_ascii=False)
-    (folder / CARD).write_text(told + "\n", encoding="utf-8")
+    content = json.dumps(card.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    (folder / CARD_FILE).write_text(content + "\n", encoding="utf-8")

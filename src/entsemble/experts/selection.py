@@ -1,8 +1,8 @@
-"""Which experts suit a target: SaM's two views of it (arXiv 2506.22813, "Select"), over what was measured.
+"""Selection of experts for a target domain (SaM, arXiv 2506.22813, "Select").
 
-*Domain similarity* compares texts: the target's sentences with the centres of an expert's training sentences.
-*Sampled evaluation* compares answers: what an expert says about some sentences of the target, with their gold mentions
-where there are any, and otherwise with what the other experts say.
+SaM ranks experts by two scores. *Domain similarity* compares the target's sentences with the cluster centres of an
+expert's training sentences. *Sampled evaluation* compares an expert's predictions on a sample of the target with gold
+mentions or, if there are none, with the predictions of the other experts.
 """
 
 from __future__ import annotations
@@ -15,103 +15,116 @@ import numpy as np
 from entsemble.evaluation.counts import Counts, count_sets
 from entsemble.protocols import Vectors
 
-Answer = frozenset[tuple[int, int, str]]
+MentionSet = frozenset[tuple[int, int, str]]
 """The mentions of one sentence: start, end, label."""
+
+_MAX_ITERATIONS = 25
+"""Of Lloyd's algorithm."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """The experts chosen by one view.
+class ExpertWeights:
+    """The experts selected by one score.
 
     Attributes:
-        scores: every expert's, the best first.
-        weights: of those chosen, adding up to 1.
+        scores: of all experts, the best first.
+        weights: of the selected experts; they add up to 1.
     """
 
     scores: Mapping[str, float]
     weights: Mapping[str, float]
 
 
-def centres(vectors: Vectors, most: int = 8, seed: int = 0) -> tuple[Vectors, tuple[int, ...]]:
-    """Where a domain lies: the centres of its sentences' vectors by spherical k-means (Lloyd).
+def cluster_centres(vectors: Vectors, max_centres: int = 8, seed: int = 0) -> tuple[Vectors, tuple[int, ...]]:
+    """Cluster sentence vectors by spherical k-means (Lloyd's algorithm).
 
     Args:
-        vectors: [n, d], unit rows; at least one.
-        most: centres at most; there are no more than distinct rows.
-        seed: of the first centres.
+        vectors: [n, d] unit rows; at least one.
+        max_centres: number of clusters; fewer if there are fewer distinct rows.
+        seed: of the initial centres.
 
     Returns:
-        Unit rows [k, d], and how many sentences each stands for, the most first.
+        Centres [k, d], unit rows, and the number of sentences of each cluster, the largest first.
     """
-    distinct = np.unique(vectors, axis=0)
-    start = np.random.default_rng(seed).choice(len(distinct), min(most, len(distinct)), replace=False)
-    found = distinct[np.sort(start)]
-    nearest = np.zeros(len(vectors), dtype=int)
-    for _ in range(25):
-        before, nearest = nearest, (vectors @ found.T).argmax(axis=1)
-        sums = np.stack([vectors[nearest == i].sum(axis=0) for i in range(len(found))])
+    distinct_rows = np.unique(vectors, axis=0)
+    generator = np.random.default_rng(seed)
+    initial = generator.choice(len(distinct_rows), min(max_centres, len(distinct_rows)), replace=False)
+    centres = distinct_rows[np.sort(initial)]
+    assignment = np.zeros(len(vectors), dtype=int)
+    for _ in range(_MAX_ITERATIONS):
+        previous, assignment = assignment, (vectors @ centres.T).argmax(axis=1)
+        sums = np.stack([vectors[assignment == cluster].sum(axis=0) for cluster in range(len(centres))])
         norms = np.linalg.norm(sums, axis=1, keepdims=True)
-        found = np.where(norms > 0, sums / np.where(norms > 0, norms, 1), found)  # an empty one stays where it is
-        if (before == nearest).all():
+        centres = np.where(norms > 0, sums / np.where(norms > 0, norms, 1), centres)  # an empty cluster does not move
+        if (previous == assignment).all():
             break
-    counts = np.bincount(nearest, minlength=len(found))
-    order = [int(i) for i in np.argsort(-counts, kind="stable") if counts[i]]
-    return found[order].astype(np.float32), tuple(int(counts[i]) for i in order)
+    sizes = np.bincount(assignment, minlength=len(centres))
+    by_size = [int(cluster) for cluster in np.argsort(-sizes, kind="stable") if sizes[cluster]]
+    return centres[by_size].astype(np.float32), tuple(int(sizes[cluster]) for cluster in by_size)
 
 
-def domain_similarity(target: Vectors, domains: Mapping[str, Vectors]) -> dict[str, float]:
-    """How near each expert's domain lies to the target: the mean, over its sentences, of the nearest centre's cosine.
+def domain_similarity(target: Vectors, centres_by_expert: Mapping[str, Vectors]) -> dict[str, float]:
+    """Similarity of each expert's domain: the mean, over target sentences, of the cosine to the nearest centre.
 
     Args:
-        target: [n, d], unit rows; at least one.
-        domains: expert -> its centres, [k, d], unit rows.
+        target: [n, d] unit rows; at least one.
+        centres_by_expert: expert -> centres [k, d], unit rows.
     """
-    return {name: float((target @ rows.T).max(axis=1).mean()) for name, rows in domains.items()}
+    return {expert: float((target @ centres.T).max(axis=1).mean()) for expert, centres in centres_by_expert.items()}
 
 
-def agreement_with_gold(answers: Mapping[str, Sequence[Answer]], gold: Sequence[Answer]) -> dict[str, float]:
+def agreement_with_gold(
+    predictions: Mapping[str, Sequence[MentionSet]], gold: Sequence[MentionSet]
+) -> dict[str, float]:
     """Micro F1 of each expert on labelled sentences.
 
     Args:
-        answers: expert -> its answer to each sentence.
-        gold: of the same sentences.
+        predictions: expert -> predicted mentions of each sentence.
+        gold: gold mentions of the same sentences.
     """
-    return {name: _f1(said, gold) for name, said in answers.items()}
+    return {expert: _micro_f1(sentences, gold) for expert, sentences in predictions.items()}
 
 
-def agreement_with_others(answers: Mapping[str, Sequence[Answer]]) -> dict[str, float]:
-    """Micro F1 of each expert against what the others say: what there is to go by without gold mentions.
+def agreement_with_other_experts(predictions: Mapping[str, Sequence[MentionSet]]) -> dict[str, float]:
+    """Micro F1 of each expert against the union of the other experts' predictions, for targets without gold mentions.
 
-    A mention is expected where any other expert names it: away from home experts of this size say too little, and
-    against what most of them say the most silent ones look best. No expert is compared with itself, so one that says
-    much that no other says, or nothing, gains nothing by it.
+    The union, not the majority: out of domain, small experts predict too little, and against the majority the most
+    silent ones look best. No expert is compared with itself, so silent and over-generating experts both score low.
+
+    Args:
+        predictions: expert -> predicted mentions of each sentence.
     """
     scores = {}
-    for name, said in answers.items():
-        others = [a for other, a in answers.items() if other != name]
-        scores[name] = _f1(said, [frozenset().union(*(a[i] for a in others)) for i in range(len(said))])
+    for expert, sentences in predictions.items():
+        others = [other_sentences for other, other_sentences in predictions.items() if other != expert]
+        unions = [
+            frozenset[tuple[int, int, str]]().union(*(other[index] for other in others))
+            for index in range(len(sentences))
+        ]
+        scores[expert] = _micro_f1(sentences, unions)
     return scores
 
 
-def choose(scores: Mapping[str, float], most: int) -> Choice:
-    """The `most` best experts, weighted by how much better they are than the best one left out.
+def select_best(scores: Mapping[str, float], max_experts: int) -> ExpertWeights:
+    """Select the best experts, weighted by their margin over the best expert that is left out.
 
-    Weights add up to 1: lab results have a sum of experts at 1/2 each far below one at 1/4 each. Experts that score
-    alike weigh alike. Where none is left out, the worst counts half.
+    Weights add up to 1: in experiments, sums with weights of 1/2 were far below sums with weights of 1/4. Equal scores
+    get equal weights. If no expert is left out, the margin is chosen so that the worst counts half as much as the best.
 
     Args:
-        scores: one an expert, finite.
-        most: at least 1.
+        scores: finite score of each expert.
+        max_experts: at least 1.
     """
-    ranked = dict(sorted(scores.items(), key=lambda s: (-s[1], s[0])))
-    best, rest = list(ranked)[:most], list(ranked)[most:]
-    spread = ranked[best[0]] - ranked[best[-1]] if best else 0.0
-    floor = ranked[rest[0]] if rest else ranked[best[-1]] - spread if best else 0.0
-    above = {name: ranked[name] - floor for name in best}
-    whole = sum(above.values())
-    share = {name: value / whole if whole > 0 else 1 / len(best) for name, value in above.items()}
-    return Choice(ranked, {name: weight for name, weight in share.items() if weight > 0})
+    ranked = dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
+    selected, rejected = list(ranked)[:max_experts], list(ranked)[max_experts:]
+    spread = ranked[selected[0]] - ranked[selected[-1]] if selected else 0.0
+    baseline = ranked[rejected[0]] if rejected else ranked[selected[-1]] - spread if selected else 0.0
+    margins = {expert: ranked[expert] - baseline for expert in selected}
+    total = sum(margins.values())
+    weights = {expert: margin / total if total > 0 else 1 / len(selected) for expert, margin in margins.items()}
+    return ExpertWeights(ranked, {expert: weight for expert, weight in weights.items() if weight > 0})
 
 
-def _f1(said: Sequence[Answer], gold: Sequence[Answer]) -> float:
-    return sum((count_sets(g, s) for s, g in zip(said, gold, strict=True)), Counts()).f1
+def _micro_f1(predicted: Sequence[MentionSet], gold: Sequence[MentionSet]) -> float:
+    counts = (count_sets(*sentence) for sentence in zip(gold, predicted, strict=True))
+    return sum(counts, Counts()).f1

@@ -1,34 +1,42 @@
-"""A folder of experts: each a PEFT adapter folder with a card. They come and go without touching one another."""
+"""The expert store: a folder of PEFT adapter folders, each with a card."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
-from entsemble._files import sha256, sync
+from entsemble._lib.atomic import recover, replacing
+from entsemble._lib.digest import RememberedChecksums, sha256
 from entsemble.errors import ConfigError, DataError, EntsembleError, UnknownNameError
-from entsemble.experts import adapter, card
-from entsemble.experts.adapter import Adapter
-from entsemble.experts.card import Card
+from entsemble.experts.card import CARD_FILE, NAME_PATTERN, NAME_RULE, Card, load_card, save_card
+from entsemble.experts.peft_folder import CONFIG_FILE, WEIGHTS_FILE, Adapter, load_adapter, load_configuration
 
-FILES = (adapter.CONFIG, adapter.WEIGHTS)
-"""What an expert's folder holds beside its card; whatever else a given folder holds is not taken over."""
+EXPERT_FILES = (CONFIG_FILE, WEIGHTS_FILE)
+"""The files in an expert's folder beside its card; other files of an added folder are not copied."""
 
-_AT_WORK = "."
-"""First character of folders that are being made or removed; no expert is called so."""
+_LOCK_FILE = ".lock"
+_CHECKSUMS_FILE = ".checksums.json"
+"""Remembers checksums of the experts' files, so that a list of many experts does not read all their weights."""
 
-_ADDING, _REMOVING, _REPLACING = (f"{_AT_WORK}expert-{what}-" for what in ("adding", "removing", "replacing"))
+_REMOVED_PREFIX = ".expert-removing-"
+"""Begins the names of folders that are being removed; names of experts do not begin with a dot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expert:
-    """An expert that is kept: its card, and the folder that PEFT loads."""
+    """A stored expert.
+
+    Attributes:
+        card: its card.
+        folder: the PEFT adapter folder.
+        shipped: whether it came with entsemble.
+    """
 
     card: Card
     folder: Path
@@ -36,233 +44,236 @@ class Expert:
 
 
 class ExpertStore:
-    """The experts of a machine.
+    """The experts on this machine.
 
     Args:
-        root: where they are kept; made when the first comes.
-        shipped: folder of the experts that came with entsemble, which is only read.
+        root: folder of the user's experts; created with the first one.
+        shipped: folder of the experts that came with entsemble, read-only.
     """
 
     def __init__(self, root: Path, shipped: Path | None = None) -> None:
         self.root, self._shipped = root, shipped
 
     def names(self) -> tuple[str, ...]:
-        """All experts, in order."""
+        """The names of all experts, sorted."""
         return tuple(sorted(self._folders()))
 
-    def whole(self, names: Iterable[str] | None = None) -> tuple[list[Expert], dict[str, DataError]]:
-        """The experts of these names, or all: those that are whole, in order, and what is wrong with the others.
+    def load_intact(self, names: Iterable[str] | None = None) -> tuple[list[Expert], dict[str, DataError]]:
+        """The experts of these names, or all.
+
+        The checksum of a file whose size, times and inode are those of an earlier call is not computed again;
+        `load_checked_adapter` always computes it.
+
+        Returns:
+            The intact experts, in order, and the errors of the others by name.
 
         Raises:
-            UnknownNameError: there is none of a name.
+            UnknownNameError: there is no expert with one of the names.
         """
-        found, broken = [], {}
+        intact: list[Expert] = []
+        errors: dict[str, DataError] = {}
+        checksums = RememberedChecksums(self.root / _CHECKSUMS_FILE)
         for name in self.names() if names is None else names:
             try:
-                found.append(self.get(name))
-            except DataError as error:  # noqa: PERF203 - one that is broken hides no other
-                broken[name] = error
+                intact.append(self._load(name, checksums.sha256))
+            except DataError as error:  # noqa: PERF203 - a broken expert must not hide the others
+                errors[name] = error
             except UnknownNameError:
                 if names is not None:
-                    raise  # else it was removed while we looked
-        return found, broken
+                    raise  # otherwise, another process removed it meanwhile
+        checksums.save()
+        return intact, errors
 
     def get(self, name: str) -> Expert:
-        """An expert, its files checked against its card.
+        """An expert, after checking its files against its card.
 
         Raises:
-            UnknownNameError: there is none of that name.
+            UnknownNameError: there is no expert with that name.
             DataError: its folder is incomplete, or a file is not the one that was added.
         """
+        return self._load(name, sha256)
+
+    def _load(self, name: str, checksum: Callable[[Path], str]) -> Expert:
         while True:
-            folders = self._folders()
-            if name not in folders:
-                raise UnknownNameError("expert", name, folders)
-            folder = folders[name]
-            before = _written(folder)
+            folder = self._find_folder(name)
+            card_before = _read_card_bytes(folder)
             try:
-                known = card.load(folder)
-                if known.name != name or set(known.files) != set(FILES):
-                    told = "its card is of another expert" if known.name != name else "its card promises other files"
-                    raise DataError(f"{told}; get the expert again", folder)
-                _check(folder, known)
+                card = load_card(folder)
+                if card.name != name:
+                    raise DataError("its card is of another expert; get the expert again", folder)
+                if set(card.files) != set(EXPERT_FILES):
+                    raise DataError("its card promises other files; get the expert again", folder)
+                _check_files(folder, card, checksum=checksum)
             except DataError:
-                if _written(folder) != before or name not in self._folders():
-                    continue  # it was replaced or removed while we looked
+                if _read_card_bytes(folder) != card_before or self._folder(name) is None:
+                    continue  # another process replaced or removed it meanwhile
                 raise
-            return Expert(known, folder, folder.parent == self._shipped)
+            return Expert(card, folder, folder.parent == self._shipped)
 
-    def add(self, folder: Path, told: Card, *, replace: bool = False) -> Expert:
-        """Take over a PEFT adapter folder.
-
-        Either the whole expert is there afterwards, or nothing of it.
+    def add(self, folder: Path, card: Card, *, replace: bool = False) -> Expert:
+        """Copy a PEFT adapter folder into the store, completely or not at all.
 
         Args:
-            folder: as PEFT writes it.
-            told: its card; the checksums in it are made here.
-            replace: put it in the place of one of that name.
+            folder: a PEFT adapter folder.
+            card: its card; the checksums are computed here.
+            replace: whether an expert with the same name is replaced.
 
         Raises:
-            ConfigError: there is one of that name already, or the name cannot be one.
-            DataError: the folder is no adapter that can be an expert, or not what its card says, or cannot be kept.
+            ConfigError: the name exists already, or is not valid.
+            DataError: the folder is not an adapter that can be an expert, does not match its card, or cannot be
+                written.
         """
-        adapter.configuration(folder)
-        with self._changing():
-            self.check_name(told.name, replace=replace)
-            work = Path(tempfile.mkdtemp(prefix=_ADDING, dir=self.root))
+        load_configuration(folder)
+        with self._locked():
+            self.check_name(card.name, replace=replace)
+            target = self.root / card.name
             try:
-                for file in FILES:
-                    _copied(folder / file, work / file)
-                _check(work, told, shown=folder)
-                adapter.load(work, shown=folder)
-                kept = told.model_copy(update={"files": {f: _sha256(work / f) for f in FILES}})
-                card.save(kept, work)
-                for path in (*work.iterdir(), work):
-                    sync(path)
-                self._into_place(work, self.root / told.name)
+                with replacing(target) as new_folder:
+                    new_folder.mkdir()
+                    for file_name in EXPERT_FILES:
+                        _copy_adapter_file(folder / file_name, new_folder / file_name)
+                    _check_files(new_folder, card, display_path=folder)
+                    load_adapter(new_folder, display_path=folder)
+                    checksums = {file_name: _file_sha256(new_folder / file_name) for file_name in EXPERT_FILES}
+                    stored_card = card.model_copy(update={"files": checksums})
+                    save_card(stored_card, new_folder)
             except OSError as error:
                 raise DataError(
-                    f"{told.name} cannot be kept ({error.strerror}); nothing was changed", self.root
+                    f"{card.name} cannot be stored ({error.strerror}); nothing was changed", self.root
                 ) from error
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
-            return Expert(kept, self.root / told.name)
+            return Expert(stored_card, target)
 
     def remove(self, name: str) -> None:
-        """Take an expert away; no other is touched.
+        """Remove an expert.
 
         Raises:
-            UnknownNameError: there is none of that name.
+            UnknownNameError: there is no expert with that name.
             ConfigError: it came with entsemble.
         """
-        with self._changing():
-            folders = self._folders()
-            if name not in folders:
-                raise UnknownNameError("expert", name, folders)
-            if folders[name].parent == self._shipped:
-                raise ConfigError(f"{name} came with entsemble and stays; leave it out by naming those to use")
-            gone = Path(tempfile.mkdtemp(prefix=_REMOVING, dir=self.root))
-            folders[name].rename(gone / name)
-        shutil.rmtree(gone, ignore_errors=True)
+        with self._locked():
+            folder = self._find_folder(name)
+            if folder.parent == self._shipped:
+                raise ConfigError(
+                    f"{name} came with entsemble and cannot be removed; to leave it out, name the experts to use"
+                )
+            removed = Path(tempfile.mkdtemp(prefix=_REMOVED_PREFIX, dir=self.root))
+            folder.rename(removed / name)
+        shutil.rmtree(removed, ignore_errors=True)
 
     def export(self, name: str, target: Path) -> Path:
-        """Copy an expert to `target`, a folder that is not there yet, for PEFT, vLLM or another store.
+        """Copy an expert to a new folder, for PEFT, vLLM or another store.
 
         Raises:
-            DataError: it is there already, or cannot be written.
+            DataError: `target` exists, or cannot be written.
         """
         expert = self.get(name)
         if target.exists():
-            raise DataError("it is there already; name a folder that is not", target)
+            raise DataError("it exists already; name a new folder", target)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            work = Path(tempfile.mkdtemp(prefix=f"{_AT_WORK}{target.name}-", dir=target.parent))
-            try:
-                for file in (*FILES, card.CARD):
-                    shutil.copyfile(expert.folder / file, work / file)
-                work.chmod(0o755)
-                work.rename(target)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
+            with replacing(target) as new_folder:
+                new_folder.mkdir()
+                for file_name in (*EXPERT_FILES, CARD_FILE):
+                    shutil.copyfile(expert.folder / file_name, new_folder / file_name)
         except OSError as error:
             raise DataError(f"cannot be written ({error.strerror}); nothing was kept", target) from error
         return target
 
-    def _folders(self) -> Mapping[str, Path]:
-        """Name -> folder; an own expert stands before one of the same name that was shipped."""
-        found: dict[str, Path] = {}
-        for root in filter(None, (self._shipped, self.root)):
-            if root.is_dir():
-                found |= {p.name: p for p in sorted(root.iterdir()) if card.NAME.fullmatch(p.name) and p.is_dir()}
-        return found
-
     def check_name(self, name: str, *, replace: bool) -> None:
-        """Whether an expert may be called so.
+        """Check that an expert of this name can be added.
 
         Raises:
-            ConfigError: there is one of that name already, or the name cannot be one.
+            ConfigError: the name exists already, or is not valid.
         """
-        if not card.NAME.fullmatch(name):
-            raise ConfigError(f"{name!r} is no name for an expert: {card.NAME_RULE}")
-        if name in self._folders() and not replace:
+        if not NAME_PATTERN.fullmatch(name):
+            raise ConfigError(f"{name!r} is not a valid expert name: {NAME_RULE}")
+        if self._folder(name) is not None and not replace:
             raise ConfigError(f"there is an expert {name!r} already; choose another name, or replace it")
 
-    def _into_place(self, work: Path, place: Path) -> None:
-        work.chmod(0o755)
-        if place.exists():
-            old = Path(tempfile.mkdtemp(prefix=_REPLACING, dir=self.root))
-            place.rename(old / place.name)  # until the next line is done, `_changing` puts it back after a kill
-            try:
-                work.rename(place)
-            except OSError:
-                (old / place.name).rename(place)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            work.rename(place)
-        sync(self.root)
+    def _folders(self) -> Mapping[str, Path]:
+        """Name -> folder; the user's experts take precedence over shipped ones."""
+        folders: dict[str, Path] = {}
+        for root in filter(None, (self._shipped, self.root)):
+            if root.is_dir():
+                folders |= {
+                    path.name: path
+                    for path in sorted(root.iterdir())
+                    if NAME_PATTERN.fullmatch(path.name) and path.is_dir()
+                }
+        return folders
+
+    def _find_folder(self, name: str) -> Path:
+        folder = self._folder(name)
+        if folder is None:
+            raise UnknownNameError("expert", name, self._folders())
+        return folder
+
+    def _folder(self, name: str) -> Path | None:
+        """The folder of one expert, without a look at the others; see `_folders`."""
+        if not NAME_PATTERN.fullmatch(name):
+            return None
+        roots = filter(None, (self.root, self._shipped))
+        return next((root / name for root in roots if (root / name).is_dir()), None)
 
     @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """One change at a time; what a killed one left half done is cleared away."""
+    def _locked(self) -> Iterator[None]:
+        """Exclusive access for one change; first cleans up after changes that were killed."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.root / f"{_AT_WORK}lock"):
-                for old in self.root.glob(f"{_REPLACING}*/*"):
-                    if not (self.root / old.name).exists():
-                        old.rename(self.root / old.name)
-                for what in (_ADDING, _REMOVING, _REPLACING):
-                    for left_over in self.root.glob(f"{what}*"):
-                        shutil.rmtree(left_over, ignore_errors=True)
+            with FileLock(self.root / _LOCK_FILE):
+                recover(self.root)
+                for removed in self.root.glob(f"{_REMOVED_PREFIX}*"):
+                    shutil.rmtree(removed, ignore_errors=True)
                 yield
         except EntsembleError:
             raise
         except OSError as error:
             raise DataError(
-                f"experts cannot be kept here ({error.strerror}); name another folder", self.root
+                f"experts cannot be stored here ({error.strerror}); name another folder", self.root
             ) from error
 
 
-def change_of(expert: Expert) -> Adapter:
-    """What an expert changes.
+def load_checked_adapter(expert: Expert) -> Adapter:
+    """The adapter of an expert.
 
     Raises:
-        DataError: its files are not those that its card was read with.
+        DataError: its files are not the ones that its card describes.
     """
-    found = adapter.load(expert.folder)
-    _check(expert.folder, expert.card)  # afterwards: another process may replace it at any time
-    return found
+    adapter = load_adapter(expert.folder)
+    _check_files(expert.folder, expert.card)  # after loading: another process may replace the expert at any time
+    return adapter
 
 
-def _written(folder: Path) -> bytes | None:
-    """The card as it lies there."""
+def _read_card_bytes(folder: Path) -> bytes | None:
     try:
-        return (folder / card.CARD).read_bytes()
+        return (folder / CARD_FILE).read_bytes()
     except OSError:
         return None
 
 
-def _check(folder: Path, told: Card, shown: Path | None = None) -> None:
-    """Whether the files are those of the card.
+def _check_files(
+    folder: Path, card: Card, display_path: Path | None = None, checksum: Callable[[Path], str] = sha256
+) -> None:
+    """Check the files of an expert against the checksums in its card.
 
     Raises:
-        DataError: one is not; says so of the one in `shown`.
+        DataError: one differs; the message shows it in `display_path` instead of `folder`.
     """
-    for file, promised in told.files.items():
-        if _sha256(folder / file) != promised:
-            place = (shown or folder) / file
-            raise DataError("it is not the file that its card promises; get the expert again", place)
+    for file_name, expected in card.files.items():
+        if _file_sha256(folder / file_name, checksum) != expected:
+            raise DataError(
+                "it is not the file that its card promises; get the expert again", (display_path or folder) / file_name
+            )
 
 
-def _copied(source: Path, target: Path) -> None:
+def _copy_adapter_file(source: Path, target: Path) -> None:
     try:
         shutil.copyfile(source, target)
     except FileNotFoundError as error:
-        raise DataError(f"no adapter: it has no {source.name}", source.parent) from error
+        raise DataError(f"not an adapter: it has no {source.name}", source.parent) from error
 
 
-def _sha256(path: Path) -> str:
+def _file_sha256(path: Path, checksum: Callable[[Path], str] = sha256) -> str:
     try:
-        return sha256(path)
+        return checksum(path)
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror}); remove the expert and add it again", path) from error

@@ -1,14 +1,13 @@
-"""Train an expert: LoRA on a base, with checkpoints, so that a training that is killed goes on where it was.
+"""Training of an expert: LoRA with checkpoints, so that a killed training can be resumed.
 
-Everything that chance decides is drawn from the seed and the number of the epoch, never from what ran before, so a
-training that was interrupted ends with the same weights as one that was not.
+All randomness depends on the seed and the epoch, never on earlier steps, so an interrupted training ends with the same
+weights as an uninterrupted one.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import shutil
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -21,46 +20,51 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from entsemble._files import sync
-from entsemble.errors import ConfigError, DataError, MissingExtraError
-from entsemble.experts import adapter
-from entsemble.experts.adapter import Adapter
-from entsemble.experts.examples import Piece
-from entsemble.experts.merging.factors import Factors
+from entsemble._lib.atomic import recover, replacing
+from entsemble.errors import ConfigError, DataError
+from entsemble.experts.examples import TextPiece
+from entsemble.experts.lora import extract_adapter
+from entsemble.experts.peft_folder import save_adapter
 from entsemble.types import Precision
 
-STATE = "state.safetensors"
+STATE_FILE = "state.safetensors"
+BEST_FOLDER = "best"
 
-_SORTED_TOGETHER = 16
+_LENGTH_GROUP_SIZE = 16
 """Batches whose sentences are sorted by length together: less padding, and still another order each epoch."""
 
-_MOMENTS = ("exp_avg", "exp_avg_sq")
-"""What AdamW remembers of each parameter, in PyTorch's words."""
+_OPTIMISER_STATES = ("exp_avg", "exp_avg_sq")
+"""AdamW's state of each parameter, as PyTorch names it."""
 
-_MORE_ON_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
-"""Settings of models that do more to their logits than the output layer."""
+_LOGIT_SETTINGS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
+"""Settings of models that transform the output of the output layer."""
 
-_IGNORED = -100
-"""A target that the loss passes over, in PyTorch's words."""
+_IGNORED_TARGET = -100
+"""The target that PyTorch's cross entropy ignores."""
 
+_LOSS_WINDOW = 50
+"""Steps over which the reported loss is averaged."""
 
-Tokenize = Callable[[str], tuple[list[int], list[int]]]
-"""Text -> token ids as the engine has them, and where in the text each begins."""
+Tokenizer = Callable[[str], tuple[list[int], list[int]]]
+"""Text -> token ids, and the offset at which each token begins."""
+
+Sequences = Sequence[tuple[list[int], list[int]]]
+"""Token ids and targets of several texts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class TrainingSettings:
     """How an expert is trained.
 
     Attributes:
-        rank, alpha: of the LoRA, on all linear layers.
-        epochs: times that each sentence is seen, asked differently each time.
-        learning_rate: at its highest, after the warm-up; it falls to 0 in a line.
-        batch: sentences a step.
+        rank, alpha: of the LoRA adapter, on all linear layers.
+        epochs: passes over the sentences, with varied prompts.
+        learning_rate: after the warm-up; it then decays linearly to 0.
+        batch: sentences per step.
         warmup: share of the steps.
-        precision: in which the base computes; the adapter and its gradients are of full precision always.
-        seed: of everything.
-        save_seconds: between two checkpoints.
+        precision: of the base model's computations; the adapter and its gradients are float32.
+        seed: of all randomness.
+        save_seconds: minimum time between two checkpoints.
     """
 
     rank: int = 8
@@ -75,326 +79,269 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a training is.
+class TrainingProgress:
+    """The progress of a training.
 
     Attributes:
-        step, steps: done and in all.
+        step: finished steps.
+        total_steps: all steps.
         loss: mean over the last steps.
-        seconds_left: guessed from the steps of this process.
+        seconds_left: estimated from the steps of this process.
     """
 
     step: int
-    steps: int
+    total_steps: int
     loss: float
     seconds_left: float
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """What a training gave.
+class TrainingResult:
+    """The result of a training.
 
     Attributes:
-        folder: the PEFT adapter.
+        folder: PEFT adapter folder of the best epoch.
         loss: mean over the last steps.
-        score: of the kept checkpoint, where one was measured.
-        epoch: after which it was taken.
+        score: of the best epoch, if epochs were evaluated.
+        best_epoch: index of the epoch, from 0.
     """
 
     folder: Path
     loss: float
     score: float | None
-    epoch: int
-
-
-def tunable(model: Any, how: Training, start: Adapter | None = None) -> Any:  # noqa: ANN401 - untyped libraries
-    """A model with an adapter to be trained.
-
-    Args:
-        model: a causal language model of transformers, loaded in the precision that `how` names; it is changed.
-        how: settings.
-        start: the change to begin with, instead of none, of the same modules and no higher rank.
-
-    Raises:
-        ConfigError: `start` does not fit.
-        MissingExtraError: torch or PEFT is not installed.
-    """
-    try:
-        import torch
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise MissingExtraError(error.name or "peft", "experts", "training an expert") from error
-    torch.manual_seed(how.seed)
-    lora = LoraConfig(
-        r=how.rank, lora_alpha=how.alpha, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM"
-    )
-    tuned = get_peft_model(model, lora)
-    if start is not None:
-        _begin_with(tuned, start)
-    return tuned
+    best_epoch: int
 
 
 def train(
-    tuned: Any,  # noqa: ANN401 - a PEFT model
-    tokenize: Tokenize,
-    examples: Callable[[int], Sequence[Sequence[Piece]]],
-    how: Training,
+    peft_model: Any,  # noqa: ANN401 - untyped library
+    tokenize: Tokenizer,
+    examples: Callable[[int], Sequence[Sequence[TextPiece]]],
+    settings: TrainingSettings,
     folder: Path,
     *,
     base: str,
     evaluate: Callable[[Any], float] | None = None,
-    told: Callable[[Progress], None] = lambda _: None,
-) -> Trained:
-    """Train, or go on with a training of the same settings that was stopped.
+    on_progress: Callable[[TrainingProgress], None] = lambda _: None,
+) -> TrainingResult:
+    """Train an adapter, or resume an interrupted training with the same settings.
 
     Args:
-        tuned: of `tunable`; it is changed.
-        tokenize: see `Tokenize`.
-        examples: epoch -> all sentences as pieces, in any order; asked again for the same epoch, the same.
-        how: settings.
-        folder: kept between runs: checkpoints, and the adapter in `best`.
-        base: what the adapter's configuration calls its base.
-        evaluate: scores the model as it is, after each epoch; the best is kept. Without it, the last.
-        told: about each step.
+        peft_model: of `attach_lora`; it is modified.
+        tokenize: see `Tokenizer`.
+        examples: epoch -> the pieces of each training text; deterministic, in any order.
+        settings: of the training.
+        folder: for checkpoints, and for the adapter, in `BEST_FOLDER`; kept between runs.
+        base: name of the base model in the adapter's configuration.
+        evaluate: scores the model after each epoch, of which the best is kept; by default, the last is kept.
+        on_progress: called after each step.
 
     Raises:
-        ConfigError: `folder` holds a training with other settings, or another process is training there.
-        DataError: what `folder` holds cannot be read, or no more can be written there.
+        ConfigError: `folder` contains a training with other settings, or another process is training there.
+        DataError: `folder` cannot be read or written.
     """
-    with _alone(folder):
-        return _run(_State(tuned, how, folder, base), tokenize, examples, evaluate, told)
-
-
-def _run(
-    state: _State,
-    tokenize: Tokenize,
-    examples: Callable[[int], Sequence[Sequence[Piece]]],
-    evaluate: Callable[[Any], float] | None,
-    told: Callable[[Progress], None],
-) -> Trained:
-    how, tuned = state.how, state.model
-    tuned.eval()  # a base that drops at random would do so by a chance that no seed of ours decides
-    steps_an_epoch = ceil(len(examples(0)) / how.batch)
-    steps = steps_an_epoch * how.epochs
-    began, first = time.monotonic(), state.step
-    for epoch in range(state.step // steps_an_epoch, how.epochs):
-        rows = [_tokens(pieces, tokenize) for pieces in examples(epoch)]
-        done = state.step - epoch * steps_an_epoch
-        for batch in list(_batches(rows, how, epoch))[done:]:
-            state.losses.append(_learn(tuned, state.optimiser, batch, _rate(state.step, steps, how)))
-            state.step += 1
-            left = (time.monotonic() - began) / (state.step - first) * (steps - state.step)
-            told(Progress(state.step, steps, state.loss, left))
-            if state.step < steps_an_epoch * (epoch + 1):
-                state.save_now_and_then()
-        score = evaluate(tuned) if evaluate and how.epochs > 1 else None  # one alone is the best
-        state.epoch_done(epoch, score)
-    return Trained(state.folder / "best", state.loss, state.score, state.epoch)
+    with _exclusive(folder):
+        state = _TrainingState(peft_model, settings, folder, base)
+        peft_model.eval()  # dropout in the base would not depend on our seed
+        epoch_steps = ceil(len(examples(0)) / settings.batch)
+        total_steps = epoch_steps * settings.epochs
+        started, first_step = time.monotonic(), state.step
+        for epoch in range(state.step // epoch_steps, settings.epochs):
+            sequences = [_tokenize_pieces(pieces, tokenize) for pieces in examples(epoch)]
+            finished_steps = state.step - epoch * epoch_steps
+            for batch in list(_batches(sequences, settings, epoch))[finished_steps:]:
+                learning_rate = _learning_rate(state.step, total_steps, settings)
+                state.losses.append(_train_step(peft_model, state.optimiser, batch, learning_rate))
+                state.step += 1
+                seconds_per_step = (time.monotonic() - started) / (state.step - first_step)
+                seconds_left = seconds_per_step * (total_steps - state.step)
+                on_progress(TrainingProgress(state.step, total_steps, state.loss, seconds_left))
+                if state.step < epoch_steps * (epoch + 1):
+                    state.save_if_due()
+            score = evaluate(peft_model) if evaluate and settings.epochs > 1 else None  # a single epoch is the best
+            state.finish_epoch(epoch, score)
+        return TrainingResult(state.folder / BEST_FOLDER, state.loss, state.score, state.best_epoch)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One training in a folder at a time; what the disk refuses is said."""
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Exclusive access to a training folder.
+
+    Raises:
+        ConfigError: another process is training there.
+        DataError: the folder cannot be written.
+    """
     from safetensors import SafetensorError
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
+            recover(folder)
             yield
     except Timeout as error:
-        raise ConfigError(f"another process is training in {folder}; wait for it") from error
-    except (OSError, SafetensorError) as error:  # a full disk is the one or the other, depending on who writes
-        raise DataError(f"a training cannot be kept here ({error})", folder) from error
+        raise ConfigError(f"another process is training in {folder}; wait until it has finished") from error
+    except (OSError, SafetensorError) as error:  # a full disk raises either, depending on the writer
+        raise DataError(f"a training cannot be stored here ({error})", folder) from error
 
 
-class _State:
-    """The optimiser and where the training is, kept on disk as one safetensors file."""
+class _TrainingState:
+    """Adapter weights, optimiser and position of a training, stored in one safetensors file."""
 
-    def __init__(self, model: Any, how: Training, folder: Path, base: str) -> None:  # noqa: ANN401 - untyped library
+    def __init__(self, peft_model: Any, settings: TrainingSettings, folder: Path, base: str) -> None:  # noqa: ANN401 - untyped library
         import torch
         from safetensors import SafetensorError
 
-        self.model, self.how, self.folder, self._base = model, how, folder, base
-        self._learnt = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        self.optimiser = torch.optim.AdamW(self._learnt.values(), weight_decay=0.0)
-        self.step, self.epoch = 0, 0
+        self.folder, self._peft_model, self._settings, self._base = folder, peft_model, settings, base
+        self._parameters = {
+            name: parameter for name, parameter in peft_model.named_parameters() if parameter.requires_grad
+        }
+        self.optimiser = torch.optim.AdamW(self._parameters.values(), weight_decay=0.0)
+        self.step, self.best_epoch = 0, 0
         self.losses: list[float] = []
         self.score: float | None = None
-        self._saved = time.monotonic()
-        for left_over in folder.glob("*.new"):
-            shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
-        if (folder / STATE).exists():
+        self._last_save = time.monotonic()
+        if (folder / STATE_FILE).exists():
             try:
                 self._load()
             except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-                told = f"it cannot be gone on with ({error}); delete the folder to begin afresh"
-                raise DataError(told, folder / STATE) from error
+                raise DataError(
+                    f"cannot be resumed ({error}); delete the folder to start again", folder / STATE_FILE
+                ) from error
 
     @property
     def loss(self) -> float:
-        """The mean over the last 50 steps."""
-        last = self.losses[-50:]
-        return sum(last) / len(last) if last else 0.0
+        """Mean over the last steps."""
+        window = self.losses[-_LOSS_WINDOW:]
+        return sum(window) / len(window) if window else 0.0
 
-    def save_now_and_then(self) -> None:
-        """Save, where the last time is long enough ago."""
-        if time.monotonic() - self._saved >= self.how.save_seconds:
+    def save_if_due(self) -> None:
+        """Save a checkpoint if the last one is old enough."""
+        if time.monotonic() - self._last_save >= self._settings.save_seconds:
             self._save()
 
-    def epoch_done(self, epoch: int, score: float | None) -> None:
-        """Keep the adapter where it is the best so far."""
+    def finish_epoch(self, epoch: int, score: float | None) -> None:
+        """Store the adapter if it is the best so far, and save a checkpoint."""
         if score is None or self.score is None or score > self.score:
-            new = self.folder / "best.new"
-            adapter.save(adapter_of(self.model, self._base), new, half=True)
-            shutil.rmtree(self.folder / "best", ignore_errors=True)
-            new.rename(self.folder / "best")
-            self.score, self.epoch = score, epoch
+            with replacing(self.folder / BEST_FOLDER) as best_folder:
+                save_adapter(extract_adapter(self._peft_model, self._base), best_folder, half_precision=True)
+            self.score, self.best_epoch = score, epoch
         self._save()
 
     def _save(self) -> None:
-        """One file, renamed into place: a killed save leaves the one before."""
         from safetensors.torch import save_file
 
         tensors = {}
-        for name, parameter in self._learnt.items():
+        for name, parameter in self._parameters.items():
             tensors[f"value:{name}"] = parameter.detach().contiguous()
-            for part in _MOMENTS:
+            for part in _OPTIMISER_STATES:
                 tensors[f"{part}:{name}"] = self.optimiser.state[parameter][part].contiguous()
-        told = {"how": asdict(self.how), "step": self.step, "epoch": self.epoch, "score": self.score}
-        told["losses"] = self.losses[-50:]
-        new = self.folder / f"{STATE}.new"
-        save_file(tensors, new, metadata={"training": json.dumps(told)})
-        sync(new)
-        new.replace(self.folder / STATE)
-        self._saved = time.monotonic()
+        position = {
+            "settings": asdict(self._settings),
+            "step": self.step,
+            "best_epoch": self.best_epoch,
+            "score": self.score,
+            "losses": self.losses[-_LOSS_WINDOW:],
+        }
+        with replacing(self.folder / STATE_FILE) as state_file:
+            save_file(tensors, state_file, metadata={"training": json.dumps(position)})
+        self._last_save = time.monotonic()
 
     def _load(self) -> None:
         import torch
         from safetensors import safe_open
 
-        with safe_open(self.folder / STATE, framework="pt") as file:
-            told = json.loads((file.metadata() or {})["training"])
-            changed = sorted(k for k, v in asdict(self.how).items() if told["how"].get(k) != v and k != "save_seconds")
-            if changed:
-                raise ConfigError(
-                    f"{self.folder} holds a training with another {', '.join(changed)}; "
-                    f"give the same again, or another folder"
-                )
+        with safe_open(self.folder / STATE_FILE, framework="pt") as file:
+            position = json.loads((file.metadata() or {})["training"])
+            self._check_settings(position["settings"])
             with torch.no_grad():
-                for name, parameter in self._learnt.items():
+                for name, parameter in self._parameters.items():
                     parameter.copy_(file.get_tensor(f"value:{name}"))
-                    self.optimiser.state[parameter]["step"] = torch.tensor(float(told["step"]))
-                    self.optimiser.state[parameter] |= {
-                        part: file.get_tensor(f"{part}:{name}").to(parameter.device) for part in _MOMENTS
-                    }
-        self.step, self.epoch, self.score, self.losses = told["step"], told["epoch"], told["score"], told["losses"]
+                    optimiser_state = self.optimiser.state[parameter]
+                    optimiser_state["step"] = torch.tensor(float(position["step"]))
+                    for part in _OPTIMISER_STATES:
+                        optimiser_state[part] = file.get_tensor(f"{part}:{name}").to(parameter.device)
+        self.step, self.best_epoch = position["step"], position["best_epoch"]
+        self.score, self.losses = position["score"], position["losses"]
 
-
-def _begin_with(model: Any, start: Adapter) -> None:  # noqa: ANN401 - untyped libraries
-    """Write a change into a PEFT model's one adapter; ranks that it does not need stay as they are, without effect."""
-    import torch
-
-    (config,) = model.peft_config.values()
-    scale = config.lora_alpha / config.r
-    learnt = {_module(name): p for name, p in model.named_parameters() if ".lora_A." in name}
-    if learnt.keys() != start.factors.keys() or max(f.rank for f in start.factors.values()) > config.r:
-        rank = max((f.rank for f in start.factors.values()), default=0)
-        raise ConfigError(
-            f"a training of rank {config.r} on {len(learnt)} modules cannot start from an expert of rank {rank} on "
-            f"{len(start.factors)}; give a rank of at least {rank}, and an expert that changes all linear layers"
-        )
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if ".lora_A." in name:
-                a = start.factors[_module(name)].a
-                parameter[: len(a)] = torch.from_numpy(a)
-            elif ".lora_B." in name:
-                b = start.factors[_module(name)].b
-                parameter[:, : b.shape[1]] = torch.from_numpy(b / scale)
-
-
-def _module(parameter: str) -> str:
-    """The module of the base that a factor of PEFT's belongs to."""
-    return parameter.removeprefix("base_model.model.").partition(".lora_")[0]
-
-
-def adapter_of(model: Any, base: str) -> Adapter:  # noqa: ANN401 - untyped library
-    """What a PEFT model with one adapter changes, on the CPU."""
-    from peft import get_peft_model_state_dict
-
-    (config,) = model.peft_config.values()
-    scale = config.lora_alpha / config.r
-    tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
-    factors = {}
-    for name, a in tensors.items():
-        if ".lora_A." in name:
-            b = tensors[name.replace(".lora_A.", ".lora_B.")]
-            factors[_module(name)] = Factors(
-                a=a.detach().float().cpu().numpy(), b=b.detach().float().cpu().numpy() * scale
+    def _check_settings(self, stored: dict[str, Any]) -> None:
+        current = {key: value for key, value in asdict(self._settings).items() if key != "save_seconds"}
+        different = sorted(key for key, value in current.items() if stored.get(key) != value)
+        if different:
+            raise ConfigError(
+                f"{self.folder} contains a training with another {', '.join(different)}; "
+                f"use the same settings, or another folder"
             )
-    return Adapter(factors, base=base)
 
 
-def _tokens(pieces: Sequence[Piece], tokenize: Tokenize) -> tuple[list[int], list[int]]:
-    """Token ids, and the same as targets, where those that are not learnt are passed over.
+def _tokenize_pieces(pieces: Sequence[TextPiece], tokenize: Tokenizer) -> tuple[list[int], list[int]]:
+    """Token ids and targets of a text; the targets of tokens outside target pieces are ignored.
 
-    The whole is tokenised at once, as an engine does; a token belongs to the piece in which it begins.
+    The whole text is tokenised at once, as an engine does; a token belongs to the piece in which it begins.
     """
     ids, starts = tokenize("".join(piece.text for piece in pieces))
-    ends = list(accumulate(len(piece.text) for piece in pieces))
-    of_piece = [min(bisect_right(ends, start), len(pieces) - 1) for start in starts]
-    return ids, [i if pieces[p].learnt else _IGNORED for i, p in zip(ids, of_piece, strict=True)]
+    piece_ends = list(accumulate(len(piece.text) for piece in pieces))
+    piece_indices = [min(bisect_right(piece_ends, start), len(pieces) - 1) for start in starts]
+    targets = [
+        token if pieces[index].is_target else _IGNORED_TARGET for token, index in zip(ids, piece_indices, strict=True)
+    ]
+    return ids, targets
 
 
-def _batches(
-    rows: Sequence[tuple[list[int], list[int]]], how: Training, epoch: int
-) -> Iterator[list[tuple[list[int], list[int]]]]:
-    draw = random.Random(f"{how.seed}:{epoch}")
-    order = draw.sample(range(len(rows)), len(rows))
-    together = how.batch * _SORTED_TOGETHER
-    found = []
-    for start in range(0, len(order), together):
-        alike = sorted(order[start : start + together], key=lambda i: len(rows[i][0]))
-        found += [alike[i : i + how.batch] for i in range(0, len(alike), how.batch)]
-    draw.shuffle(found)
-    for batch in found:
-        yield [rows[i] for i in batch]
+def _batches(sequences: Sequences, settings: TrainingSettings, epoch: int) -> Iterator[Sequences]:
+    """Batches of sequences of similar length, in random order."""
+    generator = random.Random(f"{settings.seed}:{epoch}")
+    order = generator.sample(range(len(sequences)), len(sequences))
+    group_size = settings.batch * _LENGTH_GROUP_SIZE
+    batches = []
+    for group_start in range(0, len(order), group_size):
+        by_length = sorted(order[group_start : group_start + group_size], key=lambda index: len(sequences[index][0]))
+        batches += [by_length[start : start + settings.batch] for start in range(0, len(by_length), settings.batch)]
+    generator.shuffle(batches)
+    for batch in batches:
+        yield [sequences[index] for index in batch]
 
 
-def _rate(step: int, steps: int, how: Training) -> float:
-    rising = max(1, round(how.warmup * steps))
-    return how.learning_rate * min((step + 1) / rising, (steps - step) / max(1, steps - rising), 1.0)
+def _learning_rate(step: int, total_steps: int, settings: TrainingSettings) -> float:
+    """Linear warm-up, then linear decay to 0."""
+    warmup_steps = max(1, round(settings.warmup * total_steps))
+    decay = (total_steps - step) / max(1, total_steps - warmup_steps)
+    return settings.learning_rate * min((step + 1) / warmup_steps, decay, 1.0)
 
 
-def _learn(model: Any, optimiser: Any, batch: Sequence[tuple[list[int], list[int]]], rate: float) -> float:  # noqa: ANN401
+def _train_step(peft_model: Any, optimiser: Any, batch: Sequences, learning_rate: float) -> float:  # noqa: ANN401 - untyped libraries
+    """One optimiser step; returns the loss."""
     import torch
 
     longest = max(len(ids) for ids, _ in batch)
-    device = next(model.parameters()).device
-    ids = torch.tensor([i + [0] * (longest - len(i)) for i, _ in batch], device=device)
-    seen = torch.tensor([[1] * len(i) + [0] * (longest - len(i)) for i, _ in batch], device=device)
-    targets = torch.tensor([t + [_IGNORED] * (longest - len(t)) for _, t in batch], device=device)
+    device = next(peft_model.parameters()).device
+
+    def padded(rows: Iterator[list[int]], padding: int) -> torch.Tensor:
+        return torch.tensor([row + [padding] * (longest - len(row)) for row in rows], device=device)
+
+    ids = padded((ids for ids, _ in batch), 0)
+    attention_mask = padded(([1] * len(ids) for ids, _ in batch), 0)
+    next_tokens = padded((targets for _, targets in batch), _IGNORED_TARGET)[:, 1:]
+    is_target = next_tokens != _IGNORED_TARGET
     for group in optimiser.param_groups:
-        group["lr"] = rate
-    next_ones = targets[:, 1:]
-    learnt = next_ones != _IGNORED
-    logits = _logits(model.get_base_model(), ids, seen, learnt)
-    loss = torch.nn.functional.cross_entropy(logits.float(), next_ones[learnt])
+        group["lr"] = learning_rate
+    logits = _target_logits(peft_model.get_base_model(), ids, attention_mask, is_target)
+    loss = torch.nn.functional.cross_entropy(logits.float(), next_tokens[is_target])
     loss.backward()
-    torch.nn.utils.clip_grad_norm_([p for g in optimiser.param_groups for p in g["params"]], 1.0)
+    torch.nn.utils.clip_grad_norm_(
+        [parameter for group in optimiser.param_groups for parameter in group["params"]], 1.0
+    )
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     return float(loss.detach())
 
 
-def _logits(model: Any, ids: Any, seen: Any, learnt: Any) -> Any:  # noqa: ANN401 - untyped library
-    """Of the places whose next token is learnt, [places, vocabulary].
+def _target_logits(model: Any, ids: Any, attention_mask: Any, is_target: Any) -> Any:  # noqa: ANN401 - untyped library
+    """Logits [targets, vocabulary] at the positions whose next token is a target.
 
-    The output layer is a fifth of a small model's work, so it is asked for those places alone, except where a model
-    does more to its logits than that layer.
+    The output layer is a fifth of a small model's work, so it is computed at these positions only, unless the model
+    transforms its output.
     """
-    told = model.config
-    if any(getattr(told, name, None) for name in _MORE_ON_LOGITS):
-        return model(input_ids=ids, attention_mask=seen, use_cache=False).logits[:, :-1][learnt]
-    states = model.base_model(input_ids=ids, attention_mask=seen, use_cache=False).last_hidden_state[:, :-1]
-    return model.get_output_embeddings()(states[learnt])
+    if any(getattr(model.config, name, None) for name in _LOGIT_SETTINGS):
+        logits = model(input_ids=ids, attention_mask=attention_mask, use_cache=False).logits
+        return logits[:, :-1][is_target]
+    outputs = model.base_model(input_ids=ids, attention_mask=attention_mask, use_cache=False)
+    return model.get_output_embeddings()(outputs.last_hidden_state[:, :-1][is_target])

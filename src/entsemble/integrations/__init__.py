@@ -1,1 +1,1 @@
-"""entsemble within other libraries: spaCy, Hugging Face datasets, pandas."""
+"""entsemble in other libraries: spaCy, Hugging Face datasets, pandas."""

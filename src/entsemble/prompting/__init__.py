@@ -1,1 +1,1 @@
-"""Prompts: labels in words, templates, rendering, parsing replies, and finding what they name in the text."""
+"""Prompts: templates, rendering, readable label names, parsing and alignment of replies."""

@@ -1,65 +1,62 @@
-"""From what a model wrote to where it stands in the text."""
+"""Alignment: occurrences of a model's surface in the text."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from entsemble._words import joined
+from entsemble._lib.text import is_inside_word
 from entsemble.types import Span
 
-_HIDDEN = frozenset("\u200b\u200c\u200d\u2060\ufeff\u200e\u200f")
-"""Characters of no width: joiners, marks of direction, byte order marks."""
+_ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff\u200e\u200f"
+"""Zero-width spaces and joiners, direction marks, and the byte order mark."""
 
-_APART = r"[\s\u200b\u200c\u200d\u2060\ufeff\u200e\u200f]+"
+_WORD_GAP = rf"[\s{_ZERO_WIDTH}]+"
 
 
-def occurrences(text: str, surface: str) -> list[Span]:
-    """Every place in `text` that `surface` names, in order, none overlapping another.
+def find_occurrences(text: str, surface: str) -> list[Span]:
+    """All occurrences of `surface` in `text`, in order, without overlaps.
 
-    Tried in turn, until one finds something: as written; with any run of blanks between its words; in any case; without
-    the characters of no width on either side.
-    A surface that begins or ends with a letter or digit is not looked for inside a longer word (`MI` is not in
-    `family`), except where neighbouring characters belong to scripts that are written without blanks.
+    Tries in turn, until one gives a match: the exact surface; any run of whitespace between its words; any case;
+    ignoring zero-width characters in both. A surface that begins or ends with a letter or digit does not match inside a
+    longer word (`MI` does not occur in `family`), except in scripts without spaces between words.
 
-    >>> occurrences("MI in the family; MI again", "MI")
+    >>> find_occurrences("MI in the family; MI again", "MI")
     [Span(start=0, end=2), Span(start=18, end=20)]
     """
     surface = surface.strip()
     if not surface:
         return []
-    words = [re.escape(word) for word in re.split(_APART, surface) if word]
-    exact, loose = re.escape(surface), _APART.join(words)
-    for pattern, flags in ((exact, 0), (loose, 0), (loose, re.IGNORECASE)):
-        found = _apart(s for s in _matches(pattern, text, flags) if _stands_alone(text, s))
-        if found:
-            return found
-    seen, places = _visible(text)
-    if len(seen) == len(text) and _visible(surface)[0] == surface:
+    words = [re.escape(word) for word in re.split(_WORD_GAP, surface) if word]
+    exact, any_whitespace = re.escape(surface), _WORD_GAP.join(words)
+    for pattern, flags in ((exact, 0), (any_whitespace, 0), (any_whitespace, re.IGNORECASE)):
+        if spans := _find_matches(text, pattern, flags):
+            return spans
+    visible_text, offsets = _without_zero_width(text)
+    visible_surface, _ = _without_zero_width(surface)
+    if (visible_text, visible_surface) == (text, surface):
         return []
-    return [Span(places[s.start], places[s.end - 1] + 1) for s in occurrences(seen, _visible(surface)[0])]
+    visible_spans = find_occurrences(visible_text, visible_surface)
+    return [Span(offsets[span.start], offsets[span.end - 1] + 1) for span in visible_spans]
 
 
-def _visible(text: str) -> tuple[str, list[int]]:
-    """`text` without what has no width, and where each character left stood."""
-    places = [i for i, c in enumerate(text) if c not in _HIDDEN]
-    return "".join(text[i] for i in places), places
+def _without_zero_width(text: str) -> tuple[str, list[int]]:
+    """`text` without zero-width characters, and the original offset of each remaining character."""
+    offsets = [offset for offset, character in enumerate(text) if character not in _ZERO_WIDTH]
+    return "".join(text[offset] for offset in offsets), offsets
 
 
-def _matches(pattern: str, text: str, flags: int) -> Iterator[Span]:
-    """All matches, those that overlap included."""
+def _find_matches(text: str, pattern: str, flags: int) -> list[Span]:
+    """The matches of whole words, from left to right, without overlaps."""
+    spans: list[Span] = []
+    for span in _overlapping_matches(text, pattern, flags):
+        is_whole_word = not (is_inside_word(text, span.start) or is_inside_word(text, span.end))
+        if is_whole_word and (not spans or span.start >= spans[-1].end):
+            spans.append(span)
+    return spans
+
+
+def _overlapping_matches(text: str, pattern: str, flags: int) -> Iterator[Span]:
     for match in re.finditer(f"(?=({pattern}))", text, flags):
         if match.end(1) > match.start(1):
             yield Span(*match.span(1))
-
-
-def _apart(spans: Iterable[Span]) -> list[Span]:
-    kept: list[Span] = []
-    for span in spans:
-        if not kept or span.start >= kept[-1].end:
-            kept.append(span)
-    return kept
-
-
-def _stands_alone(text: str, span: Span) -> bool:
-    return not (joined(text, span.start) or joined(text, span.end))

@@ -1,74 +1,76 @@
-"""An annotated sentence as a prompt shows it: text, spans, types, checks."""
+"""A demonstration: an annotated sentence as the example of a prompt."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from entsemble._words import unspaced
+from entsemble._lib.text import is_unspaced, one_line
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span
 
-_WORD = re.compile(r"[^\W\d_]{4,}")
+_LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """What one pool sentence teaches each stage.
+    """What a prompt shows of a pool sentence, for each stage.
 
     Attributes:
         id: of the pool sentence.
         text: the sentence, on one line.
-        surfaces: the distinct mentions, in text order; what extraction should list.
-        types: (surface, readable label) in text order, with a word that is no entity among them; what typing answers.
-        checks: (surface, readable label, whether it is one); what verification answers.
+        surfaces: distinct mentions, in text order: the answer to extraction.
+        typed_surfaces: (surface, readable label or `none`) in text order: the answers to classification.
+        checks: (surface, readable label, whether it is right): the answers to verification.
     """
 
     id: str
     text: str
     surfaces: tuple[str, ...]
-    types: tuple[tuple[str, str], ...]
+    typed_surfaces: tuple[tuple[str, str], ...]
     checks: tuple[tuple[str, str, bool], ...]
 
 
-def one_line(text: str) -> str:
-    """`text` with line breaks as blanks, character for character, so that a prompt's lines stay its own."""
-    return re.sub(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]", " ", text)
-
-
-def demonstrate(document: Document, labels: LabelSet, *, negatives: int = 1) -> Demonstration:
-    """Turn a pool sentence into a demonstration.
+def build_demonstration(document: Document, labels: LabelSet, *, negatives: int = 1) -> Demonstration:
+    """The demonstration of an annotated sentence.
 
     Args:
         document: annotated with labels of the label set.
-        labels: gives each label its readable name.
-        negatives: words that are no entity, typed `none`: without them, a model never learns to say so.
+        labels: give each label its readable name.
+        negatives: maximum number of words outside all mentions, typed `none`; without them, a model never answers so.
     """
-    text = one_line(document.text)
-    names = {label.name: label.readable for label in labels}
+    readable_names = {label.name: label.readable for label in labels}
     gold: dict[str, tuple[int, str]] = {}
     for mention in document.mentions:
-        gold.setdefault(one_line(mention.text).strip(), (mention.start, names[mention.label]))
-    typed = [(place, -len(surface), surface, word) for surface, (place, word) in gold.items()]
-    typed += [(place, -len(surface), surface, NONE_LABEL) for place, surface in _negatives(document, negatives)]
-    types = tuple((surface, word) for _, _, surface, word in sorted(typed))
-    return Demonstration(document.id, text, tuple(gold), types, _checks(types, labels))
+        gold.setdefault(one_line(mention.text).strip(), (mention.start, readable_names[mention.label]))
+    rows = [(start, -len(surface), surface, readable_name) for surface, (start, readable_name) in gold.items()]
+    rows += [(start, -len(word), word, NONE_LABEL) for start, word in _select_negatives(document, negatives)]
+    typed_surfaces = tuple((surface, readable_name) for _, _, surface, readable_name in sorted(rows))
+    checks = _build_checks(typed_surfaces, [label.readable for label in labels])
+    return Demonstration(document.id, one_line(document.text), tuple(gold), typed_surfaces, checks)
 
 
-def _negatives(document: Document, count: int) -> list[tuple[int, str]]:
-    """Words outside every mention, capitalised ones first: they are what a model takes for names."""
-    spans = [(m.group(), Span(*m.span())) for m in _WORD.finditer(document.text)]
-    inside = {word for word, span in spans if any(span.overlaps(mention.span) for mention in document.mentions)}
-    found = {word: span.start for word, span in reversed(spans) if word not in inside}
-    words = [(place, word) for word, place in found.items() if not any(map(unspaced, word))]
-    return sorted(words, key=lambda w: (not w[1][0].isupper(), w[0]))[:count]
+def _select_negatives(document: Document, count: int) -> list[tuple[int, str]]:
+    """(start, word) of words outside all mentions; capitalised ones first, since models take them for names."""
+    words = [(match.group(), Span(*match.span())) for match in _LONG_WORD.finditer(document.text)]
+    mention_spans = [mention.span for mention in document.mentions]
+    mention_words = {word for word, span in words if any(span.overlaps(other) for other in mention_spans)}
+    first_starts = {word: span.start for word, span in reversed(words) if word not in mention_words}
+    negatives = [(start, word) for word, start in first_starts.items() if not any(map(is_unspaced, word))]
+    return sorted(negatives, key=lambda negative: (not negative[1][0].isupper(), negative[0]))[:count]
 
 
-def _checks(types: tuple[tuple[str, str], ...], labels: LabelSet) -> tuple[tuple[str, str, bool], ...]:
-    """One right claim and one wrong one: about a word that is no entity, or with another type than a mention has."""
-    right = [(surface, word, True) for surface, word in types if word != NONE_LABEL]
-    words = [label.readable for label in labels]
-    wrong = [(surface, words[len(surface) % len(words)], False) for surface, word in types if word == NONE_LABEL]
-    if right and len(words) > 1:
-        surface, word, _ = right[-1]
-        wrong.append((surface, words[(words.index(word) + 1) % len(words)], False))
+def _build_checks(
+    typed_surfaces: tuple[tuple[str, str], ...], readable_names: list[str]
+) -> tuple[tuple[str, str, bool], ...]:
+    """One right claim and one wrong one: a label for a negative, or else a wrong label for a mention."""
+    mentions = [(surface, readable_name) for surface, readable_name in typed_surfaces if readable_name != NONE_LABEL]
+    right = [(surface, readable_name, True) for surface, readable_name in mentions]
+    wrong = [
+        (surface, readable_names[len(surface) % len(readable_names)], False)
+        for surface, readable_name in typed_surfaces
+        if readable_name == NONE_LABEL
+    ]
+    if mentions and len(readable_names) > 1:
+        surface, readable_name = mentions[-1]
+        wrong.append((surface, readable_names[(readable_names.index(readable_name) + 1) % len(readable_names)], False))
     return tuple(right[:1] + wrong[:1])

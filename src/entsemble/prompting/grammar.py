@@ -1,43 +1,48 @@
-"""A grammar whose every list of spans stands in the text: what a model cannot write, it cannot make up."""
+"""Grammars that restrict an extraction reply to spans of the text."""
 
 from __future__ import annotations
 
-from entsemble._words import word_spans
-from entsemble.prompting.demonstration import one_line
+from entsemble._lib.text import word_spans
+from entsemble.prompting.separator import prompt_text
 from entsemble.prompting.template import Template
 
 
-def listing_grammar(template: Template, text: str) -> str:
-    """GBNF for the answer to extraction: `none`, or runs of the words of `text`, each written as it stands there.
+def build_listing_grammar(template: Template, text: str) -> str:
+    """GBNF for an extraction reply: `none`, or a list of word sequences of `text`, exactly as the prompt shows it.
 
-    One rule a word: `w3 ::= "Acme" (" " w4)?` reads "the third word, and perhaps the rest of a span after it". So the
-    grammar grows with the text and not with the number of its spans. The order of the list is free: forcing the order
-    of the text made both embedded models worse, and the engine many times slower.
+    One rule per word: `w3 ::= "Acme" (" " w4)?` is the third word, optionally followed by the rest of a span. The
+    grammar therefore grows with the number of words, not of spans. It does not restrict the order of the list: forcing
+    text order made both embedded models less accurate, and the engine many times slower.
 
     Args:
-        template: says how a list is written.
+        template: defines how a list is written.
         text: the sentence.
     """
-    line = one_line(text)
-    tokens = word_spans(line)
-    if not tokens:
-        return f'root ::= {_quoted(template.nothing)} "\\n"'
-    before, _, after = template.surface.partition("{surface}")
+    line = prompt_text(template, text)
+    words = word_spans(line)
+    if not words:
+        return f'root ::= {_quote(template.nothing)} "\\n"'
+    prefix, _, suffix = template.surface.partition("{surface}")
     rules = [
-        f'root ::= ({_quoted(template.nothing)} | span (separator span)*) "\\n"',
-        f"separator ::= {_quoted(template.surface_separator)}",
-        f"span ::= {_quoted(before)} word {_quoted(after)}",
-        "word ::= " + " | ".join(f"w{i}" for i in range(len(tokens))),
+        f'root ::= ({_quote(template.nothing)} | span (separator span)*) "\\n"',
+        f"separator ::= {_quote(template.surface_separator)}",
+        f"span ::= {_quote(prefix)} word {_quote(suffix)}",
+        "word ::= " + " | ".join(f"w{index}" for index in range(len(words))),
     ]
-    for i, word in enumerate(tokens):
-        on = ""
-        if i + 1 < len(tokens):
-            gap = line[word.end : tokens[i + 1].start]
-            on = f" ({_quoted(gap)} w{i + 1})?" if gap else f" w{i + 1}?"
-        rules.append(f"w{i} ::= {_quoted(word.of(line))}{on}")
+    for index, word in enumerate(words):
+        continuation = ""
+        if index + 1 < len(words):
+            gap = line[word.end : words[index + 1].start]
+            continuation = f" ({_quote(gap)} w{index + 1})?" if gap else f" w{index + 1}?"
+        rules.append(f"w{index} ::= {_quote(word.slice(line))}{continuation}")
     return "\n".join(rules)
 
 
-def _quoted(text: str) -> str:
-    escaped = "".join(f"\\u{ord(c):04X}" if ord(c) < 32 else {'"': '\\"', "\\": "\\\\"}.get(c, c) for c in text)
-    return f'"{escaped}"'
+def _quote(text: str) -> str:
+    return '"' + "".join(map(_escape, text)) + '"'
+
+
+def _escape(character: str) -> str:
+    if ord(character) < 32:
+        return f"\\u{ord(character):04X}"
+    return f"\\{character}" if character in '"\\' else character

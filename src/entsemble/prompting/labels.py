@@ -1,12 +1,13 @@
-"""Label names in words. Corpora squash and abbreviate them (`PER`, `musicalartist`); a model reads words."""
+"""Readable label names for prompts: `PER` becomes `person`."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 
-from entsemble.types import Label, LabelSet
+from entsemble.types import NONE_LABEL, Label, LabelSet
 
-_WORDS = {
+_READABLE_NAMES = {
     "per": "person",
     "pers": "person",
     "loc": "location",
@@ -47,13 +48,17 @@ _WORDS = {
 _SUFFIXES = {"deriv": "derived", "part": "part"}  # GermEval: `LOCderiv`, `ORGpart`
 
 
-def readable(name: str) -> str:
-    """`name` in words: `PER` -> `person`, `Multi-tissue_structure` -> `multi-tissue structure`."""
-    if name.lower() in _WORDS:
-        return _WORDS[name.lower()]
-    for suffix, word in _SUFFIXES.items():
-        if name.endswith(suffix) and name.removesuffix(suffix).lower() in _WORDS:
-            return f"{_WORDS[name.removesuffix(suffix).lower()]} {word}"
+def readable_name(name: str) -> str:
+    """A label name in words: `PER` -> `person`, `Multi-tissue_structure` -> `multi-tissue structure`.
+
+    Corpora abbreviate names and join their words; models understand words better.
+    """
+    if name.lower() in _READABLE_NAMES:
+        return _READABLE_NAMES[name.lower()]
+    for suffix, suffix_word in _SUFFIXES.items():
+        stem = name.removesuffix(suffix).lower()
+        if name.endswith(suffix) and stem in _READABLE_NAMES:
+            return f"{_READABLE_NAMES[stem]} {suffix_word}"
     spaced = re.sub(r"[_./\s]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)).strip()
     if name == name.lower():
         spaced = spaced.replace("-", " ")
@@ -61,15 +66,20 @@ def readable(name: str) -> str:
 
 
 def label_set(definitions: dict[str, str], *, nested: bool = False) -> LabelSet:
-    """A label set from name -> definition (may be empty), in the order given.
+    """The label set of a mapping from name to definition (may be empty), in the mapping's order.
 
-    Two names that read alike (`Work`, `work`) keep their own spelling.
+    Names with the same readable name (`Work`, `work`) keep their spelling in prompts.
     """
-    words = [readable(name) for name in definitions]
+    readable_names = [readable_name(name) for name in definitions]
+    name_counts = Counter(readable_names)
     return LabelSet(
         tuple(
-            Label(name, word if words.count(word) == 1 and word != "none" else name, definition.strip())
-            for (name, definition), word in zip(definitions.items(), words, strict=True)
+            Label(
+                name,
+                readable if name_counts[readable] == 1 and readable != NONE_LABEL else name,
+                definition.strip(),
+            )
+            for (name, definition), readable in zip(definitions.items(), readable_names, strict=True)
         ),
         nested=nested,
     )

@@ -1,4 +1,4 @@
-"""What a model's reply says: a value or a failure with a reason, never an empty result in place of one."""
+"""Parsing of replies: a list of surfaces, or a failure with its reason."""
 
 from __future__ import annotations
 
@@ -7,54 +7,57 @@ from dataclasses import dataclass
 from entsemble.prompting.template import Template
 from entsemble.types import NONE_LABEL, Reply
 
+_MAX_REPEATED_ITEMS = 2
+"""A list loops if this many of its items have occurred before."""
+
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """The surfaces a reply lists, each once, in order; `cut` is what the token limit left half-written."""
+class ParsedList:
+    """A list reply.
+
+    Attributes:
+        surfaces: its distinct items, in order.
+        truncated_item: the last item, if the token limit cut it off.
+    """
 
     surfaces: tuple[str, ...]
-    cut: str = ""
+    truncated_item: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A reply that is no list."""
+class UnreadableReply:
+    """A reply that is not a list, and why."""
 
     reason: str
 
 
-def before_loop(text: str, separator: str) -> str | None:
-    """What a list that began to repeat itself holds up to there; `None` where it did not.
+def truncate_at_repetition(text: str, separator: str) -> str | None:
+    """The part of a list before it began to loop; `None` if it does not.
 
-    Models may say one name twice; with the second item that comes again, no list we looked at brought another name.
-    The last item counts once a separator follows it.
+    Models may list a name twice; after the second repeated item, no list that we looked at brought another name. The
+    last item counts only if a separator follows it.
     """
     items = text.split(separator)[:-1]
-    seen: set[str] = set()
-    again = 0
-    for count, item in enumerate(map(str.strip, items)):
-        again += item in seen
-        seen.add(item)
-        if again == _LOOP:
-            return separator.join(items[:count])
+    unique_items: set[str] = set()
+    repeated_count = 0
+    for index, item in enumerate(map(str.strip, items)):
+        repeated_count += item in unique_items
+        unique_items.add(item)
+        if repeated_count == _MAX_REPEATED_ITEMS:
+            return separator.join(items[:index])
     return None
 
 
-_LOOP = 2
-"""Items that come again before a list counts as looping."""
+def parse_surfaces(reply: Reply, template: Template) -> ParsedList | UnreadableReply:
+    """Parse an extraction reply.
 
-
-def parse_surfaces(reply: Reply, template: Template) -> Listed | Unreadable:
-    """Read an extraction reply.
-
-    An empty reply is a failure: a model that finds nothing says so (`none`).
+    An empty reply is a failure, since a model without findings answers `none`.
     """
-    separator = template.surface_separator.strip()
-    parts = [part.strip() for part in reply.text.split(separator)]
-    cut = "" if reply.finished else parts.pop()
-    if [part.lower() for part in parts if part] == [NONE_LABEL]:  # beside others, `None` is a name
-        return Listed((), cut)
-    surfaces = tuple(dict.fromkeys(part for part in parts if part))
-    if not surfaces and not cut and not any(parts):
-        return Unreadable("the reply is empty")
-    return Listed(surfaces, cut)
+    items = [item.strip() for item in reply.text.split(template.surface_separator.strip())]
+    truncated_item = "" if reply.finished else items.pop()
+    surfaces = tuple(dict.fromkeys(item for item in items if item))
+    if [item.lower() for item in items if item] == [NONE_LABEL]:  # next to other items, `None` is a name
+        return ParsedList((), truncated_item)
+    if not surfaces and not truncated_item:
+        return UnreadableReply("the reply is empty")
+    return ParsedList(surfaces, truncated_item)

@@ -1,82 +1,85 @@
-"""Prompts, each a continuation of the one before it.
+"""Rendering of prompts; each stage's prompt continues that of the stage before.
 
 header, demonstrations, sentence, "Entities:"     extraction
-... the union, "Types:", what was typed           classification, a span at a time
+... the union, "Types:", types so far             classification, one span at a time
 ... "Check:", a span and a type                   verification
+
+Texts and surfaces appear as `prompt_text` writes them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from entsemble.prompting.demonstration import Demonstration, one_line
+from entsemble.prompting.demonstration import Demonstration
+from entsemble.prompting.separator import prompt_text
 from entsemble.prompting.template import Template
 from entsemble.types import LabelSet
 
 
-def header(template: Template, labels: LabelSet) -> str:
-    """The header: the task and the labels, with their definitions where they have one."""
-    shown = [
+def render_header(template: Template, labels: LabelSet) -> str:
+    """The task and the labels, with their definitions if they have any."""
+    items = [
         (template.defined_label if label.definition else template.label).format(
             label=label.readable, definition=label.definition
         )
         for label in labels
     ]
-    return template.header.format(labels=template.label_separator.join(shown))
+    return template.header.format(labels=template.label_separator.join(items))
 
 
-def extraction_prompt(
-    template: Template, labels: LabelSet, shown: Sequence[Demonstration], text: str, *, checks: bool = False
+def render_extraction_prompt(
+    template: Template, labels: LabelSet, demonstrations: Sequence[Demonstration], text: str, *, checks: bool = False
 ) -> str:
-    """The prompt of stage 2, and the beginning of all later ones.
+    """The prompt of stage 2, with which all later prompts begin.
 
     Args:
         template: the pieces.
-        labels: asked for.
-        shown: demonstrations, the most similar last.
+        labels: to find.
+        demonstrations: the most similar last.
         text: the sentence.
-        checks: whether the demonstrations show checks; only who verifies needs to see them.
+        checks: whether the demonstrations include checks, which only a verifier needs.
     """
-    parts = [header(template, labels)]
-    for demonstration in shown:
-        parts += [_demonstration(template, demonstration, checks=checks), template.between_demonstrations]
-    parts += [template.text.format(text=one_line(text)), template.entities]
+    parts = [render_header(template, labels)]
+    for demonstration in demonstrations:
+        parts += [_render_demonstration(template, demonstration, checks=checks), template.between_demonstrations]
+    parts += [template.text.format(text=prompt_text(template, text)), template.entities]
     return "".join(parts)
 
 
-def listing(template: Template, surfaces: Sequence[str]) -> str:
-    """Surfaces as the answer to extraction."""
-    return template.surface_separator.join(template.surface.format(surface=s) for s in surfaces) or template.nothing
+def render_list(template: Template, surfaces: Sequence[str]) -> str:
+    """The answer to extraction."""
+    items = [template.surface.format(surface=prompt_text(template, surface)) for surface in surfaces]
+    return template.surface_separator.join(items) or template.nothing
 
 
-def typing_question(template: Template, surface: str) -> str:
-    """What asks for the type of `surface`, after the types given so far."""
-    return template.typing.format(surface=surface)
+def render_typing_question(template: Template, surface: str) -> str:
+    """The question for the type of `surface`."""
+    return template.typing.format(surface=prompt_text(template, surface))
 
 
-def type_answer(template: Template, label: str) -> str:
-    """The answer `label` to a typing question."""
+def render_type_answer(template: Template, label: str) -> str:
+    """The answer to a typing question."""
     return template.type.format(label=label)
 
 
-def check_question(template: Template, surface: str, label: str) -> str:
-    """What asks whether `surface` is a `label`."""
-    return template.check.format(surface=surface, label=label)
+def render_check_question(template: Template, surface: str, label: str) -> str:
+    """The question whether `surface` is a `label`."""
+    return template.check.format(surface=prompt_text(template, surface), label=label)
 
 
-def _demonstration(template: Template, shown: Demonstration, *, checks: bool) -> str:
-    types = "".join(typing_question(template, s) + type_answer(template, label) for s, label in shown.types)
-    checked = "".join(
-        check_question(template, surface, label) + (template.yes if right else template.no)
-        for surface, label, right in shown.checks
-    )
-    return "".join(
-        [
-            template.text.format(text=shown.text),
-            template.entities,
-            listing(template, shown.surfaces),
-            template.types if types else "",
-            types,
-            template.checks + checked if checks and checked else "",
-        ]
-    )
+def _render_demonstration(template: Template, demonstration: Demonstration, *, checks: bool) -> str:
+    parts = [
+        template.text.format(text=prompt_text(template, demonstration.text)),
+        template.entities,
+        render_list(template, demonstration.surfaces),
+    ]
+    if demonstration.typed_surfaces:
+        parts.append(template.types)
+    for surface, label in demonstration.typed_surfaces:
+        parts += [render_typing_question(template, surface), render_type_answer(template, label)]
+    if checks and demonstration.checks:
+        parts.append(template.checks)
+        for surface, label, is_right in demonstration.checks:
+            parts += [render_check_question(template, surface, label), template.yes if is_right else template.no]
+    return "".join(parts)

@@ -1,4 +1,4 @@
-"""Prompt templates: named, versioned files beside this module, so that a run can say exactly what it asked."""
+"""Prompt templates: named, versioned files, so that a run's prompts are reproducible."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
 
-from entsemble import _toml
+from entsemble._lib import toml
 from entsemble.errors import UnknownNameError
 
 _FOLDER = files("entsemble.prompting") / "templates"
@@ -14,7 +14,7 @@ _FOLDER = files("entsemble.prompting") / "templates"
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The pieces of a prompt, each a format string; see `templates/ner-1.toml` for what each is for."""
+    """The pieces of a prompt, each a format string; `templates/ner-1.toml` is an example."""
 
     name: str
     header: str
@@ -38,15 +38,16 @@ class Template:
 
 
 @cache
-def template(name: str) -> Template:
+def load_template(name: str) -> Template:
     """The template called `name`.
 
     Raises:
-        UnknownNameError: there is none of that name; the error lists those there are.
+        UnknownNameError: there is no such template; the error lists all templates.
     """
     file = _FOLDER / f"{name}.toml"
     if not file.is_file():
-        known = (f.name.removesuffix(".toml") for f in _FOLDER.iterdir() if f.name.endswith(".toml"))
-        raise UnknownNameError("prompt template", name, known)
-    values = _toml.loads(file.read_text(encoding="utf-8"))
-    return Template(**{f.name: values[f.name] for f in fields(Template)} | {"stop": tuple(values["stop"])})
+        file_names = [other.name for other in _FOLDER.iterdir() if other.name.endswith(".toml")]
+        raise UnknownNameError("prompt template", name, (other.removesuffix(".toml") for other in file_names))
+    values = toml.loads(file.read_text(encoding="utf-8"))
+    pieces = {piece.name: values[piece.name] for piece in fields(Template)}
+    return Template(**pieces | {"stop": tuple(values["stop"])})

@@ -1,1 +1,1 @@
-"""Which annotated sentences to show: span and sentence similarity, and the index of a pool."""
+"""Retrieval of demonstrations: similarities, the index of a pool, and its cache."""

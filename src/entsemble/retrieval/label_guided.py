@@ -1,6 +1,6 @@
-"""Which sentences have the words that matter for the labels in common: DEER's retrieval (arXiv 2505.23722).
+"""Label-guided retrieval (DEER, arXiv 2505.23722): similarity by the words that matter for the labels.
 
-What a word matters is counted in the pool: how often it stands inside a mention, within two words of one, or elsewhere.
+A word's weight is estimated from the pool: how often it occurs inside a mention, within two words of one, or elsewhere.
 """
 
 from __future__ import annotations
@@ -11,89 +11,89 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from entsemble._words import word_spans
+from entsemble._lib.text import word_spans
 from entsemble.protocols import Encoder, Vectors
 from entsemble.retrieval.similarity import Scores
 from entsemble.types import Document
 
-_INSIDE, _NEAR, _ELSEWHERE = 1.0, 1.0, 0.01
-"""What a place counts, as in the authors' scripts."""
+_INSIDE, _NEARBY, _ELSEWHERE = 1.0, 1.0, 0.01
+"""Weight of an occurrence of a word by its position relative to mentions, as in the authors' scripts."""
 
-_AROUND = 2
-"""Words before and after a mention that are near it."""
+_WINDOW = 2
+"""Words before and after a mention that are nearby."""
 
-_UNSEEN = 1.0
-"""What a word counts that the pool has nowhere: it may be a name."""
+_UNSEEN_WEIGHT = 1.0
+"""Weight of a word that the pool does not contain: it may be a name."""
 
-_COMMON = 0.1
-"""A word in more of the pool's sentences than this, and in more than one, makes no two sentences alike. The authors
-leave out English stop words; this leaves out the like in any language."""
+_MAX_DOCUMENT_FREQUENCY = 0.1
+"""A word that occurs in more than this share of the pool's sentences, and in more than one, does not make two sentences
+similar. It stands in for the authors' list of English stop words, in any language."""
 
 
-class LabelGuided:
-    """The sentences of a pool by the words that matter in them.
+class LabelGuidedIndex:
+    """Similarity of a text to the sentences of a pool, by weighted words.
 
     Args:
         documents: annotated sentences.
-        words: encodes the pool's words; may keep what it encoded.
-        encoder: encodes those of a query.
+        pool_encoder: encodes the pool's words; may cache their embeddings.
+        query_encoder: encodes the words of a query that the pool lacks.
     """
 
-    def __init__(self, documents: Sequence[Document], words: Encoder, encoder: Encoder) -> None:
-        self._encoder = encoder
-        places: defaultdict[str, float] = defaultdict(float)
-        times: Counter[str] = Counter()
-        self._holding: dict[str, list[int]] = {}
-        own: list[list[str]] = []
-        for i, document in enumerate(documents):
-            told = _weighed(document)
-            own.append([word for word, _ in told])
-            for word, weight in told:
-                places[word] += weight
-                times[word] += 1
-            for word in dict.fromkeys(own[-1]):
-                self._holding.setdefault(word, []).append(i)
-        self._count = len(documents)
-        self._weights = {word: places[word] / n for word, n in times.items()}
-        known = words.encode(list(times))
-        self._vectors = dict(zip(times, known, strict=True))
-        size = known.shape[1] if times else 1
-        rows = [self._mean(some, self._vectors) if some else np.zeros(size) for some in own]
-        self._sentences = np.array(rows, dtype=np.float32).reshape(len(rows), size)
+    def __init__(self, documents: Sequence[Document], pool_encoder: Encoder, query_encoder: Encoder) -> None:
+        self._query_encoder = query_encoder
+        self._sentence_count = len(documents)
+        weight_sums: defaultdict[str, float] = defaultdict(float)
+        word_counts: Counter[str] = Counter()
+        self._sentences_with: defaultdict[str, list[int]] = defaultdict(list)
+        sentence_words: list[list[str]] = []
+        for sentence_index, document in enumerate(documents):
+            weighted_words = _weight_words(document)
+            sentence_words.append([word for word, _ in weighted_words])
+            for word, weight in weighted_words:
+                weight_sums[word] += weight
+                word_counts[word] += 1
+            for word in dict.fromkeys(sentence_words[-1]):
+                self._sentences_with[word].append(sentence_index)
+        self._word_weights = {word: weight_sums[word] / count for word, count in word_counts.items()}
+        word_vectors = pool_encoder.encode(list(word_counts))
+        self._word_vectors = dict(zip(word_counts, word_vectors, strict=True))
+        dimension = word_vectors.shape[1] if word_counts else 1
+        sentence_means = [
+            self._mean(words, self._word_vectors) if words else np.zeros(dimension) for words in sentence_words
+        ]
+        self._sentence_vectors = np.array(sentence_means, dtype=np.float32).reshape(len(sentence_means), dimension)
 
-    def similarity(self, text: str) -> Scores:
-        """Of a sentence to each of the pool, [n]: the weights of the words in common, and the means' cosine."""
-        asked = [span.of(text) for span in word_spans(text)]
-        scores = np.zeros(self._count, dtype=np.float32)
-        for word in dict.fromkeys(asked):
-            holding = self._holding.get(word, [])
-            if _is_word(word) and len(holding) <= max(1, _COMMON * self._count):
-                scores[holding] += self._weights.get(word, 0.0)
-        if not (asked and self._vectors):
+    def similarities(self, text: str) -> Scores:
+        """[sentences]: the summed weights of the words in common, plus the cosine of the weighted mean embeddings."""
+        words = [span.slice(text) for span in word_spans(text)]
+        distinct_words = [*dict.fromkeys(words)]
+        scores = np.zeros(self._sentence_count, dtype=np.float32)
+        max_sentences = max(1, _MAX_DOCUMENT_FREQUENCY * self._sentence_count)
+        for word in distinct_words:
+            sentence_indices = self._sentences_with.get(word, [])
+            if any(map(str.isalnum, word)) and len(sentence_indices) <= max_sentences:
+                scores[sentence_indices] += self._word_weights.get(word, 0.0)
+        if not (words and self._word_vectors):
             return scores
-        strange = [word for word in dict.fromkeys(asked) if word not in self._vectors]
-        vectors = dict(zip(strange, self._encoder.encode(strange), strict=True)) if strange else {}
-        return np.asarray(
-            scores + self._sentences @ self._mean(asked, ChainMap(vectors, self._vectors)), dtype=np.float32
-        )
+        unseen = [word for word in distinct_words if word not in self._word_vectors]
+        unseen_vectors = dict(zip(unseen, self._query_encoder.encode(unseen), strict=True)) if unseen else {}
+        mean = self._mean(words, ChainMap(unseen_vectors, self._word_vectors))
+        return np.asarray(scores + self._sentence_vectors @ mean, dtype=np.float32)
 
     def _mean(self, words: Sequence[str], vectors: Mapping[str, Vectors]) -> npt.NDArray[np.float32]:
-        """The words' weighted mean, of unit length."""
-        weights = np.array([self._weights.get(word, _UNSEEN) for word in words], dtype=np.float32)
+        """[dimensions]: the weighted mean of the words' embeddings, normalised."""
+        weights = np.array([self._word_weights.get(word, _UNSEEN_WEIGHT) for word in words], dtype=np.float32)
         mean = weights @ np.stack([vectors[word] for word in words])
         return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), dtype=np.float32)
 
 
-def _weighed(document: Document) -> list[tuple[str, float]]:
-    """The words of a sentence, and what the place of each counts."""
+def _weight_words(document: Document) -> list[tuple[str, float]]:
+    """The words of a sentence, each with the weight of its position."""
     spans = word_spans(document.text)
-    inside = [any(span.overlaps(m.span) for m in document.mentions) for span in spans]
-    near = [any(inside[max(0, i - _AROUND) : i + _AROUND + 1]) for i in range(len(spans))]
-    return [
-        (span.of(document.text), _INSIDE if within else _NEAR if beside else _ELSEWHERE)
-        for span, within, beside in zip(spans, inside, near, strict=True)
-    ]
-
-
-def _is_word(token: str) -> bool:
-    return any(c.isalnum() for c in token)
+    is_inside = [any(span.overlaps(mention.span) for mention in document.mentions) for span in spans]
+    weighted_words = []
+    for word_index, span in enumerate(spans):
+        is_nearby = any(is_inside[max(0, word_index - _WINDOW) : word_index + _WINDOW + 1])
+        weight = _INSIDE if is_inside[word_index] else _NEARBY if is_nearby else _ELSEWHERE
+        weighted_words.append((span.slice(document.text), weight))
+    return weighted_words

@@ -1,4 +1,4 @@
-"""How alike two sentences are, as pure functions over vectors."""
+"""Similarity of sentences, as pure functions over embeddings."""
 
 from __future__ import annotations
 
@@ -11,58 +11,68 @@ from entsemble.protocols import Vectors
 
 Scores = npt.NDArray[np.float32]
 
-WEIGHTS = {"PROPN": 4.0, "NOUN": 2.0, "PRON": 1.0}
-"""EL4NER's span weights by part of speech, as one public re-implementation has them; any other tag weighs 0."""
+SPAN_WEIGHTS = {"PROPN": 4.0, "NOUN": 2.0, "PRON": 1.0}
+"""EL4NER's span weights by universal part-of-speech tag, as in a public re-implementation; 0 for any other tag."""
 
 
 def span_weight(tag: str) -> float:
-    """The weight of a span whose head carries the universal tag `tag`."""
-    return WEIGHTS.get(tag, 0.0)
+    """The weight of a span whose head word has the universal tag `tag`."""
+    return SPAN_WEIGHTS.get(tag, 0.0)
 
 
 def sentence_similarity(query: Vectors, pool: Vectors) -> Scores:
-    """Cosine of one sentence to each of the pool.
+    """Cosine similarity of a sentence and each sentence of a pool.
 
     Args:
-        query: [d], unit length.
-        pool: [n, d], unit rows.
+        query: [dimensions], of unit length.
+        pool: [sentences, dimensions], rows of unit length.
 
     Returns:
-        [n], in [-1, 1].
+        [sentences], in [-1, 1].
     """
     return np.asarray(pool @ query, dtype=np.float32)
 
 
 def span_similarity(cosines: Vectors, weights: Sequence[float], starts: npt.NDArray[np.int64]) -> Scores:
-    """EL4NER's SpanSim (arXiv 2505.23038, step 1) of one sentence to each of the pool.
+    """EL4NER's SpanSim (arXiv 2505.23038, step 1) of a sentence and each sentence of a pool.
 
     `SpanSim(S, S_c) = sum_s w(s) max_{c in S_c} cos(s, c) / sum_s w(s)`
 
     Args:
-        cosines: [m, k], the sentence's m spans against the spans of all pool sentences, one sentence after another.
-        weights: m weights, not all zero.
-        starts: [n + 1], where each pool sentence's spans begin among the k; the last is k.
+        cosines: [query spans, pool spans], the pool's spans in the order of its sentences.
+        weights: [query spans], not all zero.
+        starts: [sentences + 1], index of each pool sentence's first span; the last is the number of pool spans.
 
     Returns:
-        [n]; a pool sentence without spans is similar to nothing and gets 0.
+        [sentences]; 0 for pool sentences without spans.
+
+    Raises:
+        ValueError: the number of weights is not that of query spans, or none is positive.
     """
-    share = np.asarray(weights, dtype=np.float32)
-    if cosines.shape[0] != share.size or not share.size or share.sum() <= 0:
+    span_weights = np.asarray(weights, dtype=np.float32)
+    if cosines.shape[0] != span_weights.size or not span_weights.size or span_weights.sum() <= 0:
         raise ValueError("SpanSim needs as many weights as spans, at least one of them positive")
     scores = np.zeros(starts.size - 1, dtype=np.float32)
-    filled = np.flatnonzero(starts[1:] > starts[:-1])
-    if filled.size:
-        nearest = np.maximum.reduceat(cosines, starts[filled], axis=1)
-        scores[filled] = (share / share.sum()) @ nearest
+    with_spans = np.flatnonzero(starts[1:] > starts[:-1])
+    if with_spans.size:
+        max_cosines = np.maximum.reduceat(cosines, starts[with_spans], axis=1)
+        scores[with_spans] = (span_weights / span_weights.sum()) @ max_cosines
     return scores
 
 
-def top(scores: Scores, ties: Scores, k: int, allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Indices of the `k` highest `scores` among `allowed`, best first; equals by `ties`, then by position.
+def top_indices(
+    scores: Scores, tie_breakers: Scores, limit: int, allowed: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """Indices of the highest `scores` among the allowed ones, best first; ties by `tie_breakers`, then by position.
 
-    SpanSim is full of equals (every sentence that names the same country scores 1), so `ties` matters: sentence
-    similarity, where the caller has it.
+    SpanSim has many ties (every sentence that names the same country scores 1), so the tie-breakers matter.
+
+    Args:
+        scores: [sentences], compared to four decimals.
+        tie_breakers: [sentences], such as sentence similarity.
+        limit: maximum number of indices.
+        allowed: [sentences].
     """
     candidates = np.flatnonzero(allowed)
-    order = np.lexsort((candidates, -ties[candidates], -np.round(scores[candidates], 4)))
-    return candidates[order[:k]]
+    order = np.lexsort((candidates, -tie_breakers[candidates], -np.round(scores[candidates], 4)))
+    return candidates[order[:limit]]

@@ -1,1 +1,1 @@
-"""entsemble as a server: extraction, the pool and the experts over HTTP, and a page to look at and correct."""
+"""The HTTP server: extraction, pool and experts, and a page to view and correct mentions."""

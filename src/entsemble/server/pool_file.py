@@ -1,158 +1,185 @@
-"""The pool that a server keeps: annotated texts in one JSON Lines file, which people correct."""
+"""The server's pool: annotated documents in one JSON Lines file, which users correct."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
-from filelock import FileLock, Timeout
-
-from entsemble._files import sync
+from entsemble._lib.atomic import lock_output, replacing
+from entsemble._lib.private import make_private_folder
+from entsemble._lib.text import same_text_key
 from entsemble.data.formats import read
 from entsemble.data.jsonl import to_json
 from entsemble.data.options import ReadOptions
-from entsemble.errors import ConfigError, DataError
-from entsemble.retrieval.index import same_text_key
+from entsemble.errors import ConfigError, DataError, InUseError
+from entsemble.server.limits import Limits, TooLargeError
 from entsemble.types import Document
 
-_ENDING = ".jsonl"
+_SUFFIX = ".jsonl"
 
 
 class PoolFile:
-    """Annotated texts by id, in the order in which they came.
+    """Annotated documents by id, in insertion order, each text once.
 
-    A text is in it once: whoever annotates it again corrects it. Each change is written whole and renamed into place
-    before it counts, so a kill leaves the pool before or after it. What was written into the file by other means since
-    is read before a change, and kept.
+    Annotating a text again corrects it. Each change replaces the whole file atomically before it takes effect, so a
+    kill leaves the pool before or after the change. Edits by other programs are read before each change, and kept.
 
     Args:
-        path: a JSON Lines file; made with the first text where it is not there.
+        path: a JSON Lines file; if it does not exist, it is created with the first document, for its owner only.
 
     Raises:
-        ConfigError: another kind of file, or another server keeps it.
+        ConfigError: another kind of file, or one that another server uses.
         DataError: it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
-        if path.suffix != _ENDING:
+        if path.suffix != _SUFFIX:
             raise ConfigError(
-                f"{path}: a pool that is corrected is JSON Lines; `entsemble convert` makes {_ENDING} of it"
+                f"{path}: only a JSON Lines pool can be corrected; `entsemble convert` converts it to {_SUFFIX}"
             )
-        self.path = path = path.resolve()  # a link stays one
-        self._turn = threading.Lock()
+        self.path = path = path.resolve()  # a symbolic link is kept
+        self._change_lock = threading.Lock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(path.with_name(f".{path.name}.lock"))
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise ConfigError(f"another server keeps {path}; stop it, or name another --pool") from error
+            make_private_folder(path.parent)
+            self._file_lock = lock_output(path)
+        except InUseError as error:
+            message = f"another server uses {path}: {error.holder}; stop it, or name another --pool"
+            raise ConfigError(message) from error
         except OSError as error:
-            raise DataError(f"a pool cannot be kept here ({error.strerror})", path) from error
-        self._now: tuple[int, tuple[Document, ...]] = (0, ())
-        self._read_at: tuple[int, ...] = ()
+            raise DataError(f"a pool cannot be stored here ({error.strerror})", path) from error
+        self._current: tuple[int, tuple[Document, ...]] = (0, ())
+        self._last_stamp: tuple[int, ...] = ()
         if path.exists():
-            self._now = 0, self._read()
+            self._current = 0, self._read()
 
     def close(self) -> None:
-        """Let another server keep it."""
-        self._lock.release()
+        """Release the file for other servers."""
+        self._file_lock.close()
 
-    def texts(self) -> tuple[int, tuple[Document, ...]]:
-        """How often it was changed, and what it holds now."""
-        return self._now
+    def snapshot(self) -> tuple[int, tuple[Document, ...]]:
+        """The version, which increases with each change, and the documents."""
+        return self._current
 
-    def add(self, documents: Iterable[Document]) -> list[Document]:
-        """Keep annotated texts; one that is there already is corrected, and keeps its id. All of them or none.
+    def add(self, documents: Iterable[Document], limits: Limits | None = None) -> list[Document]:
+        """Add all documents or none; one whose text is in the pool corrects it, and takes its id.
 
         Returns:
-            Them, with their ids.
+            The documents as stored, with their ids.
 
         Raises:
             DataError: the file cannot be written.
+            TooLargeError: the pool would exceed a limit.
         """
-        kept: list[Document] = []
+        stored: list[Document] = []
 
-        def change(now: dict[str, Document]) -> None:
-            ids = {same_text_key(d.text): d.id for d in now.values()}
+        def change(by_id: dict[str, Document]) -> None:
+            ids = {same_text_key(document.text): document.id for document in by_id.values()}
             for document in documents:
-                name = ids.setdefault(same_text_key(document.text), uuid.uuid4().hex[:12])
-                now[name] = _corrected(now.get(name), replace(document, id=name))
-                kept.append(now[name])
+                document_id = ids.setdefault(same_text_key(document.text), uuid.uuid4().hex[:12])
+                by_id[document_id] = _corrected(by_id.get(document_id), replace(document, id=document_id))
+                stored.append(by_id[document_id])
 
-        self._change(change)
-        return kept
+        self._apply(change, limits)
+        return stored
 
-    def correct(self, name: str, document: Document) -> Document:
-        """Put another text, or other mentions, in the place of one; returned as it is kept.
+    def correct(self, document_id: str, document: Document, limits: Limits | None = None) -> Document:
+        """Replace the text or the mentions of a document; returns it as stored.
 
         Raises:
             DataError: the file cannot be written.
-            KeyError: there is none of that id.
-            ValueError: another one has that text.
+            KeyError: there is no document with this id.
+            TooLargeError: the pool would exceed a limit.
+            ValueError: another document has the same text.
         """
-        kept: list[Document] = []
 
-        def change(now: dict[str, Document]) -> None:
-            if name not in now:
-                raise KeyError(name)
-            if any(d.id != name and same_text_key(d.text) == same_text_key(document.text) for d in now.values()):
-                raise ValueError("another text of the pool says the same; correct or delete that one")
-            now[name] = _corrected(now[name], replace(document, id=name))
-            kept.append(now[name])
+        def change(by_id: dict[str, Document]) -> None:
+            previous, text_key = by_id[document_id], same_text_key(document.text)
+            if any(other.id != document_id and same_text_key(other.text) == text_key for other in by_id.values()):
+                raise ValueError("another document in the pool has the same text; correct or delete that one")
+            by_id[document_id] = _corrected(previous, replace(document, id=document_id))
 
-        self._change(change)
-        return kept[0]
+        return self._apply(change, limits)[document_id]
 
-    def delete(self, name: str) -> None:
-        """Forget one; raises as `correct` does."""
-        self._change(lambda now: now.__delitem__(name))
+    def delete(self, document_id: str) -> None:
+        """Delete a document; raises as `correct` does."""
+        self._apply(lambda by_id: by_id.__delitem__(document_id), None)
 
-    def _change(self, change: Callable[[dict[str, Document]], None]) -> None:
-        with self._turn:
-            if self.path.exists() and self._stamp() != self._read_at:  # somebody edits the file beside the server
-                self._now = self._now[0] + 1, self._read()
-            version, before = self._now
-            now = {d.id: d for d in before}
-            change(now)
-            self._write(now.values())
-            self._now = version + 1, tuple(now.values())
+    def _apply(self, change: Callable[[dict[str, Document]], None], limits: Limits | None) -> dict[str, Document]:
+        with self._change_lock:
+            if self.path.exists() and self._stamp() != self._last_stamp:  # another program edited the file
+                self._current = self._current[0] + 1, self._read()
+            version, documents = self._current
+            by_id = {document.id: document for document in documents}
+            change(by_id)
+            if limits is not None:
+                _check_size(documents, by_id.values(), limits)
+            self._write(by_id.values(), limits)
+            self._current = version + 1, tuple(by_id.values())
+            return by_id
 
     def _read(self) -> tuple[Document, ...]:
         stamp = self._stamp()
-        found = tuple(read(self.path, "jsonl", ReadOptions(discontinuous="hull")))
-        self._read_at = stamp
-        return found
+        documents = tuple(read(self.path, "jsonl", ReadOptions(discontinuous="hull")))
+        self._last_stamp = stamp
+        return documents
 
     def _stamp(self) -> tuple[int, ...]:
-        told = self.path.stat()
-        return told.st_mtime_ns, told.st_size, told.st_ino
+        status = self.path.stat()
+        return status.st_mtime_ns, status.st_size, status.st_ino
 
-    def _write(self, documents: Iterable[Document]) -> None:
+    def _write(self, documents: Iterable[Document], limits: Limits | None) -> None:
+        max_bytes = float("inf") if limits is None else limits.pool_bytes
+        previous_bytes = self.path.stat().st_size if self.path.exists() else 0
+        new_bytes = 0
+
+        def write_lines(file: TextIO) -> None:
+            nonlocal new_bytes
+            for document in documents:
+                line = _to_line(document)
+                new_bytes += len(line.encode())
+                if new_bytes > max(max_bytes, previous_bytes):
+                    raise TooLargeError(f"a pool has at most {max_bytes} bytes; delete some texts")
+                file.write(line)
+
         try:
-            with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=f".{self.path.name}.") as folder:
-                new = Path(folder) / self.path.name
-                lines = (json.dumps(to_json(d), ensure_ascii=False) + "\n" for d in documents)
-                with new.open("w", encoding="utf-8", newline="\n") as file:
-                    file.writelines(lines)
-                sync(new)
-                if self.path.exists():
-                    shutil.copymode(self.path, new)
-                new.replace(self.path)
-                self._read_at = self._stamp()
-                sync(self.path.parent)
+            with (
+                replacing(self.path, lock=self._file_lock, private=True) as new_path,
+                new_path.open("w", encoding="utf-8", newline="\n") as file,
+            ):
+                write_lines(file)
+            self._last_stamp = self._stamp()
         except OSError as error:
             raise DataError(f"the pool cannot be written ({error.strerror})", self.path) from error
 
 
-def _corrected(before: Document | None, made: Document) -> Document:
-    """What is known of a text beside its mentions stays known, and its tokens where it is the same text."""
-    if before is None:
-        return made
-    tokens = before.tokens if before.text == made.text else ()
-    return replace(made, tokens=made.tokens or tokens, meta={**before.meta, **made.meta})
+def _corrected(previous: Document | None, corrected: Document) -> Document:
+    """The corrected document, with the meta of the previous one, and its tokens if the text is the same."""
+    if previous is None:
+        return corrected
+    tokens = previous.tokens if previous.text == corrected.text else ()
+    return replace(corrected, tokens=corrected.tokens or tokens, meta={**previous.meta, **corrected.meta})
+
+
+def _check_size(previous: Collection[Document], changed: Collection[Document], limits: Limits) -> None:
+    """Check that the pool does not grow beyond a limit; one that exceeds it already may shrink."""
+    if len(changed) > max(limits.pool_documents, len(previous)):
+        raise TooLargeError(f"a pool has at most {limits.pool_documents} documents; delete some")
+    if len(_labels(changed)) > max(limits.labels, len(_labels(previous))):
+        raise TooLargeError(f"a pool has at most {limits.labels} labels; use those that it has, or fewer")
+
+
+def _labels(documents: Iterable[Document]) -> set[str]:
+    return {mention.label for document in documents for mention in document.mentions}
+
+
+def _to_line(document: Document) -> str:
+    """The document as a line of JSON; mentions have offsets, and not their texts again."""
+    record = to_json(document)
+    for mention in record["mentions"]:
+        del mention["text"]
+    return json.dumps(record, ensure_ascii=False) + "\n"

@@ -1,38 +1,45 @@
-"""What goes over the wire, with examples: the source of the OpenAPI description."""
+"""Request and response bodies, with examples; the OpenAPI description is generated from them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from entsemble.ensemble.document import Extracted
 from entsemble.experts.store import Expert
+from entsemble.ner.documents import Extracted
+from entsemble.server.limits import Limits
 from entsemble.types import NONE_LABEL, Document, Mention, mention_at
 
-_OSLO: JsonDict = {"start": 12, "end": 16, "label": "location"}
+_OSLO_MENTION: JsonDict = {"start": 12, "end": 16, "label": "location"}
 _SENTENCE = "Ann went to Oslo."
 
 
-def _whole(text: str) -> str:
-    """No halves of characters, which no encoding can write."""
+class InvalidMentionError(Exception):
+    """A mention that is not in its text, or whose label cannot be used."""
+
+
+def _reject_surrogates(text: str) -> str:
+    """The text; a lone surrogate, which no encoding can represent, is an error."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValueError(f"half of a surrogate pair at {error.start}") from error
+        raise ValueError(f"lone surrogate at {error.start}") from error
     return text
 
 
-def _integer(value: object) -> object:
-    """JSON knows one kind of number, and 3.0 is an integer there."""
+def _as_integer(value: object) -> object:
+    """3.0 as 3: JSON has only one type of number."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Text = Annotated[str, AfterValidator(_whole)]
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_whole)]
+AnyMention = TypeVar("AnyMention", bound="MentionIn")
+Text = Annotated[str, AfterValidator(_reject_surrogates)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_reject_surrogates)]
+Label = Annotated[str, Field(min_length=1, pattern=r"\S"), AfterValidator(_reject_surrogates)]
 
 
 ExportFormat = Literal[
@@ -45,15 +52,15 @@ class _Body(BaseModel):
 
 
 class MentionIn(_Body):
-    """A mention that somebody says is there; offsets are in code points."""
+    """A mention in a request; offsets are in code points."""
 
-    start: Annotated[int, Field(ge=0), BeforeValidator(_integer)]
-    end: Annotated[int, Field(ge=1), BeforeValidator(_integer)]
-    label: Name
+    start: Annotated[int, Field(ge=0), BeforeValidator(_as_integer)]
+    end: Annotated[int, Field(ge=1), BeforeValidator(_as_integer)]
+    label: Label
 
 
 class TextIn(_Body):
-    """A text whose mentions are wanted."""
+    """A document to extract from."""
 
     text: Text
     id: Name | None = None
@@ -62,60 +69,67 @@ class TextIn(_Body):
 
 
 class AnnotatedIn(_Body):
-    """A text and all mentions in it."""
+    """A text with all of its mentions."""
 
     text: Annotated[Text, Field(min_length=1, pattern=r"\S")]
     mentions: list[MentionIn]
 
-    model_config = ConfigDict(json_schema_extra={"example": {"text": _SENTENCE, "mentions": [_OSLO]}})
+    model_config = ConfigDict(json_schema_extra={"example": {"text": _SENTENCE, "mentions": [_OSLO_MENTION]}})
 
-    def document(self) -> Document:
-        """The same, checked.
+    def document(self, limits: Limits) -> Document:
+        """The document, without an id.
 
         Raises:
-            ValueError: a mention that is not in the text.
+            TooLargeError: a limit is exceeded.
+            InvalidMentionError: a mention is not in the text.
         """
-        return Document("", self.text, tuple({_mention_in(self.text, m) for m in self.mentions}))
+        distinct = _distinct_mentions(self.text, self.mentions, limits)
+        return Document("", self.text, tuple(_to_mention(self.text, mention) for mention in distinct))
 
 
 class ScoredIn(MentionIn):
-    """A mention that a model or somebody says is there."""
+    """A mention in a request, with the score that a model gave it."""
 
     score: float | None = Field(None, ge=0, le=1)
 
 
-class ExportedIn(_Body):
-    """A text and its mentions, to be written to a file."""
+class ExportDocumentIn(_Body):
+    """A document to export."""
 
     text: Text
     id: Name | None = None
     mentions: list[ScoredIn] = []
 
-    model_config = ConfigDict(json_schema_extra={"example": {"text": _SENTENCE, "mentions": [_OSLO | {"score": 0.9}]}})
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"text": _SENTENCE, "mentions": [_OSLO_MENTION | {"score": 0.9}]}}
+    )
 
-    def document(self, number: int) -> Document:
-        """The same, checked; `number` is its id where it has none.
+    def document(self, number: int, limits: Limits) -> Document:
+        """The document; `number` is its id if it has none.
 
         Raises:
-            ValueError: a mention that is not in the text.
+            TooLargeError: a limit is exceeded.
+            InvalidMentionError: a mention is not in the text.
         """
-        found = {(m.start, m.end, m.label): m for m in self.mentions}.values()
-        mentions = tuple(replace(_mention_in(self.text, m), score=m.score) for m in found)
+        distinct = _distinct_mentions(self.text, self.mentions, limits)
+        mentions = tuple(replace(_to_mention(self.text, mention), score=mention.score) for mention in distinct)
         return Document(self.id or str(number), self.text, mentions)
 
 
 class ExportIn(_Body):
-    """Documents to be written to a file."""
+    """Documents to export to a file."""
 
-    documents: list[ExportedIn] = Field(min_length=1)
+    documents: list[ExportDocumentIn] = Field(min_length=1)
 
 
 class ExtractIn(_Body):
-    """What `/v1/extract` is asked."""
+    """The request of `/v1/extract`."""
 
     documents: list[TextIn] = Field(min_length=1)
-    labels: dict[Name, Text] = Field({}, description="Name -> definition, which may be empty; none takes the server's.")
-    threshold: float | None = Field(None, ge=0, le=1, description="A mention needs at least this score.")
+    labels: dict[Label, Text] = Field(
+        {}, description="Name -> definition, which may be empty. Default: the server's labels."
+    )
+    threshold: float | None = Field(None, ge=0, le=1, description="Minimum score of a mention.")
     nested: bool | None = Field(None, description="Whether mentions may lie inside one another.")
 
     model_config = ConfigDict(
@@ -126,13 +140,13 @@ class ExtractIn(_Body):
 
 
 class PoolIn(_Body):
-    """Annotated texts for the pool; one that is there already is corrected."""
+    """Annotated texts for the pool; a text that is already in the pool is corrected."""
 
     documents: list[AnnotatedIn] = Field(min_length=1)
 
 
 class MentionOut(BaseModel):
-    """A mention that was found."""
+    """A mention in a response."""
 
     start: int
     end: int
@@ -142,8 +156,8 @@ class MentionOut(BaseModel):
     votes: dict[str, str] = {}
 
 
-class Traced(BaseModel):
-    """What became of one span that a member proposed."""
+class LedgerEntryOut(BaseModel):
+    """What became of one proposed span."""
 
     text: str
     fate: str
@@ -155,35 +169,37 @@ class Traced(BaseModel):
 
 
 class DocumentOut(BaseModel):
-    """A text with what was found in it."""
+    """A document with its extracted mentions."""
 
     id: str
     text: str
     mentions: list[MentionOut]
-    sentences: list[tuple[int, int]] = Field(description="Start and end of each, as the models were shown them.")
-    ledger: list[Traced] = Field(description="Everything that was proposed, and what became of it.")
-    verified: list[tuple[int, int, bool]] = Field(description="Spans that a verifier was asked about, and its word.")
+    sentences: list[tuple[int, int]] = Field(description="Start and end of each sentence, as the models saw them.")
+    ledger: list[LedgerEntryOut] = Field(description="Every proposed span, and what became of it.")
+    verified: list[tuple[int, int, bool]] = Field(
+        description="Start and end of each verified span, and whether the verifier confirmed it."
+    )
     demonstrations: list[list[str]] = Field(
-        description="For each sentence, what it was shown: ids of the pool's texts, `#` and a place where it is a part."
+        description="For each sentence, the pool ids of its demonstrations; parts of a text are numbered with `#`."
     )
 
 
 class FailedOut(BaseModel):
-    """A text that could not be done, and why."""
+    """A document that failed, and why."""
 
     id: str
     error: str
 
 
 class ExtractOut(BaseModel):
-    """The answer of `/v1/extract`."""
+    """The response of `/v1/extract`."""
 
     documents: list[DocumentOut]
     failed: list[FailedOut] = []
 
 
-class PooledOut(BaseModel):
-    """A text of the pool."""
+class PoolDocumentOut(BaseModel):
+    """A document of the pool."""
 
     id: str
     text: str
@@ -191,38 +207,38 @@ class PooledOut(BaseModel):
 
 
 class PoolOut(BaseModel):
-    """A part of the pool."""
+    """Documents of the pool."""
 
     total: int
-    version: int = Field(description="Goes up with each change.")
-    documents: list[PooledOut]
+    version: int = Field(description="Increases with each change.")
+    documents: list[PoolDocumentOut]
 
 
 class LabelsOut(BaseModel):
-    """The labels that are asked for where a request names none."""
+    """The labels for requests that name none."""
 
     labels: dict[str, str] = Field(description="Name -> definition, which may be empty.")
 
 
 class ExpertOut(BaseModel):
-    """An expert, as its card says."""
+    """An expert, from its card."""
 
     name: str
     domain: str
     base: str
     labels: list[str]
     licence: str
-    f1: float | None = Field(None, description="On sentences held back from its training.")
+    f1: float | None = Field(None, description="On held-out sentences.")
 
 
 class ExpertsOut(BaseModel):
-    """The experts that are here."""
+    """All experts on the server."""
 
     experts: list[ExpertOut]
 
 
 class Problem(BaseModel):
-    """Why a request was not done."""
+    """Why a request was refused or failed."""
 
     error: str
 
@@ -230,26 +246,27 @@ class Problem(BaseModel):
 
 
 def document_out(result: Extracted, sentences: Sequence[tuple[int, int]]) -> DocumentOut:
-    """A result for the wire, with the start and end of each of its sentences."""
-    found = result.document
+    """The response for a result; `sentences` are the start and end of each of its sentences."""
+    document = result.document
     return DocumentOut(
-        id=found.id,
-        text=found.text,
-        mentions=[_mention(m) for m in found.mentions],
+        id=document.id,
+        text=document.text,
+        mentions=[_mention_out(mention) for mention in document.mentions],
         sentences=list(sentences),
-        ledger=[Traced(**entry.to_json()) for entry in result.ledger],
-        verified=[(span.start, span.end, kept) for span, kept in result.verified.items()],
-        demonstrations=[list(names) for names in result.demonstrations],
+        ledger=[LedgerEntryOut(**entry.to_json()) for entry in result.ledger],
+        verified=[(span.start, span.end, is_confirmed) for span, is_confirmed in result.verifications.items()],
+        demonstrations=[list(document_ids) for document_ids in result.demonstration_ids],
     )
 
 
-def pooled_out(document: Document) -> PooledOut:
-    """A text of the pool for the wire."""
-    return PooledOut(id=document.id, text=document.text, mentions=[_mention(m) for m in document.mentions])
+def pool_document_out(document: Document) -> PoolDocumentOut:
+    """The response for a document of the pool."""
+    mentions = [_mention_out(mention) for mention in document.mentions]
+    return PoolDocumentOut(id=document.id, text=document.text, mentions=mentions)
 
 
 def expert_out(expert: Expert) -> ExpertOut:
-    """An expert for the wire: nothing of where it lies."""
+    """The response for an expert, without its location."""
     card = expert.card
     return ExpertOut(
         name=card.name,
@@ -261,15 +278,29 @@ def expert_out(expert: Expert) -> ExpertOut:
     )
 
 
-def _mention_in(text: str, told: MentionIn) -> Mention:
-    if not told.start < told.end <= len(text):
-        raise ValueError(f"no characters {told.start} to {told.end} in a text of {len(text)}")
-    if told.label == NONE_LABEL:
-        raise ValueError(f"{NONE_LABEL!r} is what models answer for 'no entity', so no label can be called so")
-    return mention_at(text, told.start, told.end, told.label)
+def _distinct_mentions(text: str, mentions: Iterable[AnyMention], limits: Limits) -> Iterable[AnyMention]:
+    """The mentions, each once, and the last one of several with the same offsets and label."""
+    distinct = {(mention.start, mention.end, mention.label): mention for mention in mentions}
+    for mention in distinct.values():
+        _check_mention(text, mention)
+    limits.check_document(text, distinct)
+    return distinct.values()
 
 
-def _mention(mention: Mention) -> MentionOut:
+def _check_mention(text: str, mention: MentionIn) -> None:
+    if not mention.start < mention.end <= len(text):
+        raise InvalidMentionError(
+            f"offsets {mention.start} to {mention.end} are outside a text of {len(text)} characters"
+        )
+    if mention.label == NONE_LABEL:
+        raise InvalidMentionError(f"{NONE_LABEL!r} is the models' answer for 'no entity', and cannot be a label")
+
+
+def _to_mention(text: str, mention: MentionIn) -> Mention:
+    return mention_at(text, mention.start, mention.end, mention.label)
+
+
+def _mention_out(mention: Mention) -> MentionOut:
     return MentionOut(
         start=mention.start,
         end=mention.end,

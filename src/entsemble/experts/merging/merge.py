@@ -1,4 +1,4 @@
-"""Several adapters into one."""
+"""Merging of several adapters into one."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from zlib import crc32
 import numpy as np
 
 from entsemble.errors import ConfigError, UnknownNameError
-from entsemble.experts.adapter import Adapter
-from entsemble.experts.merging.factors import Factors, cut, factored, squared_norm, stacked
-from entsemble.experts.merging.methods import ELECTING, METHODS
+from entsemble.experts.merging.low_rank import LowRankFactors, factorize, squared_norm, truncate_rank, weighted_sum
+from entsemble.experts.merging.methods import METHODS, SIGN_ELECTING_METHODS
+from entsemble.experts.peft_folder import Adapter
 
 WEIGHTED_SUM = "weighted-sum"
 
 
 @dataclass(frozen=True, slots=True)
-class Merging:
+class MergeSettings:
     """How adapters are merged.
 
     Attributes:
         method: `weighted-sum`, `ties`, `dare` or `dare-ties`.
-        rank: the merged adapter's rank at most; `None` keeps a weighted sum exact, and gives the other methods, whose
-            changes have full rank, the sum of the experts' ranks.
+        rank: maximum rank of the merged adapter. By default the sum of the experts' ranks: a weighted sum is then
+            exact, and the full-rank changes of the other methods are truncated to it.
         density: share of the entries that TIES keeps, and that DARE keeps on average.
-        seed: of what DARE drops.
+        seed: of the entries that DARE drops.
     """
 
     method: str = WEIGHTED_SUM
@@ -46,61 +46,67 @@ class Merging:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergeResult:
     """A merged adapter.
 
     Attributes:
-        adapter: it.
-        error: what the rank budget cost: the Frobenius norm of what was cut off, over that of the whole merged change.
+        adapter: the adapter.
+        relative_error: Frobenius norm of what the rank limit cut off, over that of the whole merged change.
     """
 
     adapter: Adapter
-    error: float
+    relative_error: float
 
 
-def merge(adapters: Sequence[Adapter], weights: Sequence[float], how: Merging) -> Merged:
-    """Merge the true changes of adapters of one base.
+def merge_adapters(adapters: Sequence[Adapter], weights: Sequence[float], settings: MergeSettings) -> MergeResult:
+    """Merge the changes B @ A of adapters of one base.
 
-    A module that an adapter leaves alone is a change of 0 there.
+    A module that an adapter does not change counts as a change of 0.
 
     Args:
         adapters: at least one.
-        weights: one an adapter. Those of a mean add up to 1.
-        how: method, rank and the like.
+        weights: one per adapter; for a mean, they add up to 1.
+        settings: method, rank, density and seed.
 
     Raises:
-        ConfigError: nothing to merge, or changes that do not fit together.
+        ConfigError: there is nothing to merge, or the adapters or weights do not fit together.
     """
+    _check_compatible(adapters, weights, settings)
+    merged: dict[str, LowRankFactors] = {}
+    squared_error = total = 0.0
+    for module in sorted({module for adapter in adapters for module in adapter.factors}):
+        changes = [adapter.factors.get(module) for adapter in adapters]
+        if len({change.shape for change in changes if change}) > 1:
+            raise ConfigError(f"{module} has different sizes in these adapters: they have different bases")
+        merged[module], module_error = _merge_module(module, changes, weights, settings)
+        squared_error += module_error
+        total += module_error + squared_norm(merged[module])
+    return MergeResult(Adapter(merged, base=adapters[0].base), sqrt(squared_error / total) if total else 0.0)
+
+
+def _check_compatible(adapters: Sequence[Adapter], weights: Sequence[float], settings: MergeSettings) -> None:
     if not adapters or len(adapters) != len(weights):
-        raise ConfigError(f"a merge needs one weight an adapter: {len(adapters)} adapters, {len(weights)} weights")
-    if len({a.root_scaled for a in adapters}) > 1:
+        raise ConfigError(f"a merge needs one weight per adapter: {len(adapters)} adapters, {len(weights)} weights")
+    if len({adapter.uses_rslora for adapter in adapters}) > 1:
         raise ConfigError("some adapters were trained with rsLoRA, some without: their changes have different scales")
     if not all(map(isfinite, weights)):
-        raise ConfigError(f"weights must be numbers, got {', '.join(map(str, weights))}")
-    if how.method in ELECTING and min(weights) < 0:
-        raise ConfigError(f"{how.method} elects signs, so no expert can count against another; use {WEIGHTED_SUM}")
-    changes: dict[str, Factors] = {}
-    lost = whole = 0.0
-    for module in sorted({m for adapter in adapters for m in adapter.factors}):
-        parts = [a.factors.get(module) for a in adapters]
-        if len({part.shape for part in parts if part}) > 1:
-            raise ConfigError(f"{module} has different sizes in these adapters: they are not of one base")
-        changes[module], left_out = _module(module, parts, weights, how)
-        lost += left_out
-        whole += left_out + squared_norm(changes[module])
-    return Merged(Adapter(changes, base=adapters[0].base), sqrt(lost / whole) if whole else 0.0)
+        raise ConfigError(f"weights must be finite numbers, got {', '.join(map(str, weights))}")
+    if settings.method in SIGN_ELECTING_METHODS and min(weights) < 0:
+        raise ConfigError(f"{settings.method} elects signs and needs weights of at least 0; use {WEIGHTED_SUM}")
 
 
-def _module(
-    name: str, parts: Sequence[Factors | None], weights: Sequence[float], how: Merging
-) -> tuple[Factors, float]:
-    """The merged change of a module, which some adapters leave alone, and what its rank cost."""
-    held = [(part, weight) for part, weight in zip(parts, weights, strict=True) if part]
-    shape = held[0][0].shape
-    most = min(*shape, how.rank or sum(part.rank for part, _ in held))
-    if how.method == WEIGHTED_SUM:
-        return cut(stacked([part for part, _ in held], [weight for _, weight in held]), most)
-    none = np.zeros(shape, dtype=held[0][0].a.dtype)
-    dense = [part.dense() if part else none for part in parts]
-    random = np.random.default_rng([how.seed, crc32(name.encode())])  # so that a module's draw is its own
-    return factored(METHODS[how.method](dense, weights, how.density, random), most)
+def _merge_module(
+    module: str, changes: Sequence[LowRankFactors | None], weights: Sequence[float], settings: MergeSettings
+) -> tuple[LowRankFactors, float]:
+    """The merged change of a module, and its squared error; `None` stands for a change of 0."""
+    present = [(change, weight) for change, weight in zip(changes, weights, strict=True) if change]
+    first = present[0][0]
+    max_rank = min(*first.shape, settings.rank or sum(change.rank for change, _ in present))
+    if settings.method == WEIGHTED_SUM:
+        exact_sum = weighted_sum([change for change, _ in present], [weight for _, weight in present])
+        return truncate_rank(exact_sum, max_rank)
+    no_change = np.zeros(first.shape, dtype=first.lora_a.dtype)
+    dense_changes = [change.dense() if change else no_change for change in changes]
+    # Each module has its own random stream, which does not depend on the other modules.
+    generator = np.random.default_rng([settings.seed, crc32(module.encode())])
+    return factorize(METHODS[settings.method](dense_changes, weights, settings.density, generator), max_rank)

@@ -1,7 +1,7 @@
-"""Merge methods that look at single entries: each a pure function from the experts' true changes to the merged one.
+"""Merge methods that work on single entries: pure functions from the experts' changes to the merged change.
 
-All take the changes of one weight matrix, one an expert, each [outputs, inputs], and weights, and return the merged
-change. What is trimmed or dropped is counted within the matrix, as in PEFT and mergekit.
+All take the changes that the experts make to one weight matrix, and one weight per expert. Shares of entries are
+counted within the matrix, as in PEFT and mergekit.
 """
 
 from __future__ import annotations
@@ -10,68 +10,120 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from entsemble.experts.merging.factors import Matrix
+from entsemble.experts.merging.low_rank import Matrix
 
 
-def trimmed(change: Matrix, density: float) -> Matrix:
-    """Keep the share `density` of the entries that are largest in size; the others become 0 (TIES, section 3)."""
-    keep = round(density * change.size)
-    if keep >= change.size:
+def trim_by_magnitude(change: Matrix, density: float) -> Matrix:
+    """Keep the entries with the largest magnitudes, and set the others to 0 (TIES-Merging, section 3, "Trim").
+
+    Args:
+        change: [outputs, inputs].
+        density: share of the entries that is kept.
+
+    Returns:
+        [outputs, inputs].
+    """
+    retained = round(density * change.size)
+    if retained >= change.size:
         return change
-    if keep == 0:
+    if retained == 0:
         return np.zeros_like(change)
-    size = np.abs(change).ravel()
-    bar = np.partition(size, change.size - keep)[change.size - keep]
-    return np.asarray(np.where(np.abs(change) >= bar, change, change.dtype.type(0)))
+    magnitudes = np.abs(change).ravel()
+    threshold = np.partition(magnitudes, change.size - retained)[change.size - retained]
+    return np.asarray(np.where(np.abs(change) >= threshold, change, change.dtype.type(0)))
 
 
-def dropped(change: Matrix, density: float, random: np.random.Generator) -> Matrix:
-    """Keep each entry with probability `density`, and divide it by that (DARE, arXiv 2311.03099, section 3)."""
-    kept = random.random(change.shape, dtype=np.float32) < density
-    return np.asarray(np.where(kept, change / change.dtype.type(density), change.dtype.type(0)))
+def drop_and_rescale(change: Matrix, density: float, generator: np.random.Generator) -> Matrix:
+    """Keep each entry with probability `density` and divide it by that (DARE, section 3).
+
+    Args:
+        change: [outputs, inputs].
+        density: expected share of the entries that is kept.
+        generator: source of randomness.
+
+    Returns:
+        [outputs, inputs], with the same expectation as `change`.
+    """
+    mask = generator.random(change.shape, dtype=np.float32) < density
+    return np.asarray(np.where(mask, change / change.dtype.type(density), change.dtype.type(0)))
 
 
-def elected(changes: Sequence[Matrix], weights: Sequence[float]) -> Matrix:
-    """Of every entry, the mean of those changes that have the sign of the weighted sum (TIES, section 3).
+def merge_by_elected_sign(changes: Sequence[Matrix], weights: Sequence[float]) -> Matrix:
+    """Of each entry, the mean of the changes with the elected sign (TIES-Merging, section 3, "Elect" and "Merge").
 
-    The mean is weighted, and then multiplied by the sum of all weights, so that weights mean the same as in a weighted
-    sum: experts that agree on an entry give the same there by both methods.
+    The elected sign is that of the weighted sum. The weighted mean is multiplied by the sum of all weights, so that
+    weights mean the same as in a weighted sum: where all experts agree on the sign, both methods give the same entry.
+
+    Args:
+        changes: [outputs, inputs] each.
+        weights: one per change, none negative.
+
+    Returns:
+        [outputs, inputs].
     """
     total = np.zeros_like(changes[0])
     for change, weight in zip(changes, weights, strict=True):
         total += change.dtype.type(weight) * change
     sign = np.sign(total)
-    summed, counted = np.zeros_like(total), np.zeros_like(total)
+    agreeing_sum, agreeing_weight = np.zeros_like(total), np.zeros_like(total)
     for change, weight in zip(changes, weights, strict=True):
         agrees = np.sign(change) == sign
-        summed += np.where(agrees, change.dtype.type(weight) * change, 0)
-        counted += np.where(agrees & (sign != 0), change.dtype.type(weight), 0)
-    mean = np.divide(summed, counted, out=np.zeros_like(total), where=counted > 0)
+        agreeing_sum += np.where(agrees, change.dtype.type(weight) * change, 0)
+        agreeing_weight += np.where(agrees & (sign != 0), change.dtype.type(weight), 0)
+    mean = np.divide(agreeing_sum, agreeing_weight, out=np.zeros_like(total), where=agreeing_weight > 0)
     return np.asarray(mean * total.dtype.type(sum(weights)))
 
 
 def ties(changes: Sequence[Matrix], weights: Sequence[float], density: float, _: np.random.Generator) -> Matrix:
-    """Trim, elect signs, merge those that agree (Yadav and others, 2023, arXiv 2306.01708)."""
-    return elected([trimmed(c, density) for c in changes], weights)
+    """TIES-Merging: trim, elect signs, merge the agreeing entries (Yadav et al., 2023, arXiv 2306.01708).
+
+    Args:
+        changes: [outputs, inputs] each.
+        weights: one per change.
+        density: share of the entries that trimming keeps.
+
+    Returns:
+        [outputs, inputs].
+    """
+    return merge_by_elected_sign([trim_by_magnitude(change, density) for change in changes], weights)
 
 
-def dare(changes: Sequence[Matrix], weights: Sequence[float], density: float, random: np.random.Generator) -> Matrix:
-    """Drop at random and rescale, then the weighted sum (Yu and others, 2023, arXiv 2311.03099)."""
+def dare(changes: Sequence[Matrix], weights: Sequence[float], density: float, generator: np.random.Generator) -> Matrix:
+    """DARE: drop entries at random and rescale, then the weighted sum (Yu et al., 2023, arXiv 2311.03099).
+
+    Args:
+        changes: [outputs, inputs] each.
+        weights: one per change.
+        density: expected share of the entries that is kept.
+        generator: source of randomness.
+
+    Returns:
+        [outputs, inputs].
+    """
     total = np.zeros_like(changes[0])
     for change, weight in zip(changes, weights, strict=True):
-        total += change.dtype.type(weight) * dropped(change, density, random)
+        total += change.dtype.type(weight) * drop_and_rescale(change, density, generator)
     return total
 
 
 def dare_ties(
-    changes: Sequence[Matrix], weights: Sequence[float], density: float, random: np.random.Generator
+    changes: Sequence[Matrix], weights: Sequence[float], density: float, generator: np.random.Generator
 ) -> Matrix:
-    """Drop at random and rescale, then elect signs and merge those that agree."""
-    return elected([dropped(c, density, random) for c in changes], weights)
+    """DARE instead of trimming, then sign election and merging as in TIES (arXiv 2311.03099, arXiv 2306.01708).
+
+    Args:
+        changes: [outputs, inputs] each.
+        weights: one per change.
+        density: expected share of the entries that is kept.
+        generator: source of randomness.
+
+    Returns:
+        [outputs, inputs].
+    """
+    return merge_by_elected_sign([drop_and_rescale(change, density, generator) for change in changes], weights)
 
 
 METHODS = {"ties": ties, "dare": dare, "dare-ties": dare_ties}
-"""The methods that need every entry; `weighted-sum` does not, and is exact without it."""
+"""The methods that work on single entries; `weighted-sum` does not, and is exact."""
 
-ELECTING = ("ties", "dare-ties")
-"""Those that elect signs."""
+SIGN_ELECTING_METHODS = ("ties", "dare-ties")

@@ -1,61 +1,61 @@
-// The server, as the page speaks with it. Nothing else here makes a request, and none goes to another host.
+// The client of the server's HTTP interface. All requests are made here, and none goes to another host.
 
 const KEY = "entsemble-key";
 
-export class Refused extends Error {
-  constructor(status, text) {
-    super(text);
+export class RequestError extends Error {
+  constructor(status, message) {
+    super(message);
     this.status = status;
   }
 }
 
-export function useKey(key) {
+export function setKey(key) {
   sessionStorage.setItem(KEY, key);
 }
 
-async function ask(path, { method = "GET", body, accept = "application/json", signal } = {}) {
+async function request(path, { method = "GET", body, accept = "application/json", signal } = {}) {
   const headers = { Accept: accept };
   const key = sessionStorage.getItem(KEY);
   if (key) headers.Authorization = `Bearer ${key}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const answer = await fetch(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
-  if (answer.ok) return answer;
-  let told = answer.statusText;
+  const response = await fetch(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+  if (response.ok) return response;
+  let message = response.statusText;
   try {
-    told = (await answer.json()).error;
+    message = (await response.json()).error;
   } catch {
-    // a proxy's own page, not the server's: its status has to do
+    // The response is not the server's but, for example, a proxy's: its status has to do.
   }
-  const later = answer.headers.get("Retry-After");
-  throw new Refused(answer.status, later ? `${told} (again in ${later} s)` : told);
+  const retryAfter = response.headers.get("Retry-After");
+  throw new RequestError(response.status, retryAfter ? `${message} (try again in ${retryAfter} s)` : message);
 }
 
-export async function json(path, options) {
-  const answer = await ask(path, options);
-  return answer.status === 204 ? null : answer.json();
+export async function requestJson(path, options) {
+  const response = await request(path, options);
+  return response.status === 204 ? null : response.json();
 }
 
-export async function file(path, body) {
-  const answer = await ask(path, { method: "POST", body, accept: "*/*" });
-  const named = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "");
-  return { name: named?.[1] ?? "entities", content: await answer.blob() };
+export async function requestFile(path, body) {
+  const response = await request(path, { method: "POST", body, accept: "*/*" });
+  const match = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "");
+  return { name: match?.[1] ?? "entities", content: await response.blob() };
 }
 
-// Calls `heard(event, data)` for each event of the stream, until it ends.
-export async function events(path, body, signal, heard) {
-  const answer = await ask(path, { method: "POST", body, accept: "text/event-stream", signal });
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  let kept = "";
+// Calls `onEvent(name, data)` for each server-sent event, until the stream ends.
+export async function requestEvents(path, body, signal, onEvent) {
+  const response = await request(path, { method: "POST", body, accept: "text/event-stream", signal });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let buffer = "";
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
-    kept += value;
-    const parts = kept.split(/\r?\n\r?\n/);
-    kept = parts.pop();
-    for (const part of parts) {
-      const fields = part.split(/\r?\n/);
-      const of = (name) => fields.filter((f) => f.startsWith(`${name}: `)).map((f) => f.slice(name.length + 2)).join("\n");
-      if (of("event")) heard(of("event"), JSON.parse(of("data")));
+    buffer += value;
+    const events = buffer.split(/\r?\n\r?\n/);
+    buffer = events.pop();
+    for (const event of events) {
+      const lines = event.split(/\r?\n/);
+      const field = (name) => lines.filter((line) => line.startsWith(`${name}: `)).map((line) => line.slice(name.length + 2)).join("\n");
+      if (field("event")) onEvent(field("event"), JSON.parse(field("data")));
     }
   }
 }

@@ -1,21 +1,21 @@
-// Texts with mentions: what is where, in code points as the server counts them, and how it is shown.
+// Documents and mentions. Offsets are in code points, as on the server.
 
 let lastNumber = 0;
 
-export function numbered(mention) {
+export function withNumber(mention) {
   return { ...mention, number: ++lastNumber };
 }
 
-// A document as the page keeps it. `points` are its code points; offsets index them.
-export function opened(told) {
-  const points = Array.from(told.text);
-  const sentences = told.sentences.length ? told.sentences : points.length ? [[0, points.length]] : [];
+// A document of a response as the page keeps it. `points` are its code points, which offsets index.
+export function pageDocument(response) {
+  const points = Array.from(response.text);
+  const sentences = response.sentences.length ? response.sentences : points.length ? [[0, points.length]] : [];
   return {
-    ...told,
+    ...response,
     points,
     sentences,
-    mentions: told.mentions.map((m) => numbered({ ...m, state: "" })),
-    touched: new Set(),
+    mentions: response.mentions.map((mention) => withNumber({ ...mention, state: "" })),
+    changedSentences: new Set(),
   };
 }
 
@@ -23,46 +23,46 @@ export function surface(document, start, end) {
   return document.points.slice(start, end).join("");
 }
 
-export function sentenceOf(document, start, end) {
+export function sentenceAt(document, start, end) {
   return document.sentences.findIndex(([from, to]) => from <= start && end <= to);
 }
 
-export function inOrder(mentions) {
+export function inTextOrder(mentions) {
   return [...mentions].sort((a, b) => a.start - b.start || b.end - a.end || a.number - b.number);
 }
 
-const LETTERS = /[\p{L}\p{N}\p{M}]/u;
+const WORD_CHARACTER = /[\p{L}\p{N}\p{M}]/u;
 
-// Where words begin and end in a sentence.
-export function words(document, sentence) {
+// Start and end of each word in a sentence.
+export function wordOffsets(document, sentence) {
   const [from, to] = document.sentences[sentence];
-  const found = [];
+  const offsets = [];
   let start = null;
   for (let i = from; i <= to; i++) {
-    const inside = i < to && LETTERS.test(document.points[i]);
+    const inside = i < to && WORD_CHARACTER.test(document.points[i]);
     if (inside && start === null) start = i;
     if (!inside && start !== null) {
-      found.push([start, i]);
+      offsets.push([start, i]);
       start = null;
     }
   }
-  return found;
+  return offsets;
 }
 
-// The sentence as nodes. Mentions that lie in one another are marks in one another; one that crosses another is
+// The sentence as DOM nodes. Nested mentions become nested marks. A mention that crosses another one is split into
 // several marks, the last of which carries the label.
-export function drawn(document, sentence, mentions, decorate) {
+export function renderSentence(document, sentence, mentions, decorate) {
   const [from, to] = document.sentences[sentence];
-  const cuts = [...new Set([from, to, ...mentions.flatMap((m) => [m.start, m.end])])].sort((a, b) => a - b);
+  const cuts = [...new Set([from, to, ...mentions.flatMap((mention) => [mention.start, mention.end])])].sort((a, b) => a - b);
   const root = window.document.createDocumentFragment();
   const open = [];
-  const ordered = inOrder(mentions);
+  const ordered = inTextOrder(mentions);
   for (let i = 0; i + 1 < cuts.length; i++) {
-    const over = ordered.filter((m) => m.start <= cuts[i] && cuts[i + 1] <= m.end);
+    const covering = ordered.filter((mention) => mention.start <= cuts[i] && cuts[i + 1] <= mention.end);
     let shared = 0;
-    while (shared < open.length && open[shared].mention === over[shared]) shared++;
+    while (shared < open.length && open[shared].mention === covering[shared]) shared++;
     open.length = shared;
-    for (const mention of over.slice(shared)) {
+    for (const mention of covering.slice(shared)) {
       const mark = window.document.createElement("mark");
       mark.dataset.number = mention.number;
       decorate(mark, mention);
@@ -75,7 +75,7 @@ export function drawn(document, sentence, mentions, decorate) {
   return root;
 }
 
-// Code points before a place in an element's text.
+// The number of code points before a position in an element's text.
 export function pointsBefore(element, node, offset) {
   const range = window.document.createRange();
   range.selectNodeContents(element);

@@ -1,0 +1,106 @@
+"""Turns the committed results into the tables of README.md and docs/results.md.
+
+    python -m benchmarks.baselines.table [--check]
+
+`<!-- baselines:crf:begin -->`: the default and a CRF on the same pool, in pairs, for each corpus. `<!--
+baselines:summary:begin -->`: the short table of the README, which adds spaCy trained on the same pool where it was
+measured. `--check` changes nothing and fails if a page differs from the results; the tests run it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.baselines.run import RESULTS, reference_report
+from benchmarks.pages import Table, fill_tables
+from benchmarks.peers.run import RESULTS as PEERS
+from benchmarks.quality.corpora import CORPORA
+from benchmarks.quality.curve import SIZES
+from benchmarks.quality.run import RESULTS as QUALITY
+from entsemble.evaluation.bootstrap import compare_f1, f1_interval
+from entsemble.evaluation.counts import Counts
+
+SUMMARY = ("conll2003", "wnut17", "bc5cdr", "crossner-politics")
+"""Corpora of the short table, after the pools of 10 to 100 sentences of CoNLL-2003."""
+
+
+def main() -> None:
+    """Write the tables, or check them."""
+    fill_tables(_section, "benchmarks.baselines.table")
+
+
+def _section(name: str) -> Table | None:
+    tables = {"baselines:crf": by_corpus, "baselines:summary": summary}
+    return tables[name]() if name in tables else None
+
+
+def by_corpus() -> Table:
+    """One row per corpus: F1 of the default and of the CRF, and their difference in pairs."""
+    head = ["corpus", "pool", "sentences", "entsemble", "95 % interval", "CRF", "difference", "95 % interval", "p"]
+    rows = [head, ["---"] * len(head)]
+    for corpus in CORPORA:
+        file = RESULTS / "crf" / f"{corpus.name}.json"
+        if not file.exists():
+            continue
+        result = json.loads(file.read_text(encoding="utf-8"))
+        ours, crf = _paired(reference_report(corpus)["documents"], result["documents"])
+        sizes = [corpus.name, f"{result['pool']:,}", f"{len(ours):,}"]
+        rows.append([*sizes, _marked(ours, crf), _interval(ours), _f1(crf), *_difference(ours, crf)])
+    return rows
+
+
+def summary() -> Table:
+    """One row per pool: F1 of entsemble, of a CRF and of spaCy, all with the same pool and on the same sentences."""
+    rows = [["corpus", "sentences in the pool", "entsemble", "CRF", "spaCy, trained"], ["---"] * 5]
+    for size in SIZES:
+        ours = _counts(_load(QUALITY / "curve" / "conll2003" / f"{size}.json")["counts"])
+        spacy = _counts(_load(PEERS / "curve" / "conll2003" / f"spacy-trained-{size}.json")["counts"])
+        crf = _counts(_load(RESULTS / "crf-curve" / f"conll2003-{size}.json")["documents"].values())
+        rows.append(["CoNLL-2003 (news)", str(size), _marked(ours, crf), _f1(crf), _f1(spacy)])
+    names = {"conll2003": "CoNLL-2003", "wnut17": "WNUT17 (tweets)", "bc5cdr": "BC5CDR (medicine)"}
+    for corpus in (c for name in SUMMARY for c in CORPORA if c.name == name):
+        result = _load(RESULTS / "crf" / f"{corpus.name}.json")
+        ours, crf = _paired(reference_report(corpus)["documents"], result["documents"])
+        name = names.get(corpus.name, "CrossNER politics")
+        rows.append([name, f"{result['pool']:,}", _marked(ours, crf), _f1(crf), ""])
+    return rows
+
+
+def _marked(ours: list[Counts], other: list[Counts]) -> str:
+    """F1, in bold where it is better than the other's at p < 0.05."""
+    comparison = compare_f1(ours, other)
+    better = comparison.difference > 0 and comparison.p_value < 0.05
+    return f"**{_f1(ours)}**" if better else _f1(ours)
+
+
+def _paired(ours: dict[str, list[int]], other: dict[str, list[int]]) -> tuple[list[Counts], list[Counts]]:
+    return _counts(ours.values()), _counts(other[name] for name in ours)
+
+
+def _counts(rows: Any) -> list[Counts]:  # noqa: ANN401 - rows of JSON
+    return [Counts(*row) for row in rows]
+
+
+def _load(file: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return result
+
+
+def _f1(counts: list[Counts]) -> str:
+    return f"{sum(counts, Counts()).f1:.3f}"
+
+
+def _interval(counts: list[Counts]) -> str:
+    return "{:.3f} to {:.3f}".format(*f1_interval(counts))
+
+
+def _difference(ours: list[Counts], other: list[Counts]) -> list[str]:
+    comparison = compare_f1(ours, other)
+    low, high = comparison.ci95
+    return [f"{comparison.difference:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{comparison.p_value:.3f}"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Work that can be abandoned between two calls of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+CancelCheck = Callable[[], bool]
+"""Whether the work is to be abandoned."""
+
+
+class WorkCancelledError(Exception):
+    """The work was abandoned. It is no `EntsembleError`, so that nothing takes it for a document's failure."""
+
+
+def _never() -> bool:
+    return False
+
+
+_cancel_check: ContextVar[CancelCheck] = ContextVar("entsemble_cancel_check", default=_never)
+
+
+@contextmanager
+def cancellable(is_cancelled: CancelCheck) -> Iterator[None]:
+    """In this block, and in the threads that a mapper starts for it, calls of models check `is_cancelled` first."""
+    token = _cancel_check.set(is_cancelled)
+    try:
+        yield
+    finally:
+        _cancel_check.reset(token)
+
+
+def current_cancel_check() -> CancelCheck:
+    """The check of the innermost `cancellable` block, for another thread that works for it."""
+    return _cancel_check.get()
+
+
+def use_cancel_check(is_cancelled: CancelCheck) -> None:
+    """Use the check of another thread in this one, until the thread ends."""
+    _cancel_check.set(is_cancelled)
+
+
+def check_cancelled() -> None:
+    """Check that the work is still wanted.
+
+    Raises:
+        WorkCancelledError: it is not.
+    """
+    if _cancel_check.get()():
+        raise WorkCancelledError

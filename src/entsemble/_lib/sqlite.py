@@ -1,0 +1,54 @@
+"""SQLite files that several processes use at the same time."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+TIMEOUT_SECONDS = 60.0
+"""How long a process waits for a file that another one has locked."""
+
+_PAUSE_SECONDS = 0.01
+
+
+def enable_wal(connection: sqlite3.Connection) -> None:
+    """Switch a file to a write-ahead log, so that readers do not wait for a writer.
+
+    SQLite's own timeout does not cover this statement: if two processes enable the log at once, as the first two runs
+    on a machine may, one of them gets the error that the file is locked. This function tries again.
+
+    Raises:
+        sqlite3.Error: it is not an SQLite file, cannot be written, or stays locked for `TIMEOUT_SECONDS`.
+    """
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:  # noqa: PERF203 - a file is opened once
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
+def clear_table(path: Path, table: str, condition: str = "TRUE", parameters: Sequence[object] = ()) -> None:
+    """Delete rows for good: their pages are overwritten. Other processes may go on using the file.
+
+    Args:
+        path: an SQLite file that exists.
+        table: the rows' table; without one, there is nothing to delete.
+        condition: of the rows, in SQL.
+        parameters: of the condition.
+
+    Raises:
+        sqlite3.Error: it is not an SQLite file, cannot be written, or stays locked for `TIMEOUT_SECONDS`.
+    """
+    with closing(sqlite3.connect(path, timeout=TIMEOUT_SECONDS, isolation_level=None)) as connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+            connection.execute(f"DELETE FROM {table} WHERE {condition}", parameters)
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

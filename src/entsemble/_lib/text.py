@@ -1,0 +1,85 @@
+"""Words and scripts, texts on one line, and whether two texts are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from itertools import pairwise
+
+from entsemble.types import Span
+
+HAN_AND_KANA = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Character ranges for use inside the brackets of a regular expression."""
+
+UNSPACED_SCRIPTS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff" + HAN_AND_KANA
+"""The scripts written without spaces between words: Thai, Lao, Burmese, Khmer, kana and Han; ranges as above."""
+
+_UNSPACED_CHARACTER = re.compile(f"[{UNSPACED_SCRIPTS}]")
+_LINE_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
+_WORD_OR_PUNCTUATION = re.compile(r"\w+|[^\w\s]")
+
+
+def one_line(text: str) -> str:
+    """`text` with each line break replaced by one space, so that offsets stay the same."""
+    return _LINE_BREAK.sub(" ", text)
+
+
+def same_text_key(text: str) -> str:
+    """A key that two texts share if they differ in whitespace and case only."""
+    return re.sub(r"\s+", "", text).casefold()
+
+
+def same_text_digest(text: str) -> bytes:
+    """16 bytes that stand for `same_text_key(text)`, however long the text is."""
+    return hashlib.blake2b(same_text_key(text).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def word_spans(text: str) -> list[Span]:
+    """The words and punctuation characters of a text, in order.
+
+    Words of scripts without spaces are split into characters, so that a span may start and end at any of them. A
+    combining mark belongs to the character before it.
+    """
+    spans: list[Span] = []
+    for match in _WORD_OR_PUNCTUATION.finditer(text):
+        start, end = match.span()
+        inner = () if match[0].isascii() else range(start + 1, end)
+        breaks = [index for index in inner if is_unspaced(text[index]) or is_unspaced(text[index - 1])]
+        for piece_start, piece_end in pairwise([start, *breaks, end]):
+            if spans and spans[-1].end == piece_start and _joined_by_mark(text, piece_start):
+                spans[-1] = Span(spans[-1].start, piece_end)
+            else:
+                spans.append(Span(piece_start, piece_end))
+    return spans
+
+
+def _joined_by_mark(text: str, position: int) -> bool:
+    """Whether a combining mark joins the characters before and after `position`."""
+    is_mark = [_is_mark(text[position - 1]), _is_mark(text[position])]
+    return any(is_mark) and is_inside_word(text, position)
+
+
+def is_inside_word(text: str, position: int) -> bool:
+    """Whether the characters before and after `position` belong to the same word."""
+    if not 0 < position < len(text):
+        return False
+    following = text[position]
+    if _is_mark(following):
+        return True
+    index = position - 1
+    while index > 0 and _is_mark(text[index]):
+        index -= 1
+    preceding = text[index]
+    if not (preceding.isalnum() and following.isalnum()):
+        return False
+    return not (is_unspaced(preceding) or is_unspaced(following))
+
+
+def is_unspaced(character: str) -> bool:
+    """Whether the character's script is written without spaces between words."""
+    return _UNSPACED_CHARACTER.match(character) is not None
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] == "M"

@@ -1,0 +1,289 @@
+"""Settings into an ensemble: members, examples, pipeline and scorer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from entsemble.assembly.example_pool import ZERO_SHOT, ExamplePool
+from entsemble.assembly.fingerprints import STACKING_WEIGHTS, result_fingerprints, weights_fingerprint
+from entsemble.assembly.members import member_name, with_absolute_paths
+from entsemble.assembly.model_pool import ModelPool
+from entsemble.assembly.progress import ProgressCallbacks
+from entsemble.assembly.stacking import (
+    TrainingSentence,
+    proposes_capitalised,
+    train_on_pool,
+    training_order,
+    training_size,
+    trains_on_pool,
+    uses_stacking,
+)
+from entsemble.errors import ConfigError
+from entsemble.execution.ray import RayCluster
+from entsemble.execution.threads import LocalMapper
+from entsemble.extractor import LocalExtractor, RayExtractor
+from entsemble.ner.decision import DecisionRules
+from entsemble.ner.member import Member
+from entsemble.ner.pipeline import Pipeline
+from entsemble.pool.capitalised import CapitalisedProposer
+from entsemble.pool.gazetteer import Gazetteer
+from entsemble.pool.leakage import LeakageGuard, text_keys
+from entsemble.pool.naive_bayes import NaiveBayesProposer
+from entsemble.pool.word_counts import WordStatistics
+from entsemble.prompting.template import load_template
+from entsemble.protocols import Encoder
+from entsemble.scoring.fit import CACHE_VERSION
+from entsemble.scoring.model import StackingModel
+from entsemble.scoring.pretrained import load_pretrained
+from entsemble.scoring.scorer import Scorer
+from entsemble.settings import Environment, MemberSettings, Settings, environment
+from entsemble.types import Document, LabelSet
+from entsemble.voting.candidates import Proposer
+from entsemble.voting.rules import voting_rule
+
+_FOLDS = 5
+"""Consecutive parts of a pool. A sentence is trained on with a pool that lacks its part, since the sentences of a
+document follow one another in a file."""
+
+_PROPOSER_NAMES = {
+    Gazetteer.name: "the pool's names",
+    CapitalisedProposer.name: "capitalised spans",
+    NaiveBayesProposer.name: "the naive Bayes proposer",
+}
+"""Names in votes and ledgers that no member can have -> what they stand for."""
+
+
+class Assembly:
+    """Builds what a run needs, loads each model once, and closes them at the end of a `with` block.
+
+    Args:
+        settings: of the ensemble.
+        environment: where models and caches are.
+        progress: called as models are downloaded and the pool is prepared.
+        models: loaded models of the same members to share; whoever loaded them closes them.
+        examples: annotated documents, instead of the pool's file.
+        held_out: documents to be scored: never trained on, even if the pool contains them.
+        weights: trained before with the same members and labels; nothing is trained then.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environment: Environment,
+        progress: ProgressCallbacks | None = None,
+        *,
+        models: ModelPool | None = None,
+        examples: Sequence[Document] | None = None,
+        held_out: Sequence[Document] = (),
+        weights: StackingModel | None = None,
+    ) -> None:
+        self.settings, self.environment, self.progress = settings, environment, progress or ProgressCallbacks()
+        self._closes_models = models is None
+        self.models = models or ModelPool(settings, environment, self.progress)
+        self._examples, self._held_out, self._weights = examples, held_out, weights
+
+    def __enter__(self) -> Assembly:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the models' memory, unless they are shared."""
+        if self._closes_models:
+            self.models.close()
+
+    @property
+    def pool(self) -> ExamplePool:
+        """The examples, read with the settings as they are."""
+        return ExamplePool(self.models, self._examples, self.settings, self.progress)
+
+    def extractor(self) -> LocalExtractor:
+        """The ensemble of the settings.
+
+        Raises:
+            ConfigError: settings that are not valid.
+            DataError: the pool cannot be read, or has labels that are not requested.
+            ModelError: a model cannot be loaded.
+        """
+        rules = self._decision_rules()  # first, so that invalid rules are reported before anything is loaded
+        documents = self.pool.documents()
+        rules = replace(rules, demonstration_limits=self.pool.demonstration_limits(documents))
+        labels = self.pool.labels(documents)
+        leakage_guard = self.pool.leakage_guard(documents)
+        pipeline = self._pipeline(leakage_guard, labels, self.members(), rules)
+        encoder = self.encoder().fingerprint if documents else None
+        fingerprints = result_fingerprints(self.settings, pipeline, encoder)
+        scorer = self._scorer(pipeline, leakage_guard, fingerprints)
+        if scorer:
+            extra_proposers = [CapitalisedProposer()] if scorer.model.proposes_capitalised else []
+            pipeline = pipeline.with_scorer(scorer, [*pipeline.proposers, *extra_proposers])
+            fingerprints[STACKING_WEIGHTS] = weights_fingerprint(scorer.model.to_json())
+        mapper = LocalMapper(self.models.worker_count())
+        return LocalExtractor(pipeline, mapper, self.settings.language, fingerprints)
+
+    def ray_extractor(self) -> RayExtractor:
+        """The same ensemble on a Ray cluster; see `extractor`. Downloads and training happen here, before it starts."""
+        options = self.settings.ray
+        threads = self.settings.threads or max(1, int(options.cpus) // max(1, len(self.settings.members)))
+        settings = with_absolute_paths(self.settings).model_copy(update={"threads": threads})
+        with Assembly(settings, self.environment, self.progress) as local_assembly:
+            local_extractor = local_assembly.extractor()
+        scorer = local_extractor.pipeline.scorer
+        build = partial(_build_on_actor, settings.without_training(), scorer.model if scorer else None)
+        cluster = RayCluster(options.actors, options.cpus, options.gpus, options.batch_size, options.address)
+        cluster.connect()  # before signal handlers are installed: Ray installs its own
+        return RayExtractor(build, cluster, local_extractor.configuration)
+
+    def encoder(self) -> Encoder:
+        """The encoder of retrieval and of domains."""
+        return self.models.encoder()
+
+    def members(self) -> list[Member]:
+        """The members with their models, which are loaded; members of one model share it.
+
+        Raises:
+            ConfigError: there is none, or a name is used twice or reserved.
+            ModelError: a model cannot be loaded.
+        """
+        if not self.settings.members:
+            raise ConfigError("no members: an ensemble needs at least one [[members]] table or --model")
+        members = [self._member(member) for member in self.settings.members]
+        names = [member.name for member in members]
+        for name, meaning in _PROPOSER_NAMES.items():
+            if name in names:
+                raise ConfigError(f"a member cannot be called {name!r}, which stands for {meaning}; set another `name`")
+        duplicates = sorted({name for name in names if names.count(name) > 1})
+        if duplicates:
+            raise ConfigError(f"two members are called {duplicates[0]!r}; give each its own `name`")
+        return members
+
+    def _member(self, member: MemberSettings) -> Member:
+        model = self.models.language_model(member)
+        template, zero_shot = load_template(member.template), load_template(ZERO_SHOT)
+        return Member(member_name(member), model, template, zero_shot, member.weight, member.bias, member.shots)
+
+    def _decision_rules(self) -> DecisionRules:
+        classification, verification = self.settings.classification, self.settings.verification
+        names = [member_name(member) for member in self.settings.members]
+        if verification.member and verification.member not in names:
+            raise ConfigError(
+                f"[verification] member {verification.member!r} is not a member; members: {', '.join(names)}"
+            )
+        return DecisionRules(
+            voting_rule=voting_rule(classification.vote or "soft"),
+            threshold=classification.threshold,
+            verifier=verification.member or None,
+            verifier_threshold=verification.threshold,
+            demonstration_limits=self.pool.demonstration_limits(()),
+            skip_larger_above=classification.skip_larger_above,
+            skip_verification_above=verification.skip_verification_above,
+            quorum=self.settings.quorum,
+        )
+
+    def _pipeline(
+        self,
+        leakage_guard: LeakageGuard,
+        labels: LabelSet,
+        members: Sequence[Member],
+        rules: DecisionRules,
+        *,
+        with_capitalised: bool = False,
+    ) -> Pipeline:
+        """The members with these sentences as their pool, without a trained scorer."""
+        settings, documents = self.settings, leakage_guard.documents
+        pool_index = self.pool.index(leakage_guard, labels, members) if documents else None
+        proposers: list[Proposer] = []
+        if documents and settings.pool.gazetteer:
+            proposers.append(Gazetteer(leakage_guard, labels, settings.pool.gazetteer))
+        if documents and settings.stacking.naive_bayes and self._uses_stacking():
+            proposers.append(NaiveBayesProposer(WordStatistics(leakage_guard, labels)))
+        if with_capitalised:
+            proposers.append(CapitalisedProposer())
+        return Pipeline(members, labels, pool_index, rules, proposers)
+
+    def _uses_stacking(self) -> bool:
+        return self._weights is not None or uses_stacking(self.settings)
+
+    def trains_on_pool(self, documents: Sequence[Document]) -> bool:
+        """Whether the scorer is trained on sentences of this pool."""
+        return trains_on_pool(self.settings, documents)
+
+    def _scorer(
+        self, pipeline: Pipeline, leakage_guard: LeakageGuard, fingerprints: Mapping[str, str]
+    ) -> Scorer | None:
+        """The scorer that decides instead of a vote: given, trained on the pool, or else pre-trained."""
+        documents = leakage_guard.documents
+        if not documents or not self._uses_stacking():
+            return None
+        with_capitalised = proposes_capitalised(self.settings, documents)
+        feature_extractor = self.pool.feature_extractor(pipeline, leakage_guard)
+        pretrained = load_pretrained().for_features(
+            feature_extractor.feature_names, proposes_capitalised=with_capitalised
+        )
+        if self._weights or not self.trains_on_pool(documents):
+            return Scorer(feature_extractor, self._weights or pretrained)
+        indices = self._training_indices(documents)
+        if not indices:
+            return Scorer(feature_extractor, pretrained)
+        dependencies = [
+            fingerprints,
+            pretrained.to_json(),
+            [documents[sentence_index].text for sentence_index in indices],
+        ]
+        digest = hashlib.sha256(json.dumps(dependencies, sort_keys=True).encode()).hexdigest()
+        model = train_on_pool(
+            partial(self.training_sentences, pipeline, documents, indices, with_capitalised=with_capitalised),
+            pipeline.labels,
+            pretrained,
+            LocalMapper(self.models.worker_count()),
+            cache=self.pool.cache,
+            cache_key=f"{CACHE_VERSION}:{digest}",
+            use_cached=self.settings.cache.replies,
+            progress=self.progress,
+        )
+        return Scorer(feature_extractor, model)
+
+    def _training_indices(self, documents: Sequence[Document]) -> list[int]:
+        """The pool's sentences to train on: none that is held out."""
+        splitter = self.pool.splitter
+        held_out = text_keys(self._held_out, splitter)
+        indices = [
+            sentence_index
+            for sentence_index in training_order(self.settings, documents)
+            if held_out.isdisjoint(text_keys([documents[sentence_index]], splitter))
+        ]
+        return indices[: training_size(self.settings, documents)]
+
+    def training_sentences(
+        self, pipeline: Pipeline, documents: Sequence[Document], indices: Sequence[int], *, with_capitalised: bool
+    ) -> list[TrainingSentence]:
+        """Sentences of the pool, each with an ensemble whose pool lacks the sentence's fold.
+
+        Args:
+            pipeline: its members, labels and rules are used.
+            documents: the pool.
+            indices: which of them to train on.
+            with_capitalised: whether capitalised spans are candidates.
+        """
+        folds = [position * _FOLDS // len(documents) for position in range(len(documents))]
+        ensembles = {}
+        for held_out_fold in {folds[sentence_index] for sentence_index in indices}:
+            remaining = [document for document, fold in zip(documents, folds, strict=True) if fold != held_out_fold]
+            leakage_guard = self.pool.leakage_guard(remaining)
+            without_fold = self._pipeline(
+                leakage_guard, pipeline.labels, pipeline.members, pipeline.rules, with_capitalised=with_capitalised
+            )
+            ensembles[held_out_fold] = without_fold, self.pool.feature_extractor(without_fold, leakage_guard)
+        return [
+            TrainingSentence(documents[sentence_index], *ensembles[folds[sentence_index]]) for sentence_index in indices
+        ]
+
+
+def _build_on_actor(settings: Settings, weights: StackingModel | None) -> LocalExtractor:
+    """The ensemble of an actor, with the caches of its machine; it lives as long as the process."""
+    return Assembly(settings, environment(), weights=weights).extractor()

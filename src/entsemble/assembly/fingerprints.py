@@ -1,0 +1,55 @@
+"""What the results of an ensemble depend on, as hashes by name: a journal is valid as long as none changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import astuple
+
+from entsemble import __version__
+from entsemble.ner.pipeline import Pipeline
+from entsemble.pool.naive_bayes import NaiveBayesProposer
+from entsemble.settings import Settings
+
+STACKING_WEIGHTS = "stacking weights"
+
+_INDEPENDENT = frozenset({"workers", "threads", "cache", "ray", "stacking"})
+"""Settings that results do not depend on, or only by way of something else that is hashed."""
+
+
+def result_fingerprints(settings: Settings, pipeline: Pipeline, encoder: str | None) -> dict[str, str]:
+    """Name, as in the settings -> hash, apart from the weights that are trained.
+
+    Args:
+        settings: of the ensemble.
+        pipeline: not yet with a trained scorer.
+        encoder: the encoder's fingerprint, if there is a pool.
+    """
+    values = settings.model_dump(mode="json", exclude={"members", "pool", *_INDEPENDENT})
+    values["pool"] = settings.pool.model_dump(mode="json", exclude={"path"})
+    labels = pipeline.labels
+    values["labels"] = [[label.name, label.readable, label.definition] for label in labels] + [labels.nested]
+    values["members"] = [member.name for member in pipeline.members]
+    values["naive Bayes"] = any(isinstance(proposer, NaiveBayesProposer) for proposer in pipeline.proposers)
+    values["entsemble"] = __version__
+    if pipeline.pool is not None:
+        values["pool sentences"] = [
+            (document.text, [(mention.start, mention.end, mention.label) for mention in document.mentions])
+            for document in pipeline.pool.documents
+        ]
+        values["encoder"] = encoder
+        values["POS tagger"] = pipeline.pool.pos_tagger.name if pipeline.pool.similarity == "span" else ""
+    for member in pipeline.members:
+        template, zero_shot = astuple(member.template), astuple(member.zero_shot)
+        prompts = [template, zero_shot, member.weight, sorted(member.bias.items()), member.shots]
+        values[f"member {member.name}"] = [member.model.fingerprint, *prompts]
+    return {name: _sha256(json.dumps(value)) for name, value in values.items()}
+
+
+def weights_fingerprint(weights: str) -> str:
+    """The hash of trained weights, as JSON."""
+    return _sha256(weights)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

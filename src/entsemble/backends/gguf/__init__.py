@@ -1,0 +1,1 @@
+"""GGUF files: reading, requantisation, encoders and LoRA adapters."""

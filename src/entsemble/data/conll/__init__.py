@@ -1,0 +1,1 @@
+"""The CoNLL family: one token per line, tags in columns."""

@@ -1,0 +1,152 @@
+"""Writes CoNLL: token, TAB, and a column of IOB2 tags per level of nesting, the outermost first.
+
+A document with tokens is one sentence. Others are split into sentences that split no mention, and into words: runs of
+letters and digits, single punctuation characters, single characters of scripts without spaces. Mentions always start
+and end at a word boundary, so none is lost. Of the text, only the whitespace is lost. CoNLL cannot store scores, votes,
+meta, and documents without a word.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from tempfile import TemporaryFile
+from typing import TextIO
+
+from entsemble._lib.text import UNSPACED_SCRIPTS
+from entsemble.data.conll import tags
+from entsemble.data.conll.layout import DOCUMENT_MARKER
+from entsemble.data.conll.tags import TokenRange
+from entsemble.data.windows import split_document
+from entsemble.errors import DataError
+from entsemble.types import Document, Span
+
+_WORD = re.compile(
+    rf"[{UNSPACED_SCRIPTS}][\u0300-\u036f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\ufe00-\ufe0f]*"
+    rf"|(?:(?![{UNSPACED_SCRIPTS}])[\w\u0300-\u036f\u0900-\u0dff\u200c\u200d])+"
+    r"|\S"
+)
+_UNWRITABLE = re.compile(r"[\t\n\r]|^\s|\s$|^$")
+_MAX_LEVELS = 100
+"""Levels of nesting; each is a column, so that a file grows with their product with the words."""
+
+
+def write(documents: Iterable[Document], stream: TextIO) -> None:
+    """All documents; one that was split into sentences is preceded by a `-DOCSTART-` line.
+
+    Raises:
+        DataError: a label contains a TAB or a line end, or begins or ends with a space; a mention is blank; or more
+            than a hundred mentions overlap at one word.
+    """
+    empty_count = 0
+    with TemporaryFile("w+", encoding="utf-8", newline="\n") as temporary:
+        max_levels = 1
+        for document in documents:
+            empty_count += not document.text.strip()
+            for row in _rows(document):
+                max_levels = max(max_levels, row.count("\t"))
+                temporary.write(row + "\n")
+        temporary.seek(0)
+        for line in temporary:
+            row = line.rstrip("\n")
+            missing_levels = max_levels - row.count("\t") if row else 0
+            stream.write(row + "\tO" * missing_levels + "\n")
+    if empty_count:
+        noun = "document without a word is" if empty_count == 1 else "documents without a word are"
+        warnings.warn(f"{empty_count} {noun} not stored, because CoNLL cannot represent that", stacklevel=2)
+
+
+def split_words(text: str, edges: Iterable[int] = ()) -> list[Span]:
+    """The words of a text of any script, none of which crosses one of the offsets in `edges`."""
+    boundaries = sorted({0, len(text), *edges})
+    return [
+        Span(start + match.start(), start + match.end())
+        for start, end in pairwise(boundaries)
+        for match in _WORD.finditer(text[start:end])
+    ]
+
+
+def _rows(document: Document) -> Iterator[str]:
+    for mention in document.mentions:
+        if not mention.text.strip():
+            raise DataError(f"document {document.id!r}: a blank {mention.label} cannot be written as CoNLL")
+        if _UNWRITABLE.search(mention.label):
+            problem = f"document {document.id!r}: CoNLL cannot store the label {mention.label!r}"
+            raise DataError(f"{problem}; rename it without TABs, line ends, and spaces around it")
+    if not document.tokens:
+        yield DOCUMENT_MARKER + "\tO"
+        yield ""
+    for sentence in [document] if document.tokens else split_document(document):
+        yield from _sentence_rows(sentence)
+        yield ""
+
+
+def _sentence_rows(document: Document) -> Iterator[str]:
+    token_spans = _token_spans(document)
+    starts, ends = [span.start for span in token_spans], [span.end for span in token_spans]
+    ranges = [
+        TokenRange(bisect_left(starts, mention.start), bisect_right(ends, mention.end), mention.label)
+        for mention in document.mentions
+    ]
+    levels = _nesting_levels(ranges)
+    if len(levels) > _MAX_LEVELS:
+        problem = f"document {document.id!r}: more than {_MAX_LEVELS} mentions overlap"
+        raise DataError(f"{problem}, which is too much for columns; write another format")
+    tag_columns = [tags.encode(level, len(token_spans)) for level in levels]
+    for span, *row_tags in zip(token_spans, *tag_columns, strict=True):
+        yield "\t".join([span.slice(document.text), *row_tags])
+
+
+def _token_spans(document: Document) -> list[Span]:
+    """The document's tokens, split where mentions start and end, and the words between them."""
+    edges = sorted({edge for mention in document.mentions for edge in (mention.start, mention.end)})
+    text, position = document.text, 0
+    spans: list[Span] = []
+    for token in sorted(document.tokens):
+        words = split_words(text[position : token.start], _inner_edges(edges, position, token.start))
+        spans += [word.shifted(position) for word in words]
+        start = max(position, token.start)
+        for first, end in pairwise(
+            [start, *(start + edge for edge in _inner_edges(edges, start, token.end)), token.end]
+        ):
+            spans += _writable_spans(text, first, end)
+        position = max(position, token.end)
+    words = split_words(text[position:], _inner_edges(edges, position, len(text)))
+    return spans + [word.shifted(position) for word in words]
+
+
+def _inner_edges(edges: Sequence[int], start: int, end: int) -> list[int]:
+    """The edges between two offsets, counted from the first; the edges are sorted."""
+    return [edge - start for edge in edges[bisect_right(edges, start) : bisect_left(edges, end)]]
+
+
+def _writable_spans(text: str, start: int, end: int) -> list[Span]:
+    """A token without surrounding whitespace, split at TABs and line ends in it, and where it is a document marker."""
+    if text[start:end].strip() == DOCUMENT_MARKER:
+        start = text.index(DOCUMENT_MARKER, start)
+        return [Span(start, start + 1), Span(start + 1, start + len(DOCUMENT_MARKER))]
+    matches = re.finditer(r"\S(?:[^\t\n\r]*\S)?", text[start:end])
+    return [Span(start + match.start(), start + match.end()) for match in matches]
+
+
+def _nesting_levels(ranges: Iterable[TokenRange]) -> list[list[TokenRange]]:
+    """The ranges on as few levels as possible, longer ones first; the ranges of a level are sorted and do not overlap.
+
+    Levels beyond the limit are not all filled.
+    """
+    levels: list[list[TokenRange]] = [[]]
+    for current in sorted(set(ranges), key=lambda item: (item.first - item.end, item.first, item.label)):
+        for level in levels:
+            position = bisect_left(level, current)
+            follows = position == 0 or level[position - 1].end <= current.first
+            if follows and (position == len(level) or current.end <= level[position].first):
+                level.insert(position, current)
+                break
+        else:
+            levels.append([current])
+        if len(levels) > _MAX_LEVELS:
+            break
+    return levels

@@ -1,0 +1,158 @@
+"""Detects the format of a file from its name and its first bytes."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from pathlib import Path
+
+from entsemble.data import archives, brat, tables
+from entsemble.data.conll import layout as conll_layout
+from entsemble.data.source import HEAD_BYTES, Source, split_carriage_returns
+from entsemble.errors import DataError
+
+FORMAT_BY_SUFFIX = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".conll": "conll",
+    ".conllu": "conll",
+    ".bio": "conll",
+    ".iob": "conll",
+    ".iob2": "conll",
+    ".iobes": "conll",
+    ".ann": "brat",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "text",
+    ".text": "text",
+    ".md": "text",
+    ".html": "html",
+    ".htm": "html",
+    ".parquet": "parquet",
+    ".spacy": "spacy",
+}
+
+_MARKUP_BY_SUFFIX = {
+    ".html": "HTML",
+    ".htm": "HTML",
+    ".xml": "XML",
+    ".xmi": "XMI",
+    ".bioc": "BioC XML",
+    ".tei": "TEI XML",
+    ".xhtml": "XHTML",
+    ".yaml": "YAML",
+    ".yml": "YAML",
+    ".pubtator": "PubTator",
+    ".rtf": "RTF",
+    ".tex": "LaTeX",
+}
+_MARKUP_ADVICE = "convert it to one of the formats in the documentation, or name the format text to keep its markup"
+_MARKUP = {
+    "XML": re.compile(r"\s*<\?xml\s"),
+    "HTML": re.compile(r"\s*<(!doctype\s+html|html[\s>])", re.IGNORECASE),
+    "RTF": re.compile(r"\{\\rtf"),
+    "PubTator": re.compile(r"\s*\d+\|t\|.*\n\d+\|a\|"),
+}
+_JSON_START = re.compile(r'\s*(\[\s*)*(\{\s*("(?:[^"\\]|\\.)*"\s*:|\})|\]|\[\s*\[\s*")')
+"""An object with its first key, an empty object or list, or a list in a list. A text may begin with a bracket, too."""
+
+
+def format_of_name(path: Path) -> str | None:
+    """The format that a file's suffix stands for; `None` if it stands for none."""
+    if archives.is_archive(path):
+        return "brat"
+    return FORMAT_BY_SUFFIX.get(path.suffix.lower())
+
+
+def detect_format(source: Source) -> str:
+    """The format of a file or stream. Its content distinguishes CoNLL, tables, JSON and plain text.
+
+    A file whose name does not say the format is CoNLL, a table or JSON only if nothing in its first lines contradicts
+    that. In doubt it is plain text, of which nothing can be lost, and a warning says so.
+
+    Raises:
+        DataError: it is binary, or has markup that no reader understands.
+    """
+    detected_format, doubted_format = _detect(source)
+    if doubted_format:
+        message = f"{source.place}: read as plain text, although some of it looks like {doubted_format}"
+        warnings.warn(f"{message}; if it is that, name the format", stacklevel=2)
+    return detected_format
+
+
+def is_conll(source: Source) -> bool:
+    """Whether the content of a file is CoNLL beyond doubt.
+
+    Raises:
+        DataError: as for `detect_format`.
+    """
+    return _detect(source)[0] == "conll"
+
+
+def _detect(source: Source) -> tuple[str, str | None]:
+    """The format, and the one that a plain text resembles."""
+    suffix_format = _format_of_file(source.path) if source.path else None
+    if suffix_format in ("brat", "conll", "jsonl", "parquet", "spacy"):
+        return suffix_format, None
+    suffix = source.path.suffix.lower() if source.path else ""
+    if suffix in _MARKUP_BY_SUFFIX:
+        raise DataError(f"{_MARKUP_BY_SUFFIX[suffix]} cannot be read; {_MARKUP_ADVICE}", source.place)
+    lines = _first_lines(source)
+    if suffix_format == "csv":
+        return "csv", None
+    if suffix_format == "json" or (suffix_format != "text" and _looks_like_json(lines)):
+        return _json_format(lines), None
+    if markup_name := _markup(lines):
+        raise DataError(f"this looks like {markup_name}, which cannot be read; {_MARKUP_ADVICE}", source.place)
+    return _detect_columns(lines, suffix_format)
+
+
+def _detect_columns(lines: list[str], suffix_format: str | None) -> tuple[str, str | None]:
+    """CoNLL, a table or a plain text, and what a plain text resembles."""
+    if conll_layout.guess_columns(lines) is not None:
+        return "conll", None
+    has_text_header = bool(lines) and "\t" in lines[0] and tables.has_text_header(lines[0], "tsv")
+    has_columns = conll_layout.detect_columns(lines) is not None
+    if suffix_format == "tsv":
+        return ("conll" if has_columns and not has_text_header else "tsv"), None
+    if suffix_format is None and has_text_header:
+        return ("tsv", None) if tables.is_regular(lines) else ("text", "a table")
+    return "text", "CoNLL" if has_columns else None
+
+
+def _format_of_file(path: Path) -> str | None:
+    """The format of the file's suffix; brat for a text with an annotation file next to it."""
+    suffix_format = format_of_name(path)
+    return "brat" if suffix_format == "text" and brat.find_file(path, ".ann") else suffix_format
+
+
+def _first_lines(source: Source) -> list[str]:
+    head = source.head()
+    if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError("this is not a text file; give a text file", source.place)
+    raw_lines = list(split_carriage_returns(io.BytesIO(head)))
+    if len(head) >= HEAD_BYTES and len(raw_lines) > 1:
+        raw_lines.pop()
+    elif len(head) >= HEAD_BYTES:  # one line longer than the head, whose last character may be incomplete
+        return [head.decode("utf-8", "ignore")]
+    lines = [source.decode(raw_line, line_number) for line_number, raw_line in enumerate(raw_lines, 1)]
+    return [line.removeprefix("\ufeff") for line in lines[:1]] + lines[1 : conll_layout.LOOK_AHEAD]
+
+
+def _markup(lines: list[str]) -> str | None:
+    beginning = "".join(lines[:3])
+    return next((markup for markup, pattern in _MARKUP.items() if pattern.match(beginning)), None)
+
+
+def _looks_like_json(lines: list[str]) -> bool:
+    match = _JSON_START.match("".join(lines))
+    return match is not None and match[0].lstrip()[:1] in ("{", "[")
+
+
+def _json_format(lines: list[str]) -> str:
+    """`jsonl` if each of the first two non-blank lines is an object of its own; otherwise `json`."""
+    first_lines = [line.strip() for line in lines if line.strip()][:2]
+    objects = [line for line in first_lines if line.startswith("{") and line.endswith("}")]
+    return "jsonl" if first_lines and objects == first_lines else "json"

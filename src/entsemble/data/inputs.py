@@ -1,0 +1,86 @@
+"""What callers give as labels, texts and examples, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from entsemble._lib import toml
+from entsemble.errors import ConfigError, DataError
+from entsemble.types import Document, Label, mention_at
+
+Labels = str | Path | Mapping[str, str] | Iterable[str | Label]
+"""Names, in a list or separated by commas; name -> definition; `Label` values; or a TOML file of definitions."""
+
+Annotation = tuple[str, Iterable[tuple[int, int, str]]]
+"""A text and its mentions as (start, end, label): a half-open range of code points."""
+
+Examples = str | Path | Document | Iterable[str | Path | Document | Annotation]
+"""Files of annotated texts, annotated documents, or annotations."""
+
+
+def label_definitions(labels: Labels) -> dict[str, str]:
+    """Label names with their definitions, `""` for a label that has none.
+
+    Raises:
+        ConfigError: there is no label, or a file that cannot be read.
+    """
+    if isinstance(labels, Path) or (isinstance(labels, str) and labels.endswith(".toml")):
+        return _definitions_in(Path(labels))
+    if isinstance(labels, str):
+        labels = labels.split(",")
+    if isinstance(labels, Mapping):
+        definitions = dict(labels)
+    else:
+        pairs = [(label.name, label.definition) if isinstance(label, Label) else (label, "") for label in labels]
+        definitions = {name.strip(): definition for name, definition in pairs if name.strip()}
+    if not definitions:
+        raise ConfigError('the labels name no label; write them as "person,organisation"')
+    return definitions
+
+
+def _definitions_in(path: Path) -> dict[str, str]:
+    """The labels of a TOML file, at its top level or under `[labels]`."""
+    try:
+        values = toml.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, toml.TOMLDecodeError) as error:
+        raise ConfigError(f"cannot read the labels in {path}: {error}") from error
+    table = values.get("labels", values)
+    if not isinstance(table, dict) or not all(isinstance(definition, str) for definition in table.values()):
+        raise ConfigError(f'{path}: labels are written name = "definition", one a line')
+    return dict(table)
+
+
+def as_documents(texts: Iterable[str | Document]) -> Iterator[Document]:
+    """Documents as they are, and a document for each text, whose id is its position, counted from 1."""
+    for position, text in enumerate(texts, 1):
+        yield text if isinstance(text, Document) else Document(str(position), text)
+
+
+def split_examples(examples: Examples) -> tuple[list[Path], list[Document]]:
+    """The files and the annotated documents among examples.
+
+    Raises:
+        DataError: an annotation is not on its text.
+    """
+    if isinstance(examples, str | Path | Document):
+        examples = [examples]
+    paths: list[Path] = []
+    documents: list[Document] = []
+    for position, example in enumerate(examples, 1):
+        if isinstance(example, Document):
+            documents.append(example)
+        elif isinstance(example, str | Path):
+            paths.append(Path(example))
+        else:
+            documents.append(_annotated(example, position))
+    return paths, documents
+
+
+def _annotated(annotation: Annotation, position: int) -> Document:
+    try:
+        text, spans = annotation
+        mentions = tuple(mention_at(text, start, end, label) for start, end, label in spans)
+        return Document(f"example {position}", text, mentions)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"example {position}: {error}; write (text, [(start, end, label), ...])") from error

@@ -1,0 +1,203 @@
+"""Exports of Label Studio, and tasks for its import.
+
+Offsets count code points, as Label Studio does today; older exports count UTF-16 code units, and some count a CRLF as
+one character. Which of these a task follows is known from the texts of its labels; without them, code points.
+Mentions may be nested and may overlap.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, TextIO
+
+from entsemble.data import jsonl
+from entsemble.data.json_values import check_surrogates, list_value, same_but_whitespace, score_value, write_json
+from entsemble.data.options import ReadOptions
+from entsemble.data.source import Source
+from entsemble.errors import DataError
+from entsemble.types import Document, Mention
+
+_JSON_MIN_KEYS = frozenset(("annotation_id", "annotator", "label"))
+_FROM_NAME, _TO_NAME, _RESULT_TYPE = "label", "text", "labels"
+"""The usual names of the `Labels` and `Text` tags in a labelling configuration, and their type of result."""
+
+
+def read(source: Source, options: ReadOptions) -> Iterator[Document]:
+    """The tasks of an export, or of an import with predictions.
+
+    A task's mentions are those of its last annotation that was not cancelled, or, without annotations, of its last
+    prediction; exports from before 1.0 call annotations completions. Results other than text labels (choices,
+    relations) go to `meta`, under `label studio`. The text is `text` of the task's data, the key that
+    `options.text_column` names, or the only string there. Tasks of the short export, JSON-MIN, are read, too.
+
+    Raises:
+        DataError: it is not a JSON array of tasks, or a label's text is not at its offsets.
+    """
+    skipped_tasks = 0
+
+    def to_documents(task: object, default_id: str) -> list[Document]:
+        nonlocal skipped_tasks
+        if _is_skipped(task):
+            skipped_tasks += 1
+            return []
+        if isinstance(task, dict) and "data" not in task and not _JSON_MIN_KEYS.isdisjoint(task):
+            return [jsonl.from_json(task, default_id)]
+        return [_document(task, default_id, options.text_column)]
+
+    yield from jsonl.read_items(source, "task", to_documents)
+    if skipped_tasks:
+        noun = "task that was" if skipped_tasks == 1 else "tasks that were"
+        warnings.warn(f"{source.place}: {skipped_tasks} {noun} skipped in Label Studio left out", stacklevel=2)
+
+
+def write(documents: Iterable[Document], stream: TextIO) -> None:
+    """A task per document: mentions with scores as predictions, others as annotations.
+
+    Raises:
+        DataError: a document's meta or scores cannot be written as JSON.
+    """
+    jsonl.write_items(documents, _task, stream)
+
+
+def _task(document: Document) -> dict[str, Any]:
+    results = [_result(mention, number) for number, mention in enumerate(document.mentions)]
+    task = {"data": {"text": document.text, "id": document.id}, "meta": dict(document.meta)}
+    if any(mention.score is not None for mention in document.mentions):
+        return {**task, "predictions": [{"model_version": "entsemble", "result": results}]}
+    return {**task, "annotations": [{"result": results}]}
+
+
+def _result(mention: Mention, number: int) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "id": f"m{number}",
+        "from_name": _FROM_NAME,
+        "to_name": _TO_NAME,
+        "type": _RESULT_TYPE,
+        "value": {"start": mention.start, "end": mention.end, "text": mention.text, "labels": [mention.label]},
+    }
+    return result if mention.score is None else {**result, "score": mention.score}
+
+
+def _document(task: object, default_id: str, text_key: str | None) -> Document:
+    data = task.get("data") if isinstance(task, Mapping) else None
+    if not isinstance(task, Mapping) or not isinstance(data, Mapping):
+        raise DataError("a task of Label Studio is an object with `data`; for other JSON, name the format json")
+    text_key = _find_text_key(data, text_key)
+    text: str = data[text_key]
+    check_surrogates(text, "the text")
+    if not isinstance(task.get("meta") or {}, Mapping):
+        raise DataError("`meta` must be an object")
+    labelled: list[Mapping[str, Any]] = []
+    other_results: list[Any] = []
+    for result in _results(task):
+        (labelled if _is_text_label(result) else other_results).append(result)
+    mentions = _mentions(text, labelled)
+    other_data = {key: value for key, value in data.items() if key not in {text_key, "id"}}
+    meta = {**other_data, **(task.get("meta") or {})}
+    if other_results:
+        meta["label studio"] = other_results
+    ids = [data.get("id"), task.get("id")]
+    document_id = next((str(value) for value in ids if isinstance(value, (str, int))), default_id)
+    labels = [mention.label for mention in mentions]
+    check_surrogates(write_json([document_id, meta, labels], document_id), "a task")
+    return Document(document_id, text, tuple(mentions), (), meta)
+
+
+def _find_text_key(data: Mapping[str, Any], text_key: str | None) -> str:
+    """The key of the text in a task's data."""
+    strings = [key for key, value in data.items() if isinstance(value, str) and key != "id"]
+    usual_key = "text" if "text" in strings or len(strings) != 1 else strings[0]
+    if (text_key or usual_key) not in strings:
+        problem = f"`data` has no `{text_key or usual_key}`, and strings under: {', '.join(strings) or 'no key'}"
+        raise DataError(f"{problem}; rename the key of the text, or read with ReadOptions(text_column=...)")
+    return text_key or usual_key
+
+
+def _results(task: Mapping[str, Any]) -> Sequence[Any]:
+    """The results of the last annotation that was not cancelled; without annotations, of the last prediction."""
+    annotations, predictions = (
+        [item for item in list_value(task.get(key), key) if isinstance(item, Mapping)]
+        for key in (_annotations_key(task), "predictions")
+    )
+    completed = (
+        [annotation for annotation in annotations if not annotation.get("was_cancelled")]
+        if annotations
+        else predictions
+    )
+    return list_value(completed[-1].get("result"), "result") if completed else ()
+
+
+def _annotations_key(task: Mapping[str, Any]) -> str:
+    """`completions` in exports from before Label Studio 1.0."""
+    return "completions" if "annotations" not in task and "completions" in task else "annotations"
+
+
+def _is_skipped(task: object) -> bool:
+    """Whether a task has annotations and all of them were cancelled."""
+    annotations = list_value(task.get(_annotations_key(task)), "annotations") if isinstance(task, Mapping) else ()
+    return bool(annotations) and all(map(_is_cancelled, annotations))
+
+
+def _is_cancelled(annotation: object) -> bool:
+    return isinstance(annotation, Mapping) and bool(annotation.get("was_cancelled"))
+
+
+def _is_text_label(result: object) -> bool:
+    """Whether a result labels a range of the text."""
+    value = result.get("value") if isinstance(result, Mapping) else None
+    return isinstance(value, Mapping) and isinstance(value.get("labels"), list) and "start" in value
+
+
+def _mentions(text: str, results: Sequence[Mapping[str, Any]]) -> list[Mention]:
+    mentions: list[Mention] = []
+    find_code_point = _fitting_count(text, [result["value"] for result in results])
+    for result in results:
+        value = result["value"]
+        start, end = find_code_point(value["start"]), find_code_point(value.get("end"))
+        if start is None or end is None or not start < end:
+            raise DataError(
+                f"[{value['start']}, {value.get('end')}) is not a range of a text of {len(text)} characters"
+            )
+        actual, surface = text[start:end], value.get("text")
+        if isinstance(surface, str) and not same_but_whitespace(actual, surface):
+            raise DataError(f"the label on {surface!r} is at {actual!r}; was the text changed after it was labelled?")
+        confidence = score_value(result.get("score"), repr(actual))
+        labels = value["labels"]
+        if not labels or not all(isinstance(label, str) and label.strip() for label in labels):
+            raise DataError(f"the labels of {actual!r} must be a list of strings that are not blank, not {labels!r}")
+        mentions += [Mention(start, end, label, actual, confidence) for label in labels]
+    return mentions
+
+
+def _fitting_count(text: str, values: Sequence[Mapping[str, Any]]) -> Callable[[object], int | None]:
+    """A function from an export's offsets to code points: the first way of counting that fits the labels' texts."""
+    labels = [
+        (value["start"], value.get("end"), value["text"]) for value in values if isinstance(value.get("text"), str)
+    ]
+    counts = [_code_points(text)]
+    if labels:
+        counts += [
+            _offset_map(text, lambda character, _: 2 if character > "\uffff" else 1),
+            _offset_map(text, lambda character, after: 0 if character + after == "\r\n" else 1),
+        ]
+    for find_code_point in counts:
+        ranges = [(find_code_point(start), find_code_point(end), surface) for start, end, surface in labels]
+        if all(
+            start is not None and end is not None and same_but_whitespace(text[start:end], surface)
+            for start, end, surface in ranges
+        ):
+            return find_code_point
+    return counts[0]
+
+
+def _code_points(text: str) -> Callable[[object], int | None]:
+    return lambda offset: offset if type(offset) is int and 0 <= offset <= len(text) else None
+
+
+def _offset_map(text: str, width: Callable[[str, str], int]) -> Callable[[object], int | None]:
+    """A function from offsets to code points, where each character, followed by another one, has a width."""
+    offsets = [0, *accumulate(map(width, text, [*text[1:], ""]))]
+    code_points = {offset: code_point for code_point, offset in reversed([*enumerate(offsets)])}
+    return lambda offset: code_points.get(offset) if type(offset) is int else None

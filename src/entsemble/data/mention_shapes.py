@@ -1,0 +1,167 @@
+"""Mentions as annotation tools write them, in one shape: `{"start", "end", "label", "text", "score", "votes"}`.
+
+Known are, beside our own: Prodigy and Presidio (`spans`), spaCy and displaCy (`entities`, `ents`), doccano (`label`,
+`labels`), Label Studio's JSON-MIN (`label`), LightTag and Argilla 1 (`annotations`, `annotation`), DataTurks
+(`annotation`), Argilla 2 (`spans.responses`), langextract (`extractions`), and the answers of AWS, Azure, Google and
+Stanza.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from entsemble.data.json_values import first_value, list_value
+from entsemble.errors import DataError
+
+_SURE_KEYS = ("mentions", "spans", "entities", "ents")
+"""What lies here must be mentions; under the other keys it may be something else."""
+
+MENTION_KEYS = (
+    *_SURE_KEYS,
+    "labels",
+    "label",
+    "annotations",
+    "annotation",
+    "extractions",
+    "Entities",
+    "spans.responses",
+    "prediction",
+)
+_START_KEYS = (
+    "start",
+    "start_offset",
+    "start_position",
+    "begin",
+    "start_char",
+    "start_pos",
+    "startOffset",
+    "BeginOffset",
+    "beginOffset",
+    "offset",
+)
+_END_KEYS = ("end", "end_offset", "end_position", "end_char", "end_pos", "endOffset", "EndOffset")
+_LABEL_KEYS = (
+    "label",
+    "entity_type",
+    "entity_group",
+    "type",
+    "labels",
+    "tag",
+    "entity",
+    "category",
+    "extraction_class",
+    "Type",
+)
+_SURFACE_KEYS = ("text", "entity_value", "extraction_text", "Text")
+_OTHER_RANGES = ("meta", "tokens", "sents")
+_NESTED_KEYS = ("points", "char_interval", "mentions")
+
+
+def take_mentions(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The mentions of a document, in one shape. Their key, and keys of the same kind that are empty, are removed.
+
+    Of several keys, the first one counts that is not empty. A string, number or list of strings under `label` is not a
+    mention.
+
+    Raises:
+        DataError: what must be a list of mentions is none; the message names no file.
+    """
+    mention_key = next((key for key in MENTION_KEYS if _holds_mentions(record.get(key), key)), None)
+    values = list_value(record.pop(mention_key), mention_key) if mention_key else []
+    for key in MENTION_KEYS:
+        if key in record and (record[key] is None or (key in (*_SURE_KEYS, "label", "labels") and record[key] == [])):
+            del record[key]
+    if mention_key == "spans.responses":
+        values = [item for response in values for item in list_value(response, mention_key)]
+    return [mention for number, value in enumerate(values, 1) for mention in _unfold(value, f"mention {number}")]
+
+
+def warn_of_unread(mentions: object, record: object, place: str) -> bool:
+    """Warn if a document has no mentions, but an unknown key of its record holds some; returns whether it did."""
+    if mentions or not isinstance(record, dict):
+        return False
+    unknown_keys = (key for key in record if key not in _OTHER_RANGES)
+    key = next((key for key in unknown_keys if _looks_like_mentions(record[key]) and _has_labels(record[key])), None)
+    if key is not None:
+        message = f"{place}: what looks like annotation under {key!r} is not read"
+        warnings.warn(f"{message}; if it is, rename the key to 'mentions'", stacklevel=2)
+    return key is not None
+
+
+def _has_labels(values: list[Any]) -> bool:
+    return all(isinstance(value, list) or first_value(value, _LABEL_KEYS) is not None for value in values)
+
+
+def _holds_mentions(value: object, key: str) -> bool:
+    if value is None or value == []:
+        return False
+    if key in _SURE_KEYS:
+        return True
+    if key == "spans.responses" and isinstance(value, list):
+        return all(isinstance(response, list) for response in value)
+    return _looks_like_mentions(value)
+
+
+def _looks_like_mentions(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_looks_like_mention, value))
+
+
+def _looks_like_mention(value: object) -> bool:
+    if isinstance(value, list):
+        return len(value) == 3 and all(type(offset) is int for offset in value[:2]) and isinstance(value[2], str)
+    if not isinstance(value, dict):
+        return False
+    if "char_interval" in value:
+        return True
+    nested = first_value(value, _NESTED_KEYS)
+    if isinstance(nested, list):
+        nested = nested[0] if nested else None
+    return any(isinstance(item, dict) and _has_start(item) for item in (value, nested))
+
+
+def _has_start(item: dict[str, Any]) -> bool:
+    offset = first_value(item, _START_KEYS)
+    return type(offset) is int or isinstance(item.get("text"), dict)
+
+
+def _unfold(value: object, mention_name: str) -> Iterator[dict[str, Any]]:
+    """The mentions of an item: several if it has several ranges or labels, none if its tool could not place it."""
+    if isinstance(value, list) and len(value) == 3:
+        value = dict(zip(("start", "end", "label"), value, strict=True))
+    if not isinstance(value, dict):
+        raise DataError(f"{mention_name}: a mention is an object with start, end and label, or a list of these three")
+    label = first_value(value, _LABEL_KEYS)
+    for item in _ranges(value):
+        start, end = first_value(item, _START_KEYS), first_value(item, _END_KEYS)
+        if end is None and type(start) is int and type(item.get("length")) is int:
+            end = start + item["length"]
+        if end is not None and "points" in value and type(end) is int:
+            end += 1  # DataTurks counts the last character in
+        surface = first_value(item, _SURFACE_KEYS)
+        if isinstance(surface, dict):
+            start, surface = first_value(surface, _START_KEYS), surface.get("content")
+            end = start + len(surface) if type(start) is int and isinstance(surface, str) else end
+        for one_label in label if isinstance(label, list) and label else [label]:
+            yield {
+                "start": start,
+                "end": end,
+                "label": one_label,
+                "text": surface,
+                "is_loose": isinstance(label, list),
+                "score": first_value(value, ("score", "confidenceScore", "Score")),
+                "votes": value.get("votes"),
+            }
+
+
+def _ranges(value: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parts of an item that hold offsets."""
+    if isinstance(value.get("points"), list) and "start" not in value:
+        return [point for point in value["points"] if isinstance(point, dict)]
+    if "char_interval" in value:
+        interval = value["char_interval"]
+        return [{"extraction_text": value.get("extraction_text"), **interval}] if isinstance(interval, dict) else []
+    if isinstance(value.get("mentions"), list) and "start" not in value:
+        return [mention for mention in value["mentions"] if isinstance(mention, dict)]
+    return [value]

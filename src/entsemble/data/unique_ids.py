@@ -1,0 +1,50 @@
+"""A set of ids whose memory does not grow with the input."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+
+_MAX_IN_MEMORY = 100_000
+
+
+class UniqueIds:
+    """A set of strings that moves to a temporary file when it grows large. Strings cannot be removed.
+
+    Args:
+        max_in_memory: how many strings are held in memory.
+    """
+
+    def __init__(self, max_in_memory: int = _MAX_IN_MEMORY) -> None:
+        self._recent: set[bytes] = set()
+        self._max_in_memory = max_in_memory
+        self._connection: sqlite3.Connection | None = None
+
+    def add(self, value: str) -> bool:
+        """Add a string, and say whether it is new."""
+        key = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        if key in self._recent or (self._connection is not None and self._is_stored(self._connection, key)):
+            return False
+        self._recent.add(key)
+        if len(self._recent) >= self._max_in_memory:
+            self._spill()
+        return True
+
+    @staticmethod
+    def _is_stored(connection: sqlite3.Connection, key: bytes) -> bool:
+        return connection.execute("SELECT 1 FROM ids WHERE key = ?", (key,)).fetchone() is not None
+
+    def _spill(self) -> None:
+        if self._connection is None:
+            self._connection = sqlite3.connect("", isolation_level=None)  # "": a temporary file
+            self._connection.execute("PRAGMA cache_size = -8000")
+            self._connection.execute("CREATE TABLE ids (key BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._connection.execute("BEGIN")
+        self._connection.executemany("INSERT INTO ids VALUES (?)", ((key,) for key in sorted(self._recent)))
+        self._connection.execute("COMMIT")
+        self._recent.clear()
+
+    def close(self) -> None:
+        """Delete the temporary file."""
+        if self._connection is not None:
+            self._connection.close()

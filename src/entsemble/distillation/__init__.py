@@ -1,0 +1,1 @@
+"""Distillation: a small, fast spaCy pipeline trained on the ensemble's annotations."""

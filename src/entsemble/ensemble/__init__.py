@@ -1,1 +1,0 @@
-"""EL4NER: the pipeline and its four stages. Read pipeline.py first."""

@@ -1,0 +1,1 @@
+"""Where sentences and documents run, and what makes runs resumable: threads, Ray, journal and reply cache."""

@@ -1,0 +1,55 @@
+"""The ledger: an entry for every span that was ever proposed, and its fate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from entsemble.types import Span
+
+
+class Fate(str, Enum):
+    """What became of a proposal."""
+
+    KEPT = "kept"
+    UNREADABLE = "unreadable reply"
+    CUT_OFF = "cut off by the token limit"
+    NOT_IN_TEXT = "not in the text"
+    OUTVOTED = "outvoted: no entity"
+    DENIED = "denied by the verifier"
+    BELOW_THRESHOLD = "below the threshold"
+    OVERLAPPED = "overlaps a better one"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One entry of the ledger.
+
+    Attributes:
+        surface: the proposal, as the proposer wrote it.
+        fate: what became of it.
+        proposers: names of the members and proposers that proposed it.
+        span: its position in the text, `None` if it has none.
+        label: its voted label, `None` if it was not voted on.
+        detail: figures or a name that explain the fate.
+    """
+
+    surface: str
+    fate: Fate
+    proposers: tuple[str, ...]
+    span: Span | None = None
+    label: str | None = None
+    detail: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, for the `meta` of an output document."""
+        entry: dict[str, Any] = {"text": self.surface}
+        if self.span is not None:
+            entry |= {"start": self.span.start, "end": self.span.end}
+        if self.label is not None:
+            entry["label"] = self.label
+        entry |= {"fate": self.fate.value, "members": list(self.proposers)}
+        if self.detail:
+            entry["detail"] = self.detail
+        return entry

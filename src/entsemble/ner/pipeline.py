@@ -1,0 +1,210 @@
+"""EL4NER for one sentence: its four stages and two retry policies.
+
+Read this first; each stage is a file in `stages/`:
+
+    retrieve   demonstrations by span-level similarity
+    extract    every member lists spans; their union is kept
+    classify   every member types every span, and they vote
+    verify     one member is asked to confirm each typed span
+
+Xiao et al., 2025: EL4NER, arXiv 2505.23038.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from entsemble._lib.text import one_line
+from entsemble.errors import MemberDownError, PromptTooLongError
+from entsemble.ner.decision import Decision, DecisionRules, ScoredSpan
+from entsemble.ner.member import Member, MemberPrompt
+from entsemble.ner.results import Cost, SentenceResult
+from entsemble.ner.stages.classify import classify
+from entsemble.ner.stages.extract import extract
+from entsemble.ner.stages.retrieve import retrieve
+from entsemble.ner.stages.verify import Claim, verify
+from entsemble.prompting.align import find_occurrences
+from entsemble.prompting.demonstration import Demonstration
+from entsemble.prompting.render import render_extraction_prompt
+from entsemble.retrieval.index import PoolIndex
+from entsemble.scoring.scorer import Scorer
+from entsemble.types import NONE_LABEL, LabelSet, Span
+from entsemble.voting.candidates import Candidate, Proposer
+from entsemble.voting.rules import Verdict
+
+
+class Pipeline:
+    """Finds the mentions of a sentence.
+
+    Args:
+        members: at least one; names unique.
+        labels: to find.
+        pool: source of demonstrations; `None` for prompts without any.
+        rules: how replies are combined.
+        proposers: propose candidates besides the members, in this order; some vote as well.
+        scorer: scores candidates instead of the vote.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        labels: LabelSet,
+        pool: PoolIndex | None,
+        rules: DecisionRules,
+        proposers: Sequence[Proposer] = (),
+        scorer: Scorer | None = None,
+    ) -> None:
+        self.members, self.labels, self.pool, self.rules = tuple(members), labels, pool, rules
+        self.proposers, self.scorer = tuple(proposers), scorer
+        threshold = scorer.model.threshold if scorer and rules.threshold is None else rules.vote_threshold
+        self._decision = Decision(rules, threshold, labels.nested)
+
+    def with_scorer(self, scorer: Scorer, proposers: Sequence[Proposer]) -> Pipeline:
+        """The same pipeline with a learned scorer, and with the proposers that it was trained with."""
+        return Pipeline(self.members, self.labels, self.pool, self.rules, proposers, scorer)
+
+    def run(self, text: str) -> SentenceResult:
+        """All four stages on one sentence.
+
+        Demonstrations that do not fit every member's context are left out, the less similar half at a time. If a
+        member is down and the quorum allows it, the result is that of the other members alone.
+
+        Raises:
+            MemberDownError: a member is unavailable or replies nonsense, and the quorum needs it.
+            PromptTooLongError: the sentence does not fit a member's context even without demonstrations.
+        """
+        absent_members: dict[str, str] = {}
+        costs: list[Cost] = []  # of all attempts
+        while True:
+            members = [member for member in self.members if member.name not in absent_members]
+            try:
+                result = self._run_members(text, members, costs)
+            except MemberDownError as error:
+                absent_members[error.member] = error.problem
+                if self.rules.quorum is None or len(members) <= self.rules.quorum:
+                    raise
+            else:
+                return replace(result, absent_members=absent_members)
+
+    def _run_members(self, text: str, members: Sequence[Member], costs: list[Cost]) -> SentenceResult:
+        """All stages with these members, retried with fewer demonstrations if a prompt is too long."""
+        demonstrations: Sequence[Demonstration] = ()
+        if self.pool is not None:
+            retrieval = retrieve(text, members, self.labels, self.pool, self.rules.demonstration_limits)
+            costs += [("retrieval", *cost) for cost in retrieval.usage]
+            demonstrations = retrieval.demonstrations
+        while True:
+            try:
+                return self._run_stages(text, members, demonstrations, costs)
+            except PromptTooLongError:
+                if not demonstrations:
+                    raise
+            demonstrations = demonstrations[(len(demonstrations) + 1) // 2 :]
+
+    def _run_stages(
+        self, text: str, members: Sequence[Member], demonstrations: Sequence[Demonstration], costs: list[Cost]
+    ) -> SentenceResult:
+        """Stages 2 to 4."""
+        prompts = [self._extraction_prompt(text, member, demonstrations) for member in members]
+        extraction = extract(text, prompts)
+        costs += [("extraction", *cost) for cost in extraction.usage]
+        candidates: Sequence[Candidate] = extraction.candidates
+        for proposer in self.proposers:
+            candidates = proposer.propose(text, candidates)
+        scored_spans = self._score(text, candidates, prompts, costs) if candidates else []
+        mentions, ledger = self._decision.select_mentions(text, scored_spans)
+        return SentenceResult(
+            mentions=mentions,
+            member_mentions={
+                member.name: self._decision.member_mentions(text, scored_spans, member.name) for member in members
+            },
+            candidate_spans=tuple(scored.span for scored in scored_spans),
+            voted_labels={scored.span: scored.label for scored in scored_spans},
+            verifications={
+                scored.span: not self._decision.is_denied(scored)
+                for scored in scored_spans
+                if scored.yes_probability is not None
+            },
+            demonstration_ids=tuple(demonstration.id for demonstration in demonstrations),
+            ledger=(*extraction.unusable, *ledger),
+            costs=tuple(costs),
+            verdicts={scored.span: scored.vote_verdict for scored in scored_spans},
+        )
+
+    def _extraction_prompt(self, text: str, member: Member, demonstrations: Sequence[Demonstration]) -> MemberPrompt:
+        prompt = render_extraction_prompt(
+            member.template,
+            self.labels,
+            member.select_demonstrations(demonstrations),
+            text,
+            checks=member.name == self.rules.verifier,
+        )
+        return MemberPrompt(member, member.template, prompt)
+
+    def _score(
+        self, text: str, candidates: Sequence[Candidate], prompts: Sequence[MemberPrompt], costs: list[Cost]
+    ) -> list[ScoredSpan]:
+        """Stages 3 and 4, for every occurrence of every candidate: a repeated mention is several mentions."""
+        votes = self._vote(text, candidates, prompts, costs)
+        line = one_line(text)
+        occurrences = [
+            (span, candidate, vote)
+            for candidate, vote in zip(candidates, votes, strict=True)
+            for span in find_occurrences(line, candidate.surface)
+        ]
+        verdicts: Mapping[Span, Verdict] = {span: vote for span, _, vote in occurrences}
+        if self.scorer:
+            verdicts = self.scorer.score(text, verdicts)
+        typed_spans = [(candidate, verdicts[span]) for span, candidate, _ in occurrences]
+        yes_probabilities = self._verify(typed_spans, prompts, costs)
+        return [
+            ScoredSpan(span, candidate, vote, verdicts[span], yes_probability)
+            for (span, candidate, vote), yes_probability in zip(occurrences, yes_probabilities, strict=True)
+        ]
+
+    def _vote(
+        self, text: str, candidates: Sequence[Candidate], prompts: Sequence[MemberPrompt], costs: list[Cost]
+    ) -> list[Verdict]:
+        """Stage 3: a verdict per candidate, by the ballots of the members and of the proposers that vote."""
+        classification = classify(candidates, self.labels, prompts, self.rules.skip_larger_above)
+        costs += [("classification", *cost) for cost in classification.usage]
+        proposer_ballots = [proposer.ballots(text, candidates) for proposer in self.proposers]
+        return [
+            self.rules.voting_rule((*member_ballots, *(ballot for ballot in other_ballots if ballot is not None)))
+            for member_ballots, *other_ballots in zip(classification.ballots, *proposer_ballots, strict=True)
+        ]
+
+    def _verify(
+        self, typed_spans: Sequence[tuple[Candidate, Verdict]], prompts: Sequence[MemberPrompt], costs: list[Cost]
+    ) -> list[float | None]:
+        """Stage 4: for each typed span the verifier's probability of yes, or `None` if it is not asked.
+
+        Spans with the same surface and label are verified once. No entity, a score below the threshold, and a
+        unanimous vote (see `DecisionRules.skips_verification`) are not verified.
+        """
+        readable_names = {label.name: label.readable for label in self.labels}
+        to_check: dict[Claim, list[int]] = {}
+        claims: dict[str, Claim] = {}  # one per surface in the prompt: that of its highest-scoring span
+        top_scores: dict[str, float] = {}
+        for index, (candidate, verdict) in enumerate(typed_spans):
+            surface = candidate.surface
+            is_mention = verdict.label != NONE_LABEL and self._decision.reaches_threshold(verdict)
+            claim = Claim(surface, readable_names[verdict.label] if is_mention else NONE_LABEL)
+            score = verdict.score if is_mention else -1.0
+            if score >= top_scores.get(surface, score):
+                claims[surface], top_scores[surface] = claim, score
+            if is_mention and not self.rules.skips_verification(verdict):
+                to_check.setdefault(claim, []).append(index)
+
+        yes_probabilities: list[float | None] = [None] * len(typed_spans)
+        verifier_prompts = [prompt for prompt in prompts if prompt.member.name == self.rules.verifier]
+        if not verifier_prompts or not to_check:
+            return yes_probabilities
+        [prompt] = verifier_prompts
+        claim_probabilities, usage = verify([*claims.values()], [*to_check], prompt)
+        costs.append(("verification", prompt.member.name, usage))
+        for indices, probability in zip(to_check.values(), claim_probabilities, strict=True):
+            for index in indices:
+                yes_probabilities[index] = probability
+        return yes_probabilities

@@ -1,0 +1,1 @@
+"""The four stages of EL4NER, one file per stage."""

@@ -1,0 +1,1 @@
+"""Statistics of annotated sentences that need no language model."""

@@ -1,1 +1,0 @@
-"""How many documents are run: mappers."""

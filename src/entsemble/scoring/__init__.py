@@ -1,0 +1,1 @@
+"""The learned combiner of votes and pool statistics, behind `Scorer`."""

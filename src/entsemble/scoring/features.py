@@ -1,0 +1,175 @@
+"""The features of a candidate: votes, pool statistics, surface form and overlaps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from entsemble._lib.math import FloatArray, logit
+from entsemble._lib.text import one_line, word_spans
+from entsemble.pool.capitalised import capitalised_spans
+from entsemble.pool.gazetteer import Gazetteer, NameCounts
+from entsemble.pool.neighbours import NeighbourIndex, Neighbours
+from entsemble.pool.word_counts import WordFeatures, WordStatistics
+from entsemble.types import NONE_LABEL, LabelSet, Span
+from entsemble.voting.rules import Ballot, Verdict, soft_vote_scores
+
+# One feature a line: its name, its formula, and its range where it is not obvious. A logit is clipped to +-6.9
+# (probabilities of 0.001 and 0.999). Missing values are NaN; the model replaces them by the feature's mean.
+
+VOTE_FEATURE = "vote_logit"  # logit of the soft vote's score of the label
+
+MEMBER_FEATURES = (  # of each member; the mean of the others for one that did not vote, NaN if none did
+    "label_logit",  # logit of its probability of the label
+    "none_logit",  # logit of its probability of no entity
+    "proposed",  # 1 if it proposed the candidate, else 0
+    "is_best_label",  # 1 if no label is more probable to it, else 0
+)
+
+POOL_FEATURES = (
+    "pool_label_logit",  # logit((mentions with the label + 0.1) / (occurrences + 0.2)); 0 if the name is unknown
+    "pool_mention_logit",  # logit((mentions + 0.1) / (occurrences + 0.2)); 0 if the name is unknown
+    "pool_log_count",  # log(1 + occurrences); 0 if the name is unknown
+    "in_pool",  # 1 if the surface is a name of the pool, else 0
+    "neighbour_label_logit",  # logit of the label's share of the nearest names; NaN if they cannot tell labels apart
+    "neighbour_cosine",  # cosine of the nearest name, -1 to 1; NaN if the pool has no names
+)
+
+WORD_FEATURES = (  # differences of log-odds from any word, with back-off; NaN if the pool has no names of the label
+    "first_word",  # of starting a name, for the candidate's first word
+    "last_word",  # of ending a name, for its last word
+    "word_before",  # of preceding a name, for the word before it
+    "word_after",  # of following a name, for the word after it
+    "inner_words",  # of being inside a name, summed over its inner words where negative; at most 0
+    "unseen_words",  # the share of its words that the pool does not have, 0 to 1; NaN only if the pool has no names
+    "label_log_ratio",  # log of how much its words raise the label's share of names; 0 if none has the label
+)
+
+SURFACE_FEATURES = (
+    "word_count",  # words and punctuation marks
+    "starts_uppercase",  # 1 if the first character is an uppercase letter, else 0
+    "is_lowercase",  # 1 if it has letters and none is uppercase, else 0
+    "is_capitalised_span",  # 1 if it is one of `capitalised_spans`, else 0
+)
+
+OVERLAP_FEATURES = (  # logarithms, so that many similar candidates do not count as much evidence
+    "log_inside",  # log(1 + candidates within it)
+    "log_around",  # log(1 + candidates that it lies within)
+    "log_rivals",  # log(1 + overlapping candidates that a voter proposed)
+)
+
+
+class FeatureExtractor:
+    """Computes the features of candidates.
+
+    Args:
+        member_names: the members whose votes are features, in order.
+        labels: that are asked for.
+        gazetteer: the names of the pool, if it takes part in the vote.
+        neighbours: the names of the pool by similarity.
+        words: the words of the pool.
+
+    Attributes:
+        feature_names: one for each column; the columns of all members share the same names.
+    """
+
+    def __init__(
+        self,
+        member_names: Sequence[str],
+        labels: LabelSet,
+        gazetteer: Gazetteer | None,
+        neighbours: NeighbourIndex,
+        words: WordStatistics,
+    ) -> None:
+        self._member_names, self.labels, self._gazetteer = tuple(member_names), labels, gazetteer
+        self._neighbours, self._words = neighbours, words
+        self.feature_names = (
+            VOTE_FEATURE,
+            *MEMBER_FEATURES * len(self._member_names),
+            *POOL_FEATURES,
+            *WORD_FEATURES,
+            *SURFACE_FEATURES,
+            *OVERLAP_FEATURES,
+        )
+
+    def extract(self, text: str, verdicts: Mapping[Span, Verdict]) -> list[FloatArray]:
+        """For each candidate span, [labels, features]; NaN where a feature is missing."""
+        name_counts = self._gazetteer.lookup(text) if self._gazetteer else {}
+        line = one_line(text)
+        surfaces = [span.slice(line) for span in verdicts]
+        neighbours = self._neighbours.neighbours_for(text, surfaces)
+        words = self._words.features_for(text, [*verdicts])
+        capitalised = frozenset(capitalised_spans(text))
+        proposed = [span for span, verdict in verdicts.items() if any(ballot.is_proposer for ballot in verdict.ballots)]
+        matrices = []
+        for (span, verdict), surface, near, word_features in zip(
+            verdicts.items(), surfaces, neighbours, words, strict=True
+        ):
+            vote_scores, counts = soft_vote_scores(verdict.ballots), name_counts.get(surface)
+            of_candidate = [
+                *_surface_features(surface),
+                float(surface in capitalised),
+                *_overlap_features(span, verdicts.keys(), proposed),
+            ]
+            rows = [
+                [
+                    logit(vote_scores[label]),
+                    *self._member_features(label, verdict),
+                    *_pool_features(label, counts, near),
+                    *_word_features(label, word_features),
+                    *of_candidate,
+                ]
+                for label in self.labels.names
+            ]
+            matrices.append(np.array(rows))
+        return matrices
+
+    def _member_features(self, label: str, verdict: Verdict) -> list[float]:
+        ballots = {ballot.voter: ballot for ballot in verdict.ballots}
+        by_member = {
+            name: self._ballot_features(label, ballots[name]) for name in self._member_names if name in ballots
+        }
+        mean = np.mean([*by_member.values()], axis=0).tolist() if by_member else [math.nan] * len(MEMBER_FEATURES)
+        return [value for name in self._member_names for value in by_member.get(name, mean)]
+
+    def _ballot_features(self, label: str, ballot: Ballot) -> list[float]:
+        probability = ballot.probability(label)
+        is_best = probability >= max(ballot.probability(name) for name in self.labels.names)
+        none_probability = ballot.probability(NONE_LABEL)
+        return [logit(probability), logit(none_probability), float(ballot.is_proposer), float(is_best)]
+
+
+def _pool_features(label: str, counts: NameCounts | None, neighbours: Neighbours | None) -> list[float]:
+    features = [0.0] * 4
+    if counts:
+        mentions = counts.label_counts[label], sum(counts.label_counts.values())
+        logits = [logit((count + 0.1) / (counts.occurrences + 0.2)) for count in mentions]
+        features = [*logits, math.log1p(counts.occurrences), 1.0]
+    if neighbours is None:
+        return [*features, math.nan, math.nan]
+    # A pool with names of one label only, or with none of this label, has no evidence between labels.
+    is_informative = len(neighbours.pool_labels) > 1 and label in neighbours.pool_labels
+    label_logit = logit(neighbours.label_shares[label]) if is_informative else math.nan
+    return [*features, label_logit, neighbours.cosine]
+
+
+def _word_features(label: str, words: WordFeatures | None) -> list[float]:
+    if words is None:
+        return [math.nan] * len(WORD_FEATURES)
+    if label not in words.label_log_ratios:  # no evidence on where its names start and end, nor on the label
+        return [*[math.nan] * len(words.lifts), math.nan, words.unseen_share, 0.0]
+    return [*words.lifts, words.inner_lift, words.unseen_share, words.label_log_ratios[label]]
+
+
+def _surface_features(surface: str) -> list[float]:
+    return [float(len(word_spans(surface))), float(surface[:1].isupper()), float(surface.islower())]
+
+
+def _overlap_features(span: Span, candidates: Collection[Span], proposed: Collection[Span]) -> list[float]:
+    others = [other for other in candidates if other != span]
+    inside = sum(span.contains(other) for other in others)
+    around = sum(other.contains(span) for other in others)
+    rivals = sum(other != span and other.overlaps(span) for other in proposed)
+    return [math.log1p(inside), math.log1p(around), math.log1p(rivals)]

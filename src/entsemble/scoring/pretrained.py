@@ -1,0 +1,81 @@
+"""The stacking model that is pre-trained on open corpora: the prior of every fit.
+
+Feature weights vary between corpora, but much less than they differ from zero. So the weights learned on open corpora
+(`tools/release/scorer.py`, stored in `pretrained.json`) are the prior mean of every fit, and are used unchanged where a
+pool is too small to learn from (empirical Bayes). They depend on no member and no label: all members share one weight.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from entsemble.scoring.model import StackingModel
+from entsemble.scoring.platt import PlattScaling
+
+PRETRAINED_FILE = Path(__file__).with_name("pretrained.json")
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureWeight:
+    """The coefficient of a feature that is standardised by mean and scale."""
+
+    mean: float
+    scale: float
+    coefficient: float
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainedModel:
+    """A stacking model for any number of members.
+
+    Attributes:
+        features: by name, those of all members as one: the coefficient of the members' mean.
+        intercept, nesting_log_potential, threshold, calibration: see `StackingModel`.
+        training_sentences: name of each training corpus -> number of its sentences.
+    """
+
+    features: Mapping[str, FeatureWeight]
+    intercept: float
+    nesting_log_potential: float
+    threshold: float
+    calibration: PlattScaling
+    training_sentences: Mapping[str, int]
+
+    def for_features(self, feature_names: Sequence[str], *, proposes_capitalised: bool) -> StackingModel:
+        """The model for these features; each member has an equal part of the coefficient of the members' mean."""
+        weights = [self.features[name] for name in feature_names]
+        coefficients = [
+            weight.coefficient / feature_names.count(name) for name, weight in zip(feature_names, weights, strict=True)
+        ]
+        return StackingModel(
+            feature_means=tuple(weight.mean for weight in weights),
+            feature_scales=tuple(weight.scale for weight in weights),
+            coefficients=tuple(coefficients),
+            intercept=self.intercept,
+            nesting_log_potential=self.nesting_log_potential,
+            threshold=self.threshold,
+            training_sentences=0,
+            proposes_capitalised=proposes_capitalised,
+            calibration=self.calibration,
+        )
+
+    def to_json(self) -> str:
+        """The model as JSON, without loss."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> PretrainedModel:
+        """The model that `to_json` wrote."""
+        values = json.loads(text)
+        features = {name: FeatureWeight(**weight) for name, weight in values["features"].items()}
+        return cls(**{**values, "features": features, "calibration": PlattScaling(**values["calibration"])})
+
+
+@cache
+def load_pretrained() -> PretrainedModel:
+    """The model of `pretrained.json`."""
+    return PretrainedModel.from_json(PRETRAINED_FILE.read_text(encoding="utf-8"))

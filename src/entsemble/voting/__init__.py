@@ -1,0 +1,1 @@
+"""Candidates, ballots, and the rules that turn ballots into verdicts."""

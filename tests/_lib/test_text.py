@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entsemble._lib.text import is_unspaced, one_line, word_spans
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Oslo, NATO-led 3.5", ["Oslo", ",", "NATO", "-", "led", "3", ".", "5"]),
+        ("snake_case \u00e9t\u00e9_1", ["snake_case", "\u00e9t\u00e9_1"]),
+        ("\u5317\u4eac2\u5e74", ["\u5317", "\u4eac", "2", "\u5e74"]),
+        ("Ile\u0301-If\u1eb9\u0300 ok", ["Ile\u0301", "-", "If\u1eb9\u0300", "ok"]),
+        ("\u0915\u094b\u0932\u0915\u093e\u0924\u093e", ["\u0915\u094b\u0932\u0915\u093e\u0924\u093e"]),
+        ("\u0e01\u0e34\u0e19", ["\u0e01\u0e34", "\u0e19"]),
+        ("\u0301a", ["\u0301", "a"]),
+        ("", []),
+    ],
+)
+def test_words_of_any_script(text: str, words: list[str]) -> None:
+    assert [span.slice(text) for span in word_spans(text)] == words
+
+
+@given(st.text(alphabet="aB1_. \u0301\u0915\u093f\u4eac\u0e01\u0e34\u00e9", max_size=20))
+def test_words_cover_all_but_whitespace_and_keep_their_combining_marks(text: str) -> None:
+    spans = word_spans(text)
+    assert "".join(span.slice(text) for span in spans) == "".join(text.split())
+    assert all(a.end <= b.start for a, b in pairwise(spans))
+    assert not any(a.end == b.start and text[b.start] == "\u0301" for a, b in pairwise(spans))
+
+
+@given(st.text())
+def test_one_line_replaces_line_breaks_and_keeps_offsets(text: str) -> None:
+    line = one_line(text)
+    assert len(line) == len(text)
+    assert len(line.splitlines()) <= 1
+    assert all(old == new or (old.isspace() and new == " ") for old, new in zip(text, line, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("character", "expected"), [("中", True), ("か", True), ("ไ", True), ("a", False), ("한", False), ("ع", False)]
+)
+def test_scripts_without_spaces_between_words(character: str, expected: bool) -> None:
+    assert is_unspaced(character) is expected

@@ -1,0 +1,146 @@
+"""Recognition of formats: what is not certain is plain text, of which nothing is lost."""
+
+from __future__ import annotations
+
+import io
+import random
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from entsemble.data.detect import detect_format
+from entsemble.data.formats import read, read_stream
+from entsemble.data.source import Source
+from entsemble.errors import DataError
+
+from .corpora import COUNTS
+
+_LINES_PER_CORPUS = 60
+
+
+def read_text(content: str) -> str:
+    """The text of a nameless stream that is read as one plain text."""
+    (document,) = read_stream(io.StringIO(content))
+    assert document.mentions == ()
+    return document.text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "H2 O2\n",
+        "e4\n",
+        "²0\n",
+        "1 2\n2 3\n",
+        "[Note] He came.\n",
+        '["Come in," he said.]\n',
+        "{He came.}\n",
+        "{\n",
+        "[[1], [2]]\n",
+        "O sole\nO mare\nO cielo\n",
+        "text\n",
+        "",
+        "\n\n",
+    ],
+)
+def test_a_plain_text_is_read_whole(content: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert read_text(content) == content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Her blood type is O",
+        "Her blood type is O\n",
+        "He works on the B-52\n",
+        "O\tbrother\n",
+        "type\tO\nvitamin\tB-12\n",
+        "the E-mail\nthe S-Bahn\nthe L-shape\n",
+        "blood type O\nblood type O\n",
+        "text\tmessage\n",
+        "text\tmessage\na\tb\tc\n",
+    ],
+)
+def test_a_plain_text_that_resembles_columns_is_read_whole_with_a_warning(content: str) -> None:
+    with pytest.warns(UserWarning, match="stdin: read as plain text, although some of it looks like"):
+        assert read_text(content) == content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Ada\tB-PER\nleft\tO\n",
+        "Ada B-PER\nleft O\n. O\n",
+        "# id\n1 Ada B-PER\n2 left O\n3 . O\n",
+        "-DOCSTART- O\n\nAda U-PER\nleft O\n. O\n",
+        "O left\nB-PER Ada\nI-PER Byron\n",
+        "a O\n" * 10,
+        "Ada\tB-PER\rleft\tO\r",
+        "Ada\tB-PER\r\nleft\tO\r\n",
+    ],
+)
+def test_small_files_of_columns_are_detected(content: str) -> None:
+    assert detect_format(Source.from_stream(io.BytesIO(content.encode()), "x")) == "conll"
+
+
+@pytest.mark.parametrize(
+    ("content", "format_name"),
+    [
+        ('{"text": "a"}\n{"text": "b"}\n', "jsonl"),
+        ('{"text":\n"a"}', "json"),
+        ('[\n{"a\\"b": "a"}]', "json"),
+        ("[]", "json"),
+        ('[["Ada", {"entities": []}]]', "json"),
+        ("id\ttext\n1\ta\n", "tsv"),
+    ],
+)
+def test_formats_of_nameless_content(content: str, format_name: str) -> None:
+    assert detect_format(Source.from_stream(io.BytesIO(content.encode()), "x")) == format_name
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "markup"),
+    [
+        ("a.xml", "<doc>Ada</doc>", "XML"),
+        ("a.XMI", "<xmi/>", "XMI"),
+        ("a.yaml", "text: Ada", "YAML"),
+        ("a.txt", '<?xml version="1.0"?>\n<doc/>', "XML"),
+        ("a", "\n<!DOCTYPE html>\n<p>Ada", "HTML"),
+        ("a.txt", "7|t|Ada\n7|a|Ada left.\n7\t0\t3\tAda\tP\n", "PubTator"),
+        ("a.pubtator", "x", "PubTator"),
+        ("a.txt", "{\\rtf1 Ada}", "RTF"),
+    ],
+)
+def test_files_of_markup_are_refused(tmp_path: Path, name: str, content: str, markup: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=rf"{re.escape(name)}: .*{markup}.*cannot be read; convert it"):
+        list(read(tmp_path / name))
+    assert next(read(tmp_path / name, "text")).text == content
+
+
+def test_a_table_with_old_line_ends_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"text\rfine\rlines\r")
+    assert [document.text for document in read(tmp_path / "a.csv")] == ["fine", "lines"]
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize("path", COUNTS)
+def test_no_line_of_a_real_text_is_taken_for_anything_else(path: str, corpus: Callable[[str], Path]) -> None:
+    documents = (document for _, document in zip(range(300), read(corpus(path)), strict=False))
+    lines = [line for document in documents for line in document.text.splitlines() if line.strip()]
+    for line in random.Random(7).sample(lines, min(_LINES_PER_CORPUS, len(lines))):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert read_text(line + "\n") == line + "\n"
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize("path", [path for path in COUNTS if not path.endswith((".json", ".gz"))])
+def test_real_files_are_recognised_by_their_content(path: str, corpus: Callable[[str], Path]) -> None:
+    with corpus(path).open("rb") as file:
+        assert detect_format(Source.from_stream(file, "x")) == "conll"

@@ -1,0 +1,110 @@
+"""Files of annotation tools: their shapes, and that no value beside the text changes what is read back."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entsemble.data.formats import read, write
+from entsemble.errors import DataError
+from entsemble.types import Document, Mention, mention_at
+
+TEXT = "Mara rang."
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"text": TEXT, "ents": [{"start": 0, "end": 4, "label": "P"}], "title": None},
+        {"text": TEXT, "annotations": [{"start": 0, "end": 4, "label": "P"}]},
+        {"content": TEXT, "annotation": [{"label": ["P"], "points": [{"start": 0, "end": 3, "text": "Mara"}]}]},
+        {"content": TEXT, "annotations": [{"start": 0, "end": 4, "tag": "P", "value": "Mara"}]},
+        {"text": TEXT, "tokens": ["Mara", "rang", "."], "annotation": [{"label": "P", "start": 0, "end": 4}]},
+        {"text": TEXT, "spans.responses": [[{"label": "P", "start": 0, "end": 4}]]},
+        {"text": TEXT, "entities": [{"start": 0, "end": 4, "value": "M. Holt", "entity": "P"}], "intent": "x"},
+        {"Text": TEXT, "Entities": [{"BeginOffset": 0, "EndOffset": 4, "Type": "P", "Text": "Mara", "Score": 0.5}]},
+        {"text": TEXT, "entities": [{"text": "Mara", "category": "P", "offset": 0, "length": 4}]},
+        {"document": TEXT, "entities": [{"type": "P", "mentions": [{"text": {"content": "Mara", "beginOffset": 0}}]}]},
+        {"text": TEXT, "entities": [{"text": "Mara", "type": "P", "start_char": 0, "end_char": 4}]},
+        {"text": TEXT, "spans": [], "label": [[0, 4, "P"]]},
+        {"text": TEXT, "mentions": None, "entities": [], "labels": [[0, 4, "P"]]},
+        {
+            "text": TEXT,
+            "extractions": [
+                {"extraction_class": "P", "extraction_text": "Mara", "char_interval": {"start_pos": 0, "end_pos": 4}},
+                {"extraction_class": "P", "extraction_text": "Bo", "char_interval": None},
+            ],
+        },
+        [TEXT, {"entities": [[0, 4, "P"]]}],
+    ],
+)
+def test_mentions_of_other_tools_are_read(tmp_path: Path, record: object) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps(record))
+    (document,) = read(tmp_path / "x.jsonl")
+    assert document.text == TEXT
+    assert [(m.start, m.end, m.label) for m in document.mentions] == [(0, 4, "P")]
+
+
+@pytest.mark.parametrize("meta", [{"label": "sport"}, {"labels": ["a", "b"]}, {"annotations": {"by": "me"}}])
+def test_values_that_are_no_mentions_stay_in_meta(tmp_path: Path, meta: dict[str, Any]) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps({"text": TEXT, **meta}))
+    assert next(read(tmp_path / "x.jsonl")).meta == meta
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json"])
+def test_annotations_under_an_unknown_key_are_announced(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(json.dumps({"text": TEXT, "names": [{"start": 0, "end": 4, "label": "P"}]}))
+    with pytest.warns(UserWarning, match=rf"{name}:1: what looks like annotation under 'names' is not read"):
+        (document,) = read(tmp_path / name)
+    assert document.mentions == ()
+
+
+@pytest.mark.parametrize("score", ["NaN", "Infinity", "-Infinity", "1e400", "1.5", "-3"])
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json"])
+def test_scores_that_are_none_are_refused(tmp_path: Path, name: str, score: str) -> None:
+    mention = '{"start": 0, "end": 4, "label": "P", "score": ' + score + "}"
+    (tmp_path / name).write_text('{"text": "Mara rang.", "mentions": [' + mention + "]}")
+    with pytest.raises(DataError, match=rf"{name}:1: .*(is not a JSON number|a score is between 0 and 1)"):
+        list(read(tmp_path / name))
+
+
+@pytest.mark.parametrize("format_name", ["jsonl", "json", "label-studio", "prodigy", "parquet", "spacy"])
+def test_scores_that_are_none_are_not_written(tmp_path: Path, format_name: str) -> None:
+    documents = [Document("a", TEXT, (Mention(0, 4, "P", "Mara", math.nan),))]
+    with pytest.raises(DataError, match="document 'a'"):
+        write(documents, tmp_path / "out", format_name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [math.inf, {1, 2}, [[]]])
+@pytest.mark.parametrize("format_name", ["jsonl", "json", "label-studio", "prodigy", "doccano", "parquet", "spacy"])
+def test_meta_that_json_cannot_represent_is_an_error(tmp_path: Path, format_name: str, value: Any) -> None:
+    if value == [[]]:
+        for _ in range(100_000):
+            value = [value]
+    with pytest.raises(DataError, match="document 'a' cannot be written as JSON"):
+        write([Document("a", TEXT, meta={"k": value})], tmp_path / "out", format_name)
+
+
+AWKWARD_META = [
+    {"answer": "reject"},
+    {"_view_id": "x", "_input_hash": 1},
+    {"entities": [[5, 9, "other"]], "label": [[5, 9, "other"]], "labels": ["a"], "spans": []},
+    {"mentions": None, "ents": 1, "annotations": [{"start": 0}], "tokens": [[0, 1]]},
+    {"id": "another", "text": "another", "content": 2, "data": "x", "meta": {"meta": 1}},
+    {"id": 7, "score": 0.5, "label studio": [1], "document": "d"},
+    {"meta": "a string"},
+    {"big": 2**70, "deep": [[[{"": None}]]], "": ""},
+]
+
+
+@pytest.mark.parametrize("meta", AWKWARD_META)
+@pytest.mark.parametrize("format_name", ["jsonl", "json", "label-studio", "prodigy", "doccano", "parquet", "spacy"])
+def test_meta_never_changes_a_document(tmp_path: Path, format_name: str, meta: dict[str, Any]) -> None:
+    documents = [Document("a", TEXT, (mention_at(TEXT, 0, 4, "P"),), meta=meta), Document("b", TEXT, meta=meta)]
+    write(documents, tmp_path / "out", format_name)
+    assert list(read(tmp_path / "out", format_name)) == documents

@@ -1,0 +1,74 @@
+"""A server that answers in this process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entsemble import settings
+from entsemble.settings import environment
+
+
+@pytest.fixture
+def extraction_service(tmp_path: Path, scripted: None, plain_members: None) -> Iterator[Any]:
+    """The service of a server, with scripted members and an empty pool."""
+    pytest.importorskip("fastapi", reason="needs the extra 'serve'")
+    from entsemble.server.pool_file import PoolFile
+    from entsemble.server.service import ExtractionService
+
+    def settings_for(values: Any) -> settings.Settings:
+        return settings.load(overrides={"cache": {"replies": False}, **values})
+
+    pool = PoolFile(tmp_path / "server" / "pool.jsonl")
+    yield ExtractionService(settings_for, environment(), pool)
+    pool.close()
+
+
+@pytest.fixture
+def serve(extraction_service: Any) -> Iterator[Callable[..., Any]]:
+    """Starts a server, and returns a client."""
+    from fastapi.testclient import TestClient
+
+    from entsemble.server.app import create_app
+    from entsemble.server.limits import Limits
+
+    with ExitStack() as stack:
+
+        def start(key: str | None = None, retry_seconds: float = 30, **limits: Any) -> Any:
+            app = create_app(extraction_service, Limits(**limits), key, retry_seconds=retry_seconds)
+            return stack.enter_context(TestClient(app, base_url="http://localhost:8765"))
+
+        yield start
+
+
+@pytest.fixture
+def listen(extraction_service: Any) -> Iterator[Callable[..., Any]]:
+    """Starts a server that listens on a port of this machine, and returns it."""
+    from entsemble.server.app import create_app
+    from entsemble.server.connections import Server
+    from entsemble.server.limits import Limits
+
+    running: list[tuple[Any, threading.Thread]] = []
+
+    def start(key: str | None = None, **limit_values: Any) -> Any:
+        limits, has_started = Limits(**limit_values), threading.Event()
+        app = create_app(extraction_service, limits, key)
+        server = Server(
+            app, "127.0.0.1", 0, limits, on_started=lambda *_: has_started.set(), on_stopping=app.state.stop
+        )
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        running.append((server, thread))
+        assert has_started.wait(60)
+        return server
+
+    yield start
+    for server, _ in running:
+        server.should_exit = True
+    for _, thread in running:
+        thread.join(60)

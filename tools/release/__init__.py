@@ -1,0 +1,1 @@
+"""The models that ship with entsemble: experts and the pre-trained scorer."""
