@@ -8,6 +8,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")
 
+from safetensors.torch import load_file, save_file  # noqa: E402
+from tools.reader.average import main as average_main  # noqa: E402
 from tools.reader.corpora import Document, Mention, Source  # noqa: E402
 from tools.reader.encode import Encoder, targets_of  # noqa: E402
 from tools.reader.mixture import Corpus, Mixture, surfaces_of  # noqa: E402
@@ -129,6 +131,14 @@ def test_long_texts_and_many_labels_are_read_in_parts(encoder: Encoder) -> None:
     assert candidates[1] == []
     assert sorted(number for group in groups_of(45, 20) for number in group) == list(range(45))
     assert {place for window in windows_of(text) for place in window} == {match.span() for match in WORD.finditer(text)}
+
+
+def test_weights_are_averaged(tmp_path: Path) -> None:
+    files = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
+    for value, file in enumerate(files):
+        save_file({"layer": torch.full((2,), float(value))}, file)
+    average_main([str(tmp_path / "mean.safetensors"), *map(str, files)])
+    assert load_file(tmp_path / "mean.safetensors")["layer"].tolist() == [0.5, 0.5]
 
 
 def test_decoding_flat_and_nested() -> None:
