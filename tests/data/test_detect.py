@@ -144,3 +144,20 @@ def test_no_line_of_a_real_text_is_taken_for_anything_else(path: str, corpus: Ca
 def test_real_files_are_recognised_by_their_content(path: str, corpus: Callable[[str], Path]) -> None:
     with corpus(path).open("rb") as file:
         assert detect_format(Source.from_stream(file, "x")) == "conll"
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [(b"%PDF-1.7\n\xe2\xe3", "a PDF"), (b"PK\x03\x04\0", "a zip archive"), (b"\x1f\x8b\x08", "a gzip file")],
+)
+def test_binary_files_are_named(tmp_path: Path, content: bytes, name: str) -> None:
+    (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(DataError, match=f"a.txt: this is {name}"):
+        list(read(tmp_path / "a.txt"))
+
+
+def test_annotations_beside_a_text_that_are_not_read_are_announced(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Ada")
+    (tmp_path / "a.a1").write_text("T1\tPER 0 3\tAda\n")
+    with pytest.warns(UserWarning, match=r"a.a1: annotations of BioNLP are not read"):
+        assert [document.text for document in read(tmp_path)] == ["Ada"]

@@ -55,6 +55,14 @@ _MARKUP = {
     "RTF": re.compile(r"\{\\rtf"),
     "PubTator": re.compile(r"\s*\d+\|t\|.*\n\d+\|a\|"),
 }
+_SIGNATURES = {
+    b"%PDF-": "a PDF",
+    b"PK\x03\x04": "a zip archive or an office document",
+    b"\x1f\x8b": "a gzip file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ\x00": "an xz file",
+    b"PAR1": "a Parquet file",
+}
 _JSON_START = re.compile(r'\s*(\[\s*)*(\{\s*("(?:[^"\\]|\\.)*"\s*:|\})|\]|\[\s*\[\s*")')
 """An object with its first key, an empty object or list, or a list in a list. A text may begin with a bracket, too."""
 
@@ -130,6 +138,11 @@ def _format_of_file(path: Path) -> str | None:
 
 def _first_lines(source: Source) -> list[str]:
     head = source.head()
+    for signature, name in _SIGNATURES.items():
+        if head.startswith(signature):
+            raise DataError(
+                f"this is {name}, not a text file; convert it to text, or give it its usual ending", source.place
+            )
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError("this is not a text file; give a text file", source.place)
     raw_lines = list(split_carriage_returns(io.BytesIO(head)))
