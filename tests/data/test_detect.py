@@ -62,6 +62,8 @@ def test_a_plain_text_is_read_whole(content: str) -> None:
         "type\tO\nvitamin\tB-12\n",
         "the E-mail\nthe S-Bahn\nthe L-shape\n",
         "blood type O\nblood type O\n",
+        "Vitamin\tB-complex\nBlood\tO\n",
+        "Type O\n" * 20,
         "text\tmessage\n",
         "text\tmessage\na\tb\tc\n",
     ],
@@ -74,14 +76,14 @@ def test_a_plain_text_that_resembles_columns_is_read_whole_with_a_warning(conten
 @pytest.mark.parametrize(
     "content",
     [
-        "Ada\tB-PER\nleft\tO\n",
+        "Ada\tB-PER\nleft\tO\n.\tO\n",
         "Ada B-PER\nleft O\n. O\n",
         "# id\n1 Ada B-PER\n2 left O\n3 . O\n",
         "-DOCSTART- O\n\nAda U-PER\nleft O\n. O\n",
         "O left\nB-PER Ada\nI-PER Byron\n",
-        "a O\n" * 10,
-        "Ada\tB-PER\rleft\tO\r",
-        "Ada\tB-PER\r\nleft\tO\r\n",
+        "a O\nb O\n\n" * 5,
+        "Ada\tB-PER\rleft\tO\r.\tO\r",
+        "Ada\tB-PER\r\nleft\tO\r\n.\tO\r\n",
     ],
 )
 def test_small_files_of_columns_are_detected(content: str) -> None:
