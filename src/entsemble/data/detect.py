@@ -9,6 +9,7 @@ from pathlib import Path
 
 from entsemble.data import archives, brat, tables
 from entsemble.data.conll import layout as conll_layout
+from entsemble.data.conll.tags import is_tag
 from entsemble.data.source import HEAD_BYTES, Source, split_carriage_returns
 from entsemble.errors import DataError
 
@@ -124,7 +125,8 @@ def _detect_columns(lines: list[str], suffix_format: str | None) -> tuple[str, s
     has_text_header = bool(lines) and "\t" in lines[0] and tables.has_text_header(lines[0], "tsv")
     has_columns = conll_layout.detect_columns(lines) is not None
     if suffix_format == "tsv":
-        return ("conll" if has_columns and not has_text_header else "tsv"), None
+        has_tag_in_header = bool(lines) and any(map(is_tag, lines[0].split()))
+        return ("conll" if has_columns and (has_tag_in_header or not has_text_header) else "tsv"), None
     if suffix_format is None and has_text_header:
         return ("tsv", None) if tables.is_regular(lines) else ("text", "a table")
     return "text", "CoNLL" if has_columns else None
