@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.baselines.run import RESULTS, reference_report
 from benchmarks.pages import Table, fill_tables
 from benchmarks.peers.run import RESULTS as PEERS
-from benchmarks.quality.corpora import CORPORA
+from benchmarks.quality.corpora import CORPORA, Corpus
 from benchmarks.quality.curve import SIZES
 from benchmarks.quality.run import RESULTS as QUALITY
 from entsemble.evaluation.bootstrap import compare_f1, f1_interval
@@ -38,16 +38,29 @@ def _section(name: str) -> Table | None:
 
 def by_corpus() -> Table:
     """One row per corpus: F1 of the default and of the CRF, and their difference in pairs."""
-    head = ["corpus", "pool", "sentences", "entsemble", "95 % interval", "CRF", "difference", "95 % interval", "p"]
+    head = [
+        "corpus",
+        "pool",
+        "sentences",
+        "entsemble",
+        "95 % interval",
+        "CRF",
+        "difference",
+        "95 % interval",
+        "p",
+        "spaCy",
+    ]
     rows = [head, ["---"] * len(head)]
     for corpus in CORPORA:
         file = RESULTS / "crf" / f"{corpus.name}.json"
         if not file.exists():
             continue
         result = json.loads(file.read_text(encoding="utf-8"))
-        ours, crf = _paired(reference_report(corpus)["documents"], result["documents"])
+        reference = reference_report(corpus)["documents"]
+        ours, crf = _paired(reference, result["documents"])
         sizes = [corpus.name, f"{result['pool']:,}", f"{len(ours):,}"]
-        rows.append([*sizes, _marked(ours, crf), _interval(ours), _f1(crf), *_difference(ours, crf)])
+        spacy = _spacy_f1(corpus, reference)
+        rows.append([*sizes, _marked(ours, crf), _interval(ours), _f1(crf), *_difference(ours, crf), spacy])
     return rows
 
 
@@ -62,10 +75,17 @@ def summary() -> Table:
     names = {"conll2003": "CoNLL-2003", "wnut17": "WNUT17 (tweets)", "bc5cdr": "BC5CDR (medicine)"}
     for corpus in (c for name in SUMMARY for c in CORPORA if c.name == name):
         result = _load(RESULTS / "crf" / f"{corpus.name}.json")
-        ours, crf = _paired(reference_report(corpus)["documents"], result["documents"])
+        reference = reference_report(corpus)["documents"]
+        ours, crf = _paired(reference, result["documents"])
         name = names.get(corpus.name, "CrossNER politics")
-        rows.append([name, f"{result['pool']:,}", _marked(ours, crf), _f1(crf), ""])
+        rows.append([name, f"{result['pool']:,}", _marked(ours, crf), _f1(crf), _spacy_f1(corpus, reference)])
     return rows
+
+
+def _spacy_f1(corpus: Corpus, reference: dict[str, list[int]]) -> str:
+    """F1 of spaCy on the same documents, or "not run"."""
+    file = RESULTS / "spacy" / f"{corpus.name}.json"
+    return _f1(_paired(reference, _load(file)["documents"])[1]) if file.exists() else "not run"
 
 
 def _marked(ours: list[Counts], other: list[Counts]) -> str:

@@ -23,7 +23,7 @@ TEXTS = ["Oslo is the capital of Norway.", "Norway's capital city is called Oslo
 def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encoder]:
     if request.param == "minilm-l6":
         path: Callable[[str], Path] = request.getfixturevalue("model_file")
-        llamacpp_encoder = LlamaCppEncoder(path("minilm-l6"), fingerprint="minilm-l6", threads=1, batch_size=4)
+        llamacpp_encoder = LlamaCppEncoder(path("minilm-l6"), fingerprint="minilm-l6", batch_size=4)
         yield llamacpp_encoder
         llamacpp_encoder.close()
         return
@@ -69,7 +69,7 @@ def test_long_texts_have_vectors_of_length_one(encoder: Encoder, text: str) -> N
 @pytest.mark.models
 @pytest.mark.parametrize("text", ["北" * 600, "3.1 " * 200, "a" * 5000])
 def test_texts_of_many_tokens_have_vectors_of_length_one(model_file: Callable[[str], Path], text: str) -> None:
-    llamacpp_encoder = LlamaCppEncoder(model_file("minilm-l6"), fingerprint="minilm-l6", threads=1)
+    llamacpp_encoder = LlamaCppEncoder(model_file("minilm-l6"), fingerprint="minilm-l6")
     try:
         assert np.linalg.norm(llamacpp_encoder.encode([text])[0]) == pytest.approx(1, abs=1e-5)
     finally:

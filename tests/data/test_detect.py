@@ -62,6 +62,8 @@ def test_a_plain_text_is_read_whole(content: str) -> None:
         "type\tO\nvitamin\tB-12\n",
         "the E-mail\nthe S-Bahn\nthe L-shape\n",
         "blood type O\nblood type O\n",
+        "Vitamin\tB-complex\nBlood\tO\n",
+        "Type O\n" * 20,
         "text\tmessage\n",
         "text\tmessage\na\tb\tc\n",
     ],
@@ -74,14 +76,14 @@ def test_a_plain_text_that_resembles_columns_is_read_whole_with_a_warning(conten
 @pytest.mark.parametrize(
     "content",
     [
-        "Ada\tB-PER\nleft\tO\n",
+        "Ada\tB-PER\nleft\tO\n.\tO\n",
         "Ada B-PER\nleft O\n. O\n",
         "# id\n1 Ada B-PER\n2 left O\n3 . O\n",
         "-DOCSTART- O\n\nAda U-PER\nleft O\n. O\n",
         "O left\nB-PER Ada\nI-PER Byron\n",
-        "a O\n" * 10,
-        "Ada\tB-PER\rleft\tO\r",
-        "Ada\tB-PER\r\nleft\tO\r\n",
+        "a O\nb O\n\n" * 5,
+        "Ada\tB-PER\rleft\tO\r.\tO\r",
+        "Ada\tB-PER\r\nleft\tO\r\n.\tO\r\n",
     ],
 )
 def test_small_files_of_columns_are_detected(content: str) -> None:
@@ -144,3 +146,20 @@ def test_no_line_of_a_real_text_is_taken_for_anything_else(path: str, corpus: Ca
 def test_real_files_are_recognised_by_their_content(path: str, corpus: Callable[[str], Path]) -> None:
     with corpus(path).open("rb") as file:
         assert detect_format(Source.from_stream(file, "x")) == "conll"
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [(b"%PDF-1.7\n\xe2\xe3", "a PDF"), (b"PK\x03\x04\0", "a zip archive"), (b"\x1f\x8b\x08", "a gzip file")],
+)
+def test_binary_files_are_named(tmp_path: Path, content: bytes, name: str) -> None:
+    (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(DataError, match=f"a.txt: this is {name}"):
+        list(read(tmp_path / "a.txt"))
+
+
+def test_annotations_beside_a_text_that_are_not_read_are_announced(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Ada")
+    (tmp_path / "a.a1").write_text("T1\tPER 0 3\tAda\n")
+    with pytest.warns(UserWarning, match=r"a.a1: annotations of BioNLP are not read"):
+        assert [document.text for document in read(tmp_path)] == ["Ada"]

@@ -108,3 +108,25 @@ def test_meta_never_changes_a_document(tmp_path: Path, format_name: str, meta: d
     documents = [Document("a", TEXT, (mention_at(TEXT, 0, 4, "P"),), meta=meta), Document("b", TEXT, meta=meta)]
     write(documents, tmp_path / "out", format_name)
     assert list(read(tmp_path / "out", format_name)) == documents
+
+
+@pytest.mark.parametrize("depth", [200, 985, 5_000, 100_000])
+@pytest.mark.parametrize("format_name", ["jsonl", "json", "label-studio", "prodigy"])
+def test_deep_nesting_is_read_and_written_or_refused(tmp_path: Path, format_name: str, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    record = '{"data": {"text": "Ada"}, "meta": {"k": ' + deep + "}}"
+    line = record if format_name == "label-studio" else '{"text": "Ada", "k": ' + deep + "}"
+    (tmp_path / "x.json").write_text(line)
+    try:
+        documents = list(read(tmp_path / "x.json", format_name))
+        write(documents, tmp_path / "out", format_name)
+    except DataError as error:
+        assert "x.json:1: " in str(error) or "cannot be written as JSON" in str(error)  # noqa: PT017
+        assert depth > 200
+
+
+@pytest.mark.parametrize("format_name", ["jsonl", "json", "label-studio", "prodigy", "doccano"])
+def test_numbers_of_thousands_of_digits_are_refused(tmp_path: Path, format_name: str) -> None:
+    (tmp_path / "x.json").write_text('{"text": "Ada", "data": {"text": "Ada"}, "k": ' + "9" * 5000 + "}")
+    with pytest.raises(DataError, match=r"x.json:1: .*Exceeds the limit"):
+        list(read(tmp_path / "x.json", format_name))

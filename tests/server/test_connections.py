@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -74,18 +75,35 @@ def test_connections_are_fewer_than_the_open_files_that_the_system_allows(monkey
     assert Limits(connections=50).open_connections() == 50
 
 
-def test_a_connection_is_refused_if_all_others_are_busy(listen: Listen) -> None:
+def test_half_sent_requests_do_not_keep_others_out(listen: Listen) -> None:
+    server = listen(connections=4)
+    half_sent = b"POST /v1/pool HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
+    clients = [connect(server.used_port, half_sent) for _ in range(12)]
+    assert get(server.used_port) == 200
+    for client in clients:
+        client.close()
+
+
+def test_a_connection_is_refused_if_all_others_are_busy(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    proceed, busy = threading.Event(), threading.Semaphore(0)
+
+    def wait(_: ExtractionService) -> list[Any]:
+        busy.release()
+        proceed.wait(30)
+        return []
+
+    monkeypatch.setattr(ExtractionService, "experts", wait)
     server = listen(connections=2)
-    body_missing = b"POST /v1/pool HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
-    busy = [connect(server.used_port, body_missing) for _ in range(2)]
-    while sum(not connection.is_idle for connection in list(server.server_state.connections)) < 2:
-        time.sleep(0.01)
+    request = b"GET /v1/experts HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    clients = [connect(server.used_port, request) for _ in range(2)]
+    assert all(busy.acquire(timeout=30) for _ in clients)
     connection = http.client.HTTPConnection("127.0.0.1", server.used_port, timeout=30)
     connection.request("GET", "/healthz")
     response = connection.getresponse()
+    proceed.set()
     assert (response.status, response.headers["retry-after"]) == (503, "1")
     assert "too many connections" in json.loads(response.read())["error"]
-    for client in busy:
+    for client in clients:
         client.close()
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,3 +148,15 @@ def test_limits_are_set_by_name() -> None:
     for wrong in ("labels=0", "labels", "labels=1.5", "timeout_seconds=nan", "timeout_seconds=inf", "labels=many"):
         with pytest.raises(ConfigError, match=f"--limit {wrong}: .* must be a positive"):
             parse_limits([wrong])
+
+
+def test_the_guide_lists_every_limit_with_its_default() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "serve.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:3] for line in guide.splitlines() if line.startswith("| `")]
+    listed: dict[str, str] = {}
+    for names_cell, defaults_cell in rows:
+        names = re.findall(r"`(\w+)`", names_cell)
+        defaults = re.findall(r"\d[\d,]*\d|\d", defaults_cell)
+        if "POST" not in names_cell and "GET" not in names_cell:
+            listed |= dict(zip(names, defaults, strict=False))
+    assert listed == {field.name: f"{field.default:,}" for field in fields(Limits)}

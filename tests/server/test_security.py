@@ -43,7 +43,13 @@ class TestLimits:
         assert client.post("/v1/extract", content=chunks()).status_code == 413
 
     @pytest.mark.parametrize(
-        "body", [b"{", b"[]", b"null", b'{"documents": []}', b'{"documents": [{"text": 1}]}', b"\xff"]
+        "body",
+        [
+            *(b"{", b"[]", b"null", b'{"documents": []}', b'{"documents": [{"text": 1}]}', b"\xff"),
+            *(b"1" * 5000, b'{"documents": [{"text": "a"}], "threshold": 1e400}'),
+            *(b"[" * 200_000, b'{"documents": [{"text": "a"}], "labels": ' + b'{"a":' * 100_000),
+        ],
+        ids=range(10),
     )
     def test_malformed_bodies_are_refused_with_a_reason(self, serve: Serve, body: bytes) -> None:
         response = serve().post("/v1/extract", content=body, headers={"Content-Type": "application/json"})

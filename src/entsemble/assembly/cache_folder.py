@@ -165,7 +165,11 @@ def _log_files(path: Path) -> list[Path]:
 def _holder(entry: CacheEntry, folder: Path) -> str | None:
     """The process that uses an entry, in words, if there is one."""
     is_training = entry.kind == "trainings"
-    lock_paths = [entry.path / ".lock"] if is_training else list((folder / _USERS_FOLDER).glob(".*.lock"))
+    lock_paths = (
+        [entry.path.with_name(f".{entry.path.name}.lock")]
+        if is_training
+        else list((folder / _USERS_FOLDER).glob(".*.lock"))
+    )
     return next((describe_holder(path) for path in lock_paths if path.exists() and is_locked(path)), None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -157,4 +158,7 @@ def _check_address(host: str, port: int) -> None:
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        raise ConfigError(f"cannot listen on {host}:{port} ({error.strerror}); is another server running?") from error
+        is_in_use = error.errno == errno.EADDRINUSE
+        reason = (error.strerror or str(error)).partition(" (while")[0]  # it ends with the address
+        advice = "is another server running?" if is_in_use else "check --host and --port"
+        raise ConfigError(f"cannot listen on {host}:{port} ({reason}); {advice}") from error

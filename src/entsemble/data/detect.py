@@ -9,6 +9,7 @@ from pathlib import Path
 
 from entsemble.data import archives, brat, tables
 from entsemble.data.conll import layout as conll_layout
+from entsemble.data.conll.tags import is_tag
 from entsemble.data.source import HEAD_BYTES, Source, split_carriage_returns
 from entsemble.errors import DataError
 
@@ -54,6 +55,14 @@ _MARKUP = {
     "HTML": re.compile(r"\s*<(!doctype\s+html|html[\s>])", re.IGNORECASE),
     "RTF": re.compile(r"\{\\rtf"),
     "PubTator": re.compile(r"\s*\d+\|t\|.*\n\d+\|a\|"),
+}
+_SIGNATURES = {
+    b"%PDF-": "a PDF",
+    b"PK\x03\x04": "a zip archive or an office document",
+    b"\x1f\x8b": "a gzip file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ\x00": "an xz file",
+    b"PAR1": "a Parquet file",
 }
 _JSON_START = re.compile(r'\s*(\[\s*)*(\{\s*("(?:[^"\\]|\\.)*"\s*:|\})|\]|\[\s*\[\s*")')
 """An object with its first key, an empty object or list, or a list in a list. A text may begin with a bracket, too."""
@@ -116,7 +125,8 @@ def _detect_columns(lines: list[str], suffix_format: str | None) -> tuple[str, s
     has_text_header = bool(lines) and "\t" in lines[0] and tables.has_text_header(lines[0], "tsv")
     has_columns = conll_layout.detect_columns(lines) is not None
     if suffix_format == "tsv":
-        return ("conll" if has_columns and not has_text_header else "tsv"), None
+        has_tag_in_header = bool(lines) and any(map(is_tag, lines[0].split()))
+        return ("conll" if has_columns and (has_tag_in_header or not has_text_header) else "tsv"), None
     if suffix_format is None and has_text_header:
         return ("tsv", None) if tables.is_regular(lines) else ("text", "a table")
     return "text", "CoNLL" if has_columns else None
@@ -130,6 +140,11 @@ def _format_of_file(path: Path) -> str | None:
 
 def _first_lines(source: Source) -> list[str]:
     head = source.head()
+    for signature, name in _SIGNATURES.items():
+        if head.startswith(signature):
+            raise DataError(
+                f"this is {name}, not a text file; convert it to text, or give it its usual ending", source.place
+            )
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError("this is not a text file; give a text file", source.place)
     raw_lines = list(split_carriage_returns(io.BytesIO(head)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -246,6 +247,10 @@ def _read_folder(
         yield from brat.read_folder(folder, files, options, id_prefix)
         return
     visible = [path for path in files if not path.name.startswith(".")]
+    if unread := next((path for path in visible if path.suffix in (".a1", ".a2")), None):
+        warnings.warn(
+            f"{unread}: annotations of BioNLP are not read; if you need them, rename .a1 to .ann", stacklevel=2
+        )
     readable = [path for path in visible if format_name or _has_detected_format(path)]
     if not readable:
         raise DataError("the folder has no file of a known format; name the format, or give the files", folder)

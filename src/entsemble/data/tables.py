@@ -80,8 +80,9 @@ def _read(source: Source, options: ReadOptions, table_format: str) -> Iterator[D
         problem = f"no column has a usual name of texts; call it {TEXT_HEADERS[0]!r}. The columns are: {columns}"
         raise DataError(problem, source.place, 1)
     id_column = _find_column(header, options.id_column, ID_HEADERS, source)
-    if annotated := [column_name for column_name in header if column_name in ANNOTATION_HEADERS]:
-        message = f"{source.place}: tables have texts only, and the column {annotated[0]!r} becomes meta"
+    annotated = [column_name for column_name in header if column_name in ANNOTATION_HEADERS]
+    if annotated or {"start", "end"} <= set(header):
+        message = f"{source.place}: tables have texts only, and the column {(*annotated, 'start')[0]!r} becomes meta"
         warnings.warn(f"{message}; if it has annotations, convert them to JSON Lines", stacklevel=2)
     is_tsv = table_format == "tsv" and len(header) > 1 and '"' not in first_line
     numbered_rows = _tsv_rows(lines, len(header)) if is_tsv else _csv_rows(lines, delimiter, table_format, source)

@@ -18,10 +18,9 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from entsemble._lib.atomic import recover, replacing
-from entsemble.errors import ConfigError, DataError
+from entsemble._lib.locks import locked
+from entsemble.errors import ConfigError, DataError, InUseError
 from entsemble.experts.examples import TextPiece
 from entsemble.experts.lora import extract_adapter
 from entsemble.experts.peft_folder import save_adapter
@@ -174,11 +173,11 @@ def _exclusive(folder: Path) -> Iterator[None]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=0):
+        with locked(folder):
             recover(folder)
             yield
-    except Timeout as error:
-        raise ConfigError(f"another process is training in {folder}; wait until it has finished") from error
+    except InUseError as error:
+        raise ConfigError(f"{error.holder} is training in {folder}; wait until it has finished") from error
     except (OSError, SafetensorError) as error:  # a full disk raises either, depending on the writer
         raise DataError(f"a training cannot be stored here ({error})", folder) from error
 

@@ -37,7 +37,7 @@ _BUSY = JSONResponse(
 
 
 class Connection(H11Protocol):
-    """A connection that is closed if its client is too slow, or idle while others wait for a place.
+    """A connection that is closed if its client is too slow, or if it has sent no whole request when others come.
 
     Attributes:
         idle_since: when it was opened, or when its last answer was complete.
@@ -57,10 +57,11 @@ class Connection(H11Protocol):
         if len(self.connections) <= self.max_connections:
             return
         others = (cast("Connection", connection) for connection in self.connections if connection is not self)
-        idle = sorted((other for other in others if other.is_idle), key=lambda other: other.idle_since)
-        if idle:
-            idle[0].transport.abort()
-            self.connections.discard(idle[0])
+        replaceable = [other for other in others if other.is_idle or other.cycle.more_body]
+        if replaceable:
+            oldest = min(replaceable, key=lambda other: (not other.is_idle, other.idle_since))
+            oldest.transport.abort()
+            self.connections.discard(oldest)
         else:
             self.app = _BUSY
 

@@ -18,7 +18,7 @@ from entsemble._lib.cancellation import CancelCheck, WorkCancelledError, cancell
 Answer = TypeVar("Answer")
 
 _DISCONNECT_POLL_SECONDS = 0.2
-_ABANDON_SECONDS = 1.0
+_ABANDON_SECONDS = 0.7
 """How long a request that is over waits for its thread, which may be inside a call that cannot be interrupted."""
 
 
@@ -49,8 +49,8 @@ class WorkThreads:
     ) -> AsyncIterator[None]:
         """Run a function in a thread while the block runs; at its end, the function is cancelled.
 
-        It is then waited for, so that work that nobody wants does not compete with the next request's; but no longer
-        than a second, unless as many that were abandoned run already as there are slots.
+        It is then waited for, so that work that nobody wants does not compete with the next request's; but less than a
+        second, unless as many that were abandoned run already as there are slots.
 
         Args:
             function: called with a function that says whether it is cancelled, which calls of models check themselves.

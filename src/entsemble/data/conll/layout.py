@@ -33,11 +33,11 @@ _HAN = re.compile(f"[{HAN_AND_KANA}]")
 
 _MIN_NUMBERED_WORDS = 2
 _MAX_NUMBER_DIGITS = 9
-_MIN_LINES = {"\t": 2, " ": 3}
-"""Separator -> how many lines with words a file must have to be taken for CoNLL."""
+_MIN_LINES = 3
+"""How many lines with words a file must have to be taken for CoNLL."""
 
 _MIN_UNTAGGED_LINES = 10
-"""How many it must have if no word is tagged: then each line of a text ends, or begins, with the letter O."""
+"""How many it must have if no word is tagged, with blank lines among them: a text may have a letter O in each line."""
 
 _CHUNK_LABELS = frozenset(("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"))
 """A column of syntactic chunks, beside parts of speech and another column of tags, is not a level of nesting."""
@@ -92,12 +92,13 @@ def guess_columns(lines: Sequence[str]) -> ConllFormat | None:
     if layout is None:
         return None
     rows = [row for row in _rows(lines, layout.separator) if DOCUMENT_MARKER not in row]
-    if len(rows) < _MIN_LINES[layout.separator or " "] or not all(_fits(row, layout) for row in rows):
+    if len(rows) < _MIN_LINES or not all(_fits(row, layout) for row in rows):
         return None
     file_tags = {row[column].strip() for row in rows for column in layout.tags}
     labelled = file_tags - {tags.OUTSIDE}
     if not labelled:
-        return layout if len(rows) >= _MIN_UNTAGGED_LINES else None
+        has_sentences = any(not line.strip() for line in "".join(lines).strip("\r\n").splitlines())
+        return layout if has_sentences and len(rows) >= _MIN_UNTAGGED_LINES else None
     return layout if tags.fits_scheme(labelled) else None
 
 
