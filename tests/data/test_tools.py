@@ -130,3 +130,21 @@ def test_numbers_of_thousands_of_digits_are_refused(tmp_path: Path, format_name:
     (tmp_path / "x.json").write_text('{"text": "Ada", "data": {"text": "Ada"}, "k": ' + "9" * 5000 + "}")
     with pytest.raises(DataError, match=r"x.json:1: .*Exceeds the limit"):
         list(read(tmp_path / "x.json", format_name))
+
+
+def test_rejected_examples_are_left_out_though_the_format_is_not_named(tmp_path: Path) -> None:
+    span = {"start": 0, "end": 4, "label": "P"}
+    lines = [{"text": TEXT, "spans": [span], "answer": answer} for answer in ("accept", "reject", "ignore")]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.warns(UserWarning, match=r"x.jsonl: 2 examples that were rejected or ignored in Prodigy left out"):
+        assert len(list(read(tmp_path / "x.jsonl"))) == 1
+
+
+def test_an_export_of_label_studio_is_recognised(tmp_path: Path) -> None:
+    result = {"value": {"start": 0, "end": 4, "labels": ["P"], "text": "Mara"}}
+    for key in ("annotations", "completions", "predictions"):
+        (tmp_path / "x.json").write_text(json.dumps([{"id": 1, "data": {"text": TEXT}, key: [{"result": [result]}]}]))
+        assert [m.text for m in next(read(tmp_path / "x.json")).mentions] == ["Mara"]
+    ours = [Document("a", TEXT, meta={"data": {"a": 1}, "annotations": [1]})]
+    write(ours, tmp_path / "y.json")
+    assert list(read(tmp_path / "y.json")) == ours

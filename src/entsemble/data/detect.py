@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import warnings
 from pathlib import Path
@@ -66,6 +67,9 @@ _SIGNATURES = {
 }
 _JSON_START = re.compile(r'\s*(\[\s*)*(\{\s*("(?:[^"\\]|\\.)*"\s*:|\})|\]|\[\s*\[\s*")')
 """An object with its first key, an empty object or list, or a list in a list. A text may begin with a bracket, too."""
+
+_TASK_LISTS = ("annotations", "completions", "predictions")
+"""What a task of Label Studio has beside its data."""
 
 
 def format_of_name(path: Path) -> str | None:
@@ -167,7 +171,19 @@ def _looks_like_json(lines: list[str]) -> bool:
 
 
 def _json_format(lines: list[str]) -> str:
-    """`jsonl` if each of the first two non-blank lines is an object of its own; otherwise `json`."""
+    """`jsonl` if each of the first two non-blank lines is an object of its own; otherwise `json` or `label-studio`."""
     first_lines = [line.strip() for line in lines if line.strip()][:2]
     objects = [line for line in first_lines if line.startswith("{") and line.endswith("}")]
-    return "jsonl" if first_lines and objects == first_lines else "json"
+    if first_lines and objects == first_lines:
+        return "jsonl"
+    return "label-studio" if _begins_with_task("".join(lines)) else "json"
+
+
+def _begins_with_task(content: str) -> bool:
+    """Whether the first object of a JSON array is a task of Label Studio; not if it is too long to tell."""
+    try:
+        task, _ = json.JSONDecoder().raw_decode(content, content.index("{"))
+    except (ValueError, RecursionError):
+        return False
+    is_task = isinstance(task.get("data"), dict) and any(isinstance(task.get(key), list) for key in _TASK_LISTS)
+    return is_task and content.lstrip().startswith("[")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO
 
@@ -39,13 +40,17 @@ _PARSER_LIMITS = (ValueError, RecursionError)
 def read_lines(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: ARG001
     """The documents of a JSON Lines file, one at a time; blank lines are skipped.
 
-    A document without an id is called `<name>:<line>`.
+    A document without an id is called `<name>:<line>`. Examples that were rejected in Prodigy are left out, with a
+    warning.
 
     Raises:
         DataError: a line is not a JSON object, has no text, or a mention's text is not at its offsets.
     """
-    is_warned = False
+    is_warned, left_out = False, 0
     for line_number, record in read_records(source):
+        if is_rejected(record):
+            left_out += 1
+            continue
         try:
             document = from_json(record, f"{source.name}:{line_number}")
         except DataError as error:
@@ -54,6 +59,19 @@ def read_lines(source: Source, options: ReadOptions) -> Iterator[Document]:  # n
             raise DataError(_limit_problem(error), source.place, line_number) from error
         is_warned = is_warned or warn_of_unread(document.mentions, record, f"{source.place}:{line_number}")
         yield document
+    warn_of_rejected(left_out, source)
+
+
+def is_rejected(record: object) -> bool:
+    """Whether a record is an example of Prodigy that was rejected or ignored there: its spans are not right."""
+    return isinstance(record, dict) and "spans" in record and record.get("answer") in ("reject", "ignore")
+
+
+def warn_of_rejected(left_out: int, source: Source) -> None:
+    """Say how many examples of Prodigy were left out, if any."""
+    if left_out:
+        noun = "example that was" if left_out == 1 else "examples that were"
+        warnings.warn(f"{source.place}: {left_out} {noun} rejected or ignored in Prodigy left out", stacklevel=2)
 
 
 def read_records(source: Source) -> Iterator[tuple[int, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TextIO
@@ -32,9 +31,7 @@ def read(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: A
             yield _document(record, f"{source.name}:{line_number}")
         except DataError as error:
             raise DataError(error.problem, source.place, line_number) from error
-    if left_out:
-        noun = "example that was" if left_out == 1 else "examples that were"
-        warnings.warn(f"{source.place}: {left_out} {noun} rejected or ignored in Prodigy left out", stacklevel=2)
+    jsonl.warn_of_rejected(left_out, source)
 
 
 def write(documents: Iterable[Document], stream: TextIO) -> None:
