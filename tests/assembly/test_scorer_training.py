@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,6 +44,8 @@ class Trainer:
         example_counts: number of sentences that each training was based on.
         pools: (sentence, texts of the pool that it was answered with).
         proposes_capitalised: of each ensemble that was built.
+        pipelines: those in memory.
+        most_pipelines: the most that were in memory at once, when a sentence was answered.
     """
 
     tmp_path: Path
@@ -51,6 +54,8 @@ class Trainer:
     example_counts: list[int] = field(default_factory=list)
     pools: list[tuple[str, set[str]]] = field(default_factory=list)
     proposes_capitalised: list[bool] = field(default_factory=list)
+    pipelines: weakref.WeakSet[Pipeline] = field(default_factory=weakref.WeakSet)
+    most_pipelines: int = 0
 
     def train(
         self,
@@ -78,6 +83,8 @@ class Trainer:
             assert pipeline.pool
             assert ("capitalised" in {proposer.name for proposer in pipeline.proposers}) == with_capitalised
             self.pools.append((text, {document.text for document in pipeline.pool.documents}))
+            self.pipelines.add(pipeline)
+            self.most_pipelines = max(self.most_pipelines, len(self.pipelines))
             outcome = next(remaining)
             if isinstance(outcome, Exception):
                 raise outcome
@@ -175,6 +182,11 @@ class TestTraining:
         assert len(dict(trainer.pools)) == 10
         for text, pool in trainer.pools:
             assert pool == {other for other in texts if folds[other] != folds[text]}
+
+    def test_the_ensembles_of_the_folds_are_not_all_in_memory(self, trainer: Trainer) -> None:
+        trainer.train([{}] * 10)
+        assert len({frozenset(pool) for _, pool in trainer.pools}) > 2
+        assert trainer.most_pipelines <= 2
 
     def test_capitalised_spans_are_candidates_as_in_training(self, trainer: Trainer) -> None:
         trainer.train([{}] * 10, is_fitted=False, with_capitalised=True, configured=True)
@@ -285,8 +297,9 @@ class TestTrainingSentences:
         """The sentences of a pool that are trained on, in their order."""
         batches: list[list[str]] = []
 
-        def train(make_sentences: Any, _: Any, pretrained: StackingModel, *__: Any, **___: Any) -> StackingModel:
-            batches.append([training_sentence.document.text for training_sentence in make_sentences()])
+        def train(sentences: Any, _: Any, pretrained: StackingModel, *__: Any, **___: Any) -> StackingModel:
+            in_order = sorted(sentences.iterate(), key=lambda sentence: sentence.position)
+            batches.append([sentence.document.text for sentence in in_order])
             return pretrained
 
         monkeypatch.setattr("entsemble.assembly.builder.train_on_pool", train)

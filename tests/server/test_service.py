@@ -49,8 +49,8 @@ def test_weights_are_learned_at_the_start_and_used_from_then_on(
 ) -> None:
     training_sizes: list[int] = []
 
-    def train(questions: Any, *_: Any, **__: Any) -> StackingModel:
-        training_sizes.append(len(questions()))
+    def train(sentences: Any, *_: Any, **__: Any) -> StackingModel:
+        training_sizes.append(sentences.count)
         return StackingModel((0.0,) * 29, (1.0,) * 29, (0.0,) * 29, 3.0, 0.0, 0.2, 80, capitalised)
 
     monkeypatch.setattr("entsemble.assembly.builder.train_on_pool", train)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 from entsemble.assembly.example_pool import ZERO_SHOT, ExamplePool
 from entsemble.assembly.fingerprints import STACKING_WEIGHTS, result_fingerprints, weights_fingerprint
@@ -15,6 +16,7 @@ from entsemble.assembly.model_pool import ModelPool
 from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.assembly.stacking import (
     TrainingSentence,
+    TrainingSentences,
     proposes_capitalised,
     train_on_pool,
     training_order,
@@ -237,7 +239,7 @@ class Assembly:
         ]
         digest = hashlib.sha256(json.dumps(dependencies, sort_keys=True).encode()).hexdigest()
         model = train_on_pool(
-            partial(self.training_sentences, pipeline, documents, indices, with_capitalised=with_capitalised),
+            self.training_sentences(pipeline, documents, indices, with_capitalised=with_capitalised),
             pipeline.labels,
             pretrained,
             LocalMapper(self.models.worker_count()),
@@ -261,7 +263,7 @@ class Assembly:
 
     def training_sentences(
         self, pipeline: Pipeline, documents: Sequence[Document], indices: Sequence[int], *, with_capitalised: bool
-    ) -> list[TrainingSentence]:
+    ) -> TrainingSentences:
         """Sentences of the pool, each with an ensemble whose pool lacks the sentence's fold.
 
         Args:
@@ -270,18 +272,29 @@ class Assembly:
             indices: which of them to train on.
             with_capitalised: whether capitalised spans are candidates.
         """
-        folds = [position * _FOLDS // len(documents) for position in range(len(documents))]
-        ensembles = {}
-        for held_out_fold in {folds[sentence_index] for sentence_index in indices}:
-            remaining = [document for document, fold in zip(documents, folds, strict=True) if fold != held_out_fold]
+        positions_by_fold: dict[int, list[int]] = {}
+        for position, sentence_index in enumerate(indices):
+            positions_by_fold.setdefault(_fold(sentence_index, documents), []).append(position)
+
+        def iterate_fold(held_out_fold: int) -> Iterator[TrainingSentence]:
+            remaining = [
+                document for index, document in enumerate(documents) if _fold(index, documents) != held_out_fold
+            ]
             leakage_guard = self.pool.leakage_guard(remaining)
             without_fold = self._pipeline(
                 leakage_guard, pipeline.labels, pipeline.members, pipeline.rules, with_capitalised=with_capitalised
             )
-            ensembles[held_out_fold] = without_fold, self.pool.feature_extractor(without_fold, leakage_guard)
-        return [
-            TrainingSentence(documents[sentence_index], *ensembles[folds[sentence_index]]) for sentence_index in indices
-        ]
+            features = self.pool.feature_extractor(without_fold, leakage_guard)
+            for position in positions_by_fold[held_out_fold]:
+                yield TrainingSentence(documents[indices[position]], without_fold, features, position)
+
+        return TrainingSentences(
+            len(indices), lambda: chain.from_iterable(iterate_fold(fold) for fold in sorted(positions_by_fold))
+        )
+
+
+def _fold(sentence_index: int, documents: Sequence[Document]) -> int:
+    return sentence_index * _FOLDS // len(documents)
 
 
 def _build_on_actor(settings: Settings, weights: StackingModel | None) -> LocalExtractor:

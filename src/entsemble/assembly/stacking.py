@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -75,15 +75,30 @@ class TrainingSentence:
         document: the sentence; the ensemble does not see its annotation.
         pipeline: the ensemble, without a trained scorer.
         feature_extractor: of the same members and the same pool as the pipeline.
+        position: of the sentence in the order of training.
     """
 
     document: Document
     pipeline: Pipeline
     feature_extractor: FeatureExtractor
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSentences:
+    """The sentences to train on, whose ensembles are built one after the other, so that they are not all in memory.
+
+    Attributes:
+        count: how many there are.
+        iterate: the sentences, those with the same ensemble together.
+    """
+
+    count: int
+    iterate: Callable[[], Iterator[TrainingSentence]]
 
 
 def train_on_pool(
-    make_sentences: Callable[[], Sequence[TrainingSentence]],
+    sentences: TrainingSentences,
     labels: LabelSet,
     pretrained: StackingModel,
     mapper: Mapper,
@@ -96,7 +111,7 @@ def train_on_pool(
     """Train the scorer on what the ensemble predicts for sentences of the pool.
 
     Args:
-        make_sentences: called unless the trained model is cached.
+        sentences: to train on, unless the trained model is cached.
         labels: those asked for.
         pretrained: the prior of the weights.
         mapper: runs the sentences.
@@ -113,10 +128,9 @@ def train_on_pool(
         with suppress(ValueError):  # of another version, or damaged
             return StackingModel.from_json(cached[""].decode()) if cached[""] else pretrained
 
-    sentences = make_sentences()
     scored, errors = score_sentences(sentences, mapper, progress)
     if len(errors) > len(scored):
-        reason = f"{len(errors)} of {len(sentences)} training sentences failed; {errors[0]}"
+        reason = f"{len(errors)} of {sentences.count} training sentences failed; {errors[0]}"
         progress.on_warning(f"the pre-trained vote weights are used: {reason}")
         return pretrained
     model = fit_model(scored, labels, pretrained)
@@ -126,7 +140,7 @@ def train_on_pool(
         )
     if errors:
         progress.on_warning(
-            f"{len(errors)} of {len(sentences)} training sentences failed, so the next run trains again; {errors[0]}"
+            f"{len(errors)} of {sentences.count} training sentences failed, so the next run trains again; {errors[0]}"
         )
     else:
         cache.put(cache_key, {"": model.to_json().encode() if model else b""})
@@ -134,9 +148,9 @@ def train_on_pool(
 
 
 def score_sentences(
-    sentences: Sequence[TrainingSentence], mapper: Mapper, progress: ProgressCallbacks
+    sentences: TrainingSentences, mapper: Mapper, progress: ProgressCallbacks
 ) -> tuple[list[ScoredSentence], list[ModelError]]:
-    """What the ensembles predict for their sentences, and the errors of others.
+    """What the ensembles predict for their sentences, and the errors of others, each in the order of training.
 
     A sentence that is too long for a member is in neither.
     """
@@ -147,15 +161,17 @@ def score_sentences(
         except ModelError as error:
             return sentence, error
 
-    scored: list[ScoredSentence] = []
-    errors: list[ModelError] = []
-    for position, (sentence, result) in enumerate(mapper.map(predict, sentences), 1):
-        progress.on_step("training on the pool", position, len(sentences))
+    scored: dict[int, ScoredSentence] = {}
+    errors: dict[int, ModelError] = {}
+    for done_count, (sentence, result) in enumerate(mapper.map(predict, sentences.iterate()), 1):
+        progress.on_step("training on the pool", done_count, sentences.count)
+        if isinstance(result, PromptTooLongError):
+            continue
         if isinstance(result, ModelError):
-            errors += [] if isinstance(result, PromptTooLongError) else [result]
+            errors[sentence.position] = result
         elif result.absent_members:
-            errors.append(MemberDownError(*next(iter(result.absent_members.items()))))
+            errors[sentence.position] = MemberDownError(*next(iter(result.absent_members.items())))
         else:
             features = sentence.feature_extractor
-            scored.append(ScoredSentence.from_verdicts(features, sentence.document, result.verdicts))
-    return scored, errors
+            scored[sentence.position] = ScoredSentence.from_verdicts(features, sentence.document, result.verdicts)
+    return [scored[position] for position in sorted(scored)], [errors[position] for position in sorted(errors)]
