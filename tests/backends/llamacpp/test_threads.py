@@ -11,7 +11,7 @@ from entsemble.backends.llamacpp import engine
 
 @pytest.mark.parametrize(
     ("chosen", "at_import"),
-    [({}, "300"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
 )
 def test_threads_spin_briefly_unless_the_user_chose_how_they_wait(
     monkeypatch: pytest.MonkeyPatch, chosen: dict[str, str], at_import: str | None
