@@ -23,7 +23,7 @@ _SECONDS = {"day": 86400, "hour": 3600, "minute": 60}
 
 
 @click.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def cache(context: click.Context, as_json: bool) -> None:
     """Show what is stored on this machine, and where; `cache clear` removes it."""
@@ -49,11 +49,11 @@ def cache(context: click.Context, as_json: bool) -> None:
 
 @cache.command("clear")
 @click.argument("kinds", nargs=-1, metavar="[WHAT]...", type=click.Choice(tuple(KINDS)))
-@click.option("--older-than", type=click.FloatRange(0), default=0, metavar="DAYS", help="Only what is older.")
+@click.option("--older-than", type=click.FloatRange(0), default=0, metavar="DAYS", help="Only items older than this.")
 def clear_cache(kinds: tuple[str, ...], older_than: float) -> None:
     """Remove WHAT from the cache: replies, pools, trainings, unpacked, downloads, temporary, models.
 
-    By default everything except the models. What another process is using stays, and is named.
+    By default everything except the models. Anything that another process is using is kept, and named.
     """
     folder = environment().cache
     freed_total, has_problem = 0, False

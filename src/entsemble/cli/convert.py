@@ -41,7 +41,9 @@ def _parse_columns(_context: click.Context, _option: click.Parameter, value: str
     type=click.Choice(formats.WRITABLE),
     help="Format of OUT. Default: by its file extension; JSON Lines for -.",
 )
-@click.option("--columns", callback=_parse_columns, metavar="TOKEN:TAGS", help="CoNLL columns from 1, as 1:4 or 2:3,4.")
+@click.option(
+    "--columns", callback=_parse_columns, metavar="TOKEN:TAGS", help="CoNLL columns, counted from 1: 1:4 or 2:3,4."
+)
 @click.option(
     "--text",
     "spacing",
@@ -68,7 +70,7 @@ def convert(
 ) -> None:
     """Convert annotated documents between formats.
 
-    IN are files and folders; OUT is a file, or a new folder for brat. Either may be - for a stream.
+    Each IN is a file or folder; OUT is a file, or a new folder for brat. Either may be - for a stream.
     """
     options = ReadOptions(conll=columns, spacing=spacing, discontinuous=discontinuous)
     if inputs == ("-",):

@@ -94,7 +94,7 @@ class OutputOptions:
     type=click.Path(path_type=Path),
     help="Write the mentions that --min-score drops here, for review: a .jsonl, .json or .html file.",
 )
-@click.option("--ledger", is_flag=True, help="Add to each document's meta what became of every proposed span.")
+@click.option("--ledger", is_flag=True, help="Record in each document's meta what became of every proposed span.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON line on standard error.")
 @shared_options()
 def extract(inputs: tuple[str, ...], **options: object) -> None:

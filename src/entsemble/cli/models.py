@@ -23,7 +23,7 @@ def models() -> None:
 
 
 @models.command("list")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_models(as_json: bool) -> None:
     """Show the catalogue; any .gguf file, hf:OWNER/REPO:FILE and openai:MODEL work as well."""
     cache_folder = environment().cache
@@ -58,12 +58,12 @@ def list_models(as_json: bool) -> None:
 
 @models.command("pull")
 @click.argument("model_names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--again", is_flag=True, help="Read the files that are here, and download again what has changed.")
+@click.option("--again", is_flag=True, help="Check the files that are here, and download changed ones again.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def pull_models(model_names: tuple[str, ...], again: bool, quiet: bool) -> None:
     """Download and check each NAME, and convert it to the format that runs fastest here.
 
-    NAME is in the catalogue, or hf:OWNER/REPO:FILE, or hf:OWNER/REPO.
+    NAME is a name in the catalogue, or hf:OWNER/REPO:FILE, or hf:OWNER/REPO.
     """
     specs = [parse_model(model_name) for model_name in model_names]
     with show_progress(quiet=quiet) as progress:

@@ -52,8 +52,8 @@ _OPTIONS = {
         "--learn",
         type=click.IntRange(0),
         metavar="N",
-        help="Number of pool sentences that the ensemble answers first, to learn the weights of the votes; 0 uses the "
-        "pre-trained weights alone. Default: a fifth of the pool, at least 40 and at most 80, if the pool has 20 "
+        help="Number of pool sentences that the ensemble annotates first, to learn the weights of the votes; 0 uses "
+        "the pre-trained weights alone. Default: a fifth of the pool, at least 40 and at most 80, if the pool has 20 "
         "sentences and 40 mentions or more and the configuration names no vote.",
     ),
     "nested": click.option(
@@ -69,7 +69,7 @@ _OPTIONS = {
     ),
     "limit": click.option("--limit", type=click.IntRange(1), help="Process only this many documents."),
     "seed": click.option("--seed", type=click.IntRange(0), help="Seed of all random choices."),
-    "no_cache": click.option("--no-cache", is_flag=True, help="Ignore replies that are cached, and ask the models."),
+    "no_cache": click.option("--no-cache", is_flag=True, help="Ignore cached replies, and ask the models."),
     "quiet": click.option("--quiet", is_flag=True, help="Show no progress and no summary."),
 }
 

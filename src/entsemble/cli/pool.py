@@ -25,7 +25,7 @@ def build(pool_path: Path, **options: object) -> None:
     """Prepare the pool at PATH, and store the result: spans, vectors, and the weights of the votes.
 
     Re-run the same command to resume. If the experts depend on the texts, as with the preset best, everything that
-    experts contribute to is prepared once there are texts.
+    involves experts is prepared only when texts are extracted.
     """
     shared = parse_options(SharedOptions, {**options, "pool": pool_path})
     with show_progress(quiet=shared.quiet) as progress:

@@ -113,7 +113,7 @@ class ServeOptions:
 def serve(**options: object) -> None:
     """Serve extraction over HTTP, with a page to view and correct mentions. Corrections go to the pool.
 
-    When stopped, the server gives requests in progress 7 seconds to finish; after 10, it has ended.
+    When stopped, the server gives requests in progress 7 seconds to finish; it ends within 10.
     """
     try:
         from entsemble.server.app import create_app

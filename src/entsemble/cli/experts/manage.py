@@ -103,7 +103,7 @@ def _training_rows(expert_card: Card) -> list[tuple[str, str]]:
 @click.option("--name", help="Name of the expert. Default: the name in its card, or that of the folder.")
 @click.option("--base", help="The model that it adapts; required if the folder has no card.")
 @click.option("--domain", default="", help="What its texts are about.")
-@click.option("--labels", default="", help='The labels that it was trained on, as "person,organisation".')
+@click.option("--labels", default="", help='The labels that it was trained on, such as "person,organisation".')
 @click.option("--licence", help="Its licence.")
 @click.option("--replace", is_flag=True, help="Replace an expert of the same name.")
 def add_expert(
@@ -158,7 +158,7 @@ def export_expert(expert_name: str, target_folder: Path) -> None:
 @click.command("merge")
 @click.argument("expert_names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--into", "merged_name", required=True, metavar="NAME", help="Name of the merged expert.")
-@click.option("--weights", help="One weight per expert, as 0.5,0.5. Default: equal weights.")
+@click.option("--weights", help="One weight per expert, such as 0.5,0.5. Default: equal weights.")
 @click.option(
     "--method",
     type=click.Choice([WEIGHTED_SUM, *METHODS]),
@@ -172,7 +172,9 @@ def export_expert(expert_name: str, target_folder: Path) -> None:
 @click.option(
     "--density", type=float, default=0.3, show_default=True, help="Fraction of entries that TIES and DARE keep."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of what DARE drops.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed for the entries that DARE drops."
+)
 @click.option("--replace", is_flag=True, help="Replace an expert of the same name.")
 def merge_experts(
     expert_names: tuple[str, ...], merged_name: str, weights: str | None, replace: bool, **options: object

@@ -22,12 +22,12 @@ from entsemble.settings import environment
 
 @click.command("select")
 @click.argument("target_path", metavar="TARGET", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @shared_options(exclude={"shots", "similarity", "learn", "nested"})
 def select_for_target(target_path: Path, as_json: bool, **options: object) -> None:
     """Show which experts `extract` would select for the texts of TARGET, and why.
 
-    With --pool, experts are scored on its sentences, as for an ensemble with a pool that has an expert as a member.
+    With --pool, experts are scored on its sentences, as in an ensemble that has a pool and experts as members.
     """
     shared = parse_options(SharedOptions, options)
     documents = list(islice(read(target_path, shared.input_format), shared.limit))
@@ -45,10 +45,10 @@ def select_for_target(target_path: Path, as_json: bool, **options: object) -> No
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 @shared_options(exclude={"pool", "shots", "similarity", "learn", "nested"})
 def evaluate_each(gold_path: Path, as_json: bool, **options: object) -> None:
-    """Score each expert alone, and their base model, on the annotated documents of GOLD, without demonstrations.
+    """Score each expert alone, and the base model, on the annotated documents of GOLD, without demonstrations.
 
-    To score experts as members of an ensemble, with demonstrations, use `entsemble evaluate`. With --limit, the
-    documents are a random sample, drawn with --seed.
+    To score experts as members of an ensemble, with demonstrations, use `entsemble evaluate`. Without --labels, the
+    labels of GOLD are used. With --limit, the documents are a random sample, drawn with --seed.
     """
     shared = parse_options(SharedOptions, options)
     settings = shared.settings()
