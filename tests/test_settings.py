@@ -30,7 +30,8 @@ def test_every_preset_is_valid_and_names_what_exists(name: str) -> None:
         assert load_template(member.template)
         assert member.base_url is not None or not member.model.startswith("openai:")
     assert len(names) == len(set(names))
-    assert len(names) > 1 or name == "fast", "one model is no ensemble"
+    assert len(names) > 1 or name in {"fast", "zero-shot"}, "an ensemble has several members"
+    assert names or settings.reader.model, "something must answer"
     assert settings.verification.member in ("", *names)
     if settings.classification.vote is not None:
         voting_rule(settings.classification.vote)

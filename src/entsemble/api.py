@@ -69,8 +69,8 @@ def load(
             `(text, [(start, end, label), ...])` pairs. With 20 sentences and 40 mentions or more, the first text also
             trains vote weights on them, once, which takes as long as 40 to 80 texts; see `learn`. If no examples are
             given, pre-trained experts are used, selected by the texts.
-        preset: a configuration that comes with entsemble: fast, balanced, best, experts, paper or small-gpu. By
-            default balanced with examples, and experts without.
+        preset: a configuration that comes with entsemble: fast, balanced, best, zero-shot, experts, paper or small-gpu.
+            By default balanced with examples, and experts without.
         config: a configuration file (TOML), the same as a mapping, or `Settings`.
         models: names of the members' models, instead of those of the preset or configuration.
         progress: called as models are downloaded and prepared. By default warnings are logged, and nothing is printed.

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from entsemble.types import AdapterSum, Choice, Decoding, Reply, Span
+from entsemble.types import AdapterSum, Choice, Decoding, LabelSet, Reply, ScoredSpan, Span
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
@@ -109,6 +109,40 @@ class Encoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Embeddings of texts: float32 [texts, dimensions], each row of length 1."""
+        ...
+
+
+@runtime_checkable
+class SpanScorer(Protocol):
+    """A model that scores every span of a text for every label, such as the label reader or a sequence tagger."""
+
+    @property
+    def name(self) -> str:
+        """Identifies it in votes and reports; unique in an ensemble."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the scores could."""
+        ...
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of weights, if known."""
+        ...
+
+    def score_spans(self, texts: Sequence[str], labels: LabelSet, minimum: float) -> list[list[ScoredSpan]]:
+        """For each text, the spans of whole words with a label whose probability is at least `minimum`, by position.
+
+        Args:
+            texts: of any length.
+            labels: any number; definitions are read if there are any.
+            minimum: in [0, 1]; 0 returns every span that the model considers.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the model's memory; further calls are errors."""
         ...
 
 

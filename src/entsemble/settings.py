@@ -116,6 +116,18 @@ class EncoderSettings(_Frozen):
     model: str = "minilm-l6"
 
 
+class ReaderSettings(_Frozen):
+    """The `[reader]` table: the label reader, a voice that knows no examples.
+
+    Attributes:
+        model: `label-reader` for the one that comes with entsemble, or a folder; empty for none.
+        weight: of its vote, relative to all members together.
+    """
+
+    model: str = ""
+    weight: float = Field(default=1.0, gt=0)
+
+
 class ExpertsSettings(_Frozen):
     """The `[experts]` table: how experts are selected for members that leave them to the texts.
 
@@ -172,6 +184,7 @@ class Settings(_Frozen):
     stacking: StackingSettings = StackingSettings()
     verification: VerificationSettings = VerificationSettings()
     encoder: EncoderSettings = EncoderSettings()
+    reader: ReaderSettings = ReaderSettings()
     experts: ExpertsSettings = ExpertsSettings()
     cache: CacheSettings = CacheSettings()
     ray: RaySettings = RaySettings()
@@ -301,8 +314,9 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     members = values.get("members")
     if isinstance(members, list):
         values = values | {"members": [_resolve_model(member, folder) for member in members]}
-    if "encoder" in values:
-        values = values | {"encoder": _resolve_model(values["encoder"], folder)}
+    for table in ("encoder", "reader"):
+        if table in values:
+            values = values | {table: _resolve_model(values[table], folder)}
     return values
 
 

@@ -270,6 +270,30 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredSpan:
+    """A span of a text with the probability of each label.
+
+    Attributes:
+        span: range of the text.
+        probabilities: label name -> probability that the span is a mention with this label; independent of each other,
+            so they need not add up to 1.
+    """
+
+    span: Span
+    probabilities: Mapping[str, float]
+
+    @property
+    def top_label(self) -> str:
+        """The most probable label, the first of equals."""
+        return max(self.probabilities, key=self.probabilities.__getitem__)
+
+    @property
+    def score(self) -> float:
+        """The probability of the most probable label."""
+        return max(self.probabilities.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """A model's probabilities of the options it was offered.
 

@@ -44,6 +44,7 @@ from entsemble.scoring.pretrained import load_pretrained
 from entsemble.scoring.scorer import Scorer
 from entsemble.settings import Environment, MemberSettings, Settings, environment
 from entsemble.types import Document, LabelSet
+from entsemble.voices.span_voice import SpanVoice
 from entsemble.voting.candidates import Proposer
 from entsemble.voting.rules import voting_rule
 
@@ -152,8 +153,8 @@ class Assembly:
             ConfigError: there is none, or a name is used twice or reserved.
             ModelError: a model cannot be loaded.
         """
-        if not self.settings.members:
-            raise ConfigError("no members: an ensemble needs at least one [[members]] table or --model")
+        if not self.settings.members and not self.settings.reader.model:
+            raise ConfigError("no members: an ensemble needs at least one [[members]] table, --model, or a [reader]")
         members = [self._member(member) for member in self.settings.members]
         names = [member.name for member in members]
         for name, meaning in _PROPOSER_NAMES.items():
@@ -206,6 +207,10 @@ class Assembly:
             proposers.append(NaiveBayesProposer(WordStatistics(leakage_guard, labels)))
         if with_capitalised:
             proposers.append(CapitalisedProposer())
+        if reader := self.models.reader():
+            minimum = rules.vote_threshold / 2  # members may raise what the reader alone finds unlikely
+            weight = settings.reader.weight
+            proposers.append(SpanVoice(reader, labels, minimum=minimum, relative_weight=weight))
         return Pipeline(members, labels, pool_index, rules, proposers)
 
     def _uses_stacking(self) -> bool:

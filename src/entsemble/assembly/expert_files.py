@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from entsemble._lib.temporary import temporary_folder
 from entsemble.backends.catalogue import ModelCard, PypiSource
 from entsemble.backends.download import local_path
 from entsemble.backends.gguf.lora import match_tensors, write_lora
@@ -108,3 +110,38 @@ class WeightedSum:
                 terms_by_module.setdefault(module, []).append((factors, weight))
         summed = {module: weighted_sum(*zip(*terms, strict=True)) for module, terms in sorted(terms_by_module.items())}
         write_lora(Adapter(summed).factor_pairs, base, target)
+
+
+@contextmanager
+def temporary_adapter_files(write: Callable[[Path], dict[str, Path]]) -> Iterator[dict[str, Path]]:
+    """The files that `write` makes in a temporary folder.
+
+    Raises:
+        DataError: they cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            files = write(stack.enter_context(temporary_folder()))
+        except OSError as error:
+            raise DataError(
+                f"the experts cannot be written for the engine ({error.strerror}); free some space, or set TMPDIR to "
+                f"another folder"
+            ) from error
+        yield files
+
+
+def write_peft_folders(experts: Mapping[str, Expert], folder: Path) -> dict[str, Path]:
+    """Each expert as PEFT reads it."""
+    folders = {expert_name: folder / expert_name for expert_name in experts}
+    for expert_name, adapter_folder in folders.items():
+        peft_folder.save_adapter(load_checked_adapter(experts[expert_name]), adapter_folder)
+    return folders
+
+
+def write_gguf_files(expert_sums: Sequence[WeightedSum], base_path: Path, folder: Path) -> dict[str, Path]:
+    """Each distinct sum of experts as one adapter that llama.cpp reads, by its fingerprint."""
+    distinct = {expert_sum.fingerprint: expert_sum for expert_sum in expert_sums if expert_sum.parts}
+    adapter_files = {fingerprint: folder / f"{number}.gguf" for number, fingerprint in enumerate(distinct)}
+    for fingerprint, adapter_file in adapter_files.items():
+        distinct[fingerprint].write(base_path, adapter_file)
+    return adapter_files

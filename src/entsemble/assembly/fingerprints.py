@@ -10,6 +10,7 @@ from entsemble import __version__
 from entsemble.ner.pipeline import Pipeline
 from entsemble.pool.naive_bayes import NaiveBayesProposer
 from entsemble.settings import Settings
+from entsemble.voices.span_voice import SpanVoice
 
 STACKING_WEIGHTS = "stacking weights"
 
@@ -32,6 +33,7 @@ def result_fingerprints(settings: Settings, pipeline: Pipeline, encoder: str | N
     values["members"] = [member.name for member in pipeline.members]
     values["naive Bayes"] = any(isinstance(proposer, NaiveBayesProposer) for proposer in pipeline.proposers)
     values["entsemble"] = __version__
+    values["reader"] = [proposer.fingerprint for proposer in pipeline.proposers if isinstance(proposer, SpanVoice)]
     if pipeline.pool is not None:
         values["pool sentences"] = [
             (document.text, [(mention.start, mention.end, mention.label) for mention in document.mentions])

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from entsemble._lib.temporary import temporary_folder
 from entsemble.assembly.cache_folder import CacheUse
-from entsemble.assembly.expert_files import WeightedSum, expert_store, published_checksum, unpacked_folder
+from entsemble.assembly.expert_files import (
+    WeightedSum,
+    expert_store,
+    published_checksum,
+    temporary_adapter_files,
+    unpacked_folder,
+    write_gguf_files,
+    write_peft_folders,
+)
 from entsemble.assembly.members import concurrent_sentences, expert_weights, member_name, sharing_key
 from entsemble.assembly.model_files import ModelFiles, folder_sha256
 from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.backends.catalogue import ModelCard, find_card
 from entsemble.backends.encoders import LlamaCppEncoder, SentenceTransformerEncoder
+from entsemble.backends.label_reader.model import BUNDLED_READER, LabelReader
 from entsemble.backends.llamacpp.engine import LlamaCppOptions
 from entsemble.backends.llamacpp.model import LlamaCppModel
 from entsemble.backends.model_spec import ModelSpec, ServerModel, parse_model
 from entsemble.backends.openai.client import RequestPolicy
 from entsemble.backends.openai.model import OpenAIModel
 from entsemble.backends.transformers import TransformersModel, TransformersOptions
-from entsemble.errors import ConfigError, DataError, EntsembleError
+from entsemble.errors import ConfigError, EntsembleError
 from entsemble.execution.cached_model import CachedModel
 from entsemble.execution.reply_cache import ReplyCache
-from entsemble.experts import peft_folder
-from entsemble.experts.store import Expert, load_checked_adapter
+from entsemble.experts.store import Expert
 from entsemble.protocols import AdaptableModel, Encoder, LanguageModel
 from entsemble.settings import Environment, MemberSettings, Settings
 
@@ -55,6 +62,7 @@ class ModelPool:
         self._servers: dict[tuple[object, ...], LanguageModel] = {}
         self._engines: dict[tuple[object, ...], AdaptableModel] = {}
         self._encoder: Encoder | None = None
+        self._reader: LabelReader | None = None
         self._reply_cache: ReplyCache | None = None
 
     def close(self) -> None:
@@ -65,6 +73,7 @@ class ModelPool:
     def parameters(self) -> int | None:
         """Weights of all loaded models, each counted once; `None` if one of them does not tell."""
         counts = [model.parameters for model in (*self._servers.values(), *self._engines.values())]
+        counts += [self._reader.parameters] if self._reader else []
         return None if None in counts else sum(count or 0 for count in counts)
 
     def encoder(self) -> Encoder:
@@ -72,6 +81,19 @@ class ModelPool:
         if self._encoder is None:
             self._encoder = self._load_encoder()
         return self._encoder
+
+    def reader(self) -> LabelReader | None:
+        """The label reader, if the settings name one.
+
+        Raises:
+            ModelUnavailableError: it cannot be loaded.
+        """
+        model = self.settings.reader.model
+        if model and self._reader is None:
+            folder = BUNDLED_READER if model == BUNDLED_READER.name else Path(model)
+            threads = self.settings.threads or 1
+            self._reader = self._close_at_end(LabelReader(folder.name, folder, threads=threads))
+        return self._reader
 
     def language_model(self, member: MemberSettings) -> LanguageModel:
         """The model of a member, with its experts applied; members of one model share what is loaded.
@@ -186,11 +208,11 @@ class ModelPool:
 
         def write_adapters(folder: Path) -> dict[str, Path]:
             if uses_transformers:
-                return _write_peft_folders(experts, folder)
-            return _write_gguf_files(expert_sums, model_path, folder)
+                return write_peft_folders(experts, folder)
+            return write_gguf_files(expert_sums, model_path, folder)
 
         adapter_files: AbstractContextManager[dict[str, Path]] = (
-            _temporary_files(write_adapters) if experts else nullcontext({})
+            temporary_adapter_files(write_adapters) if experts else nullcontext({})
         )
         with adapter_files as adapters:  # engines read them once, when they start
             if uses_transformers:
@@ -306,41 +328,6 @@ def base_checksum(model: str, environment: Environment) -> str:
     """The checksum by which experts identify a model, named as for `--base`."""
     with closing(ModelPool(Settings(), environment, ProgressCallbacks())) as models:
         return models.base_checksum(MemberSettings(model=model))
-
-
-@contextmanager
-def _temporary_files(write: Callable[[Path], dict[str, Path]]) -> Iterator[dict[str, Path]]:
-    """The files that `write` makes in a temporary folder.
-
-    Raises:
-        DataError: they cannot be written.
-    """
-    with ExitStack() as stack:
-        try:
-            files = write(stack.enter_context(temporary_folder()))
-        except OSError as error:
-            raise DataError(
-                f"the experts cannot be written for the engine ({error.strerror}); free some space, or set TMPDIR to "
-                f"another folder"
-            ) from error
-        yield files
-
-
-def _write_peft_folders(experts: Mapping[str, Expert], folder: Path) -> dict[str, Path]:
-    """Each expert as PEFT reads it."""
-    folders = {expert_name: folder / expert_name for expert_name in experts}
-    for expert_name, adapter_folder in folders.items():
-        peft_folder.save_adapter(load_checked_adapter(experts[expert_name]), adapter_folder)
-    return folders
-
-
-def _write_gguf_files(expert_sums: Sequence[WeightedSum], base_path: Path, folder: Path) -> dict[str, Path]:
-    """Each distinct sum of experts as one adapter that llama.cpp reads, by its fingerprint."""
-    distinct = {expert_sum.fingerprint: expert_sum for expert_sum in expert_sums if expert_sum.parts}
-    adapter_files = {fingerprint: folder / f"{number}.gguf" for number, fingerprint in enumerate(distinct)}
-    for fingerprint, adapter_file in adapter_files.items():
-        distinct[fingerprint].write(base_path, adapter_file)
-    return adapter_files
 
 
 def _available_cores() -> int:

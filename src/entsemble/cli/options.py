@@ -35,8 +35,8 @@ _OPTIONS = {
     "config": click.option("--config", type=click.Path(path_type=Path), help="Configuration file (TOML)."),
     "preset": click.option(
         "--preset",
-        help="Bundled configuration: fast, balanced, best, experts, paper or small-gpu. Default: balanced with a pool, "
-        "experts without.",
+        help="Bundled configuration: fast, balanced, best, zero-shot, experts, paper or small-gpu. "
+        "Default: balanced with a pool, experts without.",
     ),
     "models": click.option(
         "--model",

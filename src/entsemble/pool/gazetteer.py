@@ -17,7 +17,7 @@ from entsemble._lib.text import one_line, word_spans
 from entsemble.pool.leakage import LeakageGuard
 from entsemble.prompting.align import find_occurrences
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span
-from entsemble.voting.candidates import Candidate, Proposer, text_order
+from entsemble.voting.candidates import Candidate, Proposer, merge_proposals
 from entsemble.voting.rules import Ballot
 
 _MAX_WEIGHT = 3.0
@@ -79,12 +79,8 @@ class Gazetteer(Proposer):
         Where mentions do not nest: the longest names, and none that occurs within a longer candidate only.
         """
         line = one_line(text)
-        proposers = {candidate.surface: candidate.proposers for candidate in candidates}
-        for surface in dict.fromkeys(span.slice(line) for span in self._proposed_spans(text, candidates)):
-            proposers[surface] = (*proposers.get(surface, ()), self.name)
-        first_spans = {surface: find_occurrences(line, surface)[0] for surface in proposers}
-        surfaces = sorted(proposers, key=lambda surface: text_order(first_spans[surface]))
-        return [Candidate(surface, proposers[surface]) for surface in surfaces]
+        surfaces = [span.slice(line) for span in self._proposed_spans(text, candidates)]
+        return merge_proposals(text, candidates, surfaces, self.name)
 
     def ballots(self, text: str, candidates: Sequence[Candidate]) -> list[Ballot | None]:
         """See `Proposer.ballots`; it abstains from candidates that are not names of the pool."""

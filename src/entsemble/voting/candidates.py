@@ -74,6 +74,23 @@ def add_proposals(text: str, candidates: Sequence[Candidate], surfaces: Iterable
     return sorted(extended, key=lambda candidate: text_order(first_spans[candidate.surface]))
 
 
+def merge_proposals(text: str, candidates: Sequence[Candidate], surfaces: Iterable[str], name: str) -> list[Candidate]:
+    """The candidates, the proposer's name added to those that it proposes too, and its other surfaces, in text order.
+
+    Args:
+        text: the sentence.
+        candidates: proposed so far.
+        surfaces: that occur in the text.
+        name: of the proposer.
+    """
+    line = one_line(text)
+    proposers = {candidate.surface: candidate.proposers for candidate in candidates}
+    for surface in dict.fromkeys(surfaces):
+        proposers[surface] = (*proposers.get(surface, ()), name)
+    first_spans = {surface: find_occurrences(line, surface)[0] for surface in proposers}
+    return [Candidate(s, proposers[s]) for s in sorted(proposers, key=lambda s: text_order(first_spans[s]))]
+
+
 def text_order(span: Span) -> tuple[int, int]:
     """Sort key: earlier start first, then the longer span."""
     return span.start, -span.end

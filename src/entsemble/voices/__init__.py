@@ -1,0 +1,1 @@
+"""Proposers that also vote and need neither a language model nor a pool."""

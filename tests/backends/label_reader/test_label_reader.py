@@ -1,0 +1,79 @@
+"""The label reader that comes with entsemble, and readers that cannot be loaded."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from entsemble.backends.label_reader.model import BUNDLED_READER, NETWORK, LabelReader, group_labels
+from entsemble.errors import ModelUnavailableError
+from entsemble.types import Span
+from tests.factories import label_set
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("tokenizers")
+
+TEXT = "Margaret Oyelaran flew from Leeds to Szczecin for the Red Cross."
+LABELS = label_set("person", "location", "organisation")
+
+
+@pytest.fixture(scope="module")
+def reader() -> LabelReader:
+    return LabelReader("label-reader", BUNDLED_READER)
+
+
+def best_labels(reader: LabelReader, text: str, minimum: float = 0.2) -> dict[str, str]:
+    [scored] = reader.score_spans([text], LABELS, minimum)
+    return {s.span.slice(text): s.top_label for s in scored}
+
+
+def test_plain_names_are_typed(reader: LabelReader) -> None:
+    labels = best_labels(reader, TEXT)
+    assert labels["Margaret Oyelaran"] == "person"
+    assert labels["Leeds"] == labels["Szczecin"] == "location"
+
+
+def test_probabilities_do_not_depend_on_the_other_texts(reader: LabelReader) -> None:
+    texts = [TEXT, "Ann.", "", "   ", f"{TEXT} " * 12]
+    together = reader.score_spans(texts, LABELS, 0.1)
+    for text, scored in zip(texts, together, strict=True):
+        [alone] = reader.score_spans([text], LABELS, 0.1)
+        assert [s.span for s in alone] == [s.span for s in scored]
+        for one, other in zip(alone, scored, strict=True):
+            assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+    assert together[2] == together[3] == []
+
+
+def test_a_long_text_is_read_to_its_end(reader: LabelReader) -> None:
+    text = "Nothing happened on that day. " * 60 + TEXT
+    assert best_labels(reader, text)["Margaret Oyelaran"] == "person"
+
+
+def test_many_labels_are_read_in_groups_and_all_of_them_are_scored(reader: LabelReader) -> None:
+    labels = label_set(*(f"thing {number}" for number in range(99)), "person")
+    groups = group_labels(labels)
+    assert max(map(len, groups)) <= 20
+    assert sorted(label.name for group in groups for label in group) == sorted(labels.names)
+    [scored] = reader.score_spans([TEXT], labels, 0.05)
+    person = next(s for s in scored if s.span == Span(0, 17))
+    assert set(person.probabilities) == set(labels.names)
+
+
+def test_definitions_of_any_length_are_read(reader: LabelReader) -> None:
+    labels = label_set(person="someone with a name " * 100, place="towns, rivers and countries")
+    [scored] = reader.score_spans([TEXT], labels, 0.0)
+    assert scored[-1].span.end == len(TEXT)
+
+
+@pytest.mark.parametrize("damage", ["no folder", "no network", "damaged network"])
+def test_a_reader_that_cannot_be_loaded_says_so(damage: str, tmp_path: Path) -> None:
+    folder = tmp_path / "reader"
+    if damage != "no folder":
+        shutil.copytree(BUNDLED_READER, folder)
+        (folder / NETWORK).unlink()
+    if damage == "damaged network":
+        (folder / NETWORK).write_bytes(b"not a network")
+    with pytest.raises(ModelUnavailableError, match=str(folder)):
+        LabelReader("label-reader", folder)
