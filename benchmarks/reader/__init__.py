@@ -1,0 +1,1 @@
+"""The label reader without examples."""
