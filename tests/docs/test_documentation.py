@@ -97,7 +97,9 @@ def test_every_key_of_what_commands_tell_as_json_is_described() -> None:
         assert keys <= set(re.findall(r"`(\w+)`", section)), f"{command} --json tells keys that no table has"
 
 
-@pytest.mark.parametrize("what", ["baselines", "quality", "reader", "throughput", "sam", "server", "distil", "peers", "growth"])
+@pytest.mark.parametrize(
+    "what", ["baselines", "quality", "reader", "throughput", "sam", "server", "distil", "peers", "growth"]
+)
 def test_the_figures_shown_are_the_results(what: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{what}.table", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
