@@ -87,10 +87,11 @@ def test_after_a_stop_nothing_more_is_started() -> None:
 
 
 def test_closing_the_results_early_leaves_no_thread() -> None:
+    threads_before = set(threading.enumerate())
     results = LocalMapper(2).map(lambda i: i, range(1000))
     assert next(results) == 0
     results.close()  # type: ignore[attr-defined]
-    assert not [t for t in threading.enumerate() if t.name.startswith("entsemble") and t.is_alive()]
+    assert not [thread for thread in set(threading.enumerate()) - threads_before if thread.is_alive()]
 
 
 def test_a_mapper_needs_a_worker() -> None:

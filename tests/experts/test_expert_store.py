@@ -328,9 +328,9 @@ def test_a_list_reads_each_file_once_and_again_after_a_change(
     read_files: list[str] = []
     sha256 = digest.sha256
 
-    def record(path: Path) -> str:
+    def record(path: Path, *arguments: Any) -> str:
         read_files.append(f"{path.parent.name}/{path.name}")
-        return sha256(path)
+        return sha256(path, *arguments)
 
     monkeypatch.setattr(digest, "sha256", record)
     assert [expert.card.name for expert in store.load_intact()[0]] == ["one", "two"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -166,7 +167,8 @@ def test_the_adapter_is_float32_even_if_the_base_is_not(tmp_path: Path, tiny_lla
         train(peft_model, tokenize, examples, SETTINGS, tmp_path / "t", base="tiny")
 
 
-def test_a_full_disk_is_reported(tmp_path: Path, run_training: RunTraining) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, run_training: RunTraining, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python would keep the modules that it cuts off
     resource = pytest.importorskip("resource", reason="limits are those of Unix")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
