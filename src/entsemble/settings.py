@@ -117,12 +117,7 @@ class EncoderSettings(_Frozen):
 
 
 class ReaderSettings(_Frozen):
-    """The `[reader]` table: the label reader, a voice that knows no examples.
-
-    Attributes:
-        model: `label-reader` for the one that comes with entsemble, or a folder; empty for none.
-        weight: of its vote, relative to all members together.
-    """
+    """The `[reader]` table: the folder of a label reader, `label-reader` for the bundled one, and the vote's weight."""
 
     model: str = ""
     weight: float = Field(default=1.0, gt=0)

@@ -8,14 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from entsemble.cli.convert import convert
 from entsemble.data.formats import read, read_stream, write, write_stream
 from entsemble.data.options import ReadOptions
-from entsemble.errors import ConfigError, DataError, EntsembleError, UnknownNameError
+from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.types import Document, Mention, Span, mention_at
 
 LABELS = st.one_of(st.sampled_from(["PER", "a b", "50%", "x-y_z.w"]), st.text(min_size=1).filter(lambda s: s.strip()))
@@ -337,17 +335,3 @@ def test_brat_has_no_streams() -> None:
         read_stream(io.StringIO(""), "x", "brat")
     with pytest.raises(ConfigError, match="give a path"):
         write_stream([], io.StringIO(), "brat")
-
-
-def test_the_convert_command(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("X N O\nAda N B-PER\n")
-    result = CliRunner().invoke(convert, [str(tmp_path / "a.txt"), str(tmp_path / "a.jsonl"), "--columns", "1:3"])
-    assert (result.exit_code, result.stderr) == (0, "1 document, 1 mention\n")
-    result = CliRunner().invoke(convert, ["-", "-", "--from", "conll"], input="Hi\tO\nAda\tB-PER\n")
-    assert '"text": "Hi Ada"' in result.stdout
-    result = CliRunner(charset="ascii").invoke(convert, ["-", "-", "--from", "text"], input="Zo\u00eb".encode())
-    assert "Zo\u00eb".encode() in result.stdout_bytes
-    result = CliRunner().invoke(convert, [str(tmp_path / "none"), str(tmp_path / "b.jsonl")])
-    assert isinstance(result.exception, EntsembleError)
-    result = CliRunner().invoke(convert, [str(tmp_path / "a.txt"), "-", "--columns", "x"])
-    assert "names no columns" in result.stderr

@@ -12,7 +12,7 @@ import pytest
 from entsemble._lib import digest
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.experts import peft_folder
-from entsemble.experts.card import CARD_FILE, Card, combine_licences, load_card, save_card
+from entsemble.experts.card import CARD_FILE, Card, load_card, save_card
 from entsemble.experts.store import ExpertStore, load_checked_adapter
 
 MakeFolder = Callable[..., Path]
@@ -314,11 +314,6 @@ def test_an_exported_file_that_was_changed_is_not_added(
         ExpertStore(tmp_path / "other").add(exported, load_card(exported))
 
 
-def test_each_licence_is_named_once() -> None:
-    assert combine_licences(["MIT", "CC-BY-4.0 and MIT"]) == "MIT and CC-BY-4.0"
-    assert combine_licences(["unknown"]) == "unknown"
-
-
 def test_a_list_reads_each_file_once_and_again_after_a_change(
     store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,15 +328,12 @@ def test_a_list_reads_each_file_once_and_again_after_a_change(
         return sha256(path, *arguments)
 
     monkeypatch.setattr(digest, "sha256", record)
-    assert [expert.card.name for expert in store.load_intact()[0]] == ["one", "two"]
-    assert len(read_files) == 4
-    assert [expert.card.name for expert in ExpertStore(store.root).load_intact()[0]] == ["one", "two"]
-    assert len(read_files) == 4
+    for listing in (store, ExpertStore(store.root)):
+        assert [expert.card.name for expert in listing.load_intact()[0]] == ["one", "two"]
+        assert len(read_files) == 4
     weights = store.root / "two" / peft_folder.WEIGHTS_FILE
-    times = weights.stat()
-    content = bytearray(weights.read_bytes())
-    content[-1] ^= 1
-    weights.write_bytes(content)
+    times, content = weights.stat(), weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
     intact, errors = store.load_intact()
     assert [expert.card.name for expert in intact] == ["one"]
@@ -352,7 +344,6 @@ def test_a_list_reads_each_file_once_and_again_after_a_change(
 def test_one_expert_is_loaded_without_a_look_at_the_others(
     store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A list of n experts would otherwise look n times at n folders."""
     store.add(adapter_folder(), expert_card("one"))
     monkeypatch.setattr(Path, "iterdir", lambda self: pytest.fail(f"{self} was listed"))
     assert store.load_intact(["one"])[0][0].card == store.get("one").card
