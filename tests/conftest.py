@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import signal
 import sys
 import time
 import zlib
@@ -38,6 +39,14 @@ hypothesis.settings.load_profile("any machine")
 
 SLOW_MARKERS = ("models", "slow", "soak")
 DEADLINE = pytest.StashKey[float]()
+
+
+def pytest_configure() -> None:
+    """Handle signals as in a terminal, also where the tests run in the background, which ignores some."""
+    for name in ("SIGINT", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
