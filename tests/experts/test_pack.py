@@ -10,11 +10,12 @@ import pytest
 from tools.release import experts
 from tools.release.experts import corpus_splits, load_plan
 
-from entsemble.assembly import base_checksum
+from entsemble.assembly import Assembly, base_checksum
 from entsemble.assembly.expert_files import _SHIPPED
+from entsemble.backends.catalogue import find_card
 from entsemble.experts import peft_folder
 from entsemble.experts.store import ExpertStore
-from entsemble.settings import environment
+from entsemble.settings import environment, load
 
 PLANNED = load_plan()
 OPEN = ("CC-BY-", "CC-BY-SA-", "MIT")
@@ -59,9 +60,20 @@ def test_each_card_has_base_licence_sources_vectors_and_scores(name: str, store:
     assert all(s.licence.startswith(OPEN) and s.attribution for s in card.sources)
     assert card.labels
     assert card.vectors is not None
-    assert card.vectors.encoder.startswith("minilm-l6")
+    assert card.vectors.encoder == find_card("minilm-l6").weights_fingerprint
     assert card.scores[0].f1 > 0.2, "it has been trained"
     assert card.versions["torch"]
+
+
+@pytest.mark.models
+def test_the_default_encoder_compares_texts_with_every_shipped_expert(
+    store: ExpertStore, model_file: Callable[[str], Path]
+) -> None:
+    model_file("minilm-l6")
+    with Assembly(load(overrides={"labels": {"person": ""}}), environment()) as assembly:
+        fingerprint = assembly.encoder().weights_fingerprint
+    vectors = [store.get(name).card.vectors for name in store.names()]
+    assert [v.encoder for v in vectors if v is not None] == [fingerprint] * len(PLANNED)
 
 
 def test_a_new_installation_lists_the_shipped_experts(

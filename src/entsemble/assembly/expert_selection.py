@@ -255,13 +255,13 @@ def _domain_similarities(
     """How similar each expert's training texts are to the target's, and why some cannot be compared."""
     centroids: dict[str, Vectors] = {}
     incomparable: dict[str, str] = {}
-    own_encoder = encoder.weights_fingerprint
+    encoder_fingerprint = encoder.weights_fingerprint
     for expert in experts:
         name, vectors = expert.card.name, expert.card.vectors
         if vectors is None:
             incomparable[name] = "its card holds no vectors of its training texts"
-        elif vectors.encoder != own_encoder:
-            incomparable[name] = f"its vectors are of the encoder {vectors.encoder}, not {own_encoder}"
+        elif vectors.encoder != encoder_fingerprint:
+            incomparable[name] = f"its vectors are of the encoder {vectors.encoder}, not {encoder_fingerprint}"
         else:
             centroids[name] = np.array(vectors.rows, dtype=np.float32)
     if not centroids:

@@ -303,7 +303,9 @@ class ModelPool:
         if model_card.kind != "encoder":
             raise ConfigError(f"{encoder_name} is a language model, not an encoder; an encoder is minilm-l6")
         model_path, fingerprint = self.files.locate(ModelSpec(encoder_name, model_card))
-        return self._close_at_end(LlamaCppEncoder(model_path, fingerprint=fingerprint))
+        return self._close_at_end(
+            LlamaCppEncoder(model_path, fingerprint=fingerprint, weights_fingerprint=model_card.weights_fingerprint)
+        )
 
     def _engine_threads(self) -> int:
         """CPU threads of each engine: as the settings say, or a share of the cores."""

@@ -105,6 +105,11 @@ class ModelCard:
     quantisation: str | None = None
     note: str = ""
 
+    @property
+    def weights_fingerprint(self) -> str:
+        """Identifies the weights; unlike the file's checksum, the same for whatever version converted them."""
+        return f"{self.name}:{self.quantisation}:{self.size}"
+
 
 @cache
 def catalogue() -> Mapping[str, ModelCard]:

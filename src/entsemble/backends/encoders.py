@@ -32,7 +32,8 @@ class LlamaCppEncoder:
 
     Args:
         path: the `.gguf` file.
-        fingerprint: identifies the weights.
+        fingerprint: identifies the file.
+        weights_fingerprint: identifies the weights; the file's fingerprint if not given.
         batch_size: texts per request; without effect on the vectors.
 
     Raises:
@@ -40,8 +41,10 @@ class LlamaCppEncoder:
         ModelUnavailableError: there is no such file, or llama.cpp cannot load it.
     """
 
-    def __init__(self, path: Path, *, fingerprint: str, batch_size: int = 64) -> None:
-        self.weights_fingerprint = fingerprint
+    def __init__(
+        self, path: Path, *, fingerprint: str, weights_fingerprint: str | None = None, batch_size: int = 64
+    ) -> None:
+        self.weights_fingerprint = weights_fingerprint or fingerprint
         self.fingerprint = f"llamacpp-encoder:{fingerprint}:{engine_version()}:alone"
         self._batch_size = batch_size
 
