@@ -55,6 +55,7 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	$(BIN)/python -m benchmarks.baselines.run
 	$(BIN)/python -m benchmarks.throughput.run
 	$(BIN)/python -m benchmarks.throughput.growth
+	$(BIN)/python -m benchmarks.growth.run
 	$(BIN)/python -m benchmarks.throughput.expert
 	$(BIN)/python -m benchmarks.throughput.presets
 	$(BIN)/python -m benchmarks.quality.run
@@ -69,7 +70,7 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	for what in members gazetteer capitalised verification retrieval shots skip_larger budget threshold experts; do \
 	  $(BIN)/python -m benchmarks.quality.compare $$what || exit 1; done
 	for what in run curve; do $(BIN)/python -m benchmarks.peers.$$what || exit 1; done
-	for what in throughput quality sam peers baselines; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
+	for what in throughput growth quality sam peers baselines reader; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
 	$(BIN)/python -m benchmarks.quality.plots
 
 $(VENV)/bin/python:

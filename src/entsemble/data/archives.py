@@ -39,7 +39,7 @@ _ERRORS = (
     zlib.error,
     lzma.LZMAError,
     struct.error,
-    RuntimeError,  # zipfile's for encrypted members; NotImplementedError, for unknown compression, is one
+    RuntimeError,  # zipfile's, for encrypted members and, as a subclass, for unknown compression
     ValueError,  # also for names that are not text
     OverflowError,
     IndexError,
