@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = [
     "corpora_folder",
     "is_measured",
     "machine_info",
+    "parse_corpora",
     "run_missing",
     "run_once",
     "source_revision",
@@ -53,6 +55,19 @@ def with_fastest_engine(settings: Settings) -> Settings:
     engine = {"engine": "transformers", "precision": "bfloat16"}
     members = tuple(member.model_copy(update=engine) for member in settings.members)
     return settings.model_copy(update={"members": members})
+
+
+def parse_corpora(description: str | None, default: Iterable[str]) -> Sequence[str]:
+    """The corpora that the command line names with `--only`, or else the default.
+
+    Args:
+        description: the benchmark's docstring, whose first line is the description of the command.
+        default: names of corpora.
+    """
+    parser = argparse.ArgumentParser(description=description.splitlines()[0] if description else None)
+    parser.add_argument("--only", help="names of corpora, separated by commas")
+    options = parser.parse_args()
+    return options.only.split(",") if options.only else list(default)
 
 
 def run_missing(

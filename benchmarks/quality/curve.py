@@ -10,11 +10,10 @@ are not measured again, so that an interrupted benchmark resumes. `benchmarks.pe
 
 from __future__ import annotations
 
-import argparse
 import random
 from functools import partial
 
-from benchmarks.common import ENGINE, corpora_folder, run_once
+from benchmarks.common import ENGINE, corpora_folder, parse_corpora, run_once
 from benchmarks.quality.compare import RESULTS, measure
 from benchmarks.quality.corpora import corpus_named
 from entsemble.data.formats import read
@@ -29,10 +28,7 @@ DEFAULT = {"pool": {"gazetteer": 2}, "stacking": {"sentences": None}}
 
 def main() -> None:
     """Measure what is missing."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--only", default="conll2003", help="names of corpora, separated by commas")
-    options = parser.parse_args()
-    for corpus in options.only.split(","):
+    for corpus in parse_corpora(__doc__, ["conll2003"]):
         pool, scored = sample_corpus(corpus)
         for size in SIZES:
             file = RESULTS / "curve" / corpus / f"{size}.json"

@@ -11,13 +11,12 @@ each sentence; stored results are not measured again.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.common import ENGINE, corpora_folder, run_missing, with_fastest_engine
+from benchmarks.common import ENGINE, corpora_folder, parse_corpora, run_missing, with_fastest_engine
 from benchmarks.quality.compare import RESULTS, SEED, count_sentences, sample_pool_and_scored
 from benchmarks.quality.corpora import corpus_named
 from entsemble.assembly import Assembly
@@ -41,10 +40,7 @@ Rule = Callable[[Sequence[Ballot]], tuple[VotingRule, float, Sequence[Ballot]] |
 
 def main() -> None:
     """Measure what is missing."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--only", help="names of corpora, separated by commas")
-    options = parser.parse_args()
-    names = options.only.split(",") if options.only else POOL_SIZES
+    names = parse_corpora(__doc__, POOL_SIZES)
     command = "python -m benchmarks.quality.paper_claims --only {}"
     run_missing(RESULTS / "paper_claims", names, command, measure, {"engine": ENGINE})
 

@@ -11,7 +11,6 @@ other corpora. Needs the corpora; replies are cached, so that an interrupted ben
 
 from __future__ import annotations
 
-import argparse
 import random
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,7 +21,7 @@ import numpy.typing as npt
 from scipy import stats
 from tools.release.scorer import ScoredCorpus
 
-from benchmarks.common import ENGINE, ROOT, run_missing
+from benchmarks.common import ENGINE, ROOT, parse_corpora, run_missing
 from benchmarks.quality.corpora import LARGE_CORPORA
 from benchmarks.quality.prior_transfer import corpus_f1
 from benchmarks.quality.training_size import (
@@ -54,10 +53,7 @@ RESAMPLES = 9999
 
 def main() -> None:
     """Measure what is missing."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--only", help="names of corpora, separated by commas")
-    options = parser.parse_args()
-    names = options.only.split(",") if options.only else CORPORA
+    names = parse_corpora(__doc__, CORPORA)
     command = "python -m benchmarks.quality.prior_strength --only {}"
     run_missing(RESULTS, names, command, measure, {"engine": ENGINE})
 

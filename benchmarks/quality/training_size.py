@@ -11,7 +11,6 @@ them.
 
 from __future__ import annotations
 
-import argparse
 import math
 import random
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 from tools.release.scorer import ScoredCorpus
 
-from benchmarks.common import ENGINE, ROOT, corpora_folder, run_missing, with_fastest_engine
+from benchmarks.common import ENGINE, ROOT, corpora_folder, parse_corpora, run_missing, with_fastest_engine
 from benchmarks.quality.corpora import LARGE_CORPORA, corpus_named
 from benchmarks.quality.pretrained import predicted_mentions
 from benchmarks.quality.prior_transfer import corpus_f1
@@ -46,10 +45,7 @@ _MIN_PROBABILITY = 1e-9
 
 def main() -> None:
     """Measure what is missing."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--only", help="names of corpora, separated by commas")
-    options = parser.parse_args()
-    names = options.only.split(",") if options.only else LARGE_CORPORA
+    names = parse_corpora(__doc__, LARGE_CORPORA)
     command = "python -m benchmarks.quality.training_size --only {}"
     run_missing(RESULTS, names, command, measure, {"engine": ENGINE})
 

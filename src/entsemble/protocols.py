@@ -16,13 +16,12 @@ Output = TypeVar("Output")
 Vectors = npt.NDArray[np.float32]
 
 
-@runtime_checkable
-class LanguageModel(Protocol):
-    """A model that continues text. Batch first: the engine decides how many it runs at once."""
+class Model(Protocol):
+    """What every model of an ensemble states about itself."""
 
     @property
     def name(self) -> str:
-        """How the user calls it; unique in an ensemble."""
+        """How the user calls it, and votes and reports do; unique in an ensemble."""
         ...
 
     @property
@@ -34,6 +33,11 @@ class LanguageModel(Protocol):
     def parameters(self) -> int | None:
         """Number of weights, if known."""
         ...
+
+
+@runtime_checkable
+class LanguageModel(Model, Protocol):
+    """A model that continues text. Batch first: the engine decides how many it runs at once."""
 
     def generate(self, prompts: Sequence[str], decoding: Decoding) -> list[Reply]:
         """Continue each prompt greedily, until a stop string or the token limit.
@@ -113,23 +117,8 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
-class SpanScorer(Protocol):
+class SpanScorer(Model, Protocol):
     """A model that scores every span of a text for every label, such as the label reader or a sequence tagger."""
-
-    @property
-    def name(self) -> str:
-        """Identifies it in votes and reports; unique in an ensemble."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever the scores could."""
-        ...
-
-    @property
-    def parameters(self) -> int | None:
-        """Number of weights, if known."""
-        ...
 
     def score_spans(self, texts: Sequence[str], labels: LabelSet, minimum: float) -> list[list[ScoredSpan]]:
         """For each text, the spans of whole words with a label whose probability is at least `minimum`, by position.

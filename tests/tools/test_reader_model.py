@@ -17,7 +17,7 @@ from tools.reader.model import LabelReader, reader_loss, segment_mean  # noqa: E
 from tools.reader.predict import Candidate, Predictor, decode, groups_of, windows_of  # noqa: E402
 from tools.reader.prompts import WORD, Example, PromptWriter  # noqa: E402
 from tools.reader.schedule import Schedule  # noqa: E402
-from tools.reader.scoring import compare, interval, total  # noqa: E402
+from tools.reader.scoring import compare, f1_with_interval, total  # noqa: E402
 from tools.reader.train import Feed, Options, Trainer  # noqa: E402
 from tools.reader.wording import Wording  # noqa: E402
 from transformers import BertConfig, BertModel  # noqa: E402
@@ -170,10 +170,10 @@ def test_a_decay_leaves_the_state_for_later(tmp_path: Path, encoder: Encoder) ->
 
 def test_scores_and_interval() -> None:
     counts = [compare([(0, 1, "x")], [(0, 1, "y")]), compare([(0, 1, "x")], [(0, 1, "x"), (2, 3, "x")])]
-    assert total(counts).typed == pytest.approx(2 / 5)
-    assert total(counts).spans == pytest.approx(4 / 5)
-    figure = interval(counts, "spans")
-    assert figure.low <= figure.value <= figure.high
+    assert total(counts).typed.f1 == pytest.approx(2 / 5)
+    assert total(counts).spans.f1 == pytest.approx(4 / 5)
+    value, low, high = f1_with_interval([sentence.spans for sentence in counts])
+    assert low <= value <= high
 
 
 def test_the_network_is_one_graph_for_all_sizes(encoder: Encoder) -> None:

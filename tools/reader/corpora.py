@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -71,14 +70,6 @@ def _source_of(table_row: dict[str, Any]) -> Source:
         for field_name, field_value in table_row.items()
     }
     return Source(**field_values)
-
-
-def data_folder(argument: Path | None) -> Path:
-    """`--data`, else what `ENTSEMBLE_DATA` names, else `../shared/data`."""
-    corpus_folder = argument or Path(os.environ.get("ENTSEMBLE_DATA", "../shared/data"))
-    if not corpus_folder.is_dir():
-        raise SystemExit(f"no data folder at {corpus_folder}: name one with --data or ENTSEMBLE_DATA")
-    return corpus_folder
 
 
 def read_source(source: Source, data_root: Path) -> list[Document]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from tools.reader.corpora import data_folder
+from tools.corpora import corpora_folder
 from tools.reader.evaluate import THRESHOLDS, count, read_target
 from tools.reader.predict import load_predictor
 from tools.reader.scoring import total
@@ -41,10 +41,11 @@ def measure_snapshot(
                 "weights": weights_file.name,
                 "sentences_seen": sentences_seen,
                 "threshold": threshold,
-                "mean_typed": round(fmean(counts.typed for counts in domain_counts.values()), 4),
-                "mean_spans": round(fmean(counts.spans for counts in domain_counts.values()), 4),
+                "mean_typed": round(fmean(counts.typed.f1 for counts in domain_counts.values()), 4),
+                "mean_spans": round(fmean(counts.spans.f1 for counts in domain_counts.values()), 4),
                 "domains": {
-                    name: [round(counts.typed, 4), round(counts.spans, 4)] for name, counts in domain_counts.items()
+                    name: [round(counts.typed.f1, 4), round(counts.spans.f1, 4)]
+                    for name, counts in domain_counts.items()
                 },
             }
         )
@@ -99,7 +100,6 @@ def plot(curve_points: Sequence[dict[str, Any]], image_file: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the snapshots that are new, write the report, draw it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path)
     parser.add_argument("--run", type=Path, required=True, help="the folder of the training run")
     parser.add_argument("--encoder", type=Path, required=True)
     parser.add_argument("--report", type=Path, required=True)
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if parsed.report.exists():
         curve_report = json.loads(parsed.report.read_text(encoding="utf-8"))
     measured = {curve_point["weights"] for curve_point in curve_report["points"]}
-    eval_targets = held_out_targets(data_folder(parsed.data), "dev", SENTENCES)
+    eval_targets = held_out_targets(corpora_folder(), "dev", SENTENCES)
     for weights_file, sentences_seen in snapshots_of(parsed.run):
         if weights_file.name not in measured:
             curve_report["points"].append(measure_snapshot(weights_file, parsed.encoder, eval_targets, sentences_seen))

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from tools.reader.corpora import data_folder
+from tools.corpora import corpora_folder
 from tools.reader.predict import Candidate, Predictor, decode, load_predictor
-from tools.reader.scoring import Counts, compare, interval, total
+from tools.reader.scoring import SpanCounts, compare, f1_with_interval, total
 from tools.reader.targets import Target, benchmark_targets, held_out_targets
 
 THRESHOLDS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
@@ -43,7 +43,7 @@ def read_target(
     return [candidates[text_index] for text_index in range(len(eval_target.texts))], seconds_each
 
 
-def count(eval_target: Target, candidates: Sequence[Sequence[Candidate]], threshold: float) -> list[Counts]:
+def count(eval_target: Target, candidates: Sequence[Sequence[Candidate]], threshold: float) -> list[SpanCounts]:
     """The counts of each sentence at a threshold."""
     return [
         compare(
@@ -63,7 +63,7 @@ def best_threshold(predictor: Predictor, eval_targets: Sequence[Target]) -> tupl
     for eval_target in eval_targets:
         candidates, _ = read_target(predictor, eval_target, timed_count=0)
         for threshold in THRESHOLDS:
-            mean_scores[threshold] += total(count(eval_target, candidates, threshold)).typed / len(eval_targets)
+            mean_scores[threshold] += total(count(eval_target, candidates, threshold)).typed.f1 / len(eval_targets)
     return max(mean_scores, key=lambda threshold: mean_scores[threshold]), {
         str(threshold_key): round(mean_score, 4) for threshold_key, mean_score in mean_scores.items()
     }
@@ -77,10 +77,10 @@ def measure(predictor: Predictor, eval_targets: Sequence[Target], threshold: flo
         sentence_counts = count(eval_target, candidates, threshold)
         report_data[eval_target.name] = {
             "sentences": len(sentence_counts),
-            "mentions": total(sentence_counts).true,
+            "mentions": total(sentence_counts).typed.support,
             "labels": len(eval_target.labels),
-            "typed": interval(sentence_counts, "typed").rounded(),
-            "spans": interval(sentence_counts, "spans").rounded(),
+            "typed": f1_with_interval([counts.typed for counts in sentence_counts]),
+            "spans": f1_with_interval([counts.spans for counts in sentence_counts]),
             "processor_seconds_per_sentence": round(seconds_each, 4),
         }
     for score_kind in ("typed", "spans"):
@@ -93,7 +93,6 @@ def measure(predictor: Predictor, eval_targets: Sequence[Target], threshold: flo
 def main(arguments: Sequence[str] | None = None) -> None:
     """Choose the threshold, measure, write the report."""
     argument_parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    argument_parser.add_argument("--data", type=Path)
     argument_parser.add_argument("--weights", type=Path, required=True)
     argument_parser.add_argument("--encoder", type=Path, required=True)
     argument_parser.add_argument("--report", type=Path, required=True)
@@ -102,10 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     argument_parser.add_argument("--threads", type=int, default=1)
     parsed_arguments = argument_parser.parse_args(arguments)
     torch.set_num_threads(parsed_arguments.threads)
-    data_root, predictor = (
-        data_folder(parsed_arguments.data),
-        load_predictor(parsed_arguments.weights, parsed_arguments.encoder),
-    )
+    data_root, predictor = corpora_folder(), load_predictor(parsed_arguments.weights, parsed_arguments.encoder)
     threshold, mean_scores = best_threshold(predictor, held_out_targets(data_root, "dev", 100))
     report_data: dict[str, Any] = {
         "threshold": threshold,

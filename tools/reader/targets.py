@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from entsemble.prompting.labels import readable_name
 from tools.reader.corpora import Document, load_sources, read_columns, read_source
 from tools.reader.scoring import Span
 
@@ -20,19 +21,6 @@ _FILES = {
     "crossner-science": "crossner/science/dev.txt",
     "mit-movie": "mit-movie/engtrain.bio",
     "mit-restaurant": "mit-restaurant/restauranttrain.bio",
-}
-_PLAIN_WORDS = {
-    "misc": "miscellaneous",
-    "academicjournal": "academic journal",
-    "astronomicalobject": "astronomical object",
-    "chemicalcompound": "chemical compound",
-    "chemicalelement": "chemical element",
-    "literarygenre": "literary genre",
-    "musicalartist": "musical artist",
-    "musicalinstrument": "musical instrument",
-    "musicgenre": "music genre",
-    "politicalparty": "political party",
-    "programlang": "programming language",
 }
 
 
@@ -72,11 +60,6 @@ def held_out_targets(data_root: Path, split_name: str, sentence_count: int) -> l
     ]
 
 
-def plain_words(label_name: str) -> str:
-    """A tag as a reader would write it."""
-    return _PLAIN_WORDS.get(label_name.lower(), label_name.replace("_", " ").lower())
-
-
 def _target(target_name: str, documents: Sequence[Document], sentence_count: int) -> Target:
     label_names = [
         label_name
@@ -95,5 +78,5 @@ def _target(target_name: str, documents: Sequence[Document], sentence_count: int
             for document in sampled_rows
         ),
         tuple(label_names),
-        tuple(plain_words(label_name) for label_name in label_names),
+        tuple(readable_name(label_name) for label_name in label_names),
     )

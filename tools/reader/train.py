@@ -1,4 +1,4 @@
-"""Train the label reader: `python -m tools.reader.train --encoder DIR --out DIR [--data DIR]`.
+"""Train the label reader: `python -m tools.reader.train --encoder DIR --out DIR`.
 
 Without `--steps` it goes on until it is stopped; SIGTERM and Ctrl-C save first. The same command goes on from there.
 `--decay N` takes the state as it is, lowers the learning rate to nothing over N steps and writes the weights to
@@ -25,7 +25,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tools.reader.corpora import Document, data_folder
+from tools.corpora import corpora_folder
+from tools.reader.corpora import Document
 from tools.reader.encode import Encoder, Row, targets_of
 from tools.reader.mixture import Mixture, load_mixture
 from tools.reader.model import LabelReader, load_encoder, reader_loss
@@ -240,7 +241,6 @@ def write_weights(reader_model: LabelReader, weights_file: Path) -> None:
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     argument_parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    argument_parser.add_argument("--data", type=Path, help="the corpora; else ENTSEMBLE_DATA, else ../shared/data")
     argument_parser.add_argument(
         "--encoder", type=Path, required=True, help="config.json, tokenizer.json, model.safetensors"
     )
@@ -275,7 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         bfloat16=not parsed_arguments.float32,
         workers=parsed_arguments.workers,
     )
-    data_root = data_folder(parsed_arguments.data)
+    data_root = corpora_folder()
     mixture = load_mixture(data_root)
     batch_feed = Feed(
         mixture,
@@ -290,8 +290,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     was_resumed = trainer.restore()
     mixture_summary = mixture.summary(batch_feed.epoch_documents(trainer.position[0]))
     (parsed_arguments.out / "mixture.json").write_text(json.dumps(mixture_summary, indent=1), encoding="utf-8")
-    for batch_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(batch_number, lambda *_: setattr(trainer, "stopping", True))
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: setattr(trainer, "stopping", True))
     if parsed_arguments.decay:
         if not was_resumed:
             raise SystemExit(f"nothing to decay: {parsed_arguments.out / 'state.pt'} does not exist")
