@@ -124,6 +124,10 @@ class TestBadInput:
             ({"members": [{"model": "gemma-3-270m"}] * 2}, "two members are called 'gemma-3-270m'"),
             ({"members": [{"model": f"{x}.gguf", "name": "a"} for x in "xy"]}, "are called 'a'"),
             ({"members": [{"model": "x.gguf", "name": "pool"}]}, "cannot be called 'pool', .*the pool's names"),
+            (
+                {"members": [{"model": "x.gguf", "name": "label-reader"}], "reader": {"model": "label-reader"}},
+                "cannot be called 'label-reader', .*the label reader",
+            ),
             ({"verification": {"member": "judge"}}, "'judge' is not a member; members: smollm2-135m, gemma-3-270m"),
             ({"classification": {"vote": "loud"}}, "'loud'; known: majority"),
             ({"members": [{"model": "smollm2-135m", "template": "ner-0"}]}, "'ner-0'; known: ner-1"),

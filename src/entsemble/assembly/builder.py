@@ -57,7 +57,7 @@ _PROPOSER_NAMES = {
     CapitalisedProposer.name: "capitalised spans",
     NaiveBayesProposer.name: "the naive Bayes proposer",
 }
-"""Names in votes and ledgers that no member can have -> what they stand for."""
+"""Proposers that need no model, by their names in votes and ledgers -> what they stand for."""
 
 
 class Assembly:
@@ -157,13 +157,23 @@ class Assembly:
             raise ConfigError("no members: an ensemble needs at least one [[members]] table, --model, or a [reader]")
         members = [self._member(member) for member in self.settings.members]
         names = [member.name for member in members]
-        for name, meaning in _PROPOSER_NAMES.items():
+        for name, meaning in self._reserved_names().items():
             if name in names:
                 raise ConfigError(f"a member cannot be called {name!r}, which stands for {meaning}; set another `name`")
         duplicates = sorted({name for name in names if names.count(name) > 1})
         if duplicates:
             raise ConfigError(f"two members are called {duplicates[0]!r}; give each its own `name`")
         return members
+
+    def _reserved_names(self) -> dict[str, str]:
+        """Names in votes and ledgers that no member can have -> what they stand for."""
+        reader = self.models.reader()
+        if reader is None:
+            return _PROPOSER_NAMES
+        if reader.name in _PROPOSER_NAMES:
+            meaning = _PROPOSER_NAMES[reader.name]
+            raise ConfigError(f"a label reader's folder cannot be called {reader.name!r}, which stands for {meaning}")
+        return {**_PROPOSER_NAMES, reader.name: "the label reader"}
 
     def _member(self, member: MemberSettings) -> Member:
         model = self.models.language_model(member)
