@@ -53,7 +53,7 @@ def plot_calibration(results: Sequence[dict[str, Any]]) -> None:
     risk.set(xlabel="coverage: share of the mentions, highest scores first", ylabel="share of wrong mentions")
     risk.set(xlim=(0, 1))
     risk.set_ylim(bottom=0)
-    figure.legend(loc="outside right")
+    figure.legend(loc="outside right center")
     _save(figure, "calibration.svg")
 
 

@@ -147,15 +147,17 @@ def _watch(receiver: socket.socket) -> None:
     with receiver:
         while numbers := receiver.recv(1):
             (number,) = numbers
-            handler = signal.getsignal(number)  # another one, such as the server's, has promises of its own
+            handler = signal.getsignal(number)
+            is_graceful = isinstance(handler, _GracefulStop)
+            if not is_graceful and handler not in (_terminate, signal.default_int_handler):
+                continue  # the server's, which has promises of its own and repeats the signal after it has shut down
             interrupt_count += number == signal.SIGINT
-            if handler in (_terminate, signal.default_int_handler):
+            if not is_graceful:
                 _end_at_once(128 + number) if interrupt_count > 1 else start_deadline(128 + number)
-            elif isinstance(handler, _GracefulStop):
-                if interrupt_count > 1:
-                    _end_at_once(128 + number)
-                if number == signal.SIGTERM:
-                    start_deadline(128 + number)
+            elif interrupt_count > 1:
+                _end_at_once(128 + number)
+            elif number == signal.SIGTERM:
+                start_deadline(128 + number)
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:
