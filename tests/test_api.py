@@ -198,10 +198,10 @@ class TestExtraction:
 
 @pytest.mark.usefixtures("scripted")
 class TestExperts:
-    """Without examples, experts are selected by the texts."""
+    """With the preset `experts`, experts are selected by the texts."""
 
     def test_the_first_text_selects_the_experts_and_later_ones_keep_them(self) -> None:
-        ner = entsemble.load(LABELS)
+        ner = entsemble.load(LABELS, preset="experts")
         assert not has_selected(ner)
         assert surfaces(ner.extract(TEXT)) == [("Ann", "person"), ("Oslo", "location")]
         selection = ner.selection
@@ -210,14 +210,14 @@ class TestExperts:
         assert ner.selection is selection
 
     def test_texts_without_words_select_nothing(self) -> None:
-        ner = entsemble.load(LABELS)
+        ner = entsemble.load(LABELS, preset="experts")
         assert ner.extract(" ").mentions == ()
         assert not has_selected(ner)
         assert ner.extract(TEXT).mentions != ()
         assert has_selected(ner)
 
     def test_experts_can_be_selected_beforehand_and_again(self) -> None:
-        ner = entsemble.load(LABELS)
+        ner = entsemble.load(LABELS, preset="experts")
         first = ner.select_experts([TEXT])
         assert first is not None
         assert first.target_sentences == 1
@@ -227,7 +227,7 @@ class TestExperts:
         assert ner.selection is second
 
     def test_many_texts_select_together_and_none_is_lost(self) -> None:
-        ner = entsemble.load(LABELS)
+        ner = entsemble.load(LABELS, preset="experts")
         texts = (text for text in (TEXT, "Bob Lee stayed in Bergen.", "Nobody else did."))
         assert len(list(ner.extract_many(texts))) == 3
         assert ner.selection is not None

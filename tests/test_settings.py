@@ -71,6 +71,23 @@ def test_an_encoder_folder_is_relative_to_the_configuration(tmp_path: Path) -> N
     assert load(write_config(tmp_path, '[encoder]\nmodel = "owner/name"\n')).encoder.model == "owner/name"
 
 
+@pytest.mark.parametrize(
+    ("values", "members", "has_reader"),
+    [
+        ("", 0, True),
+        ('[pool]\npath = "pool.jsonl"', 2, False),
+        ("[pool]\nshots = 4", 0, True),
+        ('[[members]]\nmodel = "smollm2-135m"', 1, False),
+        ("[experts]\nmax_experts = 2", 2, False),
+    ],
+)
+def test_without_pool_members_and_experts_the_label_reader_answers_alone(
+    tmp_path: Path, values: str, members: int, has_reader: bool
+) -> None:
+    settings = load(write_config(tmp_path, values))
+    assert (len(settings.members), bool(settings.reader.model)) == (members, has_reader)
+
+
 def test_the_preset_of_the_paper_compares_spans() -> None:
     assert load(preset="paper").pool.similarity == "span"
 

@@ -15,6 +15,7 @@ from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.evaluation.documents import with_gold_ids
 from entsemble.evaluation.report import Report, build_report
 from entsemble.settings import DEFAULT_PRESET, Settings
+from entsemble.settings_file import merge
 from entsemble.types import Document
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ def load(
         examples: annotated texts that the models learn from (few-shot), also called the pool: a file, documents, or
             `(text, [(start, end, label), ...])` pairs. With 20 sentences and 40 mentions or more, the first text also
             trains vote weights on them, once, which takes as long as 40 to 80 texts; see `learn`. If no examples are
-            given, pre-trained experts are used, selected by the texts.
+            given, the label reader answers alone, in milliseconds.
         preset: a configuration that comes with entsemble: fast, balanced, best, zero-shot, experts, paper or small-gpu.
-            By default balanced with examples, and experts without.
+            By default balanced with examples, and zero-shot without.
         config: a configuration file (TOML), the same as a mapping, or `Settings`.
         models: names of the members' models, instead of those of the preset or configuration.
         progress: called as models are downloaded and prepared. By default warnings are logged, and nothing is printed.
@@ -145,7 +146,7 @@ def make_settings(
             preset = DEFAULT_PRESET
         config_path = Path(config) if isinstance(config, str | Path) else None
         config_values = config if isinstance(config, Mapping) else {}
-        user_values = configuration.merge(config_values, overrides)
+        user_values = merge(config_values, overrides)
         settings = configuration.load(config_path, preset, user_values, include_pool=not has_examples)
     if has_examples:
         settings = settings.model_copy(update={"pool": settings.pool.model_copy(update={"path": None})})

@@ -80,7 +80,7 @@ class Ensemble:
     Models are loaded with the first text, and stay in memory until `close`, or until the end of a `with` block; a text
     after that loads them again. Any number of threads may extract at once.
 
-    If the settings leave the choice of experts to the texts, as they do without examples, experts are selected once:
+    If the settings leave the choice of experts to the texts, as the preset `experts` does, experts are selected once:
     by the text of the first `extract`, or by the first texts of the first `extract_many` or `run`. Call
     `select_experts` with typical texts to select them beforehand, or again.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -14,17 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from entsemble._lib import toml
 from entsemble.errors import ConfigError, UnknownNameError
+from entsemble.settings_file import merge, read_settings_file
 from entsemble.types import Precision
 
 DEFAULT_PRESET = "balanced"
 """The preset if none is named."""
 
-PRESET_WITHOUT_POOL = "experts"
-"""The preset if none is named, and there is neither a pool nor any configured member."""
+PRESET_WITHOUT_POOL = "zero-shot"
+"""The preset if none is named, and there is neither a pool nor any configured member or expert."""
+
+PRESET_OF_EXPERTS = "experts"
+"""The preset if none is named, there is no pool, and the `[experts]` table is given."""
 
 _PRESETS = files("entsemble") / "presets"
-_REMOTE_MODEL = re.compile("hf:|openai:")
-"""Models that are not files, whatever their names look like."""
 
 
 class _Frozen(BaseModel):
@@ -258,15 +259,15 @@ def load(
 
     Args:
         path: a TOML file; paths in it are relative to its folder.
-        preset: by default `balanced`, or `experts` if there is neither a pool nor any member in `path`. Members in the
-            file replace those of the preset.
+        preset: by default `balanced`; if there is neither a pool nor any member, `experts` with an `[experts]` table,
+            and `zero-shot` without. Members in the file replace those of the preset.
         overrides: nested values, as in TOML; `None` overrides nothing.
         include_pool: False to ignore the pool that `path` names, since the caller has its own.
 
     Raises:
         ConfigError: a file that cannot be read, or a setting that is not valid: says where.
     """
-    file_values = {} if path is None else _resolve_paths(_read(path), path.parent)
+    file_values = {} if path is None else read_settings_file(path)
     if not include_pool and isinstance(file_values.get("pool"), dict):
         file_values["pool"] = {key: value for key, value in file_values["pool"].items() if key != "path"}
     user_values = merge(file_values, overrides or {})
@@ -287,55 +288,9 @@ def _validated(values: Mapping[str, Any], source: str | Path) -> Settings:
 def _default_preset(values: Mapping[str, Any]) -> str:
     pool = values.get("pool")
     has_pool = isinstance(pool, Mapping) and pool.get("path") is not None
-    return DEFAULT_PRESET if has_pool or "members" in values else PRESET_WITHOUT_POOL
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return toml.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    except toml.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-
-
-def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The values of a configuration file, with paths relative to its folder and not to the working folder."""
-    pool = values.get("pool")
-    if isinstance(pool, dict) and isinstance(pool.get("path"), str):
-        values = values | {"pool": pool | {"path": folder / Path(pool["path"]).expanduser()}}
-    members = values.get("members")
-    if isinstance(members, list):
-        values = values | {"members": [_resolve_model(member, folder) for member in members]}
-    for table in ("encoder", "reader"):
-        if table in values:
-            values = values | {table: _resolve_model(values[table], folder)}
-    return values
-
-
-def _resolve_model(table: object, folder: Path) -> object:
-    model = table.get("model") if isinstance(table, dict) else None
-    if not isinstance(table, dict) or not isinstance(model, str) or _REMOTE_MODEL.match(model):
-        return table
-    path = folder / Path(model).expanduser()
-    is_path = model.endswith(".gguf") or ("/" in model and path.is_dir())
-    return table | {"model": str(path)} if is_path else table
-
-
-def merge(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values with others over them; `None` replaces nothing, and labels are replaced as a whole."""
-    merged = dict(base)
-    for key, value in values.items():
-        if value is None:
-            continue
-        base_value = merged.get(key)
-        if not isinstance(value, Mapping) or key == "labels":
-            merged[key] = value
-        elif base_value is None or isinstance(base_value, Mapping):  # anything else stays, for validation to refuse
-            merged[key] = merge(base_value or {}, value)
-    return merged
+    if has_pool or "members" in values:
+        return DEFAULT_PRESET
+    return PRESET_OF_EXPERTS if "experts" in values else PRESET_WITHOUT_POOL
 
 
 def _describe(error: ValidationError) -> str:

@@ -54,14 +54,16 @@ def add_expert(storage: Environment, adapter_folder: Callable[[int], Path], trig
     return add
 
 
-def make_settings(**overrides: Any) -> Settings:
-    return load(overrides={"labels": LABELS, "cache": {"replies": False}, **overrides})
+def make_settings(preset: str | None = None, **overrides: Any) -> Settings:
+    """Of the preset `experts`, unless there is a pool or a member."""
+    default_preset = None if {"pool", "members"} & overrides.keys() else "experts"
+    return load(preset=preset or default_preset, overrides={"labels": LABELS, "cache": {"replies": False}, **overrides})
 
 
 def select(
     texts: Iterable[Document] = TEXTS, held_out: Sequence[Document] = (), preset: str | None = None, **overrides: Any
 ) -> Selection:
-    settings = load(preset=preset, overrides={"labels": LABELS, "cache": {"replies": False}, **overrides})
+    settings = make_settings(preset, **overrides)
     return select_experts(SelectionInputs(settings, environment(), held_out=held_out), texts)
 
 
@@ -276,9 +278,10 @@ class TestCommands:
         output = command("experts", "select", target, "--labels", "person", "--json", "--no-cache").out
         assert json.loads(output)["sampled"]["scores"].keys() == {"people", "both"}
 
-    def test_extract_without_a_pool_uses_experts(self, command: Callable[..., Any], add_expert: Any) -> None:
+    def test_extract_uses_experts_if_asked_to(self, command: Callable[..., Any], add_expert: Any) -> None:
         add_expert("both", "person", "location")
-        ran = command("extract", "-", "--labels", "person,location", "--no-cache", stdin=b"Ann flew to Oslo.")
+        options = ("--labels", "person,location", "--no-cache", "--preset", "experts")
+        ran = command("extract", "-", *options, stdin=b"Ann flew to Oslo.")
         assert ran.code == 0, ran.err
         assert [mention["text"] for mention in ran.documents[0]["mentions"]] == ["Ann", "Oslo"]
         assert "experts: both x 1.00; both x 1.00" in " ".join(ran.err.split())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from entsemble.backends.model_spec import ServerModel, parse_model
 from entsemble.errors import ConfigError
-from entsemble.settings import MemberSettings, Settings
+from entsemble.settings import EncoderSettings, MemberSettings, ReaderSettings, Settings
 
 _SERVER_BATCH = 16
 """Sentences in flight on a server, which others may be using too."""
@@ -40,10 +40,13 @@ def with_absolute_paths(settings: Settings) -> Settings:
     """Settings that mean the same in another working folder."""
     members = tuple(_with_absolute_path(member) for member in settings.members)
     pool = settings.pool.model_copy(update={"path": settings.pool.path and settings.pool.path.resolve()})
-    encoder, folder = settings.encoder, Path(settings.encoder.model)
-    if folder.is_dir():
-        encoder = encoder.model_copy(update={"model": str(folder.resolve())})
-    return settings.model_copy(update={"pool": pool, "members": members, "encoder": encoder})
+    models: dict[str, EncoderSettings | ReaderSettings] = {"encoder": settings.encoder, "reader": settings.reader}
+    folders = {
+        table: values.model_copy(update={"model": str(Path(values.model).resolve())})
+        for table, values in models.items()
+        if values.model and Path(values.model).is_dir()
+    }
+    return settings.model_copy(update={"pool": pool, "members": members, **folders})
 
 
 def _with_absolute_path(member: MemberSettings) -> MemberSettings:

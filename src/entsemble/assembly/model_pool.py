@@ -165,9 +165,11 @@ class ModelPool:
     def worker_count(self) -> int:
         """Sentences in flight: two for each member of an embedded engine and one more, so that no engine is ever idle.
 
-        Servers and transformers evaluate many at once.
+        Servers and transformers evaluate many at once; a label reader alone takes one on each core.
         """
-        concurrent = min(map(concurrent_sentences, self.settings.members), default=1)
+        if not self.settings.members:
+            return self.settings.workers or _available_cores()
+        concurrent = min(map(concurrent_sentences, self.settings.members))
         return self.settings.workers or (concurrent if concurrent > 1 else 2 * len(self.settings.members) + 1)
 
     def batch_size(self, member: MemberSettings) -> int:

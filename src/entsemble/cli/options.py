@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +13,7 @@ import click
 from entsemble.api import make_settings
 from entsemble.data.formats import READABLE
 from entsemble.retrieval.index import SIMILARITIES
-from entsemble.settings import Settings
+from entsemble.settings import PRESET_OF_EXPERTS, Settings
 from entsemble.types import Document
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _OPTIONS = {
     "preset": click.option(
         "--preset",
         help="Bundled configuration: fast, balanced, best, zero-shot, experts, paper or small-gpu. "
-        "Default: balanced with a pool, experts without.",
+        "Default: balanced with a pool, zero-shot without.",
     ),
     "models": click.option(
         "--model",
@@ -120,6 +120,15 @@ class SharedOptions:
     nested: bool | None = None
     input_format: str | None = None
     limit: int | None = None
+
+    def settings_with_experts(self) -> Settings:
+        """The settings, for a command that is about experts: without pool and members, those of the preset `experts`.
+
+        Raises:
+            ConfigError: an option or the configuration is not valid.
+        """
+        settings = self.settings()
+        return settings if settings.members or self.preset else replace(self, preset=PRESET_OF_EXPERTS).settings()
 
     def settings(self) -> Settings:
         """The preset, overridden by the configuration file, overridden by the command line.

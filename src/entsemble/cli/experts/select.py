@@ -31,8 +31,9 @@ def select_for_target(target_path: Path, as_json: bool, **options: object) -> No
     """
     shared = parse_options(SharedOptions, options)
     documents = list(islice(read(target_path, shared.input_format), shared.limit))
+    settings = shared.settings_with_experts()
     with show_progress(quiet=shared.quiet) as progress:
-        selection = select_experts(SelectionInputs(shared.settings(), environment(), progress.callbacks()), documents)
+        selection = select_experts(SelectionInputs(settings, environment(), progress.callbacks()), documents)
     if as_json:
         click.echo(json.dumps(selection_json(selection)))
         return
@@ -51,7 +52,7 @@ def evaluate_each(gold_path: Path, as_json: bool, **options: object) -> None:
     labels of GOLD are used. With --limit, the documents are a random sample, drawn with --seed.
     """
     shared = parse_options(SharedOptions, options)
-    settings = shared.settings()
+    settings = shared.settings_with_experts()
     documents = sample_documents(list(read(gold_path, shared.input_format)), shared.limit, settings.seed)
     gold_labels = sorted({mention.label for document in documents for mention in document.mentions})
     label_definitions = settings.labels or dict.fromkeys(gold_labels, "")

@@ -1,0 +1,67 @@
+"""Configuration files, and settings as nested values that take precedence over one another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from entsemble._lib import toml
+from entsemble.errors import ConfigError
+
+_REMOTE_MODEL = re.compile("hf:|openai:")
+"""Models that are not files, whatever their names look like."""
+
+
+def read_settings_file(path: Path) -> dict[str, Any]:
+    """The values of a configuration file, with paths relative to its folder and not to the working folder.
+
+    Raises:
+        ConfigError: it cannot be read, or is not valid TOML.
+    """
+    try:
+        values = toml.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    except toml.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    return _resolve_paths(values, path.parent)
+
+
+def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    pool = values.get("pool")
+    if isinstance(pool, dict) and isinstance(pool.get("path"), str):
+        values = values | {"pool": pool | {"path": folder / Path(pool["path"]).expanduser()}}
+    members = values.get("members")
+    if isinstance(members, list):
+        values = values | {"members": [_resolve_model(member, folder) for member in members]}
+    for table in ("encoder", "reader"):
+        if table in values:
+            values = values | {table: _resolve_model(values[table], folder)}
+    return values
+
+
+def _resolve_model(table: object, folder: Path) -> object:
+    model = table.get("model") if isinstance(table, dict) else None
+    if not isinstance(table, dict) or not isinstance(model, str) or _REMOTE_MODEL.match(model):
+        return table
+    path = folder / Path(model).expanduser()
+    is_path = model.endswith(".gguf") or ("/" in model and path.is_dir())
+    return table | {"model": str(path)} if is_path else table
+
+
+def merge(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values with others over them; `None` replaces nothing, and labels are replaced as a whole."""
+    merged = dict(base)
+    for key, value in values.items():
+        if value is None:
+            continue
+        base_value = merged.get(key)
+        if not isinstance(value, Mapping) or key == "labels":
+            merged[key] = value
+        elif base_value is None or isinstance(base_value, Mapping):  # anything else stays, for validation to refuse
+            merged[key] = merge(base_value or {}, value)
+    return merged
