@@ -11,10 +11,13 @@ EntsembleError
     ├── PromptTooLongError       the prompt does not fit into the model's context
     ├── BadReplyError            its reply cannot be used
     └── MemberDownError          one of these, with the member of the ensemble that failed
+
+`EntsembleWarning` is the category of all warnings; `warn` issues one.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,6 +26,19 @@ class EntsembleError(Exception):
     """Base class of all errors that entsemble raises on purpose; the message is written for users."""
 
     exit_code = 1
+
+
+class EntsembleWarning(UserWarning):
+    """What a user should know although the work goes on; the message is one line."""
+
+
+def warn(message: str) -> None:
+    """Issue an `EntsembleWarning`, once for each message.
+
+    Args:
+        message: what is left out or doubtful and, after a semicolon, what to do.
+    """
+    warnings.warn(message, EntsembleWarning, stacklevel=2)
 
 
 class DataError(EntsembleError):

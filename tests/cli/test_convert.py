@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
+import sys
+import warnings
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
+from entsemble.cli import root
 from entsemble.cli.convert import convert
 from entsemble.errors import EntsembleError
 
@@ -22,3 +28,20 @@ def test_the_convert_command(tmp_path: Path) -> None:
     assert isinstance(result.exception, EntsembleError)
     result = CliRunner().invoke(convert, [str(tmp_path / "a.txt"), "-", "--columns", "x"])
     assert "names no columns" in result.stderr
+
+
+def test_warnings_are_one_line_each_and_only_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    span = {"start": 0, "end": 3, "label": "P"}
+    (tmp_path / "in.jsonl").write_text(json.dumps({"text": "Ada", "spans": [span], "answer": "reject"}) + "\n")
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        result = CliRunner().invoke(root, ["convert", str(tmp_path / "in.jsonl"), "-"])
+        messages = io.StringIO()
+        monkeypatch.setattr(sys, "stderr", messages)
+        warnings.warn("deprecated", FutureWarning, stacklevel=1)
+        assert messages.getvalue() == ""
+    first, second = result.stderr.splitlines()
+    assert first.endswith("in.jsonl: 1 example that was rejected or ignored in Prodigy left out")
+    assert first.startswith("entsemble: ")
+    assert second == "0 documents, 0 mentions"

@@ -12,7 +12,7 @@ import pytest
 
 from entsemble.data import archives
 from entsemble.data.formats import read
-from entsemble.errors import DataError
+from entsemble.errors import DataError, EntsembleWarning
 
 PAIR = {"a.txt": b"Mara rang.", "a.ann": b"T1\tP 0 4\tMara\n"}
 
@@ -66,13 +66,28 @@ def test_endings_in_capitals_are_read(tmp_path: Path) -> None:
 
 def test_other_formats_in_archives_are_read(tmp_path: Path) -> None:
     line = b'{"id": 3, "text": "Mara rang.", "label": [[0, 4, "P"]]}\n'
-    path = save_zip(tmp_path / "a.zip", {"admin.jsonl": line, "picture.png": b"\0"})
-    assert mentions(path) == [("3", ["Mara"])]
+    path = save_zip(tmp_path / "a.zip", {"admin.jsonl": line, "readme.txt": b"Hello."})
+    assert mentions(path) == [("3", ["Mara"]), ("a.zip/readme.txt", [])]
     assert [d.id for d in read(save_zip(path, {"admin.dat": line}), "doccano")] == ["3"]
     path = save_tar(tmp_path / "a.tar.xz", {"x/a.conll": b"Mara\tB-P\n", "b.csv": b"text\nBo\n"})
     assert mentions(path) == [("a.tar.xz/x/a.conll:1", ["Mara"]), ("a.tar.xz/b.csv:2", [])]
     with pytest.raises(DataError, match=r"a.zip: the archive has no file of a known format"):
         list(read(save_zip(tmp_path / "a.zip", {"a.png": b"x"})))
+
+
+def test_files_in_archives_are_recognised_by_their_content(tmp_path: Path) -> None:
+    conll = b"Mara\tB-P\nwent\tO\n.\tO\n"
+    task = b'[{"id": 1, "data": {"text": "Bo"}, "annotations": [{"result": [{"value": {"start": 0, "end": 2, '
+    task += b'"text": "Bo", "labels": ["P"]}}]}]}]'
+    path = save_zip(tmp_path / "a.zip", {"train.txt": conll, "dev": conll, "export.json": task})
+    assert [names for _, names in mentions(path)] == [["Mara"], ["Mara"], ["Bo"]]
+
+
+def test_what_an_archive_holds_that_is_not_read_is_listed(tmp_path: Path) -> None:
+    pictures = {f"{number}.png": b"\0" for number in range(4)}
+    path = save_zip(tmp_path / "a.zip", {"a.jsonl": b'{"text": "Bo"}\n', "b.parquet": b"PAR1", **pictures})
+    with pytest.warns(EntsembleWarning, match=r"a.zip: not read: b.parquet, 0.png, 1.png and 2 more; if"):
+        assert mentions(path) == [("a.zip/a.jsonl:1", [])]
 
 
 def test_two_members_of_one_name_are_an_error(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from entsemble.data.formats import read, write
 from entsemble.data.options import ReadOptions
-from entsemble.errors import DataError
+from entsemble.errors import DataError, EntsembleWarning
 from entsemble.types import Document, mention_at
 
 
@@ -39,6 +39,44 @@ def test_line_ends_in_mentions_may_be_written_as_spaces(tmp_path: Path) -> None:
     assert document.mentions[0].text == "Ada\nByron"
 
 
+def test_a_mention_that_begins_with_a_line_end_is_announced(tmp_path: Path) -> None:
+    document = Document("a", "x\nAda", (mention_at("x\nAda", 1, 5, "PER"),))
+    with pytest.warns(EntsembleWarning, match="1 mention begins or ends with a line end, which brat refuses"):
+        write([document], tmp_path / "out", "brat")
+    assert list(read(tmp_path / "out")) == [document]
+
+
+def test_pieces_are_counted_as_the_rest_of_the_file_counts(tmp_path: Path) -> None:
+    folder = write_pair(tmp_path, "Hi\r\nnorth and\r\nsouth pole", "T1\tLOC 3 8;19 23\tnorth pole\n")
+    (document,) = read(folder, options=ReadOptions(discontinuous="hull"))
+    assert document.mentions[0].text == "north and\r\nsouth pole"
+
+
+def test_annotations_of_bionlp_are_read(tmp_path: Path) -> None:
+    text = "Ras binds Raf."
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text(text)
+        (tmp_path / f"{name}.a1").write_text("T1\tProtein 0 3\tRas\nT2\tProtein 10 13\tRaf\n")
+    (tmp_path / "a.a2").write_text("T3\tBinding 4 9\tbinds\nE1\tBinding:T3 Theme:T1\n*\tEquiv T1 T2\n")
+    (tmp_path / "b.ann").write_text("T1\tOnly 0 3\tRas\n")
+    expected = [("a", ["Protein", "Binding", "Protein"]), ("b", ["Only"])]
+    found = [(document.id, [mention.label for mention in document.mentions]) for document in read(tmp_path)]
+    assert found == expected
+    assert [m.label for m in next(read(tmp_path / "a.txt")).mentions] == expected[0][1]
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as packed:
+        for path in sorted(tmp_path.glob("[ab].*"), reverse=True):
+            packed.write(path, path.name)
+    assert sorted((d.id, [m.label for m in d.mentions]) for d in read(tmp_path / "all.zip")) == expected
+
+
+def test_data_beside_brat_files_that_is_not_read_is_announced(tmp_path: Path) -> None:
+    write_pair(tmp_path, "Ada", "T1\tPER 0 3\tAda\n")
+    (tmp_path / "more.jsonl").write_text('{"text": "x"}')
+    (tmp_path / "notes.md").write_text("x")
+    with pytest.warns(EntsembleWarning, match=r"not read: more.jsonl; if they are data, give them by name$"):
+        assert [document.id for document in read(tmp_path)] == ["a"]
+
+
 def test_a_discontinuous_mention_is_an_error_or_read_as_its_hull(tmp_path: Path) -> None:
     folder = write_pair(tmp_path, "north and south pole", "T1\tLOC 0 5;16 20\tnorth pole\n")
     with pytest.raises(DataError, match=r"a.ann:1: T1 has 2 pieces"):
@@ -53,6 +91,9 @@ def test_a_discontinuous_mention_is_an_error_or_read_as_its_hull(tmp_path: Path)
         ("T1\tPER 0 3\tAda\nT2 PER 0 3\tAda\n", r"a.ann:2: this is not a brat annotation"),
         ("T1\tPER 0 99\tAda\n", r"a.ann:1: \[0, 99\) is not a range"),
         ("T1\tPER 0 3\tBob\n", r"a.ann:1: the line says 'Bob', but the text has 'Ada'"),
+        ("T1\tPER 0 3\tAdam\n", r"a.ann:1: the line says 'Adam', but the text has 'Ada'"),
+        ("T1\tPER 0 3\tAd\n", r"a.ann:1: the line says 'Ad', but the text has 'Ada'"),
+        ("T1\tPER 0 2;1 3\tAda\n", r"a.ann:1: the pieces of T1 overlap"),
         ("?\n", r"a.ann:1: this is not a brat annotation"),
     ],
 )
@@ -120,7 +161,7 @@ def test_a_mention_over_line_ends_has_a_piece_for_each_line(tmp_path: Path) -> N
     text = "Ada\r\nByron\n\nLee left"
     document = Document("a", text, (mention_at(text, 0, 15, "PER"),))
     write([document], tmp_path / "out", "brat")
-    assert (tmp_path / "out" / "a.ann").read_text() == "T1\tPER 0 3;5 10;12 15\tAda  Byron  Lee\n"
+    assert (tmp_path / "out" / "a.ann").read_text() == "T1\tPER 0 3;5 10;12 15\tAda Byron Lee\n"
     assert list(read(tmp_path / "out")) == [document]
 
 
@@ -130,7 +171,10 @@ def test_a_mention_over_line_ends_has_a_piece_for_each_line(tmp_path: Path) -> N
         ("T1\tPER 5 8\tAda\t# a comment", "Ada"),
         ("T1 \tPER 5 8\tAda", "Ada"),
         ("T1\tPER 5 8 \tAda", "Ada"),
+        ("T1\tPER 5 8\tAda  a comment", "Ada"),
+        ("T1\tPER 5 12\tAda\u00a0Lee", "Ada Lee"),
         ("T1\tPER 5 8", "Ada"),
+        ("T1\tPER 5 8\t ", "Ada"),
         ("Tx1\tPER 5 8\tAda\r", "Ada"),
         ("T1\tPER 4 7\tAda", "Ada"),  # CRLF counted as one character
         ("T1\tPER 5 8;9 12\tAda Lee", "Ada Lee"),

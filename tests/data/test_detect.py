@@ -156,10 +156,3 @@ def test_binary_files_are_named(tmp_path: Path, content: bytes, name: str) -> No
     (tmp_path / "a.txt").write_bytes(content)
     with pytest.raises(DataError, match=f"a.txt: this is {name}"):
         list(read(tmp_path / "a.txt"))
-
-
-def test_annotations_beside_a_text_that_are_not_read_are_announced(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("Ada")
-    (tmp_path / "a.a1").write_text("T1\tPER 0 3\tAda\n")
-    with pytest.warns(UserWarning, match=r"a.a1: annotations of BioNLP are not read"):
-        assert [document.text for document in read(tmp_path)] == ["Ada"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,7 +35,8 @@ def sorted_by_id(unsorted: list[Document]) -> list[Document]:
 @given(st.lists(documents(), max_size=4, unique_by=lambda d: d.id))
 @settings(max_examples=60)
 def test_any_document_survives_a_round_trip(originals: list[Document]) -> None:
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what brat itself refuses
         for name in ("x.jsonl", "x.json"):
             write(originals, Path(folder) / name)
             assert list(read(Path(folder) / name)) == originals

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from typing import TextIO
 
 import click
 from click.shell_completion import get_completion_class
@@ -22,7 +23,7 @@ from entsemble.cli.pool import pool
 from entsemble.cli.score import score
 from entsemble.cli.serve import serve
 from entsemble.cli.streams import ReaderGoneError, flush_standard_output, guarded_streams
-from entsemble.errors import ConfigError, EntsembleError
+from entsemble.errors import ConfigError, EntsembleError, EntsembleWarning
 
 __all__ = ["main", "root"]
 
@@ -31,18 +32,20 @@ __all__ = ["main", "root"]
 @click.version_option(entsemble.__version__, prog_name="entsemble")
 def root() -> None:
     """Named entities with your own labels, found by several small language models on your own machine."""
-    warnings.formatwarning = _format_warning
+    warnings.showwarning = _show_warning
 
 
-def _format_warning(
+def _show_warning(
     message: Warning | str,
-    category: type[Warning],  # noqa: ARG001 - Python calls it with the place in the code, too
-    filename: str,  # noqa: ARG001
+    category: type[Warning],
+    filename: str,  # noqa: ARG001 - Python calls it with the place in the code, too
     lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
-) -> str:
-    """A warning as one line, like the other messages, without the place in the code that Python adds."""
-    return f"entsemble: {message}\n"
+) -> None:
+    """Show a warning of ours as one line, like the other messages; those of libraries are for programmers."""
+    if issubclass(category, EntsembleWarning):
+        click.echo(f"entsemble: {' '.join(str(message).splitlines())}", err=True)
 
 
 @click.command()

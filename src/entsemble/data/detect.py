@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 import json
 import re
-import warnings
 from pathlib import Path
 
 from entsemble.data import archives, brat, tables
 from entsemble.data.conll import layout as conll_layout
 from entsemble.data.conll.tags import is_tag
 from entsemble.data.source import HEAD_BYTES, Source, split_carriage_returns
-from entsemble.errors import DataError
+from entsemble.errors import DataError, warn
 
 FORMAT_BY_SUFFIX = {
     ".jsonl": "jsonl",
@@ -25,6 +24,8 @@ FORMAT_BY_SUFFIX = {
     ".iob2": "conll",
     ".iobes": "conll",
     ".ann": "brat",
+    ".a1": "brat",
+    ".a2": "brat",
     ".csv": "csv",
     ".tsv": "tsv",
     ".txt": "text",
@@ -79,19 +80,23 @@ def format_of_name(path: Path) -> str | None:
     return FORMAT_BY_SUFFIX.get(path.suffix.lower())
 
 
-def detect_format(source: Source) -> str:
+def detect_format(source: Source, name: Path | None = None) -> str:
     """The format of a file or stream. Its content distinguishes CoNLL, tables, JSON and plain text.
 
     A file whose name does not say the format is CoNLL, a table or JSON only if nothing in its first lines contradicts
     that. In doubt it is plain text, of which nothing can be lost, and a warning says so.
 
+    Args:
+        source: the file or stream.
+        name: its name, if it is a file in an archive.
+
     Raises:
         DataError: it is binary, or has markup that no reader understands.
     """
-    detected_format, doubted_format = _detect(source)
+    detected_format, doubted_format = _detect(source, name)
     if doubted_format:
         message = f"{source.place}: read as plain text, although some of it looks like {doubted_format}"
-        warnings.warn(f"{message}; if it is that, name the format", stacklevel=2)
+        warn(f"{message}; if it is that, name the format")
     return detected_format
 
 
@@ -104,12 +109,13 @@ def is_conll(source: Source) -> bool:
     return _detect(source)[0] == "conll"
 
 
-def _detect(source: Source) -> tuple[str, str | None]:
+def _detect(source: Source, name: Path | None = None) -> tuple[str, str | None]:
     """The format, and the one that a plain text resembles."""
-    suffix_format = _format_of_file(source.path) if source.path else None
+    path = source.path or name
+    suffix_format = _format_of_file(path) if path else None
     if suffix_format in ("brat", "conll", "jsonl", "parquet", "spacy"):
         return suffix_format, None
-    suffix = source.path.suffix.lower() if source.path else ""
+    suffix = path.suffix.lower() if path else ""
     if suffix in _MARKUP_BY_SUFFIX:
         raise DataError(f"{_MARKUP_BY_SUFFIX[suffix]} cannot be read; {_MARKUP_ADVICE}", source.place)
     lines = _first_lines(source)
@@ -139,7 +145,7 @@ def _detect_columns(lines: list[str], suffix_format: str | None) -> tuple[str, s
 def _format_of_file(path: Path) -> str | None:
     """The format of the file's suffix; brat for a text with an annotation file next to it."""
     suffix_format = format_of_name(path)
-    return "brat" if suffix_format == "text" and brat.find_file(path, ".ann") else suffix_format
+    return "brat" if suffix_format == "text" and brat.has_annotations(path) else suffix_format
 
 
 def _first_lines(source: Source) -> list[str]:

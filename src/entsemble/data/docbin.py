@@ -8,7 +8,6 @@ space, so offsets are exact.
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 from entsemble._lib.optional import require
 from entsemble.data.json_values import check_scores, check_surrogates, parse_json, score_value, write_json
 from entsemble.data.options import ReadOptions
-from entsemble.errors import DataError
+from entsemble.errors import DataError, warn
 from entsemble.types import Document, Mention
 
 SPANS_KEY = "sc"
@@ -67,7 +66,7 @@ def _warn_of_unread(doc: Any, document: Document, path: Path) -> bool:  # noqa: 
     unread = [key for key, spans in groups.items() if any((s.start_char, s.end_char) not in ranges for s in spans)]
     if unread:
         message = f"{path}: of {document.id!r}, doc.{' and doc.'.join(unread)} have spans that are not read"
-        warnings.warn(f"{message}; only doc.spans[{SPANS_KEY!r}] is, or doc.ents if that is empty", stacklevel=2)
+        warn(f"{message}; only doc.spans[{SPANS_KEY!r}] is, or doc.ents if that is empty")
     return bool(unread)
 
 

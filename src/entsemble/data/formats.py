@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from entsemble.data.conll import writer as conll_writer
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source, files_below, read_text, reading
 from entsemble.data.unique_ids import UniqueIds
-from entsemble.errors import ConfigError, DataError, UnknownNameError
+from entsemble.errors import ConfigError, DataError, UnknownNameError, warn
 from entsemble.types import Document
 
 Reader = Callable[[Source, ReadOptions], Iterator[Document]]
@@ -56,6 +55,9 @@ class Format:
 
 
 OnError = Callable[[DataError], None]
+
+_LISTED_FILES = 3
+"""How many of the files that were not read a warning names."""
 
 FORMATS: dict[str, Format] = {
     "brat": Format(path_reader=brat.read, path_writer=brat.write_folder),
@@ -243,14 +245,12 @@ def _read_folder(
     folder: Path, id_prefix: str, format_name: str | None, options: ReadOptions, on_error: OnError | None
 ) -> Iterator[Document]:
     files = files_below(folder, on_error)
-    if format_name == "brat" or (format_name is None and any(path.suffix.lower() == ".ann" for path in files)):
+    visible = [path for path in files if not path.name.startswith(".")]
+    names = [path.relative_to(folder).as_posix() for path in visible]
+    if format_name == "brat" or (format_name is None and _has_standoff(names)):
+        _warn_of_unread(folder, [name for name in names if _is_data(name)])
         yield from brat.read_folder(folder, files, options, id_prefix)
         return
-    visible = [path for path in files if not path.name.startswith(".")]
-    if unread := next((path for path in visible if path.suffix in (".a1", ".a2")), None):
-        warnings.warn(
-            f"{unread}: annotations of BioNLP are not read; if you need them, rename .a1 to .ann", stacklevel=2
-        )
     readable = [path for path in visible if format_name or _has_detected_format(path)]
     if not readable:
         raise DataError("the folder has no file of a known format; name the format, or give the files", folder)
@@ -264,8 +264,12 @@ def _has_detected_format(path: Path) -> bool:
     suffix_format = detect.format_of_name(path)
     if suffix_format == "html":
         return False
+    return suffix_format is not None or _is_conll(Source.from_file(path))
+
+
+def _is_conll(source: Source) -> bool:
     try:
-        return suffix_format is not None or detect.is_conll(Source.from_file(path))
+        return detect.is_conll(source)
     except DataError:
         return False  # not a text, for example a picture or a model
 
@@ -280,19 +284,52 @@ def _read_file(path: Path, source_name: str, format_name: str | None, options: R
 
 
 def _read_archive(source: Source, path: Path, format_name: str | None, options: ReadOptions) -> Iterator[Document]:
-    """The documents of an archive: texts with or without brat's annotations, or files of one or several formats."""
+    """The documents of an archive: texts with annotations beside them, or files that are read each by itself."""
     names = archives.file_names(path)
-    if format_name is None and any(name.lower().endswith(brat.SUFFIXES) for name in names):
+    if format_name is None and _has_standoff(names):
+        _warn_of_unread(path, [name for name in names if _is_data(name)])
         yield from brat.read_archive(path, options)
         return
-    formats_by_name = {name: format_name or detect.format_of_name(Path(name)) for name in names}
-    readers = {name: FORMATS[member_format].reader for name, member_format in formats_by_name.items() if member_format}
-    if not any(readers.values()):
+    promising = [name for name in names if format_name or _may_be_member(Path(name))]
+    unread = [name for name in names if name not in promising]
+    for name, content in archives.read_files(path, tuple(name.lower() for name in promising)) if promising else ():
+        member = Source(f"{source.name}/{name}", None, BytesIO(content))
+        member_format = format_name or _format_of_member(name, member)
+        if member_format and name in promising:
+            yield from _read_source(member, member_format, options)
+        elif name in promising:
+            unread.append(name)
+    if len(unread) == len(names):
         raise DataError("the archive has no file of a known format; unpack it, or name the format", path)
-    for name, content in archives.read_files(path, tuple(name.lower() for name, reader in readers.items() if reader)):
-        reader = readers.get(name)
-        if reader:
-            yield from reader(Source(f"{source.name}/{name}", None, BytesIO(content)), options)
+    _warn_of_unread(path, unread)
+
+
+def _may_be_member(name: Path) -> bool:
+    """Whether a file in an archive may be read: because of its suffix, or because it has none and may be CoNLL."""
+    member_format = None if archives.is_archive(name) else detect.format_of_name(name)
+    return not name.suffix or (member_format is not None and FORMATS[member_format].reader is not None)
+
+
+def _format_of_member(name: str, member: Source) -> str | None:
+    if not Path(name).suffix:
+        return "conll" if _is_conll(member) else None
+    return detect.detect_format(member, Path(name))
+
+
+def _has_standoff(names: Iterable[str]) -> bool:
+    """Whether there are annotations of brat or BioNLP among files."""
+    return any(name.lower().endswith(brat.ANNOTATION_SUFFIXES) for name in names)
+
+
+def _is_data(name: str) -> bool:
+    """Whether a file is of a format with annotations, but not of brat's."""
+    return detect.format_of_name(Path(name)) not in (None, "brat", "text", "html")
+
+
+def _warn_of_unread(place: Path, names: Sequence[str]) -> None:
+    if names:
+        others = f" and {len(names) - _LISTED_FILES:,} more" if len(names) > _LISTED_FILES else ""
+        warn(f"{place}: not read: {', '.join(names[:_LISTED_FILES])}{others}; if they are data, give them by name")
 
 
 def _read_source(source: Source, format_name: str | None, options: ReadOptions) -> Iterator[Document]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO
 
@@ -25,7 +24,7 @@ from entsemble.data.json_values import (
 from entsemble.data.mention_shapes import MENTION_KEYS, take_mentions, warn_of_unread
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source
-from entsemble.errors import DataError
+from entsemble.errors import DataError, warn
 from entsemble.types import Document, Mention, Span
 
 TEXT_KEYS = ("text", "full_text", "content", "sentence", "data", "Text", "document")
@@ -71,7 +70,7 @@ def warn_of_rejected(left_out: int, source: Source) -> None:
     """Say how many examples of Prodigy were left out, if any."""
     if left_out:
         noun = "example that was" if left_out == 1 else "examples that were"
-        warnings.warn(f"{source.place}: {left_out} {noun} rejected or ignored in Prodigy left out", stacklevel=2)
+        warn(f"{source.place}: {left_out} {noun} rejected or ignored in Prodigy left out")
 
 
 def read_records(source: Source) -> Iterator[tuple[int, Any]]:

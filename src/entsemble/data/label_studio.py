@@ -7,7 +7,6 @@ Mentions may be nested and may overlap.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, TextIO
@@ -16,7 +15,7 @@ from entsemble.data import jsonl
 from entsemble.data.json_values import check_surrogates, list_value, same_but_whitespace, score_value, write_json
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source
-from entsemble.errors import DataError
+from entsemble.errors import DataError, warn
 from entsemble.types import Document, Mention
 
 _JSON_MIN_KEYS = frozenset(("annotation_id", "annotator", "label"))
@@ -49,7 +48,7 @@ def read(source: Source, options: ReadOptions) -> Iterator[Document]:
     yield from jsonl.read_items(source, "task", to_documents)
     if skipped_tasks:
         noun = "task that was" if skipped_tasks == 1 else "tasks that were"
-        warnings.warn(f"{source.place}: {skipped_tasks} {noun} skipped in Label Studio left out", stacklevel=2)
+        warn(f"{source.place}: {skipped_tasks} {noun} skipped in Label Studio left out")
 
 
 def write(documents: Iterable[Document], stream: TextIO) -> None:

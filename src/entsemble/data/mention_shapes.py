@@ -8,12 +8,11 @@ Stanza.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 from entsemble.data.json_values import first_value, list_value
-from entsemble.errors import DataError
+from entsemble.errors import DataError, warn
 
 _SURE_KEYS = ("mentions", "spans", "entities", "ents")
 """What lies here must be mentions; under the other keys it may be something else."""
@@ -86,7 +85,7 @@ def warn_of_unread(mentions: object, record: object, place: str) -> bool:
     key = next((key for key in unknown_keys if _looks_like_mentions(record[key]) and _has_labels(record[key])), None)
     if key is not None:
         message = f"{place}: what looks like annotation under {key!r} is not read"
-        warnings.warn(f"{message}; if it is, rename the key to 'mentions'", stacklevel=2)
+        warn(f"{message}; if it is, rename the key to 'mentions'")
     return key is not None
 
 

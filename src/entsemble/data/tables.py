@@ -9,12 +9,11 @@ from __future__ import annotations
 import csv
 import re
 import sys
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source
-from entsemble.errors import DataError
+from entsemble.errors import DataError, warn
 from entsemble.types import Document
 
 TEXT_HEADERS = ("text", "content", "sentence", "body", "message", "full_text", "tweet", "document")
@@ -83,7 +82,7 @@ def _read(source: Source, options: ReadOptions, table_format: str) -> Iterator[D
     annotated = [column_name for column_name in header if column_name in ANNOTATION_HEADERS]
     if annotated or {"start", "end"} <= set(header):
         message = f"{source.place}: tables have texts only, and the column {(*annotated, 'start')[0]!r} becomes meta"
-        warnings.warn(f"{message}; if it has annotations, convert them to JSON Lines", stacklevel=2)
+        warn(f"{message}; if it has annotations, convert them to JSON Lines")
     is_tsv = table_format == "tsv" and len(header) > 1 and '"' not in first_line
     numbered_rows = _tsv_rows(lines, len(header)) if is_tsv else _csv_rows(lines, delimiter, table_format, source)
     for line_number, row in numbered_rows:

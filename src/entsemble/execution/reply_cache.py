@@ -5,12 +5,11 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-import warnings
 from pathlib import Path
 
 from entsemble._lib.private import make_private_database, make_private_folder
 from entsemble._lib.sqlite import TIMEOUT_SECONDS, enable_wal
-from entsemble.errors import DataError
+from entsemble.errors import DataError, warn
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, value BLOB, used INTEGER) WITHOUT ROWID",
@@ -111,4 +110,4 @@ class ReplyCache:
     def _give_up(self, error: sqlite3.Error) -> None:
         if not self._is_broken:
             self._is_broken = True
-            warnings.warn(f"{self._path}: replies are no longer cached: {error}", stacklevel=2)
+            warn(f"{self._path}: replies are no longer cached: {error}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 
 from entsemble._lib.private import make_private_database, make_private_folder
 from entsemble._lib.sqlite import TIMEOUT_SECONDS, enable_wal
-from entsemble.errors import DataError
+from entsemble.errors import DataError, warn
 from entsemble.protocols import Encoder, Vectors
 
 Item = TypeVar("Item")
@@ -83,7 +82,7 @@ class PoolCache:
             with self._connect() as connection:
                 connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
         except sqlite3.Error as error:
-            warnings.warn(f"{self._path}: the prepared pool is not cached: {error}", stacklevel=2)
+            warn(f"{self._path}: the prepared pool is not cached: {error}")
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:

@@ -9,7 +9,6 @@ meta, and documents without a word.
 from __future__ import annotations
 
 import re
-import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -21,7 +20,7 @@ from entsemble.data.conll import tags
 from entsemble.data.conll.layout import DOCUMENT_MARKER
 from entsemble.data.conll.tags import TokenRange
 from entsemble.data.windows import split_document
-from entsemble.errors import DataError
+from entsemble.errors import DataError, warn
 from entsemble.types import Document, Span
 
 _WORD = re.compile(
@@ -56,7 +55,7 @@ def write(documents: Iterable[Document], stream: TextIO) -> None:
             stream.write(row + "\tO" * missing_levels + "\n")
     if empty_count:
         noun = "document without a word is" if empty_count == 1 else "documents without a word are"
-        warnings.warn(f"{empty_count} {noun} not stored, because CoNLL cannot represent that", stacklevel=2)
+        warn(f"{empty_count} {noun} not stored, because CoNLL cannot represent that")
 
 
 def split_words(text: str, edges: Iterable[int] = ()) -> list[Span]:
