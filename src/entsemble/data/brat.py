@@ -63,8 +63,8 @@ def read_document(path: Path, options: ReadOptions) -> Iterator[Document]:
     text_path = find_file(path, ".txt")
     if text_path is None:
         raise DataError(f"its text {path.with_suffix('.txt').name} is missing; put it into the same folder", path)
-    annotation_paths = {suffix: found for suffix in ANNOTATION_SUFFIXES if (found := find_file(path, suffix))}
-    annotations = [Source.from_file(annotation_paths[suffix]) for suffix in _suffixes_to_read(annotation_paths)]
+    paths = {suffix: beside for suffix in ANNOTATION_SUFFIXES if (beside := find_file(path, suffix))}
+    annotations = [Source.from_file(paths[suffix]) for suffix in _suffixes_to_read(paths)]
     yield _document(unquote(path.stem), Source.from_file(text_path), annotations, options)
 
 
