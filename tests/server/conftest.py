@@ -30,7 +30,18 @@ def extraction_service(tmp_path: Path, scripted: None, plain_members: None) -> I
 
 
 @pytest.fixture
-def serve(extraction_service: Any) -> Iterator[Callable[..., Any]]:
+def review_session(tmp_path: Path) -> Iterator[Any]:
+    """An empty review session with two labels."""
+    from entsemble.review.session import Session
+
+    session = Session(tmp_path / "server" / "texts.review")
+    session.set_defaults({"person": "", "location": ""}, nested=False)
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def serve(extraction_service: Any, review_session: Any) -> Iterator[Callable[..., Any]]:
     """Starts a server, and returns a client."""
     from fastapi.testclient import TestClient
 
@@ -40,14 +51,14 @@ def serve(extraction_service: Any) -> Iterator[Callable[..., Any]]:
     with ExitStack() as stack:
 
         def start(key: str | None = None, retry_seconds: float = 30, **limits: Any) -> Any:
-            app = create_app(extraction_service, Limits(**limits), key, retry_seconds=retry_seconds)
+            app = create_app(extraction_service, review_session, Limits(**limits), key, retry_seconds=retry_seconds)
             return stack.enter_context(TestClient(app, base_url="http://localhost:8765"))
 
         yield start
 
 
 @pytest.fixture
-def listen(extraction_service: Any) -> Iterator[Callable[..., Any]]:
+def listen(extraction_service: Any, review_session: Any) -> Iterator[Callable[..., Any]]:
     """Starts a server that listens on a port of this machine, and returns it."""
     from entsemble.server.app import create_app
     from entsemble.server.connections import Server
@@ -57,7 +68,7 @@ def listen(extraction_service: Any) -> Iterator[Callable[..., Any]]:
 
     def start(key: str | None = None, **limit_values: Any) -> Any:
         limits, has_started = Limits(**limit_values), threading.Event()
-        app = create_app(extraction_service, limits, key)
+        app = create_app(extraction_service, review_session, limits, key)
         server = Server(
             app, "127.0.0.1", 0, limits, on_started=lambda *_: has_started.set(), on_stopping=app.state.stop
         )

@@ -25,6 +25,7 @@ pytest.importorskip("playwright", reason="needs playwright")
 import uvicorn
 from playwright import sync_api as playwright
 
+from entsemble.review.session import Session
 from entsemble.server.app import create_app
 from entsemble.server.pool_file import PoolFile
 from entsemble.server.service import ExtractionService
@@ -40,7 +41,9 @@ WIDTHS = {"narrow": (360, 740), "wide": (1440, 900)}
 @contextmanager
 def running_server(folder: Path, key: str | None = None) -> Iterator[tuple[str, PoolFile]]:
     pool = PoolFile(folder / "pool.jsonl")
-    app = create_app(ExtractionService(lambda values: load(overrides=dict(values)), environment(), pool), key=key)
+    session = Session(folder / "texts.review")
+    service = ExtractionService(lambda values: load(overrides=dict(values)), environment(), pool)
+    app = create_app(service, session, key=key)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -50,6 +53,7 @@ def running_server(folder: Path, key: str | None = None) -> Iterator[tuple[str, 
     finally:
         server.should_exit = True
         thread.join()
+        session.close()
         pool.close()
 
 

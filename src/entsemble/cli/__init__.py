@@ -20,6 +20,7 @@ from entsemble.cli.extract import extract
 from entsemble.cli.interrupt import INTERRUPTED_EXIT_CODE, TerminatedError, terminable
 from entsemble.cli.models import models
 from entsemble.cli.pool import pool
+from entsemble.cli.review import review
 from entsemble.cli.score import score
 from entsemble.cli.serve import serve
 from entsemble.cli.streams import ReaderGoneError, flush_standard_output, guarded_streams
@@ -59,7 +60,21 @@ def completion(context: click.Context, shell: str) -> None:
     click.echo(completion_class(context.find_root().command, {}, "entsemble", "_ENTSEMBLE_COMPLETE").source())
 
 
-for _command in (demo, extract, evaluate, score, convert, models, pool, experts, distil, serve, cache, completion):
+for _command in (
+    demo,
+    extract,
+    evaluate,
+    score,
+    convert,
+    models,
+    pool,
+    experts,
+    distil,
+    review,
+    serve,
+    cache,
+    completion,
+):
     root.add_command(_command)
 
 

@@ -80,6 +80,12 @@ def sentence_splitter(language: str = "en") -> Callable[[str], list[str]]:
     return lambda text: [window.text for window in split_windows(Document("", text), language=language)]
 
 
+def window_spans(document: Document, max_chars: int = MAX_CHARS, language: str = "en") -> list[Span]:
+    """The ranges of a document's sentences; neighbours that share a mention are one range, so that it is not cut."""
+    mentions = [mention.span for mention in document.mentions]
+    return _joined_over_mentions(_window_spans(document, max_chars, language), mentions)
+
+
 def split_document(document: Document, max_chars: int = MAX_CHARS, language: str = "en") -> list[Document]:
     """The document's sentences as documents, as a pool needs them; neighbours that share a mention stay together.
 
@@ -92,10 +98,8 @@ def split_document(document: Document, max_chars: int = MAX_CHARS, language: str
         for span, mention in stripped
         if span is not None
     ]
-    part_spans = _joined_over_mentions(
-        _window_spans(document, max_chars, language), [mention.span for mention in mentions]
-    )
     source = replace(document, mentions=tuple(mentions))
+    part_spans = window_spans(source, max_chars, language)
     if len(part_spans) == 1:
         return [_part(source, part_spans[0], document.id)]
     return [_part(source, span, f"{document.id}#{span.start}") for span in part_spans]

@@ -111,7 +111,9 @@ class Decision:
         for scored in scored_spans:
             fate, detail = self._fate(scored, mentions, winners)
             surface, proposers = scored.span.slice(text), scored.candidate.proposers
-            ledger.append(LedgerEntry(surface, fate, proposers, scored.span, scored.verdict.label, detail))
+            verdict = scored.verdict
+            score = round(verdict.score, 4)
+            ledger.append(LedgerEntry(surface, fate, proposers, scored.span, verdict.label, detail, score))
         return tuple(mentions), ledger
 
     def member_mentions(self, text: str, scored_spans: Sequence[ScoredSpan], member_name: str) -> tuple[Mention, ...]:

@@ -33,6 +33,7 @@ class LedgerEntry:
         span: its position in the text, `None` if it has none.
         label: its voted label, `None` if it was not voted on.
         detail: figures or a name that explain the fate.
+        score: of the label that the vote came nearest to; `None` if there was no vote.
     """
 
     surface: str
@@ -41,6 +42,7 @@ class LedgerEntry:
     span: Span | None = None
     label: str | None = None
     detail: str = ""
+    score: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, for the `meta` of an output document."""
@@ -52,4 +54,6 @@ class LedgerEntry:
         entry |= {"fate": self.fate.value, "members": list(self.proposers)}
         if self.detail:
             entry["detail"] = self.detail
+        if self.score is not None:
+            entry["score"] = self.score
         return entry

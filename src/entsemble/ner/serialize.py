@@ -74,9 +74,9 @@ def _read_mentions(text: str, rows: list[list[Any]]) -> tuple[Mention, ...]:
 
 def _ledger_row(entry: LedgerEntry) -> list[Any]:
     span = entry.span and _span_row(entry.span)
-    return [entry.surface, entry.fate.value, entry.proposers, span, entry.label, entry.detail]
+    return [entry.surface, entry.fate.value, entry.proposers, span, entry.label, entry.detail, entry.score]
 
 
 def _read_ledger_entry(row: list[Any]) -> LedgerEntry:
-    surface, fate, proposers, span, label, detail = row
-    return LedgerEntry(surface, Fate(fate), tuple(proposers), Span(*span) if span else None, label, detail)
+    surface, fate, proposers, span, label, detail, score = row
+    return LedgerEntry(surface, Fate(fate), tuple(proposers), Span(*span) if span else None, label, detail, score)

@@ -10,17 +10,21 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 import entsemble
 from entsemble.errors import EntsembleError
+from entsemble.review.session import Session
 from entsemble.server import routes
 from entsemble.server.admission import AdmissionQueue, QueueFullError, stopping_error
 from entsemble.server.export import ExportHandler
 from entsemble.server.limits import Limits, TooLargeError
 from entsemble.server.metrics import Metrics, MetricsMiddleware
 from entsemble.server.readiness import RETRY_SECONDS, Readiness
+from entsemble.server.review_routes import Review, add_review
+from entsemble.server.review_work import PoolWriter, ReviewExtraction
 from entsemble.server.schemas import InvalidMentionError
 from entsemble.server.security import SecurityMiddleware
 from entsemble.server.service import ExtractionService
@@ -32,6 +36,7 @@ _LOG = logging.getLogger("entsemble.server")
 
 def create_app(
     service: ExtractionService,
+    session: Session,
     limits: Limits | None = None,
     key: str | None = None,
     *,
@@ -41,6 +46,7 @@ def create_app(
 
     Args:
         service: extracts; closed with the application, unless an extraction is still computing then.
+        session: the documents that the page reviews.
         limits: what is accepted.
         key: that requests must send; with `None`, none is required, and only requests to localhost are answered.
         retry_seconds: when to try again to load models that could not be loaded.
@@ -49,10 +55,15 @@ def create_app(
     queue, exports = (AdmissionQueue(limits.concurrent_requests, limits.queued_requests) for _ in range(2))
     metrics = Metrics(queue)
     threads, export_threads = (WorkThreads(limits.concurrent_requests) for _ in range(2))
+    review_threads = WorkThreads(1)
+    review = Review(
+        session, ReviewExtraction(service, session, review_threads), PoolWriter(session, service.pool), limits
+    )
     readiness = Readiness(service, threads, retry_seconds)
 
     def stop() -> None:
         service.stop()
+        review.extraction.stop()
         for work_queue, work_threads in ((queue, threads), (exports, export_threads)):
             work_queue.close()
             work_threads.interrupt(stopping_error())
@@ -60,9 +71,12 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         readiness.start_loading()
+        review.pool_writer.schedule()  # what an earlier run signed off and could not write any more
+        review.extraction.start()
         yield
         stop()
-        has_ended = await threads.close() and await export_threads.close()
+        has_ended = all([await started.close() for started in (threads, export_threads, review_threads)])
+        await run_in_threadpool(review.pool_writer.close)
         if has_ended:
             service.close()
         app.state.has_abandoned_work = not has_ended
@@ -81,7 +95,9 @@ def create_app(
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     _add_error_handlers(app)
     routes.add_extraction(app, ExtractHandler(service, limits, queue, metrics, threads))
-    routes.add_export(app, ExportHandler(limits, exports, export_threads))
+    export_handler = ExportHandler(limits, exports, export_threads)
+    routes.add_export(app, export_handler)
+    add_review(app, review, export_handler)
     routes.add_pool(app, service.pool, limits)
     routes.add_state(app, service, readiness, metrics)
     app.mount("/static", StaticFiles(directory=routes.STATIC_FOLDER), name="static")

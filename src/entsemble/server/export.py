@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -46,9 +46,18 @@ class ExportHandler:
         """
         self.limits.check_document_count(len(body.documents))
 
+        def documents() -> Iterable[Document]:
+            return [document.document(number, self.limits) for number, document in enumerate(body.documents, 1)]
+
+        return await self.documents_file(documents, export_format, request)
+
+    async def documents_file(
+        self, documents: Callable[[], Iterable[Document]], export_format: str, request: Request
+    ) -> tuple[bytes, str]:
+        """Content and name suffix of a file of the documents that a function returns; raises as `file` does."""
+
         def export(_: CancelCheck) -> tuple[bytes, str]:
-            documents = [document.document(number, self.limits) for number, document in enumerate(body.documents, 1)]
-            return _write_file(_cancellable(documents), export_format)
+            return _write_file(_cancellable(documents()), export_format)
 
         async def wait_for_file() -> tuple[bytes, str]:
             async with self.queue.slot(self.limits.timeout_seconds):

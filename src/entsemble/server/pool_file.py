@@ -75,14 +75,18 @@ class PoolFile:
             DataError: the file cannot be written.
             TooLargeError: the pool would exceed a limit.
         """
+        return self.replace(documents, (), limits)
+
+    def replace(
+        self, added: Iterable[Document], removed_ids: Iterable[str], limits: Limits | None = None
+    ) -> list[Document]:
+        """Delete documents, as far as they are there, then add others as `add` does, in one change."""
         stored: list[Document] = []
 
         def change(by_id: dict[str, Document]) -> None:
-            ids = {same_text_key(document.text): document.id for document in by_id.values()}
-            for document in documents:
-                document_id = ids.setdefault(same_text_key(document.text), uuid.uuid4().hex[:12])
-                by_id[document_id] = _corrected(by_id.get(document_id), replace(document, id=document_id))
-                stored.append(by_id[document_id])
+            for document_id in removed_ids:
+                by_id.pop(document_id, None)
+            stored.extend(_add(by_id, added))
 
         self._apply(change, limits)
         return stored
@@ -155,6 +159,17 @@ class PoolFile:
             self._last_stamp = self._stamp()
         except OSError as error:
             raise DataError(f"the pool cannot be written ({error.strerror})", self.path) from error
+
+
+def _add(by_id: dict[str, Document], documents: Iterable[Document]) -> list[Document]:
+    """Add documents, or correct those with the same text; returns them with their ids."""
+    stored = []
+    ids = {same_text_key(document.text): document.id for document in by_id.values()}
+    for document in documents:
+        document_id = ids.setdefault(same_text_key(document.text), uuid.uuid4().hex[:12])
+        by_id[document_id] = _corrected(by_id.get(document_id), replace(document, id=document_id))
+        stored.append(by_id[document_id])
+    return stored
 
 
 def _corrected(previous: Document | None, corrected: Document) -> Document:

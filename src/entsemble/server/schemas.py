@@ -22,7 +22,7 @@ class InvalidMentionError(Exception):
     """A mention that is not in its text, or whose label cannot be used."""
 
 
-def _reject_surrogates(text: str) -> str:
+def reject_surrogates(text: str) -> str:
     """The text; a lone surrogate, which no encoding can represent, is an error."""
     try:
         text.encode("utf-8")
@@ -37,9 +37,9 @@ def _as_integer(value: object) -> object:
 
 
 AnyMention = TypeVar("AnyMention", bound="MentionIn")
-Text = Annotated[str, AfterValidator(_reject_surrogates)]
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_reject_surrogates)]
-Label = Annotated[str, Field(min_length=1, pattern=r"\S"), AfterValidator(_reject_surrogates)]
+Text = Annotated[str, AfterValidator(reject_surrogates)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(reject_surrogates)]
+Label = Annotated[str, Field(min_length=1, pattern=r"\S"), AfterValidator(reject_surrogates)]
 
 
 ExportFormat = Literal[
@@ -166,6 +166,7 @@ class LedgerEntryOut(BaseModel):
     end: int | None = None
     label: str | None = None
     detail: str = ""
+    score: float | None = None
 
 
 class DocumentOut(BaseModel):

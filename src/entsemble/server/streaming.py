@@ -191,9 +191,13 @@ def _event(name: str, content: Mapping[str, object]) -> dict[str, str]:
 
 def _failure(failed: Failed) -> schemas.FailedOut:
     """The error for the client, and a log entry; a model server's reply goes into neither, as it may quote the text."""
-    error = failed.error
+    return schemas.FailedOut(id=failed.document.id, error=failure_reason(failed.error))
+
+
+def failure_reason(error: EntsembleError) -> str:
+    """Why a text failed, for the client; the details go to the log."""
     if isinstance(error, PromptTooLongError):
-        return schemas.FailedOut(id=failed.document.id, error=TOO_LONG)
+        return TOO_LONG
     is_bad_reply = isinstance(error, BadReplyError) or isinstance(error.__cause__, BadReplyError)
     _LOG.error("%s", "a model's reply cannot be used" if is_bad_reply else error)
-    return schemas.FailedOut(id=failed.document.id, error=NO_ANSWER)
+    return NO_ANSWER

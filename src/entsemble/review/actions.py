@@ -1,0 +1,229 @@
+"""What a reviewer can do, as functions from an action to changes of a draft."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from entsemble.prompting.align import find_occurrences
+from entsemble.review.draft import Draft
+from entsemble.review.edits import DONE, IN_WORK, RefusedEditError, SpanRow
+from entsemble.types import NONE_LABEL, Span
+
+Scope = Literal["document", "session"]
+"""Where all mentions of a name are changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an edit did.
+
+    Attributes:
+        action: in words, for the log and for "undo ...".
+        count: how many mentions or documents it changed.
+        note: what the user should know besides; empty if nothing.
+    """
+
+    action: str
+    count: int = 1
+    note: str = ""
+
+
+def accept(draft: Draft, span_id: int) -> Outcome:
+    """Accept a mention as it is, or make a rejected candidate a mention."""
+    row = draft.span(span_id)
+    if row.is_active:
+        draft.change_span(row, status="accepted" if row.status == "proposed" else row.status)
+        return Outcome("accept")
+    replaced = draft.reject_rivals(row.document, row.start, row.end, row.id)
+    draft.change_span(row, status="accepted")
+    return Outcome("add", note=_replacement_note(replaced))
+
+
+def reject(draft: Draft, span_id: int) -> Outcome:
+    """Make a mention a rejected candidate."""
+    draft.change_span(draft.span(span_id), status="rejected")
+    return Outcome("reject")
+
+
+def relabel(draft: Draft, span_id: int, label: str) -> Outcome:
+    """Give a span another label; a rejected candidate becomes a mention."""
+    row = draft.span(span_id)
+    replaced = 0 if row.is_active else draft.reject_rivals(row.document, row.start, row.end, row.id)
+    if row.label == label:
+        status = "accepted" if row.status in ("proposed", "candidate", "rejected") else row.status
+    else:
+        status = "added" if row.status == "added" else "changed"
+    draft.change_span(row, label=_checked_label(label), status=status)
+    return Outcome("relabel", note=_replacement_note(replaced))
+
+
+def move(draft: Draft, span_id: int, start: int, end: int) -> Outcome:
+    """Give a mention other edges."""
+    row = draft.span(span_id)
+    start, end = _stripped(draft.text(row.document), start, end)
+    replaced = draft.reject_rivals(row.document, start, end, row.id)
+    status = "added" if row.status == "added" else "changed"
+    draft.change_span(row, start=start, end=end, status=status)
+    return Outcome("move", note=_replacement_note(replaced))
+
+
+def add(draft: Draft, document: int, start: int, end: int, label: str) -> Outcome:
+    """Add a mention; mentions that it overlaps are rejected, unless it may be nested in them."""
+    start, end = _stripped(draft.text(document), start, end)
+    same = draft.spans(document, "start=? AND end=? AND status != 'removed'", start, end)
+    if same:
+        return relabel(draft, min(same, key=lambda row: not row.is_active).id, label)
+    replaced = draft.reject_rivals(document, start, end)
+    draft.add_span(document, start, end, _checked_label(label), "added")
+    return Outcome("add", note=_replacement_note(replaced))
+
+
+def sign(draft: Draft, document: int, sentence: int, *, is_signed: bool = True) -> Outcome:
+    """Sign off a sentence: all its mentions are right, and none is missing. Or take that back."""
+    if is_signed:
+        _accept_all(draft, draft.mentions(document, sentence))
+    draft.sign(document, sentence, is_signed=is_signed)
+    return Outcome("sign off the sentence" if is_signed else "reopen the sentence")
+
+
+def mark_empty(draft: Draft, document: int, sentence: int) -> Outcome:
+    """Sign off a sentence without mentions: all that it has are rejected."""
+    rows = draft.mentions(document, sentence)
+    for row in rows:
+        draft.change_span(row, status="rejected")
+    draft.sign(document, sentence, is_signed=True)
+    return Outcome("no names here", len(rows))
+
+
+def finish(draft: Draft, documents: Sequence[int]) -> Outcome:
+    """Sign off all sentences of documents, which are done then."""
+    for document in documents:
+        _accept_all(draft, draft.mentions(document))
+        for number, is_signed in draft.sentence_states(document):
+            if not is_signed:
+                draft.sign(document, number, is_signed=True)
+        draft.set_document(document, state=DONE)
+    return Outcome("done", len(documents))
+
+
+def reopen(draft: Draft, documents: Sequence[int]) -> Outcome:
+    """Take documents back into work; what was signed off stays signed off."""
+    for document in documents:
+        draft.set_document(document, state=IN_WORK)
+    return Outcome("reopen", len(documents))
+
+
+def delete(draft: Draft, documents: Sequence[int]) -> Outcome:
+    """Delete documents from the session."""
+    for document in documents:
+        draft.set_document(document, is_deleted=True)
+    return Outcome("delete", len(documents))
+
+
+def filter_scores(draft: Draft, documents: Sequence[int], minimum: float, *, accepts: bool) -> Outcome:
+    """Accept all undecided mentions of documents that score `minimum` or more, or reject those that score less."""
+    count = 0
+    for document in documents:
+        for row in draft.spans(document, "status='proposed'"):
+            score = 1.0 if row.score is None else row.score
+            if (score >= minimum) is accepts:
+                draft.change_span(row, status="accepted" if accepts else "rejected")
+                count += 1
+    return Outcome("accept by score" if accepts else "reject by score", count)
+
+
+def label_name(draft: Draft, span_id: int, scope: Scope) -> Outcome:
+    """Give every occurrence of a span's text the span's label; where other mentions overlap, nothing changes."""
+    source = draft.span(span_id)
+    surface = draft.surfaces([source])[span_id]
+    count = 0
+    for document, text in _searched(draft, source, surface, scope):
+        for occurrence in find_occurrences(text, surface):
+            if occurrence.slice(text) == surface:
+                count += _label_occurrence(draft, document, occurrence, source.label)
+    draft.change_span(draft.span(span_id))  # the page stays at this mention
+    return Outcome(f"all of “{_shortened(surface)}”", count)
+
+
+def reject_name(draft: Draft, span_id: int, scope: Scope) -> Outcome:
+    """Reject every mention with a span's text."""
+    source = draft.span(span_id)
+    surface = draft.surfaces([source])[span_id]
+    count = 0
+    for document, text in _searched(draft, source, surface, scope):
+        for row in draft.mentions(document):
+            if text[row.start : row.end] == surface:
+                draft.change_span(row, status="rejected")
+                count += 1
+    draft.change_span(draft.span(span_id))
+    return Outcome(f"none of “{_shortened(surface)}”", count)
+
+
+def set_labels(draft: Draft, labels: Mapping[str, str]) -> Outcome:
+    """Set the labels of the session: name -> definition."""
+    if not labels:
+        raise RefusedEditError("name at least one label")
+    for name in labels:
+        _checked_label(name)
+    draft.set_setting("labels", [list(pair) for pair in labels.items()])
+    return Outcome("labels")
+
+
+def set_nested(draft: Draft, *, nested: bool) -> Outcome:
+    """Set whether mentions may lie inside one another."""
+    draft.set_setting("nested", nested)
+    return Outcome("nesting")
+
+
+def _label_occurrence(draft: Draft, document: int, occurrence: Span, label: str) -> int:
+    same = draft.spans(document, "start=? AND end=? AND status != 'removed'", occurrence.start, occurrence.end)
+    active = [row for row in same if row.is_active]
+    if active:
+        if active[0].label == label and active[0].status != "proposed":
+            return 0
+        relabel(draft, active[0].id, label)
+    elif draft.rivals(document, occurrence.start, occurrence.end):
+        return 0
+    elif same:
+        relabel(draft, same[0].id, label)
+    else:
+        draft.add_span(document, occurrence.start, occurrence.end, label, "added")
+    return 1
+
+
+def _searched(draft: Draft, source: SpanRow, surface: str, scope: Scope) -> Sequence[tuple[int, str]]:
+    if scope == "session":
+        return draft.documents_with(surface)
+    return [(source.document, draft.text(source.document))]
+
+
+def _accept_all(draft: Draft, rows: Sequence[SpanRow]) -> None:
+    for row in rows:
+        if row.status == "proposed":
+            draft.change_span(row, status="accepted")
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    """The range without surrounding whitespace."""
+    if not 0 <= start < end <= len(text):
+        raise RefusedEditError(f"{start} to {end} is not a range of a text of {len(text)} characters")
+    part = text[start:end]
+    if not part.strip():
+        raise RefusedEditError("there is only white space in this range")
+    return start + len(part) - len(part.lstrip()), start + len(part.rstrip())
+
+
+def _checked_label(label: str) -> str:
+    if not label.strip() or label == NONE_LABEL:
+        raise RefusedEditError(f"{label!r} cannot be a label")
+    return label
+
+
+def _replacement_note(count: int) -> str:
+    return f"replaces {count} overlapping mention{'' if count == 1 else 's'}" if count else ""
+
+
+def _shortened(surface: str, length: int = 30) -> str:
+    return surface if len(surface) <= length else surface[: length - 1] + "…"

@@ -1,0 +1,146 @@
+"""The sentences of a session that belong into the pool: those that are signed off, as they are now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from entsemble._lib.text import same_text_key
+from entsemble.data.jsonl import from_json, to_json
+from entsemble.data.windows import split_document
+from entsemble.review.documents import corrected_document
+from entsemble.types import Document, Span
+
+Key = tuple[int, int, int]
+"""Document, start and end of a sentence."""
+
+
+class Pool(Protocol):
+    """Where annotated sentences are kept; see `server.pool_file.PoolFile`."""
+
+    def snapshot(self) -> tuple[int, tuple[Document, ...]]:
+        """The version and the documents."""
+        ...
+
+    def replace(self, added: Iterable[Document], removed_ids: Iterable[str]) -> list[Document]:
+        """Remove documents, then add others; returns the added ones with their ids."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A sentence as it was written to the pool.
+
+    Attributes:
+        digest: of its text and mentions.
+        pool_id: the document's id in the pool.
+        previous: the pool's own document with this text, which it replaced, as JSON; empty if there was none.
+    """
+
+    digest: str
+    pool_id: str
+    previous: str
+
+
+def write_entries(connection: sqlite3.Connection, pool: Pool, language: str) -> int:
+    """Bring the pool up to date: what was signed off is added or corrected, what is no longer is taken back.
+
+    What users do to the pool by other means stays: only sentences that changed in the session are written.
+
+    Returns:
+        How many entries of the pool changed.
+
+    Raises:
+        DataError: the pool cannot be written.
+    """
+    read_setting = "SELECT value FROM settings WHERE name=?"
+    [pool_version] = connection.execute(read_setting, ("pool_version",)).fetchone()
+    [version] = connection.execute(read_setting, ("version",)).fetchone()
+    query = "SELECT id FROM documents WHERE version > ?"
+    changed_documents = [row[0] for row in connection.execute(query, (int(pool_version),))]
+    wanted: dict[Key, Document] = {}
+    recorded: dict[Key, _Entry] = {}
+    for document_id in changed_documents:
+        wanted |= _signed_parts(connection, document_id, language)
+        rows = connection.execute(
+            "SELECT start, end, digest, pool_id, previous FROM pool_entries WHERE document=?", (document_id,)
+        )
+        recorded |= {(document_id, start, end): _Entry(*values) for start, end, *values in rows}
+    added = {key: part for key, part in wanted.items() if key not in recorded or recorded[key].digest != _digest(part)}
+    withdrawn = {key: entry for key, entry in recorded.items() if key not in wanted}
+    if added or withdrawn:
+        _exchange(connection, pool, added, withdrawn, recorded)
+    connection.execute("UPDATE settings SET value=? WHERE name='pool_version'", (version,))
+    return len(added) + len(withdrawn)
+
+
+def count_entries(connection: sqlite3.Connection) -> int:
+    """Sentences of the session that are in the pool."""
+    return int(connection.execute("SELECT COUNT(*) FROM pool_entries").fetchone()[0])
+
+
+def _signed_parts(connection: sqlite3.Connection, document_id: int, language: str) -> dict[Key, Document]:
+    """The parts of a document whose sentences are all signed off, as documents of their own."""
+    query = "SELECT is_deleted FROM documents WHERE id=?"
+    if connection.execute(query, (document_id,)).fetchone()[0]:
+        return {}
+    rows = connection.execute("SELECT start, end, is_signed FROM sentences WHERE document=?", (document_id,)).fetchall()
+    if not any(is_signed for _, _, is_signed in rows):
+        return {}
+    document = corrected_document(connection, document_id)
+    parts: dict[Key, Document] = {}
+    for part in split_document(document, language=language):
+        start = int(part.id.removeprefix(f"{document.id}#")) if part.id != document.id else _first_visible(document)
+        span = Span(start, start + len(part.text))
+        states = [signed for begin, end, signed in rows if Span(begin, end).overlaps(span)]
+        if all(states):
+            parts[document_id, span.start, span.end] = part
+    return parts
+
+
+def _first_visible(document: Document) -> int:
+    return len(document.text) - len(document.text.lstrip())
+
+
+def _exchange(
+    connection: sqlite3.Connection,
+    pool: Pool,
+    added: Mapping[Key, Document],
+    withdrawn: Mapping[Key, _Entry],
+    recorded: Mapping[Key, _Entry],
+) -> None:
+    connection.executemany("DELETE FROM pool_entries WHERE document=? AND start=? AND end=?", list(withdrawn))
+    own_ids = {row[0] for row in connection.execute("SELECT pool_id FROM pool_entries")}
+    withdrawn_ids = {entry.pool_id for entry in withdrawn.values()}
+    previous = _previous_documents(pool, own_ids | withdrawn_ids)
+    restored = [
+        from_json(json.loads(entry.previous), entry.pool_id)
+        for entry in withdrawn.values()
+        if entry.previous and entry.pool_id not in own_ids
+    ]
+    stored = pool.replace([*restored, *added.values()], withdrawn_ids - own_ids)
+    for (key, part), pool_document in zip(added.items(), stored[len(restored) :], strict=True):
+        before = recorded[key].previous if key in recorded else previous(part)
+        row = (*key, _digest(part), pool_document.id, before)
+        connection.execute("INSERT OR REPLACE INTO pool_entries VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+def _previous_documents(pool: Pool, own_ids: set[str]) -> Callable[[Document], str]:
+    """A function from a text to the pool's own document with this text, as JSON; empty if there is none."""
+    _, documents = pool.snapshot()
+    by_text = {same_text_key(document.text): document for document in documents if document.id not in own_ids}
+
+    def previous(part: Document) -> str:
+        document = by_text.get(same_text_key(part.text))
+        return "" if document is None else json.dumps(to_json(document), ensure_ascii=False)
+
+    return previous
+
+
+def _digest(part: Document) -> str:
+    mentions = [(mention.start, mention.end, mention.label) for mention in part.mentions]
+    return hashlib.sha256(json.dumps([part.text, mentions]).encode()).hexdigest()[:24]
