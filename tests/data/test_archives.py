@@ -84,9 +84,9 @@ def test_files_in_archives_are_recognised_by_their_content(tmp_path: Path) -> No
 
 
 def test_what_an_archive_holds_that_is_not_read_is_listed(tmp_path: Path) -> None:
-    pictures = {f"{number}.png": b"\0" for number in range(4)}
+    pictures = {f"{number}.png": b"\0" for number in range(6)}
     path = save_zip(tmp_path / "a.zip", {"a.jsonl": b'{"text": "Bo"}\n', "b.parquet": b"PAR1", **pictures})
-    with pytest.warns(EntsembleWarning, match=r"a.zip: not read: b.parquet, 0.png, 1.png and 2 more; if"):
+    with pytest.warns(EntsembleWarning, match=r"a.zip: not read: b.parquet \(if .*\); 0.png, .*, 4.png and 1 more \("):
         assert mentions(path) == [("a.zip/a.jsonl:1", [])]
 
 

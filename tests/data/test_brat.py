@@ -73,7 +73,7 @@ def test_data_beside_brat_files_that_is_not_read_is_announced(tmp_path: Path) ->
     write_pair(tmp_path, "Ada", "T1\tPER 0 3\tAda\n")
     (tmp_path / "more.jsonl").write_text('{"text": "x"}')
     (tmp_path / "notes.md").write_text("x")
-    with pytest.warns(EntsembleWarning, match=r"not read: more.jsonl; if they are data, give them by name$"):
+    with pytest.warns(EntsembleWarning, match=r"not read: more.jsonl \(if they are data, give them by name\)$"):
         assert [document.id for document in read(tmp_path)] == ["a"]
 
 

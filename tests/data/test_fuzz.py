@@ -18,9 +18,11 @@ from typing import Any
 
 import pytest
 
-from entsemble.data.formats import READABLE, read, write
+from entsemble.data.formats import READABLE, WRITABLE, read, write
 from entsemble.errors import EntsembleError
 from entsemble.types import Document, Mention, Span, mention_at
+
+from . import document_files
 
 _FAST_COUNT, _SOAK_COUNT = 2_000, 100_000
 _MAX_SECONDS = 10
@@ -196,7 +198,8 @@ def _seeds(folder: Path) -> Iterator[tuple[str, str, bytes]]:
     packages = {"parquet": "pyarrow", "spacy": "spacy"}
     for format_name in READABLE:
         package = packages.get(format_name)
-        if format_name in ("csv", "tsv", "text", "brat") or (package and find_spec(package) is None):
+        is_seeded_below = format_name not in WRITABLE or format_name in ("brat", "csv", "html", "text", "tsv")
+        if is_seeded_below or (package and find_spec(package) is None):
             continue
         path = folder / f"seed{suffixes.get(format_name, '.json')}"
         write(DOCUMENTS, path, format_name)
@@ -206,6 +209,12 @@ def _seeds(folder: Path) -> Iterator[tuple[str, str, bytes]]:
         for content in contents:
             yield format_name, f"seed{suffix}", content.encode()
             yield format_name, f"seed{suffix if format_name == 'brat' else '.dat'}", content.encode()
+    if find_spec("mammoth") and find_spec("pypdfium2") and find_spec("resiliparse"):
+        yield "pdf", "seed.pdf", document_files.pdf(TEXT, "Bob.", None)
+        yield "docx", "seed.docx", document_files.docx()
+        yield "odt", "seed.odt", document_files.odt()
+        yield "html", "seed.html", document_files.web_page()
+        yield "eml", "seed.eml", document_files.eml(html="<p>Ada")
     pair = {"a.txt": TEXT.encode(), "x/b.TXT": b"x", "a.ann": TEXT_SEEDS["brat"][0].encode(), "__MACOSX/._a.ann": b"\0"}
     for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2):
         yield "brat", "seed.zip", _zipped(pair, compression)

@@ -21,6 +21,7 @@ from entsemble._lib import toml
 from entsemble.data.formats import read, write
 from entsemble.settings import Settings, environment
 
+from ..data import document_files
 from .markdown import DOCS, PAGES, ROOT, Block, Step, appears, blocks, name_of, steps
 
 FAST, WITH_MODELS, SCRIPTED = "run: fast", "run", "run: scripted"
@@ -30,6 +31,15 @@ SETTINGS = "settings"
 """Settings; `settings: NAME` is the file NAME, which later blocks read."""
 
 PORT = "8765"
+
+INCOMING = {
+    "letter.docx": document_files.docx(),
+    "minutes.odt": document_files.odt(),
+    "page.html": document_files.web_page(),
+    "plan.png": b"\x89PNG",
+    "report.pdf": document_files.pdf("Ada Lovelace left Oslo.", "Bob Lee stayed."),
+}
+"""What arrives in a folder."""
 
 
 def _runnable(page: Path, marks: Sequence[str]) -> list[Block]:
@@ -57,6 +67,9 @@ def letters(tmp_path: Path) -> Path:
     (folder / "data.tsv").write_text("1\tOslo\tB-place\tO\n2\tTown\tI-place\tO\n3\tHall\tB-place\tB-house\n")
     (folder / "unlabelled.txt").write_text((folder / "texts" / "letter-1934.txt").read_text(encoding="utf-8"))
     (folder / "key").write_text("secret")
+    (folder / "incoming").mkdir()
+    for name, content in INCOMING.items():
+        (folder / "incoming" / name).write_bytes(content)
     value = {"start": 0, "end": 3, "text": "Ann", "labels": ["person"]}
     corrected = [{"result": [{"from_name": "label", "to_name": "text", "type": "labels", "value": value}]}]
     exported = [{"id": 1, "data": {"text": "Ann flew to Oslo."}, "annotations": corrected}]

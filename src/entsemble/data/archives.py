@@ -28,10 +28,10 @@ MAX_TOTAL_BYTES = 1 << 36
 MAX_RATIO = 500
 """How many times its packed size an archive may have; texts are packed to a fifth, at most to a hundredth."""
 
-_UNSUSPICIOUS_BYTES = 1 << 24
+UNSUSPICIOUS_BYTES = 1 << 24
 """Below 16 MB the ratio does not matter."""
 
-_ERRORS = (
+ZIP_ERRORS = (
     tarfile.TarError,
     zipfile.BadZipFile,
     EOFError,
@@ -45,6 +45,7 @@ _ERRORS = (
     IndexError,
     KeyError,
 )
+"""What reading a damaged archive raises."""
 
 
 class _Member(NamedTuple):
@@ -66,7 +67,7 @@ class _Meter:
     def count(self, member: _Member) -> None:
         self._member_count += 1
         self._total_bytes += member.size
-        is_suspicious = self._total_bytes > max(_UNSUSPICIOUS_BYTES, self._packed_bytes * MAX_RATIO)
+        is_suspicious = self._total_bytes > max(UNSUSPICIOUS_BYTES, self._packed_bytes * MAX_RATIO)
         if is_suspicious or self._total_bytes > MAX_TOTAL_BYTES or self._member_count > MAX_MEMBERS:
             problem = f"at {member.name!r}, the archive has become larger than one of texts should be"
             raise DataError(f"{problem}; unpack it yourself if you trust it", self._path)
@@ -120,7 +121,7 @@ def _reading(path: Path) -> Iterator[None]:
     """Raise errors of the libraries as DataErrors."""
     try:
         yield
-    except _ERRORS as error:
+    except ZIP_ERRORS as error:
         problem = f"the archive cannot be read: {str(error) or type(error).__name__}"
         raise DataError(f"{problem}; is the file complete, and not encrypted?", path) from error
 

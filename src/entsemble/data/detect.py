@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 
-from entsemble.data import archives, brat, tables
+from entsemble.data import archives, brat, tables, unread
 from entsemble.data.conll import layout as conll_layout
 from entsemble.data.conll.tags import is_tag
 from entsemble.data.source import HEAD_BYTES, Source, split_carriage_returns
@@ -33,38 +33,26 @@ FORMAT_BY_SUFFIX = {
     ".md": "text",
     ".html": "html",
     ".htm": "html",
+    ".xhtml": "html",
+    ".pdf": "pdf",
+    ".docx": "docx",
+    ".odt": "odt",
+    ".eml": "eml",
     ".parquet": "parquet",
     ".spacy": "spacy",
 }
 
-_MARKUP_BY_SUFFIX = {
-    ".html": "HTML",
-    ".htm": "HTML",
-    ".xml": "XML",
-    ".xmi": "XMI",
-    ".bioc": "BioC XML",
-    ".tei": "TEI XML",
-    ".xhtml": "XHTML",
-    ".yaml": "YAML",
-    ".yml": "YAML",
-    ".pubtator": "PubTator",
-    ".rtf": "RTF",
-    ".tex": "LaTeX",
-}
-_MARKUP_ADVICE = "convert it to one of the formats in the documentation, or name the format text to keep its markup"
+_DECIDED_BY_SUFFIX = ("brat", "conll", "docx", "eml", "html", "jsonl", "odt", "parquet", "pdf", "spacy")
 _MARKUP = {
     "XML": re.compile(r"\s*<\?xml\s"),
-    "HTML": re.compile(r"\s*<(!doctype\s+html|html[\s>])", re.IGNORECASE),
     "RTF": re.compile(r"\{\\rtf"),
     "PubTator": re.compile(r"\s*\d+\|t\|.*\n\d+\|a\|"),
 }
-_SIGNATURES = {
-    b"%PDF-": "a PDF",
-    b"PK\x03\x04": "a zip archive or an office document",
-    b"\x1f\x8b": "a gzip file",
-    b"BZh": "a bzip2 file",
-    b"\xfd7zXZ\x00": "an xz file",
-    b"PAR1": "a Parquet file",
+_DOCUMENT_SIGNATURES = {
+    "pdf": re.compile(rb"\s*%PDF-"),
+    "docx": re.compile(rb"PK\x03\x04.*?word/", re.DOTALL),
+    "odt": re.compile(rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis\.opendocument\.text", re.DOTALL),
+    "html": re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html[\s>])", re.IGNORECASE),
 }
 _JSON_START = re.compile(r'\s*(\[\s*)*(\{\s*("(?:[^"\\]|\\.)*"\s*:|\})|\]|\[\s*\[\s*")')
 """An object with its first key, an empty object or list, or a list in a list. A text may begin with a bracket, too."""
@@ -113,18 +101,20 @@ def _detect(source: Source, name: Path | None = None) -> tuple[str, str | None]:
     """The format, and the one that a plain text resembles."""
     path = source.path or name
     suffix_format = _format_of_file(path) if path else None
-    if suffix_format in ("brat", "conll", "jsonl", "parquet", "spacy"):
+    if suffix_format in _DECIDED_BY_SUFFIX:
         return suffix_format, None
-    suffix = path.suffix.lower() if path else ""
-    if suffix in _MARKUP_BY_SUFFIX:
-        raise DataError(f"{_MARKUP_BY_SUFFIX[suffix]} cannot be read; {_MARKUP_ADVICE}", source.place)
+    unread_kind = unread.kind_of_name(path) if path else None
+    if unread_kind:
+        raise DataError(f"{unread_kind.name} cannot be read; {unread_kind.advice}", source.place)
+    if suffix_format is None and (document_format := _document_format(source.head())):
+        return document_format, None
     lines = _first_lines(source)
     if suffix_format == "csv":
         return "csv", None
     if suffix_format == "json" or (suffix_format != "text" and _looks_like_json(lines)):
         return _json_format(lines), None
     if markup_name := _markup(lines):
-        raise DataError(f"this looks like {markup_name}, which cannot be read; {_MARKUP_ADVICE}", source.place)
+        raise DataError(f"this looks like {markup_name}, which cannot be read; {unread.MARKUP_ADVICE}", source.place)
     return _detect_columns(lines, suffix_format)
 
 
@@ -150,11 +140,11 @@ def _format_of_file(path: Path) -> str | None:
 
 def _first_lines(source: Source) -> list[str]:
     head = source.head()
-    for signature, name in _SIGNATURES.items():
-        if head.startswith(signature):
-            raise DataError(
-                f"this is {name}, not a text file; convert it to text, or give it its usual ending", source.place
-            )
+    if unread_kind := unread.kind_of_content(head):
+        raise DataError(f"this is {unread_kind.name}, not a text file; {unread_kind.advice}", source.place)
+    if document_format := _document_format(head):
+        advice = f"name the format {document_format}" + ", or text to keep its markup" * (document_format == "html")
+        raise DataError(f"this is {document_format.upper()}, not what its name says; {advice}", source.place)
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError("this is not a text file; give a text file", source.place)
     raw_lines = list(split_carriage_returns(io.BytesIO(head)))
@@ -164,6 +154,11 @@ def _first_lines(source: Source) -> list[str]:
         return [head.decode("utf-8", "ignore")]
     lines = [source.decode(raw_line, line_number) for line_number, raw_line in enumerate(raw_lines, 1)]
     return [line.removeprefix("\ufeff") for line in lines[:1]] + lines[1 : conll_layout.LOOK_AHEAD]
+
+
+def _document_format(head: bytes) -> str | None:
+    """The format of a document as people write it, by its first bytes."""
+    return next((name for name, signature in _DOCUMENT_SIGNATURES.items() if signature.match(head)), None)
 
 
 def _markup(lines: list[str]) -> str | None:

@@ -24,13 +24,15 @@ from entsemble.data import (
     parquet,
     prodigy,
     tables,
+    unread,
 )
 from entsemble.data.conll import reader as conll_reader
 from entsemble.data.conll import writer as conll_writer
+from entsemble.data.documents import docx, mail, odt, pdf, web_page
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source, files_below, read_text, reading
 from entsemble.data.unique_ids import UniqueIds
-from entsemble.errors import ConfigError, DataError, UnknownNameError, warn
+from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.types import Document
 
 Reader = Callable[[Source, ReadOptions], Iterator[Document]]
@@ -56,19 +58,21 @@ class Format:
 
 OnError = Callable[[DataError], None]
 
-_LISTED_FILES = 3
-"""How many of the files that were not read a warning names."""
 
 FORMATS: dict[str, Format] = {
     "brat": Format(path_reader=brat.read, path_writer=brat.write_folder),
     "conll": Format(conll_reader.read, conll_writer.write),
     "csv": Format(tables.read_csv),
     "doccano": Format(jsonl.read_lines, doccano.write),
-    "html": Format(None, html.write),
+    "docx": Format(docx.read),
+    "eml": Format(mail.read),
+    "html": Format(web_page.read, html.write),
     "json": Format(jsonl.read_array, jsonl.write_array),
     "jsonl": Format(jsonl.read_lines, jsonl.write_lines),
     "label-studio": Format(label_studio.read, label_studio.write),
+    "odt": Format(odt.read),
     "parquet": Format(path_reader=parquet.read, path_writer=parquet.write),
+    "pdf": Format(pdf.read),
     "prodigy": Format(prodigy.read, prodigy.write),
     "spacy": Format(path_reader=docbin.read, path_writer=docbin.write),
     "text": Format(read_text),
@@ -248,12 +252,14 @@ def _read_folder(
     visible = [path for path in files if not path.name.startswith(".")]
     names = [path.relative_to(folder).as_posix() for path in visible]
     if format_name == "brat" or (format_name is None and _has_standoff(names)):
-        _warn_of_unread(folder, [name for name in names if _is_data(name)])
+        unread.warn_of_unread(folder, [name for name in names if _is_data(name)])
         yield from brat.read_folder(folder, files, options, id_prefix)
         return
     readable = [path for path in visible if format_name or _has_detected_format(path)]
     if not readable:
-        raise DataError("the folder has no file of a known format; name the format, or give the files", folder)
+        listed = f": {unread.describe(names)}" if names else "; name the format, or give the files"
+        raise DataError(f"the folder has no file of a known format{listed}", folder)
+    unread.warn_of_unread(folder, [name for name, path in zip(names, visible, strict=True) if path not in {*readable}])
     for path in readable:
         source_name = id_prefix + path.relative_to(folder).as_posix()
         yield from _catch(partial(_read_file, path, source_name, format_name, options), on_error)
@@ -261,10 +267,7 @@ def _read_folder(
 
 def _has_detected_format(path: Path) -> bool:
     """Whether a file in a folder is read: because of its suffix, or because its content is CoNLL."""
-    suffix_format = detect.format_of_name(path)
-    if suffix_format == "html":
-        return False
-    return suffix_format is not None or _is_conll(Source.from_file(path))
+    return detect.format_of_name(path) is not None or _is_conll(Source.from_file(path))
 
 
 def _is_conll(source: Source) -> bool:
@@ -287,21 +290,21 @@ def _read_archive(source: Source, path: Path, format_name: str | None, options: 
     """The documents of an archive: texts with annotations beside them, or files that are read each by itself."""
     names = archives.file_names(path)
     if format_name is None and _has_standoff(names):
-        _warn_of_unread(path, [name for name in names if _is_data(name)])
+        unread.warn_of_unread(path, [name for name in names if _is_data(name)])
         yield from brat.read_archive(path, options)
         return
     promising = [name for name in names if format_name or _may_be_member(Path(name))]
-    unread = [name for name in names if name not in promising]
+    left_out = [name for name in names if name not in promising]
     for name, content in archives.read_files(path, tuple(name.lower() for name in promising)) if promising else ():
         member = Source(f"{source.name}/{name}", None, BytesIO(content))
         member_format = format_name or _format_of_member(name, member)
         if member_format and name in promising:
             yield from _read_source(member, member_format, options)
         elif name in promising:
-            unread.append(name)
-    if len(unread) == len(names):
+            left_out.append(name)
+    if len(left_out) == len(names):
         raise DataError("the archive has no file of a known format; unpack it, or name the format", path)
-    _warn_of_unread(path, unread)
+    unread.warn_of_unread(path, left_out)
 
 
 def _may_be_member(name: Path) -> bool:
@@ -324,12 +327,6 @@ def _has_standoff(names: Iterable[str]) -> bool:
 def _is_data(name: str) -> bool:
     """Whether a file is of a format with annotations, but not of brat's."""
     return detect.format_of_name(Path(name)) not in (None, "brat", "text", "html")
-
-
-def _warn_of_unread(place: Path, names: Sequence[str]) -> None:
-    if names:
-        others = f" and {len(names) - _LISTED_FILES:,} more" if len(names) > _LISTED_FILES else ""
-        warn(f"{place}: not read: {', '.join(names[:_LISTED_FILES])}{others}; if they are data, give them by name")
 
 
 def _read_source(source: Source, format_name: str | None, options: ReadOptions) -> Iterator[Document]:

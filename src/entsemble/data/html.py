@@ -14,6 +14,9 @@ from typing import TextIO
 
 from entsemble.types import Document, Mention
 
+GENERATOR = '<meta name="generator" content="entsemble">'
+"""Marks the pages: between their words are labels, so they are no texts to read."""
+
 _ARTICLE = Template('<article><h2>$id</h2><p dir="auto">$text</p></article>\n')
 _LEGEND_ENTRY = Template('<mark style="--h:$hue">$label<small>$count</small></mark>')
 _OPENING_TAG = Template('<mark style="--h:$hue" title="$title">')

@@ -62,6 +62,22 @@ class Source:
             with self._open() as file:
                 return file.read(HEAD_BYTES)
 
+    def content(self, max_bytes: int) -> bytes:
+        """All bytes, of a source that is not text.
+
+        Raises:
+            DataError: the file cannot be opened, or has more than `max_bytes`.
+        """
+        with reading(self.place):
+            if self._stream is None:
+                with self._open() as file:
+                    content = file.read(max_bytes + 1)
+            else:
+                content = self._head + self._stream.read(max_bytes + 1 - len(self._head))
+        if len(content) > max_bytes:
+            raise DataError(f"has more than {max_bytes >> 20} MB, too many for this format; split it", self.place)
+        return content
+
     def lines(self) -> Iterator[tuple[int, str]]:
         r"""Line numbers from 1, and lines with their ends; a byte order mark is dropped.
 
@@ -92,7 +108,7 @@ class Source:
         except UnicodeDecodeError as error:
             raise DataError(
                 f"not UTF-8: byte {error.start + 1} of the line is 0x{raw_line[error.start]:02x}; "
-                "save the file as UTF-8",
+                "save the file as UTF-8 (from Latin-1: iconv -f LATIN1 -t UTF-8)",
                 self.place,
                 line_number,
             ) from error

@@ -1,0 +1,1 @@
+"""Documents as people write them (PDF, Word, OpenDocument, web pages, e-mail), as text: needs an extra."""
