@@ -52,7 +52,7 @@ def test_every_command_has_a_help_text(command: Command, words: list[str]) -> No
     [
         (["extrct"], "No such command 'extrct'"),
         (["extract", "--shot", "3", "-"], "--shot"),
-        (["extract"], "Missing argument 'INPUT...'"),
+        (["extract"], "nothing to read, and standard input is empty"),
         (["extract", "-", "--shots", "-1"], "'--shots'"),
         (["extract", "-", "--similarity", "magic"], "'span'"),
         (["models", "pull"], "Missing argument 'NAME...'"),

@@ -41,7 +41,7 @@ def test_a_report_scores_ensemble_members_and_stages(command: Command, tmp_path:
     printed = command("evaluate", gold, "--pool", pool_file)
     assert "micro" in printed.out
     assert "smollm2-135m" in printed.out
-    assert "sentences" in printed.err
+    assert "1 sentence, 2 mentions in" in printed.err
 
 
 def test_members_are_scored_even_if_the_first_document_is_empty(command: Command, tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ class ExamplePool:
         definitions = self._settings.labels or dict.fromkeys(sorted(counts), "")
         if not definitions:
             raise ConfigError(
-                'no labels: name them with --labels "person,organisation", or give a --pool that has some'
+                'no labels: say what to find, as in --labels "person,organisation,location", or give a --pool of '
+                "annotated sentences"
             )
         unrequested = sorted(counts.keys() - definitions.keys())
         if unrequested:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from entsemble.cli.options import SharedOptions, against_option, parse_options, sample_documents, shared_options
+from entsemble.cli.options import (
+    SharedOptions,
+    against_option,
+    parse_options,
+    sample_documents,
+    shared_options,
+    verbose_option,
+)
 from entsemble.cli.output import check_writable, print_comparison, read_report_counts, write_report
 from entsemble.cli.progress import show_progress
 from entsemble.cli.selection import print_selection
@@ -48,9 +56,15 @@ from entsemble.types import Document
     help="Write an HTML page here: intervals, confusion, calibration, stages, errors, cost.",
 )
 @against_option
+@verbose_option
 @shared_options()
 def evaluate(
-    gold_path: Path, report_path: Path | None, page_path: Path | None, against: Path | None, **options: object
+    gold_path: Path,
+    report_path: Path | None,
+    page_path: Path | None,
+    against: Path | None,
+    verbose: bool,
+    **options: object,
 ) -> None:
     """Extract from the annotated documents of GOLD, and score the result against them.
 
@@ -63,6 +77,7 @@ def evaluate(
         raise DataError("contains no document", gold_path)
     check_writable(report_path, page_path)
     earlier_counts = read_report_counts(against) if against else None
+    summary = Summary()
     with (
         show_progress(quiet=shared.quiet) as progress,
         Ensemble(settings, held_out=documents, progress=progress.callbacks()) as ensemble,
@@ -72,7 +87,7 @@ def evaluate(
         config = _report_config(ensemble.settings, ensemble.pipeline.scorer)
         member_names = [member.name for member in ensemble.pipeline.members]
         parameters = ensemble.parameters
-        summary = Summary()
+        summary.started = time.perf_counter()
         results = []
         for result in ensemble.run(documents):
             summary.add(result)
@@ -88,7 +103,7 @@ def evaluate(
         _write_json(report, report_path)
     if str(report_path) != "-" and not shared.quiet:
         _print_tables(report)
-        click.echo(summary.line(), err=True)
+        click.echo(summary.line(verbose=verbose), err=True)
     for document_id, message in summary.failures:
         click.echo(f"entsemble: {document_id}: {message}", err=True)
     if against and earlier_counts is not None:

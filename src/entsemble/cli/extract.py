@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.markup import escape
 
+from entsemble.cli.display import print_document
+from entsemble.cli.inputs import Inputs, find_inputs
 from entsemble.cli.interrupt import StopEvent, StoppedError, interruptible
-from entsemble.cli.options import SharedOptions, parse_options, shared_options
+from entsemble.cli.options import SharedOptions, parse_options, shared_options, verbose_option
 from entsemble.cli.output import check_writable, pluralize, standard_output
 from entsemble.cli.progress import ProgressDisplay, error_console, show_progress
 from entsemble.cli.selection import print_selection
 from entsemble.cli.summary import Summary
-from entsemble.data.formats import WRITABLE, check_stream, check_target, read, read_stream, write, write_stream
+from entsemble.data.formats import WRITABLE, check_stream, check_target, write, write_stream
 from entsemble.ensemble import Ensemble, Runner
 from entsemble.errors import DataError
 from entsemble.execution.journal import Journal
@@ -42,6 +46,13 @@ class OutputOptions:
     unsure_path: Path | None
     ledger: bool
     as_json: bool
+    verbose: bool
+
+    @property
+    def shows_documents(self) -> bool:
+        """Whether the documents are shown to a person at a terminal, instead of being written."""
+        is_free = self.output is None and self.output_format is None and not self.ledger
+        return is_free and sys.stdout is not None and sys.stdout.isatty()
 
     def check(self) -> None:
         """Reject outputs that cannot be written before hours of work, not after.
@@ -66,12 +77,12 @@ class OutputOptions:
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("arguments", nargs=-1, metavar="INPUT...")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="File, or folder for brat. Default: JSON Lines on standard output.",
+    help="File, or folder for brat. Default: JSON Lines on standard output; on a terminal, the text in colour.",
 )
 @click.option(
     "--format",
@@ -96,11 +107,16 @@ class OutputOptions:
 )
 @click.option("--ledger", is_flag=True, help="Record in each document's meta what became of every proposed span.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON line on standard error.")
+@verbose_option
 @shared_options()
-def extract(inputs: tuple[str, ...], **options: object) -> None:
-    """Find the mentions in each INPUT: files, folders, or - for standard input."""
+def extract(arguments: tuple[str, ...], **options: object) -> None:
+    """Find the mentions in each INPUT: files, folders, a text in quotes, or - for standard input.
+
+    Without INPUT, what is piped in is read.
+    """
     shared, output_options = parse_options(SharedOptions, options), parse_options(OutputOptions, options)
     output_options.check()
+    inputs, settings = find_inputs(arguments, shared.labels), shared.settings()
     output, unsure_path = output_options.output, output_options.unsure_path
     summary = Summary()
     with show_progress(quiet=shared.quiet) as progress, ExitStack() as stack:
@@ -108,19 +124,20 @@ def extract(inputs: tuple[str, ...], **options: object) -> None:
         if output and journal and not journal.record_count:  # otherwise the folder is this run's
             check_target(output, output_options.output_format)
         inputs_read = islice(_read_documents(inputs, shared.input_format, summary), shared.limit)
-        ensemble = stack.enter_context(
-            Ensemble(shared.settings(), progress=progress.callbacks(), runner=output_options.runner)
-        )
+        ensemble = stack.enter_context(Ensemble(settings, progress=progress.callbacks(), runner=output_options.runner))
         documents = ensemble.prepare(inputs_read)
         print_selection(ensemble.selection, quiet=shared.quiet)
         finished_count, changed = journal.begin(ensemble.fingerprints) if journal else (0, [])
         _print_resumption(finished_count, changed, quiet=shared.quiet)
         run = ensemble.run(documents, journal=journal)
         stopping = stack.enter_context(interruptible(run.stop))
-        collector = _Collector(output_options, summary, progress, _count_documents(inputs, shared))
+        document_count = _count_documents(inputs, shared)
+        collector = _Collector(output_options, summary, progress, document_count)
         summary.started = time.perf_counter()
         finished = collector.documents(run, stopping)
-        if output is None:
+        if output_options.shows_documents:
+            _show(finished, progress, document_count)
+        elif output is None:
             write_stream(finished, standard_output(), output_options.output_format or "jsonl")
         else:
             write(
@@ -211,43 +228,60 @@ def _print_resumption(finished_count: int, changed: list[str], *, quiet: bool) -
         click.echo(f"resuming: {documents} already done", err=True)
 
 
-def _read_documents(inputs: tuple[str, ...], input_format: str | None, summary: Summary) -> Iterator[Document]:
+def _read_documents(inputs: Inputs, input_format: str | None, summary: Summary) -> Iterator[Document]:
     """All documents; a file that cannot be read is reported and skipped."""
 
     def report_unreadable(error: DataError) -> None:
         summary.failures.append((str(error.path), str(error)))
         error_console().print(f"entsemble: {error}", style="red", markup=False)
 
-    if "-" in inputs:
-        if len(inputs) > 1:
-            raise click.UsageError("standard input (-) cannot be mixed with files")
-        return read_stream(sys.stdin.buffer, "stdin", input_format)
-    return read(inputs, input_format, on_error=report_unreadable)
+    return inputs.documents(input_format, report_unreadable)
 
 
-def _count_documents(inputs: tuple[str, ...], shared: SharedOptions) -> int | None:
+def _count_documents(inputs: Inputs, shared: SharedOptions) -> int | None:
     """The number of documents, for the remaining time; `None` if the inputs can be read only once.
 
     Reading everything twice costs next to nothing compared with the models.
     """
-    if shared.quiet or not all(Path(path).is_file() or Path(path).is_dir() for path in inputs):
+    if not inputs.paths:
+        return len(inputs.texts) or None
+    if shared.quiet or not inputs.are_files:
         return None
     try:
-        documents = read(inputs, shared.input_format, on_error=lambda _: None)
+        documents = inputs.documents(shared.input_format, lambda _: None)
         return sum(1 for _ in islice(documents, shared.limit))
     except DataError:
         return None  # the run itself reports the error
+
+
+def _show(documents: Iterable[Document], progress: ProgressDisplay, document_count: int | None) -> None:
+    """Show each document, with its name unless there is only one."""
+    console = Console(highlight=False)
+    for document in documents:
+        with progress.paused():
+            if document_count != 1:
+                console.print(f"\n{escape(document.id)}\n", style="bold")
+            print_document(document, console)
+
+
+def _describe_place(options: OutputOptions) -> str:
+    """Where the result is, for the summary."""
+    if options.shows_documents:
+        return "to get a file, add -o mentions.jsonl"
+    places = [f"written to {options.output}"] if options.output else []
+    places += [f"unsure mentions in {options.unsure_path}"] if options.unsure_path else []
+    return "; ".join(places)
 
 
 def _print_summary(summary: Summary, options: OutputOptions, *, quiet: bool) -> None:
     if options.as_json:
         click.echo(json.dumps(summary.to_json(), ensure_ascii=False), err=True)
     elif not quiet:
-        click.echo(summary.line(), err=True)
+        click.echo(summary.line(_describe_place(options), verbose=options.verbose), err=True)
     resumable = options.output is not None
     if summary.absent and resumable:
         click.echo("re-run the same command to repeat the documents that a member was missing from", err=True)
     if summary.failures:
         advice = "; re-run the same command to retry only these" if resumable else ""
-        failures = f"{len(summary.failures)} inputs failed; the messages above say which and why"
+        failures = f"{pluralize(len(summary.failures), 'input')} failed; the messages above say which and why"
         click.echo(f"{failures}{advice}", err=True)

@@ -73,6 +73,8 @@ _OPTIONS = {
     "quiet": click.option("--quiet", is_flag=True, help="Show no progress and no summary."),
 }
 
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Also say what the run cost: seconds and tokens.")
+
 against_option = click.option(
     "--against",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -1,4 +1,4 @@
-"""Progress bars and warnings on standard error; standard output is for results."""
+"""Progress in words, and warnings, on standard error; standard output is for results."""
 
 from __future__ import annotations
 
@@ -7,18 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID
 from rich.text import Text
 
 from entsemble.assembly import ProgressCallbacks
@@ -32,19 +21,37 @@ def error_console() -> Console:
     return Console(file=sys.stderr, highlight=False)
 
 
-class _RateColumn(ProgressColumn):
-    """Steps per second, or seconds per step below one per second."""
+class _WordsColumn(ProgressColumn):
+    """What is done, for how long, and how long it will take: `documents: 3 of 40, 12 s, about 2 min left`."""
 
     def render(self, task: Task) -> Text:
-        """The rate so far."""
-        speed = task.speed or task.finished_speed
-        if not speed:
-            return Text("")
-        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each")
+        """The state of one task, cut to the width of the terminal."""
+        total = "" if task.total is None else f" of {task.total:,.0f}"
+        parts = [f"{task.description}: {task.completed:,.0f}{total}"]
+        if task.elapsed:
+            parts.append(format_duration(task.elapsed))
+        if task.time_remaining:
+            parts.append(f"about {format_duration(task.time_remaining)} left")
+        if task.fields["note"]:
+            parts.append(task.fields["note"])
+        return Text(", ".join(parts), overflow="ellipsis", no_wrap=True)
+
+
+def format_duration(seconds: float) -> str:
+    """A duration in its two largest units.
+
+    >>> format_duration(9.4), format_duration(150), format_duration(7_300)
+    ('9 s', '2 min 30 s', '2 h 1 min')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 class ProgressDisplay:
-    """Progress bars for downloads, the preparation of a pool, and documents."""
+    """Progress of downloads, the preparation of a pool, and documents."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -55,17 +62,29 @@ class ProgressDisplay:
         return ProgressCallbacks(on_download=self._download_progress, on_step=self.step, on_warning=self._warn)
 
     def step(self, description: str, completed: int, total: int | None, note: str = "") -> None:
-        """Update one bar, which is created on the first call.
+        """Update one line, which is created on the first call.
 
         Args:
-            description: identifies the bar, and stands before it.
+            description: identifies the line, and stands before it.
             completed: steps done.
             total: steps in all; `None` if unknown.
-            note: shown behind the bar.
+            note: shown at its end.
         """
         if description not in self._tasks:
             self._tasks[description] = self._progress.add_task(description, total=total, note=note)
         self._progress.update(self._tasks[description], completed=completed, total=total, note=note)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the terminal to the block, for results that are printed there."""
+        if self._progress.disable:
+            yield
+            return
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
 
     def _warn(self, message: str) -> None:
         self._progress.console.print(f"entsemble: {message}", style="yellow", markup=False)
@@ -77,17 +96,8 @@ class ProgressDisplay:
 
 @contextmanager
 def show_progress(*, quiet: bool) -> Iterator[ProgressDisplay]:
-    """Progress bars with rate and remaining time while the block runs; none if `quiet`."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _RateColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
-    )
-    with Progress(*columns, console=error_console(), disable=quiet, transient=False) as progress:
+    """Progress with elapsed and remaining time while the block runs; none if `quiet`, and nothing is left of it."""
+    columns = SpinnerColumn(), _WordsColumn()
+    console = error_console()
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
         yield ProgressDisplay(progress)

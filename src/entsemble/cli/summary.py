@@ -24,7 +24,8 @@ class Summary:
         failures: (document id or file, message) of each failure.
         absent: member name -> documents processed without it.
         usage: cost of this run's model calls.
-        started: value of `time.perf_counter` when the run began.
+        created: value of `time.perf_counter` when the command began.
+        started: the same when the models were ready.
     """
 
     documents: int = 0
@@ -35,6 +36,7 @@ class Summary:
     failures: list[tuple[str, str]] = field(default_factory=list)
     absent: dict[str, int] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
+    created: float = field(default_factory=time.perf_counter)
     started: float = field(default_factory=time.perf_counter)
 
     def add(self, result: Extracted | Failed) -> None:
@@ -54,7 +56,7 @@ class Summary:
 
     @property
     def seconds(self) -> float:
-        """Wall-clock time since the run began."""
+        """Wall-clock time since the models were ready."""
         return time.perf_counter() - self.started
 
     def cost(self, parameters: int | None = None) -> dict[str, Any]:
@@ -83,27 +85,33 @@ class Summary:
         }
 
     def rates(self) -> str:
-        """Throughput so far, for the progress bar."""
-        seconds = max(self.seconds, 1e-9)
-        evaluated, reused = self.usage.evaluated_tokens / seconds, self.usage.cached_tokens / seconds
-        rates = f"{self.sentences / seconds:.2f} sentences/s, tokens/s {evaluated:.0f} evaluated {reused:.0f} reused"
-        return rates + (f", {len(self.failures)} failed" if self.failures else "")
+        """Throughput and failures so far, for the progress display."""
+        rate = f"{self.sentences / max(self.seconds, 1e-9):.1f} sentences/s"
+        return rate + (f", {len(self.failures)} failed" if self.failures else "")
 
-    def line(self) -> str:
-        """All totals as one line for people."""
-        seconds_per_sentence = self.seconds / self.sentences if self.sentences else 0.0
+    def line(self, place: str = "", *, verbose: bool = False) -> str:
+        """All totals for people, on one line.
+
+        Args:
+            place: where the result is, as in "written to mentions.jsonl".
+            verbose: also what it cost, on a second line.
+        """
         resumed = f" ({self.resumed_documents} from an earlier run)" if self.resumed_documents else ""
         return (
             f"{pluralize(self.documents, 'document')}{resumed}, {pluralize(self.sentences, 'sentence')}, "
-            f"{pluralize(self.mentions, 'mention')} "
-            f"in {self.seconds:.1f} s ({seconds_per_sentence:.2f} s a sentence); "
-            f"prompt tokens evaluated {self.usage.evaluated_tokens:,} of {self.usage.prompt_tokens:,} submitted, "
-            f"generated {self.usage.generated_tokens:,}"
-            + (
-                f"; the reply cache answered {self.usage.cache_hits / self.usage.calls:.0%}"
-                if self.usage.cache_hits
-                else ""
-            )
+            f"{pluralize(self.mentions, 'mention')} in {time.perf_counter() - self.created:.1f} s"
             + (f"; {self.unsure_mentions} of the mentions scored less than --min-score" if self.unsure_mentions else "")
             + "".join(f"; {name} was down for {pluralize(count, 'document')}" for name, count in self.absent.items())
+            + (f"; {place}" if place else "")
+            + (f"\n{self._cost_line()}" if verbose else "")
+        )
+
+    def _cost_line(self) -> str:
+        """What the models did, for people."""
+        usage, sentence_seconds = self.usage, self.seconds / self.sentences if self.sentences else 0.0
+        return (
+            f"{self.started - self.created:.1f} s to prepare, {sentence_seconds:.2f} s a sentence; tokens: "
+            f"{usage.evaluated_tokens:,} of {usage.prompt_tokens:,} in prompts evaluated, "
+            f"{usage.generated_tokens:,} generated"
+            + (f"; the reply cache answered {usage.cache_hits / usage.calls:.0%}" if usage.cache_hits else "")
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -11,6 +13,14 @@ from entsemble.types import Document, Label, mention_at
 
 Labels = str | Path | Mapping[str, str] | Iterable[str | Label]
 """Names, in a list or separated by commas; name -> definition; `Label` values; or a TOML file of definitions."""
+
+_USUAL_LABELS = re.compile(
+    r"(pers?|persons?|people|names?|loc|locations?|places?|gpe|cit(y|ies)|countr(y|ies)|address(es)?|org|misc"
+    r"|organi[sz]ations?|compan(y|ies)|dates?|time|events?|products?|works?|artists?|books?|films?|songs?|drugs?"
+    r"|diseases?|genes?|proteins?|chemicals?|species|money|amount|quantity|units?|ingredients?|e?mails?|phone)",
+    re.IGNORECASE,
+)
+"""Labels of one word, which are labels each if they stand between blanks."""
 
 Annotation = tuple[str, Iterable[tuple[int, int, str]]]
 """A text and its mentions as (start, end, label): a half-open range of code points."""
@@ -28,7 +38,7 @@ def label_definitions(labels: Labels) -> dict[str, str]:
     if isinstance(labels, Path) or (isinstance(labels, str) and labels.endswith(".toml")):
         return _definitions_in(Path(labels))
     if isinstance(labels, str):
-        labels = labels.split(",")
+        labels = _split_names(labels)
     if isinstance(labels, Mapping):
         definitions = dict(labels)
     else:
@@ -37,6 +47,31 @@ def label_definitions(labels: Labels) -> dict[str, str]:
     if not definitions:
         raise ConfigError('the labels name no label; write them as "person,organisation"')
     return definitions
+
+
+def _split_names(labels: str) -> list[str]:
+    """The names in a string: between commas or semicolons, or between blanks if every word is a usual label.
+
+    Raises:
+        ConfigError: it names a file.
+    """
+    if _is_file(labels):
+        raise ConfigError(f"{labels} is a file; labels with definitions are in a TOML file, whose name ends in .toml")
+    names, words = re.split(r"[,;\n]", labels), labels.split()
+    if len(names) > 1 or len(words) < 2:
+        return names
+    if all(map(_USUAL_LABELS.fullmatch, words)):
+        return words
+    several = ",".join(words)
+    warnings.warn(f'"{labels}" is one label; if you mean several, write "{several}"', stacklevel=3)
+    return names
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # too long for a name
+        return False
 
 
 def _definitions_in(path: Path) -> dict[str, str]:
