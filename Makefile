@@ -81,7 +81,7 @@ $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(DEV): $(STAMP) constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[datasets,documents,embedded,experts,hub,pandas,parquet,ray,serve,spacy]' \
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[datasets,documents,embedded,experts,hub,pandas,parquet,patterns,ray,serve,spacy]' \
 	  axe-playwright-python hypothesis import-linter mypy nervaluate playwright pre-commit pytest pytest-xdist ruff \
 	  scipy seqeval
 	@touch $@

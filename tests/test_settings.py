@@ -31,7 +31,7 @@ def test_every_preset_is_valid_and_names_what_exists(name: str) -> None:
         assert member.base_url is not None or not member.model.startswith("openai:")
     assert len(names) == len(set(names))
     assert len(names) > 1 or name in {"fast", "zero-shot"}, "an ensemble has several members"
-    assert names or settings.reader.model, "something must answer"
+    assert names or settings.voices, "something must answer"
     assert settings.verification.member in ("", *names)
     if settings.classification.vote is not None:
         voting_rule(settings.classification.vote)
@@ -85,7 +85,7 @@ def test_without_pool_members_and_experts_the_label_reader_answers_alone(
     tmp_path: Path, values: str, members: int, has_reader: bool
 ) -> None:
     settings = load(write_config(tmp_path, values))
-    assert (len(settings.members), bool(settings.reader.model)) == (members, has_reader)
+    assert (len(settings.members), bool(settings.voices)) == (members, has_reader)
 
 
 def test_the_preset_of_the_paper_compares_spans() -> None:

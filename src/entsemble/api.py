@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         workers: int | None
         seed: int | None
         cache: bool | None
+        patterns: str | Path | None
 
 
 _OPTION_KEYS = {
@@ -47,6 +48,7 @@ _OPTION_KEYS = {
     "workers": ("workers",),
     "seed": ("seed",),
     "cache": ("cache", "replies"),
+    "patterns": ("patterns",),
 }
 """Option of `load` -> the setting that it overrides, as a path of keys."""
 
@@ -58,6 +60,7 @@ def load(
     preset: str | None = None,
     config: Settings | Mapping[str, Any] | str | Path | None = None,
     models: str | Sequence[str] = (),
+    voices: str | Sequence[str] = (),
     progress: ProgressCallbacks | None = None,
     **options: Unpack[Options],
 ) -> Ensemble:
@@ -74,11 +77,12 @@ def load(
             By default balanced with examples, and zero-shot without.
         config: a configuration file (TOML), the same as a mapping, or `Settings`.
         models: names of the members' models, instead of those of the preset or configuration.
+        voices: other models that vote too, such as `spacy:en_core_web_sm`, besides those of the configuration.
         progress: called as models are downloaded and prepared. By default warnings are logged, and nothing is printed.
         **options: single settings, which take precedence over `config` and `preset`: `shots` (examples shown for a
             sentence), `similarity` (how they are selected), `learn` (number of sentences of the examples to train vote
-            weights on, 0 for none), `nested`, `threshold`, `vote`, `language`, `workers`, `seed`, and `cache` (False
-            to evaluate cached requests again).
+            weights on, 0 for none), `nested`, `threshold`, `vote`, `language`, `workers`, `seed`, `cache` (False
+            to evaluate cached requests again), and `patterns` (a file of word lists and regular expressions).
 
     Raises:
         ConfigError: a setting or an argument that is not valid.
@@ -91,6 +95,7 @@ def load(
         preset=preset,
         config=config,
         models=(models,) if isinstance(models, str) else models,
+        voices=(voices,) if isinstance(voices, str) else voices,
         has_examples=documents is not None,
         **options,
     )
@@ -115,6 +120,7 @@ def make_settings(
     preset: str | None = None,
     config: Settings | Mapping[str, Any] | str | Path | None = None,
     models: Sequence[str] = (),
+    voices: Sequence[str] = (),
     has_examples: bool = False,
     **options: Unpack[Options],
 ) -> Settings:
@@ -126,6 +132,7 @@ def make_settings(
         preset: see `load`.
         config: see `load`.
         models: see `load`.
+        voices: see `load`.
         has_examples: whether examples are given as documents, so that the file that `config` names is not used.
         **options: see `load`.
 
@@ -140,14 +147,15 @@ def make_settings(
     if isinstance(config, Settings):
         if preset is not None:
             raise ConfigError("give either a preset or whole Settings; Settings leave nothing for a preset to set")
-        settings = config.overridden(overrides)
+        settings = configuration.with_voices(config.overridden(overrides), voices)
     else:
         if preset is None and (models or has_examples):
             preset = DEFAULT_PRESET
         config_path = Path(config) if isinstance(config, str | Path) else None
         config_values = config if isinstance(config, Mapping) else {}
         user_values = merge(config_values, overrides)
-        settings = configuration.load(config_path, preset, user_values, include_pool=not has_examples)
+        include_pool = not has_examples
+        settings = configuration.load(config_path, preset, user_values, voices=voices, include_pool=include_pool)
     if has_examples:
         settings = settings.model_copy(update={"pool": settings.pool.model_copy(update={"path": None})})
     return select_members(settings, models) if models else settings

@@ -135,6 +135,33 @@ class SpanScorer(Model, Protocol):
         ...
 
 
+@runtime_checkable
+class SpanTagger(Model, Protocol):
+    """A model that finds spans and gives them labels of its own, whatever labels are requested."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels that it may give."""
+        ...
+
+    @property
+    def is_exhaustive(self) -> bool:
+        """Whether a span that it does not tag is evidence against its labels; of a list of names it is none."""
+        ...
+
+    def tag(self, texts: Sequence[str]) -> list[list[ScoredSpan]]:
+        """For each text, the spans that it finds, with the probabilities of its own labels.
+
+        Raises:
+            EntsembleError: a text cannot be processed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the model's memory; further calls are errors."""
+        ...
+
+
 class PosTagger(Protocol):
     """Part-of-speech tags, for the span weights of EL4NER."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ DEFAULT_PRESET = "balanced"
 """The preset if none is named."""
 
 PRESET_WITHOUT_POOL = "zero-shot"
-"""The preset if none is named, and there is neither a pool nor any configured member or expert."""
+"""The preset if none is named, and there is neither a pool nor any configured member, expert or voice."""
 
 PRESET_OF_EXPERTS = "experts"
 """The preset if none is named, there is no pool, and the `[experts]` table is given."""
@@ -117,11 +117,21 @@ class EncoderSettings(_Frozen):
     model: str = "minilm-l6"
 
 
-class ReaderSettings(_Frozen):
-    """The `[reader]` table: the folder of a label reader, `label-reader` for the bundled one, and the vote's weight."""
+class VoiceSettings(_Frozen):
+    """One `[[voices]]` table: a model that is not a language model, or word lists, which propose spans and vote.
 
-    model: str = ""
-    weight: float = Field(default=1.0, gt=0)
+    Attributes:
+        model: such as `spacy:en_core_web_sm`; `backends/voice_spec.py` has all forms.
+        name: in votes and reports; `None` for the model's.
+        labels: label of the model -> requested label, or empty for none; labels that are not named are matched by
+            their names.
+        weight: of its vote, relative to all members together; `None` for that of its kind.
+    """
+
+    model: str
+    name: str | None = Field(default=None, min_length=1)
+    labels: dict[str, str] = {}
+    weight: float | None = Field(default=None, gt=0)
 
 
 class ExpertsSettings(_Frozen):
@@ -162,6 +172,7 @@ class Settings(_Frozen):
 
     Attributes:
         labels: name -> definition, which may be empty; empty for the pool's labels.
+        patterns: file of the user's word lists and regular expressions, as in a voice `patterns:FILE`.
         workers: sentences in flight; `None` depends on the members.
         threads: CPU threads of each embedded model; `None` for a share of the cores.
         quorum: how many members must answer; `None` for all, so that a document fails if one does not.
@@ -174,13 +185,14 @@ class Settings(_Frozen):
     threads: int | None = Field(default=None, ge=1)
     quorum: int | None = Field(default=None, ge=1)
     labels: dict[str, str] = {}
+    patterns: Path | None = None
     pool: PoolSettings = PoolSettings()
     members: tuple[MemberSettings, ...] = ()
     classification: ClassificationSettings = ClassificationSettings()
     stacking: StackingSettings = StackingSettings()
     verification: VerificationSettings = VerificationSettings()
     encoder: EncoderSettings = EncoderSettings()
-    reader: ReaderSettings = ReaderSettings()
+    voices: tuple[VoiceSettings, ...] = ()
     experts: ExpertsSettings = ExpertsSettings()
     cache: CacheSettings = CacheSettings()
     ray: RaySettings = RaySettings()
@@ -192,6 +204,11 @@ class Settings(_Frozen):
             ConfigError: a value or a name that is not valid: says where.
         """
         return _validated(merge(self.model_dump(), overrides), "settings")
+
+    @property
+    def all_voices(self) -> tuple[VoiceSettings, ...]:
+        """The voices, that of `patterns` included."""
+        return (*self.voices, VoiceSettings(model=f"patterns:{self.patterns}")) if self.patterns else self.voices
 
     def without_training(self) -> Settings:
         """The settings with no training on the pool's sentences; weights that were trained before are still used."""
@@ -253,6 +270,7 @@ def load(
     preset: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     *,
+    voices: Sequence[str] = (),
     include_pool: bool = True,
 ) -> Settings:
     """The settings of a run: the overrides take precedence over the file, and the file over the preset.
@@ -260,8 +278,10 @@ def load(
     Args:
         path: a TOML file; paths in it are relative to its folder.
         preset: by default `balanced`; if there is neither a pool nor any member, `experts` with an `[experts]` table,
-            and `zero-shot` without. Members in the file replace those of the preset.
+            and `zero-shot` without; none if `path` has only voices. Members and voices in the file replace those of the
+            preset.
         overrides: nested values, as in TOML; `None` overrides nothing.
+        voices: models of further voices.
         include_pool: False to ignore the pool that `path` names, since the caller has its own.
 
     Raises:
@@ -272,10 +292,22 @@ def load(
         file_values["pool"] = {key: value for key, value in file_values["pool"].items() if key != "path"}
     user_values = merge(file_values, overrides or {})
     name = preset or _default_preset(user_values)
+    return with_voices(_validated(merge(_preset_values(name), user_values), path or "settings"), voices)
+
+
+def with_voices(settings: Settings, models: Sequence[str]) -> Settings:
+    """Settings with voices of these models besides those that are configured, which keep their settings."""
+    configured = {voice.model for voice in settings.voices}
+    added = [VoiceSettings(model=model) for model in dict.fromkeys(models) if model not in configured]
+    return settings.model_copy(update={"voices": (*settings.voices, *added)})
+
+
+def _preset_values(name: str | None) -> dict[str, Any]:
+    if name is None:
+        return {}
     if name not in preset_names():
         raise UnknownNameError("preset", name, preset_names())
-    preset_values = toml.loads((_PRESETS / f"{name}.toml").read_text(encoding="utf-8"))
-    return _validated(merge(preset_values, user_values), path or "settings")
+    return toml.loads((_PRESETS / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def _validated(values: Mapping[str, Any], source: str | Path) -> Settings:
@@ -285,12 +317,14 @@ def _validated(values: Mapping[str, Any], source: str | Path) -> Settings:
         raise ConfigError(f"{source}: {_describe(error)}") from error
 
 
-def _default_preset(values: Mapping[str, Any]) -> str:
+def _default_preset(values: Mapping[str, Any]) -> str | None:
     pool = values.get("pool")
     has_pool = isinstance(pool, Mapping) and pool.get("path") is not None
     if has_pool or "members" in values:
         return DEFAULT_PRESET
-    return PRESET_OF_EXPERTS if "experts" in values else PRESET_WITHOUT_POOL
+    if "experts" in values:
+        return PRESET_OF_EXPERTS
+    return None if values.get("voices") else PRESET_WITHOUT_POOL
 
 
 def _describe(error: ValidationError) -> str:

@@ -13,6 +13,9 @@ from entsemble.errors import ConfigError
 _REMOTE_MODEL = re.compile("hf:|openai:")
 """Models that are not files, whatever their names look like."""
 
+_VOICE_SCHEME = re.compile(r"(?P<scheme>[a-z]+):(?P<target>.+)")
+"""How the model of a voice is named: what kind it is, and which one."""
+
 
 def read_settings_file(path: Path) -> dict[str, Any]:
     """The values of a configuration file, with paths relative to its folder and not to the working folder.
@@ -38,10 +41,24 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     members = values.get("members")
     if isinstance(members, list):
         values = values | {"members": [_resolve_model(member, folder) for member in members]}
-    for table in ("encoder", "reader"):
-        if table in values:
-            values = values | {table: _resolve_model(values[table], folder)}
+    if "encoder" in values:
+        values = values | {"encoder": _resolve_model(values["encoder"], folder)}
+    voices = values.get("voices")
+    if isinstance(voices, list):
+        values = values | {"voices": [_resolve_voice(voice, folder) for voice in voices]}
+    if isinstance(values.get("patterns"), str):
+        values = values | {"patterns": folder / Path(values["patterns"]).expanduser()}
     return values
+
+
+def _resolve_voice(table: object, folder: Path) -> object:
+    model = table.get("model") if isinstance(table, dict) else None
+    match = _VOICE_SCHEME.fullmatch(model) if isinstance(model, str) else None
+    if not isinstance(table, dict) or match is None:
+        return table
+    path = folder / Path(match["target"]).expanduser()
+    is_path = match["scheme"] == "patterns" or ("/" in match["target"] and path.is_dir())
+    return table | {"model": f"{match['scheme']}:{path}"} if is_path else table
 
 
 def _resolve_model(table: object, folder: Path) -> object:

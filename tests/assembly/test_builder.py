@@ -125,8 +125,8 @@ class TestBadInput:
             ({"members": [{"model": f"{x}.gguf", "name": "a"} for x in "xy"]}, "are called 'a'"),
             ({"members": [{"model": "x.gguf", "name": "pool"}]}, "cannot be called 'pool', .*the pool's names"),
             (
-                {"members": [{"model": "x.gguf", "name": "label-reader"}], "reader": {"model": "label-reader"}},
-                "cannot be called 'label-reader', .*the label reader",
+                {"members": [{"model": "x.gguf", "name": "label-reader"}], "voices": [{"model": "label-reader"}]},
+                "cannot be called 'label-reader', .*a voice",
             ),
             ({"verification": {"member": "judge"}}, "'judge' is not a member; members: smollm2-135m, gemma-3-270m"),
             ({"classification": {"vote": "loud"}}, "'loud'; known: majority"),

@@ -30,6 +30,9 @@ FAST, WITH_MODELS, SCRIPTED = "run: fast", "run", "run: scripted"
 SETTINGS = "settings"
 """Settings; `settings: NAME` is the file NAME, which later blocks read."""
 
+WRITTEN = (f"{SETTINGS}: ", "file: ")
+"""Blocks that are files, of settings or of anything else."""
+
 PORT = "8765"
 
 INCOMING = {
@@ -43,7 +46,7 @@ INCOMING = {
 
 
 def _runnable(page: Path, marks: Sequence[str]) -> list[Block]:
-    return [b for b in blocks(page) if b.mark in marks or b.mark.startswith(f"{SETTINGS}: ")]
+    return [b for b in blocks(page) if b.mark in marks or b.mark.startswith(WRITTEN)]
 
 
 def _pages(mark: str) -> list[Path]:
@@ -104,7 +107,7 @@ def test_examples_with_scripted_models(
     monkeypatch.chdir(letters)
     monkeypatch.setenv("HOME", str(letters))
     for block in _runnable(page, [SCRIPTED]):
-        if block.mark.startswith(SETTINGS):
+        if block.mark.startswith(WRITTEN):
             _write(block, letters)
         elif block.language == "python":
             exec(compile(block.body, name_of(page), "exec"), {})
@@ -165,7 +168,7 @@ def _run(found: Sequence[Block], folder: Path) -> None:
     variables = {**os.environ, **own, **shown}
     with _servers(folder, variables) as serve:
         for block in found:
-            if block.mark.startswith(SETTINGS):
+            if block.mark.startswith(WRITTEN):
                 _write(block, folder)
                 continue
             for step in steps(block):
@@ -218,4 +221,4 @@ def _compare(step: Step, output: str) -> None:
 
 
 def _write(block: Block, folder: Path) -> None:
-    (folder / block.mark.removeprefix(f"{SETTINGS}: ")).write_text(block.body, encoding="utf-8")
+    (folder / block.mark.partition(": ")[2]).write_text(block.body, encoding="utf-8")

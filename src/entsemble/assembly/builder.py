@@ -24,6 +24,7 @@ from entsemble.assembly.stacking import (
     trains_on_pool,
     uses_stacking,
 )
+from entsemble.assembly.voices import build_voices, check_names, voice_name
 from entsemble.errors import ConfigError
 from entsemble.execution.ray import RayCluster
 from entsemble.execution.threads import LocalMapper
@@ -88,6 +89,7 @@ class Assembly:
         self._closes_models = models is None
         self.models = models or ModelPool(settings, environment, self.progress)
         self._examples, self._held_out, self._weights = examples, held_out, weights
+        self._built_voices: list[SpanVoice] | None = None
 
     def __enter__(self) -> Assembly:
         return self
@@ -153,27 +155,19 @@ class Assembly:
             ConfigError: there is none, or a name is used twice or reserved.
             ModelError: a model cannot be loaded.
         """
-        if not self.settings.members and not self.settings.reader.model:
-            raise ConfigError("no members: an ensemble needs at least one [[members]] table, --model, or a [reader]")
+        if not self.settings.members and not self.settings.all_voices:
+            raise ConfigError("no members: an ensemble needs at least one [[members]] or [[voices]] table, or --model")
         members = [self._member(member) for member in self.settings.members]
         names = [member.name for member in members]
-        for name, meaning in self._reserved_names().items():
+        check_names(self.settings.all_voices, _PROPOSER_NAMES)
+        voice_names = {voice_name(voice): "a voice" for voice in self.settings.all_voices}
+        for name, meaning in (_PROPOSER_NAMES | voice_names).items():
             if name in names:
                 raise ConfigError(f"a member cannot be called {name!r}, which stands for {meaning}; set another `name`")
         duplicates = sorted({name for name in names if names.count(name) > 1})
         if duplicates:
             raise ConfigError(f"two members are called {duplicates[0]!r}; give each its own `name`")
         return members
-
-    def _reserved_names(self) -> dict[str, str]:
-        """Names in votes and ledgers that no member can have -> what they stand for."""
-        reader = self.models.reader()
-        if reader is None:
-            return _PROPOSER_NAMES
-        if reader.name in _PROPOSER_NAMES:
-            meaning = _PROPOSER_NAMES[reader.name]
-            raise ConfigError(f"a label reader's folder cannot be called {reader.name!r}, which stands for {meaning}")
-        return {**_PROPOSER_NAMES, reader.name: "the label reader"}
 
     def _member(self, member: MemberSettings) -> Member:
         model = self.models.language_model(member)
@@ -217,11 +211,20 @@ class Assembly:
             proposers.append(NaiveBayesProposer(WordStatistics(leakage_guard, labels)))
         if with_capitalised:
             proposers.append(CapitalisedProposer())
-        if reader := self.models.reader():
-            minimum = rules.vote_threshold / 2  # members may raise what the reader alone finds unlikely
-            weight = settings.reader.weight
-            proposers.append(SpanVoice(reader, labels, minimum=minimum, relative_weight=weight))
-        return Pipeline(members, labels, pool_index, rules, proposers)
+        return Pipeline(members, labels, pool_index, rules, [*proposers, *self._voices(labels, rules)])
+
+    def _voices(self, labels: LabelSet, rules: DecisionRules) -> list[SpanVoice]:
+        """The voices, made once: they are the same for every part of the pool."""
+        if self._built_voices is None:
+            self._built_voices = build_voices(
+                self.settings.all_voices,
+                self.models,
+                labels,
+                minimum=rules.vote_threshold / 2,  # members may raise what a voice alone finds unlikely
+                has_members=bool(self.settings.members),
+                on_warning=self.progress.on_warning,
+            )
+        return self._built_voices
 
     def _uses_stacking(self) -> bool:
         return self._weights is not None or uses_stacking(self.settings)

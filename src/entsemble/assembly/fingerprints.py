@@ -26,14 +26,15 @@ def result_fingerprints(settings: Settings, pipeline: Pipeline, encoder: str | N
         pipeline: not yet with a trained scorer.
         encoder: the encoder's fingerprint, if there is a pool.
     """
-    values = settings.model_dump(mode="json", exclude={"members", "pool", *_INDEPENDENT})
+    values = settings.model_dump(mode="json", exclude={"members", "voices", "patterns", "pool", *_INDEPENDENT})
     values["pool"] = settings.pool.model_dump(mode="json", exclude={"path"})
     labels = pipeline.labels
     values["labels"] = [[label.name, label.readable, label.definition] for label in labels] + [labels.nested]
     values["members"] = [member.name for member in pipeline.members]
     values["naive Bayes"] = any(isinstance(proposer, NaiveBayesProposer) for proposer in pipeline.proposers)
     values["entsemble"] = __version__
-    values["reader"] = [proposer.fingerprint for proposer in pipeline.proposers if isinstance(proposer, SpanVoice)]
+    values["voices"] = [proposer.fingerprint for proposer in pipeline.proposers if isinstance(proposer, SpanVoice)]
+    values["labels of voices"] = [voice.labels for voice in settings.all_voices]
     if pipeline.pool is not None:
         values["pool sentences"] = [
             (document.text, [(mention.start, mention.end, mention.label) for mention in document.mentions])

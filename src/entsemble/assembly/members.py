@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from entsemble.backends.model_spec import ServerModel, parse_model
+from entsemble.backends.voice_spec import parse_voice
 from entsemble.errors import ConfigError
-from entsemble.settings import EncoderSettings, MemberSettings, ReaderSettings, Settings
+from entsemble.settings import MemberSettings, Settings, VoiceSettings
 
 _SERVER_BATCH = 16
 """Sentences in flight on a server, which others may be using too."""
@@ -40,13 +41,23 @@ def with_absolute_paths(settings: Settings) -> Settings:
     """Settings that mean the same in another working folder."""
     members = tuple(_with_absolute_path(member) for member in settings.members)
     pool = settings.pool.model_copy(update={"path": settings.pool.path and settings.pool.path.resolve()})
-    models: dict[str, EncoderSettings | ReaderSettings] = {"encoder": settings.encoder, "reader": settings.reader}
-    folders = {
-        table: values.model_copy(update={"model": str(Path(values.model).resolve())})
-        for table, values in models.items()
-        if values.model and Path(values.model).is_dir()
-    }
-    return settings.model_copy(update={"pool": pool, "members": members, **folders})
+    encoder, folder = settings.encoder, Path(settings.encoder.model)
+    if folder.is_dir():
+        encoder = encoder.model_copy(update={"model": str(folder.resolve())})
+    return settings.model_copy(
+        update={
+            "pool": pool,
+            "members": members,
+            "encoder": encoder,
+            "voices": tuple(map(_voice_with_absolute_path, settings.voices)),
+            "patterns": settings.patterns and settings.patterns.resolve(),
+        }
+    )
+
+
+def _voice_with_absolute_path(voice: VoiceSettings) -> VoiceSettings:
+    spec = parse_voice(voice.model)
+    return voice.model_copy(update={"model": f"{spec.kind}:{spec.path.resolve()}"}) if spec.path.exists() else voice
 
 
 def _with_absolute_path(member: MemberSettings) -> MemberSettings:

@@ -21,20 +21,21 @@ from entsemble.assembly.expert_files import (
 from entsemble.assembly.members import concurrent_sentences, expert_weights, member_name, sharing_key
 from entsemble.assembly.model_files import ModelFiles, folder_sha256
 from entsemble.assembly.progress import ProgressCallbacks
+from entsemble.assembly.voice_models import load_voice
 from entsemble.backends.catalogue import ModelCard, find_card
 from entsemble.backends.encoders import LlamaCppEncoder, SentenceTransformerEncoder
-from entsemble.backends.label_reader.model import BUNDLED_READER, LabelReader
 from entsemble.backends.llamacpp.engine import LlamaCppOptions
 from entsemble.backends.llamacpp.model import LlamaCppModel
 from entsemble.backends.model_spec import ModelSpec, ServerModel, parse_model
 from entsemble.backends.openai.client import RequestPolicy
 from entsemble.backends.openai.model import OpenAIModel
 from entsemble.backends.transformers import TransformersModel, TransformersOptions
+from entsemble.backends.voice_spec import VoiceSpec
 from entsemble.errors import ConfigError, EntsembleError
 from entsemble.execution.cached_model import CachedModel
 from entsemble.execution.reply_cache import ReplyCache
 from entsemble.experts.store import Expert
-from entsemble.protocols import AdaptableModel, Encoder, LanguageModel
+from entsemble.protocols import AdaptableModel, Encoder, LanguageModel, SpanScorer, SpanTagger
 from entsemble.settings import Environment, MemberSettings, Settings
 
 
@@ -62,7 +63,7 @@ class ModelPool:
         self._servers: dict[tuple[object, ...], LanguageModel] = {}
         self._engines: dict[tuple[object, ...], AdaptableModel] = {}
         self._encoder: Encoder | None = None
-        self._reader: LabelReader | None = None
+        self._voices: dict[str, SpanScorer | SpanTagger] = {}
         self._reply_cache: ReplyCache | None = None
 
     def close(self) -> None:
@@ -73,7 +74,7 @@ class ModelPool:
     def parameters(self) -> int | None:
         """Weights of all loaded models, each counted once; `None` if one of them does not tell."""
         counts = [model.parameters for model in (*self._servers.values(), *self._engines.values())]
-        counts += [self._reader.parameters] if self._reader else []
+        counts += [voice.parameters for voice in self._voices.values()]
         return None if None in counts else sum(count or 0 for count in counts)
 
     def encoder(self) -> Encoder:
@@ -82,18 +83,17 @@ class ModelPool:
             self._encoder = self._load_encoder()
         return self._encoder
 
-    def reader(self) -> LabelReader | None:
-        """The label reader, if the settings name one.
+    def voice(self, spec: VoiceSpec) -> SpanScorer | SpanTagger:
+        """The model of a voice.
 
         Raises:
-            ModelUnavailableError: it cannot be loaded.
+            EntsembleError: it cannot be loaded; see `load_voice`.
         """
-        model = self.settings.reader.model
-        if model and self._reader is None:
-            folder = BUNDLED_READER if model == BUNDLED_READER.name else Path(model)
+        key = f"{spec.kind}:{spec.target}"
+        if key not in self._voices:
             threads = self.settings.threads or 1
-            self._reader = self._close_at_end(LabelReader(folder.name, folder, threads=threads))
-        return self._reader
+            self._voices[key] = self._close_at_end(load_voice(spec, self.environment, threads=threads))
+        return self._voices[key]
 
     def language_model(self, member: MemberSettings) -> LanguageModel:
         """The model of a member, with its experts applied; members of one model share what is loaded.

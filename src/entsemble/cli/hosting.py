@@ -31,6 +31,8 @@ class ModelOptions:
     config: Path | None
     preset: str | None
     models: tuple[str, ...]
+    voices: tuple[str, ...]
+    patterns: Path | None
     learn: int | None
 
     def settings_factory(self) -> Callable[[Mapping[str, Any]], Settings]:
@@ -43,9 +45,10 @@ class ModelOptions:
                 **request_values,
                 "labels": request_values.get("labels") or default_labels,
                 "stacking": {"sentences": self.learn},
+                "patterns": self.patterns,
             }
             # The server's pool becomes the settings' pool as soon as it holds something.
-            loaded = load(self.config, preset, overrides, include_pool=False)
+            loaded = load(self.config, preset, overrides, voices=self.voices, include_pool=False)
             return select_members(loaded, self.models) if self.models else loaded
 
         return settings_for
@@ -171,6 +174,16 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--preset", help="Bundled configuration, as for extract."),
         click.option(
             "--model", "models", multiple=True, metavar="NAME", help="Model of a member; repeat for more members."
+        ),
+        click.option(
+            "--voice",
+            "voices",
+            multiple=True,
+            metavar="NAME",
+            help="Another model that votes, as for extract; repeat for more.",
+        ),
+        click.option(
+            "--patterns", type=click.Path(path_type=Path), help="Your word lists and regular expressions (TOML)."
         ),
         click.option(
             "--learn",

@@ -46,6 +46,19 @@ _OPTIONS = {
         help="Model of a member, instead of the configured ones; repeat for more members. A member that the "
         "configuration describes under this name keeps its settings. A verifier that is not named is left out.",
     ),
+    "voices": click.option(
+        "--voice",
+        "voices",
+        multiple=True,
+        metavar="NAME",
+        help="Another model that votes, besides the configured ones: spacy:PIPELINE, reader:FOLDER or label-reader; "
+        "repeat for more.",
+    ),
+    "patterns": click.option(
+        "--patterns",
+        type=click.Path(path_type=Path),
+        help="Your word lists and regular expressions (TOML), as a voice.",
+    ),
     "shots": click.option("--shots", type=click.IntRange(0), help="Demonstrations per sentence."),
     "similarity": click.option("--similarity", type=click.Choice(SIMILARITIES), help="How demonstrations are chosen."),
     "learn": click.option(
@@ -112,6 +125,8 @@ class SharedOptions:
     config: Path | None
     preset: str | None
     models: tuple[str, ...]
+    voices: tuple[str, ...]
+    patterns: Path | None
     seed: int | None
     no_cache: bool
     quiet: bool
@@ -144,6 +159,8 @@ class SharedOptions:
             preset=self.preset,
             config=self.config,
             models=self.models,
+            voices=self.voices,
+            patterns=self.patterns,
             shots=self.shots,
             similarity=self.similarity,
             learn=self.learn,

@@ -203,7 +203,7 @@ class ExtractionService:
         self, settings: Settings, models: ModelPool, pool_documents: Sequence[Document], *, learn: bool
     ) -> Ensemble:
         labels = sorted(settings.labels.items())
-        weights_key = settings.model_dump_json(include={"members", "reader", "nested"}) + str(labels)
+        weights_key = settings.model_dump_json(include={"members", "voices", "patterns", "nested"}) + str(labels)
         ensemble = self._new_ensemble(
             settings if learn else settings.without_training(),
             pool_documents,
@@ -239,7 +239,8 @@ class ExtractionService:
     @contextmanager
     def _models(self, settings: Settings) -> Iterator[_LoadedModels]:
         """The models of these settings, loaded once; afterwards, the least recently used idle ones are unloaded."""
-        key = settings.model_dump_json(include={"members", "encoder", "reader", "cache", "threads", "workers"})
+        names = {"members", "voices", "patterns", "encoder", "cache", "threads", "workers"}
+        key = settings.model_dump_json(include=names)
         with self._lock:
             if key not in self._loaded:
                 self._loaded[key] = _LoadedModels(ModelPool(settings, self._environment, ProgressCallbacks()))

@@ -1,9 +1,9 @@
-"""A span scorer, such as the label reader, as a voice of the ensemble: it proposes its best spans and votes on all."""
+"""A span scorer, such as the label reader, as a voice of the ensemble: it proposes its best spans and votes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from entsemble._lib.text import one_line
@@ -22,28 +22,41 @@ _REMEMBERED_TEXTS = 256
 
 
 class SpanVoice(Proposer):
-    """Proposes the spans that a scorer finds probable, and votes on every candidate.
+    """Proposes the spans that a scorer finds probable, and votes on candidates.
 
     Args:
         scorer: the model.
         labels: requested labels.
         minimum: probability from which on a span is proposed.
+        name: in votes and ledgers; by default the scorer's.
         relative_weight: of its vote, relative to all members together.
+        abstains: whether to abstain from a candidate that the model does not score, since that is no evidence: it is a
+            list of names, or does not know all labels. By default the voice votes on every candidate.
     """
 
-    def __init__(self, scorer: SpanScorer, labels: LabelSet, *, minimum: float, relative_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        scorer: SpanScorer,
+        labels: LabelSet,
+        *,
+        minimum: float,
+        name: str | None = None,
+        relative_weight: float = 1.0,
+        abstains: Callable[[Candidate], bool] | None = None,
+    ) -> None:
         self._scorer, self._labels, self._minimum, self._relative_weight = scorer, labels, minimum, relative_weight
+        self._name, self._abstains = name or scorer.name, abstains
         self._scores = lru_cache(_REMEMBERED_TEXTS)(self._score_text)
 
     @property
     def name(self) -> str:
-        """The scorer's name."""
-        return self._scorer.name
+        """See `Proposer.name`."""
+        return self._name
 
     @property
     def fingerprint(self) -> str:
         """Changes whenever its proposals or its votes could."""
-        return f"{self._scorer.fingerprint}:{self._minimum}:{self._relative_weight}"
+        return f"{self._name}:{self._scorer.fingerprint}:{self._minimum}:{self._relative_weight}"
 
     def propose(self, text: str, candidates: Sequence[Candidate]) -> list[Candidate]:
         """See `Proposer.propose`; of spans that overlap, the more probable."""
@@ -62,8 +75,10 @@ class SpanVoice(Proposer):
         scores = self._scores(line)
         return [self._ballot(candidate, line, scores) for candidate in candidates]
 
-    def _ballot(self, candidate: Candidate, line: str, scores: Mapping[Span, ScoredSpan]) -> Ballot:
+    def _ballot(self, candidate: Candidate, line: str, scores: Mapping[Span, ScoredSpan]) -> Ballot | None:
         occurrences = [scores[span] for span in find_occurrences(line, candidate.surface) if span in scores]
+        if not occurrences and self._abstains is not None and self._abstains(candidate):
+            return None
         probabilities = dict.fromkeys(self._labels.names, 0.0)
         if occurrences:
             probabilities |= max(occurrences, key=lambda scored: scored.score).probabilities

@@ -114,7 +114,7 @@ def union_vote(ballots: Sequence[Ballot]) -> Verdict:
         pool_ballots = [ballot for ballot in ballots if ballot.relative_weight is not None]
         return replace(_score_vote(pool_ballots, [1.0] * len(pool_ballots)), ballots=tuple(ballots))
     distributions = [
-        distribution_given_entity(ballot.log_probabilities) for ballot in proposer_ballots or member_ballots
+        distribution_given_entity(ballot.log_probabilities) for ballot in proposer_ballots or member_ballots or ballots
     ]
     most_confident = max(distributions, key=lambda distribution: max(distribution.values()))
     winner = max(most_confident, key=most_confident.__getitem__)

@@ -1,0 +1,63 @@
+"""The name of a voice's model in the settings -> what it refers to. Nothing is loaded here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from entsemble.backends.label_reader.model import BUNDLED_READER
+from entsemble.errors import ConfigError, UnknownNameError
+
+VOICE_FORMS: Mapping[str, str] = MappingProxyType(
+    {
+        "reader": "reader:FOLDER",
+        "spacy": "spacy:PIPELINE",
+        "patterns": "patterns:FILE.toml",
+    }
+)
+"""Kind -> how a voice of that kind is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSpec:
+    """A voice's model as the user named it.
+
+    Attributes:
+        kind: one of `VOICE_FORMS`.
+        target: a folder, a file, or the name of an installed package.
+    """
+
+    kind: str
+    target: str
+
+    @property
+    def path(self) -> Path:
+        """The target as a path."""
+        return Path(self.target).expanduser()
+
+    @property
+    def name(self) -> str:
+        """Short, for votes and reports."""
+        return self.path.stem if self.kind == "patterns" else self.path.resolve().name
+
+
+def parse_voice(text: str) -> VoiceSpec:
+    """What the name of a voice's model refers to.
+
+    >>> parse_voice("spacy:en_core_web_sm")
+    VoiceSpec(kind='spacy', target='en_core_web_sm')
+
+    Raises:
+        ConfigError: nothing follows the kind.
+        UnknownNameError: there is no such kind; the message lists the forms.
+    """
+    if text == BUNDLED_READER.name:
+        return VoiceSpec("reader", str(BUNDLED_READER))
+    kind, _, target = text.partition(":")
+    if kind not in VOICE_FORMS or ":" not in text:
+        raise UnknownNameError("voice", text, (BUNDLED_READER.name, *VOICE_FORMS.values()))
+    if not target.strip():
+        raise ConfigError(f"{text} names no model; write {VOICE_FORMS[kind]}")
+    return VoiceSpec(kind, target.strip())

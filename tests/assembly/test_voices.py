@@ -1,0 +1,147 @@
+"""Voices in an ensemble: with and without members, with a pool, and how wrong ones are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import entsemble
+from entsemble.assembly import Assembly, ProgressCallbacks
+from entsemble.assembly.members import with_absolute_paths
+from entsemble.errors import ConfigError
+from entsemble.ner.documents import Extracted
+from entsemble.settings import environment, load
+from entsemble.types import Document
+from tests.backends.test_spacy_tagger import save_ruler
+
+TEXT = "Ann sold a glow plug in Oslo. It rained."
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    return save_ruler(tmp_path / "small")
+
+
+@pytest.fixture
+def patterns(tmp_path: Path) -> Path:
+    path = tmp_path / "parts.toml"
+    path.write_text('part = ["glow plug"]')
+    return path
+
+
+def extract(tmp_path: Path, progress: ProgressCallbacks | None = None, **overrides: Any) -> list[tuple[str, str, str]]:
+    folders = {"ENTSEMBLE_CACHE": str(tmp_path / "cache"), "ENTSEMBLE_EXPERTS": str(tmp_path / "experts")}
+    with Assembly(load(overrides=overrides), environment(folders), progress) as assembly:
+        [result] = assembly.extractor().extract([Document("d", TEXT)])
+    assert isinstance(result, Extracted), result
+    return [(m.text, m.label, " ".join(m.votes)) for m in result.document.mentions]
+
+
+def test_voices_answer_without_members_and_each_for_its_labels(tmp_path: Path, pipeline: Path, patterns: Path) -> None:
+    warnings: list[str] = []
+    found = extract(
+        tmp_path,
+        ProgressCallbacks(on_warning=warnings.append),
+        labels={"person": "", "location": "", "part": ""},
+        voices=[{"model": f"spacy:{pipeline}"}],
+        patterns=str(patterns),
+    )
+    assert found == [("Ann", "person", "small"), ("glow plug", "part", "parts"), ("Oslo", "location", "small")]
+    assert warnings == ["the voice small finds no part: none of its labels has such a name; see its `labels`"]
+
+
+def test_labels_are_mapped_as_the_settings_say(tmp_path: Path, pipeline: Path) -> None:
+    voice = {"model": f"spacy:{pipeline}", "name": "news", "labels": {"GPE": "city", "PERSON": ""}}
+    assert extract(tmp_path, labels={"city": "", "person": ""}, voices=[voice]) == [("Oslo", "city", "news")]
+
+
+@pytest.mark.usefixtures("scripted")
+def test_voices_vote_beside_members_and_with_a_pool(tmp_path: Path, pool_file: Path, patterns: Path) -> None:
+    members = [{"model": "smollm2-135m"}, {"model": "gemma-3-270m"}]
+    labels = {"person": "", "location": "", "part": ""}
+    found = extract(tmp_path, members=members, labels=labels, patterns=str(patterns), classification={"vote": "soft"})
+    assert ("glow plug", "part", "smollm2-135m gemma-3-270m parts") in found
+    assert ("Ann", "person", "smollm2-135m gemma-3-270m") in found
+    with_pool = extract(
+        tmp_path, members=members, labels=labels, patterns=str(patterns), pool={"path": pool_file, "shots": 2}
+    )
+    assert {"Ann", "Oslo"} <= {text for text, _, _ in with_pool}
+
+
+@pytest.mark.usefixtures("scripted")
+@pytest.mark.parametrize("vote", ["soft", "majority", "union", "weighted"])
+def test_voices_and_a_pool_answer_without_members(
+    tmp_path: Path, pool_file: Path, pipeline: Path, vote: str | None
+) -> None:
+    found = extract(
+        tmp_path,
+        members=[],
+        voices=[{"model": f"spacy:{pipeline}", "labels": {"GPE": ""}}],
+        pool={"path": pool_file},
+        classification={"vote": vote},
+        stacking={"capitalised": True},
+    )
+    assert "Ann" in {text for text, _, _ in found}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        ({"voices": [{"model": "flair:ner"}]}, "unknown voice 'flair:ner'; known: label-reader"),
+        ({"voices": [{"model": "label-reader"}] * 2}, "two voices are called 'label-reader'"),
+        (
+            {"voices": [{"model": "label-reader", "name": "pool"}]},
+            "a voice cannot be called 'pool', .* the pool's names",
+        ),
+        ({"voices": [{"model": "label-reader", "name": ""}]}, "voices.0.name: "),
+        ({"voices": [{"model": "label-reader", "weight": 0}]}, "voices.0.weight: "),
+        ({"members": [], "voices": [], "classification": {"vote": "soft"}}, r"no members: .* \[\[voices\]\]"),
+    ],
+)
+def test_wrong_voices_are_refused(tmp_path: Path, overrides: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        extract(tmp_path, labels={"person": ""}, **overrides)
+
+
+def test_paths_of_voices_are_relative_to_the_configuration(
+    tmp_path: Path, pipeline: Path, patterns: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        'patterns = "parts.toml"\n[labels]\nperson = ""\npart = ""\n'
+        '[[voices]]\nmodel = "spacy:./small"\n[[voices]]\nmodel = "patterns:parts.toml"\nname = "again"\n'
+    )
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    with entsemble.load(config=config) as ensemble:
+        document = ensemble.extract(TEXT)
+    assert [(m.text, sorted(m.votes)) for m in document.mentions] == [
+        ("Ann", ["small"]),
+        ("glow plug", ["again", "parts"]),
+    ]
+
+
+def test_voices_mean_the_same_in_another_folder(
+    tmp_path: Path, pipeline: Path, patterns: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load(overrides={"patterns": "parts.toml"}, voices=["spacy:small", "spacy:en_core_web_sm"])
+    absolute = with_absolute_paths(settings)
+    assert [voice.model for voice in absolute.all_voices][1:] == [
+        f"spacy:{pipeline}",
+        "spacy:en_core_web_sm",
+        f"patterns:{patterns}",
+    ]
+
+
+def test_named_voices_are_added_and_decide_which_preset_is_the_default(tmp_path: Path) -> None:
+    assert [voice.model for voice in load(voices=["spacy:small"]).voices] == ["label-reader", "spacy:small"]
+    assert load(overrides={"pool": {"path": "pool.jsonl"}}, voices=["label-reader"]).members
+    config = tmp_path / "config.toml"
+    config.write_text('[[voices]]\nmodel = "spacy:small"\nweight = 2\n')
+    settings = load(config, voices=["spacy:small", "label-reader"])
+    assert (settings.members, settings.classification.threshold) == ((), None)
+    assert [(voice.model, voice.weight) for voice in settings.voices] == [("spacy:small", 2), ("label-reader", None)]
