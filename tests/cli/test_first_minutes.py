@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import shlex
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ import click
 import pytest
 
 from entsemble.assembly.model_pool import ModelPool
+from entsemble.cli import root
 from entsemble.cli.inputs import find_inputs
 from entsemble.cli.progress import format_duration, show_progress
+from entsemble.errors import EntsembleWarning
 
 Command = Callable[..., Any]
 LABELS = ("--labels", "person,location")
@@ -23,6 +27,49 @@ NAMES = [("Ann", "person"), ("Oslo", "location")]
 
 def names(document: dict[str, Any]) -> list[tuple[str, str]]:
     return [(mention["text"], mention["label"]) for mention in document["mentions"]]
+
+
+def command_paths(command: click.Command, *path: str) -> Iterator[tuple[str, ...]]:
+    yield path
+    if isinstance(command, click.Group):
+        for name, subcommand in command.commands.items():
+            yield from command_paths(subcommand, *path, name)
+
+
+def find_command(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that the first words name, and its arguments."""
+    current: click.Command = root
+    while isinstance(current, click.Group) and words:
+        current, words = current.commands[words[0]], words[1:]
+    return current, words
+
+
+class TestHelp:
+    @pytest.mark.parametrize("path", [*command_paths(root)], ids=" ".join)
+    def test_every_command_has_examples_that_are_accepted_and_fit(
+        self, path: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        documented, _ = find_command([*path])
+        heading, *examples = (documented.epilog or "").splitlines()[1:]
+        assert heading == "Examples:"
+        assert examples
+        for example in examples:
+            assert len(example) < 80
+            line = example.replace('eval "$(', "").replace(')"', "").rpartition(" | ")[2]
+            program, *words = shlex.split(line)
+            assert program == "entsemble"
+            for file in (word for word in words if Path(word).suffix):
+                Path(file).touch()
+            command, arguments = find_command(words)
+            command.make_context("entsemble", arguments, parent=click.Context(root, **root.context_settings))
+
+    def test_many_options_are_in_groups_and_none_is_lost(self, command: Command) -> None:
+        shown = command("extract", "--help").out
+        extract = root.commands["extract"]
+        assert "What to find:" in shown
+        assert all(option in shown for parameter in extract.params for option in parameter.opts if option[0] == "-")
+        assert "What to find:" not in command("demo", "--help").out
 
 
 @pytest.mark.usefixtures("scripted", "plain_members")
@@ -104,8 +151,11 @@ class TestInputs:
         assert len(result.documents[0]["mentions"]) == 2
 
     def test_one_label_of_several_words_is_said_to_be_one(self, command: Command) -> None:
-        with pytest.warns(UserWarning, match='"cell line" is one label; if you mean several, write "cell,line"'):
-            assert command("extract", TEXT, "--labels", "cell line").code == 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", EntsembleWarning)
+            result = command("extract", TEXT, "--labels", "cell line")
+        assert result.code == 0
+        assert '"cell line" is one label; if you mean several, write "cell,line"' in result.messages
 
 
 @pytest.mark.usefixtures("scripted", "plain_members")

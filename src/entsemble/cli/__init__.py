@@ -17,6 +17,7 @@ from entsemble.cli.distil import distil
 from entsemble.cli.evaluate import evaluate
 from entsemble.cli.experts import experts
 from entsemble.cli.extract import extract
+from entsemble.cli.help import add_examples
 from entsemble.cli.interrupt import INTERRUPTED_EXIT_CODE, TerminatedError, terminable
 from entsemble.cli.models import models
 from entsemble.cli.pool import pool
@@ -76,6 +77,7 @@ for _command in (
     completion,
 ):
     root.add_command(_command)
+add_examples(root)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from entsemble.cli.help import GroupedCommand
 from entsemble.cli.interrupt import StoppedError, interruptible
 from entsemble.cli.options import SharedOptions, parse_options, shared_options
 from entsemble.cli.progress import show_progress
@@ -17,7 +18,7 @@ from entsemble.distillation.teacher import Distillation, DistillationOptions, Di
 from entsemble.settings import environment
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("texts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="TEXTS...")
 @click.option(
     "-o",

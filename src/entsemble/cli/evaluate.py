@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from entsemble.cli.help import GroupedCommand
 from entsemble.cli.options import (
     SharedOptions,
     against_option,
@@ -41,7 +42,7 @@ from entsemble.settings import Settings
 from entsemble.types import Document
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("gold_path", metavar="GOLD", type=click.Path(path_type=Path))
 @click.option(
     "--json",

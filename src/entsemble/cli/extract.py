@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from entsemble.cli.display import print_document
+from entsemble.cli.help import GroupedCommand
 from entsemble.cli.inputs import Inputs, find_inputs
 from entsemble.cli.interrupt import StopEvent, StoppedError, interruptible
 from entsemble.cli.options import SharedOptions, parse_options, shared_options, verbose_option
@@ -76,7 +77,7 @@ class OutputOptions:
             check_stream(self.output_format or "jsonl")
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("arguments", nargs=-1, metavar="INPUT...")
 @click.option(
     "-o",

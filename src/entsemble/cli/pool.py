@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from entsemble.cli.help import GroupedCommand
 from entsemble.cli.options import SharedOptions, parse_options, shared_options
 from entsemble.cli.output import pluralize
 from entsemble.cli.progress import show_progress
@@ -18,7 +19,7 @@ def pool() -> None:
     """Prepare and search a pool of annotated sentences."""
 
 
-@pool.command("build")
+@pool.command("build", cls=GroupedCommand)
 @click.argument("pool_path", metavar="PATH", type=click.Path(path_type=Path))
 @shared_options(exclude={"pool", "input_format", "limit"})
 def build(pool_path: Path, **options: object) -> None:
@@ -42,7 +43,7 @@ def build(pool_path: Path, **options: object) -> None:
     click.echo(f"{', '.join(counts)}: {', '.join(labels.names)}", err=True)
 
 
-@pool.command("search")
+@pool.command("search", cls=GroupedCommand)
 @click.argument("pool_path", metavar="PATH", type=click.Path(path_type=Path))
 @click.argument("query_text", metavar="TEXT")
 @shared_options(exclude={"pool", "input_format", "learn", "limit"})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from entsemble.cli.help import GroupedCommand
 from entsemble.cli.hosting import Hosting, ModelOptions, check_server_packages, model_options, run_server
 from entsemble.cli.options import parse_options
 from entsemble.cli.output import pluralize
@@ -56,7 +57,7 @@ class ReviewOptions:
         return self.pool or session.with_name(f"{session.name.removesuffix(_SESSION_SUFFIX)}.pool.jsonl")
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("inputs", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: a free port.")
 @click.option("--no-browser", is_flag=True, help="Print the address, and open no browser.")

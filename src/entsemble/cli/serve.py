@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from entsemble.cli.help import GroupedCommand
 from entsemble.cli.hosting import Hosting, ModelOptions, check_server_packages, model_options, run_server
 from entsemble.cli.options import parse_options
 from entsemble.errors import ConfigError
@@ -43,7 +44,7 @@ class ServeOptions:
             raise ConfigError("a key must be ASCII, which every client sends in the same way")
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; one that is not local needs a key."
 )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from entsemble._lib import toml
-from entsemble.errors import ConfigError, DataError
+from entsemble.errors import ConfigError, DataError, warn
 from entsemble.types import Document, Label, mention_at
 
 Labels = str | Path | Mapping[str, str] | Iterable[str | Label]
@@ -63,7 +62,7 @@ def _split_names(labels: str) -> list[str]:
     if all(map(_USUAL_LABELS.fullmatch, words)):
         return words
     several = ",".join(words)
-    warnings.warn(f'"{labels}" is one label; if you mean several, write "{several}"', stacklevel=3)
+    warn(f'"{labels}" is one label; if you mean several, write "{several}"')
     return names
 
 

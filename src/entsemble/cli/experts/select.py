@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from entsemble.assembly import SelectionInputs, evaluate_experts, select_experts
+from entsemble.cli.help import GroupedCommand
 from entsemble.cli.options import SharedOptions, parse_options, sample_documents, shared_options
 from entsemble.cli.progress import show_progress
 from entsemble.cli.selection import print_selection, selection_json, selection_table
@@ -20,7 +21,7 @@ from entsemble.prompting.labels import label_set
 from entsemble.settings import environment
 
 
-@click.command("select")
+@click.command("select", cls=GroupedCommand)
 @click.argument("target_path", metavar="TARGET", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @shared_options(exclude={"shots", "similarity", "learn", "nested"})
@@ -41,7 +42,7 @@ def select_for_target(target_path: Path, as_json: bool, **options: object) -> No
     print_selection(selection, quiet=shared.quiet)
 
 
-@click.command("evaluate")
+@click.command("evaluate", cls=GroupedCommand)
 @click.argument("gold_path", metavar="GOLD", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 @shared_options(exclude={"pool", "shots", "similarity", "learn", "nested"})

@@ -10,6 +10,7 @@ import click
 
 from entsemble.assembly import ExpertSpec, TrainingData, train_expert
 from entsemble.cli.experts.manage import print_location
+from entsemble.cli.help import GroupedCommand
 from entsemble.cli.options import parse_options
 from entsemble.cli.progress import show_progress
 from entsemble.experts.training import TrainingProgress, TrainingSettings
@@ -66,7 +67,7 @@ class TrainOptions:
         )
 
 
-@click.command("train")
+@click.command("train", cls=GroupedCommand)
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DATA...")
 @click.option("--name", required=True, help="Name of the expert.")
 @click.option(
