@@ -33,7 +33,7 @@ SETTINGS = "settings"
 WRITTEN = (f"{SETTINGS}: ", "file: ")
 """Blocks that are files, of settings or of anything else."""
 
-PORT = "8765"
+PORT, REVIEW_PORT = "8765", "8766"
 
 INCOMING = {
     "letter.docx": document_files.docx(),
@@ -67,6 +67,7 @@ def letters(tmp_path: Path) -> Path:
     sentences = list(read(folder / "pool.jsonl"))
     write(sentences, folder / "train.conll")
     write(sentences[:2], folder / "dev.conll")
+    write(sentences[:2], folder / "letters.jsonl")
     (folder / "data.tsv").write_text("1\tOslo\tB-place\tO\n2\tTown\tI-place\tO\n3\tHall\tB-place\tB-house\n")
     (folder / "unlabelled.txt").write_text((folder / "texts" / "letter-1934.txt").read_text(encoding="utf-8"))
     (folder / "key").write_text("secret")
@@ -172,7 +173,7 @@ def _run(found: Sequence[Block], folder: Path) -> None:
                 _write(block, folder)
                 continue
             for step in steps(block):
-                if "entsemble serve" in step.command:
+                if re.search("entsemble (serve|review)", step.command):
                     port = serve(step)
                     continue
                 line = step.command.replace(PORT, port) if "curl" in step.command else step.command
@@ -200,13 +201,15 @@ def _servers(folder: Path, variables: dict[str, str]) -> Iterator[Callable[[Step
         stop()
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = str(free.getsockname()[1])
-        shell = ["bash", "-c", f"exec env {step.command} --port {port}"]
+        is_review = "entsemble review" in step.command
+        options = f"--port {port}{' --no-browser' * is_review}"
+        shell = ["bash", "-c", f"exec env {step.command} {options}"]
         server = subprocess.Popen(shell, cwd=folder, env=variables, stderr=subprocess.PIPE, text=True)
         running.append(server)
         assert server.stderr is not None
         told = server.stderr.readline()
         assert f":{port}/" in told, told
-        _compare(step, told.replace(port, PORT))
+        _compare(step, told.replace(port, REVIEW_PORT if is_review else PORT))
         return port
 
     try:

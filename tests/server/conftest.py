@@ -83,3 +83,52 @@ def listen(extraction_service: Any, review_session: Any) -> Iterator[Callable[..
         server.should_exit = True
     for _, thread in running:
         thread.join(60)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium for all tests."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    from tests.server.browser import CHROMIUM
+
+    with playwright.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens the page of a server; fails if it logs to the console or sends a request to another host."""
+    from playwright.sync_api import expect
+
+    from tests.server.browser import WIDTHS, settle
+
+    expect.set_options(timeout=20_000)
+    contexts, problems = [], []
+
+    def open_at(address: str, size: str = "wide", *, waits: bool = True, **context_options: Any) -> Any:
+        width, height = WIDTHS[size]
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, accept_downloads=True, **context_options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on(
+            "console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None
+        )
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        allowed = (address.partition("#")[0], "data:", "blob:")
+        page.on("request", lambda sent: problems.append(sent.url) if not sent.url.startswith(allowed) else None)
+        page.goto(address)
+        if waits:
+            expect(page.locator("#done-count")).not_to_have_text("connecting …")
+            settle(page)
+        return page
+
+    yield open_at
+    for context in contexts:
+        context.close()
+    expected = ("401", "409", "ERR_CONNECTION_REFUSED")
+    assert [text for text in problems if not any(part in text for part in expected)] == []

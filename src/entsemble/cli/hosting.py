@@ -151,15 +151,28 @@ def check_server_packages() -> None:
         raise MissingExtraError(error.name or "fastapi", "serve", "the server") from error
 
 
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there."""
+    try:
+        _try_address(host, port)
+    except OSError:
+        return False
+    return True
+
+
+def _try_address(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    socket.create_server((host, port), family=family).close()
+
+
 def _check_address(host: str, port: int) -> None:
     """Check that the server can listen there, before models are loaded.
 
     Raises:
         ConfigError: it cannot.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server((host, port), family=family).close()
+        _try_address(host, port)
     except OSError as error:
         is_in_use = error.errno == errno.EADDRINUSE
         reason = (error.strerror or str(error)).partition(" (while")[0]  # it ends with the address

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 import click
 
 from entsemble.cli.help import GroupedCommand
-from entsemble.cli.hosting import Hosting, ModelOptions, check_server_packages, model_options, run_server
+from entsemble.cli.hosting import Hosting, ModelOptions, check_server_packages, is_free, model_options, run_server
 from entsemble.cli.options import parse_options
 from entsemble.cli.output import pluralize
 from entsemble.data.formats import READABLE
 from entsemble.data.inputs import label_definitions
 from entsemble.errors import ConfigError, DataError
+from entsemble.evaluation.render.html import REVIEW_PORT
 from entsemble.settings import environment
 
 if TYPE_CHECKING:
     from entsemble.review.session import Session
 
+_HOST = "127.0.0.1"
 _SESSION_SUFFIX = ".review"
 _MAX_UPLOAD_BYTES = 200_000_000
 """Of a file that is dropped on the page, which comes from this machine."""
@@ -31,13 +33,19 @@ _MAX_UPLOAD_BYTES = 200_000_000
 class ReviewOptions:
     """The options of the command that are not about models."""
 
-    port: int
+    port: int | None
     pool: Path | None
     session: Path | None
     labels: str | None
     nested: bool | None
     input_format: str | None
     no_browser: bool
+
+    def used_port(self) -> int:
+        """The port that is named, or the usual one, or 0 for a free one."""
+        if self.port is not None:
+            return self.port
+        return REVIEW_PORT if is_free(_HOST, REVIEW_PORT) else 0
 
     def session_path(self, inputs: Sequence[Path]) -> Path:
         """The file of the session: beside the first input, unless it is named.
@@ -59,7 +67,9 @@ class ReviewOptions:
 
 @click.command(cls=GroupedCommand)
 @click.argument("inputs", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: a free port.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help=f"Default: {REVIEW_PORT}, or a free port if that is in use."
+)
 @click.option("--no-browser", is_flag=True, help="Print the address, and open no browser.")
 @click.option(
     "--session",
@@ -103,7 +113,7 @@ def review(inputs: tuple[Path, ...], **options: object) -> None:
             webbrowser.open(address)
 
     run_server(
-        Hosting("127.0.0.1", review_options.port, pool_path, session_path, None, Limits(body_bytes=_MAX_UPLOAD_BYTES)),
+        Hosting(_HOST, review_options.used_port(), pool_path, session_path, None, Limits(body_bytes=_MAX_UPLOAD_BYTES)),
         models,
         environment(),
         prepare=lambda session: _prepare(session, paths, review_options),

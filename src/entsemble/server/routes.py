@@ -15,6 +15,7 @@ from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from entsemble.data.palette import style_sheet
 from entsemble.errors import DataError
 from entsemble.server import schemas
 from entsemble.server.export import ExportHandler
@@ -205,6 +206,10 @@ def add_state(app: FastAPI, service: ExtractionService, readiness: Readiness, me
     @app.get("/", include_in_schema=False)
     def get_page() -> Response:
         return FileResponse(STATIC_FOLDER / "index.html")
+
+    @app.get("/static/palette.css", include_in_schema=False)
+    def get_palette() -> Response:
+        return Response(style_sheet(), media_type="text/css")
 
 
 @contextmanager

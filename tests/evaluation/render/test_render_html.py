@@ -62,6 +62,7 @@ def test_texts_are_escaped_and_nothing_is_loaded() -> None:
     assert "&lt;script&gt;" in text
     assert "per&lt;son" in text
     assert "default-src 'none'" in text
+    text = re.sub(r'<a href="http://127\.0\.0\.1:8766/#name=[^"<>]+&amp;start=\d+">', "", text)
     assert not re.search(r"(?:src|href|url)\s*[=(]", text.replace("default-src", ""))
 
 

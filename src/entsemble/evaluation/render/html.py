@@ -10,6 +10,7 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 from string import Template
+from urllib.parse import urlencode
 
 from entsemble.evaluation.bootstrap import f1_interval
 from entsemble.evaluation.calibration import OperatingPoint, Reliability, risk_coverage_curve
@@ -22,6 +23,9 @@ from entsemble.evaluation.stages import StageCounts
 from entsemble.types import Document, Mention
 
 _FOLDER = files("entsemble.evaluation.render")
+
+REVIEW_PORT = 8766
+"""Where `entsemble review` listens unless another port is named: the errors of a report are links to its page."""
 
 _MAX_ERRORS = 50
 """Errors shown in context."""
@@ -64,12 +68,12 @@ def render_html(
     )
     sections = [
         _headline(report),
+        _error_list(pairs),
         _label_table(pairs, report),
         _confusion_table(confusions),
         _calibration_charts(report.reliability, pairs),
         _stage_table(report.stages),
         _member_table(report),
-        _error_list(pairs),
         _cost_table(report),
     ]
     style = Html((_FOLDER / "report.css").read_text("utf-8"))
@@ -300,7 +304,8 @@ def _error_list(pairs: Sequence[DocumentPair]) -> Html:
         return Html()
     omitted = f"; {len(errors) - _MAX_ERRORS} more are not shown" if len(errors) > _MAX_ERRORS else ""
     items = (_error_in_context(error) for error in errors[:_MAX_ERRORS])
-    return _fill("errors", omitted=omitted, items=_join(items, separator="\n"))
+    address = f"http://127.0.0.1:{REVIEW_PORT}/"
+    return _fill("errors", omitted=omitted, address=address, items=_join(items, separator="\n"))
 
 
 def _find_errors(pair: DocumentPair) -> Iterator[_Error]:
@@ -326,7 +331,9 @@ def _error_in_context(error: _Error) -> Html:
         before=text[max(0, mention.start - _CONTEXT_LENGTH) : mention.start],
         mention=mention.text,
         after=text[mention.end : mention.end + _CONTEXT_LENGTH],
-        note=f"{mention.label}{score}; {error.explanation}; {error.document.id}",
+        note=f"{mention.label}{score}; {error.explanation}",
+        link=f"http://127.0.0.1:{REVIEW_PORT}/#{urlencode({'name': error.document.id, 'start': mention.start})}",
+        place=error.document.id,
     )
 
 

@@ -1,84 +1,162 @@
-// Documents and mentions. Offsets are in code points, as on the server.
+// The text of the open document: sentences with their mentions as marks, of which only those that change are drawn again.
 
-let lastNumber = 0;
+import { $, element } from "./dom.js";
+import { colour, currentSpan, isMention, on, state, textBetween } from "./store.js";
 
-export function withNumber(mention) {
-  return { ...mention, number: ++lastNumber };
+const CHUNK = 60; // sentences that are drawn at once; the rest follows while the page answers already
+const UNSURE_BELOW = 0.6;
+
+export const filters = { hidden: new Set(), minScore: 0, candidateScore: 1.01 };
+
+let elements = []; // of the sentences
+let drawing = 0;
+
+export function isVisible(span) {
+  const score = span.score ?? 1;
+  if (filters.hidden.has(span.label)) return false;
+  if (isMention(span)) return score >= filters.minScore;
+  return (span.score ?? 0) >= filters.candidateScore && !isCovered(span);
 }
 
-// A document of a response as the page keeps it. `points` are its code points, which offsets index.
-export function pageDocument(response) {
-  const points = Array.from(response.text);
-  const sentences = response.sentences.length ? response.sentences : points.length ? [[0, points.length]] : [];
-  return {
-    ...response,
-    points,
-    sentences,
-    mentions: response.mentions.map((mention) => withNumber({ ...mention, state: "" })),
-    changedSentences: new Set(),
-  };
+// A candidate at the very place of a mention would only be a second mark of the same words.
+function isCovered(span) {
+  return state.open.sentences[span.sentence].spans.some((other) => isMention(other) && other.start === span.start && other.end === span.end);
 }
 
-export function surface(document, start, end) {
-  return document.points.slice(start, end).join("");
+// The spans that are shown, in text order.
+export function visibleSpans() {
+  return state.open ? state.open.sentences.flatMap((sentence) => sentence.spans.filter(isVisible)) : [];
 }
 
-export function sentenceAt(document, start, end) {
-  return document.sentences.findIndex(([from, to]) => from <= start && end <= to);
+function drawDocument() {
+  drawing++;
+  elements = [];
+  const pane = $("text");
+  pane.replaceChildren();
+  if (!state.open) return;
+  pane.dir = "auto";
+  drawFrom(0, drawing);
 }
 
-export function inTextOrder(mentions) {
-  return [...mentions].sort((a, b) => a.start - b.start || b.end - a.end || a.number - b.number);
-}
-
-const WORD_CHARACTER = /[\p{L}\p{N}\p{M}]/u;
-
-// Start and end of each word in a sentence.
-export function wordOffsets(document, sentence) {
-  const [from, to] = document.sentences[sentence];
-  const offsets = [];
-  let start = null;
-  for (let i = from; i <= to; i++) {
-    const inside = i < to && WORD_CHARACTER.test(document.points[i]);
-    if (inside && start === null) start = i;
-    if (!inside && start !== null) {
-      offsets.push([start, i]);
-      start = null;
-    }
+function drawFrom(first, ticket) {
+  if (ticket !== drawing || !state.open) return;
+  const { sentences } = state.open;
+  const last = Math.min(first + CHUNK, sentences.length);
+  const nodes = [];
+  for (let number = first; number < last; number++) {
+    const { start } = sentences[number];
+    const before = number ? sentences[number - 1].end : 0;
+    const node = element("span", { className: "sentence", dataset: { number } });
+    elements[number] = node;
+    drawSentence(number);
+    nodes.push(textBetween(before, start), node);
   }
-  return offsets;
+  if (last === sentences.length) nodes.push(textBetween(sentences.at(-1)?.end ?? 0, Infinity));
+  $("text").append(...nodes);
+  if (last < sentences.length) requestAnimationFrame(() => drawFrom(last, ticket));
 }
 
-// The sentence as DOM nodes. Nested mentions become nested marks. A mention that crosses another one is split into
-// several marks, the last of which carries the label.
-export function renderSentence(document, sentence, mentions, decorate) {
-  const [from, to] = document.sentences[sentence];
-  const cuts = [...new Set([from, to, ...mentions.flatMap((mention) => [mention.start, mention.end])])].sort((a, b) => a - b);
-  const root = window.document.createDocumentFragment();
+// Draws the sentences up to one that is about to be shown.
+function ensureDrawn(number) {
+  while (!elements[number] && elements.length < state.open.sentences.length) {
+    drawing++;
+    drawFrom(elements.length, drawing);
+  }
+}
+
+function drawSentence(number) {
+  const node = elements[number];
+  if (!node) return;
+  const sentence = state.open.sentences[number];
+  node.classList.toggle("signed", sentence.signed);
+  node.classList.toggle("pending", !sentence.extracted);
+  node.classList.toggle("here", number === state.sentence);
+  node.replaceChildren(renderRange(sentence.start, sentence.end, spansOver(sentence)));
+}
+
+// The visible spans of a sentence, and those that begin before it and reach into it.
+function spansOver(sentence) {
+  const over = sentence.spans.filter(isVisible);
+  for (let number = sentence.number - 1; number >= 0 && number > sentence.number - 4; number--) {
+    over.unshift(...state.open.sentences[number].spans.filter((span) => span.end > sentence.start && isVisible(span)));
+  }
+  return over;
+}
+
+// A text as DOM nodes. Nested spans become nested marks. One that crosses another one is split into several marks, the
+// last of which carries the label.
+function renderRange(from, to, spans) {
+  const edges = spans.flatMap((span) => [Math.max(from, span.start), Math.min(to, span.end)]);
+  const cuts = [...new Set([from, to, ...edges])].sort((a, b) => a - b);
+  const ordered = [...spans].sort((a, b) => a.start - b.start || b.end - a.end || a.id - b.id);
+  const root = document.createDocumentFragment();
   const open = [];
-  const ordered = inTextOrder(mentions);
   for (let i = 0; i + 1 < cuts.length; i++) {
-    const covering = ordered.filter((mention) => mention.start <= cuts[i] && cuts[i + 1] <= mention.end);
+    const covering = ordered.filter((span) => span.start <= cuts[i] && cuts[i + 1] <= span.end);
     let shared = 0;
-    while (shared < open.length && open[shared].mention === covering[shared]) shared++;
+    while (shared < open.length && open[shared].span === covering[shared]) shared++;
     open.length = shared;
-    for (const mention of covering.slice(shared)) {
-      const mark = window.document.createElement("mark");
-      mark.dataset.number = mention.number;
-      decorate(mark, mention);
+    for (const span of covering.slice(shared)) {
+      const mark = renderMark(span);
       (open.at(-1)?.mark ?? root).append(mark);
-      open.push({ mention, mark });
+      open.push({ span, mark });
     }
-    for (const { mention, mark } of open) mark.classList.toggle("last", mention.end === cuts[i + 1]);
-    (open.at(-1)?.mark ?? root).append(surface(document, cuts[i], cuts[i + 1]));
+    for (const { span, mark } of open) mark.classList.toggle("last", span.end === cuts[i + 1]);
+    (open.at(-1)?.mark ?? root).append(textBetween(cuts[i], cuts[i + 1]));
   }
   return root;
 }
 
-// The number of code points before a position in an element's text.
-export function pointsBefore(element, node, offset) {
-  const range = window.document.createRange();
-  range.selectNodeContents(element);
-  range.setEnd(node, offset);
-  return Array.from(range.toString()).length;
+function renderMark(span) {
+  const mark = element("mark", { className: colour(span.label), dataset: { span: span.id, label: span.label || "?" } });
+  mark.classList.toggle("unsure", span.status === "proposed" && (span.score ?? 1) < UNSURE_BELOW);
+  mark.classList.toggle("decided", isMention(span) && span.status !== "proposed");
+  mark.classList.toggle("faint", !isMention(span));
+  if (span.id === state.current) {
+    mark.classList.add("current");
+    mark.id = "current-mention";
+  }
+  return mark;
 }
+
+export function redrawAll() {
+  for (const number of elements.keys()) drawSentence(number);
+}
+
+function showSelection(before) {
+  if (!state.open) return;
+  ensureDrawn(state.sentence);
+  for (const number of new Set([before.sentence, state.sentence])) drawSentence(number);
+  const pane = $("text-pane");
+  const span = currentSpan();
+  if (span) pane.setAttribute("aria-activedescendant", "current-mention");
+  else pane.removeAttribute("aria-activedescendant");
+  (span ? $("current-mention") : elements[state.sentence])?.scrollIntoView({ block: "nearest" });
+}
+
+// The code-point range of the selected text, or `null` if it is not in the text.
+export function selectedRange() {
+  const selection = window.getSelection();
+  if (!state.open || !selection || selection.isCollapsed || !selection.rangeCount) return null;
+  const range = selection.getRangeAt(0);
+  if (!$("text").contains(range.startContainer) || !$("text").contains(range.endContainer)) return null;
+  const [start, end] = [offsetOf(range.startContainer, range.startOffset), offsetOf(range.endContainer, range.endOffset)];
+  return start < end ? { start, end, rectangle: range.getBoundingClientRect() } : null;
+}
+
+function offsetOf(node, offset) {
+  const inside = (node.nodeType === Node.TEXT_NODE ? node.parentElement : node).closest(".sentence");
+  const range = document.createRange();
+  range.setStart(inside ?? $("text"), 0);
+  range.setEnd(node, offset);
+  const length = state.open.points ? Array.from(range.toString()).length : range.toString().length;
+  return length + (inside ? state.open.sentences[inside.dataset.number].start : 0);
+}
+
+on("open", drawDocument);
+on("sentences", (numbers) => {
+  const around = new Set(numbers.flatMap((number) => [number, number + 1]));
+  for (const number of around) if (state.open.sentences[number]) drawSentence(number);
+});
+on("settings", redrawAll);
+on("select", showSelection);

@@ -1,0 +1,151 @@
+"""The look of the review page: sizes, colours, focus, and what axe says, in every state."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="needs the extra 'serve'")
+pytest.importorskip("playwright", reason="needs playwright")
+from playwright.sync_api import expect
+
+from tests.server.browser import CHROMIUM, WIDTHS, letter, press, running_server, select_text, settle, violations
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
+    pytest.mark.usefixtures("scripted", "plain_members"),
+]
+
+OpenPage = Callable[..., Any]
+
+
+def is_in_view(page: Any, selector: str) -> bool:
+    box = page.locator(selector).bounding_box()
+    height = page.viewport_size["height"]
+    return box is not None and box["y"] >= 0 and box["y"] + box["height"] <= height
+
+
+@pytest.mark.parametrize("size", WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_any_state(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
+    with running_server(tmp_path) as running:
+        page = open_page(running.address, size, color_scheme=scheme)
+        found = {"empty": violations(page)}
+        running.session.add([letter("one"), letter("two")], is_extracted=True)
+        page.reload()
+        settle(page)
+        press(page, "ArrowRight", "ArrowRight", "a", "Enter")
+        page.locator("#candidate-score").evaluate("(s) => { s.value = 1; s.dispatchEvent(new Event('input')); }")
+        found["corrected"] = violations(page)
+        for name in ("list-details", "add", "export", "queue-details", "mention-details"):
+            page.locator(f"#{name}").evaluate("(details) => { details.open = true; }")
+        settle(page)
+        found["unfolded"] = violations(page)
+        page.locator("#text-pane").focus()
+        press(page, "ArrowLeft", "m")
+        found["menu"] = violations(page)
+        page.keyboard.press("Escape")
+        press(page, "?")
+        found["keys"] = violations(page)
+        page.keyboard.press("Escape")
+        running.server.should_exit = True
+        expect(page.locator("#gone")).to_be_visible()
+        found["gone"] = violations(page)
+        assert found == {state: [] for state in found}
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "nothing is cut off"
+
+
+def test_filters_actions_and_progress_stay_in_view_on_a_long_text(open_page: OpenPage, tmp_path: Path) -> None:
+    from entsemble.types import Document, Mention
+
+    text = "Ann left Oslo again, and nobody knew why.\n" * 200
+    mentions = tuple(Mention(42 * number, 42 * number + 3, "person", "Ann", 0.9) for number in range(200))
+    with running_server(tmp_path, [Document("long", text, mentions)]) as running:
+        page = open_page(running.address)
+        page.locator("#text-pane").focus()
+        press(page, "ArrowLeft")
+        assert page.evaluate("scrollY") > 1000
+        for selector in (
+            "#filters",
+            "#finish",
+            "#done-count",
+            "#undo",
+            "#mention-actions",
+            "#documents",
+            "mark.current",
+        ):
+            assert is_in_view(page, selector), selector
+
+
+def test_a_narrow_page_has_the_actions_in_a_sheet_below_the_text(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter(), letter("two")]) as running:
+        page = open_page(running.address, "narrow", has_touch=True)
+        page.locator("#text mark", has_text="Bergen").tap()
+        settle(page)
+        sheet, mark = page.locator("aside").bounding_box(), page.locator("mark.current").bounding_box()
+        assert mark["y"] + mark["height"] <= sheet["y"], "the sheet does not cover the mention"
+        assert is_in_view(page, "#mention-actions")
+        page.locator("#mention-actions button", has_text="Reject").tap()
+        settle(page)
+        assert ("Bergen", "location") not in running.mentions()
+        page.locator("#undo").tap()
+        select_text(page, "silence")
+        expect(page.locator("#menu")).to_be_visible()
+        page.locator("#menu button", has_text="organisation").click()
+        settle(page)
+        assert ("silence", "organisation") in running.mentions()
+        page.locator("#finish").tap()
+        expect(page.locator("#document-name")).to_have_text("two")
+
+
+def test_focus_stays_in_the_text_after_every_button(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter(), letter("two")]) as running:
+        page = open_page(running.address)
+        page.locator("#text mark", has_text="Ann").click()
+        for selector in ("#mention-actions button", "#undo", "#sign", "#next", "#least-certain"):
+            page.locator(selector).first.click()
+            settle(page)
+            assert page.evaluate("document.activeElement.id") == "text-pane", selector
+
+
+def test_every_control_is_reached_by_tab(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter()]) as running:
+        page = open_page(running.address)
+        press(page, "ArrowRight")
+        page.evaluate("document.activeElement.blur()")
+        reached = set()
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            reached.add(page.evaluate("document.activeElement.closest('[id]')?.id"))
+        expected = {"search", "state-filter", "documents", "finish", "filters", "min-score", "candidate-score", "order"}
+        expected |= {
+            "text-pane",
+            "mention-actions",
+            "mention-labels",
+            "mention-edges",
+            "mention-names",
+            "sign",
+            "empty",
+        }
+        assert expected <= reached
+
+
+@pytest.mark.soak
+def test_pictures_for_the_documentation(open_page: OpenPage, tmp_path: Path) -> None:
+    """If ENTSEMBLE_IMAGES names a folder, they are written there."""
+    folder = os.environ.get("ENTSEMBLE_IMAGES")
+    if folder is None:
+        pytest.skip("ENTSEMBLE_IMAGES names no folder")
+    with running_server(tmp_path, [letter(f"letter {number}") for number in range(6)]) as running:
+        for size in WIDTHS:
+            page = open_page(running.address, size)
+            press(page, "ArrowRight", "a", "ArrowRight")
+            page.locator("#candidate-score").evaluate("(s) => { s.value = 0.75; s.dispatchEvent(new Event('input')); }")
+            settle(page)
+            page.screenshot(path=Path(folder) / f"page-{size}.png")

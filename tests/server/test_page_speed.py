@@ -1,0 +1,125 @@
+"""Every key answers at once, in a long document and a large session; and how many keys a correction takes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from entsemble.types import Document, Mention
+
+pytest.importorskip("fastapi", reason="needs the extra 'serve'")
+pytest.importorskip("playwright", reason="needs playwright")
+from playwright.sync_api import expect
+
+from tests.server.browser import CHROMIUM, press, running_server, settle
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
+    pytest.mark.usefixtures("scripted", "plain_members"),
+]
+
+OpenPage = Callable[..., Any]
+LINE = "In Oslo and in Bergen there was a good deal of talk about ships, the weather and the price of fish.\n"
+KEYS = ("ArrowRight", "a", "x", "2", "l", "n", "Control+z", "Enter", "0", "ArrowDown", "c", "d", "d", "f", "b")
+
+# Dispatches a key, and measures until the page has done what it asks for and the next frame is drawn.
+MEASURE = """async (key) => {
+  const { enqueue } = await import("/static/store.js");
+  const ctrlKey = key.startsWith("Control+");
+  const name = key.replace("Control+", "");
+  const code = /^[0-9]$/.test(name) ? `Digit${name}` : "";
+  const start = performance.now();
+  const event = new KeyboardEvent("keydown", { key: name, code, ctrlKey, bubbles: true, cancelable: true });
+  document.querySelector("#text-pane").dispatchEvent(event);
+  await enqueue(() => {});
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  return performance.now() - start;
+}"""
+
+
+def long_document() -> Document:
+    text = LINE * 1000
+    places = [(len(LINE) * line + at, name) for line in range(1000) for at, name in ((3, "Oslo"), (15, "Bergen"))]
+    mentions = (Mention(start, start + len(name), "location", name, 0.5) for start, name in places)
+    return Document("long", text, tuple(mentions))
+
+
+def times(page: Any, rounds: int) -> dict[str, float]:
+    """Milliseconds of each key, the median of the rounds."""
+    measured: dict[str, list[float]] = {key: [] for key in KEYS}
+    for _ in range(rounds):
+        for key in KEYS:
+            measured[key].append(page.evaluate(MEASURE, key))
+    return {key: round(median(values), 1) for key, values in measured.items()}
+
+
+def test_two_thousand_mentions_and_five_hundred_documents(
+    open_page: OpenPage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = [Document(f"note {number}", LINE * 4) for number in range(499)]
+    with running_server(tmp_path, [long_document(), *short]) as running:
+        page = open_page(running.address)
+        expect(page.locator("#text mark")).to_have_count(2000)
+        expect(page.locator("#documents li")).to_have_count(500)
+        result = times(page, rounds=3)
+        with capsys.disabled():
+            sys.stdout.write(f"\nms per key: {json.dumps(result)}\n")
+        assert max(result.values()) < 300, "three times the target, for machines that are busy"
+
+
+NAMES = ("Ann", "Bob", "Cleo", "Dan", "Eva", "Finn")
+
+
+def walk_document(number: int) -> tuple[Document, int]:
+    """A text of 150 words with twelve mentions; every fourth has the wrong label, and one is missing."""
+    words, mentions, wrong, at = [], [], 0, 0
+    for index in range(150):
+        if index % 12 == 5:
+            word = NAMES[(index + number) % len(NAMES)]
+            if index == 125:
+                wrong += 1  # is added
+            else:
+                is_wrong = index // 12 % 4 == 1
+                wrong += is_wrong
+                mentions.append(Mention(at, at + len(word), "location" if is_wrong else "person", word, 0.8))
+        else:
+            word = "went."[: 4 + (index % 12 == 11)]
+        words.append(word)
+        at += len(word) + 1
+    return Document(f"walk {number}", " ".join(words), tuple(mentions)), wrong
+
+
+@pytest.mark.soak
+def test_twenty_documents_corrected_with_the_keyboard(
+    open_page: OpenPage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    documents = [walk_document(number) for number in range(20)]
+    keys = 0
+    with running_server(tmp_path, [document for document, _ in documents]) as running:
+        page = open_page(running.address)
+        for document, _ in documents:
+            expect(page.locator("#document-name")).to_have_text(document.id)
+            missing = " ".join(document.text.split()[124:126])
+            for index, mention in enumerate(document.mentions):
+                press(page, "ArrowRight") if index == 0 or mention.label == "person" else None
+                keys += index == 0 or mention.label == "person"
+                if mention.label == "location":
+                    press(page, "1")
+                    keys += 1
+            del missing
+            press(page, "d")
+            keys += 1
+        settle(page)
+        labels = {mention.label for document in running.session.documents() for mention in document.mentions}
+    corrections = sum(wrong for _, wrong in documents)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{keys} keys, {corrections} corrections\n")
+    assert labels == {"person"}
