@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,9 +62,43 @@ def test_a_word_that_overlaps_a_mention_is_not_a_negative() -> None:
     assert "geltendes" in types
 
 
-def test_a_single_label_has_no_wrong_check() -> None:
+def test_a_single_label_has_a_wrong_check_only_if_there_is_a_negative() -> None:
     demonstration = build_demonstration(document("Ann", ("Ann", "PER")), label_set("PER"))
     assert demonstration.checks == (("Ann", "person", True),)
+    demonstration = build_demonstration(document("Ann was sleeping", ("Ann", "PER")), label_set("PER"))
+    assert ("sleeping", "person", False) in demonstration.checks
+
+
+def test_half_of_the_checks_are_wrong_types_and_either_answer_may_come_first() -> None:
+    """If "yes" always came first, and "no" only for words that are no names, a verifier would not check types."""
+    checks = [
+        build_demonstration(document("Ann saw Oslo", ("Ann", "PER"), ("Oslo", "LOC"), id=f"{number}"), LABELS).checks
+        for number in range(200)
+    ]
+    assert all({is_right for *_, is_right in pair} == {True, False} for pair in checks)
+    assert 60 < sum(pair[0][2] for pair in checks) < 140
+    wrong = [(surface, label) for pair in checks for surface, label, is_right in pair if not is_right]
+    assert {*wrong} == {
+        ("Ann", "location"),
+        ("Ann", "organisation"),
+        ("Oslo", "person"),
+        ("Oslo", "organisation"),
+    }
+
+
+def test_a_label_that_a_name_also_has_is_no_wrong_check() -> None:
+    text = "Paris in Paris"
+    twice = document(text, ("Paris", "PER"), mention(text, "Paris", "LOC", start=9))
+    for number in range(20):
+        checks = build_demonstration(replace(twice, id=str(number)), LABELS).checks
+        assert ("Paris", "organisation", False) in checks
+
+
+def test_checks_depend_on_the_id_alone() -> None:
+    first, again = (
+        build_demonstration(document("Ann saw Oslo", ("Ann", "PER"), ("Oslo", "LOC"), id="a"), LABELS) for _ in "ab"
+    )
+    assert first == again
 
 
 WORDS = ["Anna", "Oslo", "Bank of Oslo", "went", "Tuesday", "zur", "Oslo-based", "and", "北京大学"]

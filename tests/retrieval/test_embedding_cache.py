@@ -4,13 +4,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from entsemble._lib.cancellation import WorkCancelledError, cancellable
 from entsemble.errors import DataError
+from entsemble.execution.threads import LocalMapper
 from entsemble.retrieval.embedding_cache import CachedEncoder, PoolCache, cached_spans
 
 TEXTS = [f"sentence {number}" for number in range(30)]
@@ -25,7 +28,10 @@ def find_spans(text):
         os.kill(os.getpid(), signal.SIGKILL)
     done.append(text)
     return [text.upper(), "x"]
-cached_spans("owner", [f"sentence {number}" for number in range(30)], find_spans, PoolCache(Path(sys.argv[1])))
+class OneByOne:
+    map = staticmethod(map)
+texts = [f"sentence {number}" for number in range(30)]
+cached_spans("owner", texts, find_spans, PoolCache(Path(sys.argv[1])), OneByOne())
 """
 
 WRITER = """
@@ -55,7 +61,7 @@ def test_a_killed_preparation_resumes_where_it_stopped(tmp_path: Path) -> None:
         computed.append(text)
         return [text.upper(), "x"]
 
-    spans = cached_spans("owner", TEXTS, find_spans, PoolCache(path), lambda done, total: steps.append((done, total)))
+    spans = cached_spans("owner", TEXTS, find_spans, PoolCache(path), LocalMapper(1), lambda *step: steps.append(step))
     assert computed == TEXTS[12:]
     assert (steps[0], steps[-1]) == ((1, 18), (18, 18))
     assert spans == {text: (text.upper(), "x") for text in TEXTS}
@@ -79,9 +85,36 @@ def test_several_processes_write_at_once(tmp_path: Path) -> None:
 
 
 def test_owners_do_not_share_values(cache: PoolCache) -> None:
-    assert cached_spans("one", ["a", "a", "b"], lambda text: [text], cache) == {"a": ("a",), "b": ("b",)}
-    assert cached_spans("two", ["a"], lambda text: ["other"], cache) == {"a": ("other",)}
-    assert cached_spans("one", ["a"], lambda text: ["new"], cache) == {"a": ("a",)}
+    assert cached_spans("one", ["a", "a", "b"], lambda text: [text], cache, LocalMapper(1)) == {
+        "a": ("a",),
+        "b": ("b",),
+    }
+    assert cached_spans("two", ["a"], lambda text: ["other"], cache, LocalMapper(1)) == {"a": ("other",)}
+    assert cached_spans("one", ["a"], lambda text: ["new"], cache, LocalMapper(1)) == {"a": ("a",)}
+
+
+def test_spans_of_several_texts_are_found_at_once(cache: PoolCache) -> None:
+    all_begun = threading.Barrier(4)
+
+    def find_spans(text: str) -> list[str]:
+        all_begun.wait(timeout=60)  # breaks unless four texts are in flight
+        return [text.upper()]
+
+    spans = cached_spans("owner", TEXTS[:8], find_spans, cache, LocalMapper(4))
+    assert spans == {text: (text.upper(),) for text in TEXTS[:8]}
+
+
+def test_a_cancelled_preparation_keeps_what_is_done(cache: PoolCache) -> None:
+    done: list[str] = []
+
+    def find_spans(text: str) -> list[str]:
+        done.append(text)
+        return [text]
+
+    with cancellable(lambda: len(done) >= 3), pytest.raises(WorkCancelledError):
+        cached_spans("owner", TEXTS, find_spans, cache, LocalMapper(1))
+    assert 3 <= len(done) < len(TEXTS)
+    assert cached_spans("owner", TEXTS[:1], lambda text: ["new"], cache, LocalMapper(1)) == {TEXTS[0]: (TEXTS[0],)}
 
 
 def test_any_number_of_texts_in_any_script_can_be_cached(cache: PoolCache, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from entsemble.backends.spacy_pos import pos_tagger_for
 from entsemble.data.annotated import has_nested_mentions, read_annotated
 from entsemble.data.windows import sentence_splitter, split_document
 from entsemble.errors import ConfigError, DataError
+from entsemble.execution.threads import LocalMapper
 from entsemble.ner.member import Member
 from entsemble.ner.pipeline import Pipeline
 from entsemble.ner.stages.retrieve import DemonstrationLimits, pre_extract
@@ -184,6 +185,7 @@ class ExamplePool:
             [document.text for document in documents],
             lambda text: pre_extract(text, members, labels)[0],
             self.cache,
+            LocalMapper(self._models.worker_count()),
             partial(self._progress.on_step, "pre-extracting the pool's spans"),
         )
         return [cached[document.text] for document in documents]

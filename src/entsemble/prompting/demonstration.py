@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from entsemble._lib.text import is_unspaced, one_line
@@ -45,7 +47,7 @@ def build_demonstration(document: Document, labels: LabelSet, *, negatives: int 
     rows = [(start, -len(surface), surface, readable_name) for surface, (start, readable_name) in gold.items()]
     rows += [(start, -len(word), word, NONE_LABEL) for start, word in _select_negatives(document, negatives)]
     typed_surfaces = tuple((surface, readable_name) for _, _, surface, readable_name in sorted(rows))
-    checks = _build_checks(typed_surfaces, [label.readable for label in labels])
+    checks = _build_checks(document, typed_surfaces, readable_names)
     return Demonstration(document.id, one_line(document.text), tuple(gold), typed_surfaces, checks)
 
 
@@ -60,17 +62,29 @@ def _select_negatives(document: Document, count: int) -> list[tuple[int, str]]:
 
 
 def _build_checks(
-    typed_surfaces: tuple[tuple[str, str], ...], readable_names: list[str]
+    document: Document, typed_surfaces: Sequence[tuple[str, str]], readable_names: Mapping[str, str]
 ) -> tuple[tuple[str, str, bool], ...]:
-    """One right claim and one wrong one: a label for a negative, or else a wrong label for a mention."""
-    mentions = [(surface, readable_name) for surface, readable_name in typed_surfaces if readable_name != NONE_LABEL]
-    right = [(surface, readable_name, True) for surface, readable_name in mentions]
+    """One right claim and one wrong one, in an order that the document's id determines.
+
+    The wrong one gives a mention another label, so that a verifier learns to check types. A word outside all mentions
+    is used only if there is no mention, or no other label.
+    """
+    true_labels: dict[str, set[str]] = {}
+    for mention in document.mentions:
+        true_labels.setdefault(one_line(mention.text).strip(), set()).add(readable_names[mention.label])
+    right = [(surface, label, True) for surface, label in typed_surfaces if label != NONE_LABEL]
     wrong = [
-        (surface, readable_names[len(surface) % len(readable_names)], False)
-        for surface, readable_name in typed_surfaces
-        if readable_name == NONE_LABEL
+        (surface, label, False)
+        for surface, labels in true_labels.items()
+        for label in readable_names.values()
+        if label not in labels
+    ] or [
+        (surface, label, False)
+        for surface, name in typed_surfaces
+        if name == NONE_LABEL
+        for label in readable_names.values()
     ]
-    if mentions and len(readable_names) > 1:
-        surface, readable_name = mentions[-1]
-        wrong.append((surface, readable_names[(readable_names.index(readable_name) + 1) % len(readable_names)], False))
-    return tuple(right[:1] + wrong[:1])
+    generator = random.Random(document.id)
+    checks = [generator.choice(claims) for claims in (right, wrong) if claims]
+    generator.shuffle(checks)
+    return tuple(checks)

@@ -16,10 +16,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from entsemble._lib.cancellation import check_cancelled
 from entsemble._lib.private import make_private_database, make_private_folder
 from entsemble._lib.sqlite import TIMEOUT_SECONDS, enable_wal
 from entsemble.errors import DataError, warn
-from entsemble.protocols import Encoder, Vectors
+from entsemble.protocols import Encoder, Mapper, Vectors
 
 Item = TypeVar("Item")
 
@@ -155,6 +156,7 @@ def cached_spans(
     texts: Sequence[str],
     find_spans: Callable[[str], Sequence[str]],
     cache: PoolCache,
+    mapper: Mapper,
     on_progress: OnProgress | None = None,
 ) -> dict[str, tuple[str, ...]]:
     """The span surfaces of each text, from the cache or `find_spans`; each text is cached as soon as it is done.
@@ -164,15 +166,20 @@ def cached_spans(
         texts: the pool's sentences.
         find_spans: a sentence -> the surfaces of its spans; slow.
         cache: of spans.
+        mapper: runs `find_spans`; several texts at once if it has several workers.
         on_progress: called after each missing text.
+
+    Raises:
+        WorkCancelledError: the spans are no longer wanted.
     """
     spans = {text: tuple(json.loads(value)) for text, value in cache.get(owner, texts).items()}
     missing = [text for text in dict.fromkeys(texts) if text not in spans]
-    for done_count, text in enumerate(missing, 1):
-        spans[text] = tuple(find_spans(text))
+    for done_count, (text, surfaces) in enumerate(zip(missing, mapper.map(find_spans, missing), strict=False), 1):
+        spans[text] = tuple(surfaces)
         cache.put(owner, {text: json.dumps(spans[text], ensure_ascii=False).encode()})
         if on_progress:
             on_progress(done_count, len(missing))
+    check_cancelled()  # a mapper that is cancelled returns fewer results
     return spans
 
 
