@@ -48,8 +48,9 @@ class MemberSettings(_Frozen):
     gpu_layers: int = 0
     base_url: str | None = None
     api_key_env: str = "ENTSEMBLE_API_KEY"
-    api: Literal["completions", "chat"] = "completions"
+    api: Literal["auto", "completions", "chat", "ollama"] = "auto"
     option_scoring: Literal["auto", "logprobs", "guided", "text"] = "auto"
+    samples: int = Field(default=5, ge=1)
     timeout: float = Field(default=300, gt=0)
     retries: int = Field(default=5, ge=0)
     concurrency: int | None = Field(default=None, ge=1)

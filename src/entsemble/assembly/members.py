@@ -81,7 +81,7 @@ def expert_weights(member: MemberSettings) -> dict[str, float]:
 
 def sharing_key(member: MemberSettings) -> tuple[object, ...]:
     """What two members must have in common to share a loaded model."""
-    location = parse_model(member.model).source, member.base_url, member.api, member.option_scoring
+    location = parse_model(member.model).source, member.base_url, member.api, member.option_scoring, member.samples
     return *location, member.context, member.engine, member.precision, member.gpu_layers
 
 

@@ -29,9 +29,10 @@ from entsemble.backends.llamacpp.model import LlamaCppModel
 from entsemble.backends.model_spec import ModelSpec, ServerModel, parse_model
 from entsemble.backends.openai.client import RequestPolicy
 from entsemble.backends.openai.model import OpenAIModel
+from entsemble.backends.openai.probe import ServerOptions
 from entsemble.backends.transformers import TransformersModel, TransformersOptions
 from entsemble.backends.voice_spec import VoiceSpec
-from entsemble.errors import ConfigError, EntsembleError
+from entsemble.errors import ConfigError, EntsembleError, ModelError
 from entsemble.execution.cached_model import CachedModel
 from entsemble.execution.reply_cache import ReplyCache
 from entsemble.experts.store import Expert
@@ -278,20 +279,25 @@ class ModelPool:
     def _connect(self, source: ServerModel, name: str, member: MemberSettings) -> OpenAIModel:
         if member.base_url is None:
             raise ConfigError(f'{member.model}: a server\'s model needs a base_url, such as "http://localhost:8000/v1"')
-        return OpenAIModel(
+        model = OpenAIModel(
             member.name or name,
             member.base_url,
             source.model,
             self.environment.keys.get(member.api_key_env),
-            api=member.api,
-            option_scoring=member.option_scoring,
+            options=ServerOptions(member.api, member.option_scoring, member.samples, member.context),
             policy=RequestPolicy(
                 timeout=member.timeout,
                 retries=member.retries,
                 concurrency=member.concurrency or self.worker_count(),
                 requests_per_minute=member.requests_per_minute,
             ),
+            announce=self.progress.on_note,
         )
+        try:
+            model.probe()
+        except ModelError as error:  # it may be up when it is needed, and a quorum may do without it
+            self.progress.on_warning(f"{model.name}: {error}")
+        return model
 
     def _load_encoder(self) -> Encoder:
         encoder_name = self.settings.encoder.model

@@ -53,13 +53,15 @@ def format_duration(seconds: float) -> str:
 class ProgressDisplay:
     """Progress of downloads, the preparation of a pool, and documents."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, progress: Progress, *, quiet: bool = False) -> None:
+        self._progress, self._quiet = progress, quiet
         self._tasks: dict[str, TaskID] = {}
 
     def callbacks(self) -> ProgressCallbacks:
         """The callbacks through which an assembly reports its progress here."""
-        return ProgressCallbacks(on_download=self._download_progress, on_step=self.step, on_warning=self._warn)
+        return ProgressCallbacks(
+            on_download=self._download_progress, on_step=self.step, on_note=self._note, on_warning=self._warn
+        )
 
     def step(self, description: str, completed: int, total: int | None, note: str = "") -> None:
         """Update one line, which is created on the first call.
@@ -86,6 +88,10 @@ class ProgressDisplay:
         finally:
             self._progress.start()
 
+    def _note(self, message: str) -> None:
+        if not self._quiet:
+            self._progress.console.print(f"entsemble: {message}", style="dim", markup=False, soft_wrap=True)
+
     def _warn(self, message: str) -> None:
         self._progress.console.print(f"entsemble: {message}", style="yellow", markup=False)
 
@@ -100,4 +106,4 @@ def show_progress(*, quiet: bool) -> Iterator[ProgressDisplay]:
     columns = SpinnerColumn(), _WordsColumn()
     console = error_console()
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
-        yield ProgressDisplay(progress)
+        yield ProgressDisplay(progress, quiet=quiet)

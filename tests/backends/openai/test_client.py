@@ -31,6 +31,7 @@ from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import load_template
 from entsemble.types import Decoding, Document
 from entsemble.voting.rules import VOTING_RULES
+from tests.backends.openai.stand_in import RAW_TEXT
 
 Handle = Callable[[BaseHTTPRequestHandler, dict[str, Any]], None]
 FAST = RequestPolicy(timeout=60, retries=4, backoff=0.01, concurrency=4)
@@ -132,7 +133,7 @@ def client(url: str, policy: RequestPolicy = FAST) -> Client:
 def test_a_transient_fault_is_retried(fault: Callable[[BaseHTTPRequestHandler], None]) -> None:
     attempts_made = itertools.count()
     with server(lambda handler, _: fault(handler) if next(attempts_made) == 0 else send_completion(handler)) as url:
-        response = client(url, replace(FAST, timeout=timeout_for(fault))).post({})
+        response = client(url, replace(FAST, timeout=timeout_for(fault))).post(httpx.URL(url), {})
     assert response.json()["choices"][0]["text"] == " yes"
     assert next(attempts_made) == 2
 
@@ -141,7 +142,7 @@ def test_a_transient_fault_is_retried(fault: Callable[[BaseHTTPRequestHandler], 
 def test_a_permanent_fault_is_an_error_that_names_the_address(fault: Callable[[BaseHTTPRequestHandler], None]) -> None:
     kind = BadReplyError if fault in (truncate, send_html_page) else ModelUnavailableError
     with server(lambda handler, _: fault(handler)) as url, pytest.raises(kind, match=r"127\.0\.0\.1"):
-        client(url, RequestPolicy(timeout=timeout_for(fault), retries=1, backoff=0.01)).post({})
+        client(url, RequestPolicy(timeout=timeout_for(fault), retries=1, backoff=0.01)).post(httpx.URL(url), {})
 
 
 def test_a_key_that_is_not_valid_in_a_header_is_an_error_that_hides_it() -> None:
@@ -159,7 +160,7 @@ def test_a_retry_waits_as_long_as_the_server_asks() -> None:
     with server(
         lambda handler, _: report_busy(handler) if next(attempts_made) < 2 else send_completion(handler)
     ) as url:
-        client(url).post({})
+        client(url).post(httpx.URL(url), {})
     assert time.monotonic() - started >= 0.3
 
 
@@ -171,7 +172,7 @@ def test_a_permanent_status_is_not_retried() -> None:
         send(handler, 404, "{}")
 
     with server(reject) as url:
-        assert client(url).post({}).status_code == 404
+        assert client(url).post(httpx.URL(url), {}).status_code == 404
     assert next(attempts_made) == 1
 
 
@@ -190,7 +191,7 @@ def test_concurrent_requests_stay_within_the_limit() -> None:
 
     with server(slow) as url:
         shared_client = client(url, RequestPolicy(concurrency=3))
-        threads = [threading.Thread(target=shared_client.post, args=({},)) for _ in range(12)]
+        threads = [threading.Thread(target=shared_client.post, args=(httpx.URL(url), {})) for _ in range(12)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -203,7 +204,7 @@ def test_requests_per_minute_stay_within_the_limit() -> None:
         shared_client = client(url, RequestPolicy(requests_per_minute=1200))
         started = time.monotonic()
         for _ in range(7):
-            shared_client.post({})
+            shared_client.post(httpx.URL(url), {})
     assert time.monotonic() - started >= 6 * 0.05
 
 
@@ -219,7 +220,7 @@ def test_a_server_that_is_down_is_not_tried_again_for_a_while(down_seconds: floa
         shared_client = client(url, RequestPolicy(retries=2, backoff=0.01, down_seconds=down_seconds))
         for _ in range(3):
             with pytest.raises(ModelUnavailableError, match="500"):
-                shared_client.post({})
+                shared_client.post(httpx.URL(url), {})
         assert next(attempts_made) == attempts
 
 
@@ -250,7 +251,7 @@ def test_every_document_is_extracted_or_failed_with_an_unreliable_server(quorum:
     documents = [Document(f"d{i}", f"Ann left Oslo {i} times.") for i in range(40)]
     with server(answer) as url:
         policy = RequestPolicy(timeout=1.5, retries=1, backoff=0.01, concurrency=8, down_seconds=0.0)
-        models = [OpenAIModel(name, url, "big", option_scoring="text", policy=policy) for name in "ab"]
+        models = [OpenAIModel(name, url, "big", policy=policy, profile=RAW_TEXT) for name in "ab"]
         members = [Member(m.name, m, load_template("ner-1"), load_template("zero-shot-1")) for m in models]
         rules = DecisionRules(VOTING_RULES["majority"], 0.0, None, 0.5, DemonstrationLimits(0), quorum=quorum)
         pipeline = Pipeline(members, label_set({"location": "", "person": ""}), None, rules)

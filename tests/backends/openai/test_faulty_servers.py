@@ -12,7 +12,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 from entsemble.backends.openai.client import RequestPolicy
 from entsemble.backends.openai.exchange import Answer, Connection
 from entsemble.backends.openai.model import OpenAIModel
+from entsemble.backends.openai.probe import ServerProfile
+from entsemble.backends.openai.routes import OllamaRoute
 from entsemble.errors import BadReplyError, EntsembleError, ModelError, ModelUnavailableError
 from entsemble.execution.threads import LocalMapper
 from entsemble.extractor import LocalExtractor
@@ -35,6 +37,7 @@ from entsemble.prompting.labels import label_set
 from entsemble.prompting.template import load_template
 from entsemble.types import Choice, Decoding, Document, Reply
 from entsemble.voting.rules import VOTING_RULES
+from tests.backends.openai.stand_in import CHAT, RAW, RAW_TEXT
 
 Respond = Callable[[socket.socket, bytes], None]
 """Answers one request on an open connection, in bytes."""
@@ -140,7 +143,7 @@ BAD_BODIES = {
 
 @contextmanager
 def model_at(url: str, **arguments: Any) -> Iterator[OpenAIModel]:
-    model = OpenAIModel("m", url, "big", **{"policy": FAST, "option_scoring": "text", **arguments})
+    model = OpenAIModel("m", url, "big", **{"policy": FAST, "profile": RAW_TEXT, **arguments})
     try:
         yield model
     finally:
@@ -160,7 +163,7 @@ def test_a_malformed_answer_is_an_error_of_ours(name: str) -> None:
 def test_a_number_that_is_no_log_probability_is_an_error(value: str) -> None:
     with (
         raw_server(sends(top_tokens(value))) as url,
-        model_at(url, option_scoring="auto") as model,
+        model_at(url, profile=RAW) as model,
         pytest.raises(BadReplyError, match=r"127\.0\.0\.1.* log-probabilities"),
     ):
         model.choose(["a"], OPTIONS)
@@ -168,7 +171,7 @@ def test_a_number_that_is_no_log_probability_is_an_error(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["-1e400", "-" + "9" * 400, "-Infinity", "1e-7", "-0.0", "null"])
 def test_an_impossible_token_and_a_rounding_error_are_log_probabilities(value: str) -> None:
-    with raw_server(sends(top_tokens(value))) as url, model_at(url, option_scoring="auto") as model:
+    with raw_server(sends(top_tokens(value))) as url, model_at(url, profile=RAW) as model:
         [choice] = model.choose(["a"], OPTIONS)
     assert sum(map(math.exp, choice.log_probabilities)) == pytest.approx(1)
 
@@ -268,26 +271,36 @@ CHOICES = st.fixed_dictionaries(
     },
 )
 COUNTS = st.fixed_dictionaries({}, optional={"prompt_tokens": JSON, "prompt_tokens_details": JSON})
-ANSWERS = JSON | st.fixed_dictionaries({"choices": JSON | st.lists(CHOICES, max_size=2)}, optional={"usage": COUNTS})
+OLLAMA = st.fixed_dictionaries(
+    {"response": JSON}, optional={"logprobs": JSON | st.lists(TOP_TOKENS), "eval_count": JSON}
+)
+ANSWERS = (
+    JSON | OLLAMA | st.fixed_dictionaries({"choices": JSON | st.lists(CHOICES, max_size=2)}, optional={"usage": COUNTS})
+)
 
 
 @pytest.fixture(scope="module")
 def models_without_server() -> Iterator[dict[str, OpenAIModel]]:
-    with model_at("http://127.0.0.1:9/v1") as completions, model_at("http://127.0.0.1:9/v1", api="chat") as chat:
-        yield {"completions": completions, "chat": chat}
+    with ExitStack() as stack:
+        profiles = {"completions": RAW, "chat": CHAT, "ollama": ServerProfile(OllamaRoute(4096), top_tokens=20)}
+        yield {
+            api: stack.enter_context(model_at("http://127.0.0.1:9/v1", profile=profile))
+            for api, profile in profiles.items()
+        }
 
 
 @settings(max_examples=300, deadline=None)
 @given(
-    ANSWERS, st.sampled_from(["completions", "chat"]), st.sampled_from([*[200] * 9, 299, 302, 400, 404, 418, 503, 999])
+    ANSWERS,
+    st.sampled_from(["completions", "chat", "ollama"]),
+    st.sampled_from([*[200] * 9, 299, 302, 400, 404, 418, 503, 999]),
 )
 def test_any_json_is_an_answer_or_an_error_of_ours(
     models_without_server: dict[str, OpenAIModel], answer: Any, api: str, status: int
 ) -> None:
     model, content = models_without_server[api], json.dumps(answer).encode()
-    model._is_supported.update({"grammar": True, "logprobs": True, "guided": True})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Connection, "post", lambda *_: Answer(status, httpx.Headers(), content))
+        patch.setattr(Connection, "send", lambda *_: Answer(status, httpx.Headers(), content))
         with suppress(EntsembleError):
             [reply] = model.generate(["a"], Decoding(5))
             assert isinstance(reply, Reply)

@@ -12,7 +12,7 @@ from entsemble.backends.openai.model import OpenAIModel
 from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError, PromptTooLongError
 from entsemble.protocols import LanguageModel
 from entsemble.types import Decoding, Usage
-from tests.backends.openai.stand_in import API_KEY, NO_WAIT, Answer, completion, served_model
+from tests.backends.openai.stand_in import API_KEY, CHAT, NO_WAIT, RAW, Answer, completion, served_model
 
 
 def test_it_is_a_language_model() -> None:
@@ -54,33 +54,34 @@ def test_replies_come_in_the_order_of_the_prompts() -> None:
     assert bodies[0]["grammar"] == bodies[0]["structured_outputs"]["grammar"] == 'root ::= "x"'
 
 
-@pytest.mark.parametrize(
-    ("prompts", "expected"), [(("a", "odd", "b"), [True, True, False, True]), (("odd", "b"), [True, False, False])]
-)
-def test_a_grammar_is_sent_again_after_a_rejection_only_if_one_was_accepted_before(
-    prompts: tuple[str, ...], expected: list[bool]
-) -> None:
+def test_a_reply_whose_grammar_is_refused_is_requested_without_it() -> None:
     sent_grammars: list[bool] = []
 
     def answer(_: str, body: dict[str, Any]) -> Answer:
         sent_grammars.append("grammar" in body)
-        if "grammar" in body and body["prompt"] == "odd":
-            return 400, {"error": {"message": "no such character"}}
-        return completion("x")
+        return (400, {"error": {"message": "no such character"}}) if "grammar" in body else completion("x")
 
     with served_model(answer) as model:
-        for prompt in prompts:
-            model.generate([prompt], Decoding(9, grammar='root ::= "x"'))
-    assert sent_grammars == expected
+        assert model.generate(["a"], Decoding(9, grammar='root ::= "x"'))[0].text == "x"
+    assert sent_grammars == [True, False]
+
+
+@pytest.mark.parametrize("text", [" Ann |\nText: more", " Ann |\n"])
+def test_a_reply_ends_at_a_stop_string_even_if_the_server_ignores_it(text: str) -> None:
+    with served_model(lambda *_: completion(text, finish_reason="length")) as model:
+        [reply] = model.generate(["a"], Decoding(9, stop=("\n",)))
+    assert (reply.text, reply.finished) == (" Ann |", True)
 
 
 def test_a_chat_sends_each_prompt_as_a_user_message() -> None:
     def answer(path: str, body: dict[str, Any]) -> Answer:
         assert path == "/v1/chat/completions"
-        assert body["messages"] == [{"role": "user", "content": "hello"}]
+        [message] = body["messages"]
+        assert message["role"] == "user"
+        assert message["content"].endswith("on one line.\n\nhello")
         return 200, {"choices": [{"message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}]}
 
-    with served_model(answer, api="chat") as model:
+    with served_model(answer, CHAT) as model:
         (reply,) = model.generate(["hello"], Decoding(9))
     assert (reply.text, reply.finished) == ("hi", True)
     assert reply.usage == Usage(seconds=reply.usage.seconds, calls=1)
@@ -135,7 +136,7 @@ def test_a_server_that_is_too_slow_is_unavailable() -> None:
 
 
 def test_an_address_without_a_server_is_unavailable() -> None:
-    model = OpenAIModel("m", "http://user:pass@127.0.0.1:9/v1", "big", API_KEY, policy=NO_WAIT)
+    model = OpenAIModel("m", "http://user:pass@127.0.0.1:9/v1", "big", API_KEY, policy=NO_WAIT, profile=RAW)
     with pytest.raises(ModelUnavailableError, match=r"cannot reach http://127\.0\.0\.1:9/v1/completions.*running"):
         model.generate(["a", "b"], Decoding(5))
     model.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import httpx
 import pytest
 
 from entsemble.backends.openai.model import OpenAIModel, match_option
+from entsemble.backends.openai.probe import ServerOptions
 from entsemble.backends.option_trie import Branching, TokenTrie
-from entsemble.errors import ModelUnavailableError, PromptTooLongError
+from entsemble.errors import PromptTooLongError
 from entsemble.types import Decoding
-from tests.backends.openai.stand_in import Answer, completion, served_model
+from tests.backends.openai.stand_in import CHAT, RAW_TEXT, Answer, completion, served_model
 
 OPTIONS = [" person;", " place;", " none;"]
 
@@ -71,47 +73,63 @@ def test_tokens_that_extend_an_option_count_for_it() -> None:
     assert [math.exp(v) for v in choice.log_probabilities] == pytest.approx([0.6 / 0.9, 0.3 / 0.9])
 
 
-def test_without_log_probabilities_the_choice_is_guided() -> None:
+def test_a_guided_answer_is_restricted_to_the_options() -> None:
     bodies: list[dict[str, Any]] = []
 
     def answer(_: str, body: dict[str, Any]) -> Answer:
         bodies.append(body)
         return completion(" place;")
 
-    with served_model(answer) as model:
-        first, second = model.choose(["a"], OPTIONS)[0], model.choose(["b"], OPTIONS)[0]
-    assert first.log_probabilities == second.log_probabilities == (-math.inf, 0.0, -math.inf)
-    assert not first.exact
-    assert [("logprobs" in body) for body in bodies] == [True, False, False]  # it remembers
-    assert bodies[1]["structured_outputs"] == {"choice": OPTIONS}
-    assert bodies[1]["guided_choice"] == OPTIONS
-    assert bodies[1]["grammar"] == 'root ::= " person;" | " place;" | " none;"'
+    with served_model(answer, replace(RAW_TEXT, guidance="choice")) as model:
+        [choice] = model.choose(["a"], OPTIONS)
+    assert choice.best_index == 1
+    assert not choice.exact
+    [body] = bodies  # answers do not vary: one is enough
+    assert body["structured_outputs"] == {"choice": OPTIONS}
+    assert body["guided_choice"] == OPTIONS
+    assert body["grammar"] == 'root ::= " person;" | " place;" | " none;"'
 
 
-def test_a_server_without_either_writes_text_that_is_matched_to_the_options() -> None:
-    supported = {"model", "prompt", "max_tokens", "temperature", "stop"}
+@pytest.mark.parametrize("text", ['{"answer": "place;"}', '"place;"', " place;"])
+def test_an_answer_by_schema_is_json(text: str) -> None:
+    with served_model(lambda *_: completion(text), replace(RAW_TEXT, guidance="schema")) as model:
+        assert model.choose(["a"], OPTIONS)[0].best_index == 1
+
+
+def test_a_vote_on_a_few_answers_is_never_certain() -> None:
+    bodies: list[dict[str, Any]] = []
+    texts = iter([" place;", " place;", " person;", " place;", " I do not know"])
 
     def answer(_: str, body: dict[str, Any]) -> Answer:
-        extra = body.keys() - supported
-        return (400, {"error": {"message": f"unknown {extra}"}}) if extra else completion(" Place.\nText: more")
+        bodies.append(body)
+        return completion(next(texts))
 
-    with served_model(answer) as model:
-        (choice,) = model.choose(["a"], OPTIONS)
-        assert choice.log_probabilities == (-math.inf, 0.0, -math.inf)
+    with served_model(answer, replace(RAW_TEXT, sampling_fields={"top_k": 0})) as model:
+        [choice] = model.choose(["a"], OPTIONS)
+    # three places, one person, and two thirds for each: what names no option, and one answer more, are divided
+    expected = [(1 + 2 / 3) / 6, (3 + 2 / 3) / 6, (2 / 3) / 6]
+    assert [math.exp(value) for value in choice.log_probabilities] == pytest.approx(expected)
+    assert not choice.exact
+    assert [(body["temperature"], body.get("seed")) for body in bodies] == [
+        (0, None),
+        *[(1, seed) for seed in (1, 2, 3, 4)],
+    ]
+    assert "top_k" not in bodies[0]
+    assert bodies[1]["top_k"] == 0
+
+
+def test_a_single_answer_is_an_uncertain_vote() -> None:
+    with served_model(lambda *_: completion(" Place.\nText: more"), RAW_TEXT) as model:
+        [choice] = model.choose(["a"], OPTIONS)
+        assert [math.exp(value) for value in choice.log_probabilities] == pytest.approx([1 / 6, 4 / 6, 1 / 6])
         assert model.choose(["a"], [" city;", " dog;"])[0].log_probabilities == pytest.approx([-math.log(2)] * 2)
-    for mode in ("logprobs", "guided"):
-        with served_model(answer, option_scoring=mode) as model, pytest.raises(ModelUnavailableError, match="unknown"):
-            model.choose(["a"], OPTIONS)
 
 
-def test_fewer_top_tokens_are_requested_if_the_server_rejects_many() -> None:
-    def answer(_: str, body: dict[str, Any]) -> Answer:
-        if body["logprobs"] > 5:
-            return 400, "logprobs: at most 5"
-        return completion("?", logprobs=top_logprobs(body["prompt"], "completions"))
-
-    with served_model(answer) as model:
-        assert model.choose(["Text:"], OPTIONS)[0].exact
+def test_log_probabilities_that_are_missing_once_are_replaced_by_answers() -> None:
+    with served_model(lambda *_: completion(" place;", logprobs=None)) as model:
+        [choice] = model.choose(["a"], OPTIONS)
+    assert choice.best_index == 1
+    assert not choice.exact
 
 
 def test_a_chat_scores_the_first_token_only() -> None:
@@ -123,13 +141,13 @@ def test_a_chat_scores_the_first_token_only() -> None:
         message = {"content": "plane"}
         return 200, {"choices": [{"message": message, "logprobs": {"content": [{"top_logprobs": top}]}}]}
 
-    with served_model(answer, api="chat") as model:
+    with served_model(answer, CHAT) as model:
         (choice,) = model.choose(["a"], OPTIONS)
         assert [math.exp(v) for v in choice.log_probabilities] == pytest.approx([0.6 / 0.9, 0.2 / 0.9, 0.1 / 0.9])
         assert bodies[0]["logprobs"] is True
         assert bodies[0]["top_logprobs"] == 20
         (shared,) = model.choose(["a"], [" place;", " plane;"])
-    assert shared.log_probabilities == (-math.inf, 0.0)
+    assert shared.best_index == 1
     assert not shared.exact
 
 
@@ -201,10 +219,11 @@ def test_scores_are_the_exact_probabilities(llama: Any) -> None:
 @pytest.mark.models
 @pytest.mark.parametrize("mode", ["guided", "text"])
 def test_other_ways_choose_the_same_option(llama: Any, mode: Any) -> None:
-    model = OpenAIModel("smollm", llama.listening_address + "/v1", "any", option_scoring=mode)
+    options = ServerOptions(option_scoring=mode)
+    model = OpenAIModel("smollm", llama.listening_address + "/v1", "any", options=options)
     (choice,) = model.choose([PROMPT], [" person;", " city;", " personal effect;"])
     model.close()
-    assert choice.log_probabilities == (0.0, -math.inf, -math.inf)
+    assert choice.best_index == 0
     assert not choice.exact
 
 

@@ -57,25 +57,26 @@ class TransientError(Exception):
 
 
 class Client:
-    """Posts JSON to one address.
+    """Exchanges JSON with one server.
 
     Timeouts, lost connections, 429, 5xx and answers that are not JSON are retried after a wait that doubles each time,
     with jitter, and is at least what the server asks for (`Retry-After`).
 
     Args:
-        url: the address; errors show it without user, password and query.
+        base_url: of the server, up to and including `/v1`.
         api_key: sent as a bearer token; never shown.
         policy: timeouts, retries and rate limits.
 
     Attributes:
-        address: the URL as errors show it.
+        base_url: of the server.
+        address: the same as errors show it, without user, password and query.
 
     Raises:
         ConfigError: the key has characters that no header may contain.
     """
 
-    def __init__(self, url: httpx.URL, api_key: str | None, policy: RequestPolicy) -> None:
-        self.address = str(url.copy_with(userinfo=b"", query=None))
+    def __init__(self, base_url: httpx.URL, api_key: str | None, policy: RequestPolicy) -> None:
+        self.base_url, self.address = base_url, shown(base_url)
         key = (api_key or "").strip()  # a variable that a file was read into may end with a line break
         if not (key.isascii() and key.isprintable()):
             raise ConfigError(
@@ -83,7 +84,7 @@ class Client:
             )
         self._key, self._policy = key, policy
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._connection = Connection(url, headers, timeout=policy.timeout, max_connections=policy.concurrency)
+        self._connection = Connection(headers, timeout=policy.timeout, max_connections=policy.concurrency)
         self._concurrency = threading.Semaphore(policy.concurrency)
         self._rate_limiter = _RateLimiter(policy.requests_per_minute)
         self._last_failure: tuple[float, str] | None = None
@@ -94,8 +95,12 @@ class Client:
             reraise=True,
         )
 
-    def post(self, body: Mapping[str, Any]) -> Answer:
+    def post(self, url: httpx.URL, body: Mapping[str, Any]) -> Answer:
         """The first answer that is not a transient failure, whatever its status.
+
+        Args:
+            url: an address of the server.
+            body: sent as JSON.
 
         Raises:
             ModelUnavailableError: no attempt reached the server, or it stayed busy or broken.
@@ -105,13 +110,25 @@ class Client:
         if self._last_failure and time.monotonic() - self._last_failure[0] < down_seconds:
             raise ModelUnavailableError(f"{self._last_failure[1]} (not tried again for {down_seconds:g} s)")
         try:
-            response: Answer = self._retrying(self._attempt, body)
+            response: Answer = self._retrying(self._attempt, url, body)
         except TransientError as error:
             if isinstance(error.final_error, ModelUnavailableError):
                 self._last_failure = time.monotonic(), str(error.final_error)
             raise error.final_error from error
         self._last_failure = None
         return response
+
+    def try_once(self, url: httpx.URL, body: Mapping[str, Any] | None = None) -> Answer:
+        """The answer to a single attempt, whatever its status; without a body, a GET.
+
+        Raises:
+            ModelUnavailableError: the server cannot be reached, or is too slow.
+            BadReplyError: the answer is too large.
+        """
+        try:
+            return self._send(url, body)
+        except TransientError as error:
+            raise error.final_error from error
 
     def close(self) -> None:
         """Close the connections."""
@@ -123,44 +140,53 @@ class Client:
         line = " ".join(redacted.split())
         return line if len(line) <= _EXCERPT_CHARACTERS else line[:_EXCERPT_CHARACTERS] + "..."
 
-    def _attempt(self, body: Mapping[str, Any]) -> Answer:
-        with self._concurrency:
-            self._rate_limiter.wait()
-            response = self._exchange(body)
+    def _attempt(self, url: httpx.URL, body: Mapping[str, Any]) -> Answer:
+        address, response = shown(url), self._send(url, body)
         if response.status_code in _TRANSIENT_STATUSES:
             advice = "; too many requests: lower `concurrency` or set `requests_per_minute`"
             advice = advice if response.status_code == 429 else ""
-            message = f"{self.address} answered {response.status_code}{advice}: {self.excerpt(response.text)}"
+            message = f"{address} answered {response.status_code}{advice}: {self.excerpt(response.text)}"
             raise TransientError(ModelUnavailableError(message), _retry_after(response))
         if response.is_success:
             try:
                 response.json()
             except ValueError as error:
-                problem = f"{self.address} did not answer as an OpenAI-compatible server does"
+                problem = f"{address} did not answer as an OpenAI-compatible server does"
                 raise TransientError(BadReplyError(f"{problem}: {self.excerpt(response.text)}")) from error
         return response
 
-    def _exchange(self, body: Mapping[str, Any]) -> Answer:
+    def _send(self, url: httpx.URL, body: Mapping[str, Any] | None) -> Answer:
+        with self._concurrency:
+            self._rate_limiter.wait()
+            return self._exchange(url, body)
+
+    def _exchange(self, url: httpx.URL, body: Mapping[str, Any] | None) -> Answer:
+        address = shown(url)
         try:
-            return self._connection.post(body)
+            return self._connection.send(url, body)
         except TooSlowError as error:
             message = (
-                f"no answer from {self.address} within {self._policy.timeout:g} s; is the server overloaded, or the "
+                f"no answer from {address} within {self._policy.timeout:g} s; is the server overloaded, or the "
                 "timeout too short for this model?"
             )
             raise TransientError(ModelUnavailableError(message)) from error
         except TooLargeError as error:
             message = (
-                f"{self.address} answers with more than {MAX_ANSWER_BYTES >> 20} MB, which no model writes; is the "
+                f"{address} answers with more than {MAX_ANSWER_BYTES >> 20} MB, which no model writes; is the "
                 "address right?"
             )
             raise BadReplyError(message) from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             message = (
-                f"cannot reach {self.address} ({self.excerpt(str(error))}); is the server running there, and the "
+                f"cannot reach {address} ({self.excerpt(str(error))}); is the server running there, and the "
                 "address right?"
             )
             raise TransientError(ModelUnavailableError(message)) from error
+
+
+def shown(url: httpx.URL) -> str:
+    """A URL for messages: without user, password and query."""
+    return str(url.copy_with(userinfo=b"", query=None))
 
 
 class _RateLimiter:

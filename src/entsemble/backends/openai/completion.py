@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
@@ -12,29 +13,32 @@ _MAX_TOKEN_COUNT = 10**12
 _TokenCount = Annotated[int, Field(ge=0, le=_MAX_TOKEN_COUNT)]
 
 
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a model wrote.
+
+    Attributes:
+        text: `None` if the answer has none.
+        is_cut_off: whether the token limit ended it.
+        logprobs: see `parse_top_tokens`.
+        usage: what it cost; 0 prompt tokens if the server does not count them.
+    """
+
+    text: str | None
+    is_cut_off: bool
+    logprobs: Any
+    usage: Usage
+
+
 class _Message(BaseModel):
     content: str | None = None
 
 
-class Completion(BaseModel):
-    """One choice of an answer, of completions or of a chat.
-
-    Attributes:
-        text: of completions.
-        message: of a chat.
-        finish_reason: why it ends: `length` if the token limit cut it off.
-        logprobs: see `parse_top_tokens`.
-    """
-
+class _Choice(BaseModel):
     text: str | None = None
     message: _Message | None = None
     finish_reason: str | None = None
     logprobs: Any = None
-
-    @property
-    def reply(self) -> str | None:
-        """The text of either kind of answer, if there is one."""
-        return self.text if self.message is None else self.message.content
 
 
 class _PromptDetails(BaseModel):
@@ -47,13 +51,21 @@ class _TokenCounts(BaseModel):
     prompt_tokens_details: _PromptDetails | None = None
 
 
-class _ServerAnswer(BaseModel):
-    choices: list[Completion] = Field(min_length=1)
+class _OpenAIAnswer(BaseModel):
+    choices: list[_Choice] = Field(min_length=1)
     usage: _TokenCounts | None = None
 
 
-def parse_completion(answer: object, seconds: float) -> tuple[Completion, Usage]:
-    """The first choice of an answer, and what it cost.
+class _OllamaAnswer(BaseModel):
+    response: str
+    done_reason: str | None = None
+    logprobs: Any = None
+    prompt_eval_count: _TokenCount | None = None
+    eval_count: _TokenCount | None = None
+
+
+def parse_openai(answer: object, seconds: float) -> Completion:
+    """The first choice of an answer to `/completions` or `/chat/completions`.
 
     Args:
         answer: as decoded from JSON.
@@ -62,7 +74,8 @@ def parse_completion(answer: object, seconds: float) -> tuple[Completion, Usage]
     Raises:
         pydantic.ValidationError: it is not the answer of an OpenAI-compatible server.
     """
-    checked = _ServerAnswer.model_validate(answer)
+    checked = _OpenAIAnswer.model_validate(answer)
+    [choice, *_] = checked.choices
     counts = checked.usage or _TokenCounts()
     details = counts.prompt_tokens_details or _PromptDetails()
     usage = Usage(
@@ -72,4 +85,18 @@ def parse_completion(answer: object, seconds: float) -> tuple[Completion, Usage]
         seconds=seconds,
         calls=1,
     )
-    return checked.choices[0], usage
+    text = choice.text if choice.message is None else choice.message.content
+    return Completion(text, choice.finish_reason == "length", choice.logprobs, usage)
+
+
+def parse_ollama(answer: object, seconds: float) -> Completion:
+    """An answer to Ollama's `/api/generate`; see `parse_openai`."""
+    checked = _OllamaAnswer.model_validate(answer)
+    usage = Usage(
+        prompt_tokens=checked.prompt_eval_count or 0,
+        generated_tokens=checked.eval_count or 0,
+        seconds=seconds,
+        calls=1,
+    )
+    logprobs = {"content": checked.logprobs}  # each entry is as in OpenAI's chats
+    return Completion(checked.response, checked.done_reason == "length", logprobs, usage)

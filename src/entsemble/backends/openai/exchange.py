@@ -64,20 +64,19 @@ class Answer:
 
 
 class Connection:
-    """Kept connections to one address.
+    """Kept connections to a server.
 
     Requests run on an event loop in a thread of its own: only there can a deadline end an exchange in any of its
     phases. A server that sends a byte a minute satisfies every timeout of a blocking socket.
 
     Args:
-        url: the address. Redirects are not followed: the texts are meant for this server only.
         headers: of each request.
         timeout: seconds for a whole exchange: the connection, the headers and the body.
         max_connections: at once.
     """
 
-    def __init__(self, url: httpx.URL, headers: Mapping[str, str], *, timeout: float, max_connections: int) -> None:
-        self._url, self._timeout = url, timeout
+    def __init__(self, headers: Mapping[str, str], *, timeout: float, max_connections: int) -> None:
+        self._timeout = timeout
         self._client = httpx.AsyncClient(
             headers={"Accept-Encoding": _ACCEPTED_ENCODINGS, **headers},
             limits=httpx.Limits(max_connections=max_connections),
@@ -88,8 +87,8 @@ class Connection:
         self._thread = threading.Thread(target=self._loop.run_forever, name="entsemble-http", daemon=True)
         self._thread.start()
 
-    def post(self, body: Mapping[str, Any]) -> Answer:
-        """The answer to a request with a JSON body, whatever its status.
+    def send(self, url: httpx.URL, body: Mapping[str, Any] | None) -> Answer:
+        """The answer to a request, whatever its status: a POST with a JSON body, or a GET without one.
 
         Raises:
             TooSlowError: it is not complete in time.
@@ -98,7 +97,7 @@ class Connection:
             httpx.DecodingError: the answer is not compressed as its headers say.
         """
         try:
-            return self._run(asyncio.wait_for(self._exchange(body), self._timeout))
+            return self._run(asyncio.wait_for(self._exchange(url, body), self._timeout))
         except (asyncio.TimeoutError, httpx.TimeoutException) as error:
             raise TooSlowError from error
 
@@ -112,8 +111,9 @@ class Connection:
     def _run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
-    async def _exchange(self, body: Mapping[str, Any]) -> Answer:
-        async with self._client.stream("POST", self._url, json=body) as response:
+    async def _exchange(self, url: httpx.URL, body: Mapping[str, Any] | None) -> Answer:
+        method = "GET" if body is None else "POST"
+        async with self._client.stream(method, url, json=body) as response:
             decompress = _Decompressor(response.headers.get("content-encoding", ""))
             content = bytearray()
             async for chunk in response.aiter_raw():

@@ -1,50 +1,42 @@
 """A model behind an OpenAI-compatible server.
 
-Such servers are vLLM, llama.cpp's server, Ollama, LM Studio and OpenAI itself. `choose` uses the best method that the
-server supports. *Log-probabilities*: exact but for tokens that the server does not list, see `option_logprobs`.
-*Guided*: the server is made to answer with one of the options. *Text*: it may answer anything, and the answer is
-matched to the options. The last two give no probabilities.
+Such servers are vLLM, llama.cpp's server, Ollama, LM Studio and OpenAI itself. What a server does is found out before
+the first request, see `probe`. `choose` uses the best method that the server supports. *Log-probabilities*: exact but
+for tokens that the server does not list, see `option_logprobs`. *Answers*: the server writes several, restricted to the
+options if it can do that, and their shares are the probabilities.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
-import re
-import time
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, replace
 from hashlib import sha256
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 import httpx
 
-from entsemble.backends.control_tokens import defuse
 from entsemble.backends.openai.client import Client, RequestPolicy
-from entsemble.backends.openai.completion import Completion, parse_completion
-from entsemble.backends.openai.exchange import Answer
+from entsemble.backends.openai.completion import Completion
+from entsemble.backends.openai.endpoint import Endpoint, RejectedError
 from entsemble.backends.openai.option_logprobs import parse_top_tokens, score_options
-from entsemble.errors import BadReplyError, ConfigError, ModelUnavailableError, PromptTooLongError
+from entsemble.backends.openai.probe import ServerOptions, ServerProfile, probe_server
+from entsemble.backends.openai.routes import ChatRoute, Request, option_text
+from entsemble.errors import BadReplyError, ConfigError
 from entsemble.types import Choice, Decoding, Reply, Usage, total_usage
 
-Api = Literal["completions", "chat"]
-OptionScoring = Literal["auto", "logprobs", "guided", "text"]
-Feature = Literal["grammar", "logprobs", "guided"]
 Result = TypeVar("Result")
 
-_TOP_TOKENS = 20
-"""Tokens requested at each branching: the most that vLLM and OpenAI's chat list by default."""
-_TOP_TOKENS_OF_COMPLETIONS = 5
-"""The most that OpenAI's completions list."""
+_LOG = logging.getLogger("entsemble")
+
 _MAX_CHARACTERS_PER_TOKEN = 64
 """Of a reply; the rest is cut off, since a server may ignore the limit of tokens. Ordinary tokens have about four."""
-_TOO_LONG = re.compile(
-    r"context.{0,40}(length|size|window)|exceed.{0,40}context|too many tokens", re.IGNORECASE | re.DOTALL
-)
-
-
-class _UnsupportedError(ModelUnavailableError):
-    """The server rejected a request because of something in it that it does not support."""
+_JSON_TOKENS = 12
+"""Of an answer in JSON, besides those of the option."""
 
 
 class OpenAIModel:
@@ -55,9 +47,10 @@ class OpenAIModel:
         base_url: up to and including `/v1`.
         model: its name at the server.
         api_key: sent as a bearer token; never shown.
-        api: `completions` sends prompts as they are; `chat` sends each as one user message.
-        option_scoring: how `choose` scores the options; `auto` finds out what the server supports.
+        options: how the server is used.
         policy: timeouts, retries and rate limits.
+        announce: called with one line on what the server does, once that is known; by default it is logged.
+        profile: what the server does, if that is known.
 
     Raises:
         ConfigError: `base_url` is not a valid URL, or the key has characters that no header may contain.
@@ -70,25 +63,21 @@ class OpenAIModel:
         model: str,
         api_key: str | None = None,
         *,
-        api: Api = "completions",
-        option_scoring: OptionScoring = "auto",
+        options: ServerOptions | None = None,
         policy: RequestPolicy | None = None,
+        announce: Callable[[str], None] = _LOG.info,
+        profile: ServerProfile | None = None,
     ) -> None:
-        self._name, self._model, self._api = name, model, api
         policy = policy or RequestPolicy()
-        self._http = Client(_endpoint(base_url, api), api_key, policy)
-        self._address = self._http.address
+        self._name, self._options, self._announce = name, options or ServerOptions(), announce
+        self._endpoint = Endpoint(Client(_parse_url(base_url), api_key, policy), model)
         self._threads = ThreadPoolExecutor(policy.concurrency, thread_name_prefix=f"entsemble-{name}")
-        self._option_scoring, self._top_token_count = option_scoring, _TOP_TOKENS
-        self._confirmed: set[Feature] = set()
-        self._is_supported: dict[Feature, bool] = {
-            "grammar": True,
-            "logprobs": option_scoring in ("auto", "logprobs"),
-            "guided": option_scoring in ("auto", "guided"),
-        }
+        self._profile, self._probe_lock = profile, threading.Lock()
 
     def __repr__(self) -> str:
-        return f"OpenAIModel(name={self._name!r}, url={self._address!r}, model={self._model!r})"
+        return (
+            f"OpenAIModel(name={self._name!r}, url={self._endpoint.client.address!r}, model={self._endpoint.model!r})"
+        )
 
     @property
     def name(self) -> str:
@@ -97,14 +86,32 @@ class OpenAIModel:
 
     @property
     def fingerprint(self) -> str:
-        """Of the server's address, the model's name there and the option scoring; the weights cannot be seen."""
-        identity = json.dumps([self._address, self._model, self._option_scoring])
+        """Of the server's address, the model's name there and the settings.
+
+        Neither the weights nor what the server does are part of it: they are not known while the server is down.
+        """
+        identity = json.dumps([self._endpoint.client.address, self._endpoint.model, *astuple(self._options)])
         return "openai:" + sha256(identity.encode()).hexdigest()[:16]
 
     @property
     def parameters(self) -> int | None:
         """Unknown for a server's model."""
         return None
+
+    def probe(self) -> ServerProfile:
+        """What the server does; found out once, by a few short requests.
+
+        Raises:
+            ModelUnavailableError: it cannot be reached, is busy, or has no such model.
+            BadReplyError: its answers are not those of an OpenAI-compatible server.
+            ConfigError: it cannot do what the settings demand.
+        """
+        with self._probe_lock:
+            if self._profile is None:
+                self._profile = probe_server(self._endpoint, self._options)
+                line = self._profile.describe(self._options.samples)
+                self._announce(f"{self._name} at {self._endpoint.client.address}: {line}")
+            return self._profile
 
     def generate(self, prompts: Sequence[str], decoding: Decoding) -> list[Reply]:
         """See `LanguageModel.generate`; a repetitive list is not interrupted."""
@@ -127,7 +134,7 @@ class OpenAIModel:
     def close(self) -> None:
         """Close the connections."""
         self._threads.shutdown(cancel_futures=True)
-        self._http.close()
+        self._endpoint.client.close()
 
     def _map_prompts(self, function: Callable[[str], Result], prompts: Sequence[str]) -> list[Result]:
         if len(prompts) == 1:
@@ -135,135 +142,101 @@ class OpenAIModel:
         return list(self._threads.map(function, prompts))
 
     def _generate_reply(self, prompt: str, decoding: Decoding) -> Reply:
-        """A reply under the grammar, as llama.cpp and as vLLM expect it; without it if the server rejects both."""
-        parameters: dict[str, Any] = {"stop": list(decoding.stop)} if decoding.stop else {}
-        if decoding.grammar is not None and self._is_supported["grammar"]:
-            grammar = {"grammar": decoding.grammar, "structured_outputs": {"grammar": decoding.grammar}}
+        """A reply under the grammar; without it if the server does not support grammars, or refuses this one."""
+        profile = self.probe()
+        if decoding.grammar is not None and profile.has_grammars:
+            request = Request(prompt, decoding.max_tokens, decoding.stop, grammar=decoding.grammar)
             try:
-                reply = self._request_reply(prompt, decoding.max_tokens, {**parameters, **grammar})
-            except _UnsupportedError:
-                self._record_rejection("grammar")
-            else:
-                self._confirmed.add("grammar")
-                return reply
-        return self._request_reply(prompt, decoding.max_tokens, parameters)
+                return self._request_reply(profile, request)
+            except RejectedError as error:
+                _LOG.debug("%s: without its grammar: %s", self._name, error)
+        return self._request_reply(profile, Request(prompt, decoding.max_tokens, decoding.stop))
 
     def _choose_option(self, prompt: str, options: tuple[str, ...]) -> Choice:
         if len(options) == 1:
             return Choice((0.0,), Usage())
+        profile = self.probe()
         usages: list[Usage] = []
-        if self._is_supported["logprobs"]:
-            is_chat = self._api == "chat"
+        if profile.top_tokens:
+            can_continue = profile.route.can_continue
             scores = score_options(
-                [option.lstrip() for option in options] if is_chat else options,
-                lambda path: self._list_top_tokens(prompt + path, usages),
-                can_continue=not is_chat,  # a chat's answer cannot be continued
+                options if can_continue else [option.lstrip() for option in options],
+                lambda path: self._list_top_tokens(profile, prompt + path, usages),
+                can_continue=can_continue,
             )
             if scores is not None:
                 return Choice(scores, total_usage(usages))
-        scores = self._choose_by_reply(prompt, options, usages)
+        scores = self._choose_by_answers(profile, prompt, options, usages)
         return Choice(scores, total_usage(usages), exact=False)
 
-    def _list_top_tokens(self, prompt: str, usages: list[Usage]) -> dict[str, float] | None:
-        """The most probable next tokens; `None`, and remembered, if the server does not list any."""
-        parameters: dict[str, Any] = {"logprobs": self._top_token_count}
-        if self._api == "chat":
-            parameters = {"logprobs": True, "top_logprobs": self._top_token_count}
-        try:
-            completion, usage = self._request_completion(prompt, 1, parameters)
-        except _UnsupportedError:
-            if self._top_token_count > _TOP_TOKENS_OF_COMPLETIONS:
-                self._top_token_count = _TOP_TOKENS_OF_COMPLETIONS
-                return self._list_top_tokens(prompt, usages)
-            if self._option_scoring == "logprobs":
-                raise
-            self._record_rejection("logprobs")
-            return None
-        usages.append(usage)
+    def _list_top_tokens(self, profile: ServerProfile, prompt: str, usages: list[Usage]) -> dict[str, float] | None:
+        """The most probable next tokens; `None` if the server lists none this time."""
+        completion = self._endpoint.ask(profile.route, Request(prompt, 1, top_tokens=profile.top_tokens))
+        usages.append(completion.usage)
         try:
             top_tokens = parse_top_tokens(completion.logprobs)
         except ValueError as error:
-            raise BadReplyError(f"{self._address} lists log-probabilities that are none: {error}") from error
-        if not top_tokens:
-            if self._option_scoring == "logprobs":
-                raise BadReplyError(
-                    f"{self._address} returns no log-probabilities; set option_scoring to 'auto' or 'guided'"
-                )
-            self._record_rejection("logprobs")
-            return None
-        self._confirmed.add("logprobs")
-        return top_tokens
+            address = self._endpoint.address(profile.route)
+            raise BadReplyError(f"{address} lists log-probabilities that are none: {error}") from error
+        if not profile.route.can_continue:  # an answer of its own may begin with whitespace or without
+            top_tokens = {
+                stripped: value
+                for token, value in sorted(top_tokens.items(), key=lambda item: item[1])
+                if (stripped := token.lstrip())
+            }
+        return top_tokens or None
 
-    def _choose_by_reply(self, prompt: str, options: tuple[str, ...], usages: list[Usage]) -> tuple[float, ...]:
-        """0 for the option that the server writes and -inf for the others; all equal if it writes none."""
+    def _choose_by_answers(
+        self, profile: ServerProfile, prompt: str, options: tuple[str, ...], usages: list[Usage]
+    ) -> tuple[float, ...]:
+        """Log-probabilities of the options from their shares of the server's answers.
+
+        The first answer is the most probable one, and the others are sampled. Answers that name no option are divided
+        among all, and so is one more answer: a vote on a few answers is never certain.
+        """
+        counts = [1 / len(options)] * len(options)
+        answers = self._options.samples if profile.sampling_fields is not None else 1
+        for seed in range(answers):
+            request = self._option_request(profile, prompt, options, seed)
+            reply = self._request_reply(profile, request)
+            usages.append(reply.usage)
+            best_index = match_option(option_text(reply.text), options)
+            if best_index is None:
+                counts = [count + 1 / len(options) for count in counts]
+            else:
+                counts[best_index] += 1
+        return tuple(math.log(count / (answers + 1)) for count in counts)
+
+    @staticmethod
+    def _option_request(profile: ServerProfile, prompt: str, options: tuple[str, ...], seed: int) -> Request:
+        """A request for one of the options; the first, of seed 0, for the most probable one."""
         max_bytes = max(len(option.encode()) for option in options)
-        reply = None
-        if self._is_supported["guided"]:
-            try:
-                reply = self._request_reply(prompt, max_bytes + 1, _guided_parameters(options))
-                self._confirmed.add("guided")
-            except _UnsupportedError:
-                if self._option_scoring == "guided":
-                    raise
-                self._record_rejection("guided")
-        if reply is None:
-            parameters = {"stop": ["\n"]} if self._api == "completions" else {}
-            reply = self._request_reply(prompt, max_bytes // 2 + 4, parameters)
-        usages.append(reply.usage)
-        best_index = match_option(reply.text, options)
-        if best_index is None:
-            return (-math.log(len(options)),) * len(options)
-        return tuple(0.0 if index == best_index else -math.inf for index in range(len(options)))
+        if profile.guidance:
+            tokens = max_bytes + (_JSON_TOKENS if profile.guidance == "schema" else 1)
+            request = Request(prompt, tokens, options=options, guidance=profile.guidance)
+        else:
+            stop = () if isinstance(profile.route, ChatRoute) else ("\n",)
+            request = Request(prompt, max_bytes // 2 + 4, stop)
+        if seed == 0:
+            return request
+        return replace(request, temperature=1.0, seed=seed, sampling_fields=profile.sampling_fields)
 
-    def _record_rejection(self, feature: Feature) -> None:
-        """The server rejected a feature: do not use it again, unless it was accepted in an earlier request."""
-        if feature not in self._confirmed:
-            self._is_supported[feature] = False
+    def _request_reply(self, profile: ServerProfile, request: Request) -> Reply:
+        completion = self._endpoint.ask(profile.route, request)
+        if completion.text is None:
+            raise BadReplyError(f"the reply of {self._endpoint.address(profile.route)} has no text")
+        return _reply(completion, request)
 
-    def _request_reply(self, prompt: str, max_tokens: int, parameters: Mapping[str, Any]) -> Reply:
-        completion, usage = self._request_completion(prompt, max_tokens, parameters)
-        if completion.reply is None:
-            excerpt = self._http.excerpt(completion.model_dump_json())
-            raise BadReplyError(f"the reply of {self._address} has no text: {excerpt}")
-        max_characters = max_tokens * _MAX_CHARACTERS_PER_TOKEN
-        is_finished = completion.finish_reason != "length" and len(completion.reply) <= max_characters
-        return Reply(completion.reply[:max_characters], is_finished, usage)
 
-    def _request_completion(
-        self, prompt: str, max_tokens: int, parameters: Mapping[str, Any]
-    ) -> tuple[Completion, Usage]:
-        """The first choice of the server's answer, and what it cost."""
-        text = defuse(prompt)
-        content: dict[str, Any] = {"prompt": text}
-        if self._api == "chat":
-            content = {"messages": [{"role": "user", "content": text}]}
-        body = {"model": self._model, **content, "max_tokens": max_tokens, "temperature": 0, **parameters}
-        started = time.perf_counter()
-        response = self._http.post(body)
-        seconds = time.perf_counter() - started
-        if not response.is_success:
-            raise self._error_for(response)
-        try:
-            return parse_completion(response.json(), seconds)
-        except ValueError as error:
-            problem = f"{self._address} did not answer as an OpenAI-compatible server does"
-            raise BadReplyError(f"{problem}: {self._http.excerpt(response.text)}") from error
-
-    def _error_for(self, response: Answer) -> ModelUnavailableError | PromptTooLongError:
-        status, excerpt = response.status_code, self._http.excerpt(response.text)
-        if status < 500 and _TOO_LONG.search(response.text):
-            return PromptTooLongError(
-                f"the prompt does not fit the context of {self._model} at {self._address}: {excerpt}"
-            )
-        advice = {
-            401: "; check the API key",
-            403: "; check the permissions of the API key",
-            404: f"; check the address, and that the server has a model called {self._model!r}",
-        }.get(status, "")
-        if location := response.headers.get("location"):
-            advice = f"; it redirects to {self._http.excerpt(location)}: if that is the server, set base_url to it"
-        error_class = _UnsupportedError if status in (400, 422, 501) else ModelUnavailableError
-        return error_class(f"{self._address} answered {status}{advice}: {excerpt}")
+def _reply(completion: Completion, request: Request) -> Reply:
+    """The reply as requested, even if the server ignores stop strings or the limit of tokens."""
+    text = completion.text or ""
+    ends = [end for end in map(text.find, request.stop) if end >= 0]
+    if ends:
+        return Reply(text[: min(ends)], True, completion.usage)
+    max_characters = request.max_tokens * _MAX_CHARACTERS_PER_TOKEN
+    is_finished = not completion.is_cut_off and len(text) <= max_characters
+    return Reply(text[:max_characters], is_finished, completion.usage)
 
 
 def match_option(reply: str, options: Sequence[str]) -> int | None:
@@ -274,11 +247,11 @@ def match_option(reply: str, options: Sequence[str]) -> int | None:
     """
     reply_text, best_index = _normalise(reply), None
     for index, option in enumerate(options):
-        option_text = _normalise(option)
-        next_character = reply_text[len(option_text) : len(option_text) + 1]
-        is_match = reply_text.startswith(option_text) and not next_character.isalnum()
-        is_longest = best_index is None or len(option_text) > len(_normalise(options[best_index]))
-        if option_text and is_match and is_longest:
+        option_name = _normalise(option)
+        next_character = reply_text[len(option_name) : len(option_name) + 1]
+        is_match = reply_text.startswith(option_name) and not next_character.isalnum()
+        is_longest = best_index is None or len(option_name) > len(_normalise(options[best_index]))
+        if option_name and is_match and is_longest:
             best_index = index
     return best_index
 
@@ -287,18 +260,11 @@ def _normalise(text: str) -> str:
     return text.strip().strip("\"'`").rstrip(" .;,:|\n").casefold()
 
 
-def _endpoint(base_url: str, api: Api) -> httpx.URL:
-    path = "/completions" if api == "completions" else "/chat/completions"
+def _parse_url(base_url: str) -> httpx.URL:
     try:
-        url = httpx.URL(base_url.rstrip("/") + path)
+        url = httpx.URL(base_url.rstrip("/"))
     except httpx.InvalidURL as error:
         raise ConfigError(f"{base_url!r} is not a valid URL ({error}); write http://HOST:PORT/v1") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise ConfigError(f"{base_url!r} is not the URL of a server; write http://HOST:PORT/v1")
     return url
-
-
-def _guided_parameters(options: Sequence[str]) -> dict[str, Any]:
-    """Restricts an answer to the options: in vLLM, in vLLM before 0.12, in llama.cpp; each ignores the others' keys."""
-    grammar = "root ::= " + " | ".join(json.dumps(option, ensure_ascii=False) for option in options)
-    return {"structured_outputs": {"choice": list(options)}, "guided_choice": list(options), "grammar": grammar}
