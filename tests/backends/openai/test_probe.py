@@ -160,6 +160,17 @@ def test_a_server_that_does_not_answer_yet_is_probed_again(status: int) -> None:
         assert model.probe().top_tokens == 20
 
 
+def test_a_busy_server_is_probed_again_at_once_if_it_is_needed() -> None:
+    server, refusals = SimulatedServer(), iter([503, 429])
+
+    def answer(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        refusal = next(refusals, 0) if body else 0
+        return (refusal, "not now") if refusal else server(path, body)
+
+    with served_model(answer, None) as model:
+        assert model.choose([TYPING], OPTIONS)[0].exact
+
+
 def test_answers_without_text_are_an_error() -> None:
     with (
         served_model(lambda *_: (200, {"choices": [{"text": None}]}), None) as model,

@@ -98,8 +98,11 @@ class OpenAIModel:
         """Unknown for a server's model."""
         return None
 
-    def probe(self) -> ServerProfile:
+    def probe(self, *, retries: bool = False) -> ServerProfile:
         """What the server does; found out once, by a few short requests.
+
+        Args:
+            retries: whether a server that is busy or down is tried again, as the policy says.
 
         Raises:
             ModelUnavailableError: it cannot be reached, is busy, or has no such model.
@@ -108,7 +111,7 @@ class OpenAIModel:
         """
         with self._probe_lock:
             if self._profile is None:
-                self._profile = probe_server(self._endpoint, self._options)
+                self._profile = probe_server(self._endpoint, self._options, retries=retries)
                 line = self._profile.describe(self._options.samples)
                 self._announce(f"{self._name} at {self._endpoint.client.address}: {line}")
             return self._profile
@@ -143,7 +146,7 @@ class OpenAIModel:
 
     def _generate_reply(self, prompt: str, decoding: Decoding) -> Reply:
         """A reply under the grammar; without it if the server does not support grammars, or refuses this one."""
-        profile = self.probe()
+        profile = self.probe(retries=True)
         if decoding.grammar is not None and profile.has_grammars:
             request = Request(prompt, decoding.max_tokens, decoding.stop, grammar=decoding.grammar)
             try:
@@ -155,7 +158,7 @@ class OpenAIModel:
     def _choose_option(self, prompt: str, options: tuple[str, ...]) -> Choice:
         if len(options) == 1:
             return Choice((0.0,), Usage())
-        profile = self.probe()
+        profile = self.probe(retries=True)
         usages: list[Usage] = []
         if profile.top_tokens:
             can_continue = profile.route.can_continue

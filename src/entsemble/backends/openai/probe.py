@@ -129,24 +129,25 @@ class ServerOptions:
     context: int = 4096
 
 
-def probe_server(endpoint: Endpoint, options: ServerOptions) -> ServerProfile:
+def probe_server(endpoint: Endpoint, options: ServerOptions, *, retries: bool = False) -> ServerProfile:
     """What the server does with a model.
 
     Args:
         endpoint: the model at its server.
         options: how the server is to be used; what that does not need is not found out.
+        retries: whether a server that is busy or down is tried again, as the endpoint's policy says.
 
     Raises:
         ModelUnavailableError: the server cannot be reached, is busy, or has no such model.
         BadReplyError: its answers are not those of an OpenAI-compatible server.
         ConfigError: it cannot do what the settings demand.
     """
-    return _Probe(endpoint, options.context).profile(options.api, options.option_scoring)
+    return _Probe(endpoint, options.context, retries=retries).profile(options.api, options.option_scoring)
 
 
 class _Probe:
-    def __init__(self, endpoint: Endpoint, context: int) -> None:
-        self._endpoint, self._context = endpoint, context
+    def __init__(self, endpoint: Endpoint, context: int, *, retries: bool) -> None:
+        self._endpoint, self._context, self._retries = endpoint, context, retries
         self._address, self._base_url = endpoint.client.address, endpoint.client.base_url
         self._ignored: list[str] = []
 
@@ -212,7 +213,8 @@ class _Probe:
         """Whether the server does what the route's description says."""
         stop = ("\n",) if route.can_continue else ()
         pattern = _CHAT_PATTERN if isinstance(route, ChatRoute) else _PATTERN
-        completion = self._ask(route, Request(pattern, _PATTERN_TOKENS, stop))
+        request = Request(pattern, _PATTERN_TOKENS, stop)
+        completion = self._endpoint.ask(route, request, once=not self._retries)
         if completion.text is None:
             raise BadReplyError(f"the answers of {self._endpoint.address(route)} have no text")
         if completion.usage.generated_tokens > _PATTERN_TOKENS:
