@@ -16,6 +16,8 @@ UNSPACED_SCRIPTS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff" + HAN_AND_KANA
 """The scripts written without spaces between words: Thai, Lao, Burmese, Khmer, kana and Han; ranges as above."""
 
 _UNSPACED_CHARACTER = re.compile(f"[{UNSPACED_SCRIPTS}]")
+_QUOTES_AND_STOPS = " \t\n.,;:!?'\"()[]{}\u2018\u2019\u201c\u201d\u00ab\u00bb"
+_POSSESSIVE = re.compile("['\u2019]s$")
 _LINE_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 _WORD_OR_PUNCTUATION = re.compile(r"\w+|[^\w\s]")
 
@@ -33,6 +35,16 @@ def same_text_key(text: str) -> str:
 def same_text_digest(text: str) -> bytes:
     """16 bytes that stand for `same_text_key(text)`, however long the text is."""
     return hashlib.blake2b(same_text_key(text).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def name_key(name: str) -> str:
+    """A key that two names share if they differ in case, whitespace, surrounding punctuation or a possessive s only.
+
+    >>> name_key("Ada  Lovelace's") == name_key("ADA LOVELACE,")
+    True
+    """
+    folded = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
+    return _POSSESSIVE.sub("", folded.strip(_QUOTES_AND_STOPS)) or folded
 
 
 def word_spans(text: str) -> list[Span]:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import click
 
+from entsemble.cli.options import parse_options
 from entsemble.cli.output import pluralize, standard_output
+from entsemble.cli.results import ResultOptions, result_options
 from entsemble.data import formats
 from entsemble.data.options import ConllFormat, Discontinuous, ReadOptions, Spacing
 from entsemble.types import Document
@@ -59,6 +61,7 @@ def _parse_columns(_context: click.Context, _option: click.Parameter, value: str
     show_default=True,
     help="What to do with discontinuous mentions in brat.",
 )
+@result_options
 def convert(
     inputs: tuple[str, ...],
     output: str,
@@ -67,21 +70,25 @@ def convert(
     columns: ConllFormat | None,
     spacing: Spacing,
     discontinuous: Discontinuous,
+    **options: object,
 ) -> None:
-    """Convert annotated documents between formats.
+    """Convert annotated documents between formats, to tables, or to texts without names.
 
     Each IN is a file or folder; OUT is a file, or a new folder for brat. Either may be - for a stream.
     """
-    options = ReadOptions(conll=columns, spacing=spacing, discontinuous=discontinuous)
+    results, target = parse_options(ResultOptions, options), None if output == "-" else Path(output)
+    target_format = results.format(target, target_format)
+    read_options = ReadOptions(conll=columns, spacing=spacing, discontinuous=discontinuous)
     if inputs == ("-",):
-        documents = formats.read_stream(sys.stdin, "stdin", source_format, options)
+        documents = formats.read_stream(sys.stdin, "stdin", source_format, read_options)
     else:
-        documents = formats.read([Path(path) for path in inputs], source_format, options)
+        documents = formats.read([Path(path) for path in inputs], source_format, read_options)
     counter = _DocumentCounter(documents)
-    if output == "-":
-        formats.write_stream(counter, standard_output(), target_format or "jsonl")
+    converted = results.apply(counter, target, target_format)
+    if target is None:
+        formats.write_stream(converted, standard_output(), target_format or "jsonl")
     else:
-        formats.write(counter, output, target_format)
+        formats.write(converted, target, target_format)
     click.echo(
         f"{pluralize(counter.document_count, 'document')}, {pluralize(counter.mention_count, 'mention')}", err=True
     )

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,16 @@ from rich.markup import escape
 
 from entsemble.cli.display import print_document
 from entsemble.cli.help import GroupedCommand
-from entsemble.cli.inputs import Inputs, find_inputs
+from entsemble.cli.inputs import InputReader, find_inputs
 from entsemble.cli.interrupt import StopEvent, StoppedError, interruptible
 from entsemble.cli.options import SharedOptions, parse_options, shared_options, verbose_option
 from entsemble.cli.output import check_writable, pluralize, standard_output
 from entsemble.cli.progress import ProgressDisplay, error_console, show_progress
+from entsemble.cli.results import ResultOptions, result_options
 from entsemble.cli.selection import print_selection
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import WRITABLE, check_stream, check_target, write, write_stream
 from entsemble.ensemble import Ensemble, Runner
-from entsemble.errors import DataError
 from entsemble.execution.journal import Journal
 from entsemble.ner.documents import Extracted, Failed
 from entsemble.types import Document
@@ -106,6 +105,7 @@ class OutputOptions:
     type=click.Path(path_type=Path),
     help="Write the mentions that --min-score drops here, for review: a .jsonl, .json or .html file.",
 )
+@result_options
 @click.option("--ledger", is_flag=True, help="Record in each document's meta what became of every proposed span.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON line on standard error.")
 @verbose_option
@@ -116,35 +116,42 @@ def extract(arguments: tuple[str, ...], **options: object) -> None:
     Without INPUT, what is piped in is read.
     """
     shared, output_options = parse_options(SharedOptions, options), parse_options(OutputOptions, options)
+    results = parse_options(ResultOptions, options)
+    if results.redact and output_options.ledger:
+        raise click.UsageError("--ledger writes the names that --redact removes; give one of them")
+    format_name = results.format(output_options.output, output_options.output_format)
+    output_options = replace(output_options, output_format=format_name)
     output_options.check()
     inputs, settings = find_inputs(arguments, shared.labels), shared.settings()
     output, unsure_path = output_options.output, output_options.unsure_path
     summary = Summary()
+    reader = InputReader(inputs, shared.input_format, shared.limit, summary.add_unreadable)
+    reader.look()
+    if summary.failures and not reader.document_count:
+        _end(summary, output_options, quiet=shared.quiet)
     with show_progress(quiet=shared.quiet) as progress, ExitStack() as stack:
         journal = stack.enter_context(closing(Journal(output))) if output else None
         if output and journal and not journal.record_count:  # otherwise the folder is this run's
             check_target(output, output_options.output_format)
-        inputs_read = islice(_read_documents(inputs, shared.input_format, summary), shared.limit)
         ensemble = stack.enter_context(Ensemble(settings, progress=progress.callbacks(), runner=output_options.runner))
-        documents = ensemble.prepare(inputs_read)
+        documents = ensemble.prepare(reader.documents())
         print_selection(ensemble.selection, quiet=shared.quiet)
         finished_count, changed = journal.begin(ensemble.fingerprints) if journal else (0, [])
         _print_resumption(finished_count, changed, quiet=shared.quiet)
         run = ensemble.run(documents, journal=journal)
         stopping = stack.enter_context(interruptible(run.stop))
-        document_count = _count_documents(inputs, shared)
-        collector = _Collector(output_options, summary, progress, document_count)
+        collector = _Collector(output_options, summary, progress, reader.document_count)
         summary.started = time.perf_counter()
-        finished = collector.documents(run, stopping)
+        finished = results.apply(collector.documents(run, stopping), output, format_name)
         if output_options.shows_documents:
-            _show(finished, progress, document_count)
+            _show(finished, progress, reader.document_count)
         elif output is None:
-            write_stream(finished, standard_output(), output_options.output_format or "jsonl")
+            write_stream(finished, standard_output(), format_name or "jsonl")
         else:
             write(
                 finished,
                 output,
-                output_options.output_format,
+                format_name,
                 overwrite=finished_count > 0,
                 lock=journal.lock if journal else None,
             )
@@ -152,9 +159,7 @@ def extract(arguments: tuple[str, ...], **options: object) -> None:
             write(collector.unsure_documents, unsure_path, overwrite=finished_count > 0)
         if journal and not summary.failures and not summary.absent:
             journal.remove()
-    _print_summary(summary, output_options, quiet=shared.quiet)
-    if summary.failures:
-        sys.exit(1)
+    _end(summary, output_options, quiet=shared.quiet)
 
 
 class _Collector:
@@ -182,7 +187,7 @@ class _Collector:
             self._progress.step("documents", self._summary.documents, self._document_count, self._summary.rates())
             if isinstance(result, Failed):
                 message = f"entsemble: {result.document.id}: {result.error}"
-                error_console().print(message, style="red", markup=False)
+                error_console().print(message, style="red", markup=False, soft_wrap=True)
             else:
                 yield self._with_meta(self._without_unsure(result))
         if stopping.is_set():
@@ -229,32 +234,6 @@ def _print_resumption(finished_count: int, changed: list[str], *, quiet: bool) -
         click.echo(f"resuming: {documents} already done", err=True)
 
 
-def _read_documents(inputs: Inputs, input_format: str | None, summary: Summary) -> Iterator[Document]:
-    """All documents; a file that cannot be read is reported and skipped."""
-
-    def report_unreadable(error: DataError) -> None:
-        summary.failures.append((str(error.path), str(error)))
-        error_console().print(f"entsemble: {error}", style="red", markup=False)
-
-    return inputs.documents(input_format, report_unreadable)
-
-
-def _count_documents(inputs: Inputs, shared: SharedOptions) -> int | None:
-    """The number of documents, for the remaining time; `None` if the inputs can be read only once.
-
-    Reading everything twice costs next to nothing compared with the models.
-    """
-    if not inputs.paths:
-        return len(inputs.texts) or None
-    if shared.quiet or not inputs.are_files:
-        return None
-    try:
-        documents = inputs.documents(shared.input_format, lambda _: None)
-        return sum(1 for _ in islice(documents, shared.limit))
-    except DataError:
-        return None  # the run itself reports the error
-
-
 def _show(documents: Iterable[Document], progress: ProgressDisplay, document_count: int | None) -> None:
     """Show each document, with its name unless there is only one."""
     console = Console(highlight=False)
@@ -272,6 +251,13 @@ def _describe_place(options: OutputOptions) -> str:
     places = [f"written to {options.output}"] if options.output else []
     places += [f"unsure mentions in {options.unsure_path}"] if options.unsure_path else []
     return "; ".join(places)
+
+
+def _end(summary: Summary, options: OutputOptions, *, quiet: bool) -> None:
+    """Print the summary, and leave with status 1 if something failed."""
+    _print_summary(summary, options, quiet=quiet)
+    if summary.failures:
+        sys.exit(1)
 
 
 def _print_summary(summary: Summary, options: OutputOptions, *, quiet: bool) -> None:

@@ -43,6 +43,8 @@ _EXAMPLES = {
         'cat notes.txt | entsemble extract --labels "drug,dose"',
         "entsemble extract letters --labels labels.toml --pool pool.jsonl",
         "entsemble extract letters --pool pool.jsonl --preset best -o out.html",
+        'entsemble extract incoming --labels "person,place" -o names.xlsx --group',
+        "entsemble extract letters --pool pool.jsonl --redact pseudonym -o redacted",
     ),
     "evaluate": (
         "entsemble evaluate dev.conll --pool train.conll",
@@ -53,6 +55,7 @@ _EXAMPLES = {
     "convert": (
         "entsemble convert train.conll train.jsonl",
         "entsemble convert mentions.jsonl mentions.html",
+        "entsemble convert mentions.jsonl names.csv --group",
         "entsemble convert - - --from doccano --to conll",
     ),
     "models": ("entsemble models list", "entsemble models pull smollm2-135m gemma-3-270m"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,6 +49,45 @@ class Inputs:
     def are_files(self) -> bool:
         """Whether everything is in files, which can be read twice."""
         return bool(self.paths) and all(Path(path).is_file() or Path(path).is_dir() for path in self.paths)
+
+
+@dataclass(slots=True)
+class InputReader:
+    """Reads inputs, after a look at all files before any model is loaded; each fault is reported once.
+
+    Attributes:
+        inputs: what to read.
+        format_name: the format of files and streams; detected if not given.
+        limit: how many documents are read.
+        on_error: called once for each file that cannot be read.
+        document_count: how many documents there are; `None` if they can be read only once, or before `look`.
+    """
+
+    inputs: Inputs
+    format_name: str | None
+    limit: int | None
+    on_error: Callable[[DataError], None]
+    document_count: int | None = None
+    _reported: set[str] = field(default_factory=set)
+
+    def look(self) -> None:
+        """Read all files once, which costs next to nothing compared with the models.
+
+        Raises:
+            DataError: two documents have the same id.
+            MissingExtraError: a file needs a package that is not installed.
+        """
+        if self.inputs.texts or self.inputs.are_files:
+            self.document_count = sum(1 for _ in self.documents())
+
+    def documents(self) -> Iterator[Document]:
+        """The documents, without the files that cannot be read."""
+        return islice(self.inputs.documents(self.format_name, self._report), self.limit)
+
+    def _report(self, error: DataError) -> None:
+        if str(error) not in self._reported:
+            self._reported.add(str(error))
+            self.on_error(error)
 
 
 def find_inputs(arguments: Sequence[str], labels: str | None) -> Inputs:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from entsemble.cli.output import pluralize
+from entsemble.cli.progress import error_console
+from entsemble.errors import DataError
 from entsemble.ner.documents import Extracted, Failed
 from entsemble.types import Usage, total_usage
 
@@ -53,6 +55,11 @@ class Summary:
             self.absent[member_name] = self.absent.get(member_name, 0) + 1
         self.sentences += result.sentence_count
         self.usage += total_usage(usage for _, _, usage in result.costs)
+
+    def add_unreadable(self, error: DataError) -> None:
+        """Count a file that cannot be read, and print why."""
+        self.failures.append((str(error.path), str(error)))
+        error_console().print(f"entsemble: {error}", style="red", markup=False, soft_wrap=True)
 
     @property
     def seconds(self) -> float:

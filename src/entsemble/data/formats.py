@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -24,14 +23,17 @@ from entsemble.data import (
     parquet,
     prodigy,
     tables,
+    text_files,
     unread,
 )
 from entsemble.data.conll import reader as conll_reader
 from entsemble.data.conll import writer as conll_writer
 from entsemble.data.documents import docx, mail, odt, pdf, web_page
+from entsemble.data.mention_tables import mention_rows, name_rows
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source, files_below, read_text, reading
-from entsemble.data.unique_ids import UniqueIds
+from entsemble.data.table_files import write_csv, write_csv_file, write_tsv, write_xlsx
+from entsemble.data.unique_ids import check_unique
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.types import Document
 
@@ -62,7 +64,7 @@ OnError = Callable[[DataError], None]
 FORMATS: dict[str, Format] = {
     "brat": Format(path_reader=brat.read, path_writer=brat.write_folder),
     "conll": Format(conll_reader.read, conll_writer.write),
-    "csv": Format(tables.read_csv),
+    "csv": Format(tables.read_csv, partial(write_csv, mention_rows), None, partial(write_csv_file, mention_rows)),
     "doccano": Format(jsonl.read_lines, doccano.write),
     "docx": Format(docx.read),
     "eml": Format(mail.read),
@@ -70,13 +72,17 @@ FORMATS: dict[str, Format] = {
     "json": Format(jsonl.read_array, jsonl.write_array),
     "jsonl": Format(jsonl.read_lines, jsonl.write_lines),
     "label-studio": Format(label_studio.read, label_studio.write),
+    "names-csv": Format(None, partial(write_csv, name_rows), None, partial(write_csv_file, name_rows)),
+    "names-tsv": Format(None, partial(write_tsv, name_rows)),
+    "names-xlsx": Format(path_writer=partial(write_xlsx, name_rows)),
     "odt": Format(odt.read),
     "parquet": Format(path_reader=parquet.read, path_writer=parquet.write),
     "pdf": Format(pdf.read),
     "prodigy": Format(prodigy.read, prodigy.write),
     "spacy": Format(path_reader=docbin.read, path_writer=docbin.write),
-    "text": Format(read_text),
-    "tsv": Format(tables.read_tsv),
+    "text": Format(read_text, text_files.write, None, text_files.write_path),
+    "tsv": Format(tables.read_tsv, partial(write_tsv, mention_rows)),
+    "xlsx": Format(path_writer=partial(write_xlsx, mention_rows)),
 }
 
 READABLE = tuple(name for name, functions in FORMATS.items() if functions.reader or functions.path_reader)
@@ -108,7 +114,7 @@ def read(
     if format is not None:
         _find_format(format, READABLE)
     path_list = [paths] if isinstance(paths, (str, Path)) else list(paths)
-    return _check_ids(_read_paths([Path(path) for path in path_list], format, options or ReadOptions(), on_error))
+    return check_unique(_read_paths([Path(path) for path in path_list], format, options or ReadOptions(), on_error))
 
 
 def read_stream(
@@ -134,7 +140,7 @@ def read_stream(
     stream_format = _find_format(format, READABLE) if format else None
     if stream_format and stream_format.reader is None:
         raise ConfigError(f"{format} cannot come from a stream; give its path")
-    return _check_ids(_read_source(source, format, options or ReadOptions()))
+    return check_unique(_read_source(source, format, options or ReadOptions()))
 
 
 def write(
@@ -149,7 +155,7 @@ def write(
 
     Args:
         documents: read one at a time.
-        path: a file; for brat, a folder that does not exist or is empty.
+        path: a file; for brat, and for texts if it has no suffix, a folder that does not exist or is empty.
         format: a name in `WRITABLE`; by default the one that the suffix of `path` stands for.
         overwrite: whether a folder that is not empty may be replaced, because an earlier part of this run wrote it.
         lock: the lock of `path`, if the caller has it.
@@ -188,11 +194,12 @@ def write_stream(documents: Iterable[Document], stream: TextIO, format: str) -> 
 
 def check_target(target: Path, format: str | None = None, *, overwrite: bool = False) -> Format:  # noqa: A002
     """The format in which `write` would write; raises at once what `write` would raise before the first document."""
-    format_name = format or _format_of_target(target)
+    format_name = format or format_of_target(target)
     target_format = _find_format(format_name, WRITABLE)
-    if format_name == "brat" and target.exists() and not (target.is_dir() and (overwrite or not any(target.iterdir()))):
-        raise DataError("exists and is not an empty folder; brat needs a new one", target)
-    if format_name != "brat" and target.is_dir():
+    is_folder = format_name == "brat" or (format_name == "text" and not target.suffix)
+    if is_folder and target.exists() and not (target.is_dir() and (overwrite or not any(target.iterdir()))):
+        raise DataError(f"exists and is not an empty folder; {format_name} needs a new one", target)
+    if not is_folder and target.is_dir():
         raise DataError(f"is a folder, but {format_name} is written to a file; give the file's name", target)
     return target_format
 
@@ -211,11 +218,12 @@ def _find_format(format_name: str, valid_names: Sequence[str]) -> Format:
     return FORMATS[format_name]
 
 
-def _format_of_target(target: Path) -> str:
+def format_of_target(target: Path) -> str:
+    """The format that the name of an output stands for; ConfigError if it stands for none."""
     if target.is_dir():
         return "brat"
-    suffix_format = detect.format_of_name(target) if target.suffix else None
-    if suffix_format is None:
+    suffix_format = "xlsx" if target.suffix.lower() == ".xlsx" else detect.format_of_name(target)
+    if suffix_format is None or not target.suffix:
         raise ConfigError(f"the name {target.name!r} does not say the format; name one of {', '.join(WRITABLE)}")
     return suffix_format
 
@@ -337,12 +345,3 @@ def _read_source(source: Source, format_name: str | None, options: ReadOptions) 
     if source_format.reader is None:
         raise DataError(f"{detected_name} cannot be read from one file", source.place)
     return source_format.reader(source, options)
-
-
-def _check_ids(documents: Iterable[Document]) -> Iterator[Document]:
-    """The documents; DataError at a second one with the same id, because outputs, journals and errors name ids."""
-    with closing(UniqueIds()) as ids:
-        for document in documents:
-            if not ids.add(document.id):
-                raise DataError(f"two documents have the id {document.id!r}; give each its own, or leave ids out")
-            yield document

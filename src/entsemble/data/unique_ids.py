@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+
+from entsemble.errors import DataError
+from entsemble.types import Document
 
 _MAX_IN_MEMORY = 100_000
 
@@ -48,3 +53,12 @@ class UniqueIds:
         """Delete the temporary file."""
         if self._connection is not None:
             self._connection.close()
+
+
+def check_unique(documents: Iterable[Document]) -> Iterator[Document]:
+    """The documents; DataError at a second one with the same id, because outputs, journals and errors name ids."""
+    with closing(UniqueIds()) as ids:
+        for document in documents:
+            if not ids.add(document.id):
+                raise DataError(f"two documents have the id {document.id!r}; give each its own, or leave ids out")
+            yield document
