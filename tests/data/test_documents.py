@@ -70,6 +70,24 @@ def test_words_that_a_line_end_of_a_pdf_divides_are_whole(tmp_path: Path) -> Non
     ]
 
 
+def test_the_line_after_a_divided_word_begins_no_paragraph(tmp_path: Path) -> None:
+    lines = [
+        "The gallery met in the",
+        "well-",
+        "known house of Mrs. Henrietta",
+        "Stonebridge",
+        "in Oslo.",
+        "",
+        "Then",
+        "all left.",
+    ]
+    [text] = texts(tmp_path, "a.pdf", pdf("\n".join(lines)))
+    assert text.split("\n\n") == [
+        "The gallery met in the\nwellknown house of Mrs. Henrietta\nStonebridge\nin Oslo.",
+        "Then\nall left.",
+    ]
+
+
 def test_scanned_pages_are_named(tmp_path: Path) -> None:
     path = write_file(tmp_path, "a.pdf", pdf("Ada.", None, None, "Bob.", None))
     with pytest.warns(UserWarning, match=r"a.pdf: pages 2-3, 5 are scans and not read; recognise .* ocrmypdf"):

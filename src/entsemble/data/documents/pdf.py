@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from entsemble._lib.optional import require
 from entsemble.data.documents.shared import EXTRA, MAX_FILE_BYTES, clean_text, warn_of_replaced
@@ -25,7 +25,7 @@ _FEW_LETTERS = 30
 _PARAGRAPH_PITCH = 1.35
 """How much further than usual a line is from the one before it if it begins a paragraph."""
 
-_OTHER_HEIGHT = 1.2
+_OTHER_HEIGHT = 1.15
 """How much larger the letters of a heading are."""
 
 _BROKEN_WORD = re.compile("\ufffe\\s*(.?)")
@@ -110,24 +110,36 @@ def _has_large_picture(pdfium: Any, page: Any) -> bool:  # noqa: ANN401
     return False
 
 
-def _line_boxes(text_page: Any, text: str) -> list[tuple[float, float]]:  # noqa: ANN401
-    """The lower edge and the height of each line's first character; empty if there is a line without any."""
-    boxes: list[tuple[float, float]] = []
+class _LineBox(NamedTuple):
+    """Where a line is: the lower edges of its first and last character, and the height of the first.
+
+    The last one is lower if the line has a word that was divided at the end of a line.
+    """
+
+    bottom: float
+    last_bottom: float
+    height: float
+
+
+def _line_boxes(text_page: Any, text: str) -> list[_LineBox]:  # noqa: ANN401
+    """The boxes of all lines; empty if there is a line without any character."""
+    boxes: list[_LineBox] = []
     start = 0
     for line in text.split("\r\n"):
         if not line.strip():
             return []
         first = start + len(line) - len(line.lstrip())
         _, bottom, _, top = text_page.get_charbox(first, loose=True)
-        boxes.append((bottom, top - bottom))
+        _, last_bottom, _, _ = text_page.get_charbox(start + len(line.rstrip()) - 1, loose=True)
+        boxes.append(_LineBox(bottom, last_bottom, top - bottom))
         start += len(line) + 2
     return boxes
 
 
-def _paragraphs(text: str, boxes: Sequence[tuple[float, float]]) -> str:
+def _paragraphs(text: str, boxes: Sequence[_LineBox]) -> str:
     """The lines of a page, with a blank line where a paragraph or heading begins, and words whole."""
     lines = text.split("\r\n")
-    pitches = [upper[0] - lower[0] for upper, lower in pairwise(boxes)]
+    pitches = [upper.last_bottom - lower.bottom for upper, lower in pairwise(boxes)]
     usual_pitch = median([pitch for pitch in pitches if pitch > 0] or [0])
     joined = lines[0]
     for index, line in enumerate(lines[1:]):
@@ -136,8 +148,8 @@ def _paragraphs(text: str, boxes: Sequence[tuple[float, float]]) -> str:
     return clean_text(_BROKEN_WORD.sub(_join_word, joined).translate(_BULLET))
 
 
-def _begins_paragraph(upper: tuple[float, float], lower: tuple[float, float], usual_pitch: float) -> bool:
-    pitch, heights = upper[0] - lower[0], sorted((upper[1], lower[1]))
+def _begins_paragraph(upper: _LineBox, lower: _LineBox, usual_pitch: float) -> bool:
+    pitch, heights = upper.last_bottom - lower.bottom, sorted((upper.height, lower.height))
     is_far = pitch > _PARAGRAPH_PITCH * max(usual_pitch, heights[0])
     return is_far or (pitch > 0 and heights[1] > _OTHER_HEIGHT * heights[0])
 
