@@ -45,14 +45,14 @@ def write_tsv(to_rows: ToRows, documents: Iterable[Document], stream: TextIO) ->
 
 
 def write_xlsx(to_rows: ToRows, documents: Iterable[Document], path: Path) -> None:
-    """An Excel workbook of one sheet. Rows are written as they come.
+    """An Excel workbook of one sheet. Rows are written as they come, until the end to files in the folder of `path`.
 
     Raises:
         DataError: the table does not fit into a sheet.
         MissingExtraError: XlsxWriter is not installed.
     """
     xlsxwriter = require("xlsxwriter", "documents", "writing Excel files")
-    workbook = xlsxwriter.Workbook(path, {"constant_memory": True})
+    workbook = xlsxwriter.Workbook(path, {"constant_memory": True, "tmpdir": str(path.parent)})
     try:
         sheet = workbook.add_worksheet("entsemble")
         sheet.freeze_panes(1, 0)
