@@ -20,6 +20,7 @@ from entsemble.review.session import Session
 from entsemble.server import routes
 from entsemble.server.admission import AdmissionQueue, QueueFullError, stopping_error
 from entsemble.server.export import ExportHandler
+from entsemble.server.label_studio import add_label_studio
 from entsemble.server.limits import Limits, TooLargeError
 from entsemble.server.metrics import Metrics, MetricsMiddleware
 from entsemble.server.readiness import RETRY_SECONDS, Readiness
@@ -94,7 +95,9 @@ def create_app(
     app.add_middleware(SecurityMiddleware, key=key, limits=limits)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     _add_error_handlers(app)
-    routes.add_extraction(app, ExtractHandler(service, limits, queue, metrics, threads))
+    extract_handler = ExtractHandler(service, limits, queue, metrics, threads)
+    routes.add_extraction(app, extract_handler)
+    add_label_studio(app, extract_handler)
     export_handler = ExportHandler(limits, exports, export_threads)
     routes.add_export(app, export_handler)
     add_review(app, review, export_handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import logging
 from collections.abc import Mapping
@@ -29,8 +30,8 @@ _RESPONSE_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_PUBLIC_PATHS = {"/healthz", "/readyz"}
-"""What a supervisor requests without a key; it reveals nothing about anyone's texts."""
+_PUBLIC_PATHS = {"/health", "/healthz", "/readyz"}
+"""What a supervisor or Label Studio requests without a key; it reveals nothing about anyone's texts."""
 
 
 def is_loopback(host: str) -> bool:
@@ -89,8 +90,7 @@ class SecurityMiddleware:
         if content_length.isascii() and content_length.isdigit() and int(content_length) > self._limits.body_bytes:
             return 413, too_large(self._limits)
         if self._key is not None:
-            authorization = headers.get("authorization", "")
-            has_key = hmac.compare_digest(authorization.encode(), f"Bearer {self._key}".encode())
+            has_key = hmac.compare_digest(_sent_key(headers.get("authorization", "")), self._key.encode())
             is_public = scope["path"] in _PUBLIC_PATHS or (
                 scope["method"] in {"GET", "HEAD"} and _is_static_page(scope["path"])
             )
@@ -135,6 +135,19 @@ class _Responder:
         await self._send({**message, "more_body": True})
         await self._body.discard()
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _sent_key(authorization: str) -> bytes:
+    """The key in a header: a bearer token, or the password of basic authentication, which is all Label Studio sends."""
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.encode()
+    if scheme.lower() != "basic":
+        return b""
+    try:
+        return base64.b64decode(credentials, validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
 
 
 def _is_static_page(path: str) -> bool:
