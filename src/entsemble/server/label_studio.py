@@ -83,7 +83,7 @@ def add_label_studio(app: FastAPI, handler: ExtractHandler) -> None:
             return {"results": [], "model_version": _MODEL_VERSION}
         try:
             documents = [schemas.TextIn(text=text, id=str(number)) for number, text in enumerate(texts)]
-            extract_in = schemas.ExtractIn(documents=documents, labels=dict(config.labels))
+            extract_in = schemas.ExtractIn(documents=documents, labels=dict(config.labels), threshold=None, nested=None)
         except ValidationError as error:
             raise HTTPException(409, f"a text or a label cannot be used: {error.errors()[0]['msg']}") from error
         extraction = await run_in_threadpool(handler.parse, extract_in)
