@@ -49,6 +49,12 @@ def test_saved_results_become_tables_and_redacted_texts(command: Command, letter
     assert (tmp_path / "a.tsv").read_text().startswith("name\tmentions\t")
 
 
+@pytest.mark.filterwarnings("default::entsemble.errors.EntsembleWarning")
+def test_texts_without_mentions_are_not_said_to_be_redacted(command: Command, letter: Path) -> None:
+    result = command("convert", letter, "-", "--redact", "label")
+    assert "entsemble: there is no mention in the documents, so nothing is replaced" in result.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -13,6 +13,7 @@ from entsemble.cli.output import pluralize, standard_output
 from entsemble.cli.results import ResultOptions, result_options
 from entsemble.data import formats
 from entsemble.data.options import ConllFormat, Discontinuous, ReadOptions, Spacing
+from entsemble.errors import warn
 from entsemble.types import Document
 
 
@@ -89,6 +90,8 @@ def convert(
         formats.write_stream(converted, standard_output(), target_format or "jsonl")
     else:
         formats.write(converted, target, target_format)
+    if results.redact and not counter.mention_count:
+        warn("there is no mention in the documents, so nothing is replaced; `extract --redact` finds the names first")
     click.echo(
         f"{pluralize(counter.document_count, 'document')}, {pluralize(counter.mention_count, 'mention')}", err=True
     )
