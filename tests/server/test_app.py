@@ -98,7 +98,7 @@ class TestExtraction:
         assert response["documents"][0]["mentions"] == []
         assert response["documents"][0]["ledger"][0]["fate"] == "below the threshold"
 
-    @pytest.mark.parametrize("format_", ["conll", "html", "json", "jsonl", "parquet", "brat"])
+    @pytest.mark.parametrize("format_", ["conll", "csv", "html", "json", "jsonl", "parquet", "brat", "tsv"])
     def test_export_writes_each_format(self, serve: Serve, format_: str, tmp_path: Path) -> None:
         if format_ == "parquet":
             pytest.importorskip("pyarrow")
@@ -112,7 +112,9 @@ class TestExtraction:
         else:
             path = tmp_path / f"out.{format_}"
             path.write_bytes(response.content)
-        if format_ != "html":
+        if format_ in {"csv", "tsv"}:
+            assert "Carla" in response.content.decode("utf-8-sig").splitlines()[1]
+        elif format_ != "html":
             [exported] = read(path)
             assert [(m.text, m.label) for m in exported.mentions] == [("Carla", "person")]
 

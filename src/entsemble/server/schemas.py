@@ -43,7 +43,19 @@ Label = Annotated[str, Field(min_length=1, pattern=r"\S"), AfterValidator(reject
 
 
 ExportFormat = Literal[
-    "brat", "conll", "doccano", "html", "json", "jsonl", "label-studio", "parquet", "prodigy", "spacy"
+    "brat",
+    "conll",
+    "csv",
+    "doccano",
+    "html",
+    "json",
+    "jsonl",
+    "label-studio",
+    "parquet",
+    "prodigy",
+    "spacy",
+    "tsv",
+    "xlsx",
 ]
 
 
