@@ -5,7 +5,9 @@
 OLDER_TREE is a working tree of the other revision (`git worktree add`); the newer one is this tree. Both run in this
 Python with the same packages and models: `entsemble extract` on sentences of CoNLL-2003's valid.txt with a pool of 100
 of its train.txt, without cached replies and without learning from the pool, and `entsemble demo`. In each pair the
-revision that goes first changes, so that other work on the machine slows both alike.
+revision that goes first changes. Beside the time on the clock there are the seconds that the processor spent on each
+process, its start included, which other work on the machine changes less. Threads that wait do so alike in both
+(`GOMP_SPINCOUNT`), whatever the revisions do by themselves, since on busy cores that would decide.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -26,11 +29,15 @@ from benchmarks.common import ROOT, corpora_folder, run_once
 from entsemble.assembly import without_mentions
 from entsemble.data.formats import read, write
 from entsemble.settings import environment
+from entsemble.types import Document
 
 RESULT = Path(__file__).parent / "results" / "revisions.json"
 SEED = 0
 _POOL = 100
 _MAIN = "from entsemble.cli import main; main()"
+_SPIN_COUNT = "1000"
+
+Figures = dict[str, float]
 
 
 def main() -> None:
@@ -49,66 +56,70 @@ def main() -> None:
 def measure(older: Path, sentence_count: int, pair_count: int) -> dict[str, Any]:
     """Seconds of each run of both revisions, and the median ratio of their pairs."""
     trees = {"older": older, "newer": ROOT}
-    data = corpora_folder()
-    generator = random.Random(SEED)
-    seconds: dict[str, dict[str, list[float]]] = {}
+    generator, data = random.Random(SEED), corpora_folder()
+    runs: dict[str, dict[str, list[Figures]]] = {task: {tree: [] for tree in trees} for task in ("extract", "demo")}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write(
-            map(without_mentions, _sample(data / "conll2003-4col/valid.txt", sentence_count, generator)),
-            folder / "texts.jsonl",
-        )
+        sentences = _sample(data / "conll2003-4col/valid.txt", sentence_count, generator)
+        write(map(without_mentions, sentences), folder / "texts.jsonl")
         write(_sample(data / "conll2003-4col/train.txt", _POOL, generator), folder / "pool.jsonl")
         for tree, path in trees.items():
             (folder / tree).mkdir()
             (folder / tree / "models").symlink_to(environment().cache / "models")
-            for task in (_extract, _demo):
-                task(path, folder, folder / tree)  # the pool's vectors, which are kept
+            for task in runs:
+                _run(task, path, folder, folder / tree)  # what is remembered of a pool or a model
         for pair in range(pair_count):
             for tree in list(trees)[:: 1 if pair % 2 == 0 else -1]:
-                for task in (_extract, _demo):
-                    taken = task(trees[tree], folder, folder / tree)
-                    seconds.setdefault(task.__name__.strip("_"), {}).setdefault(tree, []).append(round(taken, 2))
-                    print(pair + 1, tree, task.__name__.strip("_"), f"{taken:.1f} s", flush=True)
+                for task, by_tree in runs.items():
+                    by_tree[tree].append(_run(task, trees[tree], folder, folder / tree))
+                    print(pair + 1, tree, task, by_tree[tree][-1], flush=True)
+    ratios = {task: {kind: _ratios(by_tree, kind) for kind in ("clock", "processor")} for task, by_tree in runs.items()}
     return {
         "revisions": {tree: _revision(path) for tree, path in trees.items()},
-        "sentences": sentence_count,
-        "seconds": seconds,
-        "newer / older, each pair": {task: _ratios(figures) for task, figures in seconds.items()},
-        "newer / older, median": {task: statistics.median(_ratios(figures)) for task, figures in seconds.items()},
+        "runs": runs,
+        "newer / older": ratios,
+        "newer / older, median": {
+            task: {kind: statistics.median(values) for kind, values in by_kind.items()}
+            for task, by_kind in ratios.items()
+        },
     }
 
 
-def _extract(tree: Path, folder: Path, cache: Path) -> float:
-    """Seconds that the sentences take, as the command says; without the start and the loading of models."""
-    options = [folder / "texts.jsonl", "--pool", folder / "pool.jsonl", "--learn", "0", "--no-cache", "--json"]
-    log = _run(tree, cache, "extract", *map(str, options), "--output", str(cache / "out.jsonl"))
-    [summary] = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    return float(summary["seconds"])
-
-
-def _demo(tree: Path, _: Path, cache: Path) -> float:
-    """Seconds that the demo takes as a process, start included."""
-    start = time.perf_counter()
-    _run(tree, cache, "demo", "--quiet")
-    return time.perf_counter() - start
-
-
-def _run(tree: Path, cache: Path, *arguments: str) -> str:
-    variables = {**os.environ, "PYTHONPATH": str(tree / "src"), "ENTSEMBLE_CACHE": str(cache)}
-    command = [sys.executable, "-c", _MAIN, *arguments]
-    completed = subprocess.run(command, cwd=cache, env=variables, capture_output=True, text=True, check=False)
+def _run(task: str, tree: Path, folder: Path, cache: Path) -> Figures:
+    """Seconds of a process, and the tokens of `extract`."""
+    options = ["demo", "--quiet"]
+    if task == "extract":
+        options = ["extract", str(folder / "texts.jsonl"), "--pool", str(folder / "pool.jsonl"), "--learn", "0"]
+        options += ["--no-cache", "--json", "--output", str(cache / "out.jsonl")]
+    variables = {"PYTHONPATH": str(tree / "src"), "ENTSEMBLE_CACHE": str(cache), "GOMP_SPINCOUNT": _SPIN_COUNT}
+    command = [sys.executable, "-c", _MAIN, *options]
+    start, usage_before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    completed = subprocess.run(
+        command, cwd=cache, env={**os.environ, **variables}, capture_output=True, text=True, check=False
+    )
+    clock, usage = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if completed.returncode:
         sys.exit(f"{tree}: {completed.stderr}")
-    return completed.stderr
+    processor = usage.ru_utime + usage.ru_stime - usage_before.ru_utime - usage_before.ru_stime
+    figures = {"clock": round(clock, 1), "processor": round(processor, 1)}
+    for line in completed.stderr.splitlines():
+        if line.startswith("{"):
+            summary = json.loads(line)
+            tokens = {
+                "evaluated tokens": summary["prompt_tokens_evaluated"],
+                "generated tokens": summary["generated_tokens"],
+            }
+            figures |= tokens
+    return figures
 
 
-def _sample(path: Path, count: int, generator: random.Random) -> list[Any]:
+def _sample(path: Path, count: int, generator: random.Random) -> list[Document]:
     return generator.sample([document for document in read(path) if document.text.strip()], count)
 
 
-def _ratios(figures: dict[str, list[float]]) -> list[float]:
-    return [round(newer / older, 3) for older, newer in zip(figures["older"], figures["newer"], strict=True)]
+def _ratios(by_tree: dict[str, list[Figures]], kind: str) -> list[float]:
+    pairs = zip(by_tree["older"], by_tree["newer"], strict=True)
+    return [round(newer[kind] / older[kind], 3) for older, newer in pairs]
 
 
 def _revision(tree: Path) -> str:
