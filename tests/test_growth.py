@@ -13,6 +13,8 @@ from benchmarks.growth.inputs import gold_and_predicted
 from benchmarks.growth.pool import time_steps
 
 from entsemble.evaluation.error_analysis import count_confusions
+from entsemble.evaluation.render.html import render_html
+from entsemble.evaluation.render.tally import MAX_ERRORS, PageTally
 from entsemble.evaluation.report import build_report, count_document
 from entsemble.prompting.labels import label_set
 from entsemble.types import Document, Mention
@@ -45,24 +47,33 @@ def test_a_report_is_linear_in_its_documents_and_labels() -> None:
         gold, predicted = zip(*gold_and_predicted(size, label_count=size), strict=True)
         return list(gold), list(predicted)
 
-    assert_linear(prepare, lambda documents: build_report(*documents), 200)
+    def build_page(documents: tuple[list[Document], list[Document]]) -> None:
+        tally = PageTally()
+        render_html(build_report(*documents, on_pair=tally.add), tally)
+
+    assert_linear(prepare, build_page, 100)
 
 
 class TrackedDocument(Document):
     __slots__ = ("__weakref__",)
 
 
-def test_documents_that_are_counted_are_not_held() -> None:
+def test_documents_that_are_counted_are_not_held_but_those_of_errors_that_are_shown() -> None:
     alive: weakref.WeakSet[Document] = weakref.WeakSet()
 
     def read(side: int) -> Iterator[Document]:
-        for pair in gold_and_predicted(50):
+        for pair in gold_and_predicted(500):
             document = TrackedDocument(pair[side].id, pair[side].text, pair[side].mentions)
             alive.add(document)
-            assert len(alive) <= 6
+            assert len(alive) <= max_alive
             yield document
 
-    assert len(build_report(read(0), read(1)).document_counts) == 50
+    max_alive = 6
+    assert len(build_report(read(0), read(1)).document_counts) == 500
+    max_alive += 2 * MAX_ERRORS
+    tally = PageTally()
+    build_report(read(0), read(1), on_pair=tally.add)
+    assert tally.error_count > max_alive
 
 
 @pytest.mark.parametrize("count", [count_document, count_confusions])

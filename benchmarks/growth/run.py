@@ -63,6 +63,11 @@ def score_documents(size: int, folder: Path) -> Row:
     return _score(folder, size, label_count=4)
 
 
+def score_page(size: int, folder: Path) -> Row:
+    """`entsemble score --html` on so many documents of two mentions and four labels."""
+    return _score(folder, size, 4, "--html")
+
+
 def score_labels(size: int, folder: Path) -> Row:
     """`entsemble score` on `LABELLED_DOCUMENTS` with so many labels."""
     return _score(folder, LABELLED_DOCUMENTS, label_count=size)
@@ -94,11 +99,11 @@ def build_and_search_pool(size: int, folder: Path) -> Row:
     return {**usage, "steps": json.loads(steps.read_text(encoding="utf-8"))}
 
 
-def _score(folder: Path, document_count: int, label_count: int) -> Row:
-    gold, predicted, report = (folder / name for name in ("gold.jsonl", "predicted.jsonl", "report.json"))
+def _score(folder: Path, document_count: int, label_count: int, option: str = "--json") -> Row:
+    gold, predicted, report = (folder / name for name in ("gold.jsonl", "predicted.jsonl", "report"))
     write((document for document, _ in gold_and_predicted(document_count, label_count)), gold)
     write((document for _, document in gold_and_predicted(document_count, label_count)), predicted)
-    command = [sys.executable, "-m", "entsemble", "score", str(gold), str(predicted), "--json", str(report)]
+    command = [sys.executable, "-m", "entsemble", "score", str(gold), str(predicted), option, str(report)]
     return _run(command)
 
 
@@ -120,6 +125,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -
 
 MEASUREMENTS: Mapping[str, tuple[Sequence[int], Callable[[int, Path], Row]]] = {
     "score-documents": ((1_000, 10_000, 100_000, 1_000_000), score_documents),
+    "score-page": ((1_000, 10_000, 100_000, 1_000_000), score_page),
     "score-labels": ((10, 100, 1_000, 10_000), score_labels),
     "pool": ((1_000, 10_000, 100_000), build_and_search_pool),
     "experts": ((10, 100, 1_000), list_experts),

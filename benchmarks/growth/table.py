@@ -13,6 +13,7 @@ from benchmarks.pages import Table, fill_tables
 
 COMMANDS = {
     "score-documents": "`score`, documents",
+    "score-page": "`score --html`, documents",
     "score-labels": f"`score`, labels of {LABELLED_DOCUMENTS:,} documents",
     "pool": "a pool computed and searched, sentences",
     "experts": "`experts list`, experts",

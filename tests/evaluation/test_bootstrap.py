@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from entsemble.evaluation import bootstrap
-from entsemble.evaluation.bootstrap import F1Difference, compare_f1, f1_interval
+from entsemble.evaluation.bootstrap import F1Difference, compare_f1, f1_interval, f1_interval_of_frequencies
 from entsemble.evaluation.counts import Counts
 
 
@@ -61,6 +63,16 @@ def test_interval_of_no_documents_and_of_perfect_ones() -> None:
     assert f1_interval([]) == (0.0, 0.0)
     assert f1_interval([Counts(), Counts()]) == (0.0, 0.0)
     assert f1_interval([Counts(tp=3)] * 4) == (1.0, 1.0)
+
+
+def test_interval_of_frequencies_is_that_of_the_documents() -> None:
+    sample = documents(np.random.default_rng(3), 120, 0.6) + [Counts()] * 60
+    expected = np.mean([f1_interval(sample, seed=seed) for seed in range(20)], axis=0)
+    intervals = [f1_interval_of_frequencies(Counter(sample), seed=seed) for seed in range(20)]
+    assert np.mean(intervals, axis=0) == pytest.approx(expected, abs=0.004)
+    assert expected[1] - expected[0] > 0.05
+    assert f1_interval_of_frequencies({}) == f1_interval_of_frequencies({Counts(): 3}) == (0.0, 0.0)
+    assert f1_interval_of_frequencies({Counts(tp=3): 10**9}) == (1.0, 1.0)
 
 
 def test_blocks_contain_all_resamples(monkeypatch: pytest.MonkeyPatch) -> None:

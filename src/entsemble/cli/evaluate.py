@@ -33,6 +33,7 @@ from entsemble.data.formats import read
 from entsemble.ensemble import Ensemble
 from entsemble.errors import DataError
 from entsemble.evaluation.render.html import render_html
+from entsemble.evaluation.render.tally import PageTally
 from entsemble.evaluation.render.text import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
 from entsemble.evaluation.report import Report, build_report
 from entsemble.evaluation.stages import StageCounts, count_stages
@@ -96,10 +97,10 @@ def evaluate(
             results.append(result)
     if settings.classification.skip_larger_above is not None:
         member_names = []  # not every member answered for every span, so none can be scored by itself
-    report = _build_report(documents, results, member_names, summary.cost(parameters), config)
+    tally = PageTally()
+    report = _build_report(documents, results, member_names, summary.cost(parameters), config, tally)
     if page_path is not None:
-        predicted = [result.document for result in _successful(results)]
-        write_report(page_path, render_html(report, documents, predicted, f"Evaluation on {gold_path.name}"))
+        write_report(page_path, render_html(report, tally, f"Evaluation on {gold_path.name}"))
     if report_path is not None:
         _write_json(report, report_path)
     if str(report_path) != "-" and not shared.quiet:
@@ -137,8 +138,9 @@ def _build_report(
     member_names: Sequence[str],
     cost: dict[str, Any],
     config: dict[str, Any],
+    tally: PageTally,
 ) -> Report:
-    """The report of a run; a failed document counts as one without predictions."""
+    """The report of a run, and its page's tally; a failed document counts as one without predictions."""
     by_id = {result.document.id: result for result in _successful(results)}
     stages = StageCounts()
     for document in gold_documents:
@@ -158,6 +160,7 @@ def _build_report(
         cost=cost,
         config=config,
         seed=int(config["seed"]),
+        on_pair=tally.add,
     )
 
 

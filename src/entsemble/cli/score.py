@@ -18,6 +18,7 @@ from entsemble.cli.output import check_writable, print_comparison, read_report_c
 from entsemble.data.formats import read
 from entsemble.evaluation.documents import with_gold_ids
 from entsemble.evaluation.render.html import render_html
+from entsemble.evaluation.render.tally import PageTally
 from entsemble.evaluation.render.text import LABEL_HEADER, SUMMARY_HEADER, label_rows, summary_rows
 from entsemble.evaluation.report import Report, build_report
 from entsemble.types import Document
@@ -58,13 +59,10 @@ def score(
     earlier_counts = read_report_counts(against) if against else None
     config = {"gold": str(gold_path), "predicted": str(predicted_path)}
     gold_documents, predicted_documents = _read_pair(gold_path, predicted_path)
-    if page_path is None:
-        report = build_report(gold_documents, predicted_documents, config=config)
-    else:  # the page shows errors in their context, and needs all documents at once
-        gold_list, predicted_list = list(gold_documents), list(predicted_documents)
-        report = build_report(gold_list, predicted_list, config=config)
-        title = f"{predicted_path.name} against {gold_path.name}"
-        write_report(page_path, render_html(report, gold_list, predicted_list, title))
+    tally = PageTally() if page_path else None
+    report = build_report(gold_documents, predicted_documents, config=config, on_pair=tally.add if tally else None)
+    if page_path and tally:
+        write_report(page_path, render_html(report, tally, f"{predicted_path.name} against {gold_path.name}"))
     if report_path is not None:
         _write_json(report, report_path)
     if report_path != "-":

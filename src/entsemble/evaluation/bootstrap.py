@@ -8,7 +8,7 @@ COLING 2000 (approximate randomisation); B. Phipson and G. Smyth, "Permutation p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,34 @@ def f1_interval(
     generator = np.random.default_rng(seed)
     counts = _count_matrix(documents)
     samples = np.concatenate([draws @ counts for draws in _bootstrap_draws(generator, len(documents), resamples)])
+    return _percentile_interval(_f1(samples), level)
+
+
+def f1_interval_of_frequencies(
+    frequencies: Mapping[Counts, int], *, resamples: int = 1000, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
+    """`f1_interval` of documents of which many have the same counts, as those of one label in many documents.
+
+    Its samples are of the same distribution: drawing documents with replacement is drawing how many have each counts
+    from a multinomial distribution. The time does not depend on the number of documents.
+
+    Args:
+        frequencies: counts of a document -> the number of documents with these counts.
+        resamples: see `f1_interval`.
+        seed: see `f1_interval`.
+        level: see `f1_interval`.
+    """
+    sizes = np.array(list(frequencies.values()), dtype=np.int64)
+    if not sizes.sum():
+        return 0.0, 0.0
+    generator = np.random.default_rng(seed)
+    counts, shares = _count_matrix(list(frequencies)), sizes / sizes.sum()
+    samples = np.concatenate(
+        [
+            generator.multinomial(sizes.sum(), shares, size=row_count) @ counts
+            for row_count in _block_sizes(len(sizes), resamples)
+        ]
+    )
     return _percentile_interval(_f1(samples), level)
 
 

@@ -30,15 +30,6 @@ class DocumentPair:
         return () if self.predicted is None else self.predicted.mentions
 
 
-def pair_documents(gold: Iterable[Document], predicted: Iterable[Document]) -> tuple[DocumentPair, ...]:
-    """Pair documents by id, in the order of the gold ones.
-
-    Raises:
-        DataError: an id occurs twice, a predicted id is not among the gold ones, or two texts with one id differ.
-    """
-    return tuple(pair for _, pair in sorted(stream_pairs(gold, predicted), key=lambda placed_pair: placed_pair[0]))
-
-
 def stream_pairs(gold: Iterable[Document], predicted: Iterable[Document]) -> Iterator[tuple[int, DocumentPair]]:
     """Pair documents by id, each pair as soon as both are read, with the position of the gold document.
 
@@ -46,7 +37,7 @@ def stream_pairs(gold: Iterable[Document], predicted: Iterable[Document]) -> Ite
     without a prediction come last.
 
     Raises:
-        DataError: see `pair_documents`.
+        DataError: an id occurs twice, a predicted id is not among the gold ones, or two texts with one id differ.
     """
     positions: dict[str, int] = {}
     unpaired_gold: dict[str, Document] = {}

@@ -5,7 +5,7 @@ The JSON keys are described in `docs/reference/report.md`. What was not measured
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -152,6 +152,7 @@ def build_report(
     cost: Mapping[str, float | None] | None = None,
     config: Mapping[str, Any] | None = None,
     seed: int = 0,
+    on_pair: Callable[[int, DocumentPair], None] | None = None,
 ) -> Report:
     """Score predicted documents against gold ones, paired by id.
 
@@ -164,9 +165,10 @@ def build_report(
         cost: any of `COST_KEYS`; `documents` defaults to the number of gold documents.
         config: the settings of the run, as JSON values.
         seed: of the run; also used for the bootstrap.
+        on_pair: called with each pair, and the position of its gold document.
 
     Raises:
-        DataError: the documents cannot be paired (see `pair_documents`), or a score is not in [0, 1].
+        DataError: the documents cannot be paired (see `stream_pairs`), or a score is not in [0, 1].
         ValueError: `cost` has an unknown key.
     """
     gold = tuple(gold_documents) if members else gold_documents
@@ -182,6 +184,8 @@ def build_report(
         scores.add(position, scored_mentions(pair))
         if pair.predicted is None:
             missing_ids.append(pair.gold.id)
+        if on_pair:
+            on_pair(position, pair)
     exact_by_document = documents.by_id
     return Report(
         counts=replace(others, exact=exact.counts, relaxed=relaxed.counts),

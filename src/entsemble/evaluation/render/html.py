@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
 from string import Template
 from urllib.parse import urlencode
 
-from entsemble.evaluation.bootstrap import f1_interval
+from entsemble.evaluation.bootstrap import f1_interval_of_frequencies
 from entsemble.evaluation.calibration import OperatingPoint, Reliability, risk_coverage_curve
-from entsemble.evaluation.counts import Counts
-from entsemble.evaluation.documents import DocumentPair, pair_documents
-from entsemble.evaluation.error_analysis import NO_MENTION, ConfusionCounts, count_confusions
-from entsemble.evaluation.matching import exact_counts, triples
-from entsemble.evaluation.report import Report, scored_mentions
+from entsemble.evaluation.error_analysis import NO_MENTION, ConfusionCounts
+from entsemble.evaluation.render.tally import MAX_ERRORS, PageTally, ShownError
+from entsemble.evaluation.report import Report
 from entsemble.evaluation.stages import StageCounts
-from entsemble.types import Document, Mention
 
 _FOLDER = files("entsemble.evaluation.render")
 
 REVIEW_PORT = 8766
 """Where `entsemble review` listens unless another port is named: the errors of a report are links to its page."""
-
-_MAX_ERRORS = 50
-"""Errors shown in context."""
 
 _CONTEXT_LENGTH = 80
 """Characters of context before and after a mention."""
@@ -37,6 +30,9 @@ _MAX_CONFUSION_LABELS = 30
 """Labels in the confusion table; rarer ones are summed up as `_OTHER_LABELS`."""
 
 _OTHER_LABELS = "others"
+
+_MAX_CURVE_POINTS = 1000
+"""Points of the risk curve, which has one for each distinct score."""
 
 _BAR_WIDTH = 12
 """Width of a full bar, in rem."""
@@ -51,27 +47,20 @@ class Html(str):
     __slots__ = ()
 
 
-def render_html(
-    report: Report, gold: Sequence[Document], predicted: Sequence[Document], title: str = "Evaluation"
-) -> str:
+def render_html(report: Report, tally: PageTally, title: str = "Evaluation") -> str:
     """The report as HTML; the page loads nothing from elsewhere.
 
     Args:
-        report: of these documents.
-        gold: documents with gold mentions.
-        predicted: the same documents with predicted mentions.
+        report: built with `tally.add` as its `on_pair`.
+        tally: of the same documents.
         title: heading of the page.
     """
-    pairs = pair_documents(gold, predicted)
-    confusions = sum(
-        (count_confusions(pair.gold.mentions, pair.predicted_mentions) for pair in pairs), ConfusionCounts()
-    )
     sections = [
         _headline(report),
-        _error_list(pairs),
-        _label_table(pairs, report),
-        _confusion_table(confusions),
-        _calibration_charts(report.reliability, pairs),
+        _error_list(tally),
+        _label_table(report, tally),
+        _confusion_table(tally.confusions),
+        _calibration_charts(report.reliability, tally),
         _stage_table(report.stages),
         _member_table(report),
         _cost_table(report),
@@ -134,11 +123,10 @@ def _calibration_note(reliability: Reliability) -> str:
     )
 
 
-def _label_table(pairs: Sequence[DocumentPair], report: Report) -> Html:
-    by_document = [exact_counts(pair.gold.mentions, pair.predicted_mentions) for pair in pairs]
+def _label_table(report: Report, tally: PageTally) -> Html:
     rows = []
     for label, counts in sorted(report.counts.exact.items(), key=lambda item: -item[1].support):
-        lower, upper = f1_interval([document.get(label, Counts()) for document in by_document], seed=report.seed)
+        lower, upper = f1_interval_of_frequencies(tally.document_frequencies(label), seed=report.seed)
         rows.append(
             _row(
                 label,
@@ -177,11 +165,11 @@ def _heat_cell(count: int, total: int) -> Html:
     return _fill("heat_cell", share=f"{count / total:.3f}", count=count) if count else _fill("cell", content="")
 
 
-def _calibration_charts(reliability: Reliability | None, pairs: Sequence[DocumentPair]) -> Html:
+def _calibration_charts(reliability: Reliability | None, tally: PageTally) -> Html:
     if reliability is None:
         return Html()
-    scored = [prediction for pair in pairs for prediction in scored_mentions(pair)]
-    curve = risk_coverage_curve([score for score, _ in scored], [is_correct for _, is_correct in scored])
+    curve = risk_coverage_curve(*tally.scores)
+    curve = (*curve[: -1 : len(curve) // _MAX_CURVE_POINTS + 1], curve[-1])
     return _fill("calibration", charts=_join([_reliability_chart(reliability), _risk_chart(curve)], separator="\n"))
 
 
@@ -276,54 +264,15 @@ def _member_table(report: Report) -> Html:
     return _table("Members alone", ("member", "F1"), rows)
 
 
-@dataclass(frozen=True, slots=True)
-class _Error:
-    """A wrong prediction or a missed gold mention.
-
-    Attributes:
-        document: the document that it is in.
-        mention: the predicted or gold mention.
-        explanation: the gold mentions there, or "missed".
-        priority: higher ones are shown first.
-        is_missed: whether it is a missed gold mention.
-    """
-
-    document: Document
-    mention: Mention
-    explanation: str
-    priority: float
-    is_missed: bool
-
-
-def _error_list(pairs: Sequence[DocumentPair]) -> Html:
-    errors = sorted(
-        (error for pair in pairs for error in _find_errors(pair)),
-        key=lambda error: (-error.priority, error.document.id, error.mention.start),
-    )
-    if not errors:
+def _error_list(tally: PageTally) -> Html:
+    if not tally.error_count:
         return Html()
-    omitted = f"; {len(errors) - _MAX_ERRORS} more are not shown" if len(errors) > _MAX_ERRORS else ""
-    items = (_error_in_context(error) for error in errors[:_MAX_ERRORS])
-    address = f"http://127.0.0.1:{REVIEW_PORT}/"
-    return _fill("errors", omitted=omitted, address=address, items=_join(items, separator="\n"))
+    omitted = f"; {tally.error_count - MAX_ERRORS} more are not shown" if tally.error_count > MAX_ERRORS else ""
+    address, items = f"http://127.0.0.1:{REVIEW_PORT}/", _join(map(_error_in_context, tally.errors), separator="\n")
+    return _fill("errors", omitted=omitted, address=address, items=items)
 
 
-def _find_errors(pair: DocumentPair) -> Iterator[_Error]:
-    """Wrong predictions, with the gold mentions that they overlap, and missed mentions that no wrong one overlaps."""
-    gold_triples, predicted_triples = triples(pair.gold.mentions), triples(pair.predicted_mentions)
-    wrong = [mention for mention in pair.predicted_mentions if not triples([mention]) <= gold_triples]
-    for mention in wrong:
-        overlapping = [gold for gold in pair.gold.mentions if gold.span.overlaps(mention.span)]
-        gold_text = "; ".join(f"{gold.text}: {gold.label}" for gold in overlapping) or "no mention"
-        score = 1.0 if mention.score is None else mention.score
-        yield _Error(pair.gold, mention, f"gold: {gold_text}", score, is_missed=False)
-    for mention in pair.gold.mentions:
-        is_found = triples([mention]) <= predicted_triples
-        if not is_found and not any(mention.span.overlaps(prediction.span) for prediction in wrong):
-            yield _Error(pair.gold, mention, "missed", -1.0, is_missed=True)
-
-
-def _error_in_context(error: _Error) -> Html:
+def _error_in_context(error: ShownError) -> Html:
     text, mention = error.document.text, error.mention
     score = "" if error.is_missed or mention.score is None else f", score {mention.score:.2f}"
     return _fill(
