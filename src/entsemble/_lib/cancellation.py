@@ -1,10 +1,13 @@
-"""Work that can be abandoned between two calls of a model."""
+"""Work that can be abandoned between two calls of a model, or between two items of a long loop."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 CancelCheck = Callable[[], bool]
 """Whether the work is to be abandoned."""
@@ -49,3 +52,16 @@ def check_cancelled() -> None:
     """
     if _cancel_check.get()():
         raise WorkCancelledError
+
+
+def until_cancelled(items: Iterable[Item]) -> Iterator[Item]:
+    """The items, as long as the work is wanted: for loops that may be long.
+
+    Raises:
+        WorkCancelledError: it is not wanted any more.
+    """
+    is_cancelled = _cancel_check.get()
+    for item in items:
+        if is_cancelled():
+            raise WorkCancelledError
+        yield item

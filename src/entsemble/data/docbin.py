@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from entsemble._lib.cancellation import check_cancelled, until_cancelled
 from entsemble._lib.optional import require
 from entsemble.data.json_values import check_scores, check_surrogates, parse_json, score_value, write_json
 from entsemble.data.options import ReadOptions
@@ -89,9 +90,11 @@ def write(documents: Iterable[Document], path: Path) -> None:
         if doc.text != document.text:
             raise DataError(f"document {document.id!r} cannot be written for spaCy, which would change its text")
         add_mentions(doc, document.mentions)
+        check_cancelled()
         meta = write_json(dict(document.meta), document.id)
         doc.user_data[_USER_DATA_KEY] = {"id": document.id, "meta": meta}
         doc_bin.add(doc)
+    check_cancelled()
     doc_bin.to_disk(path)
 
 
@@ -103,7 +106,8 @@ def add_mentions(doc: Any, mentions: Sequence[Mention], key: str = SPANS_KEY) ->
     from spacy.util import filter_spans
 
     spans = [
-        doc.char_span(mention.start, mention.end, label=mention.label, alignment_mode="expand") for mention in mentions
+        doc.char_span(mention.start, mention.end, label=mention.label, alignment_mode="expand")
+        for mention in until_cancelled(mentions)
     ]
     doc.spans[key] = spans
     doc.spans[key].attrs["scores"] = [mention.score for mention in mentions]
@@ -144,7 +148,7 @@ def _split_tokens(doc: Any, mentions: Sequence[Mention]) -> tuple[list[str], lis
     words: list[str] = []
     spaces: list[bool] = []
     text, position = doc.text, 0
-    for token in doc:
+    for token in until_cancelled(doc):
         first, end = token.idx, token.idx + len(token)
         boundaries = [first]
         while position < len(edges) and edges[position] < end:

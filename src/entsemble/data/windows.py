@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import sentencex
 
+from entsemble._lib.cancellation import until_cancelled
 from entsemble.types import Document, Mention, Span
 
 Range = TypeVar("Range", Mention, Span)
@@ -61,7 +62,8 @@ def sentence_spans(text: str, language: str = "en") -> list[Span]:
         text: of any length and script.
         language: an ISO 639-1 code; sentencex has a fallback for languages that it does not support.
     """
-    return [span for start, end in _sentence_ranges(text, language) if (span := _stripped_span(text, start, end))]
+    ranges = until_cancelled(_sentence_ranges(text, language))
+    return [span for start, end in ranges if (span := _stripped_span(text, start, end))]
 
 
 def split_windows(document: Document, max_chars: int = MAX_CHARS, language: str = "en") -> list[Window]:
@@ -102,7 +104,7 @@ def split_document(document: Document, max_chars: int = MAX_CHARS, language: str
     part_spans = window_spans(source, max_chars, language)
     if len(part_spans) == 1:
         return [_part(source, part_spans[0], document.id)]
-    return [_part(source, span, f"{document.id}#{span.start}") for span in part_spans]
+    return [_part(source, span, f"{document.id}#{span.start}") for span in until_cancelled(part_spans)]
 
 
 def _part(document: Document, span: Span, part_id: str) -> Document:
@@ -130,7 +132,8 @@ def _window_spans(document: Document, max_chars: int, language: str) -> list[Spa
     if document.tokens and len(text) <= max_chars:
         sentence = _stripped_span(text, 0, len(text))
         return [sentence] if sentence else []
-    return [span for sentence in sentence_spans(text, language) for span in _split_span(text, sentence, max_chars)]
+    sentences = until_cancelled(sentence_spans(text, language))
+    return [span for sentence in sentences for span in _split_span(text, sentence, max_chars)]
 
 
 def _sentence_ranges(text: str, language: str) -> Iterator[tuple[int, int]]:

@@ -1,16 +1,16 @@
-"""Export: documents and their mentions as a file, written in a thread that can be cancelled between documents."""
+"""Export: documents and their mentions as a file, written in a thread that can be cancelled at any word."""
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from entsemble._lib.cancellation import CancelCheck, check_cancelled
+from entsemble._lib.cancellation import CancelCheck, until_cancelled
 from entsemble._lib.temporary import temporary_folder
 from entsemble.data.formats import write
 from entsemble.errors import DataError, MissingExtraError
@@ -47,7 +47,8 @@ class ExportHandler:
         self.limits.check_document_count(len(body.documents))
 
         def documents() -> Iterable[Document]:
-            return [document.document(number, self.limits) for number, document in enumerate(body.documents, 1)]
+            numbered = enumerate(until_cancelled(body.documents), 1)
+            return [document.document(number, self.limits) for number, document in numbered]
 
         return await self.documents_file(documents, export_format, request)
 
@@ -57,7 +58,7 @@ class ExportHandler:
         """Content and name suffix of a file of the documents that a function returns; raises as `file` does."""
 
         def export(_: CancelCheck) -> tuple[bytes, str]:
-            return _write_file(_cancellable(documents()), export_format)
+            return _write_file(until_cancelled(documents()), export_format)
 
         async def wait_for_file() -> tuple[bytes, str]:
             async with self.queue.slot(self.limits.timeout_seconds):
@@ -71,12 +72,6 @@ class ExportHandler:
             raise HTTPException(409, error.problem) from error
         except MissingExtraError as error:
             raise HTTPException(409, str(error)) from error
-
-
-def _cancellable(documents: Iterable[Document]) -> Iterator[Document]:
-    for document in documents:
-        check_cancelled()
-        yield document
 
 
 def _write_file(documents: Iterable[Document], export_format: str) -> tuple[bytes, str]:

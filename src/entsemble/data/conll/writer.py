@@ -15,6 +15,7 @@ from itertools import pairwise
 from tempfile import TemporaryFile
 from typing import TextIO
 
+from entsemble._lib.cancellation import until_cancelled
 from entsemble._lib.text import UNSPACED_SCRIPTS
 from entsemble.data.conll import tags
 from entsemble.data.conll.layout import DOCUMENT_MARKER
@@ -45,11 +46,11 @@ def write(documents: Iterable[Document], stream: TextIO) -> None:
         max_levels = 1
         for document in documents:
             empty_count += not document.text.strip()
-            for row in _rows(document):
+            for row in until_cancelled(_rows(document)):
                 max_levels = max(max_levels, row.count("\t"))
                 temporary.write(row + "\n")
         temporary.seek(0)
-        for line in temporary:
+        for line in until_cancelled(temporary):
             row = line.rstrip("\n")
             missing_levels = max_levels - row.count("\t") if row else 0
             stream.write(row + "\tO" * missing_levels + "\n")
@@ -63,7 +64,7 @@ def split_words(text: str, edges: Iterable[int] = ()) -> list[Span]:
     boundaries = sorted({0, len(text), *edges})
     return [
         Span(start + match.start(), start + match.end())
-        for start, end in pairwise(boundaries)
+        for start, end in until_cancelled(pairwise(boundaries))
         for match in _WORD.finditer(text[start:end])
     ]
 
@@ -94,7 +95,7 @@ def _sentence_rows(document: Document) -> Iterator[str]:
     if len(levels) > _MAX_LEVELS:
         problem = f"document {document.id!r}: more than {_MAX_LEVELS} mentions overlap"
         raise DataError(f"{problem}, which is too much for columns; write another format")
-    tag_columns = [tags.encode(level, len(token_spans)) for level in levels]
+    tag_columns = [tags.encode(level, len(token_spans)) for level in until_cancelled(levels)]
     for span, *row_tags in zip(token_spans, *tag_columns, strict=True):
         yield "\t".join([span.slice(document.text), *row_tags])
 
@@ -137,7 +138,9 @@ def _nesting_levels(ranges: Iterable[TokenRange]) -> list[list[TokenRange]]:
     Levels beyond the limit are not all filled.
     """
     levels: list[list[TokenRange]] = [[]]
-    for current in sorted(set(ranges), key=lambda item: (item.first - item.end, item.first, item.label)):
+    for current in until_cancelled(
+        sorted(set(ranges), key=lambda item: (item.first - item.end, item.first, item.label))
+    ):
         for level in levels:
             position = bisect_left(level, current)
             follows = position == 0 or level[position - 1].end <= current.first
