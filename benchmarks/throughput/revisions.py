@@ -1,9 +1,9 @@
 """Two revisions of entsemble on the same sentences, one after the other and again.
 
-    python -m benchmarks.throughput.revisions OLDER_TREE [--sentences 12] [--pairs 3]
+    python -m benchmarks.throughput.revisions OLDER_TREE [--sentences 6] [--pairs 3] [--demos 1]
 
 OLDER_TREE is a working tree of the other revision (`git worktree add`); the newer one is this tree. Both run in this
-Python with the same packages and models: `entsemble extract` on sentences of CoNLL-2003's valid.txt with a pool of 100
+Python with the same packages and models: `entsemble extract` on sentences of CoNLL-2003's valid.txt with a pool of 40
 of its train.txt, without cached replies and without learning from the pool, and `entsemble demo`. In each pair the
 revision that goes first changes. Beside the time on the clock there are the seconds that the processor spent on each
 process, its start included, which other work on the machine changes less. Threads that wait do so alike in both
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from entsemble.types import Document
 
 RESULT = Path(__file__).parent / "results" / "revisions.json"
 SEED = 0
-_POOL = 100
+_POOL = 40
 _MAIN = "from entsemble.cli import main; main()"
 _SPIN_COUNT = "1000"
 
@@ -44,20 +45,22 @@ def main() -> None:
     """Measure, unless that was done with the same command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("older", type=Path)
-    parser.add_argument("--sentences", type=int, default=12)
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--sentences", type=int, default=6)
+    parser.add_argument("--pairs", type=int, default=3, help="runs of `extract` with each revision")
+    parser.add_argument("--demos", type=int, default=1, help="runs of `demo` with each revision")
     arguments = parser.parse_args()
     revision = _revision(arguments.older)
-    size = f"--sentences {arguments.sentences} --pairs {arguments.pairs}"
+    counts = {"extract": arguments.pairs, "demo": arguments.demos}
+    size = f"--sentences {arguments.sentences} --pairs {arguments.pairs} --demos {arguments.demos}"
     command = f"git worktree add OLDER {revision[:7]}; python -m benchmarks.throughput.revisions OLDER {size}"
-    run_once(RESULT, command, lambda: measure(arguments.older.resolve(), arguments.sentences, arguments.pairs))
+    run_once(RESULT, command, lambda: measure(arguments.older.resolve(), arguments.sentences, counts))
 
 
-def measure(older: Path, sentence_count: int, pair_count: int) -> dict[str, Any]:
+def measure(older: Path, sentence_count: int, pair_counts: Mapping[str, int]) -> dict[str, Any]:
     """Seconds of each run of both revisions, and the median ratio of their pairs."""
     trees = {"older": older, "newer": ROOT}
     generator, data = random.Random(SEED), corpora_folder()
-    runs: dict[str, dict[str, list[Figures]]] = {task: {tree: [] for tree in trees} for task in ("extract", "demo")}
+    runs: dict[str, dict[str, list[Figures]]] = {task: {tree: [] for tree in trees} for task in pair_counts}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sentences = _sample(data / "conll2003-4col/valid.txt", sentence_count, generator)
@@ -66,13 +69,12 @@ def measure(older: Path, sentence_count: int, pair_count: int) -> dict[str, Any]
         for tree, path in trees.items():
             (folder / tree).mkdir()
             (folder / tree / "models").symlink_to(environment().cache / "models")
-            for task in runs:
-                _run(task, path, folder, folder / tree)  # what is remembered of a pool or a model
-        for pair in range(pair_count):
-            for tree in list(trees)[:: 1 if pair % 2 == 0 else -1]:
-                for task, by_tree in runs.items():
-                    by_tree[tree].append(_run(task, trees[tree], folder, folder / tree))
-                    print(pair + 1, tree, task, by_tree[tree][-1], flush=True)
+            _run("extract", path, folder, folder / tree)  # the pool's vectors and the models' checksums are kept
+        for task, pair_count in pair_counts.items():
+            for pair in range(pair_count):
+                for tree in list(trees)[:: 1 if pair % 2 == 0 else -1]:
+                    runs[task][tree].append(_run(task, trees[tree], folder, folder / tree))
+                    print(task, pair + 1, tree, runs[task][tree][-1], flush=True)
     ratios = {task: {kind: _ratios(by_tree, kind) for kind in ("clock", "processor")} for task, by_tree in runs.items()}
     return {
         "revisions": {tree: _revision(path) for tree, path in trees.items()},
