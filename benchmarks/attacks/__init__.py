@@ -1,0 +1,1 @@
+"""What attacks on engine, readers, writers and server still achieve."""
