@@ -402,3 +402,38 @@ def test_the_page_says_that_the_server_is_gone_and_goes_on_when_it_is_back(open_
         expect(page.locator("#gone")).to_be_hidden()
         running.server.should_exit = True
         expect(page.locator("#gone")).to_contain_text("The server is gone")
+
+
+@pytest.mark.models
+@pytest.mark.soak
+def test_a_correction_is_a_demonstration_for_the_next_text(
+    open_page: OpenPage, tmp_path: Path, model_file: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the embedded models."""
+    monkeypatch.undo()  # the scripted ones
+    for name in ("smollm2-135m", "gemma-3-270m", "minilm-l6"):
+        model_file(name)
+    with running_server(tmp_path) as running:
+        running.session.set_defaults({"ship": "", "town": "", "captain": ""}, nested=False)
+        page = open_page(running.address)
+        page.fill("#new-text", "The Aurelia left Hull on Friday. Her captain is Tomasz Wilk.")
+        page.click("#extract")
+        expect(page.locator("#text .sentence:not(.pending)")).to_have_count(2, timeout=240_000)
+        for surface, label in (("Aurelia", "ship"), ("Hull", "town"), ("Tomasz Wilk", "captain")):
+            start = "The Aurelia left Hull on Friday. Her captain is Tomasz Wilk.".index(surface)
+            end = start + len(surface)
+            page.evaluate(
+                """async ([start, end, label]) => {
+                  const { enqueue } = await import("/static/store.js");
+                  const { addMention } = await import("/static/actions.js");
+                  await enqueue(() => addMention(start, end, label));
+                }""",
+                [start, end, label],
+            )
+        press(page, "d")
+        page.locator("#add > summary").click()
+        page.fill("#new-text", "The Borealis left Bremen on Monday. Her captain is Ida Lund.")
+        expect(page.locator("#pool-count")).to_have_text("2 sentences signed off and in the pool")
+        page.click("#extract")
+        expect(page.locator("#text .sentence:not(.pending)")).to_have_count(2, timeout=240_000)
+        assert {("Bremen", "town"), ("Ida Lund", "captain")} <= set(marks(page))

@@ -149,3 +149,26 @@ def test_pictures_for_the_documentation(open_page: OpenPage, tmp_path: Path) -> 
             page.locator("#candidate-score").evaluate("(s) => { s.value = 0.75; s.dispatchEvent(new Event('input')); }")
             settle(page)
             page.screenshot(path=Path(folder) / f"page-{size}.png")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_html_export_is_filtered_and_stepped_through_by_key(
+    open_page: OpenPage, tmp_path: Path, scheme: str
+) -> None:
+    from entsemble.data.formats import write
+
+    path = tmp_path / "out.html"
+    write([letter("one"), letter("two")], path)
+    page = open_page(path.as_uri(), color_scheme=scheme, waits=False)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("mark:focus").inner_text().startswith("Oslo")
+    expect(page.locator("#facts")).to_have_text("location 0.40; smollm2-135m: location")
+    assert violations(page) == []
+    page.locator("#score").evaluate("(s) => { s.value = 0.8; s.dispatchEvent(new Event('input')); }")
+    expect(page.locator("#count")).to_have_text("4 of 8 shown")
+    page.keyboard.press("Digit1")
+    expect(page.locator("#count")).to_have_text("0 of 8 shown")
+    page.locator("#legend button", has_text="person").click()
+    expect(page.locator("mark:not(.hidden)")).to_have_count(4)
+    assert violations(page) == []

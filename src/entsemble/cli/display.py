@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import cycle
-
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from entsemble.data.palette import terminal_colour
 from entsemble.types import Document
-
-_LABEL_STYLES = tuple(
-    f"bold black on {colour}"
-    for colour in ("bright_cyan", "bright_yellow", "bright_green", "bright_magenta", "bright_blue", "bright_red")
-)
 
 
 def print_document(document: Document, console: Console) -> None:
@@ -25,7 +19,7 @@ def print_document(document: Document, console: Console) -> None:
         console: to print to.
     """
     labels = sorted({mention.label for mention in document.mentions})
-    styles = dict(zip(labels, cycle(_LABEL_STYLES), strict=False))
+    styles = {label: f"bold black on {terminal_colour(index)}" for index, label in enumerate(labels)}
     styled_text = Text(document.text.rstrip("\n"))
     for mention in document.mentions:
         styled_text.stylize(styles[mention.label], mention.start, mention.end)

@@ -38,14 +38,19 @@ _LABEL_LIGHTNESS = {"light": (0.86, 0.38), "dark": (0.24, 0.66)}
 _LABEL_SATURATION = {"light": (0.75, 0.7), "dark": (0.45, 0.7)}
 
 
+def hue(label_index: int) -> int:
+    """The hue of the label at a position, in degrees."""
+    return _HUES[label_index % len(_HUES)]
+
+
 def colour_class(label_index: int) -> str:
     """The class of the label at a position; after the last colour they begin again."""
     return f"colour-{label_index % len(_HUES)}"
 
 
 def terminal_colour(label_index: int) -> str:
-    """The colour of the label at a position as `#rrggbb`, which can be read on light and dark terminals."""
-    return _hex(_HUES[label_index % len(_HUES)], 0.7, 0.5)
+    """The colour of the label at a position as `#rrggbb`, as the ground of black characters."""
+    return _hex(hue(label_index), 0.65, 0.62)
 
 
 def style_sheet() -> str:
@@ -58,8 +63,8 @@ def _rules(colours: dict[str, str], scheme: str) -> str:
     variables = " ".join(f"--{name}: {value};" for name, value in colours.items())
     lines = [f":root {{ {variables} }}"]
     (ground_lightness, edge_lightness), (ground, edge) = _LABEL_LIGHTNESS[scheme], _LABEL_SATURATION[scheme]
-    for index, hue in enumerate(_HUES):
-        values = _hex(hue, ground, ground_lightness), _hex(hue, edge, edge_lightness)
+    for index, label_hue in enumerate(_HUES):
+        values = _hex(label_hue, ground, ground_lightness), _hex(label_hue, edge, edge_lightness)
         lines.append(_label_rule(colour_class(index), *values))
     lines.append(_label_rule(f"colour-{OTHER}", colours["here"], colours["faint"]))
     return "\n".join(lines) + "\n"
@@ -69,6 +74,6 @@ def _label_rule(name: str, ground: str, edge: str) -> str:
     return f".{name} {{ --label-ground: {ground}; --label-edge: {edge}; }}"
 
 
-def _hex(hue: int, saturation: float, lightness: float) -> str:
-    red, green, blue = colorsys.hls_to_rgb(hue / 360, lightness, saturation)
+def _hex(degrees: int, saturation: float, lightness: float) -> str:
+    red, green, blue = colorsys.hls_to_rgb(degrees / 360, lightness, saturation)
     return "#" + "".join(f"{round(255 * part):02x}" for part in (red, green, blue))

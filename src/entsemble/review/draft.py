@@ -42,6 +42,7 @@ class Draft:
     def __init__(self, connection: sqlite3.Connection, *, nested: bool) -> None:
         self._connection, self.nested = connection, nested
         self.changes, self.place = Changes(), Place()
+        self._in_work: set[int] = set()
 
     def span(self, span_id: int) -> SpanRow:
         """A span.
@@ -188,10 +189,11 @@ class Draft:
 
     def _apply(self, changes: Changes, document: int | None) -> None:
         """Write changes and remember them; a new document that is edited is in work from then on."""
-        if document is not None:
+        if document is not None and document not in self._in_work:
             before = self.document_state(document)
             if before[0] == NEW:
                 changes.documents[document] = (before, (IN_WORK, before[1]))
+            self._in_work.add(document)
         write_rows(self._connection, changes)
         for collected, latest in (
             (self.changes.spans, changes.spans),

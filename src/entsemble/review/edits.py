@@ -18,6 +18,8 @@ ACTIVE = ("proposed", "accepted", "changed", "added")
 
 NEW, IN_WORK, DONE = "new", "work", "done"
 
+_IDS_PER_QUERY = 500
+
 SpanState = tuple[int, int, int, str, str]
 """Sentence, start, end, label and status."""
 
@@ -139,8 +141,11 @@ def mark_version(connection: sqlite3.Connection, changes: Changes) -> None:
 def _owners(connection: sqlite3.Connection, changes: Changes) -> Mapping[int, int]:
     """The documents of the spans that change."""
     owners: dict[int, int] = {}
-    for span_id in changes.spans:
-        [owners[span_id]] = connection.execute("SELECT document FROM spans WHERE id=?", (span_id,)).fetchone()
+    ids = list(changes.spans)
+    for first in range(0, len(ids), _IDS_PER_QUERY):
+        part = ids[first : first + _IDS_PER_QUERY]
+        marks = ", ".join("?" * len(part))
+        owners.update(connection.execute(f"SELECT id, document FROM spans WHERE id IN ({marks})", part).fetchall())
     return owners
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from entsemble._lib.text import same_text_key
 from entsemble.data.jsonl import from_json, to_json
 from entsemble.data.windows import split_document
+from entsemble.review.database import Database, set_setting
 from entsemble.review.documents import corrected_document
 from entsemble.types import Document, Span
 
@@ -46,10 +47,15 @@ class _Entry:
     previous: str
 
 
-def write_entries(connection: sqlite3.Connection, pool: Pool, language: str) -> int:
+def write_entries(database: Database, pool: Pool, language: str) -> int:
     """Bring the pool up to date: what was signed off is added or corrected, what is no longer is taken back.
 
     What users do to the pool by other means stays: only sentences that changed in the session are written.
+
+    Args:
+        database: a connection that nobody waits for.
+        pool: where they are written.
+        language: for sentence boundaries.
 
     Returns:
         How many entries of the pool changed.
@@ -57,24 +63,23 @@ def write_entries(connection: sqlite3.Connection, pool: Pool, language: str) -> 
     Raises:
         DataError: the pool cannot be written.
     """
-    read_setting = "SELECT value FROM settings WHERE name=?"
-    [pool_version] = connection.execute(read_setting, ("pool_version",)).fetchone()
-    [version] = connection.execute(read_setting, ("version",)).fetchone()
-    query = "SELECT id FROM documents WHERE version > ?"
-    changed_documents = [row[0] for row in connection.execute(query, (int(pool_version),))]
     wanted: dict[Key, Document] = {}
     recorded: dict[Key, _Entry] = {}
-    for document_id in changed_documents:
-        wanted |= _signed_parts(connection, document_id, language)
-        rows = connection.execute(
-            "SELECT start, end, digest, pool_id, previous FROM pool_entries WHERE document=?", (document_id,)
-        )
-        recorded |= {(document_id, start, end): _Entry(*values) for start, end, *values in rows}
+    with database.reading() as connection:
+        version = int(database.setting("version"))
+        query = "SELECT id FROM documents WHERE version > ?"
+        for (document_id,) in connection.execute(query, (int(database.setting("pool_version")),)).fetchall():
+            wanted |= _signed_parts(connection, document_id, language)
+            recorded |= _recorded_entries(connection, document_id)
+        query = "SELECT pool_id FROM pool_entries JOIN documents ON id = document WHERE version <= ?"
+        unchanged_ids = {row[0] for row in connection.execute(query, (int(database.setting("pool_version")),))}
     added = {key: part for key, part in wanted.items() if key not in recorded or recorded[key].digest != _digest(part)}
     withdrawn = {key: entry for key, entry in recorded.items() if key not in wanted}
-    if added or withdrawn:
-        _exchange(connection, pool, added, withdrawn, recorded)
-    connection.execute("UPDATE settings SET value=? WHERE name='pool_version'", (version,))
+    rows = _exchange(pool, added, withdrawn, recorded, unchanged_ids) if added or withdrawn else []
+    with database.writing() as connection:
+        connection.executemany("DELETE FROM pool_entries WHERE document=? AND start=? AND end=?", list(withdrawn))
+        connection.executemany("INSERT OR REPLACE INTO pool_entries VALUES (?, ?, ?, ?, ?, ?)", rows)
+        set_setting(connection, "pool_version", version)
     return len(added) + len(withdrawn)
 
 
@@ -106,33 +111,48 @@ def _first_visible(document: Document) -> int:
     return len(document.text) - len(document.text.lstrip())
 
 
+def _recorded_entries(connection: sqlite3.Connection, document_id: int) -> dict[Key, _Entry]:
+    query = "SELECT start, end, digest, pool_id, previous FROM pool_entries WHERE document=?"
+    rows = connection.execute(query, (document_id,))
+    return {(document_id, start, end): _Entry(*values) for start, end, *values in rows}
+
+
 def _exchange(
-    connection: sqlite3.Connection,
     pool: Pool,
     added: Mapping[Key, Document],
     withdrawn: Mapping[Key, _Entry],
     recorded: Mapping[Key, _Entry],
-) -> None:
-    connection.executemany("DELETE FROM pool_entries WHERE document=? AND start=? AND end=?", list(withdrawn))
-    own_ids = {row[0] for row in connection.execute("SELECT pool_id FROM pool_entries")}
+    unchanged_ids: set[str],
+) -> list[tuple[object, ...]]:
+    """Change the pool; returns the rows of the added entries.
+
+    Args:
+        pool: to be changed.
+        added: sentences to add or correct.
+        withdrawn: entries to take back; what they had replaced comes back.
+        recorded: entries of the documents that changed.
+        unchanged_ids: ids in the pool of the entries of the other documents.
+    """
     withdrawn_ids = {entry.pool_id for entry in withdrawn.values()}
-    previous = _previous_documents(pool, own_ids | withdrawn_ids)
+    shared_ids = unchanged_ids | {entry.pool_id for key, entry in recorded.items() if key not in withdrawn}
+    previous = _previous_documents(pool, shared_ids | withdrawn_ids)
     restored = [
         from_json(json.loads(entry.previous), entry.pool_id)
         for entry in withdrawn.values()
-        if entry.previous and entry.pool_id not in own_ids
+        if entry.previous and entry.pool_id not in shared_ids
     ]
-    stored = pool.replace([*restored, *added.values()], withdrawn_ids - own_ids)
+    stored = pool.replace([*restored, *added.values()], withdrawn_ids - shared_ids)
+    rows: list[tuple[object, ...]] = []
     for (key, part), pool_document in zip(added.items(), stored[len(restored) :], strict=True):
         before = recorded[key].previous if key in recorded else previous(part)
-        row = (*key, _digest(part), pool_document.id, before)
-        connection.execute("INSERT OR REPLACE INTO pool_entries VALUES (?, ?, ?, ?, ?, ?)", row)
+        rows.append((*key, _digest(part), pool_document.id, before))
+    return rows
 
 
-def _previous_documents(pool: Pool, own_ids: set[str]) -> Callable[[Document], str]:
+def _previous_documents(pool: Pool, session_ids: set[str]) -> Callable[[Document], str]:
     """A function from a text to the pool's own document with this text, as JSON; empty if there is none."""
     _, documents = pool.snapshot()
-    by_text = {same_text_key(document.text): document for document in documents if document.id not in own_ids}
+    by_text = {same_text_key(document.text): document for document in documents if document.id not in session_ids}
 
     def previous(part: Document) -> str:
         document = by_text.get(same_text_key(part.text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -237,8 +238,8 @@ class Session:
         Raises:
             DataError: the pool or the session cannot be written.
         """
-        with self._database.writing() as connection:
-            return pool_entries.write_entries(connection, pool, self._language)
+        with closing(Database(self.path)) as database:  # of its own, so that no edit waits for the pool
+            return pool_entries.write_entries(database, pool, self._language)
 
 
 def _remove_undecided(connection: sqlite3.Connection, draft: Draft, document: int) -> None:

@@ -2,7 +2,7 @@
 
 import { requestJson } from "./api.js";
 import { focusText, showProblem, showStatus } from "./dom.js";
-import { currentSpan, edit, emit, isMention, openDocument, select, selectSentence, state } from "./store.js";
+import { closeDocument, currentSpan, edit, emit, isMention, openDocument, select, selectSentence, state } from "./store.js";
 import { isVisible, visibleSpans } from "./text.js";
 import { movedEdge, wordOffsets } from "./words.js";
 
@@ -151,14 +151,14 @@ export async function finish() {
   if (!state.open) return;
   const { id } = state.open;
   const ids = shown.ids();
-  const isDone = state.documents.get(id).state === "done";
-  await edit({ action: isDone ? "reopen" : "finish", documents: [id] });
-  if (isDone) return;
+  if (state.documents.get(id).state === "done") return edit({ action: "reopen", documents: [id] });
   const at = ids.indexOf(id);
-  const isOpen = (other) => state.documents.has(other) && state.documents.get(other).state !== "done";
+  const isOpen = (other) => other !== id && state.documents.get(other)?.state !== "done";
   const next = ids.slice(at + 1).find(isOpen) ?? ids.find(isOpen);
-  if (next !== undefined) await openDocument(next);
-  else showStatus("All documents are done.");
+  closeDocument(); // so that its sentences, which all change, are not sent and drawn before the next one is opened
+  await edit({ action: "finish", documents: [id] });
+  await openDocument(next ?? id);
+  if (next === undefined) showStatus("All documents are done.");
   focusText();
 }
 

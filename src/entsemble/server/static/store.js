@@ -67,11 +67,11 @@ function report(error) {
   else throw error;
 }
 
-export async function edit(body, { silent = false } = {}) {
+export async function edit(body) {
   showProblem("");
   const answer = await requestJson("/v1/review/edits", { method: "POST", body: { edit: body, after: state.version, open: state.open?.id ?? null } });
   applyChanges(answer);
-  if (!silent) showStatus(describe(answer, body));
+  showStatus(describe(answer, body));
   return answer;
 }
 
@@ -139,7 +139,7 @@ export async function openDocument(id, place = {}) {
   else if (place.sentence !== undefined && place.sentence !== null) selectSentence(place.sentence);
 }
 
-function closeDocument() {
+export function closeDocument() {
   Object.assign(state, { open: null, current: null });
   emit("open");
 }
