@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from entsemble._lib.text import whole_words
 from entsemble.protocols import SpanScorer, SpanTagger
 from entsemble.types import ScoredSpan, Span
-from entsemble.voices.mapped_tagger import MappedTagger, whole_words
+from entsemble.voices.mapped_tagger import MappedTagger
 from entsemble.voices.span_voice import SpanVoice
 from entsemble.voting.candidates import Candidate
 from tests.factories import label_set

@@ -88,6 +88,22 @@ def is_inside_word(text: str, position: int) -> bool:
     return not (is_unspaced(preceding) or is_unspaced(following))
 
 
+def whole_words(text: str, span: Span) -> Span | None:
+    """The span without white space at its edges, expanded to whole words; `None` if it is all white space."""
+    start, end = span.start, span.end
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if start == end:
+        return None
+    while is_inside_word(text, start):
+        start -= 1
+    while is_inside_word(text, end):
+        end += 1
+    return Span(start, end)
+
+
 def is_unspaced(character: str) -> bool:
     """Whether the character's script is written without spaces between words."""
     return _UNSPACED_CHARACTER.match(character) is not None

@@ -93,7 +93,7 @@ class ModelPool:
         key = f"{spec.kind}:{spec.target}"
         if key not in self._voices:
             threads = self.settings.threads or 1
-            self._voices[key] = self._close_at_end(load_voice(spec, self.environment, threads=threads))
+            self._voices[key] = self._close_at_end(load_voice(spec, self.environment, self.files, threads=threads))
         return self._voices[key]
 
     def language_model(self, member: MemberSettings) -> LanguageModel:

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from entsemble.assembly.model_files import folder_sha256
+from entsemble.assembly.model_files import ModelFiles, folder_sha256
+from entsemble.backends.gliner_scorer import GlinerScorer
+from entsemble.backends.hub import parse_hub_source
 from entsemble.backends.label_reader.model import LabelReader
+from entsemble.backends.model_spec import ModelSpec
 from entsemble.backends.patterns import PatternTagger
 from entsemble.backends.spacy_tagger import SpacyTagger, locate_pipeline
+from entsemble.backends.token_classifier import TokenClassifier
 from entsemble.backends.voice_spec import VoiceSpec
+from entsemble.errors import ConfigError
 from entsemble.protocols import SpanScorer, SpanTagger
 from entsemble.settings import Environment
 
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(@[^@:]+)?")
 
-def load_voice(spec: VoiceSpec, environment: Environment, *, threads: int) -> SpanScorer | SpanTagger:
+
+def load_voice(
+    spec: VoiceSpec, environment: Environment, files: ModelFiles, *, threads: int
+) -> SpanScorer | SpanTagger:
     """The model of a voice: one that reads the requested labels, or one with labels of its own.
 
     Args:
         spec: which model.
         environment: where the checksums of files are remembered.
+        files: finds or downloads models of transformers.
         threads: CPU threads of engines that take a number.
 
     Raises:
@@ -32,7 +43,25 @@ def load_voice(spec: VoiceSpec, environment: Environment, *, threads: int) -> Sp
         return SpacyTagger(spec.name, folder, _checksum(folder, environment))
     if spec.kind == "patterns":
         return PatternTagger(spec.name, spec.path)
+    if spec.kind == "tokens":
+        return TokenClassifier(spec.name, *files.locate(_folder_spec(spec)))
+    if spec.kind == "gliner":
+        folder = spec.path if spec.path.is_dir() else files.locate(_folder_spec(spec))[0]
+        return GlinerScorer(spec.name, folder, _checksum(folder, environment))
     return LabelReader(spec.name, spec.path, threads=threads)
+
+
+def _folder_spec(spec: VoiceSpec) -> ModelSpec:
+    """A folder, or a repository on the hub, which is what has the form OWNER/REPO and is no folder here.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if spec.path.is_dir():
+        return ModelSpec(spec.name, spec.path)
+    if not _REPOSITORY.fullmatch(spec.target):
+        raise ConfigError(f"there is no folder {spec.target}; name one, or OWNER/REPO on the hub")
+    return ModelSpec(spec.name, parse_hub_source(f"hf:{spec.target}"))
 
 
 def _checksum(folder: Path, environment: Environment) -> str:

@@ -39,6 +39,9 @@ _SOURCE_PATTERN = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?::(?P<file>[^@:]+))
 _MODEL_FILE_ENDINGS = (".safetensors", ".json", ".txt", ".model")
 """Files of a repository that are downloaded: weights that run no code, configuration and tokenizer."""
 
+_CONFIG_FOLDER = "encoder_config/"
+"""The only folder of a repository that is downloaded: GLiNER2 keeps the configuration of its encoder there."""
+
 
 def ignore_progress(_: DownloadProgress) -> None:
     """A callback that reports nothing."""
@@ -152,7 +155,11 @@ def _download_model(
             return folder
         except (hub.errors.LocalEntryNotFoundError, hub.errors.HFValidationError):
             raise _explain_error(hub, error, source, hub_endpoint) from error
-    model_files = sorted(file for file in files if "/" not in file and file.endswith(_MODEL_FILE_ENDINGS))
+    model_files = sorted(
+        file
+        for file in files
+        if file.endswith(_MODEL_FILE_ENDINGS) and ("/" not in file or file.startswith(_CONFIG_FOLDER))
+    )
     if not any(file.endswith(".safetensors") for file in model_files):
         raise ModelUnavailableError(f"{source} has no safetensors; name one of its files, as hf:OWNER/REPO:FILE")
     paths = [

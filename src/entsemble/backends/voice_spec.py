@@ -14,6 +14,8 @@ VOICE_FORMS: Mapping[str, str] = MappingProxyType(
     {
         "reader": "reader:FOLDER",
         "spacy": "spacy:PIPELINE",
+        "gliner": "gliner:FOLDER or gliner:OWNER/REPO",
+        "tokens": "tokens:FOLDER or tokens:OWNER/REPO",
         "patterns": "patterns:FILE.toml",
     }
 )

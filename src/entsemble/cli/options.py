@@ -51,8 +51,8 @@ _OPTIONS = {
         "voices",
         multiple=True,
         metavar="NAME",
-        help="Another model that votes, besides the configured ones: spacy:PIPELINE, reader:FOLDER or label-reader; "
-        "repeat for more.",
+        help="Another model that votes, besides the configured ones: spacy:PIPELINE, tokens:MODEL, gliner:MODEL, "
+        "reader:FOLDER or label-reader; repeat for more.",
     ),
     "patterns": click.option(
         "--patterns",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from entsemble._lib.text import is_inside_word
+from entsemble._lib.text import whole_words
 from entsemble.protocols import SpanTagger
 from entsemble.types import LabelSet, ScoredSpan, Span
 
@@ -60,19 +60,3 @@ class MappedTagger:
     def close(self) -> None:
         """Free the model's memory."""
         self._tagger.close()
-
-
-def whole_words(text: str, span: Span) -> Span | None:
-    """The span without white space at its edges, expanded to whole words; `None` if it is all white space."""
-    start, end = span.start, span.end
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    if start == end:
-        return None
-    while is_inside_word(text, start):
-        start -= 1
-    while is_inside_word(text, end):
-        end += 1
-    return Span(start, end)
