@@ -15,6 +15,7 @@ from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
 from entsemble.types import Document
 from tests.backends.test_spacy_tagger import save_ruler
+from tests.backends.tiny_bert import save_classifier
 
 TEXT = "Ann sold a glow plug in Oslo. It rained."
 
@@ -57,6 +58,13 @@ def test_labels_are_mapped_as_the_settings_say(tmp_path: Path, pipeline: Path) -
     assert extract(tmp_path, labels={"city": "", "person": ""}, voices=[voice]) == [("Oslo", "city", "news")]
 
 
+def test_a_token_classifier_is_loaded_from_a_folder(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    folder = save_classifier(tmp_path / "tiny", {"ann": "B-PER", "oslo": "B-GPE"})
+    found = extract(tmp_path, labels={"person": "", "place": ""}, voices=[{"model": f"tokens:{folder}"}])
+    assert found == [("Ann", "person", "tiny"), ("Oslo", "place", "tiny")]
+
+
 @pytest.mark.usefixtures("scripted")
 def test_voices_vote_beside_members_and_with_a_pool(tmp_path: Path, pool_file: Path, patterns: Path) -> None:
     members = [{"model": "smollm2-135m"}, {"model": "gemma-3-270m"}]
@@ -90,6 +98,7 @@ def test_voices_and_a_pool_answer_without_members(
     ("overrides", "problem"),
     [
         ({"voices": [{"model": "flair:ner"}]}, "unknown voice 'flair:ner'; known: label-reader"),
+        ({"voices": [{"model": "tokens:absent"}]}, "there is no folder absent; name one, or OWNER/REPO on the hub"),
         ({"voices": [{"model": "label-reader"}] * 2}, "two voices are called 'label-reader'"),
         (
             {"voices": [{"model": "label-reader", "name": "pool"}]},
