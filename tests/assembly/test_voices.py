@@ -97,7 +97,7 @@ def test_voices_and_a_pool_answer_without_members(
 @pytest.mark.parametrize(
     ("overrides", "problem"),
     [
-        ({"voices": [{"model": "flair:ner"}]}, "unknown voice 'flair:ner'; known: label-reader"),
+        ({"voices": [{"model": "flair:ner"}]}, "unknown voice 'flair:ner'; known: gliner:FOLDER"),
         ({"voices": [{"model": "tokens:absent"}]}, "there is no folder absent; name one, or OWNER/REPO on the hub"),
         ({"voices": [{"model": "label-reader"}] * 2}, "two voices are called 'label-reader'"),
         (

@@ -25,7 +25,7 @@ def test_the_kind_and_a_short_name_follow_from_the_text(text: str, kind: str, na
 
 @pytest.mark.parametrize("text", ["flair:ner", "en_core_web_sm", "spacy", ""])
 def test_an_unknown_kind_lists_those_that_are_known(text: str) -> None:
-    with pytest.raises(UnknownNameError, match=f"unknown voice '{text}'; known: label-reader, .*spacy:PIPELINE"):
+    with pytest.raises(UnknownNameError, match=f"unknown voice '{text}'; known: gliner:FOLDER .*spacy:PIPELINE"):
         parse_voice(text)
 
 
