@@ -24,7 +24,7 @@ _MAX_WORDS, _OVERLAP_WORDS = 384, 24
 _MIN_SCORE = 0.01
 """Lower scores say nothing, and there are as many of them as spans."""
 
-_Found = tuple[int, int, str, float]
+_Entity = tuple[int, int, str, float]
 """Start, end, label as shown, and score of an entity."""
 
 
@@ -68,8 +68,8 @@ class GlinerScorer:
         for group in group_labels(labels):
             names = {label.readable: label.name for label in group}
             with self._lock:
-                found = self._predict(window_texts, group, max(minimum, _MIN_SCORE)) if windows else []
-            for (index, window), entities in zip(windows, found, strict=True):
+                answers = self._predict(window_texts, group, max(minimum, _MIN_SCORE)) if windows else []
+            for (index, window), entities in zip(windows, answers, strict=True):
                 for start, end, shown, score in entities:
                     if end > len(window):
                         continue  # GLiNER2 adds a full stop
@@ -88,16 +88,16 @@ class GlinerScorer:
             if part:
                 yield Span(part[0].start, part[-1].end)
 
-    def _predict_first(self, texts: Sequence[str], labels: Sequence[Label], minimum: float) -> list[list[_Found]]:
+    def _predict_first(self, texts: Sequence[str], labels: Sequence[Label], minimum: float) -> list[list[_Entity]]:
         shown = [label.readable for label in labels]
-        found = self._model.inference(
+        answers = self._model.inference(
             [*texts], shown, threshold=minimum, flat_ner=False, multi_label=True, batch_size=_BATCH
         )
-        return [[(e["start"], e["end"], e["label"], float(e["score"])) for e in entities] for entities in found]
+        return [[(e["start"], e["end"], e["label"], float(e["score"])) for e in entities] for entities in answers]
 
-    def _predict_second(self, texts: Sequence[str], labels: Sequence[Label], minimum: float) -> list[list[_Found]]:
+    def _predict_second(self, texts: Sequence[str], labels: Sequence[Label], minimum: float) -> list[list[_Entity]]:
         shown = {label.readable: label.definition or label.readable for label in labels}
-        found = self._model.batch_extract_entities(
+        answers = self._model.batch_extract_entities(
             [*texts],
             shown,
             batch_size=_BATCH,
@@ -106,13 +106,13 @@ class GlinerScorer:
             include_spans=True,
             overlap_policy="nested",
         )
-        return [list(_entities(answer["entities"])) for answer in found]
+        return [list(_entities(answer["entities"])) for answer in answers]
 
     def close(self) -> None:
         """Free the model's memory."""
         self._model = None
 
 
-def _entities(by_label: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[_Found]:
+def _entities(by_label: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[_Entity]:
     for shown, entities in by_label.items():
         yield from ((e["start"], e["end"], shown, float(e["confidence"])) for e in entities)
