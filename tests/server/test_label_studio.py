@@ -86,6 +86,12 @@ def test_hints_are_definitions_and_aliases_are_labels() -> None:
     assert parse_label_config(CONFIG) == expected
 
 
+def test_the_configuration_in_the_guide_can_be_used() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "serve.md").read_text(encoding="utf-8")
+    config = guide[guide.index("<View>") : guide.index("</View>") + len("</View>")]
+    assert parse_label_config(config).labels == {"person": "names of people", "location": ""}
+
+
 @pytest.mark.parametrize(
     ("config", "reason"),
     [

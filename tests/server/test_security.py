@@ -152,7 +152,7 @@ class TestSecurity:
             client.get("/v1/pool", headers={"Authorization": "Bearer s3cret", "Host": "ner.example"}).status_code == 200
         )
         assert client.get("/metrics").status_code == 401
-        for path in ("/", "/static/page.js", "/healthz", "/readyz"):
+        for path in ("/", "/static/main.js", "/healthz", "/readyz"):
             assert client.get(path).status_code in {200, 503}
 
     def test_other_hosts_and_origins_are_refused(self, serve: Serve) -> None:
