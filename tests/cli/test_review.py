@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,20 @@ def test_a_second_call_continues_where_a_killed_one_ended(start: Start, tmp_path
     _, messages = process.communicate(timeout=30)
     assert (messages.strip(), process.returncode) == ("entsemble: stopped", 130)
     assert (tmp_path / "gold.jsonl.review").stat().st_mode & 0o077 == 0, "only the owner reads texts"
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_it_while_a_sentence_is_computed(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Endless Ann.")
+    process, address = start(tmp_path / "letter.txt", "--labels", "person")
+    while not httpx.get(f"{address}v1/review/changes").json()["work"]:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    assert time.monotonic() - started < 10
+    assert (messages.strip(), process.returncode) == ("entsemble: stopped", 130)
 
 
 def test_without_a_file_there_is_nothing_to_review(command: Command) -> None:

@@ -13,7 +13,17 @@ pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 pytest.importorskip("playwright", reason="needs playwright")
 from playwright.sync_api import expect
 
-from tests.server.browser import CHROMIUM, WIDTHS, letter, press, running_server, select_text, settle, violations
+from tests.server.browser import (
+    CHROMIUM,
+    WIDTHS,
+    letter,
+    press,
+    running_server,
+    scored,
+    select_text,
+    settle,
+    violations,
+)
 
 pytestmark = [
     pytest.mark.browser,
@@ -142,10 +152,19 @@ def test_pictures_for_the_documentation(open_page: OpenPage, tmp_path: Path) -> 
     folder = os.environ.get("ENTSEMBLE_IMAGES")
     if folder is None:
         pytest.skip("ENTSEMBLE_IMAGES names no folder")
-    with running_server(tmp_path, [letter(f"letter {number}") for number in range(6)]) as running:
+    text = (
+        "Ida Lund took the Aurelia from Hull to Bremen in March. Tomasz Wilk, who had run the harbour for Baltic Lines "
+        "since 1934, had waited for two days. Nobody in Hull had sent word.\n\nWhen Lund landed, Wilk said nothing."
+    )
+    mentions = [("Ida Lund", "person", 0.97), ("Aurelia", "organisation", 0.52), ("Hull", "location", 0.93)]
+    mentions += [("Bremen", "location", 0.95), ("Tomasz Wilk", "person", 0.96), ("Baltic Lines", "organisation", 0.88)]
+    names = ["letter from Hull", "letter from Bremen", "harbour log", "telegram", "inventory", "diary of I. Lund"]
+    rejected = [("Nobody", "person", 0.3), ("March", "person", 0.1)]
+    documents = [scored(text, *mentions, name=name, ledger=rejected) for name in names]
+    with running_server(tmp_path, documents) as running:
         for size in WIDTHS:
             page = open_page(running.address, size)
-            press(page, "ArrowRight", "a", "ArrowRight")
+            press(page, "ArrowRight", "a")
             page.locator("#candidate-score").evaluate("(s) => { s.value = 0.75; s.dispatchEvent(new Event('input')); }")
             settle(page)
             page.screenshot(path=Path(folder) / f"page-{size}.png")
