@@ -40,6 +40,7 @@ class TokenClassifier:
         purpose = f"the voice {name}"
         require("torch", "tokens", purpose)
         transformers: Any = require("transformers", "tokens", purpose)
+        transformers.utils.logging.disable_progress_bar()  # standard error is for messages
         self.name, self.fingerprint = name, f"tokens:{transformers.__version__}:{checksum}"
         try:
             config = transformers.AutoConfig.from_pretrained(folder)
