@@ -49,9 +49,10 @@ experts: $(DEV)          ## train the experts that ship with entsemble (needs th
 
 scorer: $(DEV)           ## pre-train the scorer on the open corpora (needs them, takes an hour)
 	$(BIN)/python -m tools.release.scorer
+	$(BIN)/python -m tools.release.scorer --voices
 
 bench: $(DEV)           ## the measurements that are missing (needs the corpora, takes many hours, can be resumed)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt matplotlib python-crfsuite
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt matplotlib
 	$(BIN)/python -m benchmarks.baselines.run
 	$(BIN)/python -m benchmarks.throughput.run
 	$(BIN)/python -m benchmarks.throughput.growth
@@ -83,7 +84,7 @@ $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
 $(DEV): $(STAMP) constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[datasets,documents,embedded,experts,hub,pandas,parquet,patterns,ray,serve,spacy]' \
 	  axe-playwright-python hypothesis import-linter mypy nervaluate playwright pre-commit pytest pytest-xdist ruff \
-	  scipy seqeval
+	  seqeval
 	@touch $@
 
 $(DOCS): $(DEV)

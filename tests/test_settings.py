@@ -30,7 +30,7 @@ def test_every_preset_is_valid_and_names_what_exists(name: str) -> None:
         assert load_template(member.template)
         assert member.base_url is not None or not member.model.startswith("openai:")
     assert len(names) == len(set(names))
-    assert len(names) > 1 or name in {"fast", "zero-shot"}, "an ensemble has several members"
+    assert len(names) > 1 or name in {"fast", "instant"}, "an ensemble has several members"
     assert names or settings.voices, "something must answer"
     assert settings.verification.member in ("", *names)
     if settings.classification.vote is not None:

@@ -31,7 +31,7 @@ RESULTS = ROOT / "benchmarks" / "quality" / "results" / "pretrained"
 
 def main() -> None:
     """Measure all corpora."""
-    corpora = score_corpora()
+    corpora = score_corpora(with_members=True)
     models = leave_one_out(corpora)
     max_f1 = [corpus.expected_max_f1(model) for corpus, model in zip(corpora, models, strict=True)]
     for number, (corpus, model) in enumerate(zip(corpora, models, strict=True)):

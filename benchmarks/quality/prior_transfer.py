@@ -40,7 +40,7 @@ def main() -> None:
 
 def measure() -> dict[str, object]:
     """Mean F1 of each precision, and of the prior alone, in and out of domain."""
-    corpora = score_corpora()
+    corpora = score_corpora(with_members=True)
     in_domain: list[list[float]] = []
     out_of_domain: list[list[float]] = []
     for training in corpora:

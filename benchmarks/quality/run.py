@@ -1,7 +1,7 @@
 """Quality of the embedded default on real corpora, measured with the command line.
 
     python -m benchmarks.quality.run [--only conll2003,wnut17] [--sentences 60] [--again]
-                                     [--vote | --unadapted | --experts | --larger | --test] [--in-batches]
+                                     [--vote | --unadapted | --experts | --instant | --larger | --test] [--in-batches]
 
 Needs the corpora: the folder that ENTSEMBLE_DATA names. Each corpus is one `entsemble evaluate` run; its report is
 written to `results/<name>.json` with the command, the commit, the machine and the seed. A result of the same command is
@@ -11,8 +11,9 @@ that a change of the ensemble alone is measured in a minute; the table has no se
 
 `--vote` uses a soft vote instead of the scorer, `--unadapted` the pre-trained scorer without training on the pool, and
 `--experts` experts as further members (the preset `best`), without those that were trained on scored sentences.
-`--larger` scores more sentences of the corpora whose samples are too small to tell whether scores are calibrated, and
-`--test` sentences of test files, which no calibration was chosen on. Each variant has its folder in `results`, and so
+`--instant` asks no language model (the preset `instant`). `--larger` scores more sentences of the corpora whose samples
+are too small to tell whether scores are calibrated, and `--test` sentences of test files, which no calibration was
+chosen on. Each variant has its folder in `results`, and so
 have the corpora in other languages; `SAMPLES` says which corpora a variant has, and how many sentences of each. With
 `--in-batches`, transformers runs the same members in bfloat16, in half the time if the processor has such instructions;
 the table says so, and has no seconds for it. `table.py` turns the results into the tables of the documentation.
@@ -41,6 +42,7 @@ VARIANT_OPTIONS: Mapping[str, Sequence[str]] = {
     "vote": ("--config", f"{CONFIGURATIONS}/vote.toml"),
     "unadapted": ("--learn", "0"),
     "best": ("--preset", "best"),
+    "instant": ("--preset", "instant"),
     "larger": (),
     "test": (),
 }
@@ -73,6 +75,17 @@ SAMPLES: Mapping[str, Mapping[str, int]] = {
         **{"conll2003": 60, "wnut17": 300, "genia": 60, "bc5cdr": 60},
         **dict.fromkeys(CROSSNER, 30),
     },
+    "instant": {
+        **{
+            "conll2003": 300,
+            "wnut17": 500,
+            "genia": 200,
+            "bc5cdr": 300,
+            "crossner-politics": 300,
+            "crossner-science": 300,
+        },
+        **dict.fromkeys(("crossner-ai", "crossner-literature", "crossner-music"), 60),
+    },
     "larger": {
         **{"conll2003": 600, "wnut17": 1_009, "crossner-politics": 541, "crossner-science": 450},
         **{"genia": 600, "bc5cdr": 600, "masakhaner-swa": 300, "uner-danish": 300},
@@ -97,6 +110,7 @@ def main() -> None:
         ("--vote", "vote", "soft vote instead of the scorer"),
         ("--unadapted", "unadapted", "pre-trained scorer, not trained on the pool"),
         ("--experts", "best", "experts as members, too"),
+        ("--instant", "instant", "no language model"),
         ("--test", "test", "test files, once"),
         ("--larger", "larger", "larger samples"),
     ):
@@ -115,7 +129,7 @@ def main() -> None:
             gold = corpus.test if options.variant == "test" else corpus.dev
             sentences = options.sentences or samples.get(corpus.name, DEFAULT_SENTENCES)
             arguments = ["--seed", str(options.seed), *VARIANT_OPTIONS[options.variant]]
-            arguments += _configuration(corpus, options.variant, with_fastest_engine=options.with_fastest_engine)
+            arguments += _configuration(corpus, options.variant, with_fastest_engine=options.in_batches)
             _measure_once(corpus, gold, options.variant, ["--limit", str(sentences)], arguments, again=options.again)
 
 

@@ -81,13 +81,14 @@ def answer_training_file(name: str, count: int) -> tuple[ScoredCorpus, StackingM
         with_capitalised = proposes_capitalised(settings, documents)
         feature_names = assembly.pool.feature_extractor(pipeline, assembly.pool.leakage_guard(documents)).feature_names
         indices = training_order(settings, documents)[:count]
-        training = assembly.training_sentences(pipeline, documents, indices, with_capitalised=with_capitalised)
+        voices = assembly.voices(documents, pipeline.labels, pipeline.rules)
+        training = assembly.training_sentences(pipeline, documents, indices, voices, with_capitalised=with_capitalised)
         mapper = LocalMapper(assembly.models.worker_count())
         sentences, errors = score_sentences(training, mapper, ProgressCallbacks())
     if errors:
         raise errors[0]
     corpus = ScoredCorpus(name, len(documents), sentences, feature_names, pipeline.labels)
-    return corpus, load_pretrained().for_features(feature_names, proposes_capitalised=with_capitalised)
+    return corpus, load_pretrained(with_members=True).for_features(feature_names, proposes_capitalised=with_capitalised)
 
 
 def score(model: StackingModel, corpus: ScoredCorpus) -> tuple[float, float, float]:

@@ -73,8 +73,8 @@ def load(
             `(text, [(start, end, label), ...])` pairs. With 20 sentences and 40 mentions or more, the first text also
             trains vote weights on them, once, which takes as long as 40 to 80 texts; see `learn`. If no examples are
             given, the label reader answers alone, in milliseconds.
-        preset: a configuration that comes with entsemble: fast, balanced, best, zero-shot, experts, paper or small-gpu.
-            By default balanced with examples, and zero-shot without.
+        preset: a configuration that comes with entsemble: fast, balanced, best, instant, experts, paper or small-gpu.
+            By default balanced with examples, and instant without.
         config: a configuration file (TOML), the same as a mapping, or `Settings`.
         models: names of the members' models, instead of those of the preset or configuration.
         voices: other models that vote too, such as `spacy:en_core_web_sm`, besides those of the configuration.

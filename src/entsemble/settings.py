@@ -19,7 +19,7 @@ from entsemble.types import Precision
 DEFAULT_PRESET = "balanced"
 """The preset if none is named."""
 
-PRESET_WITHOUT_POOL = "zero-shot"
+PRESET_WITHOUT_POOL = "instant"
 """The preset if none is named, and there is neither a pool nor any configured member, expert or voice."""
 
 PRESET_OF_EXPERTS = "experts"
@@ -279,7 +279,7 @@ def load(
     Args:
         path: a TOML file; paths in it are relative to its folder.
         preset: by default `balanced`; if there is neither a pool nor any member, `experts` with an `[experts]` table,
-            and `zero-shot` without; none if `path` has only voices. Members and voices in the file replace those of the
+            and `instant` without; none if `path` has only voices. Members and voices in the file replace those of the
             preset.
         overrides: nested values, as in TOML; `None` overrides nothing.
         voices: models of further voices.

@@ -139,7 +139,7 @@ def test_voices_mean_the_same_in_another_folder(
     monkeypatch.chdir(tmp_path)
     settings = load(overrides={"patterns": "parts.toml"}, voices=["spacy:small", "spacy:en_core_web_sm"])
     absolute = with_absolute_paths(settings)
-    assert [voice.model for voice in absolute.all_voices][1:] == [
+    assert [voice.model for voice in absolute.all_voices][2:] == [
         f"spacy:{pipeline}",
         "spacy:en_core_web_sm",
         f"patterns:{patterns}",
@@ -147,7 +147,11 @@ def test_voices_mean_the_same_in_another_folder(
 
 
 def test_named_voices_are_added_and_decide_which_preset_is_the_default(tmp_path: Path) -> None:
-    assert [voice.model for voice in load(voices=["spacy:small"]).voices] == ["label-reader", "spacy:small"]
+    assert [voice.model for voice in load(voices=["spacy:small"]).voices] == [
+        "label-reader",
+        "tagger",
+        "spacy:small",
+    ]
     assert load(overrides={"pool": {"path": "pool.jsonl"}}, voices=["label-reader"]).members
     config = tmp_path / "config.toml"
     config.write_text('[[voices]]\nmodel = "spacy:small"\nweight = 2\n')

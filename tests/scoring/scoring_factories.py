@@ -20,6 +20,7 @@ from entsemble.scoring.model import StackingModel
 from entsemble.scoring.pretrained import load_pretrained
 from entsemble.scoring.semi_crf import SpanCrf
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span
+from entsemble.voices.span_voice import SpanVoice
 from entsemble.voting.rules import Ballot, soft_vote
 from tests.factories import mention, sentence
 
@@ -39,12 +40,13 @@ def feature_extractor(
     *pool: Document,
     members: Sequence[str] = ("wrong", "right"),
     with_gazetteer: bool = True,
+    voices: Sequence[SpanVoice] = (),
 ) -> FeatureExtractor:
     """An extractor over the statistics of a pool."""
     guard = LeakageGuard(pool, sentence_splitter())
     gazetteer = Gazetteer(guard, labels, 2) if with_gazetteer else None
     neighbours = NeighbourIndex(guard, labels, encoder, encoder)
-    return FeatureExtractor(members, labels, gazetteer, neighbours, WordStatistics(guard, labels))
+    return FeatureExtractor(members, labels, gazetteer, neighbours, WordStatistics(guard, labels), voices)
 
 
 def scored_sentences(count: int, extractor: FeatureExtractor) -> list[ScoredSentence]:
@@ -70,7 +72,7 @@ def vote_only_model(feature_count: int, **parameters: Any) -> StackingModel:
 
 
 def pretrained_model(extractor: FeatureExtractor) -> StackingModel:
-    return load_pretrained().for_features(extractor.feature_names, proposes_capitalised=False)
+    return load_pretrained(with_members=True).for_features(extractor.feature_names, proposes_capitalised=False)
 
 
 def disjoint_spans(count: int) -> SpanCrf:

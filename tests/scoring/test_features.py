@@ -1,21 +1,26 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from entsemble.protocols import SpanScorer
 from entsemble.scoring.features import (
     MEMBER_FEATURES,
+    NEIGHBOUR_FEATURES,
     OVERLAP_FEATURES,
     POOL_FEATURES,
     SURFACE_FEATURES,
+    VOICE_FEATURES,
     WORD_FEATURES,
     FeatureExtractor,
 )
-from entsemble.types import LabelSet, Span
+from entsemble.types import LabelSet, ScoredSpan, Span
+from entsemble.voices.span_voice import SpanVoice
 from entsemble.voting.rules import soft_vote
 from tests.factories import sentence
 from tests.scoring.scoring_factories import ballot, feature_extractor
@@ -67,7 +72,7 @@ def test_pool_features_are_smoothed_rates_and_counts_of_the_name(places: LabelSe
     pool = [sentence("Oslo fell", ("Oslo", "LOC")), sentence("Oslo Berg won", ("Oslo Berg", "PER")), sentence("Oslo")]
     extractor = feature_extractor(places, trigrams, *pool)
     [matrix] = extractor.extract("in Oslo", {Span(3, 7): soft_vote([ballot("right", "LOC", 0.8)])})
-    values = values_by_name(extractor, matrix, "LOC", POOL_FEATURES)
+    values = values_by_name(extractor, matrix, "LOC", (*POOL_FEATURES, *NEIGHBOUR_FEATURES))
     assert values["pool_log_count"] == pytest.approx(math.log1p(2))
     assert values["pool_label_logit"] == values["pool_mention_logit"] == pytest.approx(0), "1.1 of 2.2"
     assert values["in_pool"] == 1
@@ -126,3 +131,23 @@ def test_a_pool_with_one_label_has_no_neighbour_label_feature(places: LabelSet, 
     [label_logit, cosine] = columns(extractor, ("neighbour_label_logit", "neighbour_cosine"))
     assert np.isnan(matrix[:, label_logit]).all()
     assert (matrix[:, cosine] > 0).all()
+
+
+def test_voice_features_are_of_the_span_and_named_by_the_kind(places: LabelSet, trigrams: Any) -> None:
+    text = "Oslo met Oslo"
+    first, second = Span(0, 4), Span(9, 13)
+    scorer = SimpleNamespace(
+        name="any", fingerprint="1", score_spans=lambda *_: [[ScoredSpan(first, {"LOC": 0.9, "PER": 0.05})]]
+    )
+    voice = SpanVoice(cast(SpanScorer, scorer), places, kind="tagger", minimum=0.5)
+    extractor = feature_extractor(places, trigrams, voices=[voice])
+    known, unknown = extractor.extract(text, dict.fromkeys((first, second), soft_vote([ballot("right", "LOC", 0.5)])))
+    names = tuple(f"tagger_{name}" for name in VOICE_FEATURES)
+    assert values_by_name(extractor, known, "LOC", names) == pytest.approx(
+        {"tagger_label_logit": math.log(9), "tagger_entity_logit": math.log(9), "tagger_is_best_label": 1}
+    )
+    assert values_by_name(extractor, known, "PER", names)["tagger_is_best_label"] == 0
+    lowest = math.log(0.001 / 0.999)
+    assert values_by_name(extractor, unknown, "LOC", names) == pytest.approx(
+        {"tagger_label_logit": lowest, "tagger_entity_logit": lowest, "tagger_is_best_label": 0}
+    )

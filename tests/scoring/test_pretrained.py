@@ -9,29 +9,30 @@ from tools.release.scorer import ScoredCorpus, average_members, fit_calibration,
 from entsemble.scoring.examples import ScoredSentence
 from entsemble.scoring.features import (
     MEMBER_FEATURES,
+    NEIGHBOUR_FEATURES,
     OVERLAP_FEATURES,
     POOL_FEATURES,
     SURFACE_FEATURES,
     VOTE_FEATURE,
     WORD_FEATURES,
 )
-from entsemble.scoring.pretrained import PRETRAINED_FILE, PretrainedModel, load_pretrained
+from entsemble.scoring.pretrained import WITH_MEMBERS, PretrainedModel, load_pretrained
 from entsemble.types import Document, LabelSet, Mention, Span
 from entsemble.voting.rules import Verdict
 from tests.scoring.scoring_factories import disjoint_example, disjoint_spans, probabilities_alone, vote_only_model
 
-OTHER_FEATURES = (*POOL_FEATURES, *WORD_FEATURES, *SURFACE_FEATURES, *OVERLAP_FEATURES)
+OTHER_FEATURES = (*POOL_FEATURES, *NEIGHBOUR_FEATURES, *WORD_FEATURES, *SURFACE_FEATURES, *OVERLAP_FEATURES)
 ONE_MEMBER = (VOTE_FEATURE, *MEMBER_FEATURES, *OTHER_FEATURES)
 TWO_MEMBERS = (VOTE_FEATURE, *MEMBER_FEATURES * 2, *OTHER_FEATURES)
 
 
 def test_json_keeps_the_model_without_loss() -> None:
-    assert PretrainedModel.from_json(load_pretrained().to_json()) == load_pretrained()
-    assert PRETRAINED_FILE.read_text(encoding="utf-8") == load_pretrained().to_json() + "\n"
+    assert PretrainedModel.from_json(load_pretrained(with_members=True).to_json()) == load_pretrained(with_members=True)
+    assert WITH_MEMBERS.read_text(encoding="utf-8") == load_pretrained(with_members=True).to_json() + "\n"
 
 
 def test_the_shipped_model_has_plausible_parameters() -> None:
-    model = load_pretrained()
+    model = load_pretrained(with_members=True)
     assert set(model.features) == set(ONE_MEMBER)
     assert model.features["vote_logit"].coefficient > 0
     assert model.features["none_logit"].coefficient < 0
@@ -40,16 +41,22 @@ def test_the_shipped_model_has_plausible_parameters() -> None:
 
 
 def test_no_benchmark_corpus_was_used_for_pre_training() -> None:
-    sentences = load_pretrained().training_sentences
+    sentences = load_pretrained(with_members=True).training_sentences
     assert sum(sentences.values()) > 300
     assert not {"CoNLL-2003", "WNUT17", "CrossNER", "GENIA", "BC5CDR"} & set(sentences)
 
 
 def test_members_share_the_coefficient_of_their_mean() -> None:
-    one, two = (load_pretrained().for_features(names, proposes_capitalised=True) for names in (ONE_MEMBER, TWO_MEMBERS))
+    one, two = (
+        load_pretrained(with_members=True).for_features(names, proposes_capitalised=True)
+        for names in (ONE_MEMBER, TWO_MEMBERS)
+    )
     assert two.proposes_capitalised
     assert two.training_sentences == 0
-    assert (two.calibration, two.threshold) == (load_pretrained().calibration, load_pretrained().threshold)
+    assert (two.calibration, two.threshold) == (
+        load_pretrained(with_members=True).calibration,
+        load_pretrained(with_members=True).threshold,
+    )
     features = np.random.default_rng(0).normal(size=(3, len(TWO_MEMBERS)))
     averaged = average_members(features, TWO_MEMBERS)
     assert averaged.shape == (3, len(ONE_MEMBER))

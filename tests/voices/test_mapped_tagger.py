@@ -57,7 +57,9 @@ def test_spans_are_made_of_whole_words(span: tuple[int, int], expected: str | No
 
 def test_a_voice_that_does_not_know_all_labels_abstains_if_others_vote() -> None:
     scorer = MappedTagger(FixedTagger((0, 3, {"PER": 0.6})), MAPPING)
-    voice = SpanVoice(scorer, LABELS, minimum=0.2, name="v", abstains=lambda candidate: "m" in candidate.proposers)
+    voice = SpanVoice(
+        scorer, LABELS, kind="spacy", minimum=0.2, name="v", abstains=lambda candidate: "m" in candidate.proposers
+    )
     ann, oslo, left = voice.ballots(
         "Ann left Oslo.", [Candidate("Ann", ("m",)), Candidate("Oslo", ("m",)), Candidate("left", ("other",))]
     )

@@ -47,14 +47,14 @@ TOWN = {"person": 0.0, "place": 0.5}
 
 
 def test_of_overlapping_spans_the_more_probable_is_proposed() -> None:
-    voice = SpanVoice(TableScorer({"Ann": ANN, "Oslo": OSLO, "Oslo Town": TOWN}), LABELS, minimum=0.3)
+    voice = SpanVoice(TableScorer({"Ann": ANN, "Oslo": OSLO, "Oslo Town": TOWN}), LABELS, kind="reader", minimum=0.3)
     proposed = voice.propose("Ann left Oslo Town.", [Candidate("Ann", ("model",))])
     assert proposed == [Candidate("Ann", ("model", "table")), Candidate("Oslo", ("table",))]
 
 
 def test_it_votes_on_candidates_of_others_and_rejects_what_it_does_not_know() -> None:
     text = "Ann left Oslo on Monday."
-    voice = SpanVoice(TableScorer({"Ann": ANN, "Oslo": OSLO}), LABELS, minimum=0.85)
+    voice = SpanVoice(TableScorer({"Ann": ANN, "Oslo": OSLO}), LABELS, kind="reader", minimum=0.85)
     candidates = voice.propose(text, [Candidate("Oslo", ("model",)), Candidate("Monday", ("model",))])
     ann, oslo, monday = voice.ballots(text, candidates)
     assert ann is not None
@@ -67,7 +67,7 @@ def test_it_votes_on_candidates_of_others_and_rejects_what_it_does_not_know() ->
 
 def test_a_sentence_is_scored_once() -> None:
     scorer = TableScorer({"Ann": ANN})
-    voice = SpanVoice(scorer, LABELS, minimum=0.3)
+    voice = SpanVoice(scorer, LABELS, kind="reader", minimum=0.3)
     voice.ballots("Ann left.", voice.propose("Ann left.", []))
     assert scorer.calls == 1
 
@@ -84,7 +84,7 @@ def test_ballots_are_distributions_in_which_the_best_label_keeps_its_probability
 
 def test_a_pipeline_without_members_answers_by_its_voices() -> None:
     left = {"person": 0.25, "place": 0.1}
-    voice = SpanVoice(TableScorer({"Ann": ANN, "Oslo": OSLO, "left": left}), LABELS, minimum=0.2)
+    voice = SpanVoice(TableScorer({"Ann": ANN, "Oslo": OSLO, "left": left}), LABELS, kind="reader", minimum=0.2)
     result = Pipeline([], LABELS, None, decision_rules(threshold=0.4), [voice]).run("Ann left Oslo. Ann is back.")
     assert [(m.start, m.text, m.label, m.votes) for m in result.mentions] == [
         (0, "Ann", "person", {"table": "person"}),

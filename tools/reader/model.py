@@ -36,7 +36,7 @@ class ReaderConfig:
 
 
 class LabelReader(nn.Module):  # type: ignore[misc]
-    """`forward` takes tensors only and returns the scores (B, W, K, L), as logits."""
+    """`forward` takes tensors and returns the scores (B, W, K, L), as logits, and the spans' vectors (B, W, K, S)."""
 
     def __init__(self, bert_encoder: Any, head_config: ReaderConfig | None = None) -> None:  # noqa: ANN401 - transformers is untyped
         super().__init__()
@@ -76,7 +76,7 @@ class LabelReader(nn.Module):  # type: ignore[misc]
         word_last: torch.Tensor,
         span_last: torch.Tensor,
         label_mask: torch.Tensor,
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """See `encode.Batch` for the shapes."""
         token_states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         label_vectors = segment_mean(token_states, label_first, label_last)  # (B, L, H)
@@ -97,7 +97,8 @@ class LabelReader(nn.Module):  # type: ignore[misc]
             self.config.score_size
         )
         span_scores = learnt_scores.float() + self._cosines(span_means, label_vectors, label_mask) + self.bias
-        return span_scores.reshape(row_count, word_count, span_width, -1)
+        shape = row_count, word_count, span_width, -1
+        return span_scores.reshape(shape), span_vectors.reshape(shape)
 
     def _cosines(self, span_means: torch.Tensor, label_vectors: torch.Tensor, label_mask: torch.Tensor) -> torch.Tensor:
         """The cosine of each span and label, less a learnt share of its mean over the labels; (B, W * K, L)."""

@@ -84,7 +84,7 @@ class Predictor:
             return []
         input_batch = self.encoder.batch(encoded_rows)
         with torch.inference_mode():
-            span_logits = self.model(*input_batch.inputs())
+            span_logits, _ = self.model(*input_batch.inputs())
         span_scores = (
             span_logits.sigmoid() * input_batch.span_mask.unsqueeze(-1) * input_batch.label_mask[:, None, None]
         )

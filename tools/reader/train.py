@@ -181,7 +181,7 @@ class Trainer:
         input_batch = self.feed.encoder.batch([encoded_row for _, encoded_row in encoded_pairs])
         right_answers = targets_of([current_example for current_example, _ in encoded_pairs], input_batch)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
-            span_scores = self.model(*input_batch.inputs())
+            span_scores, _ = self.model(*input_batch.inputs())
         mean_loss, typing_accuracy = reader_loss(span_scores.float(), right_answers, input_batch)
         return torch.autograd.grad(mean_loss, list(self.model.parameters())), mean_loss.item(), typing_accuracy
 

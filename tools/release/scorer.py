@@ -1,15 +1,16 @@
-"""Pre-train the scorer on open corpora, into `scoring/pretrained.json`.
+"""Pre-train the scorer on open corpora, into `scoring/pretrained.json` or, for voices alone, `pretrained-voices.json`.
 
-    python -m tools.release.scorer
+    python -m tools.release.scorer [--voices]
 
-Needs the corpora: the folder that ENTSEMBLE_DATA names. `scorer.toml` lists them with their licences and the number of
-sentences from each. The pool comes from the first part of each file, and the answered sentences from the last, so that
-no document is in both. Replies are cached, so that an interrupted run resumes. `benchmarks.quality.pretrained` measures
-how well a model that is fitted to all corpora but one does on that one.
+Needs the corpora: the folder that ENTSEMBLE_DATA names. `scorer.toml` and `scorer-voices.toml` list them with their
+licences and the number of sentences from each. The pool comes from the first part of each file, and the answered
+sentences from the last, so that no document is in both. Replies are cached, so that an interrupted run resumes.
+`benchmarks.quality.pretrained` measures how well a model that is fitted to all corpora but one does on that one.
 """
 
 from __future__ import annotations
 
+import argparse
 import random
 import tempfile
 from collections.abc import Sequence
@@ -22,25 +23,20 @@ import numpy as np
 from entsemble._lib import toml
 from entsemble._lib.math import FloatArray
 from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
-from entsemble.assembly.stacking import proposes_capitalised
 from entsemble.data.formats import read, write
 from entsemble.execution.threads import LocalMapper
-from entsemble.ner.pipeline import Pipeline
-from entsemble.pool.capitalised import CapitalisedProposer
-from entsemble.pool.naive_bayes import NaiveBayesProposer
-from entsemble.pool.word_counts import WordStatistics
 from entsemble.scoring.examples import ScoredSentence, TrainingExample
 from entsemble.scoring.features import MEMBER_FEATURES
 from entsemble.scoring.fit import fit_map
 from entsemble.scoring.model import StackingModel
 from entsemble.scoring.platt import IDENTITY, PlattScaling, fit_platt
-from entsemble.scoring.pretrained import PRETRAINED_FILE, FeatureWeight, PretrainedModel
+from entsemble.scoring.pretrained import WITH_MEMBERS, WITHOUT_MEMBERS, FeatureWeight, PretrainedModel
 from entsemble.scoring.threshold import THRESHOLD_FRACTION_OF_MAX_F1, expected_max_f1, selected_mentions
 from entsemble.settings import environment, load
 from entsemble.types import Document, LabelSet
 from tools.corpora import corpora_folder
 
-PLAN = Path(__file__).with_name("scorer.toml")
+PLAN, VOICES_PLAN = (Path(__file__).with_name(f"{name}.toml") for name in ("scorer", "scorer-voices"))
 SEED = 1
 PRIOR_PRECISION = 3.0
 """Inverse variance of the parameters; with so many candidates it matters little."""
@@ -86,25 +82,31 @@ class ScoredCorpus:
 
 def main() -> None:
     """Answer sentences of all corpora, fit the model, and write it."""
-    corpora = score_corpora()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--voices", action="store_true", help="the model for voices without language models")
+    with_members = not parser.parse_args().voices
+    corpora = score_corpora(with_members=with_members)
     models = leave_one_out(corpora)
     max_f1 = [corpus.expected_max_f1(model) for corpus, model in zip(corpora, models, strict=True)]
     min_probability = THRESHOLD_FRACTION_OF_MAX_F1 * float(np.mean(max_f1))
     calibration = fit_calibration(corpora, models, min_probability)
     pretrained = _rounded(fit_to_corpora(corpora), corpora, calibration, calibration.calibrate(min_probability))
-    PRETRAINED_FILE.write_text(pretrained.to_json() + "\n", encoding="utf-8")
+    file = WITH_MEMBERS if with_members else WITHOUT_MEMBERS
+    file.write_text(pretrained.to_json() + "\n", encoding="utf-8")
 
 
-def score_corpora() -> list[ScoredCorpus]:
+def score_corpora(*, with_members: bool) -> list[ScoredCorpus]:
     """The answered sentences of each corpus of the plan."""
-    return [score_corpus(corpus) for corpus in toml.loads(PLAN.read_text(encoding="utf-8"))["corpus"]]
+    plan, preset = (PLAN, "balanced") if with_members else (VOICES_PLAN, "instant")
+    return [score_corpus(corpus, preset) for corpus in toml.loads(plan.read_text(encoding="utf-8"))["corpus"]]
 
 
-def score_corpus(corpus: dict[str, Any]) -> ScoredCorpus:
-    """Sentences of one corpus, answered by the embedded members with a soft vote.
+def score_corpus(corpus: dict[str, Any], preset: str) -> ScoredCorpus:
+    """Sentences of one corpus, answered by the ensemble of a preset.
 
     Args:
         corpus: a table of the plan.
+        preset: whose members and voices answer.
     """
     pool = sample_sentences(corpus["files"], 0, _POOL_END)[: corpus["pool"]]
     pool_texts = {document.text for document in pool}
@@ -122,17 +124,13 @@ def score_corpus(corpus: dict[str, Any]) -> ScoredCorpus:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
-        settings = load(overrides={"pool": {"path": path}, "classification": {"vote": "soft"}})
+        settings = load(preset=preset, overrides={"pool": {"path": path}, "stacking": {"sentences": 0}})
         settings, _, _ = adapt_to_documents(
             SelectionInputs(settings, environment(), held_out=documents), map(without_mentions, documents)
         )
         with Assembly(settings, environment(), held_out=documents) as assembly:
-            voting = assembly.extractor().pipeline
-            leakage_guard = assembly.pool.leakage_guard(pool)
-            proposers = [*voting.proposers, NaiveBayesProposer(WordStatistics(leakage_guard, voting.labels))]
-            proposers += [CapitalisedProposer()] if proposes_capitalised(settings, pool) else []
-            pipeline = Pipeline(voting.members, voting.labels, voting.pool, voting.rules, proposers)
-            extractor = assembly.pool.feature_extractor(pipeline, leakage_guard)
+            pipeline = assembly.extractor().pipeline  # its scorer does not matter: training needs the votes alone
+            extractor = assembly.pool.feature_extractor(pipeline, assembly.pool.leakage_guard(pool))
             mapper = LocalMapper(assembly.models.worker_count())
             results = mapper.map(pipeline.run, [document.text for document in documents])
             sentences = [
@@ -165,6 +163,8 @@ def sample_sentences(files: Sequence[str], start: float, end: float) -> list[Doc
 
 def average_members(features: FloatArray, feature_names: Sequence[str]) -> FloatArray:
     """[labels, features] -> [labels, features of one member], with the mean of the members' features."""
+    if MEMBER_FEATURES[0] not in feature_names:
+        return features
     width = len(MEMBER_FEATURES)
     end = 1 + width * feature_names.count(MEMBER_FEATURES[0])
     by_member = features[:, 1:end].reshape(len(features), -1, width)

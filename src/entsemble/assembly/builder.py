@@ -17,6 +17,8 @@ from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.assembly.stacking import (
     TrainingSentence,
     TrainingSentences,
+    fold_indices,
+    fold_of,
     proposes_capitalised,
     train_on_pool,
     training_order,
@@ -24,12 +26,13 @@ from entsemble.assembly.stacking import (
     trains_on_pool,
     uses_stacking,
 )
-from entsemble.assembly.voices import build_voices, check_names, voice_name
+from entsemble.assembly.voice_pool import VoicePool
+from entsemble.assembly.voices import Voices, check_names, has_reader, load_parts, voice_name
 from entsemble.errors import ConfigError
 from entsemble.execution.ray import RayCluster
 from entsemble.execution.threads import LocalMapper
 from entsemble.extractor import LocalExtractor, RayExtractor
-from entsemble.ner.decision import DecisionRules
+from entsemble.ner.decision import DEFAULT_THRESHOLD, READER_THRESHOLD, DecisionRules
 from entsemble.ner.member import Member
 from entsemble.ner.pipeline import Pipeline
 from entsemble.pool.capitalised import CapitalisedProposer
@@ -49,9 +52,8 @@ from entsemble.voices.span_voice import SpanVoice
 from entsemble.voting.candidates import Proposer
 from entsemble.voting.rules import voting_rule
 
-_FOLDS = 5
-"""Consecutive parts of a pool. A sentence is trained on with a pool that lacks its part, since the sentences of a
-document follow one another in a file."""
+_MIN_SCORED_PROBABILITY = 0.05
+"""Probability from which on a voice proposes a span where a scorer decides; a lower one hardly ever is a mention."""
 
 _PROPOSER_NAMES = {
     Gazetteer.name: "the pool's names",
@@ -89,7 +91,6 @@ class Assembly:
         self._closes_models = models is None
         self.models = models or ModelPool(settings, environment, self.progress)
         self._examples, self._held_out, self._weights = examples, held_out, weights
-        self._built_voices: list[SpanVoice] | None = None
 
     def __enter__(self) -> Assembly:
         return self
@@ -120,10 +121,13 @@ class Assembly:
         rules = replace(rules, demonstration_limits=self.pool.demonstration_limits(documents))
         labels = self.pool.labels(documents)
         leakage_guard = self.pool.leakage_guard(documents)
-        pipeline = self._pipeline(leakage_guard, labels, self.members(), rules)
-        encoder = self.encoder().fingerprint if documents else None
-        fingerprints = result_fingerprints(self.settings, pipeline, encoder)
-        scorer = self._scorer(pipeline, leakage_guard, fingerprints)
+        members, voices = self.members(), self.voices(documents, labels, rules)
+        pipeline = self._pipeline(
+            leakage_guard, labels, members, rules, voices.train(self._held_out_indices(documents))
+        )
+        encoder = self.encoder().fingerprint if documents and members else None
+        fingerprints = result_fingerprints(self.settings, pipeline, documents, encoder)
+        scorer = self._scorer(pipeline, leakage_guard, voices, fingerprints)
         if scorer:
             extra_proposers = [CapitalisedProposer()] if scorer.model.proposes_capitalised else []
             pipeline = pipeline.with_scorer(scorer, [*pipeline.proposers, *extra_proposers])
@@ -190,6 +194,7 @@ class Assembly:
             skip_larger_above=classification.skip_larger_above,
             skip_verification_above=verification.skip_verification_above,
             quorum=self.settings.quorum,
+            default_threshold=DEFAULT_THRESHOLD if names or not has_reader(self.settings) else READER_THRESHOLD,
         )
 
     def _pipeline(
@@ -198,12 +203,13 @@ class Assembly:
         labels: LabelSet,
         members: Sequence[Member],
         rules: DecisionRules,
+        voices: Sequence[SpanVoice],
         *,
         with_capitalised: bool = False,
     ) -> Pipeline:
-        """The members with these sentences as their pool, without a trained scorer."""
+        """The members and voices with these sentences as their pool, without a trained scorer."""
         settings, documents = self.settings, leakage_guard.documents
-        pool_index = self.pool.index(leakage_guard, labels, members) if documents else None
+        pool_index = self.pool.index(leakage_guard, labels, members) if documents and members else None
         proposers: list[Proposer] = []
         if documents and settings.pool.gazetteer:
             proposers.append(Gazetteer(leakage_guard, labels, settings.pool.gazetteer))
@@ -211,20 +217,32 @@ class Assembly:
             proposers.append(NaiveBayesProposer(WordStatistics(leakage_guard, labels)))
         if with_capitalised:
             proposers.append(CapitalisedProposer())
-        return Pipeline(members, labels, pool_index, rules, [*proposers, *self._voices(labels, rules)])
+        return Pipeline(members, labels, pool_index, rules, [*proposers, *voices])
 
-    def _voices(self, labels: LabelSet, rules: DecisionRules) -> list[SpanVoice]:
-        """The voices, made once: they are the same for every part of the pool."""
-        if self._built_voices is None:
-            self._built_voices = build_voices(
-                self.settings.all_voices,
-                self.models,
-                labels,
-                minimum=rules.vote_threshold / 2,  # members may raise what a voice alone finds unlikely
-                has_members=bool(self.settings.members),
-                on_warning=self.progress.on_warning,
-            )
-        return self._built_voices
+    def voices(self, documents: Sequence[Document], labels: LabelSet, rules: DecisionRules) -> Voices:
+        """The voices, which learn from the pool if there is one."""
+        is_scored = bool(documents) and self._uses_stacking()
+        minimum = _MIN_SCORED_PROBABILITY if is_scored else rules.vote_threshold / 2  # members may raise it
+        pool = VoicePool(documents, self.settings.seed, self.pool.cache, self.progress.on_step)
+        parts = load_parts(self.settings.all_voices, self.models, labels, self.progress.on_warning)
+        return Voices(
+            parts,
+            labels,
+            pool,
+            minimum=minimum,
+            proposes_overlaps=is_scored,
+            has_members=bool(self.settings.members),
+        )
+
+    def _held_out_indices(self, documents: Sequence[Document]) -> set[int]:
+        """The pool's sentences that are to be scored, which no voice may learn from."""
+        splitter = self.pool.splitter
+        held_out = text_keys(self._held_out, splitter)
+        return {
+            index
+            for index, document in enumerate(documents)
+            if held_out and not held_out.isdisjoint(text_keys([document], splitter))
+        }
 
     def _uses_stacking(self) -> bool:
         return self._weights is not None or uses_stacking(self.settings)
@@ -234,7 +252,7 @@ class Assembly:
         return trains_on_pool(self.settings, documents)
 
     def _scorer(
-        self, pipeline: Pipeline, leakage_guard: LeakageGuard, fingerprints: Mapping[str, str]
+        self, pipeline: Pipeline, leakage_guard: LeakageGuard, voices: Voices, fingerprints: Mapping[str, str]
     ) -> Scorer | None:
         """The scorer that decides instead of a vote: given, trained on the pool, or else pre-trained."""
         documents = leakage_guard.documents
@@ -242,7 +260,7 @@ class Assembly:
             return None
         with_capitalised = proposes_capitalised(self.settings, documents)
         feature_extractor = self.pool.feature_extractor(pipeline, leakage_guard)
-        pretrained = load_pretrained().for_features(
+        pretrained = load_pretrained(with_members=bool(pipeline.members)).for_features(
             feature_extractor.feature_names, proposes_capitalised=with_capitalised
         )
         if self._weights or not self.trains_on_pool(documents):
@@ -257,7 +275,7 @@ class Assembly:
         ]
         digest = hashlib.sha256(json.dumps(dependencies, sort_keys=True).encode()).hexdigest()
         model = train_on_pool(
-            self.training_sentences(pipeline, documents, indices, with_capitalised=with_capitalised),
+            self.training_sentences(pipeline, documents, indices, voices, with_capitalised=with_capitalised),
             pipeline.labels,
             pretrained,
             LocalMapper(self.models.worker_count()),
@@ -270,17 +288,18 @@ class Assembly:
 
     def _training_indices(self, documents: Sequence[Document]) -> list[int]:
         """The pool's sentences to train on: none that is held out."""
-        splitter = self.pool.splitter
-        held_out = text_keys(self._held_out, splitter)
-        indices = [
-            sentence_index
-            for sentence_index in training_order(self.settings, documents)
-            if held_out.isdisjoint(text_keys([documents[sentence_index]], splitter))
-        ]
+        held_out = self._held_out_indices(documents)
+        indices = [index for index in training_order(self.settings, documents) if index not in held_out]
         return indices[: training_size(self.settings, documents)]
 
     def training_sentences(
-        self, pipeline: Pipeline, documents: Sequence[Document], indices: Sequence[int], *, with_capitalised: bool
+        self,
+        pipeline: Pipeline,
+        documents: Sequence[Document],
+        indices: Sequence[int],
+        voices: Voices,
+        *,
+        with_capitalised: bool,
     ) -> TrainingSentences:
         """Sentences of the pool, each with an ensemble whose pool lacks the sentence's fold.
 
@@ -288,31 +307,34 @@ class Assembly:
             pipeline: its members, labels and rules are used.
             documents: the pool.
             indices: which of them to train on.
+            voices: that learn from the pool, too.
             with_capitalised: whether capitalised spans are candidates.
         """
+        whole_guard = self.pool.leakage_guard(documents)
         positions_by_fold: dict[int, list[int]] = {}
         for position, sentence_index in enumerate(indices):
-            positions_by_fold.setdefault(_fold(sentence_index, documents), []).append(position)
+            positions_by_fold.setdefault(fold_of(sentence_index, len(documents)), []).append(position)
 
-        def iterate_fold(held_out_fold: int) -> Iterator[TrainingSentence]:
+        def iteratefold_of(held_out_fold: int) -> Iterator[TrainingSentence]:
             remaining = [
-                document for index, document in enumerate(documents) if _fold(index, documents) != held_out_fold
+                document for index, document in enumerate(documents) if fold_of(index, len(documents)) != held_out_fold
             ]
             leakage_guard = self.pool.leakage_guard(remaining)
             without_fold = self._pipeline(
-                leakage_guard, pipeline.labels, pipeline.members, pipeline.rules, with_capitalised=with_capitalised
+                leakage_guard,
+                pipeline.labels,
+                pipeline.members,
+                pipeline.rules,
+                voices.train(fold_indices(held_out_fold, whole_guard)),
+                with_capitalised=with_capitalised,
             )
             features = self.pool.feature_extractor(without_fold, leakage_guard)
             for position in positions_by_fold[held_out_fold]:
                 yield TrainingSentence(documents[indices[position]], without_fold, features, position)
 
         return TrainingSentences(
-            len(indices), lambda: chain.from_iterable(iterate_fold(fold) for fold in sorted(positions_by_fold))
+            len(indices), lambda: chain.from_iterable(iteratefold_of(fold) for fold in sorted(positions_by_fold))
         )
-
-
-def _fold(sentence_index: int, documents: Sequence[Document]) -> int:
-    return sentence_index * _FOLDS // len(documents)
 
 
 def _build_on_actor(settings: Settings, weights: StackingModel | None) -> LocalExtractor:

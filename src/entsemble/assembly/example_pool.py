@@ -30,6 +30,7 @@ from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
 from entsemble.scoring.features import FeatureExtractor
 from entsemble.settings import Settings
 from entsemble.types import Document, LabelSet
+from entsemble.voices.span_voice import SpanVoice
 
 ZERO_SHOT = "zero-shot-1"
 """The template for questions without demonstrations."""
@@ -157,7 +158,9 @@ class ExamplePool:
         naive_bayes = next((p for p in pipeline.proposers if isinstance(p, NaiveBayesProposer)), None)
         words = naive_bayes.words if naive_bayes else WordStatistics(leakage_guard, labels)
         member_names = [member.name for member in pipeline.members]
-        return FeatureExtractor(member_names, labels, gazetteer, self.neighbours(leakage_guard, labels), words)
+        voices = [proposer for proposer in pipeline.proposers if isinstance(proposer, SpanVoice)]
+        neighbours = self.neighbours(leakage_guard, labels) if pipeline.members else None  # no gain beside voices
+        return FeatureExtractor(member_names, labels, gazetteer, neighbours, words, voices)
 
     def demonstration_limits(self, documents: Sequence[Document]) -> DemonstrationLimits:
         """How many demonstrations a sentence gets, and how long they may be together.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import astuple
 
 from entsemble import __version__
 from entsemble.ner.pipeline import Pipeline
 from entsemble.pool.naive_bayes import NaiveBayesProposer
 from entsemble.settings import Settings
+from entsemble.types import Document
 from entsemble.voices.span_voice import SpanVoice
 
 STACKING_WEIGHTS = "stacking weights"
@@ -18,13 +20,16 @@ _INDEPENDENT = frozenset({"workers", "threads", "cache", "ray", "stacking"})
 """Settings that results do not depend on, or only by way of something else that is hashed."""
 
 
-def result_fingerprints(settings: Settings, pipeline: Pipeline, encoder: str | None) -> dict[str, str]:
+def result_fingerprints(
+    settings: Settings, pipeline: Pipeline, pool: Sequence[Document], encoder: str | None
+) -> dict[str, str]:
     """Name, as in the settings -> hash, apart from the weights that are trained.
 
     Args:
         settings: of the ensemble.
         pipeline: not yet with a trained scorer.
-        encoder: the encoder's fingerprint, if there is a pool.
+        pool: its sentences; none if there is no pool.
+        encoder: the encoder's fingerprint, if there are a pool and members.
     """
     values = settings.model_dump(mode="json", exclude={"members", "voices", "patterns", "pool", *_INDEPENDENT})
     values["pool"] = settings.pool.model_dump(mode="json", exclude={"path"})
@@ -35,12 +40,13 @@ def result_fingerprints(settings: Settings, pipeline: Pipeline, encoder: str | N
     values["entsemble"] = __version__
     values["voices"] = [proposer.fingerprint for proposer in pipeline.proposers if isinstance(proposer, SpanVoice)]
     values["labels of voices"] = [voice.labels for voice in settings.all_voices]
-    if pipeline.pool is not None:
+    if pool:
         values["pool sentences"] = [
             (document.text, [(mention.start, mention.end, mention.label) for mention in document.mentions])
-            for document in pipeline.pool.documents
+            for document in pool
         ]
         values["encoder"] = encoder
+    if pipeline.pool is not None:
         values["POS tagger"] = pipeline.pool.pos_tagger.name if pipeline.pool.similarity == "span" else ""
     for member in pipeline.members:
         template, zero_shot = astuple(member.template), astuple(member.zero_shot)

@@ -12,6 +12,7 @@ from entsemble.errors import MemberDownError, ModelError, PromptTooLongError
 from entsemble.ner.pipeline import Pipeline
 from entsemble.ner.results import SentenceResult
 from entsemble.pool.capitalised import are_mostly_capitalised
+from entsemble.pool.leakage import LeakageGuard
 from entsemble.protocols import Mapper
 from entsemble.retrieval.embedding_cache import PoolCache
 from entsemble.scoring.examples import ScoredSentence
@@ -29,6 +30,27 @@ _TRAINING_SHARE = 5
 
 _MIN_TRAINING, _MAX_TRAINING = 40, 80
 """More sentences calibrate better (`benchmarks/quality/teaching.py`); each costs as much as a sentence of the user."""
+
+_MAX_TRAINING_WITHOUT_MEMBERS = 400
+"""Voices without a language model answer a sentence in milliseconds."""
+
+
+_FOLDS = 5
+"""Consecutive parts of a pool. A sentence is trained on with a pool that lacks its part, since the sentences of a
+document follow one another in a file."""
+
+
+def fold_of(index: int, count: int) -> int:
+    """The fold of the sentence at an index of a pool of `count` sentences."""
+    return index * _FOLDS // count
+
+
+def fold_indices(fold: int, leakage_guard: LeakageGuard) -> set[int]:
+    """The sentences of a fold, and those of other folds that have the same text as one of them."""
+    documents = leakage_guard.documents
+    held_out = {index for index in range(len(documents)) if fold_of(index, len(documents)) == fold}
+    leaking = (leakage_guard.leaking_indices(documents[index].text) for index in held_out)
+    return held_out.union(*leaking)
 
 
 def uses_stacking(settings: Settings) -> bool:
@@ -58,6 +80,8 @@ def training_size(settings: Settings, documents: Sequence[Document]) -> int:
     """How many sentences of the pool are trained on."""
     if settings.stacking.sentences is not None:
         return settings.stacking.sentences
+    if not settings.members:
+        return _MAX_TRAINING_WITHOUT_MEMBERS
     return min(_MAX_TRAINING, max(_MIN_TRAINING, len(documents) // _TRAINING_SHARE))
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from entsemble.assembly.model_pool import ModelPool
-from entsemble.backends.voice_spec import parse_voice
+from entsemble.assembly.voice_pool import VoicePool
+from entsemble.backends.label_reader.model import LabelReader
+from entsemble.backends.voice_spec import TAGGER, parse_voice
 from entsemble.errors import ConfigError
 from entsemble.protocols import SpanScorer, SpanTagger
-from entsemble.settings import VoiceSettings
+from entsemble.settings import Settings, VoiceSettings
 from entsemble.types import LabelSet
 from entsemble.voices.label_map import describe_gaps, map_labels, shown_labels
 from entsemble.voices.mapped_tagger import MappedTagger
@@ -22,6 +25,11 @@ _PATTERNS_WEIGHT = 3.0
 def voice_name(voice: VoiceSettings) -> str:
     """What votes and reports call a voice: its name, or else its model's."""
     return voice.name or parse_voice(voice.model).name
+
+
+def has_reader(settings: Settings) -> bool:
+    """Whether a label reader is among the voices."""
+    return any(parse_voice(voice.model).kind == "reader" for voice in settings.all_voices)
 
 
 def check_names(voices: tuple[VoiceSettings, ...], reserved_names: Mapping[str, str]) -> None:
@@ -41,47 +49,104 @@ def check_names(voices: tuple[VoiceSettings, ...], reserved_names: Mapping[str, 
             raise ConfigError(f"two voices are called {name!r}; give each its own `name`")
 
 
-def build_voices(
-    voices: tuple[VoiceSettings, ...],
-    models: ModelPool,
-    labels: LabelSet,
-    *,
-    minimum: float,
-    has_members: bool,
-    on_warning: Callable[[str], None],
-) -> list[SpanVoice]:
-    """The voices of an ensemble.
+@dataclass(frozen=True, slots=True)
+class VoicePart:
+    """A voice that is loaded, but has learned nothing from a pool yet.
+
+    Attributes:
+        settings: of the voice.
+        kind: one of `backends.voice_spec`, by which features of its answers are named.
+        scorer: its model; `None` for one that a pool is needed for.
+        labels: as its model sees them.
+        is_complete: whether what it does not find is evidence for all labels.
+    """
+
+    settings: VoiceSettings
+    kind: str
+    scorer: SpanScorer | None
+    labels: LabelSet
+    is_complete: bool
+
+
+def load_parts(
+    voices: tuple[VoiceSettings, ...], models: ModelPool, labels: LabelSet, on_warning: Callable[[str], None]
+) -> list[VoicePart]:
+    """The voices of the settings.
 
     Args:
         voices: of the settings.
         models: where their models are loaded.
         labels: requested labels.
-        minimum: probability from which on a voice proposes a span.
-        has_members: whether there are members, which vote on every candidate.
         on_warning: called with what the user should know about a voice's labels.
 
     Raises:
         ConfigError: a voice finds none of the labels.
         EntsembleError: a model cannot be loaded; see `load_voice`.
     """
-    parts = [(voice, *_scorer(voice, models, labels, on_warning)) for voice in voices]
-    names = {voice_name(voice) for voice in voices}
-    everything_is_voted_on = has_members or any(is_complete for *_, is_complete in parts)
+    parts = []
+    for voice in voices:
+        kind = parse_voice(voice.model).kind
+        if kind == TAGGER:
+            parts.append(VoicePart(voice, kind, None, labels, is_complete=True))
+        else:
+            parts.append(VoicePart(voice, kind, *_scorer(voice, models, labels, on_warning)))
+    return parts
 
-    def others_vote(candidate: Candidate) -> bool:
-        return everything_is_voted_on or not names.isdisjoint(candidate.proposers)
 
-    return [
-        SpanVoice(
+class Voices:
+    """The voices of an ensemble, with what they learn from its pool.
+
+    Args:
+        parts: see `load_parts`.
+        labels: requested labels.
+        pool: that voices learn from; may be empty.
+        minimum: probability from which on a voice proposes a span.
+        proposes_overlaps: see `SpanVoice`.
+        has_members: whether there are members, which vote on every candidate.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[VoicePart],
+        labels: LabelSet,
+        pool: VoicePool,
+        *,
+        minimum: float,
+        proposes_overlaps: bool,
+        has_members: bool,
+    ) -> None:
+        self._parts, self._labels, self._pool = parts, labels, pool
+        self._minimum, self._proposes_overlaps = minimum, proposes_overlaps
+        self._names = {voice_name(part.settings) for part in parts}
+        self._everything_is_voted_on = has_members or any(part.is_complete for part in parts)
+
+    def train(self, excluded: Collection[int]) -> list[SpanVoice]:
+        """The voices, trained on the pool without the sentences at these indices."""
+        indices = [index for index in range(self._pool.size) if index not in excluded]
+        scorers = [(part, self._trained_scorer(part, indices)) for part in self._parts]
+        return [self._voice(part, scorer) for part, scorer in scorers if scorer is not None]
+
+    def _trained_scorer(self, part: VoicePart, indices: Sequence[int]) -> SpanScorer | None:
+        if part.kind == TAGGER:
+            return self._pool.tagger(indices, part.labels) if indices else None
+        if isinstance(part.scorer, LabelReader) and indices:
+            return self._pool.adapted_reader(part.scorer, indices, part.labels) or part.scorer
+        return part.scorer
+
+    def _voice(self, part: VoicePart, scorer: SpanScorer) -> SpanVoice:
+        return SpanVoice(
             scorer,
-            shown,
-            minimum=minimum,
-            name=voice_name(voice),
-            relative_weight=voice.weight or _default_weight(voice),
-            abstains=None if is_complete else others_vote,
+            part.labels,
+            kind=part.kind,
+            minimum=self._minimum,
+            name=voice_name(part.settings),
+            relative_weight=part.settings.weight or _default_weight(part.settings),
+            abstains=None if part.is_complete else self._others_vote,
+            proposes_overlaps=self._proposes_overlaps,
         )
-        for voice, scorer, shown, is_complete in parts
-    ]
+
+    def _others_vote(self, candidate: Candidate) -> bool:
+        return self._everything_is_voted_on or not self._names.isdisjoint(candidate.proposers)
 
 
 def _scorer(

@@ -22,13 +22,17 @@ VOICE_FORMS: Mapping[str, str] = MappingProxyType(
 """Kind -> how a voice of that kind is named."""
 
 
+TAGGER = "tagger"
+"""The kind, and the whole name, of the sequence tagger, which has no file: it is trained on the pool."""
+
+
 @dataclass(frozen=True, slots=True)
 class VoiceSpec:
     """A voice's model as the user named it.
 
     Attributes:
-        kind: one of `VOICE_FORMS`.
-        target: a folder, a file, or the name of an installed package.
+        kind: one of `VOICE_FORMS`, or `TAGGER`.
+        target: a folder, a file, or the name of an installed package; of the tagger, its name.
     """
 
     kind: str
@@ -42,6 +46,8 @@ class VoiceSpec:
     @property
     def name(self) -> str:
         """Short, for votes and reports."""
+        if self.kind == TAGGER:
+            return TAGGER
         return self.path.stem if self.kind == "patterns" else self.path.resolve().name
 
 
@@ -57,9 +63,11 @@ def parse_voice(text: str) -> VoiceSpec:
     """
     if text == BUNDLED_READER.name:
         return VoiceSpec("reader", str(BUNDLED_READER))
+    if text == TAGGER:
+        return VoiceSpec(TAGGER, TAGGER)
     kind, _, target = text.partition(":")
     if kind not in VOICE_FORMS or ":" not in text:
-        raise UnknownNameError("voice", text, (BUNDLED_READER.name, *VOICE_FORMS.values()))
+        raise UnknownNameError("voice", text, (BUNDLED_READER.name, TAGGER, *VOICE_FORMS.values()))
     if not target.strip():
         raise ConfigError(f"{text} names no model; write {VOICE_FORMS[kind]}")
     return VoiceSpec(kind, target.strip())

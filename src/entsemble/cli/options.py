@@ -35,8 +35,8 @@ _OPTIONS = {
     "config": click.option("--config", type=click.Path(path_type=Path), help="Configuration file (TOML)."),
     "preset": click.option(
         "--preset",
-        help="Bundled configuration: fast, balanced, best, zero-shot, experts, paper or small-gpu. "
-        "Default: balanced with a pool, zero-shot without.",
+        help="Bundled configuration: fast, balanced, best, instant, experts, paper or small-gpu. "
+        "Default: balanced with a pool, instant without.",
     ),
     "models": click.option(
         "--model",

@@ -15,6 +15,9 @@ from entsemble.voting.rules import Verdict, VotingRule
 DEFAULT_THRESHOLD = 0.4
 """Minimum score of a mention if the user sets no threshold and there is no learned scorer."""
 
+READER_THRESHOLD = 0.12
+"""The same for a label reader without members: its best on its held-out domains (`benchmarks/reader`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionRules:
@@ -22,7 +25,7 @@ class DecisionRules:
 
     Attributes:
         voting_rule: one of `voting.rules.VOTING_RULES`.
-        threshold: minimum score of a mention; `None` uses the learned scorer's, or else `DEFAULT_THRESHOLD`.
+        threshold: minimum score of a mention; `None` uses the learned scorer's, or else `default_threshold`.
         verifier: name of the member that verifies; `None` leaves out stage 4.
         verifier_threshold: a mention is denied if the verifier's probability of yes is below this.
         demonstration_limits: demonstrations per sentence.
@@ -31,6 +34,7 @@ class DecisionRules:
         skip_verification_above: a span that all voters type alike, with at least this score, is not verified; `None`
             verifies all.
         quorum: how many members must answer a sentence; `None` requires all.
+        default_threshold: minimum score of a mention if there is neither a threshold nor a learned scorer.
     """
 
     voting_rule: VotingRule
@@ -41,11 +45,12 @@ class DecisionRules:
     skip_larger_above: float | None = None
     skip_verification_above: float | None = None
     quorum: int | None = None
+    default_threshold: float = DEFAULT_THRESHOLD
 
     @property
     def vote_threshold(self) -> float:
         """Minimum score of a mention without a learned scorer."""
-        return DEFAULT_THRESHOLD if self.threshold is None else self.threshold
+        return self.default_threshold if self.threshold is None else self.threshold
 
     def skips_verification(self, verdict: Verdict) -> bool:
         """Whether the voters agree, and score high enough, to leave out the verifier."""

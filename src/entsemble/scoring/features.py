@@ -13,7 +13,8 @@ from entsemble.pool.capitalised import capitalised_spans
 from entsemble.pool.gazetteer import Gazetteer, NameCounts
 from entsemble.pool.neighbours import NeighbourIndex, Neighbours
 from entsemble.pool.word_counts import WordFeatures, WordStatistics
-from entsemble.types import NONE_LABEL, LabelSet, Span
+from entsemble.types import NONE_LABEL, LabelSet, ScoredSpan, Span
+from entsemble.voices.span_voice import SpanVoice
 from entsemble.voting.rules import Ballot, Verdict, soft_vote_scores
 
 # One feature a line: its name, its formula, and its range where it is not obvious. A logit is clipped to +-6.9
@@ -28,11 +29,20 @@ MEMBER_FEATURES = (  # of each member; the mean of the others for one that did n
     "is_best_label",  # 1 if no label is more probable to it, else 0
 )
 
+VOICE_FEATURES = (  # of each voice, such as the sequence tagger; by `voice_feature`, since voices share no weights
+    "label_logit",  # logit of its probability of the label
+    "entity_logit",  # logit of its highest probability of any label
+    "is_best_label",  # 1 if no label is more probable to it, else 0
+)
+
 POOL_FEATURES = (
     "pool_label_logit",  # logit((mentions with the label + 0.1) / (occurrences + 0.2)); 0 if the name is unknown
     "pool_mention_logit",  # logit((mentions + 0.1) / (occurrences + 0.2)); 0 if the name is unknown
     "pool_log_count",  # log(1 + occurrences); 0 if the name is unknown
     "in_pool",  # 1 if the surface is a name of the pool, else 0
+)
+
+NEIGHBOUR_FEATURES = (
     "neighbour_label_logit",  # logit of the label's share of the nearest names; NaN if they cannot tell labels apart
     "neighbour_cosine",  # cosine of the nearest name, -1 to 1; NaN if the pool has no names
 )
@@ -68,8 +78,9 @@ class FeatureExtractor:
         member_names: the members whose votes are features, in order.
         labels: that are asked for.
         gazetteer: the names of the pool, if it takes part in the vote.
-        neighbours: the names of the pool by similarity.
+        neighbours: the names of the pool by similarity; `None` leaves their features out.
         words: the words of the pool.
+        voices: that score spans; those of one kind share a feature's weight, as members do.
 
     Attributes:
         feature_names: one for each column; the columns of all members share the same names.
@@ -80,15 +91,18 @@ class FeatureExtractor:
         member_names: Sequence[str],
         labels: LabelSet,
         gazetteer: Gazetteer | None,
-        neighbours: NeighbourIndex,
+        neighbours: NeighbourIndex | None,
         words: WordStatistics,
+        voices: Sequence[SpanVoice],
     ) -> None:
         self._member_names, self.labels, self._gazetteer = tuple(member_names), labels, gazetteer
-        self._neighbours, self._words = neighbours, words
+        self._neighbours, self._words, self._voices = neighbours, words, tuple(voices)
         self.feature_names = (
             VOTE_FEATURE,
             *MEMBER_FEATURES * len(self._member_names),
+            *(voice_feature(voice.kind, name) for voice in self._voices for name in VOICE_FEATURES),
             *POOL_FEATURES,
+            *(NEIGHBOUR_FEATURES if self._neighbours else ()),
             *WORD_FEATURES,
             *SURFACE_FEATURES,
             *OVERLAP_FEATURES,
@@ -99,14 +113,14 @@ class FeatureExtractor:
         name_counts = self._gazetteer.lookup(text) if self._gazetteer else {}
         line = one_line(text)
         surfaces = [span.slice(line) for span in verdicts]
-        neighbours = self._neighbours.neighbours_for(text, surfaces)
+        nearest = self._neighbours.neighbours_for(text, surfaces) if self._neighbours else None
         words = self._words.features_for(text, [*verdicts])
         capitalised = frozenset(capitalised_spans(text))
         proposed = [span for span, verdict in verdicts.items() if any(ballot.is_proposer for ballot in verdict.ballots)]
+        voice_scores = [voice.scored_spans(text) for voice in self._voices]
         matrices = []
-        for (span, verdict), surface, near, word_features in zip(
-            verdicts.items(), surfaces, neighbours, words, strict=True
-        ):
+        for index, (span, verdict) in enumerate(verdicts.items()):
+            surface, word_features = surfaces[index], words[index]
             vote_scores, counts = soft_vote_scores(verdict.ballots), name_counts.get(surface)
             of_candidate = [
                 *_surface_features(surface),
@@ -117,7 +131,9 @@ class FeatureExtractor:
                 [
                     logit(vote_scores[label]),
                     *self._member_features(label, verdict),
-                    *_pool_features(label, counts, near),
+                    *(value for scores in voice_scores for value in _voice_features(label, scores.get(span))),
+                    *_pool_features(label, counts),
+                    *(_neighbour_features(label, nearest[index]) if nearest is not None else ()),
                     *_word_features(label, word_features),
                     *of_candidate,
                 ]
@@ -141,18 +157,36 @@ class FeatureExtractor:
         return [logit(probability), logit(none_probability), float(ballot.is_proposer), float(is_best)]
 
 
-def _pool_features(label: str, counts: NameCounts | None, neighbours: Neighbours | None) -> list[float]:
-    features = [0.0] * 4
-    if counts:
-        mentions = counts.label_counts[label], sum(counts.label_counts.values())
-        logits = [logit((count + 0.1) / (counts.occurrences + 0.2)) for count in mentions]
-        features = [*logits, math.log1p(counts.occurrences), 1.0]
+def voice_feature(kind: str, name: str) -> str:
+    """The name of a voice's feature in the model.
+
+    Args:
+        kind: of the voice, such as `tagger` or `reader`.
+        name: one of `VOICE_FEATURES`.
+    """
+    return f"{kind}_{name}"
+
+
+def _voice_features(label: str, scored: ScoredSpan | None) -> list[float]:
+    probability, highest = (scored.probabilities[label], scored.score) if scored else (0.0, 0.0)
+    return [logit(probability), logit(highest), float(scored is not None and probability >= highest)]
+
+
+def _pool_features(label: str, counts: NameCounts | None) -> list[float]:
+    if counts is None:
+        return [0.0] * len(POOL_FEATURES)
+    mentions = counts.label_counts[label], sum(counts.label_counts.values())
+    logits = [logit((count + 0.1) / (counts.occurrences + 0.2)) for count in mentions]
+    return [*logits, math.log1p(counts.occurrences), 1.0]
+
+
+def _neighbour_features(label: str, neighbours: Neighbours | None) -> list[float]:
     if neighbours is None:
-        return [*features, math.nan, math.nan]
+        return [math.nan] * len(NEIGHBOUR_FEATURES)
     # A pool with names of one label only, or with none of this label, has no evidence between labels.
     is_informative = len(neighbours.pool_labels) > 1 and label in neighbours.pool_labels
     label_logit = logit(neighbours.label_shares[label]) if is_informative else math.nan
-    return [*features, label_logit, neighbours.cosine]
+    return [label_logit, neighbours.cosine]
 
 
 def _word_features(label: str, words: WordFeatures | None) -> list[float]:

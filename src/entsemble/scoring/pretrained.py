@@ -16,7 +16,8 @@ from pathlib import Path
 from entsemble.scoring.model import StackingModel
 from entsemble.scoring.platt import PlattScaling
 
-PRETRAINED_FILE = Path(__file__).with_name("pretrained.json")
+WITH_MEMBERS, WITHOUT_MEMBERS = map(Path(__file__).with_name, ("pretrained.json", "pretrained-voices.json"))
+"""Files of the models for ensembles with language models, and with voices alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,10 @@ class FeatureWeight:
     mean: float
     scale: float
     coefficient: float
+
+
+_UNKNOWN_FEATURE = FeatureWeight(mean=-4.0, scale=3.0, coefficient=0.0)
+"""Of a voice that the model was not pre-trained with: it counts for what the pool shows that it is worth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class PretrainedModel:
 
     def for_features(self, feature_names: Sequence[str], *, proposes_capitalised: bool) -> StackingModel:
         """The model for these features; each member has an equal part of the coefficient of the members' mean."""
-        weights = [self.features[name] for name in feature_names]
+        weights = [self.features.get(name, _UNKNOWN_FEATURE) for name in feature_names]
         coefficients = [
             weight.coefficient / feature_names.count(name) for name, weight in zip(feature_names, weights, strict=True)
         ]
@@ -76,6 +81,7 @@ class PretrainedModel:
 
 
 @cache
-def load_pretrained() -> PretrainedModel:
-    """The model of `pretrained.json`."""
-    return PretrainedModel.from_json(PRETRAINED_FILE.read_text(encoding="utf-8"))
+def load_pretrained(*, with_members: bool) -> PretrainedModel:
+    """The model for an ensemble with or without language models."""
+    file = WITH_MEMBERS if with_members else WITHOUT_MEMBERS
+    return PretrainedModel.from_json(file.read_text(encoding="utf-8"))

@@ -27,11 +27,13 @@ class SpanVoice(Proposer):
     Args:
         scorer: the model.
         labels: requested labels.
+        kind: of the scorer, by which its features are named.
         minimum: probability from which on a span is proposed.
         name: in votes and ledgers; by default the scorer's.
         relative_weight: of its vote, relative to all members together.
         abstains: whether to abstain from a candidate that the model does not score, since that is no evidence: it is a
             list of names, or does not know all labels. By default the voice votes on every candidate.
+        proposes_overlaps: whether spans that overlap a more probable one are proposed too, for a scorer to choose from.
     """
 
     def __init__(
@@ -39,13 +41,16 @@ class SpanVoice(Proposer):
         scorer: SpanScorer,
         labels: LabelSet,
         *,
+        kind: str,
         minimum: float,
         name: str | None = None,
         relative_weight: float = 1.0,
         abstains: Callable[[Candidate], bool] | None = None,
+        proposes_overlaps: bool = False,
     ) -> None:
         self._scorer, self._labels, self._minimum, self._relative_weight = scorer, labels, minimum, relative_weight
         self._name, self._abstains = name or scorer.name, abstains
+        self.kind, self._proposes_overlaps = kind, proposes_overlaps
         self._scores = lru_cache(_REMEMBERED_TEXTS)(self._score_text)
 
     @property
@@ -56,7 +61,12 @@ class SpanVoice(Proposer):
     @property
     def fingerprint(self) -> str:
         """Changes whenever its proposals or its votes could."""
-        return f"{self._name}:{self._scorer.fingerprint}:{self._minimum}:{self._relative_weight}"
+        parts = self._name, self._scorer.fingerprint, self._minimum, self._relative_weight, self._proposes_overlaps
+        return ":".join(map(str, parts))
+
+    def scored_spans(self, text: str) -> Mapping[Span, ScoredSpan]:
+        """The probabilities of the spans of a text; a span that is missing has none worth mentioning."""
+        return self._scores(one_line(text))
 
     def propose(self, text: str, candidates: Sequence[Candidate]) -> list[Candidate]:
         """See `Proposer.propose`; of spans that overlap, the more probable."""
@@ -66,7 +76,9 @@ class SpanVoice(Proposer):
             for s in self._scores(line).values()
             if s.score >= self._minimum
         ]
-        spans = [mention.span for mention in resolve_overlaps(mentions, nested=self._labels.nested)[0]]
+        if not self._proposes_overlaps:
+            mentions = list(resolve_overlaps(mentions, nested=self._labels.nested)[0])
+        spans = [mention.span for mention in mentions]
         return merge_proposals(line, candidates, [span.slice(line) for span in spans], self.name)
 
     def ballots(self, text: str, candidates: Sequence[Candidate]) -> list[Ballot | None]:

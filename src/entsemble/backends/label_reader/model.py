@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,51 @@ class _Window:
     text_index: int
     words: tuple[Span, ...]
 
+    def span(self, first: int, extra: int) -> Span:
+        """From a word to the one so many words later."""
+        return Span(self.words[first].start, self.words[first + extra].end)
+
+
+@dataclass(frozen=True, slots=True)
+class _WindowScores:
+    """What the network says of a window.
+
+    Attributes:
+        span_mask: [words, K], which spans exist.
+        logits: [words, K, labels], after Platt scaling.
+        vectors: [words, K, S], of the spans, if they were requested.
+    """
+
+    span_mask: npt.NDArray[np.bool_]
+    logits: npt.NDArray[np.float32]
+    vectors: npt.NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpanTable:
+    """Spans of a text.
+
+    Attributes:
+        spans: n of them.
+        logits: [n, labels], log-odds of each label, after Platt scaling.
+        vectors: [n, S], from which, and from the labels' vectors, the network computes most of the log-odds.
+    """
+
+    spans: list[Span]
+    logits: npt.NDArray[np.float32]
+    vectors: npt.NDArray[np.float32]
+
+    @classmethod
+    def join(cls, tables: Sequence[SpanTable]) -> SpanTable | None:
+        """The spans of all tables, those of an earlier one before those of a later; `None` for no tables."""
+        if not tables:
+            return None
+        rows = {span: row for row, span in reversed([*enumerate(span for table in tables for span in table.spans)])}
+        chosen = sorted(rows.values())
+        logits = np.concatenate([table.logits for table in tables])[chosen]
+        vectors = np.concatenate([table.vectors for table in tables])[chosen]
+        return cls([span for span, row in sorted(rows.items(), key=lambda item: item[1])], logits, vectors)
+
 
 class LabelReader:
     """Scores the spans of texts for any labels; see `protocols.SpanScorer`.
@@ -104,11 +149,11 @@ class LabelReader:
         scores: list[dict[Span, dict[str, float]]] = [{} for _ in texts]
         for group in group_labels(labels):
             shown = [_display(label) for label in group]
-            for window, probabilities in zip(windows, self._score_windows(texts, windows, shown), strict=True):
-                for word, width in np.argwhere(probabilities.max(axis=-1) >= minimum):
-                    span = Span(window.words[word].start, window.words[word + width].end)
-                    by_label = scores[window.text_index].setdefault(span, {})
-                    for label, value in zip(group, probabilities[word, width].tolist(), strict=True):
+            for window, read in self._read_windows(texts, windows, shown):
+                probabilities = np.where(read.span_mask[..., None], _sigmoid(read.logits), _NO_SPAN)
+                for first, extra in np.argwhere(probabilities.max(axis=-1) >= minimum).tolist():
+                    by_label = scores[window.text_index].setdefault(window.span(first, extra), {})
+                    for label, value in zip(group, probabilities[first, extra].tolist(), strict=True):
                         by_label[label.name] = max(value, by_label.get(label.name, 0.0))
         zeros = dict.fromkeys(labels.names, 0.0)
         return [
@@ -116,28 +161,51 @@ class LabelReader:
             for by_span in scores
         ]
 
-    def _score_windows(
-        self, texts: Sequence[str], windows: Sequence[_Window], labels: Sequence[str]
-    ) -> list[npt.NDArray[np.float32]]:
-        """For each window, probabilities [words, K, labels]; `_NO_SPAN` for spans that end behind the window."""
+    def read_spans(self, texts: Sequence[str], labels: LabelSet, minimum: float) -> list[SpanTable | None]:
+        """For each text, the spans with a label whose probability is at least `minimum`, with what the scores rest on.
+
+        A text without words has no table.
+
+        Args:
+            texts: of any length; of a span in two windows, the first counts.
+            labels: at most `MAX_LABELS`, so that they are read together.
+            minimum: in [0, 1].
+        """
+        windows = [window for index, text in enumerate(texts) for window in _split_into_windows(index, text)]
+        parts: list[list[SpanTable]] = [[] for _ in texts]
+        for window, read in self._read_windows(texts, windows, [_display(label) for label in labels], vectors=True):
+            assert read.vectors is not None  # requested
+            is_probable = read.span_mask & (_sigmoid(read.logits).max(axis=-1) >= minimum)
+            spans = [window.span(first, extra) for first, extra in np.argwhere(is_probable).tolist()]
+            parts[window.text_index].append(SpanTable(spans, read.logits[is_probable], read.vectors[is_probable]))
+        return [SpanTable.join(tables) for tables in parts]
+
+    def _read_windows(
+        self, texts: Sequence[str], windows: Sequence[_Window], labels: Sequence[str], *, vectors: bool = False
+    ) -> Iterator[tuple[_Window, _WindowScores]]:
+        """The windows with what the network says of them, short ones first."""
         rows = [
             self._encoder.encode_row([word.slice(texts[window.text_index]) for word in window.words], labels)
             for window in windows
         ]
-        probabilities: list[npt.NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(rows)
+        outputs = ["logits", "span_vectors"] if vectors else ["logits"]
         order = sorted(range(len(rows)), key=lambda index: len(rows[index].pieces))
-        for batch_indices in _split_into_batches(order, [len(row.pieces) for row in rows]):
-            batch = self._encoder.build_batch([rows[index] for index in batch_indices], self._config.span_width)
-            logits = self._session.run(None, batch.arrays)[0]
-            scaled = self._config.slope * logits + self._config.intercept
-            values = np.where(batch.span_mask[..., None], 1 / (1 + np.exp(-scaled)), _NO_SPAN).astype(np.float32)
-            for row, index in enumerate(batch_indices):
-                probabilities[index] = values[row, : len(rows[index].words)]
-        return probabilities
+        for indices in _split_into_batches(order, [len(row.pieces) for row in rows]):
+            batch = self._encoder.build_batch([rows[index] for index in indices], self._config.span_width)
+            logits, *span_vectors = self._session.run(outputs, batch.arrays)
+            logits = self._config.slope * logits + self._config.intercept
+            for row, index in enumerate(indices):
+                word_count = len(rows[index].words)
+                of_window = [array[row, :word_count] for array in (batch.span_mask, logits, *span_vectors)]
+                yield windows[index], _WindowScores(*of_window)
 
     def close(self) -> None:
         """Free the network's memory."""
         self._session = None
+
+
+def _sigmoid(log_odds: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.asarray(1 / (1 + np.exp(-log_odds)), dtype=np.float32)
 
 
 def _display(label: Label) -> str:

@@ -1,0 +1,214 @@
+"""The label reader adapted to a pool: one linear layer on its span vectors, trained in seconds, the network unchanged.
+
+The adapted log-odds of a label are those of the reader, scaled, plus a linear function of the span's vector: a
+multinomial logistic regression with the reader's answer as offset and an L2 penalty, so that without examples it is the
+reader. As with a linear probe (G. Alain and Y. Bengio, 2016), no gradient passes through the network, and PyTorch is
+not needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from entsemble._lib.math import FloatArray
+from entsemble._lib.optional import require
+from entsemble.backends.label_reader.model import MAX_LABELS, LabelReader, SpanTable
+from entsemble.types import Document, LabelSet, ScoredSpan
+
+_MIN_PROBABILITY = 1e-4
+"""Spans that the reader finds less probable stay without a label, whatever the examples say."""
+
+_MIN_TRAINING_PROBABILITY = 2e-3
+"""Spans below it are trained on only if they are mentions: there are as many as of the others, and they say little."""
+
+_WEIGHT_PRECISION, _BIAS_PRECISION, _SLOPE_PRECISION = 0.1, 0.1, 5.0
+"""Inverse variances of the Gaussian prior of the weights, of the biases and, around 1, of the slope."""
+
+_ITERATIONS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderAdapter:
+    """The layer.
+
+    Attributes:
+        labels: in the order of the columns.
+        mean: [S], subtracted from a span's vector.
+        weights: [S, labels].
+        bias: [labels].
+        slope: of the reader's log-odds.
+    """
+
+    labels: tuple[str, ...]
+    mean: FloatArray
+    weights: FloatArray
+    bias: FloatArray
+    slope: float
+
+    def probabilities(self, table: SpanTable) -> FloatArray:
+        """[n, labels]; the rest to 1 is the probability of no entity."""
+        log_odds = self.slope * table.logits + self.bias + (table.vectors - self.mean) @ self.weights
+        shift = np.maximum(log_odds.max(axis=1, keepdims=True), 0.0)
+        odds = np.exp(log_odds - shift)
+        result: FloatArray = odds / (odds.sum(axis=1, keepdims=True) + np.exp(-shift))
+        return result
+
+    def to_bytes(self) -> bytes:
+        """The layer without loss; no pickle, since others may be able to write the file that it is read from."""
+        stream = io.BytesIO()
+        header = np.frombuffer(json.dumps({"labels": self.labels, "slope": self.slope}).encode(), dtype=np.uint8)
+        np.savez(stream, header=header, mean=self.mean, weights=self.weights, bias=self.bias)
+        return stream.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> ReaderAdapter:
+        """The layer that `to_bytes` wrote.
+
+        Raises:
+            ValueError: the content is no such layer.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                header = json.loads(arrays["header"].tobytes())
+                return cls(
+                    tuple(header["labels"]), arrays["mean"], arrays["weights"], arrays["bias"], float(header["slope"])
+                )
+        except (KeyError, OSError, TypeError) as error:
+            raise ValueError(f"not an adapted label reader: {error}") from error
+
+
+class AdaptedReader:
+    """The label reader with a layer that was trained on a pool; see `protocols.SpanScorer`.
+
+    Args:
+        reader: closed by whoever loaded it.
+        adapter: for the labels that are requested.
+    """
+
+    def __init__(self, reader: LabelReader, adapter: ReaderAdapter) -> None:
+        self._reader, self._adapter, self.name, self.parameters = reader, adapter, reader.name, reader.parameters
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the network and the layer."""
+        return f"{self._reader.fingerprint}:{hashlib.sha256(self._adapter.to_bytes()).hexdigest()}"
+
+    def score_spans(self, texts: Sequence[str], labels: LabelSet, minimum: float) -> list[list[ScoredSpan]]:
+        """See `SpanScorer.score_spans`."""
+        scored = []
+        for table in self._reader.read_spans(texts, labels, min(minimum, _MIN_PROBABILITY)):
+            rows = [] if table is None else self._adapter.probabilities(table).tolist()
+            spans = [] if table is None else table.spans
+            by_span = [
+                ScoredSpan(span, dict(zip(self._adapter.labels, row, strict=True)))
+                for span, row in zip(spans, rows, strict=True)
+                if max(row) >= minimum
+            ]
+            scored.append(sorted(by_span, key=lambda scored_span: scored_span.span))
+        return scored
+
+    def close(self) -> None:
+        """Nothing to free: the reader is shared."""
+
+
+def read_pool(reader: LabelReader, documents: Sequence[Document], labels: LabelSet) -> list[SpanTable | None]:
+    """What `fit_adapter` needs of each sentence; read once, for as many fits as there are folds.
+
+    Raises:
+        ValueError: there are more labels than the reader reads together.
+    """
+    if len(labels.names) > MAX_LABELS:
+        raise ValueError(f"{len(labels.names)} labels, and {MAX_LABELS} can be read together")
+    tables = reader.read_spans([document.text for document in documents], labels, _MIN_PROBABILITY)
+    return [table and _trained_part(document, table) for document, table in zip(documents, tables, strict=True)]
+
+
+def _trained_part(document: Document, table: SpanTable) -> SpanTable:
+    """The spans that are trained on."""
+    mentions = {(mention.start, mention.end) for mention in document.mentions}
+    min_log_odds = math.log(_MIN_TRAINING_PROBABILITY)
+    is_probable = (table.logits.max(axis=1, initial=-math.inf) >= min_log_odds).tolist()
+    rows = [row for row, span in enumerate(table.spans) if is_probable[row] or (span.start, span.end) in mentions]
+    return SpanTable([table.spans[row] for row in rows], table.logits[rows], table.vectors[rows])
+
+
+def fit_adapter(
+    documents: Sequence[Document], tables: Sequence[SpanTable | None], labels: LabelSet
+) -> ReaderAdapter | None:
+    """The maximum a posteriori layer for annotated sentences; `None` if no span can be learned from.
+
+    Args:
+        documents: annotated sentences.
+        tables: what `read_pool` returned for them.
+        labels: in the order of the tables' columns.
+
+    Raises:
+        MissingExtraError: scipy is not installed.
+    """
+    pairs = [(document, table) for document, table in zip(documents, tables, strict=True) if table and table.spans]
+    if not pairs:
+        return None
+    columns = {label: index for index, label in enumerate(labels.names)}
+    targets = np.concatenate([_targets(document, table, columns) for document, table in pairs])
+    vectors = np.concatenate([table.vectors for _, table in pairs])
+    logits = np.concatenate([table.logits for _, table in pairs])
+    mean = vectors.mean(axis=0)
+    scale = float(vectors.std(axis=0).mean()) or 1.0
+    solution = _minimise((vectors - mean) / scale, logits, targets)
+    size, label_count = vectors.shape[1], len(labels.names)
+    weights = solution[: size * label_count].reshape(size, label_count) / scale
+    bias = solution[size * label_count : -1]
+    return ReaderAdapter(tuple(labels.names), mean.astype(np.float64), weights, bias, float(solution[-1]))
+
+
+def _targets(document: Document, table: SpanTable, columns: dict[str, int]) -> npt.NDArray[np.int64]:
+    """[n]: the column of each span's label, -1 for no entity."""
+    gold = {(mention.start, mention.end): columns[mention.label] for mention in document.mentions}
+    return np.array([gold.get((span.start, span.end), -1) for span in table.spans], dtype=np.int64)
+
+
+def _minimise(
+    vectors: npt.NDArray[np.float32], logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]
+) -> FloatArray:
+    """[S * labels + labels + 1]: weights, biases and slope, by L-BFGS."""
+    optimize: Any = require("scipy.optimize", "embedded", "the adapted label reader")
+    size, label_count = vectors.shape[1], logits.shape[1]
+    is_mention = np.flatnonzero(targets >= 0)
+    precisions = np.full(size * label_count + label_count + 1, _WEIGHT_PRECISION)
+    precisions[-label_count - 1 : -1], precisions[-1] = _BIAS_PRECISION, _SLOPE_PRECISION
+    start = np.zeros(len(precisions))
+    start[-1] = 1.0
+
+    def loss_and_gradient(parameters: FloatArray) -> tuple[float, FloatArray]:
+        weights = parameters[: size * label_count].reshape(size, label_count).astype(np.float32)
+        bias, slope = parameters[-label_count - 1 : -1], parameters[-1]
+        log_odds = slope * logits + bias + vectors @ weights
+        shift = np.maximum(log_odds.max(axis=1), 0.0)
+        odds = np.exp(log_odds - shift[:, None])
+        total = odds.sum(axis=1) + np.exp(-shift)
+        residuals = odds / total[:, None]
+        residuals[is_mention, targets[is_mention]] -= 1.0
+        deviation = parameters - start
+        loss = float((shift + np.log(total)).sum() - log_odds[is_mention, targets[is_mention]].sum())
+        loss += float((precisions * deviation**2).sum()) / 2
+        gradient = np.concatenate(
+            [
+                (vectors.T @ residuals.astype(np.float32)).ravel(),
+                residuals.sum(axis=0),
+                [float((residuals * logits).sum())],
+            ]
+        )
+        return loss, gradient + precisions * deviation
+
+    result = optimize.minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS})
+    solution: FloatArray = result.x
+    return solution
