@@ -192,7 +192,7 @@ def _score_system(
 
 def target_sentences(file: str, count: int, seed: int) -> tuple[LabelSet, list[Document]]:
     """The labels of a file, and some of its sentences that nobody looked at; of more, these are the first."""
-    every = [d for d in read_annotated(corpora_folder() / file, "en", "it is scored") if d.text.strip()]
+    every = [d for d in read_annotated(corpora_folder() / file, None, "en", "it is scored") if d.text.strip()]
     labels = label_set(dict.fromkeys(sorted({m.label for d in every for m in d.mentions}), ""))
     return labels, random.Random(seed).sample(every, len(every))[LOOKED_AT : LOOKED_AT + count]
 

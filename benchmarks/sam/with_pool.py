@@ -73,7 +73,9 @@ def measure(target: str, count: int, system: str, seed: int = 0) -> dict[str, ob
     names = {x.name for x in labels}
     gold_texts = {d.text for d in gold}
     target_documents = [
-        d for d in read_annotated(corpora_folder() / TARGETS[target].train, "en", "it is the pool") if d.text.strip()
+        d
+        for d in read_annotated(corpora_folder() / TARGETS[target].train, None, "en", "it is the pool")
+        if d.text.strip()
     ]
     pool_candidates = [
         d for d in target_documents if d.text not in gold_texts and {m.label for m in d.mentions} <= names

@@ -63,7 +63,7 @@ def measure(count: int, expert: str, engines: Sequence[str]) -> dict[str, object
     """Each engine on the same sentences."""
     annotated_sentences = [
         document
-        for document in read_annotated(corpora_folder() / "conll2003-4col/valid.txt", "en", "it is timed")
+        for document in read_annotated(corpora_folder() / "conll2003-4col/valid.txt", None, "en", "it is timed")
         if document.text.strip()
     ]
     first, *gold = random.Random(0).sample(annotated_sentences, count + 1)

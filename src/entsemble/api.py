@@ -35,11 +35,13 @@ if TYPE_CHECKING:
         seed: int | None
         cache: bool | None
         patterns: str | Path | None
+        pool_format: str | None
 
 
 _OPTION_KEYS = {
     "shots": ("pool", "shots"),
     "similarity": ("pool", "similarity"),
+    "pool_format": ("pool", "format"),
     "learn": ("stacking", "sentences"),
     "nested": ("nested",),
     "threshold": ("classification", "threshold"),
@@ -82,7 +84,8 @@ def load(
         **options: single settings, which take precedence over `config` and `preset`: `shots` (examples shown for a
             sentence), `similarity` (how they are selected), `learn` (number of sentences of the examples to train vote
             weights on, 0 for none), `nested`, `threshold`, `vote`, `language`, `workers`, `seed`, `cache` (False
-            to evaluate cached requests again), and `patterns` (a file of word lists and regular expressions).
+            to evaluate cached requests again), `patterns` (a file of word lists and regular expressions), and
+            `pool_format` (the format of a file of examples; by default detected).
 
     Raises:
         ConfigError: a setting or an argument that is not valid.

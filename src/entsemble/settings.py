@@ -61,6 +61,7 @@ class PoolSettings(_Frozen):
     """The `[pool]` table."""
 
     path: Path | None = None
+    format: str | None = None
     shots: int = Field(default=8, ge=0)
     max_characters: int | None = Field(default=None, ge=1)
     max_empty_share: float = Field(default=0.25, ge=0, le=1)

@@ -117,6 +117,14 @@ def test_mentions_below_the_minimum_score_go_to_the_review_file(command: Command
     assert review_file.read_text() == "", "the file of the earlier run is replaced"
 
 
+def test_the_format_of_the_pool_can_be_named(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "pool").write_text("Ann\tB-person\nleft\tO\n")
+    result = command("extract", "-", "--pool", tmp_path / "pool", "--pool-from", "conll", "--quiet", stdin=b"Ann left.")
+    assert result.code == 0, result.err
+    result = command("extract", "-", "--pool", tmp_path / "pool", "--pool-from", "text", "--quiet", stdin=b"Ann left.")
+    assert "there is no annotated mention in it" in result.err
+
+
 def test_annotations_of_the_input_are_ignored(command: Command, pool_file: Path) -> None:
     result = command("extract", pool_file, *LABELS, "--limit", "2", "--quiet")
     assert [d["text"][:5] for d in result.documents] == ["Carla", "The m"]

@@ -103,3 +103,27 @@ def test_a_pipe_is_read_once(files: list[str], tmp_path: Path) -> None:
     result = CliRunner().invoke(score, [files[0], str(pipe), "--json", "-"])
     writer.join(timeout=60)
     assert json.loads(result.stdout)["micro"]["tp"] == 2
+
+
+def test_folders_and_files_in_named_formats_are_scored(files: list[str], tmp_path: Path) -> None:
+    (tmp_path / "brat").mkdir()
+    (tmp_path / "brat" / "a.txt").write_text(TEXT)
+    (tmp_path / "brat" / "a.ann").write_text("T1\tPER 0 3\tAnn\n")
+    result = CliRunner().invoke(score, [files[0], str(tmp_path / "brat"), "--json", "-"])
+    assert (json.loads(result.stdout)["micro"]["tp"], result.stderr) == (1, "")
+    named = tmp_path / "predicted"
+    lines = "".join(f"{word}\t{'B-PER' if word == 'Ann' else 'O'}\n" for word in TEXT.split())
+    named.write_text(lines)
+    result = CliRunner().invoke(score, [files[0], str(named), "--predicted-from", "conll", "--json", "-"])
+    assert json.loads(result.stdout)["micro"]["tp"] == 1
+    result = CliRunner().invoke(score, [str(named), str(named), "--from", "conll", "--json", "-"])
+    assert json.loads(result.stdout)["micro"]["f1"] == 1
+    result = CliRunner().invoke(score, [str(named), files[0], "--from", "conll"])
+    assert isinstance(result.exception, DataError)
+
+
+def test_gold_documents_without_a_prediction_are_announced(files: list[str], tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing.jsonl"
+    nothing.touch()
+    result = CliRunner().invoke(score, [files[0], str(nothing)])
+    assert result.stderr == "1 gold document without a prediction, such as 'a': all mentions count as missed.\n"

@@ -179,7 +179,7 @@ def _split_source(
     if not isinstance(files, list):
         raise TypeError(f"{corpus}: files must be a list")
     purpose = "an expert learns from them"
-    documents = [document for file in files for document in read_annotated(data / file, "en", purpose)]
+    documents = [document for file in files for document in read_annotated(data / file, None, "en", purpose)]
     groups: dict[object, list[Document]] = {}
     for document in documents:
         if document.text.strip():

@@ -74,12 +74,12 @@ class ExamplePool:
         Raises:
             DataError: it cannot be read, or holds no mention.
         """
-        path, language = self._settings.pool.path, self._settings.language
+        path, pool_format, language = self._settings.pool.path, self._settings.pool.format, self._settings.language
         if self._examples is not None:
             return [window for document in self._examples for window in split_document(document, language=language)]
         if path is None:
             return []
-        return read_annotated(path, language, "a pool needs sentences with mentions to show")
+        return read_annotated(path, pool_format, language, "a pool needs sentences with mentions to show")
 
     def labels(self, documents: Sequence[Document]) -> LabelSet:
         """The labels of the settings, or else of the pool.

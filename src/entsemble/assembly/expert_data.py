@@ -37,11 +37,13 @@ class TrainingData:
         path: of the file.
         licence: of its content.
         attribution: whom the licence asks to credit.
+        format: its format; detected if `None`.
     """
 
     path: Path
     licence: str = "unknown"
     attribution: str = ""
+    format: str | None = None
 
 
 class SourceSentence(NamedTuple):
@@ -106,7 +108,7 @@ def read_corpus(data: Sequence[TrainingData], dev_path: Path | None, limit: int 
     Raises:
         DataError: a file cannot be read, or there are too few annotated sentences.
     """
-    parts = [_read_sentences(source.path) for source in data]
+    parts = [_read_sentences(source.path, source.format) for source in data]
     training, held_out = _split(parts, data, dev_path, seed)
     training = training[:limit]
     has_scores = any(document.mentions for document in held_out)
@@ -132,7 +134,7 @@ def _split(
     ]
     remaining = generator.sample(sentences, len(sentences))
     if dev_path is not None:
-        dev_sentences = _read_sentences(dev_path)
+        dev_sentences = _read_sentences(dev_path, data[0].format)
         held_out = generator.sample(dev_sentences, min(len(dev_sentences), _MAX_HELD_OUT))
     else:
         held_out_count = min(_MAX_HELD_OUT, max(1, round(_HELD_OUT_SHARE * len(remaining))))
@@ -145,8 +147,8 @@ def _split(
     return training, held_out
 
 
-def _read_sentences(path: Path) -> list[Document]:
-    documents = read_annotated(path, LANGUAGE, "an expert learns from annotated sentences")
+def _read_sentences(path: Path, data_format: str | None) -> list[Document]:
+    documents = read_annotated(path, data_format, LANGUAGE, "an expert learns from annotated sentences")
     return [document for document in documents if document.text.strip()]
 
 

@@ -32,7 +32,7 @@ def result_fingerprints(
         encoder: the encoder's fingerprint, if there are a pool and members.
     """
     values = settings.model_dump(mode="json", exclude={"members", "voices", "patterns", "pool", *_INDEPENDENT})
-    values["pool"] = settings.pool.model_dump(mode="json", exclude={"path"})
+    values["pool"] = settings.pool.model_dump(mode="json", exclude={"path", "format"})
     labels = pipeline.labels
     values["labels"] = [[label.name, label.readable, label.definition] for label in labels] + [labels.nested]
     values["members"] = [member.name for member in pipeline.members]

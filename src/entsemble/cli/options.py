@@ -32,6 +32,9 @@ _OPTIONS = {
     "pool": click.option(
         "--pool", type=click.Path(path_type=Path), help="Annotated sentences to take demonstrations from."
     ),
+    "pool_format": click.option(
+        "--pool-from", "pool_format", type=click.Choice(READABLE), help="Format of the pool. Default: detected."
+    ),
     "config": click.option("--config", type=click.Path(path_type=Path), help="Configuration file (TOML)."),
     "preset": click.option(
         "--preset",
@@ -131,6 +134,7 @@ class SharedOptions:
     no_cache: bool
     quiet: bool
     pool: Path | None = None
+    pool_format: str | None = None
     shots: int | None = None
     similarity: str | None = None
     learn: int | None = None
@@ -156,6 +160,7 @@ class SharedOptions:
         return make_settings(
             labels=self.labels,
             pool=self.pool,
+            pool_format=self.pool_format,
             preset=self.preset,
             config=self.config,
             models=self.models,

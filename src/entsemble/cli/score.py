@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from entsemble.cli.options import against_option
-from entsemble.cli.output import check_writable, print_comparison, read_report_counts, write_report
-from entsemble.data.formats import read
+from entsemble.cli.output import check_writable, pluralize, print_comparison, read_report_counts, write_report
+from entsemble.data.formats import READABLE, read
 from entsemble.evaluation.documents import with_gold_ids
 from entsemble.evaluation.render.html import render_html
 from entsemble.evaluation.render.tally import PageTally
@@ -26,12 +26,19 @@ from entsemble.types import Document
 _BLOCK_PARTS = 10_000
 """Parts of a report's JSON that are written at once: numbers, names and what is between them."""
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, path_type=Path)
 
 
 @click.command()
 @click.argument("gold_path", metavar="GOLD", type=_FILE)
 @click.argument("predicted_path", metavar="PREDICTED", type=_FILE)
+@click.option("--from", "input_format", type=click.Choice(READABLE), help="Format of both. Default: detected.")
+@click.option(
+    "--predicted-from",
+    "predicted_format",
+    type=click.Choice(READABLE),
+    help="Format of PREDICTED, if it is another one than that of GOLD.",
+)
 @click.option(
     "--json", "report_path", metavar="REPORT", help="Write the report here as JSON; - prints it and nothing else."
 )
@@ -46,23 +53,30 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def score(
     gold_path: Path,
     predicted_path: Path,
+    input_format: str | None,
+    predicted_format: str | None,
     report_path: str | None,
     page_path: Path | None,
     against: Path | None,
     relaxed: bool,
 ) -> None:
-    """Score the mentions of PREDICTED against those of GOLD, on the same documents.
+    """Score the mentions of PREDICTED against those of GOLD: files, or folders, of the same documents.
 
     Documents are paired by id, or by position if the two files have no id in common, as with formats without ids.
     """
     check_writable(page_path, None if report_path is None else Path(report_path))
     earlier_counts = read_report_counts(against) if against else None
     config = {"gold": str(gold_path), "predicted": str(predicted_path)}
-    gold_documents, predicted_documents = _read_pair(gold_path, predicted_path)
+    gold_documents, predicted_documents = _read_pair(
+        _reader(gold_path, input_format), _reader(predicted_path, predicted_format or input_format)
+    )
     tally = PageTally() if page_path else None
     report = build_report(gold_documents, predicted_documents, config=config, on_pair=tally.add if tally else None)
     if page_path and tally:
         write_report(page_path, render_html(report, tally, f"{predicted_path.name} against {gold_path.name}"))
+    if missing := report.missing_documents:
+        documents = pluralize(len(missing), "gold document")
+        click.echo(f"{documents} without a prediction, such as {missing[0]!r}: all mentions count as missed.", err=True)
     if report_path is not None:
         _write_json(report, report_path)
     if report_path != "-":
@@ -71,9 +85,10 @@ def score(
         print_comparison(report, against, earlier_counts)
 
 
-def _read_pair(gold_path: Path, predicted_path: Path) -> tuple[Iterable[Document], Iterable[Document]]:
+def _read_pair(
+    read_gold: Callable[[], Iterator[Document]], read_predicted: Callable[[], Iterator[Document]]
+) -> tuple[Iterable[Document], Iterable[Document]]:
     """The documents of both files, read one at a time; the predicted ones have gold ids if the files share no id."""
-    read_gold, read_predicted = _reader(gold_path), _reader(predicted_path)
     if _share_an_id(read_gold, read_predicted):
         return read_gold(), read_predicted()
     click.echo("The files have no document id in common: documents are paired by position.", err=True)
@@ -81,11 +96,11 @@ def _read_pair(gold_path: Path, predicted_path: Path) -> tuple[Iterable[Document
     return gold_documents, with_gold_ids(gold_copies, read_predicted())
 
 
-def _reader(path: Path) -> Callable[[], Iterator[Document]]:
+def _reader(path: Path, format_name: str | None) -> Callable[[], Iterator[Document]]:
     """Reads a file from its start at each call; what can be read once only, such as a pipe, is held in memory."""
-    if path.is_file():
-        return lambda: read(path)
-    documents = list(read(path))
+    if path.is_file() or path.is_dir():
+        return lambda: read(path, format_name)
+    documents = list(read(path, format_name))
     return lambda: iter(documents)
 
 

@@ -13,18 +13,20 @@ from entsemble.errors import DataError
 from entsemble.types import Document
 
 
-def read_annotated(path: Path, language: str, purpose: str) -> list[Document]:
+def read_annotated(path: Path, format_name: str | None, language: str, purpose: str) -> list[Document]:
     """The annotated sentences of a file; a discontinuous mention reaches from its first to its last character.
 
     Args:
         path: the file.
+        format_name: its format; detected if `None`.
         language: the ISO 639-1 code of the texts' language.
         purpose: what the sentences are for; part of the error message.
 
     Raises:
         DataError: the file cannot be read, or contains no mention.
+        UnknownNameError: there is no such format.
     """
-    documents = read(path, options=ReadOptions(discontinuous="hull"))
+    documents = read(path, format_name, ReadOptions(discontinuous="hull"))
     sentences = [part for document in documents for part in split_document(document, language=language)]
     if not any(sentence.mentions for sentence in sentences):
         raise DataError(f"there is no annotated mention in it; {purpose}", path)

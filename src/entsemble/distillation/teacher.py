@@ -167,7 +167,8 @@ class Distillation:
         pool_path = self.settings.pool.path
         if pool_path is None:
             raise ConfigError("distillation needs a --pool: to train on, and to score teacher and student on")
-        pool = read_annotated(pool_path, self.settings.language, "a pool needs sentences with mentions to show")
+        purpose = "a pool needs sentences with mentions to show"
+        pool = read_annotated(pool_path, self.settings.pool.format, self.settings.language, purpose)
         shuffled = random.Random(self.settings.seed).sample(pool, len(pool))
         held_out_count = max(1, round(HELD_OUT_SHARE * len(shuffled)))
         held_out = shuffled[:held_out_count]

@@ -45,7 +45,7 @@ def select_for_target(target_path: Path, as_json: bool, **options: object) -> No
 @click.command("evaluate", cls=GroupedCommand)
 @click.argument("gold_path", metavar="GOLD", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
-@shared_options(exclude={"pool", "shots", "similarity", "learn", "nested"})
+@shared_options(exclude={"pool", "pool_format", "shots", "similarity", "learn", "nested"})
 def evaluate_each(gold_path: Path, as_json: bool, **options: object) -> None:
     """Score each expert alone, and the base model, on the annotated documents of GOLD, without demonstrations.
 

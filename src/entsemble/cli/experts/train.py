@@ -13,6 +13,7 @@ from entsemble.cli.experts.manage import print_location
 from entsemble.cli.help import GroupedCommand
 from entsemble.cli.options import parse_options
 from entsemble.cli.progress import show_progress
+from entsemble.data.formats import READABLE
 from entsemble.experts.training import TrainingProgress, TrainingSettings
 from entsemble.settings import environment
 from entsemble.types import Precision
@@ -23,6 +24,7 @@ class TrainOptions:
     """The options of the command."""
 
     data: tuple[Path, ...]
+    input_format: str | None
     name: str
     base: str
     domain: str
@@ -54,7 +56,7 @@ class TrainOptions:
         )
         return ExpertSpec(
             name=self.name,
-            data=tuple(TrainingData(path, self.licence, self.attribution) for path in self.data),
+            data=tuple(TrainingData(path, self.licence, self.attribution, self.input_format) for path in self.data),
             base=self.base,
             domain=self.domain,
             licence=self.licence,
@@ -69,6 +71,12 @@ class TrainOptions:
 
 @click.command("train", cls=GroupedCommand)
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DATA...")
+@click.option(
+    "--from",
+    "input_format",
+    type=click.Choice(READABLE),
+    help="Format of DATA and of the file that --dev names. Default: detected.",
+)
 @click.option("--name", required=True, help="Name of the expert.")
 @click.option(
     "--base",
