@@ -118,6 +118,7 @@ class TestExtraction:
             [exported] = read(path)
             assert [(m.text, m.label) for m in exported.mentions] == [("Carla", "person")]
 
+    @pytest.mark.filterwarnings("ignore::entsemble.errors.EntsembleWarning")  # the mention splits a word
     def test_export_does_not_reveal_paths_of_the_server(self, serve: Serve) -> None:
         nested = [{"start": 0, "end": 5, "label": "person"}, {"start": 0, "end": 3, "label": "car"}]
         response = serve().post("/v1/export?format=conll", json={"documents": [{"text": "Carla", "mentions": nested}]})

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from urllib.parse import quote, unquote
 
 from entsemble._lib.text import HAN_AND_KANA
 from entsemble.data.conll import detokenise, tags
@@ -20,6 +21,9 @@ LOOK_AHEAD = 2000
 """Number of lines in which the columns are detected."""
 
 DOCUMENT_MARKER = "-DOCSTART-"
+_IDENTIFIED_MARKER = re.compile(re.escape(DOCUMENT_MARKER) + r" \((.*)\)", re.DOTALL)
+"""A marker with an id, as in AIDA CoNLL; ours has columns of tags, too."""
+
 _EMPTY_COLUMN = "-X-"
 """What CoNLL 2003 writes into the other columns of a document marker."""
 
@@ -91,7 +95,7 @@ def guess_columns(lines: Sequence[str]) -> ConllFormat | None:
     layout = detect_columns(lines)
     if layout is None:
         return None
-    rows = [row for row in _rows(lines, layout.separator) if DOCUMENT_MARKER not in row]
+    rows = [row for row in _rows(lines, layout.separator) if not _holds_marker(row)]
     if len(rows) < _MIN_LINES or not all(_fits(row, layout) for row in rows):
         return None
     file_tags = {row[column].strip() for row in rows for column in layout.tags}
@@ -119,7 +123,7 @@ def detect_columns(lines: Sequence[str], strict: bool = True) -> ConllFormat | N
         The columns, or `None` if no column holds tags.
     """
     separator = detect_separator(lines)
-    rows = [row for row in _rows(lines, separator) if DOCUMENT_MARKER not in row]
+    rows = [row for row in _rows(lines, separator) if not _holds_marker(row)]
     if not rows:
         return None
     width, count = Counter(map(len, rows)).most_common(1)[0]
@@ -159,10 +163,28 @@ def detect_conventions(lines: Sequence[str], layout: ConllFormat) -> Conventions
 
 def is_document_marker(row: Sequence[str], layout: ConllFormat, in_sentence: bool) -> bool:
     """Whether a line separates documents; inside a sentence, or with a label, `-DOCSTART-` is a word like others."""
-    if DOCUMENT_MARKER not in row or (in_sentence and _EMPTY_COLUMN not in row):
+    if not _holds_marker(row) or (in_sentence and _EMPTY_COLUMN not in row):
         return False
     row_tags = [row[column].strip() for column in layout.tags if -len(row) <= column < len(row)]
     return not any(tag[1:2] == "-" and tags.is_tag(tag) for tag in row_tags)
+
+
+def marked_id(row: Sequence[str], layout: ConllFormat) -> str | None:
+    """The id in a line that separates documents, if it is one of ours: then its sentences are one document."""
+    match = _IDENTIFIED_MARKER.fullmatch(row[0])
+    return unquote(match[1]) if match and layout.separator == "\t" and len(row) > 1 else None
+
+
+def marker_row(document_id: str | None) -> str:
+    """A line that separates documents, with a column of tags."""
+    if document_id is None:
+        return DOCUMENT_MARKER + "\tO"
+    safe_id = re.sub(r"[%\t\r\n]", lambda match: quote(match[0]), document_id)
+    return f"{DOCUMENT_MARKER} ({safe_id})\tO"
+
+
+def _holds_marker(row: Sequence[str]) -> bool:
+    return DOCUMENT_MARKER in row or _IDENTIFIED_MARKER.fullmatch(row[0]) is not None
 
 
 def _are_numbered_characters(words: Sequence[str]) -> bool:

@@ -1,15 +1,16 @@
 """Reads the CoNLL family: one token per line, tags in columns, blank lines between sentences.
 
-Each sentence is a document. Columns, separator, comments, document markers and the tag scheme are detected; a line that
-does not fit is an error that names it.
+Each sentence is a document, except where a marker gives the id of a document, as our writer's do. Columns, separator,
+comments, document markers and the tag scheme are detected; a line that does not fit is an error that names it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 
+from entsemble._lib.cancellation import until_cancelled
 from entsemble.data.conll import layout as conll_layout
 from entsemble.data.conll import tags
 from entsemble.data.conll.detokenise import detokenise, join_with_spaces
@@ -26,12 +27,14 @@ class _Sentence:
 
     Attributes:
         document_number: the number of its document, from 1.
+        document_id: the id of its document, if a marker gives one.
         line_numbers: one per token.
         tokens: the words.
         tags: the tags of each token, one per level of nesting.
     """
 
     document_number: int
+    document_id: str | None = None
     line_numbers: list[int] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     tags: list[list[str]] = field(default_factory=list)
@@ -41,19 +44,22 @@ def read(source: Source, options: ReadOptions) -> Iterator[Document]:
     """The sentences of a file, each as a document called `<name>:<line of its first token>`.
 
     Blank tokens are left out of the text; a sentence of only such tokens is a document without text. Levels of nesting
-    are merged: a mention on two levels with the same label is one mention.
+    are merged: a mention on two levels with the same label is one mention. The sentences of a document whose id is
+    given are joined by spaces, and are its text without tokens.
 
     Raises:
         DataError: no column holds tags, a line is malformed, a tag is not valid, a mention covers blank tokens only, or
             there is no sentence.
     """
-    lines = source.lines()
+    lines = until_cancelled(source.lines())
     first_lines = list(islice(lines, conll_layout.LOOK_AHEAD))
     layout, conventions = _detect(first_lines, source, options.conll)
     is_empty = True
-    for sentence in _sentences(chain(first_lines, lines), layout, conventions, source):
+    sentences = _sentences(chain(first_lines, lines), layout, conventions, source)
+    for (_, document_id), group in groupby(sentences, lambda item: (item.document_number, item.document_id)):
         is_empty = False
-        yield _document(sentence, conventions, source, options)
+        parts = (_document(sentence, conventions, source, options) for sentence in group)
+        yield from parts if document_id is None else [_joined(document_id, parts)]
     if is_empty:
         raise DataError("the file has no sentence; give a file with one token per line", source.place)
 
@@ -81,15 +87,19 @@ def _sentences(
 ) -> Iterator[_Sentence]:
     sentence = _Sentence(0 if conventions.starts_with_marker else 1)
     for line_number, line in lines:
-        is_marker = DOCUMENT_MARKER in line and conll_layout.is_document_marker(
-            conll_layout.split_columns(line, layout.separator), layout, bool(sentence.tokens)
-        )
+        row = conll_layout.split_columns(line, layout.separator) if DOCUMENT_MARKER in line else []
+        is_marker = bool(row) and conll_layout.is_document_marker(row, layout, bool(sentence.tokens))
         if is_marker or not line.strip():
             if sentence.tokens:
                 yield sentence
-            sentence = _Sentence(sentence.document_number + is_marker)
+            sentence = _Sentence(sentence.document_number, sentence.document_id)
         else:
             _add_line(sentence, line_number, line, layout, source)
+        if is_marker:
+            document_id = conll_layout.marked_id(row, layout)
+            sentence = _Sentence(sentence.document_number + 1, document_id)
+            if document_id is not None:
+                yield _Sentence(sentence.document_number, document_id)  # lest a document without words be lost
     if sentence.tokens:
         yield sentence
 
@@ -138,13 +148,27 @@ def _document(sentence: _Sentence, conventions: Conventions, source: Source, opt
     for level_tags in zip(*sentence.tags, strict=True):
         for token_range in tags.decode(level_tags):
             mentions[_mention(token_range, text, token_spans, sentence, source)] = None
+    first_line = sentence.line_numbers[0] if sentence.line_numbers else 0
     return Document(
-        f"{source.name}:{sentence.line_numbers[0]}",
+        f"{source.name}:{first_line}",
         text,
         tuple(mentions),
         tuple(span for span in token_spans if span),
         {"document": sentence.document_number} if conventions.has_document_markers else {},
     )
+
+
+def _joined(document_id: str, parts: Iterable[Document]) -> Document:
+    """The sentences of a document as one, with a space between them."""
+    texts: list[str] = []
+    mentions: list[Mention] = []
+    offset = 0
+    for part in parts:
+        mentions += [mention.shifted(offset) for mention in part.mentions]
+        if part.text:
+            texts.append(part.text)
+            offset += len(part.text) + 1
+    return Document(document_id, " ".join(texts), tuple(mentions))
 
 
 def _text(tokens: list[str], conventions: Conventions, options: ReadOptions) -> tuple[str, list[Span | None]]:

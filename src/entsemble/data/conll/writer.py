@@ -1,32 +1,37 @@
 """Writes CoNLL: token, TAB, and a column of IOB2 tags per level of nesting, the outermost first.
 
 A document with tokens is one sentence. Others are split into sentences that split no mention, and into words: runs of
-letters and digits, single punctuation characters, single characters of scripts without spaces. Mentions always start
-and end at a word boundary, so none is lost. Of the text, only the whitespace is lost. CoNLL cannot store scores, votes,
-meta, and documents without a word.
+letters and digits, perhaps with hyphens and apostrophes in them, single punctuation characters, single characters of
+scripts without spaces. Mentions always start and end at a word boundary, so none is lost. Of the text, only the
+whitespace is lost. CoNLL cannot store scores, votes and meta.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
+import shutil
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from tempfile import TemporaryFile
 from typing import TextIO
 
 from entsemble._lib.cancellation import until_cancelled
 from entsemble._lib.text import UNSPACED_SCRIPTS
-from entsemble.data.conll import tags
+from entsemble.data.conll import layout, reader, tags
 from entsemble.data.conll.layout import DOCUMENT_MARKER
 from entsemble.data.conll.tags import TokenRange
+from entsemble.data.options import ReadOptions
+from entsemble.data.source import Source
 from entsemble.data.windows import split_document
 from entsemble.errors import DataError, warn
 from entsemble.types import Document, Span
 
+_LETTERS = rf"(?:(?![{UNSPACED_SCRIPTS}])[\w\u0300-\u036f\u0900-\u0dff\u200c\u200d])+"
 _WORD = re.compile(
     rf"[{UNSPACED_SCRIPTS}][\u0300-\u036f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\ufe00-\ufe0f]*"
-    rf"|(?:(?![{UNSPACED_SCRIPTS}])[\w\u0300-\u036f\u0900-\u0dff\u200c\u200d])+"
+    rf"|{_LETTERS}(?:(?:[-'\u2019./@_&]|(?<=\d),(?=\d)){_LETTERS})*"
     r"|\S"
 )
 _UNWRITABLE = re.compile(r"[\t\n\r]|^\s|\s$|^$")
@@ -35,28 +40,72 @@ _MAX_LEVELS = 100
 
 
 def write(documents: Iterable[Document], stream: TextIO) -> None:
-    """All documents; one that was split into sentences is preceded by a `-DOCSTART-` line.
+    """All documents; one that was split into sentences is preceded by a `-DOCSTART-` line with its id.
+
+    What was written is read back, and a warning says how many documents are not the same then.
 
     Raises:
-        DataError: a label contains a TAB or a line end, or begins or ends with a space; a mention is blank; or more
-            than a hundred mentions overlap at one word.
+        DataError: a label contains a TAB or a line end, or begins or ends with a space; a mention is blank; more than a
+            hundred mentions overlap at one word; or a word cannot be told from a tag.
     """
-    empty_count = 0
-    with TemporaryFile("w+", encoding="utf-8", newline="\n") as temporary:
-        max_levels = 1
-        for document in documents:
-            empty_count += not document.text.strip()
-            for row in until_cancelled(_rows(document)):
-                max_levels = max(max_levels, row.count("\t"))
-                temporary.write(row + "\n")
-        temporary.seek(0)
-        for line in until_cancelled(temporary):
+    digests: list[bytes] = []
+    with (
+        TemporaryFile("w+", encoding="utf-8", newline="\n") as unpadded,
+        TemporaryFile("w+", encoding="utf-8", newline="\n") as padded,
+    ):
+        max_levels = _write_rows(documents, unpadded, digests)
+        if digests and not max_levels:
+            raise DataError("no document has a word, and CoNLL stores words only; write another format")
+        unpadded.seek(0)
+        for line in until_cancelled(unpadded):
             row = line.rstrip("\n")
             missing_levels = max_levels - row.count("\t") if row else 0
-            stream.write(row + "\tO" * missing_levels + "\n")
-    if empty_count:
-        noun = "document without a word is" if empty_count == 1 else "documents without a word are"
-        warn(f"{empty_count} {noun} not stored, because CoNLL cannot represent that")
+            padded.write(row + "\tO" * missing_levels + "\n")
+        padded.seek(0)
+        shutil.copyfileobj(padded, stream)
+        padded.seek(0)
+        _warn_of_changes(digests, Source.from_stream(padded, "what was written"))
+
+
+def _write_rows(documents: Iterable[Document], stream: TextIO, digests: list[bytes]) -> int:
+    """Write the rows of all documents, and append their digests.
+
+    Returns:
+        The number of levels of nesting, 0 if there is no word.
+    """
+    max_levels, follows_id = 0, False
+    for document in documents:
+        digests.append(_digest(document))
+        if not document.tokens or follows_id:
+            follows_id = not document.tokens
+            stream.write(layout.marker_row(document.id if follows_id else None) + "\n\n")
+        for row in until_cancelled(_rows(document)):
+            max_levels = max(max_levels, row.count("\t"))
+            stream.write(row + "\n")
+    return max_levels
+
+
+def _digest(document: Document) -> bytes:
+    """A checksum of a document's text and mentions."""
+    mentions = sorted({(mention.start, mention.end, mention.label) for mention in document.mentions})
+    return hashlib.blake2b(repr((document.text, mentions)).encode(), digest_size=16).digest()
+
+
+def _warn_of_changes(digests: Sequence[bytes], source: Source) -> None:
+    """Warn if documents with these digests are not the same when they are read back."""
+    if not digests:
+        return
+    try:
+        changed_count = sum(
+            digest != (_digest(document) if document else None)
+            for digest, document in zip_longest(digests, reader.read(source, ReadOptions()))
+        )
+    except DataError as error:
+        raise DataError(f"CoNLL cannot store these documents: {error.problem}; write another format") from error
+    if changed_count:
+        noun = "document is" if len(digests) == 1 else "documents are"
+        message = f"{changed_count:,} of {len(digests):,} {noun} not quite the same when read back"
+        warn(f"{message}, because CoNLL does not store the whitespace between words")
 
 
 def split_words(text: str, edges: Iterable[int] = ()) -> list[Span]:
@@ -76,9 +125,6 @@ def _rows(document: Document) -> Iterator[str]:
         if _UNWRITABLE.search(mention.label):
             problem = f"document {document.id!r}: CoNLL cannot store the label {mention.label!r}"
             raise DataError(f"{problem}; rename it without TABs, line ends, and spaces around it")
-    if not document.tokens:
-        yield DOCUMENT_MARKER + "\tO"
-        yield ""
     for sentence in [document] if document.tokens else split_document(document):
         yield from _sentence_rows(sentence)
         yield ""
@@ -125,9 +171,9 @@ def _inner_edges(edges: Sequence[int], start: int, end: int) -> list[int]:
 
 def _writable_spans(text: str, start: int, end: int) -> list[Span]:
     """A token without surrounding whitespace, split at TABs and line ends in it, and where it is a document marker."""
-    if text[start:end].strip() == DOCUMENT_MARKER:
+    if text[start:end].strip().startswith(DOCUMENT_MARKER):
         start = text.index(DOCUMENT_MARKER, start)
-        return [Span(start, start + 1), Span(start + 1, start + len(DOCUMENT_MARKER))]
+        return [Span(start, start + 1), *_writable_spans(text, start + 1, end)]
     matches = re.finditer(r"\S(?:[^\t\n\r]*\S)?", text[start:end])
     return [Span(start + match.start(), start + match.end()) for match in matches]
 
