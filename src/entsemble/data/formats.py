@@ -50,22 +50,24 @@ class Format:
         writer: writes documents to a text stream.
         path_reader: reads the documents of a path; their ids begin with the given name.
         path_writer: writes documents to a path that does not exist yet.
+        stores_scores: whether it has a place for the scores of mentions.
     """
 
     reader: Reader | None = None
     writer: Writer | None = None
     path_reader: Callable[[Path, ReadOptions, str], Iterator[Document]] | None = None
     path_writer: Callable[[Iterable[Document], Path], None] | None = None
+    stores_scores: bool = True
 
 
 OnError = Callable[[DataError], None]
 
 
 FORMATS: dict[str, Format] = {
-    "brat": Format(path_reader=brat.read, path_writer=brat.write_folder),
-    "conll": Format(conll_reader.read, conll_writer.write),
+    "brat": Format(path_reader=brat.read, path_writer=brat.write_folder, stores_scores=False),
+    "conll": Format(conll_reader.read, conll_writer.write, stores_scores=False),
     "csv": Format(tables.read_csv, partial(write_csv, mention_rows), None, partial(write_csv_file, mention_rows)),
-    "doccano": Format(jsonl.read_lines, doccano.write),
+    "doccano": Format(jsonl.read_lines, doccano.write, stores_scores=False),
     "docx": Format(docx.read),
     "eml": Format(mail.read),
     "html": Format(web_page.read, html.write),
@@ -168,6 +170,8 @@ def write(
     """
     target = Path(path)
     target_format = check_target(target, format, overwrite=overwrite)
+    if not target_format.stores_scores:
+        documents = _warn_of_scores(documents, target)
     try:
         with replacing(target, lock=lock) as replacement:
             if target_format.path_writer:
@@ -189,7 +193,8 @@ def write_stream(documents: Iterable[Document], stream: TextIO, format: str) -> 
         UnknownNameError: there is no such format.
         ConfigError: the format needs a path (brat, Parquet, DocBin).
     """
-    check_stream(format)(documents, stream)
+    writer = check_stream(format)
+    writer(documents if FORMATS[format].stores_scores else _warn_of_scores(documents, format), stream)
 
 
 def check_target(target: Path, format: str | None = None, *, overwrite: bool = False) -> Format:  # noqa: A002
@@ -210,6 +215,17 @@ def check_stream(format: str) -> Writer:  # noqa: A002
     if writer is None:
         raise ConfigError(f"{format} cannot go to a stream; give a path")
     return writer
+
+
+def _warn_of_scores(documents: Iterable[Document], target: str | Path) -> Iterator[Document]:
+    """The documents; at their end a warning, if their mentions have scores."""
+    scored_count = 0
+    for document in documents:
+        scored_count += sum(mention.score is not None for mention in document.mentions)
+        yield document
+    if scored_count:
+        noun = "mention has a score" if scored_count == 1 else "mentions have scores"
+        warn(f"{target}: {scored_count:,} {noun}, which this format does not store; write JSON Lines to keep them")
 
 
 def _find_format(format_name: str, valid_names: Sequence[str]) -> Format:
