@@ -14,7 +14,7 @@ import pytest
 from entsemble.data.detect import detect_format
 from entsemble.data.formats import read, read_stream
 from entsemble.data.source import Source
-from entsemble.errors import DataError
+from entsemble.errors import DataError, EntsembleWarning
 
 from .corpora import COUNTS
 
@@ -115,6 +115,10 @@ def test_formats_of_nameless_content(content: str, format_name: str) -> None:
         ("a.txt", "7|t|Ada\n7|a|Ada left.\n7\t0\t3\tAda\tP\n", "PubTator"),
         ("a.pubtator", "x", "PubTator"),
         ("a.txt", "{\\rtf1 Ada}", "RTF"),
+        ("a.txt", '<DOC id="1">\n<TEXT>Ada</TEXT>\n</DOC>\n', "XML or HTML"),
+        ("a", "<p>Ada <b>left</b>.</p>", "XML or HTML"),
+        ("a.txt", "\\documentclass{article}\nAda", "LaTeX"),
+        ("a.txt", "PMC7|t|Ada\nPMC7|a|Ada left.\n", "PubTator"),
     ],
 )
 def test_files_of_markup_are_refused(tmp_path: Path, name: str, content: str, markup: str) -> None:
@@ -122,6 +126,28 @@ def test_files_of_markup_are_refused(tmp_path: Path, name: str, content: str, ma
     with pytest.raises(DataError, match=rf"{re.escape(name)}: .*{markup}.*cannot be read; convert it"):
         list(read(tmp_path / name))
     assert next(read(tmp_path / name, "text")).text == content
+
+
+@pytest.mark.parametrize("content", ['{"text": "Ada", "label": [[0, 3, "P"]]}\n' * 2, '[{"data": {"text": "Ada"}}]'])
+def test_json_that_is_called_text_is_announced(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.txt").write_text(content)
+    with pytest.warns(EntsembleWarning, match="a.txt: read as plain text, although some of it looks like JSON"):
+        assert next(read(tmp_path / "a.txt")).text == content
+
+
+@pytest.mark.parametrize(
+    "content", ["<3 Ada", "<Ada> hello", "x <b>Ada</b>", "{Ada} left", "[]", "{}", "---\na: b\n---\n"]
+)
+def test_texts_with_some_markup_are_read(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.txt").write_text(content)
+    assert next(read(tmp_path / "a.txt")).text == content
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.txt", "a.conll", "a"])
+def test_comments_before_a_tab_are_read_as_in_germeval(tmp_path: Path, name: str) -> None:
+    sentence = "#\tx.de vom 26.02.2005 [2005]\n1\tAda\tB-PER\tO\n2\tging\tO\tO\n\n"
+    (tmp_path / name).write_text(sentence * 2)
+    assert [(d.text, [m.label for m in d.mentions]) for d in read(tmp_path / name)] == [("Ada ging", ["PER"])] * 2
 
 
 def test_a_table_with_old_line_ends_is_read(tmp_path: Path) -> None:

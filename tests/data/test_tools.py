@@ -49,6 +49,20 @@ def test_mentions_of_other_tools_are_read(tmp_path: Path, record: object) -> Non
     assert [(m.start, m.end, m.label) for m in document.mentions] == [(0, 4, "P")]
 
 
+def test_a_file_of_ner_annotator_is_read(tmp_path: Path) -> None:
+    pairs = [["Mara rang.", {"entities": [[0, 4, "P"]]}], None, ["Bo left.", {"entities": []}]]
+    (tmp_path / "x.json").write_text(json.dumps({"classes": ["P"], "annotations": pairs}))
+    found = [(document.id, [mention.text for mention in document.mentions]) for document in read(tmp_path / "x.json")]
+    assert found == [("x.json:1.1", ["Mara"]), ("x.json:1.2", [])]
+
+
+@pytest.mark.parametrize("record", [{"documents": []}, {"passages": []}, {"paragraphs": []}, {"data": {}}])
+def test_other_shapes_without_a_text_are_named(tmp_path: Path, record: dict[str, Any]) -> None:
+    (tmp_path / "x.json").write_text(json.dumps(record))
+    with pytest.raises(DataError, match=r"x.json:1: .*there is no text; .*; (if|for) .*(first|label-studio)$"):
+        list(read(tmp_path / "x.json"))
+
+
 @pytest.mark.parametrize("meta", [{"label": "sport"}, {"labels": ["a", "b"]}, {"annotations": {"by": "me"}}])
 def test_values_that_are_no_mentions_stay_in_meta(tmp_path: Path, meta: dict[str, Any]) -> None:
     (tmp_path / "x.jsonl").write_text(json.dumps({"text": TEXT, **meta}))

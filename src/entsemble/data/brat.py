@@ -81,6 +81,11 @@ def has_annotations(path: Path) -> bool:
     return any(find_file(path, suffix) for suffix in ANNOTATION_SUFFIXES)
 
 
+def has_standoff(names: Iterable[str]) -> bool:
+    """Whether there are annotations of brat or BioNLP among files."""
+    return any(name.lower().endswith(ANNOTATION_SUFFIXES) for name in names)
+
+
 def read_archive(path: Path, options: ReadOptions) -> Iterator[Document]:
     """The documents of a zip archive or a tar archive, which may be compressed.
 

@@ -43,10 +43,13 @@ FORMAT_BY_SUFFIX = {
 }
 
 _DECIDED_BY_SUFFIX = ("brat", "conll", "docx", "eml", "html", "jsonl", "odt", "parquet", "pdf", "spacy")
+_ELEMENT = re.compile(r"\s*<([A-Za-z_][\w.:-]*)(\s[^<>]*)?>")
 _MARKUP = {
     "XML": re.compile(r"\s*<\?xml\s"),
     "RTF": re.compile(r"\{\\rtf"),
-    "PubTator": re.compile(r"\s*\d+\|t\|.*\n\d+\|a\|"),
+    "PubTator": re.compile(r"\s*\w+\|t\|.*\n\w+\|a\|"),
+    "LaTeX": re.compile(r"\s*\\(documentclass|begin\{document\})"),
+    "YAML": re.compile(r"%YAML "),
 }
 _DOCUMENT_SIGNATURES = {
     "pdf": re.compile(rb"\s*%PDF-"),
@@ -66,6 +69,11 @@ def format_of_name(path: Path) -> str | None:
     if archives.is_archive(path):
         return "brat"
     return FORMAT_BY_SUFFIX.get(path.suffix.lower())
+
+
+def is_data(name: str) -> bool:
+    """Whether a file is of a format with annotations, but not of brat's."""
+    return format_of_name(Path(name)) not in (None, "brat", "text", "html")
 
 
 def detect_format(source: Source, name: Path | None = None) -> str:
@@ -113,6 +121,8 @@ def _detect(source: Source, name: Path | None = None) -> tuple[str, str | None]:
         return "csv", None
     if suffix_format == "json" or (suffix_format != "text" and _looks_like_json(lines)):
         return _json_format(lines), None
+    if suffix_format == "text" and _looks_like_json(lines) and _begins_with_object("".join(lines)):
+        return "text", "JSON"
     if markup_name := _markup(lines):
         raise DataError(f"this looks like {markup_name}, which cannot be read; {unread.MARKUP_ADVICE}", source.place)
     return _detect_columns(lines, suffix_format)
@@ -162,8 +172,11 @@ def _document_format(head: bytes) -> str | None:
 
 
 def _markup(lines: list[str]) -> str | None:
-    beginning = "".join(lines[:3])
-    return next((markup for markup, pattern in _MARKUP.items() if pattern.match(beginning)), None)
+    content = "".join(lines)
+    element = _ELEMENT.match(content)
+    if element and content.rstrip().endswith(f"</{element[1]}>"):
+        return "XML or HTML"
+    return next((markup for markup, pattern in _MARKUP.items() if pattern.match(content)), None)
 
 
 def _looks_like_json(lines: list[str]) -> bool:
@@ -178,6 +191,15 @@ def _json_format(lines: list[str]) -> str:
     if first_lines and objects == first_lines:
         return "jsonl"
     return "label-studio" if _begins_with_task("".join(lines)) else "json"
+
+
+def _begins_with_object(content: str) -> bool:
+    """Whether the content begins with a whole JSON object that has a key."""
+    try:
+        value, _ = json.JSONDecoder().raw_decode(content, content.index("{"))
+    except (ValueError, RecursionError):
+        return False
+    return bool(value)
 
 
 def _begins_with_task(content: str) -> bool:

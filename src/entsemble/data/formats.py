@@ -20,6 +20,7 @@ from entsemble.data import (
     html,
     jsonl,
     label_studio,
+    losses,
     parquet,
     prodigy,
     tables,
@@ -61,7 +62,6 @@ class Format:
 
 
 OnError = Callable[[DataError], None]
-
 
 FORMATS: dict[str, Format] = {
     "brat": Format(path_reader=brat.read, path_writer=brat.write_folder, stores_scores=False),
@@ -171,7 +171,7 @@ def write(
     target = Path(path)
     target_format = check_target(target, format, overwrite=overwrite)
     if not target_format.stores_scores:
-        documents = _warn_of_scores(documents, target)
+        documents = losses.warn_of_scores(documents, target)
     try:
         with replacing(target, lock=lock) as replacement:
             if target_format.path_writer:
@@ -194,7 +194,7 @@ def write_stream(documents: Iterable[Document], stream: TextIO, format: str) -> 
         ConfigError: the format needs a path (brat, Parquet, DocBin).
     """
     writer = check_stream(format)
-    writer(documents if FORMATS[format].stores_scores else _warn_of_scores(documents, format), stream)
+    writer(documents if FORMATS[format].stores_scores else losses.warn_of_scores(documents, format), stream)
 
 
 def check_target(target: Path, format: str | None = None, *, overwrite: bool = False) -> Format:  # noqa: A002
@@ -215,17 +215,6 @@ def check_stream(format: str) -> Writer:  # noqa: A002
     if writer is None:
         raise ConfigError(f"{format} cannot go to a stream; give a path")
     return writer
-
-
-def _warn_of_scores(documents: Iterable[Document], target: str | Path) -> Iterator[Document]:
-    """The documents; at their end a warning, if their mentions have scores."""
-    scored_count = 0
-    for document in documents:
-        scored_count += sum(mention.score is not None for mention in document.mentions)
-        yield document
-    if scored_count:
-        noun = "mention has a score" if scored_count == 1 else "mentions have scores"
-        warn(f"{target}: {scored_count:,} {noun}, which this format does not store; write JSON Lines to keep them")
 
 
 def _find_format(format_name: str, valid_names: Sequence[str]) -> Format:
@@ -275,8 +264,8 @@ def _read_folder(
     files = files_below(folder, on_error)
     visible = [path for path in files if not path.name.startswith(".")]
     names = [path.relative_to(folder).as_posix() for path in visible]
-    if format_name == "brat" or (format_name is None and _has_standoff(names)):
-        unread.warn_of_unread(folder, [name for name in names if _is_data(name)])
+    if format_name == "brat" or (format_name is None and brat.has_standoff(names)):
+        unread.warn_of_unread(folder, [name for name in names if detect.is_data(name)])
         yield from brat.read_folder(folder, files, options, id_prefix)
         return
     readable = [path for path in visible if format_name or _has_detected_format(path)]
@@ -313,8 +302,8 @@ def _read_file(path: Path, source_name: str, format_name: str | None, options: R
 def _read_archive(source: Source, path: Path, format_name: str | None, options: ReadOptions) -> Iterator[Document]:
     """The documents of an archive: texts with annotations beside them, or files that are read each by itself."""
     names = archives.file_names(path)
-    if format_name is None and _has_standoff(names):
-        unread.warn_of_unread(path, [name for name in names if _is_data(name)])
+    if format_name is None and brat.has_standoff(names):
+        unread.warn_of_unread(path, [name for name in names if detect.is_data(name)])
         yield from brat.read_archive(path, options)
         return
     promising = [name for name in names if format_name or _may_be_member(Path(name))]
@@ -341,16 +330,6 @@ def _format_of_member(name: str, member: Source) -> str | None:
     if not Path(name).suffix:
         return "conll" if _is_conll(member) else None
     return detect.detect_format(member, Path(name))
-
-
-def _has_standoff(names: Iterable[str]) -> bool:
-    """Whether there are annotations of brat or BioNLP among files."""
-    return any(name.lower().endswith(brat.ANNOTATION_SUFFIXES) for name in names)
-
-
-def _is_data(name: str) -> bool:
-    """Whether a file is of a format with annotations, but not of brat's."""
-    return detect.format_of_name(Path(name)) not in (None, "brat", "text", "html")
 
 
 def _read_source(source: Source, format_name: str | None, options: ReadOptions) -> Iterator[Document]:

@@ -76,7 +76,7 @@ def _is_file(name: str) -> bool:
 def _definitions_in(path: Path) -> dict[str, str]:
     """The labels of a TOML file, at its top level or under `[labels]`."""
     try:
-        values = toml.loads(path.read_text(encoding="utf-8"))
+        values = toml.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, toml.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read the labels in {path}: {error}") from error
     table = values.get("labels", values)

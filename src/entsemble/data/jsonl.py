@@ -31,6 +31,14 @@ TEXT_KEYS = ("text", "full_text", "content", "sentence", "data", "Text", "docume
 DOCUMENT_KEYS = frozenset(("id", "tokens", "meta", *TEXT_KEYS, *MENTION_KEYS))
 """All keys of a document that are not simply added to its meta."""
 
+_HINTS = {
+    "data": "; for an export of Label Studio, name the format label-studio",
+    "documents": "; if this is BioC, convert its documents first",
+    "passages": "; if this is BioC or BigBio, join its passages first",
+    "paragraphs": "; if spaCy 2 was trained on this, run `python -m spacy convert` first",
+}
+"""Key of a list or an object without a text -> the tool that it is from."""
+
 _WHITESPACE = re.compile(r"[ \t\r\n]*")
 _PARSER_LIMITS = (ValueError, RecursionError)
 """Raised by Python's JSON parser for numbers with thousands of digits, and for brackets nested thousands deep."""
@@ -51,13 +59,14 @@ def read_lines(source: Source, options: ReadOptions) -> Iterator[Document]:  # n
             left_out += 1
             continue
         try:
-            document = from_json(record, f"{source.name}:{line_number}")
+            documents = _documents(record, f"{source.name}:{line_number}")
         except DataError as error:
             raise DataError(error.problem, source.place, line_number) from error
         except _PARSER_LIMITS as error:
             raise DataError(_limit_problem(error), source.place, line_number) from error
-        is_warned = is_warned or warn_of_unread(document.mentions, record, f"{source.place}:{line_number}")
-        yield document
+        has_mentions = any(document.mentions for document in documents)
+        is_warned = is_warned or warn_of_unread(has_mentions, record, f"{source.place}:{line_number}")
+        yield from documents
     warn_of_rejected(left_out, source)
 
 
@@ -104,7 +113,15 @@ def read_array(source: Source, options: ReadOptions) -> Iterator[Document]:  # n
     Raises:
         DataError: as for `read_lines`.
     """
-    yield from read_items(source, "document", lambda value, default_id: [from_json(value, default_id)])
+    yield from read_items(source, "document", _documents)
+
+
+def _documents(value: object, default_id: str) -> list[Document]:
+    """The document of a JSON value, or those of a file of NER Annotator."""
+    if isinstance(value, dict) and "classes" in value and isinstance(value.get("annotations"), list):
+        pairs = [pair for pair in value["annotations"] if pair is not None]
+        return [from_json(pair, f"{default_id}.{number}") for number, pair in enumerate(pairs, 1)]
+    return [from_json(value, default_id)]
 
 
 def read_items(
@@ -126,7 +143,7 @@ def read_items(
         try:
             for document in to_documents(item, f"{source.name}:{item_number}"):
                 place = f"{source.place}:{line}"
-                is_warned = is_warned or warn_of_unread(document.mentions, item, place)
+                is_warned = is_warned or warn_of_unread(bool(document.mentions), item, place)
                 yield document
         except DataError as error:
             raise DataError(f"{item_name} {item_number}: {error.problem}", source.place, line) from error
@@ -238,9 +255,7 @@ def _take_text(other_values: dict[str, Any]) -> str:
     """The text, which is removed from `other_values`."""
     key = next((key for key in TEXT_KEYS if isinstance(other_values.get(key), str)), None)
     if key is None:
-        hint = "; for an export of Label Studio, name the format label-studio" * isinstance(
-            other_values.get("data"), dict
-        )
+        hint = next((hint for key, hint in _HINTS.items() if isinstance(other_values.get(key), (dict, list))), "")
         raise DataError(f"there is no text; a document has a string under one of {', '.join(TEXT_KEYS)}{hint}")
     text: str = other_values.pop(key)
     check_surrogates(text, "the text")

@@ -77,9 +77,9 @@ def take_mentions(record: dict[str, Any]) -> list[dict[str, Any]]:
     return [mention for number, value in enumerate(values, 1) for mention in _unfold(value, f"mention {number}")]
 
 
-def warn_of_unread(mentions: object, record: object, place: str) -> bool:
+def warn_of_unread(has_mentions: bool, record: object, place: str) -> bool:
     """Warn if a document has no mentions, but an unknown key of its record holds some; returns whether it did."""
-    if mentions or not isinstance(record, dict):
+    if has_mentions or not isinstance(record, dict):
         return False
     unknown_keys = (key for key in record if key not in _OTHER_RANGES)
     key = next((key for key in unknown_keys if _looks_like_mentions(record[key]) and _has_labels(record[key])), None)

@@ -46,7 +46,7 @@ _MIN_UNTAGGED_LINES = 10
 _CHUNK_LABELS = frozenset(("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"))
 """A column of syntactic chunks, beside parts of speech and another column of tags, is not a level of nesting."""
 
-_COMMENT_PREFIXES = ("# ", "#begin ", "#end ")
+_COMMENT_PREFIXES = ("# ", "#\t", "#begin ", "#end ")
 
 
 @dataclass(frozen=True, slots=True)
