@@ -45,3 +45,20 @@ def test_warnings_are_one_line_each_and_only_ours(tmp_path: Path, monkeypatch: p
     assert first.endswith("in.jsonl: 1 example that was rejected or ignored in Prodigy left out")
     assert first.startswith("entsemble: ")
     assert second == "0 documents, 0 mentions"
+
+
+def test_names_of_a_project_of_label_studio_can_be_given(tmp_path: Path) -> None:
+    annotated = {"id": "a", "text": "Ada", "mentions": [{"start": 0, "end": 3, "label": "P"}]}
+    names = ["--label-tag", "ner", "--text-tag", "doc", "--text-key", "body"]
+    arguments = [str(tmp_path / "in.jsonl"), str(tmp_path / "out.json"), "--to", "label-studio"]
+    (tmp_path / "in.jsonl").write_text(json.dumps(annotated))
+    assert CliRunner().invoke(convert, [*arguments, *names]).exit_code == 0
+    (task,) = json.loads((tmp_path / "out.json").read_text())
+    (result,) = task["annotations"][0]["result"]
+    assert (task["data"]["body"], result["from_name"], result["to_name"]) == ("Ada", "ner", "doc")
+    task["data"]["other"] = "x"
+    (tmp_path / "out.json").write_text(json.dumps([task]))
+    result = CliRunner().invoke(convert, [str(tmp_path / "out.json"), "-", "--text-key", "body"])
+    assert json.loads(result.stdout)["mentions"][0]["text"] == "Ada"
+    result = CliRunner().invoke(convert, [str(tmp_path / "out.json"), "-"])
+    assert "name the key of the text with --text-key" in str(result.exception)

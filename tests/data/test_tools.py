@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,17 @@ def test_an_export_of_label_studio_is_recognised(tmp_path: Path) -> None:
     ours = [Document("a", TEXT, meta={"data": {"a": 1}, "annotations": [1]})]
     write(ours, tmp_path / "y.json")
     assert list(read(tmp_path / "y.json")) == ours
+
+
+@pytest.mark.parametrize(("text", "is_announced"), [("😀 Mara rang.", True), ("Hi,\r\nMara", True), ("Hi Mara", False)])
+def test_offsets_that_no_text_confirms_are_announced(tmp_path: Path, text: str, is_announced: bool) -> None:
+    start = text.index("Mara")
+    result = {"value": {"start": start, "end": start + 4, "labels": ["P"]}}
+    tasks = [{"data": {"text": text}, "annotations": [{"result": [result]}]}]
+    (tmp_path / "x.json").write_text(json.dumps(tasks))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert [m.text for m in next(read(tmp_path / "x.json")).mentions] == ["Mara"]
+        assert list(read(tmp_path / "x.json"))
+    expected = "x.json: the labels of 1 task have no `text`, so that their offsets are taken as code points; check"
+    assert [expected in str(warning.message) for warning in caught] == [True] * is_announced

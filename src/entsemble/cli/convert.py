@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from entsemble.cli.options import parse_options
 from entsemble.cli.output import pluralize, standard_output
 from entsemble.cli.results import ResultOptions, result_options
 from entsemble.data import formats
-from entsemble.data.options import ConllFormat, Discontinuous, ReadOptions, Spacing
+from entsemble.data.options import ConllFormat, Discontinuous, ReadOptions, Spacing, WriteOptions
 from entsemble.errors import warn
 from entsemble.types import Document
 
@@ -32,6 +33,28 @@ def _parse_columns(_context: click.Context, _option: click.Parameter, value: str
         )
     indices = [number - 1 if number > 0 else number for number in numbers]
     return ConllFormat(indices[0], tuple(indices[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertOptions:
+    """The options of the command."""
+
+    source_format: str | None
+    target_format: str | None
+    columns: ConllFormat | None
+    spacing: Spacing
+    discontinuous: Discontinuous
+    text_key: str | None
+    label_tag: str
+    text_tag: str
+
+    def read_options(self) -> ReadOptions:
+        """Options for the readers."""
+        return ReadOptions(self.columns, self.spacing, self.discontinuous, self.text_key)
+
+    def write_options(self) -> WriteOptions:
+        """Options for the writers."""
+        return WriteOptions(self.label_tag, self.text_tag, self.text_key or "text")
 
 
 @click.command()
@@ -62,24 +85,28 @@ def _parse_columns(_context: click.Context, _option: click.Parameter, value: str
     show_default=True,
     help="What to do with discontinuous mentions in brat.",
 )
+@click.option(
+    "--text-key",
+    metavar="KEY",
+    help="Key of the text in the data of Label Studio, or column of the text in a table. Default: detected, or text.",
+)
+@click.option(
+    "--label-tag", default="label", show_default=True, help="Name of the Labels tag of a project of Label Studio."
+)
+@click.option(
+    "--text-tag", default="text", show_default=True, help="Name of the Text tag of a project of Label Studio."
+)
 @result_options
-def convert(
-    inputs: tuple[str, ...],
-    output: str,
-    source_format: str | None,
-    target_format: str | None,
-    columns: ConllFormat | None,
-    spacing: Spacing,
-    discontinuous: Discontinuous,
-    **options: object,
-) -> None:
+def convert(inputs: tuple[str, ...], output: str, **options: object) -> None:
     """Convert annotated documents between formats, to tables, or to texts without names.
 
     Each IN is a file or folder; OUT is a file, or a new folder for brat. Either may be - for a stream.
     """
-    results, target = parse_options(ResultOptions, options), None if output == "-" else Path(output)
-    target_format = results.format(target, target_format)
-    read_options = ReadOptions(conll=columns, spacing=spacing, discontinuous=discontinuous)
+    results, convert_options = parse_options(ResultOptions, options), parse_options(ConvertOptions, options)
+    target = None if output == "-" else Path(output)
+    target_format = results.format(target, convert_options.target_format)
+    source_format = convert_options.source_format
+    read_options, write_options = convert_options.read_options(), convert_options.write_options()
     if inputs == ("-",):
         documents = formats.read_stream(sys.stdin, "stdin", source_format, read_options)
     else:
@@ -87,9 +114,9 @@ def convert(
     counter = _DocumentCounter(documents)
     converted = results.apply(counter, target, target_format)
     if target is None:
-        formats.write_stream(converted, standard_output(), target_format or "jsonl")
+        formats.write_stream(converted, standard_output(), target_format or "jsonl", write_options)
     else:
-        formats.write(converted, target, target_format)
+        formats.write(converted, target, target_format, options=write_options)
     if results.redact and not counter.mention_count:
         warn("there is no mention in the documents, so nothing is replaced; `extract --redact` finds the names first")
     click.echo(

@@ -31,7 +31,7 @@ from entsemble.data.conll import reader as conll_reader
 from entsemble.data.conll import writer as conll_writer
 from entsemble.data.documents import docx, mail, odt, pdf, web_page
 from entsemble.data.mention_tables import mention_rows, name_rows
-from entsemble.data.options import ReadOptions
+from entsemble.data.options import ReadOptions, WriteOptions
 from entsemble.data.source import Source, files_below, read_text, reading
 from entsemble.data.table_files import write_csv, write_csv_file, write_tsv, write_xlsx
 from entsemble.data.unique_ids import check_unique
@@ -152,6 +152,7 @@ def write(
     *,
     overwrite: bool = False,
     lock: OutputLock | None = None,
+    options: WriteOptions | None = None,
 ) -> None:
     """Write documents to `path`; after an error it is as it was before.
 
@@ -161,6 +162,7 @@ def write(
         format: a name in `WRITABLE`; by default the one that the suffix of `path` stands for.
         overwrite: whether a folder that is not empty may be replaced, because an earlier part of this run wrote it.
         lock: the lock of `path`, if the caller has it.
+        options: names in the tasks of Label Studio.
 
     Raises:
         UnknownNameError: there is no such format.
@@ -178,7 +180,7 @@ def write(
                 target_format.path_writer(documents, replacement)
             elif target_format.writer:
                 with replacement.open("w", encoding="utf-8", newline="\n") as stream:
-                    target_format.writer(documents, stream)
+                    _write_text(target_format.writer, documents, stream, options)
     except UnicodeEncodeError as error:
         problem = "a document contains half of a surrogate pair, which cannot be written to a file"
         raise DataError(problem, target) from error
@@ -186,7 +188,12 @@ def write(
         raise DataError(f"cannot be written: {error.strerror or error}; check the path", target) from error
 
 
-def write_stream(documents: Iterable[Document], stream: TextIO, format: str) -> None:  # noqa: A002
+def write_stream(
+    documents: Iterable[Document],
+    stream: TextIO,
+    format: str,  # noqa: A002
+    options: WriteOptions | None = None,
+) -> None:
     """Write documents to an open text stream, such as standard output.
 
     Raises:
@@ -194,7 +201,16 @@ def write_stream(documents: Iterable[Document], stream: TextIO, format: str) -> 
         ConfigError: the format needs a path (brat, Parquet, DocBin).
     """
     writer = check_stream(format)
-    writer(documents if FORMATS[format].stores_scores else losses.warn_of_scores(documents, format), stream)
+    if not FORMATS[format].stores_scores:
+        documents = losses.warn_of_scores(documents, format)
+    _write_text(writer, documents, stream, options)
+
+
+def _write_text(writer: Writer, documents: Iterable[Document], stream: TextIO, options: WriteOptions | None) -> None:
+    if writer is label_studio.write and options:
+        label_studio.write(documents, stream, options)
+    else:
+        writer(documents, stream)
 
 
 def check_target(target: Path, format: str | None = None, *, overwrite: bool = False) -> Format:  # noqa: A002

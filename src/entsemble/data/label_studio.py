@@ -13,14 +13,15 @@ from typing import Any, TextIO
 
 from entsemble.data import jsonl
 from entsemble.data.json_values import check_surrogates, list_value, same_but_whitespace, score_value, write_json
-from entsemble.data.options import ReadOptions
+from entsemble.data.options import ReadOptions, WriteOptions
 from entsemble.data.source import Source
 from entsemble.errors import DataError, warn
 from entsemble.types import Document, Mention
 
 _JSON_MIN_KEYS = frozenset(("annotation_id", "annotator", "label"))
-_FROM_NAME, _TO_NAME, _RESULT_TYPE = "label", "text", "labels"
-"""The usual names of the `Labels` and `Text` tags in a labelling configuration, and their type of result."""
+_USUAL_NAMES = WriteOptions()
+_RESULT_TYPE = "labels"
+"""What a `Labels` tag in a labelling configuration gives."""
 
 
 def read(source: Source, options: ReadOptions) -> Iterator[Document]:
@@ -34,45 +35,54 @@ def read(source: Source, options: ReadOptions) -> Iterator[Document]:
     Raises:
         DataError: it is not a JSON array of tasks, or a label's text is not at its offsets.
     """
-    skipped_tasks = 0
+    skipped_tasks = unchecked_tasks = 0
 
     def to_documents(task: object, default_id: str) -> list[Document]:
-        nonlocal skipped_tasks
+        nonlocal skipped_tasks, unchecked_tasks
         if _is_skipped(task):
             skipped_tasks += 1
             return []
         if isinstance(task, dict) and "data" not in task and not _JSON_MIN_KEYS.isdisjoint(task):
             return [jsonl.from_json(task, default_id)]
-        return [_document(task, default_id, options.text_column)]
+        document = _document(task, default_id, options.text_column)
+        unchecked_tasks += _is_unchecked(document, task)
+        return [document]
 
     yield from jsonl.read_items(source, "task", to_documents)
-    if skipped_tasks:
-        noun = "task that was" if skipped_tasks == 1 else "tasks that were"
-        warn(f"{source.place}: {skipped_tasks} {noun} skipped in Label Studio left out")
+    if unchecked_tasks:
+        noun = "1 task" if unchecked_tasks == 1 else f"{unchecked_tasks:,} tasks"
+        message = f"{source.place}: the labels of {noun} have no `text`, so that their offsets are taken as code points"
+        warn(f"{message}; check those behind an emoji or a line end")
 
 
-def write(documents: Iterable[Document], stream: TextIO) -> None:
+def write(documents: Iterable[Document], stream: TextIO, options: WriteOptions = _USUAL_NAMES) -> None:
     """A task per document: mentions with scores as predictions, others as annotations.
+
+    Args:
+        documents: what to write.
+        stream: where to.
+        options: the names of the labelling configuration.
 
     Raises:
         DataError: a document's meta or scores cannot be written as JSON.
     """
-    jsonl.write_items(documents, _task, stream)
+    jsonl.write_items(documents, lambda document: _task(document, options), stream)
 
 
-def _task(document: Document) -> dict[str, Any]:
-    results = [_result(mention, number) for number, mention in enumerate(document.mentions)]
-    task = {"data": {"text": document.text, "id": document.id}, "meta": dict(document.meta)}
+def _task(document: Document, options: WriteOptions) -> dict[str, Any]:
+    results = [_result(mention, number, options) for number, mention in enumerate(document.mentions)]
+    data = {"id": document.id, options.text_key: document.text}
+    task = {"data": data, "meta": dict(document.meta)}
     if any(mention.score is not None for mention in document.mentions):
         return {**task, "predictions": [{"model_version": "entsemble", "result": results}]}
     return {**task, "annotations": [{"result": results}]}
 
 
-def _result(mention: Mention, number: int) -> dict[str, Any]:
+def _result(mention: Mention, number: int, options: WriteOptions) -> dict[str, Any]:
     result: dict[str, Any] = {
         "id": f"m{number}",
-        "from_name": _FROM_NAME,
-        "to_name": _TO_NAME,
+        "from_name": options.from_name,
+        "to_name": options.to_name,
         "type": _RESULT_TYPE,
         "value": {"start": mention.start, "end": mention.end, "text": mention.text, "labels": [mention.label]},
     }
@@ -104,13 +114,21 @@ def _document(task: object, default_id: str, text_key: str | None) -> Document:
     return Document(document_id, text, tuple(mentions), (), meta)
 
 
+def _is_unchecked(document: Document, task: object) -> bool:
+    """Whether the units of offsets matter in a document, and no label has a text to check them by."""
+    matters = "\r\n" in document.text or any(character > "\uffff" for character in document.text)
+    if not (matters and document.mentions and isinstance(task, Mapping)):
+        return False
+    return not any(isinstance(result["value"].get("text"), str) for result in _results(task) if _is_text_label(result))
+
+
 def _find_text_key(data: Mapping[str, Any], text_key: str | None) -> str:
     """The key of the text in a task's data."""
     strings = [key for key, value in data.items() if isinstance(value, str) and key != "id"]
     usual_key = "text" if "text" in strings or len(strings) != 1 else strings[0]
     if (text_key or usual_key) not in strings:
         problem = f"`data` has no `{text_key or usual_key}`, and strings under: {', '.join(strings) or 'no key'}"
-        raise DataError(f"{problem}; rename the key of the text, or read with ReadOptions(text_column=...)")
+        raise DataError(f"{problem}; name the key of the text with --text-key")
     return text_key or usual_key
 
 

@@ -28,7 +28,7 @@ MENTION_KEYS = (
     "spans.responses",
     "prediction",
 )
-_START_KEYS = (
+START_KEYS = (
     "start",
     "start_offset",
     "start_position",
@@ -40,8 +40,8 @@ _START_KEYS = (
     "beginOffset",
     "offset",
 )
-_END_KEYS = ("end", "end_offset", "end_position", "end_char", "end_pos", "endOffset", "EndOffset")
-_LABEL_KEYS = (
+END_KEYS = ("end", "end_offset", "end_position", "end_char", "end_pos", "endOffset", "EndOffset")
+LABEL_KEYS = (
     "label",
     "entity_type",
     "entity_group",
@@ -90,7 +90,7 @@ def warn_of_unread(has_mentions: bool, record: object, place: str) -> bool:
 
 
 def _has_labels(values: list[Any]) -> bool:
-    return all(isinstance(value, list) or first_value(value, _LABEL_KEYS) is not None for value in values)
+    return all(isinstance(value, list) or first_value(value, LABEL_KEYS) is not None for value in values)
 
 
 def _holds_mentions(value: object, key: str) -> bool:
@@ -121,7 +121,7 @@ def _looks_like_mention(value: object) -> bool:
 
 
 def _has_start(item: dict[str, Any]) -> bool:
-    offset = first_value(item, _START_KEYS)
+    offset = first_value(item, START_KEYS)
     return type(offset) is int or isinstance(item.get("text"), dict)
 
 
@@ -131,16 +131,16 @@ def _unfold(value: object, mention_name: str) -> Iterator[dict[str, Any]]:
         value = dict(zip(("start", "end", "label"), value, strict=True))
     if not isinstance(value, dict):
         raise DataError(f"{mention_name}: a mention is an object with start, end and label, or a list of these three")
-    label = first_value(value, _LABEL_KEYS)
+    label = first_value(value, LABEL_KEYS)
     for item in _ranges(value):
-        start, end = first_value(item, _START_KEYS), first_value(item, _END_KEYS)
+        start, end = first_value(item, START_KEYS), first_value(item, END_KEYS)
         if end is None and type(start) is int and type(item.get("length")) is int:
             end = start + item["length"]
         if end is not None and "points" in value and type(end) is int:
             end += 1  # DataTurks counts the last character in
         surface = first_value(item, _SURFACE_KEYS)
         if isinstance(surface, dict):
-            start, surface = first_value(surface, _START_KEYS), surface.get("content")
+            start, surface = first_value(surface, START_KEYS), surface.get("content")
             end = start + len(surface) if type(start) is int and isinstance(surface, str) else end
         for one_label in label if isinstance(label, list) and label else [label]:
             yield {

@@ -1,4 +1,4 @@
-"""Options for reading, beyond the name of the format."""
+"""Options for reading and writing, beyond the name of the format."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class ReadOptions:
         conll: the columns of a CoNLL file; detected if not given.
         spacing: how tokens become a text.
         discontinuous: how a brat mention in several pieces is read.
-        text_column: the name of a table's column of texts; detected if not given.
+        text_column: the name of a table's column of texts, or of the text in the data of Label Studio; detected if not
+            given.
         id_column: the name of a table's column of ids; detected if not given.
     """
 
@@ -48,3 +49,18 @@ class ReadOptions:
     discontinuous: Discontinuous = "error"
     text_column: str | None = None
     id_column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """Names that tasks of Label Studio must share with the labelling configuration of their project.
+
+    Attributes:
+        from_name: the name of the `Labels` tag.
+        to_name: the name of the `Text` tag.
+        text_key: the key of the text in a task's data, which the `Text` tag names as its value.
+    """
+
+    from_name: str = "label"
+    to_name: str = "text"
+    text_key: str = "text"

@@ -1,20 +1,30 @@
 """CSV and TSV tables with a header and a column of texts.
 
+A table may have mentions: a row for each, with columns of starts, ends and labels, where rows with the same text are
+one document; or a list of all in one column, as JSON or as Python writes it.
+
 In CSV, quotation marks enclose cells. In TSV, they usually are a part of the text: a cell is unquoted only where that
 alone makes sense, see `_tsv_rows`.
 """
 
 from __future__ import annotations
 
+import ast
 import csv
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
+from entsemble.data.json_values import parse_json
+from entsemble.data.jsonl import from_json
+from entsemble.data.mention_shapes import END_KEYS, LABEL_KEYS, START_KEYS
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source
 from entsemble.errors import DataError, warn
-from entsemble.types import Document
+from entsemble.types import Document, Mention, mention_at
 
 TEXT_HEADERS = ("text", "content", "sentence", "body", "message", "full_text", "tweet", "document")
 ID_HEADERS = ("id", "doc_id", "document_id", "text_id", "uid", "uuid")
@@ -23,6 +33,9 @@ _DELIMITERS = {"csv": ",;\t|", "tsv": "\t"}
 
 
 ANNOTATION_HEADERS = ("mentions", "entities", "spans", "annotations", "ents")
+
+_PARSER_ERRORS = (ValueError, TypeError, SyntaxError, RecursionError, MemoryError)
+"""What the parsers of Python and JSON raise for a cell that is neither."""
 
 _QUOTED_CELL = re.compile(r'"((?:[^"]*"")+[^"]*)"')
 """A quoted cell with doubled quotation marks in it."""
@@ -54,13 +67,14 @@ def is_regular(lines: Sequence[str]) -> bool:
 
 
 def _read(source: Source, options: ReadOptions, table_format: str) -> Iterator[Document]:
-    """Each row as a document; columns other than text and id become its meta.
+    """Each row as a document; columns other than text, id and mentions become its meta.
 
-    A row without an id is called `<name>:<line>`. Blank rows are skipped.
+    Rows of one mention each, with the same id and text, are one document, whose meta is that of the first. A row
+    without an id is called `<name>:<line>`. Blank rows are skipped.
 
     Raises:
-        DataError: there is no header or no column of texts, a row has too few or too many cells, or a quotation mark
-            is not closed.
+        DataError: there is no header or no column of texts, a row has too few or too many cells, a quotation mark is
+            not closed, or a mention is not in its text.
     """
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     lines = source.lines()
@@ -79,15 +93,86 @@ def _read(source: Source, options: ReadOptions, table_format: str) -> Iterator[D
         problem = f"no column has a usual name of texts; call it {TEXT_HEADERS[0]!r}. The columns are: {columns}"
         raise DataError(problem, source.place, 1)
     id_column = _find_column(header, options.id_column, ID_HEADERS, source)
-    annotated = [column_name for column_name in header if column_name in ANNOTATION_HEADERS]
-    if annotated or {"start", "end"} <= set(header):
-        message = f"{source.place}: tables have texts only, and the column {(*annotated, 'start')[0]!r} becomes meta"
-        warn(f"{message}; if it has annotations, convert them to JSON Lines")
+    span_columns = _find_span_columns(header)
     is_tsv = table_format == "tsv" and len(header) > 1 and '"' not in first_line
     numbered_rows = _tsv_rows(lines, len(header)) if is_tsv else _csv_rows(lines, delimiter, table_format, source)
+    numbered_documents = (
+        (line_number, _document(row, header, (text_column, id_column), source, line_number))
+        for line_number, row in numbered_rows
+        if any(cell.strip() for cell in row)
+    )
+    if span_columns:
+        yield from _joined_rows(numbered_documents, span_columns, source)
+    else:
+        yield from _with_lists(numbered_documents, source)
+
+
+def _find_span_columns(header: Sequence[str]) -> tuple[str, str, str] | None:
+    """The names of the columns of starts, ends and labels, if there are all three."""
+    names = [next((key for key in keys if key in header), None) for keys in (START_KEYS, END_KEYS, LABEL_KEYS)]
+    start, end, label = names
+    return (start, end, label) if start and end and label else None
+
+
+def _joined_rows(
+    numbered_rows: Iterable[tuple[int, Document]], columns: tuple[str, str, str], source: Source
+) -> Iterator[Document]:
+    """The documents of rows that have one mention each, or none where its start is blank."""
+    waiting: Document | None = None
     for line_number, row in numbered_rows:
-        if any(cell.strip() for cell in row):
-            yield _document(row, header, (text_column, id_column), source, line_number)
+        mention = _row_mention(row, columns, source, line_number)
+        if waiting and waiting.text == row.text and row.id in (waiting.id, f"{source.name}:{line_number}"):
+            waiting = replace(waiting, mentions=(*waiting.mentions, *mention))
+            continue
+        if waiting:
+            yield waiting
+        meta = {key: value for key, value in row.meta.items() if key not in columns}
+        waiting = replace(row, mentions=mention, meta=meta)
+    if waiting:
+        yield waiting
+
+
+def _row_mention(row: Document, columns: tuple[str, str, str], source: Source, line_number: int) -> tuple[Mention, ...]:
+    start, end, label = (row.meta[column].strip() for column in columns)
+    if not start:
+        return ()
+    if not (start.isdecimal() and end.isdecimal() and int(start) < int(end) <= len(row.text) and label):
+        problem = f"[{start}, {end}) {label} is not a labelled range of a text of {len(row.text)} characters"
+        advice = "offsets count characters of the whole text, which each row must have"
+        raise DataError(f"{problem}; {advice}", source.place, line_number)
+    return (mention_at(row.text, int(start), int(end), label),)
+
+
+def _with_lists(numbered_rows: Iterable[tuple[int, Document]], source: Source) -> Iterator[Document]:
+    """The documents, with the mentions of a column that lists them."""
+    is_warned = False
+    for line_number, row in numbered_rows:
+        column = next((key for key in ANNOTATION_HEADERS if row.meta.get(key, "").strip()), None)
+        values = None if column is None else _parse_list(row.meta[column])
+        if column is not None and values is None and not is_warned:
+            is_warned = True
+            message = f"{source.place}: the column {column!r} becomes meta, because it is no list of mentions"
+            warn(f"{message}; if it has annotations, write them as [[start, end, label], ...]")
+        if column is None or values is None:
+            yield row
+            continue
+        meta = {key: value for key, value in row.meta.items() if key != column}
+        try:
+            mentions = from_json({"text": row.text, "mentions": values}, row.id).mentions
+        except DataError as error:
+            raise DataError(f"{column}: {error.problem}", source.place, line_number) from error
+        yield replace(row, mentions=mentions, meta=meta)
+
+
+def _parse_list(cell: str) -> list[Any] | None:
+    """The list of objects or ranges in a cell, as JSON or as Python writes it; `None` for anything else."""
+    for parse in (parse_json, ast.literal_eval):
+        try:
+            values = json.loads(json.dumps(parse(cell)))  # tuples become lists
+        except (*_PARSER_ERRORS, DataError):
+            continue
+        return values if isinstance(values, list) and all(isinstance(item, (list, dict)) for item in values) else None
+    return None
 
 
 def _csv_rows(

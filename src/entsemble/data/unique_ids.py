@@ -1,4 +1,4 @@
-"""A set of ids whose memory does not grow with the input."""
+"""Ids that must be unique, as a set whose memory does not grow with the input."""
 
 from __future__ import annotations
 
