@@ -61,4 +61,4 @@ def test_names_of_a_project_of_label_studio_can_be_given(tmp_path: Path) -> None
     result = CliRunner().invoke(convert, [str(tmp_path / "out.json"), "-", "--text-key", "body"])
     assert json.loads(result.stdout)["mentions"][0]["text"] == "Ada"
     result = CliRunner().invoke(convert, [str(tmp_path / "out.json"), "-"])
-    assert "name the key of the text with --text-key" in str(result.exception)
+    assert "name the key of the text with `convert --text-key`" in str(result.exception)

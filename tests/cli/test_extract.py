@@ -86,6 +86,7 @@ def test_ledger_adds_fates_and_demonstrations_to_the_meta(command: Command, pool
     assert [len(sentence_ids) for sentence_ids in meta["demonstrations"]] == [2]
 
 
+@pytest.mark.filterwarnings("ignore:.* mentions have scores, which this format does not store")
 @pytest.mark.parametrize(
     ("name", "kind"), [("out.jsonl", None), ("out.json", None), ("out.html", None), ("x", "conll")]
 )

@@ -202,7 +202,9 @@ def _seeds(folder: Path) -> Iterator[tuple[str, str, bytes]]:
         if is_seeded_below or (package and find_spec(package) is None):
             continue
         path = folder / f"seed{suffixes.get(format_name, '.json')}"
-        write(DOCUMENTS, path, format_name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a format does not store
+            write(DOCUMENTS, path, format_name)
         yield format_name, path.name, path.read_bytes()
     for format_name, contents in TEXT_SEEDS.items():
         suffix = {"text": ".txt", "brat": ".ann", "label-studio": ".json"}.get(format_name, f".{format_name}")

@@ -101,7 +101,7 @@ class TestLabelStudio:
         path.write_text(json.dumps([short]))
         assert next(read(path)).mentions == exported[0].mentions
         path.write_text(json.dumps([{"data": {"a": "Ann", "b": "left"}}]))
-        with pytest.raises(DataError, match="has no `text`, and strings under: a, b; rename the key"):
+        with pytest.raises(DataError, match="has no `text`, and strings under: a, b; name the key"):
             list(read(path, "label-studio"))
         assert next(read(path, "label-studio", ReadOptions(text_column="b"))).text == "left"
 

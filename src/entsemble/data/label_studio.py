@@ -128,7 +128,7 @@ def _find_text_key(data: Mapping[str, Any], text_key: str | None) -> str:
     usual_key = "text" if "text" in strings or len(strings) != 1 else strings[0]
     if (text_key or usual_key) not in strings:
         problem = f"`data` has no `{text_key or usual_key}`, and strings under: {', '.join(strings) or 'no key'}"
-        raise DataError(f"{problem}; name the key of the text with --text-key")
+        raise DataError(f"{problem}; name the key of the text with `convert --text-key`")
     return text_key or usual_key
 
 
