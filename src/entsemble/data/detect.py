@@ -97,12 +97,11 @@ def detect_format(source: Source, name: Path | None = None) -> str:
 
 
 def is_conll(source: Source) -> bool:
-    """Whether the content of a file is CoNLL beyond doubt.
-
-    Raises:
-        DataError: as for `detect_format`.
-    """
-    return _detect(source)[0] == "conll"
+    """Whether the content of a file is CoNLL beyond doubt; not if it is no text, for example a picture or a model."""
+    try:
+        return _detect(source)[0] == "conll"
+    except DataError:
+        return False
 
 
 def _detect(source: Source, name: Path | None = None) -> tuple[str, str | None]:

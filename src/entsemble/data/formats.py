@@ -172,8 +172,7 @@ def write(
     """
     target = Path(path)
     target_format = check_target(target, format, overwrite=overwrite)
-    if not target_format.stores_scores:
-        documents = losses.warn_of_scores(documents, target)
+    documents = documents if target_format.stores_scores else losses.warn_of_scores(documents, target)
     try:
         with replacing(target, lock=lock) as replacement:
             if target_format.path_writer:
@@ -201,8 +200,7 @@ def write_stream(
         ConfigError: the format needs a path (brat, Parquet, DocBin).
     """
     writer = check_stream(format)
-    if not FORMATS[format].stores_scores:
-        documents = losses.warn_of_scores(documents, format)
+    documents = documents if FORMATS[format].stores_scores else losses.warn_of_scores(documents, format)
     _write_text(writer, documents, stream, options)
 
 
@@ -296,14 +294,7 @@ def _read_folder(
 
 def _has_detected_format(path: Path) -> bool:
     """Whether a file in a folder is read: because of its suffix, or because its content is CoNLL."""
-    return detect.format_of_name(path) is not None or _is_conll(Source.from_file(path))
-
-
-def _is_conll(source: Source) -> bool:
-    try:
-        return detect.is_conll(source)
-    except DataError:
-        return False  # not a text, for example a picture or a model
+    return detect.format_of_name(path) is not None or detect.is_conll(Source.from_file(path))
 
 
 def _read_file(path: Path, source_name: str, format_name: str | None, options: ReadOptions) -> Iterator[Document]:
@@ -344,7 +335,7 @@ def _may_be_member(name: Path) -> bool:
 
 def _format_of_member(name: str, member: Source) -> str | None:
     if not Path(name).suffix:
-        return "conll" if _is_conll(member) else None
+        return "conll" if detect.is_conll(member) else None
     return detect.detect_format(member, Path(name))
 
 
