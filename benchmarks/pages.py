@@ -11,7 +11,13 @@ from benchmarks.common import ROOT
 
 Table = list[list[str]]
 
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", *sorted((ROOT / "docs" / "benchmarks").glob("*.md")))
+DOCS = ROOT / "docs"
+PAGES = (
+    ROOT / "README.md",
+    DOCS / "results.md",
+    DOCS / "explanation" / "security.md",
+    *sorted((DOCS / "benchmarks").glob("*.md")),
+)
 
 _SECTION = re.compile(r"(?<=<!-- )(?P<name>[\w:-]+):begin -->\n.*?(?=<!-- (?P=name):end -->)", re.DOTALL)
 

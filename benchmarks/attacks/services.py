@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -165,7 +164,7 @@ def _server(setup: str = ":") -> Iterator[httpx.Client]:
             with httpx.Client(base_url=match[0], timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
                 while client.get("/readyz").status_code != 200:
                     time.sleep(0.2)
-                client.post("/v1/extract", content=json.dumps(_SENTENCE)).raise_for_status()
+                client.post("/v1/extract", json=_SENTENCE).raise_for_status()
                 yield client
         finally:
             process.kill()

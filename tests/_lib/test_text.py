@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble._lib.text import is_unspaced, one_line, word_spans
+from entsemble._lib.text import is_unspaced, message_line, one_line, word_spans
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,16 @@ def test_one_line_replaces_line_breaks_and_keeps_offsets(text: str) -> None:
 )
 def test_scripts_without_spaces_between_words(character: str, expected: bool) -> None:
     assert is_unspaced(character) is expected
+
+
+@pytest.mark.parametrize(
+    ("parts", "line"),
+    [
+        (("a\r\nb",), "a  b"),
+        (("\x1b[2J", ValueError("\x07")), "\\x1b[2J: \\x07"),
+        (("gpj\u202e.txt",), "gpj\\u202e.txt"),
+        (("\udcff", "Zürich 東京 😀"), "\\udcff: Zürich 東京 😀"),
+    ],
+)
+def test_a_message_is_one_line_that_a_terminal_shows_as_it_is(parts: tuple[object, ...], line: str) -> None:
+    assert message_line(*parts) == line

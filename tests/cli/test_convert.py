@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from entsemble.cli import root
+from entsemble.cli import main, root
 from entsemble.cli.convert import convert
 from entsemble.errors import EntsembleError
 
@@ -28,6 +29,21 @@ def test_the_convert_command(tmp_path: Path) -> None:
     assert isinstance(result.exception, EntsembleError)
     result = CliRunner().invoke(convert, [str(tmp_path / "a.txt"), "-", "--columns", "x"])
     assert "names no columns" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2J\nb.txt", "broken.tar.gz"])
+def test_an_error_is_one_line_whatever_it_quotes(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.tar.gz").write_bytes(gzip.compress(bytes(1000)))
+    monkeypatch.setattr(sys, "argv", ["entsemble", "convert", str(tmp_path / name), str(tmp_path / "out.jsonl")])
+    with pytest.raises(SystemExit) as exit_info:
+        main()
+    message = capsys.readouterr().err
+    assert exit_info.value.code == 65
+    assert message.startswith("entsemble: ")
+    assert message.count("\n") == 1
+    assert "\x1b" not in message
 
 
 def test_warnings_are_one_line_each_and_only_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,19 @@ def one_line(text: str) -> str:
     return _LINE_BREAK.sub(" ", text)
 
 
+def message_line(*parts: object) -> str:
+    r"""A message of the command line, its parts separated by colons: one line, of characters that can be shown.
+
+    Names of files, ids of documents and messages of libraries may hold anything. Others are escaped: a terminal would
+    obey them, or show what follows in another order.
+
+    >>> print(message_line("entsemble", "a\nb", chr(27)))
+    entsemble: a b: \x1b
+    """
+    line = _LINE_BREAK.sub(" ", ": ".join(map(str, parts)))
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
+
+
 def same_text_key(text: str) -> str:
     """A key that two texts share if they differ in whitespace and case only."""
     return re.sub(r"\s+", "", text).casefold()

@@ -10,6 +10,7 @@ import click
 from click.shell_completion import get_completion_class
 
 import entsemble
+from entsemble._lib.text import message_line
 from entsemble.cli.cache import cache
 from entsemble.cli.convert import convert
 from entsemble.cli.demo import demo
@@ -47,7 +48,7 @@ def _show_warning(
 ) -> None:
     """Show a warning of ours as one line, like the other messages; those of libraries are for programmers."""
     if issubclass(category, EntsembleWarning):
-        click.echo(f"entsemble: {' '.join(str(message).splitlines())}", err=True)
+        click.echo(message_line("entsemble", message), err=True)
 
 
 @click.command()
@@ -107,6 +108,6 @@ def _run() -> int:
     except ReaderGoneError as error:
         return error.exit_code
     except EntsembleError as error:
-        sys.stderr.write(f"entsemble: {error}\n")
+        sys.stderr.write(message_line("entsemble", error) + "\n")
         return error.exit_code
     return 0

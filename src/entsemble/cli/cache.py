@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from entsemble._lib.text import message_line
 from entsemble.assembly.cache_folder import CLEARED_BY_DEFAULT, KINDS, CacheEntry, clear, list_entries
 from entsemble.cli.output import pluralize
 from entsemble.errors import DataError
@@ -62,7 +63,7 @@ def clear_cache(kinds: tuple[str, ...], older_than: float) -> None:
         freed_total += removal.freed
         if removal.problem:
             has_problem = True
-            click.echo(f"entsemble: {where}: {removal.problem}", err=True)
+            click.echo(message_line("entsemble", where, removal.problem), err=True)
         elif removal.freed or removal.entry.kind not in ("replies", "pools"):
             click.echo(f"{removal.entry.kind}: {where} ({format_size(removal.freed)})")
     click.echo(f"{format_size(freed_total)} removed from {folder}")

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from entsemble._lib.text import message_line
 from entsemble.cli.help import GroupedCommand
 from entsemble.cli.options import (
     SharedOptions,
@@ -107,7 +108,7 @@ def evaluate(
         _print_tables(report)
         click.echo(summary.line(verbose=verbose), err=True)
     for document_id, message in summary.failures:
-        click.echo(f"entsemble: {document_id}: {message}", err=True)
+        click.echo(message_line("entsemble", document_id, message), err=True)
     if against and earlier_counts is not None:
         print_comparison(report, against, earlier_counts)
     if summary.failures:

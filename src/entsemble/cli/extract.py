@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from entsemble._lib.text import message_line
 from entsemble.cli.display import print_document
 from entsemble.cli.help import GroupedCommand
 from entsemble.cli.inputs import InputReader, find_inputs
@@ -186,7 +187,7 @@ class _Collector:
             self._summary.add(result)
             self._progress.step("documents", self._summary.documents, self._document_count, self._summary.rates())
             if isinstance(result, Failed):
-                message = f"entsemble: {result.document.id}: {result.error}"
+                message = message_line("entsemble", result.document.id, result.error)
                 error_console().print(message, style="red", markup=False, soft_wrap=True)
             else:
                 yield self._with_meta(self._without_unsure(result))

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID
 from rich.text import Text
 
+from entsemble._lib.text import message_line
 from entsemble.assembly import ProgressCallbacks
 from entsemble.backends.download import DownloadProgress
 
@@ -90,10 +91,10 @@ class ProgressDisplay:
 
     def _note(self, message: str) -> None:
         if not self._quiet:
-            self._progress.console.print(f"entsemble: {message}", style="dim", markup=False, soft_wrap=True)
+            self._progress.console.print(message_line("entsemble", message), style="dim", markup=False, soft_wrap=True)
 
     def _warn(self, message: str) -> None:
-        self._progress.console.print(f"entsemble: {message}", style="yellow", markup=False)
+        self._progress.console.print(message_line("entsemble", message), style="yellow", markup=False)
 
     def _download_progress(self, download: DownloadProgress) -> None:
         total = download.bytes_total // _MEGABYTE if download.bytes_total else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from entsemble._lib.text import message_line
 from entsemble.cli.help import GroupedCommand
 from entsemble.cli.hosting import Hosting, ModelOptions, check_server_packages, is_free, model_options, run_server
 from entsemble.cli.options import parse_options
@@ -133,7 +134,7 @@ def _prepare(session: Session, paths: Sequence[Path], options: ReviewOptions) ->
 
     def report(error: DataError) -> None:
         problems.append(error)
-        click.echo(f"entsemble: {error}", err=True)
+        click.echo(message_line("entsemble", error), err=True)
 
     labels = dict(session.labels)
     if options.labels is not None:

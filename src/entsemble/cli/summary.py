@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from entsemble._lib.text import message_line
 from entsemble.cli.output import pluralize
 from entsemble.cli.progress import error_console
 from entsemble.errors import DataError
@@ -59,7 +60,7 @@ class Summary:
     def add_unreadable(self, error: DataError) -> None:
         """Count a file that cannot be read, and print why."""
         self.failures.append((str(error.path), str(error)))
-        error_console().print(f"entsemble: {error}", style="red", markup=False, soft_wrap=True)
+        error_console().print(message_line("entsemble", error), style="red", markup=False, soft_wrap=True)
 
     @property
     def seconds(self) -> float:

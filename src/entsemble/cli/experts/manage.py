@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from entsemble._lib.text import message_line
 from entsemble.assembly import TEMPLATE, base_checksum, check_adapter_fits, expert_store
 from entsemble.cli.options import parse_options
 from entsemble.errors import ConfigError, DataError
@@ -34,7 +35,7 @@ def list_experts(as_json: bool) -> None:
     else:
         Console(highlight=False).print(_table(intact))
     for expert_name, error in broken.items():
-        click.echo(f"entsemble: {expert_name}: {error}", err=True)
+        click.echo(message_line("entsemble", expert_name, error), err=True)
     if broken:
         sys.exit(DataError.exit_code)
 
