@@ -63,9 +63,9 @@ def _tests(*paths: str) -> Callable[[], str]:
     """Runs tests, which try many variants of an attack: how many passed."""
 
     def run() -> str:
-        command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", _QUICK, *paths]
+        command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "-m", _QUICK, *paths]
         completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        counts = re.findall(r"\d+ (?:passed|failed|error|skipped)s?", completed.stdout)
+        counts = re.findall(r"\d+ (?:passed|failed|errors?|skipped)", completed.stdout)
         return f"{', '.join(counts) or completed.stdout[-200:]} (`pytest {' '.join(paths)}`)"
 
     return run

@@ -31,12 +31,21 @@ def test_the_convert_command(tmp_path: Path) -> None:
     assert "names no columns" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["a\x1b[2J\nb.txt", "broken.tar.gz"])
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        ("a\x1b[2J\nb.txt", "out.jsonl"),
+        ("broken.tar.gz", "out.jsonl"),
+        ("a" * 300, "out.jsonl"),
+        ("good.txt", "a" * 300),
+    ],
+)
 def test_an_error_is_one_line_whatever_it_quotes(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "good.txt").write_text("Ann.")
     (tmp_path / "broken.tar.gz").write_bytes(gzip.compress(bytes(1000)))
-    monkeypatch.setattr(sys, "argv", ["entsemble", "convert", str(tmp_path / name), str(tmp_path / "out.jsonl")])
+    monkeypatch.setattr(sys, "argv", ["entsemble", "convert", str(tmp_path / name), str(tmp_path / output)])
     with pytest.raises(SystemExit) as exit_info:
         main()
     message = capsys.readouterr().err

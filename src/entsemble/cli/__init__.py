@@ -26,7 +26,7 @@ from entsemble.cli.review import review
 from entsemble.cli.score import score
 from entsemble.cli.serve import serve
 from entsemble.cli.streams import ReaderGoneError, flush_standard_output, guarded_streams
-from entsemble.errors import ConfigError, EntsembleError, EntsembleWarning
+from entsemble.errors import ConfigError, DataError, EntsembleError, EntsembleWarning
 
 __all__ = ["main", "root"]
 
@@ -105,9 +105,12 @@ def _run() -> int:
     except TerminatedError as error:
         sys.stderr.write("entsemble: stopped\n")
         return error.exit_code
-    except ReaderGoneError as error:
-        return error.exit_code
     except EntsembleError as error:
-        sys.stderr.write(message_line("entsemble", error) + "\n")
+        if not isinstance(error, ReaderGoneError):
+            sys.stderr.write(message_line("entsemble", error) + "\n")
         return error.exit_code
+    except OSError as error:  # of a path that was not even looked at, such as one whose name is too long
+        places = [] if error.filename is None else [error.filename]
+        sys.stderr.write(message_line("entsemble", *places, error.strerror or type(error).__name__) + "\n")
+        return DataError.exit_code
     return 0
