@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--demos", type=int, default=1, help="runs of `demo` with each revision")
     arguments = parser.parse_args()
     revision = _revision(arguments.older)
-    counts = {"extract": arguments.pairs, "demo": arguments.demos}
+    counts = {task: count for task, count in (("extract", arguments.pairs), ("demo", arguments.demos)) if count}
     size = f"--sentences {arguments.sentences} --pairs {arguments.pairs} --demos {arguments.demos}"
     command = f"git worktree add OLDER {revision[:7]}; python -m benchmarks.throughput.revisions OLDER {size}"
     run_once(RESULT, command, lambda: measure(arguments.older.resolve(), arguments.sentences, counts))

@@ -18,6 +18,7 @@ from benchmarks.throughput.expert import RESULT as EXPERT
 from benchmarks.throughput.growth import VALUES
 from benchmarks.throughput.presets import PRESETS
 from benchmarks.throughput.presets import RESULTS as PRESET_RESULTS
+from benchmarks.throughput.revisions import RESULT as REVISIONS
 from benchmarks.throughput.run import SETTINGS, results_file
 from entsemble.evaluation.bootstrap import compare_f1, f1_interval
 from entsemble.evaluation.counts import Counts
@@ -28,7 +29,7 @@ PLOT = ROOT / "docs" / "images" / "growth.svg"
 
 def main() -> None:
     """Write the tables and the plot, or check the tables."""
-    sections = {"throughput": ways, "growth": growth, "expert": expert, "presets": presets}
+    sections = {"throughput": ways, "growth": growth, "expert": expert, "presets": presets, "revisions": revisions}
     is_written = fill_tables(lambda name: sections[name]() if name in sections else None, "benchmarks.throughput.table")
     if is_written and (results := _growth_results()):
         plot(results)
@@ -51,6 +52,23 @@ def ways() -> Table | None:
             row.append(f"{(figures['evaluated'] + figures['generated']) / n:.0f}")
             table.append([*row, str(figures["peak_mb"]), f"{figures['seconds'] / ours:.2f}"])
     return table if results else None
+
+
+def revisions() -> Table | None:
+    """A row for each task that two revisions were measured at."""
+    if not REVISIONS.exists():
+        return None
+    result = json.loads(REVISIONS.read_text())
+    head = ["command", "revision", "s of the processor, each run", "s on the clock, each run", "newer / older, median"]
+    table = [head, ["---"] * len(head)]
+    for task, by_revision in result["runs"].items():
+        for revision, runs in by_revision.items():
+            if runs:
+                name = f"{revision}, {result['revisions'][revision][:7]}"
+                seconds = [", ".join(f"{run[kind]:.1f}" for run in runs) for kind in ("processor", "clock")]
+                ratio = f"{result['newer / older, median'][task]['processor']:.2f}" if revision == "newer" else ""
+                table.append([f"`{task}`", name, *seconds, ratio])
+    return table
 
 
 def growth() -> Table | None:

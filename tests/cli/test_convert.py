@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from entsemble.cli import main, root
+from entsemble.cli import root
 from entsemble.cli.convert import convert
 from entsemble.errors import EntsembleError
 
@@ -40,19 +41,15 @@ def test_the_convert_command(tmp_path: Path) -> None:
         ("good.txt", "a" * 300),
     ],
 )
-def test_an_error_is_one_line_whatever_it_quotes(
-    name: str, output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_error_is_one_line_whatever_it_quotes(name: str, output: str, tmp_path: Path) -> None:
     (tmp_path / "good.txt").write_text("Ann.")
     (tmp_path / "broken.tar.gz").write_bytes(gzip.compress(bytes(1000)))
-    monkeypatch.setattr(sys, "argv", ["entsemble", "convert", str(tmp_path / name), str(tmp_path / output)])
-    with pytest.raises(SystemExit) as exit_info:
-        main()
-    message = capsys.readouterr().err
-    assert exit_info.value.code == 65
-    assert message.startswith("entsemble: ")
-    assert message.count("\n") == 1
-    assert "\x1b" not in message
+    command = [sys.executable, "-m", "entsemble", "convert", name, output]
+    completed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert completed.returncode == 65
+    assert completed.stderr.startswith("entsemble: ")
+    assert completed.stderr.count("\n") == 1
+    assert "\x1b" not in completed.stderr
 
 
 def test_warnings_are_one_line_each_and_only_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
