@@ -10,6 +10,7 @@ export const filters = { hidden: new Set(), minScore: 0, candidateScore: 1.01 };
 
 let elements = []; // of the sentences
 let drawing = 0;
+let paragraph = null; // the last one; each is laid out by itself, so that a key in a long text costs no more than in a short one
 
 export function isVisible(span) {
   const score = span.score ?? 1;
@@ -31,8 +32,9 @@ export function visibleSpans() {
 function drawDocument() {
   drawing++;
   elements = [];
+  paragraph = element("div", { className: "paragraph" });
   const pane = $("text");
-  pane.replaceChildren();
+  pane.replaceChildren(paragraph);
   if (!state.open) return;
   pane.dir = "auto";
   drawFrom(0, drawing);
@@ -42,18 +44,29 @@ function drawFrom(first, ticket) {
   if (ticket !== drawing || !state.open) return;
   const { sentences } = state.open;
   const last = Math.min(first + CHUNK, sentences.length);
-  const nodes = [];
   for (let number = first; number < last; number++) {
     const { start } = sentences[number];
     const before = number ? sentences[number - 1].end : 0;
+    appendGap(before, start);
     const node = element("span", { className: "sentence", dataset: { number } });
     elements[number] = node;
     drawSentence(number);
-    nodes.push(textBetween(before, start), node);
+    paragraph.append(node);
   }
-  if (last === sentences.length) nodes.push(textBetween(sentences.at(-1)?.end ?? 0, Infinity));
-  $("text").append(...nodes);
+  if (last === sentences.length) appendGap(sentences.at(-1)?.end ?? 0, Infinity);
   if (last < sentences.length) requestAnimationFrame(() => drawFrom(last, ticket));
+}
+
+// The white space between two sentences. Its last line end becomes the end of the paragraph.
+function appendGap(from, to) {
+  const text = textBetween(from, to);
+  const at = from ? text.lastIndexOf("\n") : -1;
+  const append = (part, start) => part && paragraph.append(element("span", { className: "gap", dataset: { start } }, part));
+  if (at < 0) return append(text, from);
+  append(text.slice(0, at), from);
+  paragraph = element("div", { className: "paragraph" });
+  $("text").append(paragraph);
+  append(text.slice(at + 1), from + at + 1);
 }
 
 // Draws the sentences up to one that is about to be shown.
@@ -145,12 +158,23 @@ export function selectedRange() {
 }
 
 function offsetOf(node, offset) {
-  const inside = (node.nodeType === Node.TEXT_NODE ? node.parentElement : node).closest(".sentence");
+  const part = (node.nodeType === Node.TEXT_NODE ? node.parentElement : node).closest(".sentence, .gap");
+  if (!part) return offsetBetween(node, offset);
   const range = document.createRange();
-  range.setStart(inside ?? $("text"), 0);
+  range.setStart(part, 0);
   range.setEnd(node, offset);
   const length = state.open.points ? Array.from(range.toString()).length : range.toString().length;
-  return length + (inside ? state.open.sentences[inside.dataset.number].start : 0);
+  return length + startOf(part);
+}
+
+const startOf = (part) => Number(part.dataset.start ?? state.open.sentences[part.dataset.number].start);
+
+// Of a place that is in no sentence: the start of what follows it, or else the end of the text.
+function offsetBetween(node, offset) {
+  const range = document.createRange();
+  range.setStart(node, offset);
+  const following = [...$("text").querySelectorAll(".sentence, .gap")].find((part) => range.comparePoint(part, 0) >= 0);
+  return following ? startOf(following) : (state.open.points ?? state.open.text).length;
 }
 
 on("open", drawDocument);
