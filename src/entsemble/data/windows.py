@@ -94,6 +94,11 @@ def split_document(document: Document, max_chars: int = MAX_CHARS, language: str
     A document that is not split keeps its id; the parts of others are called `<id>#<start>`. Mentions lose leading and
     trailing whitespace; blank mentions are left out.
     """
+    return split_at(document, _window_spans(document, max_chars, language))
+
+
+def split_at(document: Document, spans: Sequence[Span]) -> list[Document]:
+    """The parts of a document at these ranges, which are sorted; otherwise as `split_document`."""
     stripped = ((_stripped_span(document.text, mention.start, mention.end), mention) for mention in document.mentions)
     mentions = [
         replace(mention, start=span.start, end=span.end, text=span.slice(document.text))
@@ -101,7 +106,7 @@ def split_document(document: Document, max_chars: int = MAX_CHARS, language: str
         if span is not None
     ]
     source = replace(document, mentions=tuple(mentions))
-    part_spans = window_spans(source, max_chars, language)
+    part_spans = _joined_over_mentions(spans, [mention.span for mention in mentions])
     if len(part_spans) == 1:
         return [_part(source, part_spans[0], document.id)]
     return [_part(source, span, f"{document.id}#{span.start}") for span in until_cancelled(part_spans)]
@@ -196,7 +201,7 @@ def _is_inside_cluster(text: str, position: int) -> bool:
     return "\u200d" in (before, after) or unicodedata.category(after).startswith("M")
 
 
-def _joined_over_mentions(spans: list[Span], mentions: list[Span]) -> list[Span]:
+def _joined_over_mentions(spans: Sequence[Span], mentions: list[Span]) -> list[Span]:
     """The spans, where neighbours that share a mention are one."""
     joined: list[Span] = []
     sorted_mentions = sorted(mentions)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from entsemble._lib.text import same_text_key
 from entsemble.data.jsonl import from_json, to_json
-from entsemble.data.windows import split_document
+from entsemble.data.windows import split_at
 from entsemble.review.database import Database, set_setting
 from entsemble.review.documents import corrected_document
 from entsemble.types import Document, Span
@@ -47,7 +48,7 @@ class _Entry:
     previous: str
 
 
-def write_entries(database: Database, pool: Pool, language: str) -> int:
+def write_entries(database: Database, pool: Pool) -> int:
     """Bring the pool up to date: what was signed off is added or corrected, what is no longer is taken back.
 
     What users do to the pool by other means stays: only sentences that changed in the session are written.
@@ -55,7 +56,6 @@ def write_entries(database: Database, pool: Pool, language: str) -> int:
     Args:
         database: a connection that nobody waits for.
         pool: where they are written.
-        language: for sentence boundaries.
 
     Returns:
         How many entries of the pool changed.
@@ -69,7 +69,7 @@ def write_entries(database: Database, pool: Pool, language: str) -> int:
         version = int(database.setting("version"))
         query = "SELECT id FROM documents WHERE version > ?"
         for (document_id,) in connection.execute(query, (int(database.setting("pool_version")),)).fetchall():
-            wanted |= _signed_parts(connection, document_id, language)
+            wanted |= _signed_parts(connection, document_id)
             recorded |= _recorded_entries(connection, document_id)
         query = "SELECT pool_id FROM pool_entries JOIN documents ON id = document WHERE version <= ?"
         unchanged_ids = {row[0] for row in connection.execute(query, (int(database.setting("pool_version")),))}
@@ -88,27 +88,25 @@ def count_entries(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT COUNT(*) FROM pool_entries").fetchone()[0])
 
 
-def _signed_parts(connection: sqlite3.Connection, document_id: int, language: str) -> dict[Key, Document]:
+def _signed_parts(connection: sqlite3.Connection, document_id: int) -> dict[Key, Document]:
     """The parts of a document whose sentences are all signed off, as documents of their own."""
     query = "SELECT is_deleted FROM documents WHERE id=?"
     if connection.execute(query, (document_id,)).fetchone()[0]:
         return {}
-    rows = connection.execute("SELECT start, end, is_signed FROM sentences WHERE document=?", (document_id,)).fetchall()
+    query = "SELECT start, end, is_signed FROM sentences WHERE document=? ORDER BY number"
+    rows = connection.execute(query, (document_id,)).fetchall()
     if not any(is_signed for _, _, is_signed in rows):
         return {}
     document = corrected_document(connection, document_id)
+    unsigned_starts = [start for start, _, is_signed in rows if not is_signed]
     parts: dict[Key, Document] = {}
-    for part in split_document(document, language=language):
-        start = int(part.id.removeprefix(f"{document.id}#")) if part.id != document.id else _first_visible(document)
-        span = Span(start, start + len(part.text))
-        states = [signed for begin, end, signed in rows if Span(begin, end).overlaps(span)]
-        if all(states):
-            parts[document_id, span.start, span.end] = part
+    for part in split_at(document, [Span(start, end) for start, end, _ in rows]):
+        is_whole = part.id == document.id
+        start = rows[0][0] if is_whole else int(part.id.removeprefix(f"{document.id}#"))
+        end = start + len(part.text)
+        if bisect_left(unsigned_starts, start) == bisect_left(unsigned_starts, end):
+            parts[document_id, start, end] = part
     return parts
-
-
-def _first_visible(document: Document) -> int:
-    return len(document.text) - len(document.text.lstrip())
 
 
 def _recorded_entries(connection: sqlite3.Connection, document_id: int) -> dict[Key, _Entry]:

@@ -239,7 +239,7 @@ class Session:
             DataError: the pool or the session cannot be written.
         """
         with closing(Database(self.path)) as database:  # of its own, so that no edit waits for the pool
-            return pool_entries.write_entries(database, pool, self._language)
+            return pool_entries.write_entries(database, pool)
 
 
 def _remove_undecided(connection: sqlite3.Connection, draft: Draft, document: int) -> None:
