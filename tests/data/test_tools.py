@@ -78,6 +78,20 @@ def test_annotations_under_an_unknown_key_are_announced(tmp_path: Path, name: st
     assert document.mentions == ()
 
 
+@pytest.mark.parametrize("tags", [["B-P", "O", "O"], [1, 0, 0]])
+def test_tags_of_words_that_are_not_read_are_announced(tmp_path: Path, tags: list[Any]) -> None:
+    record = {"text": TEXT, "tokens": ["Mara", "rang", "."], "ner_tags": tags}
+    (tmp_path / "x.jsonl").write_text(json.dumps(record))
+    with pytest.warns(UserWarning, match=r"x.jsonl:1: what looks like annotation under 'ner_tags' is not read"):
+        assert next(read(tmp_path / "x.jsonl")).text == TEXT
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pytest.importorskip("pyarrow").Table.from_pylist([record, record])
+    parquet.write_table(table, tmp_path / "x.parquet")
+    with pytest.warns(UserWarning, match=r"x.parquet: row 1: what looks like annotation under 'ner_tags'") as caught:
+        assert len(list(read(tmp_path / "x.parquet"))) == 2
+    assert len(caught) == 1
+
+
 @pytest.mark.parametrize("score", ["NaN", "Infinity", "-Infinity", "1e400", "1.5", "-3"])
 @pytest.mark.parametrize("name", ["x.jsonl", "x.json"])
 def test_scores_that_are_none_are_refused(tmp_path: Path, name: str, score: str) -> None:

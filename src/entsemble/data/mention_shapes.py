@@ -9,6 +9,7 @@ Stanza.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from entsemble.data.json_values import first_value, list_value
@@ -81,12 +82,26 @@ def warn_of_unread(has_mentions: bool, record: object, place: str) -> bool:
     """Warn if a document has no mentions, but an unknown key of its record holds some; returns whether it did."""
     if has_mentions or not isinstance(record, dict):
         return False
-    unknown_keys = (key for key in record if key not in _OTHER_RANGES)
-    key = next((key for key in unknown_keys if _looks_like_mentions(record[key]) and _has_labels(record[key])), None)
+    unknown_keys = [key for key in record if key not in _OTHER_RANGES]
+    mention_keys = (key for key in unknown_keys if _looks_like_mentions(record[key]) and _has_labels(record[key]))
+    tag_keys = (key for key in unknown_keys if _looks_like_tags(record[key], record.get("tokens")))
+    key = next(chain(mention_keys, tag_keys), None)
     if key is not None:
         message = f"{place}: what looks like annotation under {key!r} is not read"
-        warn(f"{message}; if it is, rename the key to 'mentions'")
+        warn(f"{message}; if it is, write it under 'mentions', as start, end and label")
     return key is not None
+
+
+def _looks_like_tags(value: object, words: object) -> bool:
+    """Whether a value has a tag, or the number of one, for each word."""
+    if not isinstance(value, list) or not isinstance(words, list) or len(value) != len(words) or not value:
+        return False
+    has_words = all(isinstance(word, str) for word in words)
+    return has_words and (all(type(tag) is int for tag in value) or all(map(_is_tag, value)))
+
+
+def _is_tag(value: object) -> bool:
+    return isinstance(value, str) and (value == "O" or value[:2] in ("B-", "I-", "E-", "S-", "L-", "U-"))
 
 
 def _has_labels(values: list[Any]) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from entsemble._lib.optional import require
 from entsemble.data.json_values import check_scores, parse_json, write_json
 from entsemble.data.jsonl import from_json, to_json
+from entsemble.data.mention_shapes import warn_of_unread
 from entsemble.data.options import ReadOptions
 from entsemble.errors import DataError
 from entsemble.types import Document
@@ -34,15 +35,19 @@ def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # 
     _, parquet = _import_pyarrow()
     try:
         with parquet.ParquetFile(path) as file:
-            row_number = 0
+            row_number, is_warned = 0, False
             for batch in file.iter_batches(batch_size=_ROWS_PER_GROUP):
                 for row in batch.to_pylist(maps_as_pydicts="strict"):
                     row_number += 1
                     try:
-                        yield from_json(row_to_json(row), f"{name}:{row_number}")
+                        record = row_to_json(row)
+                        document = from_json(record, f"{name}:{row_number}")
                     except (DataError, RecursionError) as error:
                         problem = error.problem if isinstance(error, DataError) else str(error)
                         raise DataError(f"row {row_number}: {problem}", path) from error
+                    place = f"{path}: row {row_number}"
+                    is_warned = is_warned or warn_of_unread(bool(document.mentions), record, place)
+                    yield document
     except DataError:
         raise
     except Exception as error:  # a damaged file raises errors of many classes, not only pyarrow's
