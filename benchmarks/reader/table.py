@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pages import Table, fill_tables
+from benchmarks.reader import same_answer
 
 RESULT = Path(__file__).parent / "results" / "zero-shot-released.json"
 PARTS = {"benchmarks": "CrossNER and MIT", "held_out": "domains held out of training"}
@@ -25,6 +26,8 @@ def main() -> None:
 
 
 def _section(name: str) -> Table | None:
+    if name == "same_answer":
+        return same_answer.table()
     return zero_shot(json.loads(RESULT.read_text(encoding="utf-8"))) if name == "reader" else None
 
 

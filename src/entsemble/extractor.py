@@ -16,6 +16,7 @@ from entsemble.execution.ray import INPUTS_PER_EXECUTION, RayCluster, Work
 from entsemble.execution.threads import LocalMapper
 from entsemble.ner.documents import Extracted, Failed, extract_documents
 from entsemble.ner.pipeline import Pipeline
+from entsemble.ner.same_answer import unify_answers
 from entsemble.ner.serialize import document_key, from_record, to_record
 from entsemble.types import Document
 
@@ -79,7 +80,9 @@ class LocalExtractor:
         self.mapper.stop()
 
     def _run_documents(self, documents: Iterable[Document]) -> Results:
-        return extract_documents(documents, self._split_into_windows, self.pipeline.run, self.mapper, self.on_sentence)
+        split, run = self._split_into_windows, self.pipeline.run
+        results = extract_documents(documents, split, run, self.mapper, self.on_sentence)
+        return map(_with_same_answers, results) if self.pipeline.rules.user.same_answer else results
 
     def _split_into_windows(self, document: Document) -> list[tuple[int, str]]:
         return [(window.start, window.text) for window in split_windows(document, language=self.language)]
@@ -127,6 +130,12 @@ class RayExtractor:
                 yield from_record(document, record)
             if self._is_stopping:
                 return
+
+
+def _with_same_answers(result: Extracted | Failed) -> Extracted | Failed:
+    if isinstance(result, Failed):
+        return result
+    return replace(result, document=unify_answers(result.document))
 
 
 def _actor_work(extractor: LocalExtractor) -> Work:

@@ -6,14 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from entsemble._lib import toml
 from entsemble.errors import ConfigError, UnknownNameError
-from entsemble.settings_file import merge, read_settings_file
+from entsemble.settings_file import describe_errors, merge, read_settings_file
 from entsemble.types import Precision
 
 DEFAULT_PRESET = "balanced"
@@ -82,6 +82,20 @@ class ClassificationSettings(_Frozen):
     vote: str | None = None
     threshold: float | None = Field(default=None, ge=0, le=1)
     skip_larger_above: float | None = Field(default=None, ge=0, le=1)
+
+
+class RulesSettings(_Frozen):
+    """The `[rules]` table: what the user decides, whatever the votes say.
+
+    Attributes:
+        thresholds: label -> score that its mentions need, instead of the threshold for all labels.
+        never: names that are never mentions.
+        same_answer: whether a name has one label wherever it occurs in a document.
+    """
+
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    never: tuple[str, ...] = ()
+    same_answer: bool = False
 
 
 class StackingSettings(_Frozen):
@@ -191,6 +205,7 @@ class Settings(_Frozen):
     pool: PoolSettings = PoolSettings()
     members: tuple[MemberSettings, ...] = ()
     classification: ClassificationSettings = ClassificationSettings()
+    rules: RulesSettings = RulesSettings()
     stacking: StackingSettings = StackingSettings()
     verification: VerificationSettings = VerificationSettings()
     encoder: EncoderSettings = EncoderSettings()
@@ -316,7 +331,7 @@ def _validated(values: Mapping[str, Any], source: str | Path) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{source}: {_describe(error)}") from error
+        raise ConfigError(f"{source}: {describe_errors(error)}") from error
 
 
 def _default_preset(values: Mapping[str, Any]) -> str | None:
@@ -327,13 +342,3 @@ def _default_preset(values: Mapping[str, Any]) -> str | None:
     if "experts" in values:
         return PRESET_OF_EXPERTS
     return None if values.get("voices") else PRESET_WITHOUT_POOL
-
-
-def _describe(error: ValidationError) -> str:
-    """Each invalid value by its keys, and what is wrong with it."""
-    problems = []
-    for details in error.errors():
-        keys = ".".join(str(key) for key in details["loc"])
-        is_unknown = details["type"] == "extra_forbidden"
-        problems.append(f"{keys}: {'unknown setting' if is_unknown else details['msg']}")
-    return "; ".join(problems)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from entsemble._lib import toml
 from entsemble.errors import ConfigError
 
@@ -38,6 +40,9 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     pool = values.get("pool")
     if isinstance(pool, dict) and isinstance(pool.get("path"), str):
         values = values | {"pool": pool | {"path": folder / Path(pool["path"]).expanduser()}}
+    rules = values.get("rules")
+    if isinstance(rules, dict) and isinstance(rules.get("never"), str):
+        values = values | {"rules": rules | {"never": read_names(folder / Path(rules["never"]).expanduser())}}
     members = values.get("members")
     if isinstance(members, list):
         values = values | {"members": [_resolve_model(member, folder) for member in members]}
@@ -82,3 +87,28 @@ def merge(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
         elif base_value is None or isinstance(base_value, Mapping):  # anything else stays, for validation to refuse
             merged[key] = merge(base_value or {}, value)
     return merged
+
+
+def describe_errors(error: ValidationError) -> str:
+    """Each invalid value by its keys, and what is wrong with it."""
+    problems = []
+    for details in error.errors():
+        keys = ".".join(str(key) for key in details["loc"])
+        is_unknown = details["type"] == "extra_forbidden"
+        problems.append(f"{keys}: {'unknown setting' if is_unknown else details['msg']}")
+    return "; ".join(problems)
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """The names in a text file, one a line; empty lines, and lines that start with #, are none.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError(f"cannot read the names in {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))

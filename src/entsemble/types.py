@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -13,6 +14,9 @@ NONE_LABEL = "none"
 
 Precision = Literal["float32", "bfloat16"]
 """The number format in which a transformers model computes."""
+
+_NOT = re.compile(r"(?:^|(?<=[\s,;.(]))not:\s*", re.IGNORECASE)
+"""Introduces the counter-examples at the end of a definition."""
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -146,12 +150,24 @@ class Label:
     Attributes:
         name: the name in the output, as the user or the corpus writes it (`musicalartist`, `PER`).
         readable: the name in prompts (`musical artist`, `person`); unique in its label set.
-        definition: one line on what belongs to the type, for the header of the prompt; may be empty.
+        definition: one line on what belongs to the type, for the header of the prompt; may be empty. It may end with
+            counter-examples: `museums and galleries; not: Town Hall, City Archive`.
     """
 
     name: str
     readable: str
     definition: str = ""
+
+    @property
+    def meaning(self) -> str:
+        """The definition without counter-examples."""
+        return _NOT.split(self.definition, maxsplit=1)[0].rstrip(" ,;.(")
+
+    @property
+    def counter_examples(self) -> tuple[str, ...]:
+        """Names that are not of the type, as the definition says after `not:`."""
+        _, *rest = _NOT.split(self.definition, maxsplit=1)
+        return tuple(name.strip() for part in rest for name in re.split("[,;]", part.rstrip(" .)")) if name.strip())
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from entsemble.assembly import (
     expert_files,
     select_experts,
 )
+from entsemble.assembly.model_pool import ModelPool
 from entsemble.data.formats import read
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts.card import Card, DomainVectors
@@ -164,6 +165,35 @@ class TestSelection:
         add_expert("people", "person")
         assert [expert.card.name for expert in select().experts] == ["people"]
         assert len(select(experts={"names": ["ground", "people"]}).experts) == 2
+
+
+class TestTrials:
+    def test_what_was_tried_before_needs_no_model(
+        self, add_expert: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        add_expert("people", "person")
+        add_expert("both", "person", "location")
+        cached: dict[str, Any] = {"cache": {"replies": True}}
+        first = select(**cached)
+        weighted_sums = ModelPool.weighted_sums
+        loads: list[None] = []
+
+        def count(*arguments: Any) -> Any:
+            loads.append(None)
+            return weighted_sums(*arguments)
+
+        monkeypatch.setattr(ModelPool, "weighted_sums", count)
+        assert select(**cached) == first
+        assert loads == []
+        assert select([Document("1", "Ann stayed.")], **cached) != first
+        assert len(loads) == 2, "other texts: answers and biases"
+        select(labels={"person": ""}, **cached)
+        assert len(loads) == 4, "other labels"
+        assert select() == first
+        assert len(loads) == 6, "the cache is not to be used"
+        add_expert("towns", "location")
+        assert len(select(**cached).experts) == 3
+        assert len(loads) == 8, "another expert"
 
 
 class TestSettings:

@@ -11,7 +11,7 @@ from itertools import chain
 
 from entsemble.assembly.example_pool import ZERO_SHOT, ExamplePool
 from entsemble.assembly.fingerprints import STACKING_WEIGHTS, result_fingerprints, weights_fingerprint
-from entsemble.assembly.members import member_name, with_absolute_paths
+from entsemble.assembly.members import member_name, user_rules, with_absolute_paths
 from entsemble.assembly.model_pool import ModelPool
 from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.assembly.stacking import (
@@ -120,6 +120,7 @@ class Assembly:
         documents = self.pool.documents()
         rules = replace(rules, demonstration_limits=self.pool.demonstration_limits(documents))
         labels = self.pool.labels(documents)
+        rules = replace(rules, user=user_rules(self.settings, labels))
         leakage_guard = self.pool.leakage_guard(documents)
         members, voices = self.members(), self.voices(documents, labels, rules)
         pipeline = self._pipeline(
@@ -222,7 +223,8 @@ class Assembly:
     def voices(self, documents: Sequence[Document], labels: LabelSet, rules: DecisionRules) -> Voices:
         """The voices, which learn from the pool if there is one."""
         is_scored = bool(documents) and self._uses_stacking()
-        minimum = _MIN_SCORED_PROBABILITY if is_scored else rules.vote_threshold / 2  # members may raise it
+        lowest = min((rules.vote_threshold, *rules.user.thresholds.values()))
+        minimum = _MIN_SCORED_PROBABILITY if is_scored else lowest / 2  # members may raise it
         pool = VoicePool(documents, self.settings.seed, self.pool.cache, self.progress.on_step)
         parts = load_parts(self.settings.all_voices, self.models, labels, self.progress.on_warning)
         return Voices(
@@ -269,7 +271,7 @@ class Assembly:
         if not indices:
             return Scorer(feature_extractor, pretrained)
         dependencies = [
-            fingerprints,
+            {name: value for name, value in fingerprints.items() if name != "rules"},  # they do not change the votes
             pretrained.to_json(),
             [documents[sentence_index].text for sentence_index in indices],
         ]

@@ -19,7 +19,7 @@ from entsemble.settings import default_cache_folder
 
 KINDS = {
     "replies": "what models answered",
-    "pools": "vectors and spans of pools, and adapted scorers",
+    "pools": "vectors and spans of pools, adapted scorers, trials of experts",
     "trainings": "unfinished trainings of experts",
     "unpacked": "models unpacked for transformers",
     "downloads": "unfinished downloads",

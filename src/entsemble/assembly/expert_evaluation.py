@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from entsemble.assembly.expert_selection import SelectionInputs, candidate_experts, each_alone, member_to_adapt
+from entsemble.assembly.expert_selection import SelectionInputs, candidate_experts, member_to_adapt
+from entsemble.assembly.expert_trials import each_alone
 from entsemble.assembly.model_pool import ModelPool
 from entsemble.assembly.zero_shot import score_extractor, zero_shot_extractor
 from entsemble.data.windows import split_document

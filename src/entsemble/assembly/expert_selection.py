@@ -15,16 +15,15 @@ import numpy as np
 
 from entsemble.assembly.builder import Assembly
 from entsemble.assembly.expert_files import expert_store
+from entsemble.assembly.expert_trials import ExpertTrials, mention_set
 from entsemble.assembly.members import member_name
 from entsemble.assembly.model_pool import ModelPool
 from entsemble.assembly.progress import ProgressCallbacks
-from entsemble.assembly.zero_shot import calibration_biases, predict_mentions, zero_shot_extractor
 from entsemble.data.annotated import without_mentions
 from entsemble.data.windows import sentence_splitter, split_document
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts.selection import (
     ExpertWeights,
-    MentionSet,
     agreement_with_gold,
     agreement_with_other_experts,
     domain_similarity,
@@ -176,15 +175,16 @@ def select_experts(inputs: SelectionInputs, texts: Iterable[Document]) -> Select
         experts, unusable = candidate_experts(assembly.models, member)
         similarities, incomparable = _domain_similarities(sentences, experts, assembly.encoder())
         sample, uses_gold = _draw_sample(inputs, pool, sentences)
-        answers = _sample_answers(assembly.models, member, experts, labels, sample)
-        gold = [_answer(document) for document in sample]
+        trials = ExpertTrials(assembly.models, member, experts, labels, sample)
+        answers = trials.answers()
+        gold = [mention_set(document) for document in sample]
         agreement = agreement_with_gold(answers, gold) if uses_gold else agreement_with_other_experts(answers)
         choices = {
             view: _choose(scores, answers, settings.experts.max_experts)
             for view, scores in (("domain", similarities), ("sampled", agreement))
         }
         expert_sums = {view: choice.weights for view, choice in choices.items()}
-        biases = calibration_biases(assembly.models, member, experts, labels, sample, expert_sums)
+        biases = trials.biases(expert_sums)
     return Selection(
         experts=tuple(experts),
         domain=choices["domain"],
@@ -293,35 +293,6 @@ def _draw_sample(
     if with_mentions and not any(document.mentions for document in sample):
         sample = generator.sample(with_mentions, min(size, len(with_mentions)))
     return sample, uses_gold
-
-
-def _sample_answers(
-    models: ModelPool,
-    member: MemberSettings,
-    experts: Sequence[Expert],
-    labels: LabelSet,
-    sample: Sequence[Document],
-) -> dict[str, list[MentionSet]]:
-    """Expert -> its answer to each sentence of the sample."""
-    adapted = models.weighted_sums(member, experts, each_alone(experts))
-    answers: dict[str, list[MentionSet]] = {}
-    for position, (name, model) in enumerate(adapted.items()):
-        models.progress.on_step("trying the experts", position, len(experts))
-        extractor = zero_shot_extractor(
-            model, labels, member.template, models.settings.language, workers=models.batch_size(member)
-        )
-        answers[name] = [_answer(document) for document in predict_mentions(extractor, sample)]
-    models.progress.on_step("trying the experts", len(experts), len(experts))
-    return answers
-
-
-def each_alone(experts: Sequence[Expert]) -> dict[str, dict[str, float]]:
-    """For each expert, by its name, the sum that holds it alone with weight 1."""
-    return {expert.card.name: {expert.card.name: 1.0} for expert in experts}
-
-
-def _answer(document: Document) -> MentionSet:
-    return frozenset((mention.start, mention.end, mention.label) for mention in document.mentions)
 
 
 def _choose(scores: Mapping[str, float], names: Iterable[str], max_experts: int) -> ExpertWeights:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from entsemble.backends.model_spec import ServerModel, parse_model
 from entsemble.backends.voice_spec import parse_voice
-from entsemble.errors import ConfigError
+from entsemble.errors import ConfigError, UnknownNameError
+from entsemble.ner.rules import UserRules, counter_examples, normalized
 from entsemble.settings import MemberSettings, Settings, VoiceSettings
+from entsemble.types import LabelSet
 
 _SERVER_BATCH = 16
 """Sentences in flight on a server, which others may be using too."""
@@ -92,3 +94,17 @@ def concurrent_sentences(member: MemberSettings) -> int:
         return _SERVER_BATCH
     is_folder = isinstance(source, Path) and source.is_dir()
     return _TRANSFORMERS_BATCH if is_folder or member.engine == "transformers" else 1
+
+
+def user_rules(settings: Settings, labels: LabelSet) -> UserRules:
+    """The rules of the settings, for these labels.
+
+    Raises:
+        UnknownNameError: a threshold is for another label.
+    """
+    rules = settings.rules
+    for label in rules.thresholds:
+        if label not in labels.names:
+            raise UnknownNameError("label with a threshold", label, labels.names)
+    never = frozenset(map(normalized, rules.never))
+    return UserRules(rules.thresholds, never, counter_examples(labels), rules.same_answer)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,7 @@ from entsemble.api import make_settings
 from entsemble.data.formats import READABLE
 from entsemble.retrieval.index import SIMILARITIES
 from entsemble.settings import PRESET_OF_EXPERTS, Settings
+from entsemble.settings_file import read_names
 from entsemble.types import Document
 
 if TYPE_CHECKING:
@@ -77,6 +79,23 @@ _OPTIONS = {
         default=None,
         help="Whether mentions may lie inside one another. Default: whether any do in the pool.",
     ),
+    "thresholds": click.option(
+        "--threshold",
+        "thresholds",
+        multiple=True,
+        metavar="LABEL=P",
+        help="Score that mentions of this label need, as in person=0.6; repeat for more labels.",
+    ),
+    "never": click.option(
+        "--never",
+        type=click.Path(path_type=Path),
+        help="Text file of names that are never mentions, one a line.",
+    ),
+    "same_answer": click.option(
+        "--same-answer",
+        is_flag=True,
+        help="Give a name its most probable label wherever it occurs in a document.",
+    ),
     "input_format": click.option(
         "--from",
         "input_format",
@@ -96,6 +115,10 @@ against_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Earlier report (JSON) to compare with: a paired test of F1 on the documents in both.",
 )
+
+
+RULES = ("thresholds", "never", "same_answer")
+"""Options that concern the mentions of texts, and not the pool or the experts."""
 
 
 def shared_options(*, exclude: Collection[str] = ()) -> Callable[[Command], Command]:
@@ -139,6 +162,9 @@ class SharedOptions:
     similarity: str | None = None
     learn: int | None = None
     nested: bool | None = None
+    thresholds: tuple[str, ...] = ()
+    never: Path | None = None
+    same_answer: bool = False
     input_format: str | None = None
     limit: int | None = None
 
@@ -170,9 +196,31 @@ class SharedOptions:
             similarity=self.similarity,
             learn=self.learn,
             nested=self.nested,
+            thresholds=_parse_thresholds(self.thresholds),
+            never=None if self.never is None else read_names(self.never),
+            same_answer=self.same_answer or None,
             seed=self.seed,
             cache=False if self.no_cache else None,
         )
+
+
+def _parse_thresholds(values: Sequence[str]) -> dict[str, float] | None:
+    """The values of `--threshold` by label.
+
+    Raises:
+        click.BadParameter: one is not LABEL=P.
+    """
+    thresholds = {}
+    for value in values:
+        label, _, number = value.rpartition("=")
+        try:
+            threshold = float(number)
+        except ValueError:
+            threshold = math.nan
+        if not label.strip() or not 0 <= threshold <= 1:
+            raise click.BadParameter(f"{value!r} is not LABEL=P with a P from 0 to 1, as in --threshold person=0.6")
+        thresholds[label.strip()] = threshold
+    return thresholds or None
 
 
 def sample_documents(documents: list[Document], limit: int | None, seed: int) -> list[Document]:

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from entsemble.cli.help import GroupedCommand
-from entsemble.cli.options import SharedOptions, parse_options, shared_options
+from entsemble.cli.options import RULES, SharedOptions, parse_options, shared_options
 from entsemble.cli.output import pluralize
 from entsemble.cli.progress import show_progress
 from entsemble.ensemble import Ensemble
@@ -21,7 +21,7 @@ def pool() -> None:
 
 @pool.command("build", cls=GroupedCommand)
 @click.argument("pool_path", metavar="PATH", type=click.Path(path_type=Path))
-@shared_options(exclude={"pool", "input_format", "limit"})
+@shared_options(exclude={*RULES, "pool", "input_format", "limit"})
 def build(pool_path: Path, **options: object) -> None:
     """Prepare the pool at PATH, and store the result: spans, vectors, and the weights of the votes.
 
@@ -46,7 +46,7 @@ def build(pool_path: Path, **options: object) -> None:
 @pool.command("search", cls=GroupedCommand)
 @click.argument("pool_path", metavar="PATH", type=click.Path(path_type=Path))
 @click.argument("query_text", metavar="TEXT")
-@shared_options(exclude={"pool", "input_format", "learn", "limit"})
+@shared_options(exclude={*RULES, "pool", "input_format", "learn", "limit"})
 def search(pool_path: Path, query_text: str, **options: object) -> None:
     """Show the demonstrations that TEXT gets from the pool at PATH, and why."""
     shared = parse_options(SharedOptions, {**options, "pool": pool_path})

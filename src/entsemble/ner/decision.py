@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from entsemble.ner.ledger import Fate, LedgerEntry
+from entsemble.ner.rules import UserRules
 from entsemble.ner.stages.retrieve import DemonstrationLimits
 from entsemble.types import NONE_LABEL, Mention, Span
 from entsemble.voting.candidates import Candidate
@@ -35,6 +36,7 @@ class DecisionRules:
             verifies all.
         quorum: how many members must answer a sentence; `None` requires all.
         default_threshold: minimum score of a mention if there is neither a threshold nor a learned scorer.
+        user: rules that take precedence over the votes.
     """
 
     voting_rule: VotingRule
@@ -46,6 +48,7 @@ class DecisionRules:
     skip_verification_above: float | None = None
     quorum: int | None = None
     default_threshold: float = DEFAULT_THRESHOLD
+    user: UserRules = field(default_factory=UserRules)
 
     @property
     def vote_threshold(self) -> float:
@@ -98,8 +101,8 @@ class Decision:
     nested: bool
 
     def reaches_threshold(self, verdict: Verdict) -> bool:
-        """Whether the score is high enough for a mention."""
-        return verdict.score >= self.threshold
+        """Whether the score is high enough for a mention with this label."""
+        return verdict.score >= self.rules.user.threshold(verdict.label, self.threshold)
 
     def is_denied(self, scored: ScoredSpan) -> bool:
         """Whether the verifier was asked and denied the label."""
@@ -109,12 +112,15 @@ class Decision:
         self, text: str, scored_spans: Sequence[ScoredSpan]
     ) -> tuple[tuple[Mention, ...], list[LedgerEntry]]:
         """The mentions, in text order, and a ledger entry for each scored span."""
-        eligible = [_mention(text, scored.span, scored.verdict) for scored in scored_spans if self._is_eligible(scored)]
+        allowed = [scored for scored in scored_spans if not self._is_forbidden(text, scored)]
+        eligible = [_mention(text, scored.span, scored.verdict) for scored in allowed if self._is_eligible(scored)]
         mentions, losers = resolve_overlaps(eligible, nested=self.nested)
         winners = {mention.span: winner for mention, winner in losers}
         ledger = []
         for scored in scored_spans:
             fate, detail = self._fate(scored, mentions, winners)
+            if self._is_forbidden(text, scored):
+                fate, detail = Fate.FORBIDDEN, ""
             surface, proposers = scored.span.slice(text), scored.candidate.proposers
             verdict = scored.verdict
             score = round(verdict.score, 4)
@@ -132,6 +138,9 @@ class Decision:
             if verdict.label != NONE_LABEL and verdict.score >= self.rules.vote_threshold:
                 mentions.append(_mention(text, scored.span, verdict))
         return tuple(resolve_overlaps(mentions, nested=self.nested)[0])
+
+    def _is_forbidden(self, text: str, scored: ScoredSpan) -> bool:
+        return scored.label is not None and self.rules.user.forbid(scored.span.slice(text), scored.label)
 
     def _is_eligible(self, scored: ScoredSpan) -> bool:
         return scored.label is not None and self.reaches_threshold(scored.verdict) and not self.is_denied(scored)

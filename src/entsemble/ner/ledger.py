@@ -19,6 +19,7 @@ class Fate(str, Enum):
     OUTVOTED = "outvoted: no entity"
     DENIED = "denied by the verifier"
     BELOW_THRESHOLD = "below the threshold"
+    FORBIDDEN = "forbidden by a rule"
     OVERLAPPED = "overlaps a better one"
 
 

@@ -167,7 +167,7 @@ class ExtractionService:
             yield ensemble.run(request.documents, on_sentence=on_sentence)
 
     def _settings_for(self, request: ExtractionRequest, pool_documents: Sequence[Document]) -> Settings:
-        return self._settings_factory(
+        settings = self._settings_factory(
             {
                 "labels": dict(request.labels),
                 "nested": request.nested,
@@ -175,6 +175,9 @@ class ExtractionService:
                 "pool": {"path": self.pool.path if pool_documents else None},
             }
         )
+        thresholds = {name: value for name, value in settings.rules.thresholds.items() if name in settings.labels}
+        rules = settings.rules.model_copy(update={"thresholds": thresholds})  # a request need not have all labels
+        return settings.model_copy(update={"rules": rules})
 
     def _pool_for(self, labels: Mapping[str, str]) -> tuple[int, tuple[Document, ...]]:
         """The pool's version, and its documents with only the mentions of these labels; none if there are none."""

@@ -209,8 +209,8 @@ def _sigmoid(log_odds: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _display(label: Label) -> str:
-    """The label as in training: its readable name, and its definition if there is one."""
-    return f"{label.readable}: {label.definition}" if label.definition else label.readable
+    """The label as in training: its readable name, and its definition if there is one, but no counter-examples."""
+    return f"{label.readable}: {label.meaning}" if label.meaning else label.readable
 
 
 def group_labels(labels: LabelSet) -> list[list[Label]]:

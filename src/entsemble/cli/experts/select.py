@@ -12,7 +12,7 @@ from rich.table import Table
 
 from entsemble.assembly import SelectionInputs, evaluate_experts, select_experts
 from entsemble.cli.help import GroupedCommand
-from entsemble.cli.options import SharedOptions, parse_options, sample_documents, shared_options
+from entsemble.cli.options import RULES, SharedOptions, parse_options, sample_documents, shared_options
 from entsemble.cli.progress import show_progress
 from entsemble.cli.selection import print_selection, selection_json, selection_table
 from entsemble.data.formats import read
@@ -24,7 +24,7 @@ from entsemble.settings import environment
 @click.command("select", cls=GroupedCommand)
 @click.argument("target_path", metavar="TARGET", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@shared_options(exclude={"shots", "similarity", "learn", "nested"})
+@shared_options(exclude={*RULES, "shots", "similarity", "learn", "nested"})
 def select_for_target(target_path: Path, as_json: bool, **options: object) -> None:
     """Show which experts `extract` would select for the texts of TARGET, and why.
 
@@ -45,7 +45,7 @@ def select_for_target(target_path: Path, as_json: bool, **options: object) -> No
 @click.command("evaluate", cls=GroupedCommand)
 @click.argument("gold_path", metavar="GOLD", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
-@shared_options(exclude={"pool", "pool_format", "shots", "similarity", "learn", "nested"})
+@shared_options(exclude={*RULES, "pool", "pool_format", "shots", "similarity", "learn", "nested"})
 def evaluate_each(gold_path: Path, as_json: bool, **options: object) -> None:
     """Score each expert alone, and the base model, on the annotated documents of GOLD, without demonstrations.
 
