@@ -90,9 +90,9 @@ def load(
         **options: single settings, which take precedence over `config` and `preset`: `shots` (examples shown for a
             sentence), `similarity` (how they are selected), `learn` (number of sentences of the examples to train vote
             weights on, 0 for none), `nested`, `threshold`, `vote`, `language`, `workers`, `seed`, `cache` (False
-            to evaluate cached requests again), `patterns` (a file of word lists and regular expressions), `pool_format` (the
-            format of a file of examples; by default detected), `thresholds` (label -> threshold), `never` (names that
-            are never mentions), and `same_answer` (whether a name has one label wherever it occurs in a document).
+            to evaluate cached requests again), `patterns` (a file of word lists and regular expressions), `pool_format`
+            (of a file of examples; by default detected), `thresholds` (label -> threshold), `never` (names that are
+            never mentions), and `same_answer` (whether a name has one label wherever it occurs in a document).
 
     Raises:
         ConfigError: a setting or an argument that is not valid.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shlex
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -131,6 +132,24 @@ class TestInputs:
         monkeypatch.setattr(sys, "stdin", Terminal(io.BytesIO()))
         with pytest.raises(click.UsageError, match="pipe a text in, or put it in quotes"):
             find_inputs((), None)
+
+    def test_advice_does_not_wait_for_large_libraries(self, tmp_path: Path) -> None:
+        program = (
+            "import sys; from entsemble import cli; sys.argv = ['entsemble', 'extract', *sys.argv[1:]]\n"
+            "try: cli.main()\n"
+            "finally: print(*{'numpy', 'onnxruntime', 'scipy', 'spacy', 'torch', 'transformers', 'xllamacpp'} "
+            "& sys.modules.keys())"
+        )
+        finished = subprocess.run(
+            [sys.executable, "-c", program, TEXT],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            cwd=tmp_path,
+        )
+        assert "no labels: say what to find" in finished.stderr
+        assert set(finished.stdout.split()) <= {"numpy"}
 
     @pytest.mark.parametrize(
         ("labels", "expected"),

@@ -77,7 +77,9 @@ def _definitions_in(path: Path) -> dict[str, str]:
     """The labels of a TOML file, at its top level or under `[labels]`."""
     try:
         values = toml.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, toml.TOMLDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"cannot read the labels in {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, toml.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read the labels in {path}: {error}") from error
     table = values.get("labels", values)
     if not isinstance(table, dict) or not all(isinstance(definition, str) for definition in table.values()):
