@@ -29,14 +29,13 @@ RESULT = Path(__file__).parent / "results" / "same-answer.json"
 FILES = {
     "conll2003": "conll2003-4col/valid.txt",
     "wikigold": "wikigold/wikigold.conll.txt",
-    "sec-filings": "sec-filings/FIN5.txt",
 }
 LABELS = {"PER": "", "LOC": "", "ORG": ""}
 
 
 @click.command()
 @click.option("--corpora", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--documents", "document_count", default=60, show_default=True)
+@click.option("--documents", "document_count", default=40, show_default=True)
 def main(corpora: Path, document_count: int) -> None:
     """Measure every corpus, and write the result."""
     results: dict[str, object] = {"revision": source_revision()}

@@ -10,15 +10,15 @@ from entsemble._lib.text import word_spans
 from entsemble.ner.rules import normalized
 from entsemble.types import Document, Mention, Span
 
-_MIN_SHARE = 0.5
+_MIN_SHARE = 2 / 3
 """Share of a name's occurrences that must be mentions for the others to become mentions."""
 
 
 def unify_answers(document: Document) -> Document:
     """The document in which every name has its most probable label, at every occurrence.
 
-    The most probable label of a name is that with the highest sum of scores. If at least half of its occurrences are
-    mentions, those that are not become mentions too, with the mean score and no votes, unless they overlap a mention.
+    The most probable label of a name is that with the highest sum of scores. If at least two thirds of its occurrences
+    are mentions, the others become mentions too, with the mean score and no votes, unless they overlap a mention.
 
     Args:
         document: with mentions that have scores.
