@@ -33,11 +33,11 @@ def unify_answers(document: Document) -> Document:
         is_taken[mention.start : mention.end] = b"\1" * (mention.end - mention.start)
     occurrences = _Occurrences(document.text)
     for name in sorted(mentions_by_name, key=lambda name: (-len(name), name)):
-        found = mentions_by_name[name]
+        mentions = mentions_by_name[name]
         missed = [span for span in occurrences.of(name) if not any(is_taken[span.start : span.end])]
-        if len(found) < _MIN_SHARE * (len(found) + len(missed)):
+        if len(mentions) < _MIN_SHARE * (len(mentions) + len(missed)):
             continue
-        scores = [mention.score for mention in found if mention.label == labels[name] and mention.score is not None]
+        scores = [mention.score for mention in mentions if mention.label == labels[name] and mention.score is not None]
         score = round(sum(scores) / len(scores), 4) if scores else None
         for span in missed:
             unified.append(Mention(span.start, span.end, labels[name], span.slice(document.text), score))
