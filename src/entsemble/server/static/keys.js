@@ -3,8 +3,8 @@
 
 import * as actions from "./actions.js";
 import { $, element } from "./dom.js";
-import { closeMenu, isMenuOpen, labelFromMenu, openMenu } from "./menu.js";
-import { currentSpan, enqueue, state } from "./store.js";
+import { closeMenu, labelFromMenu, openMenu } from "./menu.js";
+import { enqueue, state } from "./store.js";
 
 export const KEYS = [
   ["←  →", "previous, next mention"],
@@ -60,7 +60,7 @@ function actionFor(event) {
   if (number === 0) return actions.emptySentence;
   if (number) {
     const label = state.labels[number - 1]?.name;
-    return label && (currentSpan() || isMenuOpen()) ? () => labelFromMenu(label) ?? actions.relabel(label) : null;
+    return label ? () => labelFromMenu(label) ?? actions.relabel(label) : null;
   }
   return ACTIONS[event.key] ?? null;
 }

@@ -12,7 +12,7 @@ let range = null; // the words that the menu labels; `null` for the current ment
 let pending = null; // timer of a selection that the menu has not been opened for yet
 
 // Whether there is something for a label key besides the current mention.
-export function isMenuOpen() {
+function isMenuOpen() {
   if (pending) openAtSelection();
   return !menu().hidden;
 }
