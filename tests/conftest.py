@@ -190,13 +190,14 @@ def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
     monkeypatch.setattr(ModelPool, "language_model", language_model)
     monkeypatch.setattr(ModelPool, "weighted_sums", weighted_sums)
     monkeypatch.setattr(ModelPool, "encoder", encoder)
+    monkeypatch.setattr(settings, "PRESET_WITH_POOL", settings.PRESET_OF_MEMBERS)
     monkeypatch.setenv("ENTSEMBLE_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture
 def plain_members(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default preset also without a pool, for tests that have nothing to do with experts."""
-    monkeypatch.setattr(settings, "PRESET_WITHOUT_POOL", settings.DEFAULT_PRESET)
+    """Members also without a pool, for tests that have nothing to do with experts."""
+    monkeypatch.setattr(settings, "PRESET_WITHOUT_POOL", settings.PRESET_OF_MEMBERS)
 
 
 @pytest.fixture

@@ -75,13 +75,14 @@ def test_an_encoder_folder_is_relative_to_the_configuration(tmp_path: Path) -> N
     ("values", "members", "has_reader"),
     [
         ("", 0, True),
-        ('[pool]\npath = "pool.jsonl"', 2, False),
+        ('[pool]\npath = "pool.jsonl"', 0, True),
+        ('[pool]\npath = "pool.jsonl"\n[experts]\nmax_experts = 2', 2, False),
         ("[pool]\nshots = 4", 0, True),
         ('[[members]]\nmodel = "smollm2-135m"', 1, False),
         ("[experts]\nmax_experts = 2", 2, False),
     ],
 )
-def test_without_pool_members_and_experts_the_label_reader_answers_alone(
+def test_without_members_and_experts_voices_answer_alone(
     tmp_path: Path, values: str, members: int, has_reader: bool
 ) -> None:
     settings = load(write_config(tmp_path, values))

@@ -2,7 +2,8 @@
 
     python -m benchmarks.baselines.table [--check]
 
-`<!-- baselines:crf:begin -->`: the default and a CRF on the same pool, in pairs, for each corpus. `<!--
+`<!-- baselines:crf:begin -->`: `balanced` and a CRF on the same pool, in pairs, for each corpus. `<!--
+baselines:instant:begin -->`: `instant` beside `balanced` and the CRF, on the sentences that all three have. `<!--
 baselines:summary:begin -->`: the short table of the README, which adds spaCy trained on the same pool where it was
 measured. `--check` changes nothing and fails if a page differs from the results; the tests run it.
 """
@@ -32,7 +33,7 @@ def main() -> None:
 
 
 def _section(name: str) -> Table | None:
-    tables = {"baselines:crf": by_corpus, "baselines:summary": summary}
+    tables = {"baselines:crf": by_corpus, "baselines:instant": instant, "baselines:summary": summary}
     return tables[name]() if name in tables else None
 
 
@@ -64,22 +65,49 @@ def by_corpus() -> Table:
     return rows
 
 
+def instant() -> Table:
+    """One row per corpus: F1 of `instant`, and its differences from `balanced` and from the CRF."""
+    head = ["corpus", "pool", "sentences", "instant", "95 % interval", "balanced", "difference", "95 % interval", "p"]
+    rows = [[*head, "CRF", "difference", "95 % interval", "p"], ["---"] * (len(head) + 4)]
+    for corpus in CORPORA:
+        if not (QUALITY / "instant" / f"{corpus.name}.json").exists():
+            continue
+        answers = _instant_answers(corpus)
+        crf, balanced = _load(RESULTS / "crf" / f"{corpus.name}.json"), reference_report(corpus)["documents"]
+        names = [name for name in answers if name in balanced and name in crf["documents"]]
+        ours, theirs, baseline = (
+            _counts(documents[name] for name in names) for documents in (answers, balanced, crf["documents"])
+        )
+        cells = [corpus.name, f"{crf['pool']:,}", f"{len(names):,}", _marked(ours, baseline), _interval(ours)]
+        cells += [_f1(theirs), *_difference(ours, theirs), _f1(baseline), *_difference(ours, baseline)]
+        rows.append(cells)
+    return rows
+
+
 def summary() -> Table:
     """One row per pool: F1 of entsemble, of a CRF and of spaCy, all with the same pool and on the same sentences."""
-    rows = [["corpus", "sentences in the pool", "entsemble", "CRF", "spaCy, trained"], ["---"] * 5]
+    rows = [["corpus", "sentences in the pool", "instant", "balanced", "CRF", "spaCy, trained"], ["---"] * 6]
     for size in SIZES:
+        quick = _counts(_load(QUALITY / "curve-instant" / "conll2003" / f"{size}.json")["counts"])
         ours = _counts(_load(QUALITY / "curve" / "conll2003" / f"{size}.json")["counts"])
         spacy = _counts(_load(PEERS / "curve" / "conll2003" / f"spacy-trained-{size}.json")["counts"])
         crf = _counts(_load(RESULTS / "crf-curve" / f"conll2003-{size}.json")["documents"].values())
-        rows.append(["CoNLL-2003 (news)", str(size), _marked(ours, crf), _f1(crf), _f1(spacy)])
+        systems = _marked(quick, crf), _marked(ours, crf), _f1(crf), _f1(spacy)
+        rows.append(["CoNLL-2003 (news)", str(size), *systems])
     names = {"conll2003": "CoNLL-2003", "wnut17": "WNUT17 (tweets)", "bc5cdr": "BC5CDR (medicine)"}
     for corpus in (c for name in SUMMARY for c in CORPORA if c.name == name):
-        result = _load(RESULTS / "crf" / f"{corpus.name}.json")
-        reference = reference_report(corpus)["documents"]
+        result, answers = _load(RESULTS / "crf" / f"{corpus.name}.json"), _instant_answers(corpus)
+        reference = {name: row for name, row in reference_report(corpus)["documents"].items() if name in answers}
         ours, crf = _paired(reference, result["documents"])
-        name = names.get(corpus.name, "CrossNER politics")
-        rows.append([name, f"{result['pool']:,}", _marked(ours, crf), _f1(crf), _spacy_f1(corpus, reference)])
+        quick = _counts(answers[name] for name in reference)
+        systems = _marked(quick, crf), _marked(ours, crf), _f1(crf), _spacy_f1(corpus, reference)
+        rows.append([names.get(corpus.name, "CrossNER politics"), f"{result['pool']:,}", *systems])
     return rows
+
+
+def _instant_answers(corpus: Corpus) -> dict[str, list[int]]:
+    documents: dict[str, list[int]] = _load(QUALITY / "instant" / f"{corpus.name}.json")["report"]["documents"]
+    return documents
 
 
 def _spacy_f1(corpus: Corpus, reference: dict[str, list[int]]) -> str:

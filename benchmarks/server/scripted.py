@@ -72,7 +72,8 @@ def use_scripted_models(delay_seconds: float) -> None:
 
     setattr(ModelPool, "language_model", language_model)  # noqa: B010
     setattr(ModelPool, "encoder", encoder)  # noqa: B010
-    setattr(settings, "PRESET_WITHOUT_POOL", settings.DEFAULT_PRESET)  # noqa: B010
+    setattr(settings, "PRESET_WITH_POOL", settings.PRESET_OF_MEMBERS)  # noqa: B010
+    setattr(settings, "PRESET_WITHOUT_POOL", settings.PRESET_OF_MEMBERS)  # noqa: B010
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from entsemble.ensemble import Ensemble
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.evaluation.documents import with_gold_ids
 from entsemble.evaluation.report import Report, build_report
-from entsemble.settings import DEFAULT_PRESET, Settings
+from entsemble.settings import PRESET_OF_MEMBERS, Settings
 from entsemble.settings_file import merge
 from entsemble.types import Document
 
@@ -82,7 +82,7 @@ def load(
             trains vote weights on them, once, which takes as long as 40 to 80 texts; see `learn`. If no examples are
             given, the label reader answers alone, in milliseconds.
         preset: a configuration that comes with entsemble: fast, balanced, best, instant, experts, paper or small-gpu.
-            By default balanced with examples, and instant without.
+            By default instant, and balanced if there are models.
         config: a configuration file (TOML), the same as a mapping, or `Settings`.
         models: names of the members' models, instead of those of the preset or configuration.
         voices: other models that vote too, such as `spacy:en_core_web_sm`, besides those of the configuration.
@@ -159,13 +159,14 @@ def make_settings(
             raise ConfigError("give either a preset or whole Settings; Settings leave nothing for a preset to set")
         settings = configuration.with_voices(config.overridden(overrides), voices)
     else:
-        if preset is None and (models or has_examples):
-            preset = DEFAULT_PRESET
+        if preset is None and models:
+            preset = PRESET_OF_MEMBERS
         config_path = Path(config) if isinstance(config, str | Path) else None
         config_values = config if isinstance(config, Mapping) else {}
         user_values = merge(config_values, overrides)
-        include_pool = not has_examples
-        settings = configuration.load(config_path, preset, user_values, voices=voices, include_pool=include_pool)
+        settings = configuration.load(
+            config_path, preset, user_values, voices=voices, include_pool=not has_examples, has_examples=has_examples
+        )
     if has_examples:
         settings = settings.model_copy(update={"pool": settings.pool.model_copy(update={"path": None})})
     return select_members(settings, models) if models else settings

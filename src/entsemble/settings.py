@@ -16,11 +16,11 @@ from entsemble.errors import ConfigError, UnknownNameError
 from entsemble.settings_file import describe_errors, merge, read_settings_file
 from entsemble.types import Precision
 
-DEFAULT_PRESET = "balanced"
-"""The preset if none is named."""
+PRESET_OF_MEMBERS = "balanced"
+"""The preset if none is named, and members are."""
 
-PRESET_WITHOUT_POOL = "instant"
-"""The preset if none is named, and there is neither a pool nor any configured member, expert or voice."""
+PRESET_WITH_POOL, PRESET_WITHOUT_POOL = "instant", "instant"
+"""The presets if none is named, nor any member, expert or voice."""
 
 PRESET_OF_EXPERTS = "experts"
 """The preset if none is named, there is no pool, and the `[experts]` table is given."""
@@ -289,17 +289,19 @@ def load(
     *,
     voices: Sequence[str] = (),
     include_pool: bool = True,
+    has_examples: bool = False,
 ) -> Settings:
     """The settings of a run: the overrides take precedence over the file, and the file over the preset.
 
     Args:
         path: a TOML file; paths in it are relative to its folder.
-        preset: by default `balanced`; if there is neither a pool nor any member, `experts` with an `[experts]` table,
-            and `instant` without; none if `path` has only voices. Members and voices in the file replace those of the
-            preset.
+        preset: by default `instant`; `balanced` if there are members, or an `[experts]` table and a pool; `experts`
+            with such a table and no pool; none if there are only voices. Members and voices in the file replace those
+            of the preset.
         overrides: nested values, as in TOML; `None` overrides nothing.
         voices: models of further voices.
         include_pool: False to ignore the pool that `path` names, since the caller has its own.
+        has_examples: whether there are examples besides those that the settings name.
 
     Raises:
         ConfigError: a file that cannot be read, or a setting that is not valid: says where.
@@ -308,7 +310,7 @@ def load(
     if not include_pool and isinstance(file_values.get("pool"), dict):
         file_values["pool"] = {key: value for key, value in file_values["pool"].items() if key != "path"}
     user_values = merge(file_values, overrides or {})
-    name = preset or _default_preset(user_values)
+    name = preset or _default_preset(user_values, has_examples=has_examples)
     return with_voices(_validated(merge(_preset_values(name), user_values), path or "settings"), voices)
 
 
@@ -334,11 +336,13 @@ def _validated(values: Mapping[str, Any], source: str | Path) -> Settings:
         raise ConfigError(f"{source}: {describe_errors(error)}") from error
 
 
-def _default_preset(values: Mapping[str, Any]) -> str | None:
+def _default_preset(values: Mapping[str, Any], *, has_examples: bool) -> str | None:
     pool = values.get("pool")
-    has_pool = isinstance(pool, Mapping) and pool.get("path") is not None
-    if has_pool or "members" in values:
-        return DEFAULT_PRESET
+    has_pool = has_examples or (isinstance(pool, Mapping) and pool.get("path") is not None)
+    if "members" in values or (has_pool and "experts" in values):
+        return PRESET_OF_MEMBERS
     if "experts" in values:
         return PRESET_OF_EXPERTS
-    return None if values.get("voices") else PRESET_WITHOUT_POOL
+    if values.get("voices"):
+        return None
+    return PRESET_WITH_POOL if has_pool else PRESET_WITHOUT_POOL

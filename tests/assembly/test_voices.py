@@ -152,7 +152,7 @@ def test_named_voices_are_added_and_decide_which_preset_is_the_default(tmp_path:
         "tagger",
         "spacy:small",
     ]
-    assert load(overrides={"pool": {"path": "pool.jsonl"}}, voices=["label-reader"]).members
+    assert load(overrides={"pool": {"path": "pool.jsonl"}}, voices=["label-reader"]).members == ()
     config = tmp_path / "config.toml"
     config.write_text('[[voices]]\nmodel = "spacy:small"\nweight = 2\n')
     settings = load(config, voices=["spacy:small", "label-reader"])

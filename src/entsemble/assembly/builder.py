@@ -214,7 +214,7 @@ class Assembly:
         proposers: list[Proposer] = []
         if documents and settings.pool.gazetteer:
             proposers.append(Gazetteer(leakage_guard, labels, settings.pool.gazetteer))
-        if documents and settings.stacking.naive_bayes and self._uses_stacking():
+        if settings.stacking.naive_bayes and self._uses_stacking(documents):
             proposers.append(NaiveBayesProposer(WordStatistics(leakage_guard, labels)))
         if with_capitalised:
             proposers.append(CapitalisedProposer())
@@ -222,10 +222,10 @@ class Assembly:
 
     def voices(self, documents: Sequence[Document], labels: LabelSet, rules: DecisionRules) -> Voices:
         """The voices, which learn from the pool if there is one."""
-        is_scored = bool(documents) and self._uses_stacking()
+        is_scored = self._uses_stacking(documents)
         lowest = min((rules.vote_threshold, *rules.user.thresholds.values()))
         minimum = _MIN_SCORED_PROBABILITY if is_scored else lowest / 2  # members may raise it
-        pool = VoicePool(documents, self.settings.seed, self.pool.cache, self.progress.on_step)
+        pool = VoicePool(documents if is_scored else (), self.settings.seed, self.pool.cache, self.progress.on_step)
         parts = load_parts(self.settings.all_voices, self.models, labels, self.progress.on_warning)
         return Voices(
             parts,
@@ -246,8 +246,8 @@ class Assembly:
             if held_out and not held_out.isdisjoint(text_keys([document], splitter))
         }
 
-    def _uses_stacking(self) -> bool:
-        return self._weights is not None or uses_stacking(self.settings)
+    def _uses_stacking(self, documents: Sequence[Document]) -> bool:
+        return bool(documents) and (self._weights is not None or uses_stacking(self.settings, documents))
 
     def trains_on_pool(self, documents: Sequence[Document]) -> bool:
         """Whether the scorer is trained on sentences of this pool."""
@@ -258,7 +258,7 @@ class Assembly:
     ) -> Scorer | None:
         """The scorer that decides instead of a vote: given, trained on the pool, or else pre-trained."""
         documents = leakage_guard.documents
-        if not documents or not self._uses_stacking():
+        if not self._uses_stacking(documents):
             return None
         with_capitalised = proposes_capitalised(self.settings, documents)
         feature_extractor = self.pool.feature_extractor(pipeline, leakage_guard)

@@ -53,15 +53,20 @@ def fold_indices(fold: int, leakage_guard: LeakageGuard) -> set[int]:
     return held_out.union(*leaking)
 
 
-def uses_stacking(settings: Settings) -> bool:
-    """Whether a trained scorer decides if there is a pool, since the settings name no vote."""
-    return settings.classification.vote is None
+def uses_stacking(settings: Settings, documents: Sequence[Document]) -> bool:
+    """Whether a learned scorer decides: the settings name no vote, and the pool is not too small.
+
+    Without members, a pool of fewer than 20 sentences makes answers worse than no pool would
+    (`benchmarks/quality/small_pools.py`): voices then vote as they do without one, beside the names of the pool.
+    """
+    min_sentences = 1 if settings.members else _MIN_SENTENCES
+    return settings.classification.vote is None and len(documents) >= min_sentences
 
 
 def trains_on_pool(settings: Settings, documents: Sequence[Document]) -> bool:
     """Whether the scorer is trained on sentences of this pool, or else only pre-trained."""
     sentences = settings.stacking.sentences
-    if not uses_stacking(settings) or not documents or sentences == 0:
+    if not uses_stacking(settings, documents) or sentences == 0:
         return False
     if sentences is not None:
         return True

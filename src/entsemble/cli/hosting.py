@@ -16,7 +16,7 @@ from entsemble.assembly import select_members
 from entsemble.cli.interrupt import INTERRUPTED_EXIT_CODE, TerminatedError
 from entsemble.data.inputs import label_definitions
 from entsemble.errors import ConfigError, MissingExtraError
-from entsemble.settings import DEFAULT_PRESET, Environment, Settings, load
+from entsemble.settings import PRESET_OF_MEMBERS, Environment, Settings, load
 
 if TYPE_CHECKING:
     from entsemble.review.session import Session
@@ -58,7 +58,7 @@ class ModelOptions:
         return load(self.config, self._preset()).pool.path
 
     def _preset(self) -> str | None:
-        return self.preset or (DEFAULT_PRESET if self.models else None)
+        return self.preset or (PRESET_OF_MEMBERS if self.models else None)
 
 
 @dataclass(frozen=True, slots=True)

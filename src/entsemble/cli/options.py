@@ -41,7 +41,7 @@ _OPTIONS = {
     "preset": click.option(
         "--preset",
         help="Bundled configuration: fast, balanced, best, instant, experts, paper or small-gpu. "
-        "Default: balanced with a pool, instant without.",
+        "Default: instant, and balanced with --model.",
     ),
     "models": click.option(
         "--model",
