@@ -64,11 +64,12 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	$(BIN)/python -m benchmarks.quality.run --vote
 	$(BIN)/python -m benchmarks.quality.run --unadapted
 	$(BIN)/python -m benchmarks.quality.run --experts
+	$(BIN)/python -m benchmarks.quality.run --instant
 	$(BIN)/python -m benchmarks.quality.run --larger
 	$(BIN)/python -m benchmarks.quality.run --test
 	$(BIN)/python -m benchmarks.sam.unified --precision bfloat16
 	for what in run in_vs_out_of_domain ablation with_pool; do $(BIN)/python -m benchmarks.sam.$$what || exit 1; done
-	for what in curve paper_claims pretrained prior_transfer training_size prior_strength; do $(BIN)/python -m benchmarks.quality.$$what || exit 1; done
+	for what in curve small_pools shifted paper_claims pretrained prior_transfer training_size prior_strength; do $(BIN)/python -m benchmarks.quality.$$what || exit 1; done
 	for what in members gazetteer capitalised verification retrieval shots skip_larger budget threshold experts; do \
 	  $(BIN)/python -m benchmarks.quality.compare $$what || exit 1; done
 	for what in run curve; do $(BIN)/python -m benchmarks.peers.$$what || exit 1; done

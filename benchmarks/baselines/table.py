@@ -2,10 +2,14 @@
 
     python -m benchmarks.baselines.table [--check]
 
-`<!-- baselines:crf:begin -->`: `balanced` and a CRF on the same pool, in pairs, for each corpus. `<!--
-baselines:instant:begin -->`: `instant` beside `balanced` and the CRF, on the sentences that all three have. `<!--
-baselines:summary:begin -->`: the short table of the README, which adds spaCy trained on the same pool where it was
-measured. `--check` changes nothing and fails if a page differs from the results; the tests run it.
+- `baselines:crf`: `balanced` and a CRF on the same pool, in pairs, for each corpus
+- `baselines:instant`: `instant` beside `balanced` and the CRF, on the sentences that all three have
+- `baselines:small`: `instant` by the size of its pool
+- `baselines:shifted`: `instant` on texts of another source than its pool
+- `baselines:summary`: the short table of the README, which adds spaCy trained on the same pool where it was measured
+
+Each stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. `--check` changes nothing and fails if a page differs
+from the results; the tests run it.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ from benchmarks.peers.run import RESULTS as PEERS
 from benchmarks.quality.corpora import CORPORA, Corpus
 from benchmarks.quality.curve import SIZES
 from benchmarks.quality.run import RESULTS as QUALITY
+from benchmarks.quality.small_pools import CORPORA as POOL_CORPORA
+from benchmarks.quality.small_pools import SIZES as POOL_SIZES
 from entsemble.evaluation.bootstrap import compare_f1, f1_interval
 from entsemble.evaluation.counts import Counts
 
@@ -33,7 +39,13 @@ def main() -> None:
 
 
 def _section(name: str) -> Table | None:
-    tables = {"baselines:crf": by_corpus, "baselines:instant": instant, "baselines:summary": summary}
+    tables = {
+        "baselines:crf": by_corpus,
+        "baselines:instant": instant,
+        "baselines:shifted": shifted,
+        "baselines:small": small_pools,
+        "baselines:summary": summary,
+    }
     return tables[name]() if name in tables else None
 
 
@@ -70,9 +82,9 @@ def instant() -> Table:
     head = ["corpus", "pool", "sentences", "instant", "95 % interval", "balanced", "difference", "95 % interval", "p"]
     rows = [[*head, "CRF", "difference", "95 % interval", "p"], ["---"] * (len(head) + 4)]
     for corpus in CORPORA:
-        if not (QUALITY / "instant" / f"{corpus.name}.json").exists():
-            continue
         answers = _instant_answers(corpus)
+        if not answers:
+            continue
         crf, balanced = _load(RESULTS / "crf" / f"{corpus.name}.json"), reference_report(corpus)["documents"]
         names = [name for name in answers if name in balanced and name in crf["documents"]]
         ours, theirs, baseline = (
@@ -81,6 +93,27 @@ def instant() -> Table:
         cells = [corpus.name, f"{crf['pool']:,}", f"{len(names):,}", _marked(ours, baseline), _interval(ours)]
         cells += [_f1(theirs), *_difference(ours, theirs), _f1(baseline), *_difference(ours, baseline)]
         rows.append(cells)
+    return rows
+
+
+def small_pools() -> Table:
+    """One row per corpus: F1 of `instant` by the size of its pool."""
+    rows = [["corpus", *(f"pool of {size}" for size in POOL_SIZES)], ["---"] * (len(POOL_SIZES) + 1)]
+    for corpus in POOL_CORPORA:
+        files = [QUALITY / "small_pools" / corpus / f"{size}.json" for size in POOL_SIZES]
+        rows.append([corpus, *(_f1(_counts(_load(file)["counts"])) for file in files)])
+    return rows
+
+
+def shifted() -> Table:
+    """One row per pair of sources: F1 of `instant`, of its voices with a soft vote, and of a CRF."""
+    head = ["pool and texts", "pool", "sentences", "instant", "95 % interval", "soft vote"]
+    rows = [[*head, "difference", "95 % interval", "p", "CRF"], ["---"] * (len(head) + 4)]
+    for file in sorted((QUALITY / "shifted").glob("*.json")):
+        result = _load(file)
+        ours, vote, crf = (_counts(result["counts"][system]) for system in ("instant", "soft vote", "CRF"))
+        cells = [result["pair"], f"{result['pool']:,}", f"{len(ours):,}", _f1(ours), _interval(ours)]
+        rows.append([*cells, _f1(vote), *_difference(ours, vote), _f1(crf)])
     return rows
 
 
@@ -97,17 +130,20 @@ def summary() -> Table:
     names = {"conll2003": "CoNLL-2003", "wnut17": "WNUT17 (tweets)", "bc5cdr": "BC5CDR (medicine)"}
     for corpus in (c for name in SUMMARY for c in CORPORA if c.name == name):
         result, answers = _load(RESULTS / "crf" / f"{corpus.name}.json"), _instant_answers(corpus)
-        reference = {name: row for name, row in reference_report(corpus)["documents"].items() if name in answers}
+        reference = reference_report(corpus)["documents"]
+        if answers:
+            reference = {name: row for name, row in reference.items() if name in answers}
         ours, crf = _paired(reference, result["documents"])
-        quick = _counts(answers[name] for name in reference)
-        systems = _marked(quick, crf), _marked(ours, crf), _f1(crf), _spacy_f1(corpus, reference)
-        rows.append([names.get(corpus.name, "CrossNER politics"), f"{result['pool']:,}", *systems])
+        instant_f1 = _marked(_counts(answers[name] for name in reference), crf) if answers else "not run"
+        row = [names.get(corpus.name, "CrossNER politics"), f"{result['pool']:,}", instant_f1, _marked(ours, crf)]
+        rows.append([*row, _f1(crf), _spacy_f1(corpus, reference)])
     return rows
 
 
 def _instant_answers(corpus: Corpus) -> dict[str, list[int]]:
-    documents: dict[str, list[int]] = _load(QUALITY / "instant" / f"{corpus.name}.json")["report"]["documents"]
-    return documents
+    """Counts of `instant` by document; empty where it was not measured."""
+    file = QUALITY / "instant" / f"{corpus.name}.json"
+    return _load(file)["report"]["documents"] if file.exists() else {}
 
 
 def _spacy_f1(corpus: Corpus, reference: dict[str, list[int]]) -> str:

@@ -22,6 +22,9 @@ def require_models(model_file: Callable[[str], Path]) -> None:
         model_file(name)
 
 
+BALANCED = ("--preset", "balanced")
+
+
 @pytest.fixture
 def config(tmp_path: Path, pool_file: Path) -> Path:
     path = tmp_path / "run.toml"
@@ -52,7 +55,7 @@ def documents(output: str) -> list[dict[str, Any]]:
 
 
 def test_standard_output_has_only_results(config: Path) -> None:
-    result = entsemble("extract", "-", "--config", config, "--json", stdin=TEXT)
+    result = entsemble("extract", "-", *BALANCED, "--config", config, "--json", stdin=TEXT)
     assert result.returncode == 0, result.stderr
     [document] = documents(result.stdout)
     assert document["text"] == TEXT
@@ -66,7 +69,7 @@ def test_standard_output_has_only_results(config: Path) -> None:
 
 def test_vote_weights_are_learned_once_and_reused(config: Path) -> None:
     config.write_text(config.read_text() + "[stacking]\nsentences = 10\n")
-    arguments = ("extract", "-", "--config", config, "--model", "smollm2-135m", "--quiet")
+    arguments = ("extract", "-", *BALANCED, "--config", config, "--model", "smollm2-135m", "--quiet")
     runs = [entsemble(*arguments, stdin="Dora Keller moved to Graz.") for _ in range(2)]
     assert [(r.returncode, r.stderr) for r in runs] == [(0, "")] * 2
     assert runs[0].stdout == runs[1].stdout, "learned by the first run, reused by the second"
@@ -83,7 +86,9 @@ def test_a_folder_is_extracted_to_the_same_file_each_time(config: Path, tmp_path
     (folder / "b.txt").write_text("The museum in Riga thanked Chen Wei.", encoding="utf-8")
     outputs = []
     for name in ("1.jsonl", "2.jsonl"):
-        result = entsemble("extract", folder, "--config", config, "-o", tmp_path / name, "--ledger", "--quiet")
+        result = entsemble(
+            "extract", folder, *BALANCED, "--config", config, "-o", tmp_path / name, "--ledger", "--quiet"
+        )
         assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
         outputs.append((tmp_path / name).read_text(encoding="utf-8"))
     assert outputs[0] == outputs[1]
@@ -94,7 +99,9 @@ def test_a_folder_is_extracted_to_the_same_file_each_time(config: Path, tmp_path
 
 def test_a_report_has_all_parts(config: Path, pool_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.json"
-    result = entsemble("evaluate", pool_file, "--config", config, "--json", out, "--limit", "4", "--seed", "1")
+    result = entsemble(
+        "evaluate", pool_file, *BALANCED, "--config", config, "--json", out, "--limit", "4", "--seed", "1"
+    )
     assert result.returncode == 0, result.stderr
     assert "micro" in result.stdout
     report = json.loads(out.read_text(encoding="utf-8"))

@@ -116,7 +116,7 @@ def test_kills_with_embedded_models_do_not_change_the_output(
     source = write_inputs(tmp_path / "in.jsonl", 4)
     config = tmp_path / "run.toml"
     config.write_text(f'threads = 1\n[pool]\npath = "{pool_file.name}"\nshots = 2\n[cache]\nreplies = false\n')
-    entsemble = [sys.executable, "-m", "entsemble", "extract", str(source)]
+    entsemble = [sys.executable, "-m", "entsemble", "extract", str(source), "--preset", "balanced"]
     expected, output = tmp_path / "expected.jsonl", tmp_path / "out.jsonl"
     start_time = time.monotonic()
     run_with_kills([*entsemble, "--config", str(config), "-o", str(expected)], 0, 0, 0)
@@ -187,6 +187,7 @@ class TestResuming:
         assert ids(output) == [f"d{number}" for number in range(6)]
         assert not list(tmp_path.glob(".out*"))
 
+    @pytest.mark.filterwarnings("ignore::entsemble.errors.EntsembleWarning")  # of what the format does not store
     def test_the_brat_folder_of_a_run_with_failures_is_replaced(
         self, command: Command, tmp_path: Path, intercept: Intercept
     ) -> None:

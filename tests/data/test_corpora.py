@@ -23,6 +23,7 @@ FILES = [
 _SAMPLE = 300
 
 
+@pytest.mark.filterwarnings("ignore::entsemble.errors.EntsembleWarning")  # of what the format does not store
 @pytest.mark.parametrize("path", FILES)
 def test_counts_and_round_trip(path: str, tmp_path: Path, corpus: Corpus) -> None:
     documents = list(read(corpus(path)))

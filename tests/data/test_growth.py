@@ -14,6 +14,8 @@ from entsemble.data.html import write as write_html
 from entsemble.errors import DataError
 from entsemble.types import Document, Span, mention_at
 
+pytestmark = pytest.mark.filterwarnings("ignore::entsemble.errors.EntsembleWarning")  # of what a format does not store
+
 _SMALL, _LARGE = 1_000, 10_000
 _MAX_GROWTH = 35
 """Ten times as much may take so many times as long: 100 would be a square, and the first measurement is inexact."""

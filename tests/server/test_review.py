@@ -110,6 +110,7 @@ def test_files_are_read_by_the_readers_of_extract_and_errors_name_them(serve: An
     assert [label["name"] for label in changes(client)["settings"]["labels"]] == ["pilot", "person", "location"]
 
 
+@pytest.mark.filterwarnings("ignore::entsemble.errors.EntsembleWarning")  # of what the format does not store
 def test_the_session_is_exported_in_any_format(serve: Any) -> None:
     client = serve()
     client.post("/v1/review/documents", json={"documents": [{"text": TEXT, "id": "a"}, {"text": "Oslo.", "id": "b"}]})

@@ -65,6 +65,13 @@ def test_it_votes_on_candidates_of_others_and_rejects_what_it_does_not_know() ->
     assert monday.top_label == NONE_LABEL
 
 
+def test_a_span_within_a_longer_word_is_not_proposed() -> None:
+    text = "Annette left Oslo."
+    scorer = TableScorer({"Ann": ANN, "Oslo": OSLO})
+    voice = SpanVoice(scorer, LABELS, kind="reader", minimum=0.3)
+    assert voice.propose(text, []) == [Candidate("Oslo", ("table",))]
+
+
 def test_a_sentence_is_scored_once() -> None:
     scorer = TableScorer({"Ann": ANN})
     voice = SpanVoice(scorer, LABELS, kind="reader", minimum=0.3)

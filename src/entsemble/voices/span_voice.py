@@ -78,8 +78,9 @@ class SpanVoice(Proposer):
         ]
         if not self._proposes_overlaps:
             mentions = list(resolve_overlaps(mentions, nested=self._labels.nested)[0])
-        spans = [mention.span for mention in mentions]
-        return merge_proposals(line, candidates, [span.slice(line) for span in spans], self.name)
+        surfaces = [mention.span.slice(line) for mention in mentions]
+        occurring = [surface for surface in surfaces if find_occurrences(line, surface)]  # not within a longer word
+        return merge_proposals(line, candidates, occurring, self.name)
 
     def ballots(self, text: str, candidates: Sequence[Candidate]) -> list[Ballot | None]:
         """See `Proposer.ballots`; of several occurrences of a surface, the most probable one counts."""

@@ -145,8 +145,8 @@ def _width_problem(row: list[str], layout: ConllFormat, expected: str) -> str:
 def _document(sentence: _Sentence, conventions: Conventions, source: Source, options: ReadOptions) -> Document:
     text, token_spans = _text(sentence.tokens, conventions, options)
     mentions: dict[Mention, None] = {}
-    for level_tags in zip(*sentence.tags, strict=True):
-        for token_range in tags.decode(level_tags):
+    for level_tags in until_cancelled(zip(*sentence.tags, strict=True)):
+        for token_range in until_cancelled(tags.decode(level_tags)):
             mentions[_mention(token_range, text, token_spans, sentence, source)] = None
     first_line = sentence.line_numbers[0] if sentence.line_numbers else 0
     return Document(
@@ -163,7 +163,7 @@ def _joined(document_id: str, parts: Iterable[Document]) -> Document:
     texts: list[str] = []
     mentions: list[Mention] = []
     offset = 0
-    for part in parts:
+    for part in until_cancelled(parts):
         mentions += [mention.shifted(offset) for mention in part.mentions]
         if part.text:
             texts.append(part.text)

@@ -1,0 +1,94 @@
+"""F1 on texts unlike the pool: pool and scored sentences are of different sources, with the labels that both have.
+
+    python -m benchmarks.quality.shifted
+
+Systems: the preset `instant`; its voices with a soft vote instead of the learned scorer; a CRF trained on the pool.
+Neither file of a pair was among the label reader's training texts. Counts are written to `results/shifted/<pair>.json`.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.baselines.crf import CrfTagger
+from benchmarks.common import corpora_folder, run_once
+from benchmarks.quality.compare import RESULTS, count_sentences
+from entsemble.assembly import Assembly, without_mentions
+from entsemble.assembly.progress import ProgressCallbacks
+from entsemble.data.formats import read, write
+from entsemble.ner.documents import Extracted
+from entsemble.settings import environment, load
+from entsemble.types import Document
+
+PAIRS = {
+    "btc-a-to-h": ("btc/a.conll", "btc/h.conll"),
+    "politics-to-science": ("crossner/politics/train.txt", "crossner/science/dev.txt"),
+    "music-to-literature": ("crossner/music/train.txt", "crossner/literature/dev.txt"),
+}
+"""Name -> file of the pool, file of the scored sentences."""
+
+POOL, SCORED, SEED = 500, 200, 0
+"""At most so many sentences of each file."""
+
+
+def main() -> None:
+    """Measure what is missing."""
+    for name in PAIRS:
+        run_once(RESULTS / "shifted" / f"{name}.json", "python -m benchmarks.quality.shifted", partial(measure, name))
+        print(f"{name}: done", flush=True)
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Exact counts of every scored sentence, by system.
+
+    Args:
+        name: of the pair.
+    """
+    pool, scored = (_sample(file, size) for file, size in zip(PAIRS[name], (POOL, SCORED), strict=True))
+    shared = {m.label for d in pool for m in d.mentions} & {m.label for d in scored for m in d.mentions}
+    pool, scored = _restrict(pool, shared), _restrict(scored, shared)
+    crf = CrfTagger(pool)
+    return {
+        "pair": name,
+        "labels": sorted(shared),
+        "pool": len(pool),
+        "seed": SEED,
+        "counts": {
+            "instant": count_sentences(scored, _answers(pool, scored, None)),
+            "soft vote": count_sentences(scored, _answers(pool, scored, "soft")),
+            "CRF": count_sentences(scored, [crf.predict(document) for document in scored]),
+        },
+    }
+
+
+def _sample(file: str, size: int) -> list[Document]:
+    sentences = [document for document in read(corpora_folder() / file) if document.text.strip()]
+    return random.Random(SEED).sample(sentences, min(size, len(sentences)))
+
+
+def _restrict(documents: Sequence[Document], labels: set[str]) -> list[Document]:
+    return [replace(d, mentions=tuple(m for m in d.mentions if m.label in labels)) for d in documents]
+
+
+def _answers(pool: Sequence[Document], scored: Sequence[Document], vote: str | None) -> list[Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pool.jsonl"
+        write(pool, path)
+        overrides: dict[str, Any] = {"pool": {"path": path}, "classification": {"vote": vote}}
+        settings = load(preset="instant", overrides=overrides)
+        with Assembly(settings, environment(), ProgressCallbacks(), held_out=scored) as assembly:
+            results = [*assembly.extractor().extract(map(without_mentions, scored))]
+    answers = [result.document.mentions for result in results if isinstance(result, Extracted)]
+    if len(answers) < len(scored):
+        raise RuntimeError(f"{len(scored) - len(answers)} sentences failed")
+    return answers
+
+
+if __name__ == "__main__":
+    main()
