@@ -9,21 +9,16 @@ Neither file of a pair was among the label reader's training texts. Counts are w
 from __future__ import annotations
 
 import random
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from benchmarks.baselines.crf import CrfTagger
 from benchmarks.common import corpora_folder, run_once
 from benchmarks.quality.compare import RESULTS, count_sentences
-from entsemble.assembly import Assembly, without_mentions
-from entsemble.assembly.progress import ProgressCallbacks
-from entsemble.data.formats import read, write
-from entsemble.ner.documents import Extracted
-from entsemble.settings import environment, load
+from benchmarks.quality.small_pools import answer_instantly
+from entsemble.data.formats import read
 from entsemble.types import Document
 
 PAIRS = {
@@ -60,8 +55,8 @@ def measure(name: str) -> dict[str, Any]:
         "pool": len(pool),
         "seed": SEED,
         "counts": {
-            "instant": count_sentences(scored, _answers(pool, scored, None)),
-            "soft vote": count_sentences(scored, _answers(pool, scored, "soft")),
+            "instant": count_sentences(scored, answer_instantly(pool, scored, {})),
+            "soft vote": count_sentences(scored, answer_instantly(pool, scored, {"classification": {"vote": "soft"}})),
             "CRF": count_sentences(scored, [crf.predict(document) for document in scored]),
         },
     }
@@ -74,20 +69,6 @@ def _sample(file: str, size: int) -> list[Document]:
 
 def _restrict(documents: Sequence[Document], labels: set[str]) -> list[Document]:
     return [replace(d, mentions=tuple(m for m in d.mentions if m.label in labels)) for d in documents]
-
-
-def _answers(pool: Sequence[Document], scored: Sequence[Document], vote: str | None) -> list[Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "pool.jsonl"
-        write(pool, path)
-        overrides: dict[str, Any] = {"pool": {"path": path}, "classification": {"vote": vote}}
-        settings = load(preset="instant", overrides=overrides)
-        with Assembly(settings, environment(), ProgressCallbacks(), held_out=scored) as assembly:
-            results = [*assembly.extractor().extract(map(without_mentions, scored))]
-    answers = [result.document.mentions for result in results if isinstance(result, Extracted)]
-    if len(answers) < len(scored):
-        raise RuntimeError(f"{len(scored) - len(answers)} sentences failed")
-    return answers
 
 
 if __name__ == "__main__":

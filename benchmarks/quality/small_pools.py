@@ -9,6 +9,7 @@ are requested, whether the pool has them or not. Counts are written to `results/
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.data.formats import write
 from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
+from entsemble.types import Document, Mention
 
 SIZES = (0, 1, 2, 5, 10, 20, 50)
 CORPORA = ("conll2003", "crossner-literature", "crossner-music", "crossner-politics")
@@ -46,18 +48,31 @@ def measure(corpus: str, size: int) -> dict[str, Any]:
     sampled, scored = sample_corpus(corpus)
     pool = [document for document in sampled if document.mentions][:size]
     labels = sorted({mention.label for document in (*sampled, *scored) for mention in document.mentions})
-    overrides: dict[str, Any] = {"labels": dict.fromkeys(labels, "")}
+    answers = answer_instantly(pool, scored, {"labels": dict.fromkeys(labels, "")})
+    return {"seed": 0, "counts": count_sentences(scored, answers)}
+
+
+def answer_instantly(
+    pool: Sequence[Document], scored: Sequence[Document], overrides: Mapping[str, Any]
+) -> list[Sequence[Mention]]:
+    """The mentions that the preset `instant` finds in each sentence.
+
+    Args:
+        pool: may be empty.
+        scored: sentences; their annotation is not used.
+        overrides: of its settings.
+    """
     with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pool.jsonl"
         if pool:
-            overrides["pool"] = {"path": Path(folder) / "pool.jsonl"}
-            write(pool, overrides["pool"]["path"])
-        settings = load(preset="instant", overrides=overrides)
+            write(pool, path)
+        settings = load(preset="instant", overrides={**overrides, **({"pool": {"path": path}} if pool else {})})
         with Assembly(settings, environment(), ProgressCallbacks(), held_out=scored) as assembly:
             results = [*assembly.extractor().extract(map(without_mentions, scored))]
     answers = [result.document.mentions for result in results if isinstance(result, Extracted)]
     if len(answers) < len(scored):
         raise RuntimeError(f"{len(scored) - len(answers)} sentences failed")
-    return {"seed": 0, "counts": count_sentences(scored, answers)}
+    return [*answers]
 
 
 if __name__ == "__main__":

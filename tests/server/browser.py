@@ -11,11 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from entsemble.review.session import Session
 from entsemble.settings import environment, load
 from entsemble.types import Document, Mention
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BROWSER_MARKS = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
+    pytest.mark.usefixtures("scripted", "plain_members"),
+]
+"""Of every module whose tests open the page."""
+
 WIDTHS = {"narrow": (360, 740), "wide": (1440, 900)}
 TEXT = "Ann flew to Oslo. <b>Nobody</b> met Bob Lee & Ann in Bergen.\nThe rest is silence 🛶."
 LABELS = {"person": "", "organisation": "", "location": ""}

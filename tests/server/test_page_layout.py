@@ -14,7 +14,7 @@ pytest.importorskip("playwright", reason="needs playwright")
 from playwright.sync_api import expect
 
 from tests.server.browser import (
-    CHROMIUM,
+    BROWSER_MARKS,
     WIDTHS,
     letter,
     press,
@@ -25,12 +25,7 @@ from tests.server.browser import (
     violations,
 )
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
-    pytest.mark.usefixtures("scripted", "plain_members"),
-]
+pytestmark = BROWSER_MARKS
 
 OpenPage = Callable[..., Any]
 

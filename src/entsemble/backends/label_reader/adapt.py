@@ -9,8 +9,6 @@ not needed.
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from entsemble._lib.arrays import pack_arrays, unpack_arrays
 from entsemble._lib.math import FloatArray
 from entsemble._lib.optional import require
 from entsemble.backends.label_reader.model import MAX_LABELS, LabelReader, SpanTable
@@ -63,11 +62,9 @@ class ReaderAdapter:
         return result
 
     def to_bytes(self) -> bytes:
-        """The layer without loss; no pickle, since others may be able to write the file that it is read from."""
-        stream = io.BytesIO()
-        header = np.frombuffer(json.dumps({"labels": self.labels, "slope": self.slope}).encode(), dtype=np.uint8)
-        np.savez(stream, header=header, mean=self.mean, weights=self.weights, bias=self.bias)
-        return stream.getvalue()
+        """The layer without loss."""
+        arrays = {"mean": self.mean, "weights": self.weights, "bias": self.bias}
+        return pack_arrays({"labels": self.labels, "slope": self.slope}, arrays)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> ReaderAdapter:
@@ -77,12 +74,10 @@ class ReaderAdapter:
             ValueError: the content is no such layer.
         """
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                header = json.loads(arrays["header"].tobytes())
-                return cls(
-                    tuple(header["labels"]), arrays["mean"], arrays["weights"], arrays["bias"], float(header["slope"])
-                )
-        except (KeyError, OSError, TypeError) as error:
+            header, arrays = unpack_arrays(content)
+            labels, slope = tuple(header["labels"]), float(header["slope"])
+            return cls(labels, arrays["mean"], arrays["weights"], arrays["bias"], slope)
+        except (KeyError, ValueError) as error:
             raise ValueError(f"not an adapted label reader: {error}") from error
 
 

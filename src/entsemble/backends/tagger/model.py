@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from entsemble._lib.arrays import pack_arrays, unpack_arrays
 from entsemble._lib.math import FloatArray
 from entsemble._lib.text import word_spans
 from entsemble.backends.tagger.features import word_features
@@ -93,21 +92,14 @@ class SequenceTagger:
         return sorted(scored, key=lambda scored_span: scored_span.span)
 
     def to_bytes(self) -> bytes:
-        """The tagger without loss; no pickle, so that it can be read from a file that others can write."""
-        arrays: dict[str, Any] = {
+        """The tagger without loss."""
+        arrays: dict[str, npt.NDArray[Any]] = {
             name: array
             for index, layer in enumerate(self._layers)
             for name, array in ((f"emissions-{index}", layer.emissions), (f"transitions-{index}", layer.transitions))
         }
-        header = {
-            "labels": self._labels,
-            "max_words": self._max_words,
-            "features": [list(layer.features) for layer in self._layers],
-        }
-        stream = io.BytesIO()
-        text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-        np.savez(stream, header=text, **arrays)
-        return stream.getvalue()
+        features = [list(layer.features) for layer in self._layers]
+        return pack_arrays({"labels": self._labels, "max_words": self._max_words, "features": features}, arrays)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> SequenceTagger:
@@ -117,19 +109,18 @@ class SequenceTagger:
             ValueError: the content is not a tagger.
         """
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                header = json.loads(arrays["header"].tobytes())
-                layers = tuple(
-                    TaggerLayer(
-                        {name: row for row, name in enumerate(names)},
-                        arrays[f"emissions-{index}"],
-                        arrays[f"transitions-{index}"],
-                    )
-                    for index, names in enumerate(header["features"])
+            header, arrays = unpack_arrays(content)
+            layers = tuple(
+                TaggerLayer(
+                    {name: row for row, name in enumerate(names)},
+                    arrays[f"emissions-{index}"],
+                    arrays[f"transitions-{index}"],
                 )
-        except (KeyError, OSError, TypeError) as error:
+                for index, names in enumerate(header["features"])
+            )
+            return cls(tuple(header["labels"]), layers, int(header["max_words"]))
+        except (KeyError, ValueError) as error:
             raise ValueError(f"not a sequence tagger: {error}") from error
-        return cls(tuple(header["labels"]), layers, int(header["max_words"]))
 
     def close(self) -> None:
         """Nothing to free."""

@@ -1,0 +1,239 @@
+"""The review page in a real Chromium: many documents, files, labels, other tabs, and a server that goes away."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entsemble.data.formats import read
+from entsemble.types import Document
+
+pytest.importorskip("fastapi", reason="needs the extra 'serve'")
+pytest.importorskip("playwright", reason="needs playwright")
+from playwright.sync_api import expect
+
+from tests.server.browser import (
+    BROWSER_MARKS,
+    TEXT,
+    current,
+    letter,
+    marks,
+    press,
+    running_server,
+    settle,
+)
+
+pytestmark = BROWSER_MARKS
+
+ALL = [("Ann", "person"), ("Oslo", "location"), ("Bob Lee", "person"), ("Bergen", "location")]
+
+OpenPage = Callable[..., Any]
+
+
+def test_documents_are_searched_filtered_and_edited_together(open_page: OpenPage, tmp_path: Path) -> None:
+    documents = [letter(f"letter {number}") for number in range(3)] + [Document("note", "Nothing.")]
+    with running_server(tmp_path, documents) as running:
+        page = open_page(running.address)
+        page.fill("#search", "letter bergen")
+        expect(page.locator("#documents li:visible")).to_have_count(3)
+        page.locator("summary", has_text="All that are shown").click()
+        page.locator("[data-bulk=reject-below]").click()
+        settle(page)
+        assert [running.mentions(number) for number in range(3)] == [[ALL[0], ALL[2]]] * 3
+        page.locator("[data-bulk=finish]").click()
+        expect(page.locator("#done-count")).to_have_text("3 of 4 done")
+        page.locator("#state-filter").select_option("done")
+        page.locator("[data-bulk=delete]").click()
+        expect(page.locator("#done-count")).to_have_text("0 of 1 done")
+        for _ in range(3):
+            page.locator("#undo").click()
+        expect(page.locator("#done-count")).to_have_text("0 of 4 done")
+        assert running.mentions() == ALL
+
+
+def test_two_tabs_see_each_others_edits(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter("first"), letter("second")]) as running:
+        first, second = open_page(running.address), open_page(running.address)
+        press(first, "ArrowRight", "x")
+        expect(second.locator("#text mark")).to_have_count(3)
+        second.bring_to_front()
+        press(second, "Control+z")
+        expect(first.locator("#text mark")).to_have_count(4)
+        press(second, "d")
+        expect(first.locator("#done-count")).to_have_text("1 of 2 done")
+        first.reload()
+        expect(first.locator("#document-name")).to_have_text("second")
+
+
+def test_sentences_appear_one_by_one_and_cancelling_keeps_them(
+    open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from entsemble.ner.pipeline import Pipeline
+
+    run_pipeline = Pipeline.run
+
+    def slow(self: Pipeline, text: str) -> Any:
+        time.sleep(0.15)
+        return run_pipeline(self, text)
+
+    monkeypatch.setattr(Pipeline, "run", slow)
+    with running_server(tmp_path) as running:
+        page = open_page(running.address)
+        page.fill("#new-text", "\n".join(f"Ann left Oslo on day {number}." for number in range(300)))
+        page.click("#extract")
+        expect(page.locator("#work-text")).to_contain_text(re.compile(r"sentence \d+ of 300, (about|less)"))
+        expect(page.locator("#text mark").nth(3)).to_be_visible()
+        press(page, "ArrowRight", "a")
+        assert current(page) == "Oslo", "what is there can be corrected already"
+        page.click("#cancel")
+        expect(page.locator("#work")).to_be_hidden()
+        count = page.locator("#text mark").count()
+        assert 4 <= count < 600
+        expect(page.locator("#incomplete-text")).to_have_text("The extraction was cancelled.")
+        monkeypatch.setattr(Pipeline, "run", run_pipeline)
+        page.click("#continue")
+        expect(page.locator("#text mark")).to_have_count(600)
+
+
+def test_files_are_dropped_anywhere_and_errors_name_them(open_page: OpenPage, tmp_path: Path) -> None:
+    line = {"id": "gold", "text": "Ann slept.", "mentions": [{"start": 0, "end": 3, "label": "pilot"}]}
+    with running_server(tmp_path) as running:
+        page = open_page(running.address)
+        files = {"gold.jsonl": json.dumps(line), "broken.jsonl": "{}", "words.conll": "Ann B-person\nslept O\n"}
+        page.evaluate(
+            """(files) => {
+              const dataTransfer = new DataTransfer();
+              for (const [name, text] of Object.entries(files)) dataTransfer.items.add(new File([text], name));
+              const options = { dataTransfer, bubbles: true, cancelable: true };
+              const drop = (kind, target) => target.dispatchEvent(new DragEvent(kind, options));
+              drop("dragenter", document.body);
+              drop("drop", document.querySelector("h1"));
+            }""",
+            files,
+        )
+        expect(page.locator("#documents li")).to_have_count(2)
+        expect(page.locator("#problem")).to_contain_text("broken.jsonl:1: there is no text")
+        expect(page.locator("#document-name")).to_have_text("gold")
+        assert running.mentions(0) == [("Ann", "pilot")]
+        path = tmp_path / "more.txt"
+        path.write_text("Bob Lee left Oslo.")
+        page.locator("#add > summary").click()
+        page.locator("#file").set_input_files([path])
+        expect(page.locator("#document-name")).to_have_text("more.txt")
+        expect(page.locator("#text mark")).to_have_count(2)
+
+
+@pytest.mark.parametrize(("key", "code"), [("é", "Digit2"), ("2", "Digit2"), ("2", "Numpad2")])
+def test_digits_of_any_keyboard_layout_set_labels(open_page: OpenPage, tmp_path: Path, key: str, code: str) -> None:
+    with running_server(tmp_path, [letter()]) as running:
+        page = open_page(running.address)
+        press(page, "ArrowRight")
+        page.evaluate(
+            """([key, code]) => {
+              const event = new KeyboardEvent("keydown", { key, code, bubbles: true });
+              document.activeElement.dispatchEvent(event);
+            }""",
+            [key, code],
+        )
+        settle(page)
+        assert running.mentions()[0] == ("Ann", "organisation")
+
+
+def test_labels_belong_to_the_session(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter()]) as running:
+        page = open_page(running.address)
+        page.locator("#add > summary").click()
+        page.locator("#add-label").click()
+        page.locator("#labels input").nth(-2).fill("ship")
+        page.locator("#labels input").nth(-1).fill("with a name")
+        page.locator("#text-pane").click()
+        expect(page.locator("#filters")).to_contain_text("ship 0")
+        assert running.session.labels["ship"] == "with a name"
+        other = open_page(running.address)
+        expect(other.locator("#filters")).to_contain_text("ship 0")
+
+
+def test_labels_and_scores_are_filtered(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter()]) as running:
+        page = open_page(running.address)
+        page.locator("#filters button", has_text="person").click()
+        assert marks(page) == [ALL[1], ALL[3]]
+        page.locator("#min-score").evaluate("(s) => { s.value = 0.5; s.dispatchEvent(new Event('input')); }")
+        expect(page.locator("#text mark")).to_have_text(["Bergen"])
+
+
+def test_the_session_is_downloaded(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter("first"), letter("second")]) as running:
+        page = open_page(running.address)
+        press(page, "d")
+        page.locator("#export > summary").click()
+        page.locator("#only-done").check()
+        with page.expect_download() as download:
+            page.click("#download")
+        download.value.save_as(tmp_path / "out.jsonl")
+        [exported] = read(tmp_path / "out.jsonl")
+        assert (exported.id, exported.text, len(exported.mentions)) == ("first", TEXT, 4)
+
+
+def test_the_page_asks_for_the_key(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter()], key="s3cret") as running:
+        page = open_page(running.address, waits=False)
+        page.fill("#key", "s3cret")
+        page.keyboard.press("Enter")
+        expect(page.locator("#text mark")).to_have_count(4)
+
+
+def test_a_link_opens_a_place(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter("first"), letter("a b&c")]) as running:
+        page = open_page(f"{running.address}#name=a%20b%26c&start={TEXT.index('Bergen')}")
+        expect(page.locator("#document-name")).to_have_text("a b&c")
+        assert current(page) == "Bergen"
+
+
+def test_the_page_says_that_the_server_is_gone_and_goes_on_when_it_is_back(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter()]) as running:
+        page = open_page(running.address)
+        expect(page.locator("#gone")).to_be_hidden()
+        running.server.should_exit = True
+        expect(page.locator("#gone")).to_contain_text("The server is gone")
+
+
+@pytest.mark.models
+@pytest.mark.soak
+def test_a_correction_is_a_demonstration_for_the_next_text(
+    open_page: OpenPage, tmp_path: Path, model_file: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the embedded models."""
+    monkeypatch.undo()  # the scripted ones
+    for name in ("smollm2-135m", "gemma-3-270m", "minilm-l6"):
+        model_file(name)
+    with running_server(tmp_path) as running:
+        running.session.set_defaults({"ship": "", "town": "", "captain": ""}, nested=False)
+        page = open_page(running.address)
+        page.fill("#new-text", "The Aurelia left Hull on Friday. Her captain is Tomasz Wilk.")
+        page.click("#extract")
+        expect(page.locator("#text .sentence:not(.pending)")).to_have_count(2, timeout=240_000)
+        for surface, label in (("Aurelia", "ship"), ("Hull", "town"), ("Tomasz Wilk", "captain")):
+            start = "The Aurelia left Hull on Friday. Her captain is Tomasz Wilk.".index(surface)
+            end = start + len(surface)
+            page.evaluate(
+                """async ([start, end, label]) => {
+                  const { enqueue } = await import("/static/store.js");
+                  const { addMention } = await import("/static/actions.js");
+                  await enqueue(() => addMention(start, end, label));
+                }""",
+                [start, end, label],
+            )
+        press(page, "d")
+        page.locator("#add > summary").click()
+        page.fill("#new-text", "The Borealis left Bremen on Monday. Her captain is Ida Lund.")
+        expect(page.locator("#pool-count")).to_have_text("2 sentences signed off and in the pool")
+        page.click("#extract")
+        expect(page.locator("#text .sentence:not(.pending)")).to_have_count(2, timeout=240_000)
+        assert {("Bremen", "town"), ("Ida Lund", "captain")} <= set(marks(page))
