@@ -44,6 +44,26 @@ cli.main()
 """
 """Does not end when it is asked to."""
 
+SERVER = """
+import ctypes, os, signal, sys, time
+from entsemble.cli import interrupt
+
+interrupt.SECONDS_TO_END = 300
+interrupt._SYSTEM_SECONDS = 0.5
+
+def handle(*_):
+    if "holds the interpreter" in sys.argv:
+        time.sleep(0.5)
+        ctypes.PyDLL(None).sleep(600)
+
+with interrupt.terminable(), interrupt.server_deadline(1):
+    signal.signal(signal.SIGTERM, handle)
+    print("started", flush=True)
+    while True:
+        time.sleep(600)
+"""
+"""Handles signals itself, as a server does, and does not end."""
+
 INTERRUPTED_IMPORT = """
 import os, signal, sys
 
@@ -130,6 +150,25 @@ def test_a_command_that_does_not_end_is_ended(tmp_path: Path, number: signal.Sig
     assert (process.returncode, messages) == (128 + number, "\nentsemble: stopped\n")
     assert output.read_text() == "old"
     assert list(tmp_path.iterdir()) == [output]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], (143, "\nentsemble: stopped\n")),
+        (["holds the interpreter"], (-signal.SIGALRM, "")),
+    ],
+)
+def test_a_server_that_does_not_end_is_ended(arguments: list[str], expected: tuple[int, str]) -> None:
+    command = [sys.executable, "-c", SERVER, *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, messages = process.communicate(timeout=60)
+    assert (process.returncode, messages) == expected
+    assert time.monotonic() - started < 30
 
 
 def test_ctrl_c_during_the_imports_is_one_line() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from entsemble.assembly import select_members
-from entsemble.cli.interrupt import INTERRUPTED_EXIT_CODE, TerminatedError
+from entsemble.cli.interrupt import INTERRUPTED_EXIT_CODE, TerminatedError, server_deadline
 from entsemble.data.inputs import label_definitions
 from entsemble.errors import ConfigError, MissingExtraError
 from entsemble.settings import PRESET_OF_MEMBERS, Environment, Settings, load
@@ -104,7 +104,7 @@ def run_server(
     """
     from entsemble.review.session import Session
     from entsemble.server.app import create_app
-    from entsemble.server.connections import Server, exit_now
+    from entsemble.server.connections import EXIT_SECONDS, Server, exit_now
     from entsemble.server.pool_file import PoolFile
     from entsemble.server.service import ExtractionService
 
@@ -132,7 +132,8 @@ def run_server(
             on_stopping=app.state.stop,
         )
         try:
-            server.run()
+            with server_deadline(EXIT_SECONDS):
+                server.run()
         except (KeyboardInterrupt, TerminatedError) as error:  # uvicorn has ended, and sent the signal again
             if app.state.has_abandoned_work:
                 exit_now(error.exit_code if isinstance(error, TerminatedError) else INTERRUPTED_EXIT_CODE)

@@ -19,10 +19,15 @@ INTERRUPTED_EXIT_CODE = 128 + signal.SIGINT
 SECONDS_TO_END = 5.0
 """How long a run may take to end after a signal, or after the reader of standard output is gone."""
 
+_SYSTEM_SECONDS = 1.0
+"""How much later the system ends a process whose threads do not run even then, as on an overloaded machine."""
+
 _TERMINATION_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """Windows has no SIGHUP."""
 
+_ending = threading.Lock()
 _timers: list[threading.Timer] = []
+_seconds_of_servers: list[float] = []
 
 
 class StopEvent(threading.Event):
@@ -52,12 +57,36 @@ class TerminatedError(SystemExit):
         super().__init__(self.exit_code)
 
 
-def start_deadline(exit_code: int) -> None:
-    """End the process in `SECONDS_TO_END`, whatever it is doing then, without half-written files."""
-    timer = threading.Timer(SECONDS_TO_END, _end_at_once, [exit_code])
+def start_deadline(exit_code: int, seconds: float | None = None) -> None:
+    """End the process in `seconds`, or `SECONDS_TO_END`, whatever it is doing then, without half-written files.
+
+    The first deadline counts.
+    """
+    seconds = SECONDS_TO_END if seconds is None else seconds
+    timer = threading.Timer(seconds, _end_at_once, [exit_code])
     timer.daemon = True
     timer.start()
     _timers.append(timer)
+    is_unused = hasattr(signal, "SIGALRM") and signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+    if is_unused and signal.getitimer(signal.ITIMER_REAL)[0] == 0:
+        signal.setitimer(signal.ITIMER_REAL, seconds + _SYSTEM_SECONDS)
+
+
+def _cancel_deadlines() -> None:
+    if _timers and hasattr(signal, "SIGALRM") and signal.getsignal(signal.SIGALRM) == signal.SIG_DFL:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    while _timers:
+        _timers.pop().cancel()
+
+
+@contextmanager
+def server_deadline(seconds: float) -> Iterator[None]:
+    """In the block, a server handles signals; if the process has not ended this long after the first, end it."""
+    _seconds_of_servers.append(seconds)
+    try:
+        yield
+    finally:
+        _seconds_of_servers.pop()
 
 
 @contextmanager
@@ -71,8 +100,7 @@ def terminable() -> Iterator[None]:
         try:
             yield
         finally:
-            while _timers:
-                _timers.pop().cancel()
+            _cancel_deadlines()
 
 
 @contextmanager
@@ -150,7 +178,9 @@ def _watch(receiver: socket.socket) -> None:
             handler = signal.getsignal(number)
             is_graceful = isinstance(handler, _GracefulStop)
             if not is_graceful and handler not in (_terminate, signal.default_int_handler):
-                continue  # the server's, which has promises of its own and repeats the signal after it has shut down
+                if _seconds_of_servers and callable(handler):  # not counted: it repeats the signal after its shutdown
+                    start_deadline(128 + number, _seconds_of_servers[-1])
+                continue
             interrupt_count += number == signal.SIGINT
             if not is_graceful:
                 _end_at_once(128 + number) if interrupt_count > 1 else start_deadline(128 + number)
@@ -167,6 +197,7 @@ def _terminate(number: int, _frame: FrameType | None) -> None:
 
 
 def _end_at_once(exit_code: int) -> None:
+    _ending.acquire()  # for good: several deadlines may pass at the same time
     abandon_replacements()
     with suppress(OSError):
         os.write(2, b"\nentsemble: stopped\n")

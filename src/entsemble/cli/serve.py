@@ -79,7 +79,7 @@ class ServeOptions:
 def serve(**options: object) -> None:
     """Serve extraction over HTTP, with a page to correct mentions. Corrections go to the pool.
 
-    When stopped, the server gives requests in progress 7 seconds to finish; it ends within 10.
+    When stopped, the server gives requests in progress 5 seconds to finish; it ends within 10.
     """
     check_server_packages()
     from entsemble.server.limits import parse_limits

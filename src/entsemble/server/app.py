@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -76,7 +77,7 @@ def create_app(
         review.extraction.start()
         yield
         stop()
-        has_ended = all([await started.close() for started in (threads, export_threads, review_threads)])
+        has_ended = all(await asyncio.gather(*(pool.close() for pool in (threads, export_threads, review_threads))))
         await run_in_threadpool(review.pool_writer.close)
         if has_ended:
             service.close()
