@@ -235,5 +235,6 @@ def test_a_correction_is_a_demonstration_for_the_next_text(
         page.fill("#new-text", "The Borealis left Bremen on Monday. Her captain is Ida Lund.")
         expect(page.locator("#pool-count")).to_have_text("2 sentences signed off and in the pool")
         page.click("#extract")
+        expect(page.locator("#document-name")).to_contain_text("Borealis")
         expect(page.locator("#text .sentence:not(.pending)")).to_have_count(2, timeout=240_000)
         assert {("Bremen", "town"), ("Ida Lund", "captain")} <= set(marks(page))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -51,11 +53,7 @@ def relabel(draft: Draft, span_id: int, label: str) -> Outcome:
     """Give a span another label; a rejected candidate becomes a mention."""
     row = draft.span(span_id)
     replaced = 0 if row.is_active else draft.reject_rivals(row.document, row.start, row.end, row.id)
-    if row.label == label:
-        status = "accepted" if row.status in ("proposed", "candidate", "rejected") else row.status
-    else:
-        status = "added" if row.status == "added" else "changed"
-    draft.change_span(row, label=_checked_label(label), status=status)
+    _set_label(draft, row, _checked_label(label))
     return Outcome("relabel", note=_replacement_note(replaced))
 
 
@@ -76,7 +74,7 @@ def add(draft: Draft, document: int, start: int, end: int, label: str) -> Outcom
     if same:
         return relabel(draft, min(same, key=lambda row: not row.is_active).id, label)
     replaced = draft.reject_rivals(document, start, end)
-    draft.add_span(document, start, end, _checked_label(label), "added")
+    draft.add_spans(document, [Span(start, end)], _checked_label(label), "added")
     return Outcome("add", note=_replacement_note(replaced))
 
 
@@ -140,9 +138,8 @@ def label_name(draft: Draft, span_id: int, scope: Scope) -> Outcome:
     surface = draft.surfaces([source])[span_id]
     count = 0
     for document, text in _searched(draft, source, surface, scope):
-        for occurrence in find_occurrences(text, surface):
-            if occurrence.slice(text) == surface:
-                count += _label_occurrence(draft, document, occurrence, source.label)
+        occurrences = [span for span in find_occurrences(text, surface) if span.slice(text) == surface]
+        count += _label_occurrences(draft, document, occurrences, source.label)
     draft.change_span(draft.span(span_id))  # the page stays at this mention
     return Outcome(f"all of “{_shortened(surface)}”", count)
 
@@ -177,20 +174,43 @@ def set_nested(draft: Draft, *, nested: bool) -> Outcome:
     return Outcome("nesting")
 
 
-def _label_occurrence(draft: Draft, document: int, occurrence: Span, label: str) -> int:
-    same = draft.spans(document, "start=? AND end=? AND status != 'removed'", occurrence.start, occurrence.end)
-    active = [row for row in same if row.is_active]
-    if active:
-        if active[0].label == label and active[0].status != "proposed":
-            return 0
-        relabel(draft, active[0].id, label)
-    elif draft.rivals(document, occurrence.start, occurrence.end):
-        return 0
-    elif same:
-        relabel(draft, same[0].id, label)
+def _set_label(draft: Draft, row: SpanRow, label: str) -> None:
+    if row.label == label:
+        status = "accepted" if row.status in ("proposed", "candidate", "rejected") else row.status
     else:
-        draft.add_span(document, occurrence.start, occurrence.end, label, "added")
-    return 1
+        status = "added" if row.status == "added" else "changed"
+    draft.change_span(row, label=label, status=status)
+
+
+def _label_occurrences(draft: Draft, document: int, occurrences: Sequence[Span], label: str) -> int:
+    """Label spans that do not overlap one another; returns how many changed. One query serves them all."""
+    rows = draft.spans(document, "status != 'removed'")
+    by_place: defaultdict[tuple[int, int], list[SpanRow]] = defaultdict(list)
+    for row in rows:
+        by_place[row.start, row.end].append(row)
+    mentions = [row for row in rows if row.is_active]
+    starts = [row.start for row in mentions]
+    longest = max((row.end - row.start for row in mentions), default=0)
+    count = 0
+    new: list[Span] = []
+    for occurrence in occurrences:
+        same = sorted(by_place[occurrence.start, occurrence.end], key=lambda row: not row.is_active)
+        if same and same[0].is_active:
+            if same[0].label == label and same[0].status != "proposed":
+                continue
+            _set_label(draft, same[0], label)
+        else:
+            near = slice(bisect_left(starts, occurrence.start - longest), bisect_left(starts, occurrence.end))
+            if draft.incompatible(mentions[near], occurrence):
+                continue
+            if same:
+                _set_label(draft, same[0], label)
+            else:
+                new.append(occurrence)
+        count += 1
+    if new:
+        draft.add_spans(document, new, label, "added")
+    return count
 
 
 def _searched(draft: Draft, source: SpanRow, surface: str, scope: Scope) -> Sequence[tuple[int, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from entsemble.review.edits import (
@@ -109,17 +109,21 @@ class Draft:
             self._apply(Changes(spans={row.id: (row.state, state)}), row.document)
         self.place = Place(row.document, sentence, row.id)
 
-    def add_span(self, document: int, start: int, end: int, label: str, status: str) -> int:
-        """Add a span; returns its id."""
-        sentence = self.sentence_at(document, start)
-        absent: SpanState = (sentence, start, end, label, "removed")
-        columns = "(document, sentence, start, end, label, status, facts)"
-        row = (document, *absent, json.dumps({}))
-        cursor = self._connection.execute(f"INSERT INTO spans {columns} VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        span_id = cursor.lastrowid or 0
-        self._apply(Changes(spans={span_id: (absent, (sentence, start, end, label, status))}), document)
-        self.place = Place(document, sentence, span_id)
-        return span_id
+    def add_spans(self, document: int, spans: Sequence[Span], label: str, status: str) -> None:
+        """Add at least one span; raises as `sentence_at` does."""
+        sentences = [self.sentence_at(document, span.start) for span in spans]
+        [last_id] = self._connection.execute("SELECT COALESCE(MAX(id), 0) FROM spans").fetchone()
+        added: dict[int, SpanState] = {
+            last_id + number: (sentence, span.start, span.end, label, status)
+            for number, (sentence, span) in enumerate(zip(sentences, spans, strict=True), 1)
+        }
+        columns = "(id, document, sentence, start, end, label, status, facts)"
+        rows = [(span_id, document, *span_state) for span_id, span_state in added.items()]
+        self._connection.executemany(f"INSERT INTO spans {columns} VALUES (?, ?, ?, ?, ?, ?, ?, '{{}}')", rows)
+        self._start_work(document)
+        for span_id, span_state in added.items():
+            self.changes.spans[span_id] = (*span_state[:-1], "removed"), span_state
+        self.place = Place(document, sentences[-1], last_id + len(added))
 
     def reject_rivals(self, document: int, start: int, end: int, kept_id: int | None = None) -> int:
         """Reject the mentions that cannot stand beside a mention at these offsets; returns how many there were."""
@@ -133,8 +137,11 @@ class Draft:
     def rivals(self, document: int, start: int, end: int) -> list[SpanRow]:
         """The mentions that cannot stand beside a mention at these offsets."""
         overlapping = self.spans(document, f"start < ? AND end > ? AND status IN ({_ACTIVE_LIST})", end, start)
-        span = Span(start, end)
-        return [row for row in overlapping if are_incompatible(span, Span(row.start, row.end), nested=self.nested)]
+        return self.incompatible(overlapping, Span(start, end))
+
+    def incompatible(self, rows: Iterable[SpanRow], span: Span) -> list[SpanRow]:
+        """Those of some mentions that cannot stand beside a mention at a span."""
+        return [row for row in rows if are_incompatible(span, Span(row.start, row.end), nested=self.nested)]
 
     def sentence_at(self, document: int, start: int) -> int:
         """The number of the sentence that a span with this start belongs to.
@@ -188,12 +195,9 @@ class Draft:
         return {row.id: texts[row.document][row.start : row.end] for row in rows}
 
     def _apply(self, changes: Changes, document: int | None) -> None:
-        """Write changes and remember them; a new document that is edited is in work from then on."""
-        if document is not None and document not in self._in_work:
-            before = self.document_state(document)
-            if before[0] == NEW:
-                changes.documents[document] = (before, (IN_WORK, before[1]))
-            self._in_work.add(document)
+        """Write changes and remember them."""
+        if document is not None:
+            self._start_work(document)
         write_rows(self._connection, changes)
         for collected, latest in (
             (self.changes.spans, changes.spans),
@@ -202,6 +206,15 @@ class Draft:
             (self.changes.settings, changes.settings),
         ):
             _merge(collected, latest)
+
+    def _start_work(self, document: int) -> None:
+        """A new document that is edited is in work from then on."""
+        if document in self._in_work:
+            return
+        self._in_work.add(document)
+        before = self.document_state(document)
+        if before[0] == NEW:
+            self._apply(Changes(documents={document: (before, (IN_WORK, before[1]))}), None)
 
 
 def _merge(collected: dict[Any, tuple[Any, Any]], latest: Mapping[Any, tuple[Any, Any]]) -> None:

@@ -143,12 +143,11 @@ class Session:
 
     def unextracted_sentences(self, document: int) -> list[tuple[int, str]]:
         """Number and text of each sentence of a document that has not been extracted."""
-        query = (
-            "SELECT number, substr(text, start + 1, end - start) FROM sentences JOIN documents ON id = document "
-            "WHERE document=? AND NOT is_extracted ORDER BY number"
-        )
         with self._database.reading() as connection:
-            return connection.execute(query, (document,)).fetchall()
+            row = connection.execute("SELECT text FROM documents WHERE id=?", (document,)).fetchone()
+            query = "SELECT number, start, end FROM sentences WHERE document=? AND NOT is_extracted ORDER BY number"
+            places = connection.execute(query, (document,)).fetchall()
+        return [(number, row[0][start:end]) for number, start, end in places]
 
     def store_sentence(self, document: int, number: int, result: Extracted) -> None:
         """Add what was extracted from a sentence, whose text was the result's document."""
@@ -187,12 +186,13 @@ class Session:
 
     # views
 
-    def changes(self, after: int, open_document: int | None = None) -> views.View:
+    def changes(self, after: int, open_document: int | None = None, known_span: int = -1) -> views.View:
         """What has changed after a version, for the page.
 
         Args:
             after: a version; -1 for all.
             open_document: the document whose sentences are shown.
+            known_span: the highest id of a span of that document whose facts the page has.
         """
         with self._database.reading() as connection:
             version = int(self._database.setting("version"))
@@ -201,7 +201,7 @@ class Session:
             if version > after:
                 view["documents"] = views.document_summaries(connection, after)
                 if open_document is not None:
-                    view["sentences"] = views.sentence_views(connection, open_document, after)
+                    view["sentences"] = views.sentence_views(connection, open_document, after, known_span)
             if settings_version > after:
                 labels = [{"name": name, "definition": text} for name, text in self._database.setting("labels")]
                 view["settings"] = {"labels": labels, "nested": self.nested}
@@ -216,7 +216,7 @@ class Session:
             row = connection.execute(query, (document,)).fetchone()
             if row is None:
                 return None
-            sentences = views.sentence_views(connection, document, -1)
+            sentences = views.sentence_views(connection, document, after=-1, known_span=-1)
             version = int(self._database.setting("version"))
             return {"id": document, "name": row[0], "text": row[1], "sentences": sentences, "version": version}
 

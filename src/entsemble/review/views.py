@@ -60,14 +60,21 @@ def _grouped(connection: sqlite3.Connection, query: str, ids: list[int]) -> dict
     return {row[0]: row[1:] for row in rows}
 
 
-def sentence_views(connection: sqlite3.Connection, document: int, after: int) -> list[View]:
-    """The sentences of a document that changed after a version, with their spans in text order."""
+def sentence_views(connection: sqlite3.Connection, document: int, after: int, known_span: int) -> list[View]:
+    """The sentences of a document that changed after a version, with their spans in text order.
+
+    Args:
+        connection: for reading.
+        document: its id.
+        after: a version; -1 for all sentences.
+        known_span: spans with this id or a lower one come without their facts, which never change.
+    """
     query = (
         "SELECT number, start, end, is_signed, is_extracted, demonstrations FROM sentences "
         "WHERE document=? AND version > ? ORDER BY number"
     )
     rows = connection.execute(query, (document, after)).fetchall()
-    spans = _spans_by_sentence(connection, document, [row[0] for row in rows])
+    spans = _spans_by_sentence(connection, document, [row[0] for row in rows], known_span)
     return [
         {
             "number": number,
@@ -82,7 +89,9 @@ def sentence_views(connection: sqlite3.Connection, document: int, after: int) ->
     ]
 
 
-def _spans_by_sentence(connection: sqlite3.Connection, document: int, numbers: list[int]) -> dict[int, list[View]]:
+def _spans_by_sentence(
+    connection: sqlite3.Connection, document: int, numbers: list[int], known_span: int
+) -> dict[int, list[View]]:
     condition, values = "document=?", [document]
     if len(numbers) == 1:
         condition, values = "document=? AND sentence=?", [document, *numbers]
@@ -94,7 +103,9 @@ def _spans_by_sentence(connection: sqlite3.Connection, document: int, numbers: l
     for sentence, span_id, start, end, label, status, score, facts in connection.execute(query, values):
         if sentence in by_sentence:
             span = {"id": span_id, "start": start, "end": end, "label": label, "status": status, "score": score}
-            by_sentence[sentence].append(span | {"facts": json.loads(facts)})
+            if span_id > known_span:
+                span["facts"] = json.loads(facts)
+            by_sentence[sentence].append(span)
     return by_sentence
 
 
@@ -102,23 +113,23 @@ def uncertain_sentences(connection: sqlite3.Connection, limit: int) -> list[View
     """Sentences that are not signed off, with undecided mentions, the one with the least certain mention first."""
     query = (
         "SELECT spans.document, spans.sentence, MIN(COALESCE(spans.score, 1)) AS least, "
-        "documents.name, substr(documents.text, sentences.start + 1, sentences.end - sentences.start) "
+        "documents.name, sentences.start, sentences.end "
         "FROM spans JOIN sentences ON sentences.document = spans.document AND sentences.number = spans.sentence "
         "JOIN documents ON documents.id = spans.document "
         "WHERE spans.status = 'proposed' AND NOT sentences.is_signed AND NOT documents.is_deleted "
         "AND documents.state != 'done' "
         "GROUP BY spans.document, spans.sentence ORDER BY least, spans.document, spans.sentence LIMIT ?"
     )
-    return [
-        {
-            "document": document,
-            "sentence": sentence,
-            "score": least,
-            "name": name,
-            "text": text if len(text) <= _MAX_SNIPPET else text[: _MAX_SNIPPET - 1] + "…",
-        }
-        for document, sentence, least, name, text in connection.execute(query, (limit,))
-    ]
+    rows = connection.execute(query, (limit,)).fetchall()
+    texts: dict[int, str] = {}  # each read once: SQLite would read a whole text for each of its sentences
+    sentences = []
+    for document, sentence, least, name, start, end in rows:
+        if document not in texts:
+            texts[document] = connection.execute("SELECT text FROM documents WHERE id=?", (document,)).fetchone()[0]
+        text = texts[document][start:end]
+        snippet = text if len(text) <= _MAX_SNIPPET else text[: _MAX_SNIPPET - 1] + "…"
+        sentences.append({"document": document, "sentence": sentence, "score": least, "name": name, "text": snippet})
+    return sentences
 
 
 def find_documents(connection: sqlite3.Connection, words: Iterable[str]) -> list[int]:

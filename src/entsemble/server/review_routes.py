@@ -51,9 +51,9 @@ class Review:
     pool_writer: PoolWriter
     limits: Limits
 
-    def changes(self, after: int, open_document: int | None) -> dict[str, Any]:
-        """What has changed after a version, and the work in progress."""
-        view = self.session.changes(after, open_document)
+    def changes(self, after: int, open_document: int | None, known_span: int) -> dict[str, Any]:
+        """What has changed after a version, and the work in progress; see `Session.changes`."""
+        view = self.session.changes(after, open_document, known_span)
         return view | {"work": self.extraction.progress(), "problem": self.pool_writer.problem}
 
     def edit(self, body: EditIn) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Review:
             edited = self._edit(body)
         self.pool_writer.schedule()
         outcome, place = edited.outcome, edited.place
-        return self.changes(body.after, body.open) | {
+        return self.changes(body.after, body.open, body.known) | {
             "action": outcome.action,
             "count": outcome.count,
             "note": outcome.note,
@@ -155,9 +155,16 @@ def _add_documents(app: FastAPI, review: Review) -> None:
 
 def _add_edits(app: FastAPI, review: Review) -> None:
     @app.get("/v1/review/changes", tags=["review"], responses=_PROBLEMS)
-    def get_changes(after: int = -1, open: Annotated[int | None, Query(ge=0)] = None) -> Response:  # noqa: A002
-        """What has changed after a version: documents, settings, and the sentences of the open document."""
-        return JSONResponse(review.changes(after, open))
+    def get_changes(
+        after: int = -1,
+        open: Annotated[int | None, Query(ge=0)] = None,  # noqa: A002
+        known: int = -1,
+    ) -> Response:
+        """What has changed after a version: documents, settings, and the sentences of the open document.
+
+        Spans whose id is at most `known` come without their facts, which never change.
+        """
+        return JSONResponse(review.changes(after, open, known))
 
     @app.get("/v1/review/queue", tags=["review"])
     def get_queue() -> dict[str, Any]:

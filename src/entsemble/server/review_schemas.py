@@ -182,11 +182,13 @@ class EditIn(_Body):
     Attributes:
         after: the version of the session that the page shows.
         open: the document that it shows.
+        known: the highest id of a span of that document whose facts it has.
     """
 
     edit: AnyEdit
     after: int = -1
     open: Id | None = None
+    known: int = -1
 
 
 class ExtractionIn(_Body):

@@ -36,6 +36,26 @@ export function showStatus(text) {
   $("status").textContent = text;
 }
 
+// Draws items that have changed: the nearest ones at once, the others while the page answers already.
+export function chunkedDrawing(size, draw, distance) {
+  const waiting = new Set();
+  let frame = null;
+  const drawNearest = () => {
+    frame = null;
+    const ordered = waiting.size > size ? [...waiting].sort((a, b) => distance(a) - distance(b)) : [...waiting];
+    for (const item of ordered.slice(0, size)) {
+      waiting.delete(item);
+      draw(item);
+    }
+    if (waiting.size) frame = requestAnimationFrame(drawNearest);
+  };
+  return (items) => {
+    for (const item of items) waiting.add(item);
+    cancelAnimationFrame(frame);
+    drawNearest();
+  };
+}
+
 export function isNarrow() {
   return window.matchMedia("(max-width: 63.99rem)").matches;
 }

@@ -2,10 +2,11 @@
 
 import { requestJson } from "./api.js";
 import { shown } from "./actions.js";
-import { $, element, isNarrow, plural, showStatus } from "./dom.js";
+import { $, chunkedDrawing, element, isNarrow, plural, showStatus } from "./dom.js";
 import { edit, enqueue, on, openDocument, state } from "./store.js";
 
 const STATES = { new: "new", work: "in work", done: "done" };
+const REDRAWN = 40; // rows that are drawn at once when they change
 const rows = new Map(); // id -> the row
 let matches = null; // ids that the search has found; `null` for all
 
@@ -56,14 +57,21 @@ function drawSummary() {
   $("bulk-count").textContent = plural(count, "document");
 }
 
+const drawChanged = chunkedDrawing(
+  REDRAWN,
+  (id) => state.documents.has(id) && drawRow(state.documents.get(id)),
+  (id) => Math.abs(id - (state.open?.id ?? 0)),
+);
+
 function draw(ids) {
+  const isNew = (id) => state.documents.has(id) && !rows.has(id);
+  for (const id of ids.filter(isNew)) drawRow(state.documents.get(id)); // in their order
   for (const id of ids) {
-    if (state.documents.has(id)) drawRow(state.documents.get(id));
-    else if (rows.has(id)) {
-      rows.get(id).remove();
-      rows.delete(id);
-    }
+    if (state.documents.has(id) || !rows.has(id)) continue;
+    rows.get(id).remove();
+    rows.delete(id);
   }
+  drawChanged(ids);
   if (ids.some((id) => !state.documents.has(id)) || rows.size !== $("documents").childElementCount) sortRows();
   drawSummary();
 }
@@ -75,7 +83,8 @@ function sortRows() {
 }
 
 function drawAll() {
-  draw([...state.documents.keys()]);
+  for (const summary of state.documents.values()) drawRow(summary);
+  drawSummary();
 }
 
 async function search() {

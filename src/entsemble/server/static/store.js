@@ -16,7 +16,9 @@ export const state = {
   redo: "",
   pool: 0,
   work: null, // the document in progress
-  open: null, // { id, name, text, points, sentences, spans }
+  // { id, name, text, points, sentences, spans, facts, known }. The facts of spans never change, and stay when an edit
+  // removes a span, which another may bring back; known is the highest id of a span whose facts the page has.
+  open: null,
   current: null, // id of a span of the open document
   sentence: 0, // number of the current sentence
 };
@@ -69,7 +71,7 @@ function report(error) {
 
 export async function edit(body) {
   showProblem("");
-  const answer = await requestJson("/v1/review/edits", { method: "POST", body: { edit: body, after: state.version, open: state.open?.id ?? null } });
+  const answer = await requestJson("/v1/review/edits", { method: "POST", body: { edit: body, after: state.version, open: state.open?.id ?? null, known: state.open?.known ?? -1 } });
   applyChanges(answer);
   showStatus(describe(answer, body));
   return answer;
@@ -118,20 +120,27 @@ function replaceSentences(sentences) {
   }
   for (const sentence of sentences) {
     open.sentences[sentence.number] = sentence;
-    for (const span of sentence.spans) open.spans.set(span.id, Object.assign(span, { sentence: sentence.number }));
+    addSpans(sentence);
   }
   emit("sentences", sentences.map((sentence) => sentence.number));
+}
+
+function addSpans(sentence) {
+  const { open } = state;
+  for (const span of sentence.spans) {
+    span.facts ??= open.facts.get(span.id);
+    open.facts.set(span.id, span.facts);
+    open.spans.set(span.id, Object.assign(span, { sentence: sentence.number }));
+    open.known = Math.max(open.known, span.id);
+  }
 }
 
 export async function openDocument(id, place = {}) {
   if (state.open?.id !== id) {
     const view = await requestJson(`/v1/review/documents/${id}`);
-    const spans = new Map();
-    for (const sentence of view.sentences) {
-      for (const span of sentence.spans) spans.set(span.id, Object.assign(span, { sentence: sentence.number }));
-    }
     const points = /[\ud800-\udbff]/.test(view.text) ? Array.from(view.text) : null;
-    state.open = { ...view, points, spans };
+    state.open = { ...view, points, spans: new Map(), facts: new Map(), known: -1 };
+    view.sentences.forEach(addSpans);
     Object.assign(state, { current: null, sentence: 0 });
     emit("open");
   }
@@ -165,7 +174,7 @@ export function textBetween(start, end) {
 }
 
 export async function refresh() {
-  const open = state.open ? `&open=${state.open.id}` : "";
+  const open = state.open ? `&open=${state.open.id}&known=${state.open.known}` : "";
   applyChanges(await requestJson(`/v1/review/changes?after=${state.version}${open}`));
   emit("gone", false);
 }

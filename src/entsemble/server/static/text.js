@@ -1,9 +1,10 @@
 // The text of the open document: sentences with their mentions as marks, of which only those that change are drawn again.
 
-import { $, element } from "./dom.js";
+import { $, chunkedDrawing, element } from "./dom.js";
 import { colour, currentSpan, isMention, on, state, textBetween } from "./store.js";
 
 const CHUNK = 60; // sentences that are drawn at once; the rest follows while the page answers already
+const REDRAWN = 30; // the same for sentences that have changed
 const UNSURE_BELOW = 0.6;
 
 export const filters = { hidden: new Set(), minScore: 0, candidateScore: 1.01 };
@@ -178,9 +179,8 @@ function offsetBetween(node, offset) {
 }
 
 on("open", drawDocument);
-on("sentences", (numbers) => {
-  const around = new Set(numbers.flatMap((number) => [number, number + 1]));
-  for (const number of around) if (state.open.sentences[number]) drawSentence(number);
-});
+const drawChanged = chunkedDrawing(REDRAWN, (number) => state.open?.sentences[number] && drawSentence(number), (number) => Math.abs(number - state.sentence));
+
+on("sentences", (numbers) => drawChanged(numbers.flatMap((number) => [number, number + 1])));
 on("settings", redrawAll);
 on("select", showSelection);
