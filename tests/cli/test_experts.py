@@ -74,6 +74,19 @@ def test_experts_are_merged_into_one(command: Command, adapter_folder: Folder, t
     assert "merged from:    one x 0.500" in command("experts", "show", "thin").out
 
 
+def test_a_list_is_one_entry_for_each_expert_whatever_its_card_says(
+    command: Command, adapter_folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    domain = "\x1b[2J court\nrulings " + "府" * 30
+    command("experts", "add", adapter_folder(), "--name", "law", "--domain", domain, *CARD_OPTIONS)
+    header, *lines = command("experts", "list").out.splitlines()
+    assert header.split() == ["name", "base", "labels", "licence", "yours", "domain"]
+    [row] = [line for line in lines if line.startswith("law ")]
+    assert "\\x1b[2J court" in row
+    assert all(line.isprintable() for line in lines)
+
+
 def test_brackets_in_a_card_are_not_markup(command: Command, adapter_folder: Folder) -> None:
     assert (
         command("experts", "add", adapter_folder(), "--name", "law", "--domain", "[b] law [/i]", *CARD_OPTIONS).code

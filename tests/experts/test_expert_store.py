@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -339,6 +340,47 @@ def test_a_list_reads_each_file_once_and_again_after_a_change(
     assert [expert.card.name for expert in intact] == ["one"]
     assert "not the file that its card promises" in str(errors["two"])
     assert read_files[4:] == [f"two/{peft_folder.WEIGHTS_FILE}"]
+
+
+def test_a_summary_opens_no_file_of_an_expert_that_did_not_change(
+    store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        store.add(adapter_folder(number), expert_card(f"e{number}"))
+    monkeypatch.setattr(digest, "_SETTLED_SECONDS", -1.0)
+    expected = [(f"e{number}", False) for number in range(5)]
+    assert [(expert.card.name, expert.shipped) for expert in store.summarize_intact()[0]] == expected
+    opened: list[str] = []
+
+    def record(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and str(store.root) in str(arguments[0]):
+            opened.append(Path(str(arguments[0])).name)
+
+    sys.addaudithook(record)
+    again = ExpertStore(store.root)
+    assert [(expert.card.name, expert.shipped) for expert in again.summarize_intact()[0]] == expected
+    assert opened == [".checksums.json"]
+    card = load_card(store.root / "e3")
+    save_card(card.model_copy(update={"domain": "another domain"}), store.root / "e3")
+    opened.clear()
+    assert [expert.card.domain for expert in again.summarize_intact()[0]][3] == "another domain"
+    assert opened.count("card.json") == 1
+    (store.root / ".checksums.json").write_text('{"%s": [[0, 0, 0, 0], "{}"]}' % (store.root / "e1" / "card.json"))
+    assert [(expert.card.name, expert.shipped) for expert in again.summarize_intact()[0]] == expected
+
+
+def test_a_summary_names_what_is_wrong(store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard) -> None:
+    for name in ("one", "two", "three"):
+        store.add(adapter_folder(), expert_card(name))
+    (store.root / "one" / "card.json").unlink()
+    (store.root / "two" / "card.json").write_text("{}")
+    (store.root / "three" / peft_folder.WEIGHTS_FILE).write_bytes(b"")
+    intact, errors = store.summarize_intact()
+    assert intact == []
+    assert {name: str(error) for name, error in errors.items()} == {
+        name: str(error) for name, error in store.load_intact()[1].items()
+    }
+    assert set(errors) == {"one", "two", "three"}
 
 
 def test_one_expert_is_loaded_without_a_look_at_the_others(

@@ -32,7 +32,7 @@ def sha256(path: Path, on_read: Callable[[int], None] | None = None) -> str:
 
 
 class RememberedChecksums:
-    """SHA-256 of files, computed again only after a change of a file's size, times or inode.
+    """SHA-256 of files, or summaries, computed again only after a change of a file's size, times or inode.
 
     Args:
         path: the file that remembers them from one process to the next; damaged content is ignored.
@@ -53,16 +53,20 @@ class RememberedChecksums:
 
     def sha256(self, path: Path, on_read: Callable[[int], None] | None = None) -> str:
         """See `sha256`."""
+        return self.summary(path, lambda: sha256(path, on_read))
+
+    def summary(self, path: Path, summarize: Callable[[], str]) -> str:
+        """A summary of a file other than its checksum; each file has one or the other."""
         identity = _file_identity(path)
         remembered = self._entries.get(str(path))
         if remembered is not None and remembered[0] == identity:
             return remembered[1]
-        checksum = sha256(path, on_read)
+        summary = summarize()
         _, content_changed, changed, _ = identity
         is_settled = max(content_changed, changed) < time.time_ns() - _SETTLED_SECONDS * 1e9
         if is_settled and _file_identity(path) == identity:
-            self._entries[str(path)], self._is_changed = (identity, checksum), True
-        return checksum
+            self._entries[str(path)], self._is_changed = (identity, summary), True
+        return summary
 
     def save(self) -> None:
         """Remember the checksums of the files that still exist; if they cannot be written, they are computed again."""

@@ -221,11 +221,10 @@ def candidate_experts(models: ModelPool, member: MemberSettings) -> tuple[list[E
         for expert in readable
         if expert.card.base_sha256 == base_checksum and expert.card.template == member.template
     ]
-    unfitting = [expert.card.name for expert in readable if expert not in fitting]
-    if names and unfitting:
-        raise ConfigError(
-            f"{unfitting[0]} is not an expert for {member.model} with the prompt template {member.template}"
-        )
+    fitting_names = {expert.card.name for expert in fitting}
+    unfitting = next((expert.card.name for expert in readable if expert.card.name not in fitting_names), None)
+    if names and unfitting is not None:
+        raise ConfigError(f"{unfitting} is not an expert for {member.model} with the prompt template {member.template}")
     candidates = [expert for expert in fitting if names or (expert.card.recipe is None and not expert.card.foundation)]
     if not candidates:
         raise ConfigError(

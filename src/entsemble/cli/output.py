@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
 import click
+from rich.cells import cell_len
 
 from entsemble._lib.atomic import replacing
+from entsemble._lib.text import message_line
 from entsemble.errors import DataError
 from entsemble.evaluation.compare import compare_reports, document_counts
 from entsemble.evaluation.counts import Counts
@@ -25,6 +29,20 @@ def pluralize(count: int, noun: str) -> str:
     ('1 document', '1,200 documents')
     """
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def print_columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of any number of rows; the last column is wrapped at the width of the terminal."""
+    cells = [[message_line(cell) for cell in row] for row in (headers, *rows)]
+    *widths, _ = [max(map(cell_len, column)) + 2 for column in zip(*cells, strict=True)]
+    indent = sum(widths)
+    last_width = max(20, shutil.get_terminal_size().columns - indent)
+    for *first_cells, last_cell in cells:
+        first_line = "".join(
+            cell + " " * (width - cell_len(cell)) for cell, width in zip(first_cells, widths, strict=True)
+        )
+        lines = textwrap.wrap(last_cell, last_width)
+        click.echo(("\n" + " " * indent).join([first_line + (lines[0] if lines else ""), *lines[1:]]).rstrip())
 
 
 def standard_output() -> TextIO:

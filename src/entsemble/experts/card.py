@@ -157,6 +157,29 @@ class Card(_FrozenModel):
         return value
 
 
+class CardSummary(_FrozenModel):
+    """What a list of experts shows, and needs to check their files; see `Card`."""
+
+    name: str
+    domain: str
+    base: str
+    label_count: int
+    licence: str
+    files: dict[str, str]
+
+    @classmethod
+    def of(cls, card: Card) -> CardSummary:
+        """The summary of a card."""
+        return cls(
+            name=card.name,
+            domain=card.domain,
+            base=card.base,
+            label_count=len(card.labels),
+            licence=card.licence,
+            files=card.files,
+        )
+
+
 def combine_licences(licences: Iterable[str]) -> str:
     """All licences, each once.
 

@@ -8,14 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock
+from pydantic import ValidationError
 
 from entsemble._lib.atomic import recover, replacing
 from entsemble._lib.digest import RememberedChecksums, sha256
 from entsemble.errors import ConfigError, DataError, EntsembleError, UnknownNameError
-from entsemble.experts.card import CARD_FILE, NAME_PATTERN, NAME_RULE, Card, load_card, save_card
+from entsemble.experts.card import CARD_FILE, NAME_PATTERN, NAME_RULE, Card, CardSummary, load_card, save_card
 from entsemble.experts.peft_folder import CONFIG_FILE, WEIGHTS_FILE, Adapter, load_adapter, load_configuration
+
+AnyCard = TypeVar("AnyCard", Card, CardSummary)
 
 EXPERT_FILES = (CONFIG_FILE, WEIGHTS_FILE)
 """The files in an expert's folder beside its card; other files of an added folder are not copied."""
@@ -41,6 +45,14 @@ class Expert:
     card: Card
     folder: Path
     shipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertSummary:
+    """What a list shows of an expert; see `Expert`."""
+
+    card: CardSummary
+    shipped: bool
 
 
 class ExpertStore:
@@ -70,19 +82,21 @@ class ExpertStore:
         Raises:
             UnknownNameError: there is no expert with one of the names.
         """
-        intact: list[Expert] = []
-        errors: dict[str, DataError] = {}
         checksums = RememberedChecksums(self.root / _CHECKSUMS_FILE)
-        for name in self.names() if names is None else names:
-            try:
-                intact.append(self._load(name, checksums.sha256))
-            except DataError as error:  # noqa: PERF203 - a broken expert must not hide the others
-                errors[name] = error
-            except UnknownNameError:
-                if names is not None:
-                    raise  # otherwise, another process removed it meanwhile
+        loaded, errors = self._load_all(names, lambda folder: _load(folder, checksums.sha256))
         checksums.save()
-        return intact, errors
+        return [Expert(card, folder, folder.parent == self._shipped) for card, folder in loaded], errors
+
+    def summarize_intact(self) -> tuple[list[ExpertSummary], dict[str, DataError]]:
+        """As `load_intact`, for all experts; a card that did not change is not even read."""
+        checksums = RememberedChecksums(self.root / _CHECKSUMS_FILE)
+
+        def load(folder: Path) -> CardSummary:
+            return _load_summary(folder, checksums)
+
+        loaded, errors = self._load_all(None, load)
+        checksums.save()
+        return [ExpertSummary(summary, folder.parent == self._shipped) for summary, folder in loaded], errors
 
     def get(self, name: str) -> Expert:
         """An expert, after checking its files against its card.
@@ -91,24 +105,34 @@ class ExpertStore:
             UnknownNameError: there is no expert with that name.
             DataError: its folder is incomplete, or a file is not the one that was added.
         """
-        return self._load(name, sha256)
+        card, folder = self._load_unless_replaced(name, lambda folder: _load(folder, sha256))
+        return Expert(card, folder, folder.parent == self._shipped)
 
-    def _load(self, name: str, checksum: Callable[[Path], str]) -> Expert:
+    def _load_all(
+        self, names: Iterable[str] | None, load: Callable[[Path], AnyCard]
+    ) -> tuple[list[tuple[AnyCard, Path]], dict[str, DataError]]:
+        loaded: list[tuple[AnyCard, Path]] = []
+        errors: dict[str, DataError] = {}
+        for name in self.names() if names is None else names:
+            try:
+                loaded.append(self._load_unless_replaced(name, load))
+            except DataError as error:  # noqa: PERF203 - a broken expert must not hide the others
+                errors[name] = error
+            except UnknownNameError:
+                if names is not None:
+                    raise  # otherwise, another process removed it meanwhile
+        return loaded, errors
+
+    def _load_unless_replaced(self, name: str, load: Callable[[Path], AnyCard]) -> tuple[AnyCard, Path]:
+        """The card of an expert, and its folder; once more if another process replaces it meanwhile."""
         while True:
             folder = self._find_folder(name)
-            card_before = _read_card_bytes(folder)
+            identity_before = _card_identity(folder)
             try:
-                card = load_card(folder)
-                if card.name != name:
-                    raise DataError("its card is of another expert; get the expert again", folder)
-                if set(card.files) != set(EXPERT_FILES):
-                    raise DataError("its card promises other files; get the expert again", folder)
-                _check_files(folder, card, checksum=checksum)
+                return load(folder), folder
             except DataError:
-                if _read_card_bytes(folder) != card_before or self._folder(name) is None:
-                    continue  # another process replaced or removed it meanwhile
-                raise
-            return Expert(card, folder, folder.parent == self._shipped)
+                if _card_identity(folder) == identity_before and self._folder(name) is not None:
+                    raise
 
     def add(self, folder: Path, card: Card, *, replace: bool = False) -> Expert:
         """Copy a PEFT adapter folder into the store, completely or not at all.
@@ -243,15 +267,46 @@ def load_checked_adapter(expert: Expert) -> Adapter:
     return adapter
 
 
-def _read_card_bytes(folder: Path) -> bytes | None:
+def _load(folder: Path, checksum: Callable[[Path], str]) -> Card:
+    """The card in a folder, after a check of the files that it describes.
+
+    Raises:
+        DataError: it is not valid, or does not describe the files.
+    """
+    card = load_card(folder)
+    _check_card(folder, card, checksum)
+    return card
+
+
+def _load_summary(folder: Path, checksums: RememberedChecksums) -> CardSummary:
+    """As `_load`, the summary."""
     try:
-        return (folder / CARD_FILE).read_bytes()
+        stored = checksums.summary(folder / CARD_FILE, lambda: CardSummary.of(load_card(folder)).model_dump_json())
+        summary = CardSummary.model_validate_json(stored)
+    except (OSError, ValidationError):  # no card, or a memory that something else has written
+        summary = CardSummary.of(load_card(folder))
+    _check_card(folder, summary, checksums.sha256)
+    return summary
+
+
+def _check_card(folder: Path, card: Card | CardSummary, checksum: Callable[[Path], str]) -> None:
+    if card.name != folder.name:
+        raise DataError("its card is of another expert; get the expert again", folder)
+    if set(card.files) != set(EXPERT_FILES):
+        raise DataError("its card promises other files; get the expert again", folder)
+    _check_files(folder, card, checksum=checksum)
+
+
+def _card_identity(folder: Path) -> tuple[int, int, int] | None:
+    try:
+        status = (folder / CARD_FILE).stat()
     except OSError:
         return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _check_files(
-    folder: Path, card: Card, display_path: Path | None = None, checksum: Callable[[Path], str] = sha256
+    folder: Path, card: Card | CardSummary, display_path: Path | None = None, checksum: Callable[[Path], str] = sha256
 ) -> None:
     """Check the files of an expert against the checksums in its card.
 

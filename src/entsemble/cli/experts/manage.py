@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
 
 from entsemble._lib.text import message_line
 from entsemble.assembly import TEMPLATE, base_checksum, check_adapter_fits, expert_store
 from entsemble.cli.options import parse_options
+from entsemble.cli.output import print_columns
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts import card
 from entsemble.experts.card import Card
 from entsemble.experts.merging.merge import WEIGHTED_SUM, MergeSettings
 from entsemble.experts.merging.methods import METHODS
 from entsemble.experts.recipes import add_merged_expert, parse_weights
-from entsemble.experts.store import Expert
+from entsemble.experts.store import Expert, ExpertSummary
 from entsemble.settings import environment
 
 
@@ -28,35 +25,31 @@ from entsemble.settings import environment
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def list_experts(as_json: bool) -> None:
     """List the experts on this machine."""
-    intact, broken = expert_store(environment()).load_intact()
+    store = expert_store(environment())
     if as_json:
-        for expert in intact:
+        experts, broken = store.load_intact()
+        for expert in experts:
             click.echo(expert.card.model_dump_json())
     else:
-        Console(highlight=False).print(_table(intact))
+        summaries, broken = store.summarize_intact()
+        print_columns(("name", "base", "labels", "licence", "yours", "domain"), [_cells(one) for one in summaries])
     for expert_name, error in broken.items():
         click.echo(message_line("entsemble", expert_name, error), err=True)
     if broken:
         sys.exit(DataError.exit_code)
 
 
-def _table(experts: Sequence[Expert]) -> Table:
-    name_column, base_column, labels_column, user_column = (
-        Column(header, no_wrap=True) for header in ("name", "base", "labels", "yours")
+def _cells(expert: ExpertSummary) -> tuple[str, ...]:
+    card_summary = expert.card
+    ownership = "" if expert.shipped else "yes"
+    return (
+        card_summary.name,
+        card_summary.base,
+        str(card_summary.label_count),
+        card_summary.licence,
+        ownership,
+        card_summary.domain,
     )
-    table = Table(name_column, "domain", base_column, labels_column, "licence", user_column)
-    for expert in experts:
-        expert_card = expert.card
-        cells = (
-            expert_card.name,
-            expert_card.domain,
-            expert_card.base,
-            str(len(expert_card.labels)),
-            expert_card.licence,
-            "" if expert.shipped else "yes",
-        )
-        table.add_row(*map(escape, cells))
-    return table
 
 
 @click.command("show")
