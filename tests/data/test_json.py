@@ -100,6 +100,45 @@ def test_errors_name_the_line_and_the_mention(tmp_path: Path, line: str, message
         list(read(path))
 
 
+_TWICE = "the key '{}' occurs twice in one object; keep one of them, or rename the other"
+
+
+@pytest.mark.parametrize(
+    ("name", "format_name", "content", "place", "key"),
+    [
+        ("x.jsonl", None, '{"text": "fine"}\n{"text": "one", "text": "two"}\n', "x.jsonl:2: ", "text"),
+        ("x.jsonl", None, '{"text": "a", "meta": {"n": {"k": 1, "k": 1}}}', "x.jsonl:1: ", "k"),
+        ("x.jsonl", "prodigy", '{"text": "a", "spans": [], "spans": []}', "x.jsonl:1: ", "spans"),
+        ("x.jsonl", "doccano", '{"text": "a", "label": [], "label": []}', "x.jsonl:1: ", "label"),
+        ("x.json", None, '[\n{"text": "a"},\n{"text": "b", "t\\u0065xt": "c"}\n]', "x.json:3: ", "text"),
+        (
+            "x.json",
+            None,
+            '{"classes": [], "annotations": [["a", {"entities": [], "entities": []}]]}',
+            "x.json:1: ",
+            "entities",
+        ),
+        (
+            "x.json",
+            "label-studio",
+            '[{"data": {"text": "a"}, "data": {"text": "b"}, "annotations": []}]',
+            "x.json:1: ",
+            "data",
+        ),
+        ("x.csv", None, 'text,entities\nAnn,"[{""start"": 0, ""start"": 1}]"\n', "x.csv:2: entities: ", "start"),
+        ("x.csv", None, "text,entities\nAnn,\"[{'start': 0, 'start': 1}]\"\n", "x.csv:2: entities: ", "start"),
+    ],
+)
+def test_a_key_that_an_object_has_twice_is_refused(
+    tmp_path: Path, name: str, format_name: str | None, content: str, place: str, key: str
+) -> None:
+    """JSON parsers keep the last value: a text would be lost in silence."""
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        list(read(tmp_path / name, format_name))
+    assert str(caught.value) == f"{tmp_path}/{place}{_TWICE.format(key)}"
+
+
 def test_null_mentions_do_not_hide_others(tmp_path: Path) -> None:
     document = read_record(tmp_path, {"text": "Ann", "mentions": None, "entities": [[0, 3, "P"]]})
     assert ([mention.text for mention in document.mentions], document.meta) == (["Ann"], {})

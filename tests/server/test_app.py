@@ -38,6 +38,16 @@ def request_body(*texts: str, **options: Any) -> dict[str, Any]:
     return {"documents": [{"text": text} for text in texts], "labels": LABELS, **options}
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/extract", "/v1/pool", "/v1/export?format=jsonl", "/v1/review/documents", "/predict"]
+)
+def test_a_key_that_an_object_has_twice_is_refused(serve: Serve, path: str) -> None:
+    content = '{"documents": [{"text": "Ann left.", "text": "Bob left."}], "labels": {"person": ""}}'
+    answer = serve().post(path, content=content, headers={"Content-Type": "application/json"})
+    reason = "the key 'text' occurs twice in one object; keep one of them, or rename the other"
+    assert (answer.status_code, answer.json()) == (400, {"error": reason})
+
+
 def parse_events(body: str) -> list[tuple[str, Any]]:
     parts = [
         dict(line.split(": ", 1) for line in part.splitlines()) for part in body.replace("\r", "").split("\n\n") if part

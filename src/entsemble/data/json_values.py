@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -45,20 +46,42 @@ def write_json(value: object, document_id: str) -> str:
         raise DataError(f"document {document_id!r} cannot be written as JSON: {error}; correct its values") from error
 
 
+class DuplicateKeyError(DataError):
+    """An object has a key twice; JSON parsers would keep the last value, and lose the other in silence."""
+
+
 def parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON
-    """The value of a JSON text; NaN and Infinity, which are no JSON although Python reads them, are errors.
+    """The value of a JSON text.
+
+    NaN and Infinity, which are no JSON although Python reads them, are errors; so is a key that an object has twice.
 
     Raises:
         json.JSONDecodeError: it is not JSON.
         ValueError, RecursionError: a number has thousands of digits, or brackets are nested thousands deep.
-        DataError: there is NaN or Infinity in it.
+        DataError: there is NaN or Infinity in it, or a key twice in one object.
     """
-    return json.loads(text, parse_constant=refuse_constant)
+    return _DECODER.decode(text)
 
 
-def refuse_constant(name: str) -> object:
-    """Raise DataError for NaN, Infinity or -Infinity; for the argument `parse_constant` of JSON parsers."""
+def parse_json_at(text: str, position: int) -> tuple[Any, int]:
+    """The JSON value that begins at a position, and the position after it; raises as `parse_json` does."""
+    return _DECODER.raw_decode(text, position)
+
+
+def unique_object(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """The object with these keys and values; DuplicateKeyError if a key occurs twice."""
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        key = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise DuplicateKeyError(f"the key {key!r} occurs twice in one object; keep one of them, or rename the other")
+    return values
+
+
+def _refuse_constant(name: str) -> object:
     raise DataError(f"not valid JSON: {name} is not a JSON number; write null, or leave the value out")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=unique_object)
 
 
 def same_but_whitespace(actual: str, surface: str) -> bool:

@@ -16,7 +16,7 @@ from entsemble.data.json_values import (
     describe_type,
     list_value,
     parse_json,
-    refuse_constant,
+    parse_json_at,
     same_but_whitespace,
     score_value,
     write_json,
@@ -216,13 +216,12 @@ def write_items(documents: Iterable[Document], to_value: Callable[[Document], ob
 
 def _array_items(text: str, source: Source) -> Iterator[tuple[int, object]]:
     """The items of a JSON array, or a single value, with their start offsets; parsed one at a time."""
-    decoder = json.JSONDecoder(parse_constant=refuse_constant)
     position = _skip_whitespace(text, 0)
     in_array = text[position : position + 1] == "["
     position = _skip_whitespace(text, position + in_array)
     while text[position : position + 1] != "]" or not in_array:
         try:
-            item, end = decoder.raw_decode(text, position)
+            item, end = parse_json_at(text, position)
         except json.JSONDecodeError as error:
             problem = f"not valid JSON: {error.msg} at column {error.colno}"
             raise DataError(problem, source.place, error.lineno) from error

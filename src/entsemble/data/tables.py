@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from entsemble.data.json_values import parse_json
+from entsemble.data.json_values import DuplicateKeyError, parse_json, unique_object
 from entsemble.data.jsonl import from_json
 from entsemble.data.mention_shapes import END_KEYS, LABEL_KEYS, START_KEYS
 from entsemble.data.options import ReadOptions
@@ -148,7 +148,10 @@ def _with_lists(numbered_rows: Iterable[tuple[int, Document]], source: Source) -
     is_warned = False
     for line_number, row in numbered_rows:
         column = next((key for key in ANNOTATION_HEADERS if row.meta.get(key, "").strip()), None)
-        values = None if column is None else _parse_list(row.meta[column])
+        try:
+            values = None if column is None else _parse_list(row.meta[column])
+        except DuplicateKeyError as error:
+            raise DataError(f"{column}: {error.problem}", source.place, line_number) from error
         if column is not None and values is None and not is_warned:
             is_warned = True
             message = f"{source.place}: the column {column!r} becomes meta, because it is no list of mentions"
@@ -166,13 +169,25 @@ def _with_lists(numbered_rows: Iterable[tuple[int, Document]], source: Source) -
 
 def _parse_list(cell: str) -> list[Any] | None:
     """The list of objects or ranges in a cell, as JSON or as Python writes it; `None` for anything else."""
-    for parse in (parse_json, ast.literal_eval):
+    for parse in (parse_json, _parse_python):
         try:
             values = json.loads(json.dumps(parse(cell)))  # tuples become lists
+        except DuplicateKeyError:
+            raise
         except (*_PARSER_ERRORS, DataError):
             continue
         return values if isinstance(values, list) and all(isinstance(item, (list, dict)) for item in values) else None
     return None
+
+
+def _parse_python(cell: str) -> object:
+    """The value of a Python literal; DuplicateKeyError if a dict in it has a key twice."""
+    expression = ast.parse(cell.strip(), mode="eval")
+    value = ast.literal_eval(expression)
+    for node in ast.walk(expression):
+        if isinstance(node, ast.Dict):
+            unique_object([(ast.literal_eval(key), None) for key in node.keys if key is not None])
+    return value
 
 
 def _csv_rows(

@@ -25,6 +25,7 @@ from entsemble.server.label_studio import add_label_studio
 from entsemble.server.limits import Limits, TooLargeError
 from entsemble.server.metrics import Metrics, MetricsMiddleware
 from entsemble.server.readiness import RETRY_SECONDS, Readiness
+from entsemble.server.request_body import UniqueKeysRoute
 from entsemble.server.review_routes import Review, add_review
 from entsemble.server.review_work import PoolWriter, ReviewExtraction
 from entsemble.server.schemas import InvalidMentionError
@@ -92,6 +93,7 @@ def create_app(
         lifespan=lifespan,
         responses=routes.COMMON_PROBLEMS,
     )
+    app.router.route_class = UniqueKeysRoute
     app.state.stop, app.state.has_abandoned_work = stop, False
     app.add_middleware(SecurityMiddleware, key=key, limits=limits)
     app.add_middleware(MetricsMiddleware, metrics=metrics)

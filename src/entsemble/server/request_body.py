@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from anyio import fail_after, move_on_after
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
+from entsemble.data.json_values import DuplicateKeyError, unique_object
 from entsemble.server.limits import Limits
 
 _MAX_DISCARDED_BYTES = 64_000_000
@@ -60,6 +66,34 @@ class RequestBody:
     def _note(self, message: Message) -> None:
         self._received_bytes += len(message.get("body", b""))
         self.is_complete = not message.get("more_body", False)
+
+
+class UniqueKeysRequest(Request):
+    """A request whose JSON has no key twice in one object: parsers would keep the last value, and lose the other."""
+
+    async def json(self) -> Any:  # noqa: ANN401 - see Starlette
+        """See Starlette.
+
+        Raises:
+            HTTPException: a key occurs twice.
+        """
+        try:
+            return json.loads(await self.body(), object_pairs_hook=unique_object)
+        except DuplicateKeyError as error:
+            raise HTTPException(400, error.problem) from error
+
+
+class UniqueKeysRoute(APIRoute):
+    """A route that reads its body as `UniqueKeysRequest` does."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """See FastAPI."""
+        handle = super().get_route_handler()
+
+        async def handle_unique_keys(request: Request) -> Response:
+            return await handle(UniqueKeysRequest(request.scope, request.receive))
+
+        return handle_unique_keys
 
 
 def too_large(limits: Limits) -> str:
