@@ -20,7 +20,7 @@ from entsemble.types import Document
 
 _SAMPLES = files("entsemble") / "samples"
 _WITHOUT_EXAMPLES = "Without a single example, by the label reader:\n"
-_WITH_EXAMPLES = "\nWith 48 annotated sentences, by two small language models and what these sentences say:\n"
+_WITH_EXAMPLES = "\nWith 48 annotated sentences, by the label reader, a tagger trained on them, and what they say:\n"
 
 
 @click.command()
@@ -29,9 +29,9 @@ _WITH_EXAMPLES = "\nWith 48 annotated sentences, by two small language models an
 def demo(quiet: bool, verbose: bool) -> None:
     """Extract persons, organisations and locations from a bundled text, in two ways.
 
-    First without examples, by the label reader, which answers in milliseconds. Then with a pool of 48 sentences, by two
-    embedded language models, which are downloaded if necessary. Votes are combined with the pre-trained weights;
-    adapting them to the pool would take longer than everything else. A second run reuses the models' cached replies.
+    First without examples, by the label reader. Then with a pool of 48 sentences: the label reader adapts to them, a
+    tagger is trained on them, and both vote with what the pool itself says. No language model is needed. Votes are
+    combined with the pre-trained weights; adapting them to the pool would take longer than everything else.
     """
     text = (_SAMPLES / "demo.txt").read_text(encoding="utf-8").strip()
     with as_file(_SAMPLES / "demo-pool.jsonl") as pool_path, show_progress(quiet=quiet) as progress:
