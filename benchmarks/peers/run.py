@@ -166,7 +166,7 @@ def evaluated(
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
         settings = {**overrides, "pool": {**overrides.get("pool", {}), "path": path}, "cache": {"replies": False}}
-        with Assembly(load(overrides=settings), environment(), held_out=gold) as assembly:
+        with Assembly(load(preset="balanced", overrides=settings), environment(), held_out=gold) as assembly:
             before = time.perf_counter()
             extractor = assembly.extractor()
             began = time.perf_counter()

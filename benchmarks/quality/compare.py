@@ -99,7 +99,9 @@ def measure(
             "cache": {"replies": not with_cost},
         }
         settings, _, _ = adapt_to_documents(
-            SelectionInputs(with_fastest_engine(load(overrides=variant)), environment(), held_out=scored),
+            SelectionInputs(
+                with_fastest_engine(load(preset="balanced", overrides=variant)), environment(), held_out=scored
+            ),
             map(without_mentions, scored),
         )
         with Assembly(settings, environment(), held_out=scored) as assembly:

@@ -53,7 +53,7 @@ def measure(corpus: str) -> dict[str, object]:
         path = Path(folder) / "pool.jsonl"
         write(pool, path)
         overrides = {"pool": {"path": path, "gazetteer": 0}, "classification": {"vote": "soft"}}
-        settings = with_fastest_engine(load(overrides=overrides))
+        settings = with_fastest_engine(load(preset="balanced", overrides=overrides))
         with Assembly(settings, environment(), held_out=scored) as assembly:
             pipeline = assembly.extractor().pipeline
             member_names = [member.name for member in pipeline.members]

@@ -74,7 +74,7 @@ def measure(name: str) -> Mapping[str, Any]:
 def answer_training_file(name: str, count: int) -> tuple[ScoredCorpus, StackingModel]:
     """Sentences of a training file, answered without those around them, and the pre-trained scorer."""
     overrides = {"pool": {"path": corpora_folder() / corpus_named(name).train}, "stacking": {"sentences": 0}}
-    settings = with_fastest_engine(load(overrides=overrides))
+    settings = with_fastest_engine(load(preset="balanced", overrides=overrides))
     with Assembly(settings, environment(), ProgressCallbacks()) as assembly:
         documents = assembly.pool.documents()
         pipeline = assembly.extractor().pipeline

@@ -82,7 +82,9 @@ def measure(factor: str, value: int, sentences: int) -> dict[str, Any]:
     sampled = sample(list(read(data / "conll2003-4col/valid.txt")), factor, value, sentences)
     overrides = settings(factor, value)
     pool = {**overrides.get("pool", {}), "path": data / "conll2003-4col/train.txt"}
-    with Assembly(load(overrides={**overrides, "pool": pool, **UNCACHED_SETTINGS}), environment()) as assembly:
+    with Assembly(
+        load(preset="balanced", overrides={**overrides, "pool": pool, **UNCACHED_SETTINGS}), environment()
+    ) as assembly:
         extractor = assembly.extractor()
         started = time.perf_counter()
         results = [r for r in extractor.extract(map(without_mentions, sampled)) if isinstance(r, Extracted)]

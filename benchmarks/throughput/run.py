@@ -130,7 +130,7 @@ def run_pipeline(arguments: argparse.Namespace) -> tuple[float, int, int, int]:
     sampled = random.Random(SEED).sample(gold, arguments.sentences)[arguments.part :: arguments.parts]
     overrides = SETTINGS[arguments.only]
     pool = {**overrides.get("pool", {}), "path": data / "conll2003-4col/train.txt"}
-    settings = load(overrides={**overrides, "pool": pool, **UNCACHED_SETTINGS})
+    settings = load(preset="balanced", overrides={**overrides, "pool": pool, **UNCACHED_SETTINGS})
     with engine.record_requests() as requests, Assembly(settings, environment()) as assembly:
         extractor = assembly.extractor()
         requests.clear()

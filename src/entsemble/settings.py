@@ -158,10 +158,12 @@ class ExpertsSettings(_Frozen):
         max_experts: how many are merged for a member.
         target_sentences: how many of the first sentences are compared with the experts' training texts.
         sample_sentences: how many of these, or of the pool, the experts are tried on.
+        method: how a member's experts are merged.
     """
 
     names: tuple[str, ...] = ()
     max_experts: int = Field(default=3, ge=1)
+    method: Literal["weighted-sum", "ties", "dare", "dare-ties"] = "weighted-sum"
     target_sentences: int = Field(default=64, ge=1)
     sample_sentences: int = Field(default=8, ge=1)
 

@@ -119,11 +119,13 @@ def test_formats_of_nameless_content(content: str, format_name: str) -> None:
         ("a", "<p>Ada <b>left</b>.</p>", "XML or HTML"),
         ("a.txt", "\\documentclass{article}\nAda", "LaTeX"),
         ("a.txt", "PMC7|t|Ada\nPMC7|a|Ada left.\n", "PubTator"),
+        ("a.tsv", "#FORMAT=WebAnno TSV 3.3\n\n#Text=Ada\n1-1\t0-3\tAda\tP\n", "WebAnno TSV"),
+        ("a.txt", "#FORMAT=WebAnno TSV 3.2\n", "WebAnno TSV"),
     ],
 )
 def test_files_of_markup_are_refused(tmp_path: Path, name: str, content: str, markup: str) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(DataError, match=rf"{re.escape(name)}: .*{markup}.*cannot be read; convert it"):
+    with pytest.raises(DataError, match=rf"{re.escape(name)}: .*{markup}.*cannot be read; (convert|export) it"):
         list(read(tmp_path / name))
     assert next(read(tmp_path / name, "text")).text == content
 
@@ -132,6 +134,22 @@ def test_files_of_markup_are_refused(tmp_path: Path, name: str, content: str, ma
 def test_json_that_is_called_text_is_announced(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.txt").write_text(content)
     with pytest.warns(EntsembleWarning, match="a.txt: read as plain text, although some of it looks like JSON"):
+        assert next(read(tmp_path / "a.txt")).text == content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '<ENAMEX TYPE="PERSON">Ada</ENAMEX> left.',
+        "<START:person> Ada <END> left .",
+        "Ada/PERSON King/PERSON left/O Turin/LOCATION ./O\n",
+    ],
+)
+def test_annotation_within_a_text_is_announced(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.txt").write_text(content)
+    with pytest.warns(
+        EntsembleWarning, match="a.txt: read as plain text, .* like annotation within the text; .*convert"
+    ):
         assert next(read(tmp_path / "a.txt")).text == content
 
 

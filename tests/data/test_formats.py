@@ -142,7 +142,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, name: str) -> None:
 
 
 def test_unknown_and_undetectable_formats_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown format 'xml'; known: brat, conll"):
+    with pytest.raises(UnknownNameError, match=r"unknown format 'xml'; known: arrow, brat, conll"):
         read(tmp_path / "x", "xml")
     with pytest.raises(UnknownNameError):
         write([], tmp_path / "x.pdf")
@@ -228,6 +228,11 @@ def test_a_short_row_after_an_open_quotation_mark_is_an_error(tmp_path: Path) ->
             "1\tAda met Bob\t8\t11\tP\t\n2\tNobody\t\t\t\tz\n",
         ),
         ("a.csv", 'id,text,entities,n\n1,Ada met Bob,"[[0, 3, ""P""], [8, 11, ""P""]]",x\n2,Nobody,[],z\n'),
+        (
+            "a.tsv",
+            'sep=\t\nid\tlabel\ttext\tn\n1\t"[{""start"": 0, ""end"": 3, ""labels"": [""P""]}, [8, 11, ""P""]]"\t'
+            "Ada met Bob\tx\n2\t\tNobody\tz\n",
+        ),
         (
             "a.csv",
             "id,text,spans,n\n1,Ada met Bob,\"[(0, 3, 'P'), {'start': 8, 'end': 11, 'label': 'P'}]\",x\n2,Nobody,,z\n",

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from entsemble.data.formats import READABLE, WRITABLE, read, write
+from entsemble.data.format_table import READABLE, WRITABLE
+from entsemble.data.formats import read, write
 from entsemble.errors import EntsembleError
 from entsemble.types import Document, Mention, Span, mention_at
 

@@ -57,10 +57,23 @@ def test_a_file_of_ner_annotator_is_read(tmp_path: Path) -> None:
     assert found == [("x.json:1.1", ["Mara"]), ("x.json:1.2", [])]
 
 
-@pytest.mark.parametrize("record", [{"documents": []}, {"passages": []}, {"paragraphs": []}, {"data": {}}])
-def test_other_shapes_without_a_text_are_named(tmp_path: Path, record: dict[str, Any]) -> None:
-    (tmp_path / "x.json").write_text(json.dumps(record))
-    with pytest.raises(DataError, match=r"x.json:1: .*there is no text; .*; (if|for) .*(first|label-studio)$"):
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        ("documents", "convert its documents first"),
+        ("passages", "join its passages first"),
+        ("paragraphs", "`python -m spacy convert` first"),
+        ("data", "name the format label-studio"),
+        ("task", "name the format label-studio"),
+        ("conversations", "UniversalNER's, have no offsets"),
+        ("messages", "have no offsets"),
+        ("output", "cannot be placed"),
+        ("%FEATURE_STRUCTURES", "export it as CoNLL 2002"),
+    ],
+)
+def test_other_shapes_without_a_text_are_named(tmp_path: Path, key: str, advice: str) -> None:
+    (tmp_path / "x.json").write_text(json.dumps({key: []}))
+    with pytest.raises(DataError, match=rf"x.json:1: .*there is no text; .*; .*{advice}"):
         list(read(tmp_path / "x.json"))
 
 
@@ -71,16 +84,37 @@ def test_values_that_are_no_mentions_stay_in_meta(tmp_path: Path, meta: dict[str
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.json"])
-def test_annotations_under_an_unknown_key_are_announced(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text(json.dumps({"text": TEXT, "names": [{"start": 0, "end": 4, "label": "P"}]}))
-    with pytest.warns(UserWarning, match=rf"{name}:1: what looks like annotation under 'names' is not read"):
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("names", [{"start": 0, "end": 4, "label": "P"}]),
+        ("names", [[0, 4, "P"]]),
+        ("label", {"P": {"Mara": [[0, 3]]}}),
+        ("labels", [{"response": {"job": {"annotations": [{"beginOffset": 0, "categories": [{"name": "P"}]}]}}}]),
+        ("tokens", [{"text": "Mara", "start": 0, "end": 4, "entityLabel": "P"}]),
+    ],
+)
+def test_annotations_under_an_unknown_key_are_announced(tmp_path: Path, name: str, key: str, value: object) -> None:
+    (tmp_path / name).write_text(json.dumps({"text": TEXT, key: value}))
+    with pytest.warns(UserWarning, match=rf"{name}:1: what looks like annotation under '{key}' is not read"):
         (document,) = read(tmp_path / name)
     assert document.mentions == ()
 
 
+@pytest.mark.parametrize(
+    "value",
+    [{"sents": [{"start": 0, "end": 9}]}, {"tokens": [{"start": 0, "end": 4, "tag": "NNP"}]}, {"pages": [0, 1]}],
+)
+def test_ranges_without_labels_are_not_announced(tmp_path: Path, value: dict[str, object]) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps({"text": TEXT, **value}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(read(tmp_path / "x.jsonl"))) == 1
+
+
 @pytest.mark.parametrize("tags", [["B-P", "O", "O"], [1, 0, 0]])
 def test_tags_of_words_that_are_not_read_are_announced(tmp_path: Path, tags: list[Any]) -> None:
-    record = {"text": TEXT, "tokens": ["Mara", "rang", "."], "ner_tags": tags}
+    record = {"text": TEXT, "tokens": ["Mara", "sang", "."], "ner_tags": tags}
     (tmp_path / "x.jsonl").write_text(json.dumps(record))
     with pytest.warns(UserWarning, match=r"x.jsonl:1: what looks like annotation under 'ner_tags' is not read"):
         assert next(read(tmp_path / "x.jsonl")).text == TEXT
@@ -167,6 +201,9 @@ def test_rejected_examples_are_left_out_though_the_format_is_not_named(tmp_path:
     (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, lines)))
     with pytest.warns(UserWarning, match=r"x.jsonl: 2 examples that were rejected or ignored in Prodigy left out"):
         assert len(list(read(tmp_path / "x.jsonl"))) == 1
+    (tmp_path / "y.json").write_text(json.dumps([{"text": TEXT, "answer": "reject"}, {"text": TEXT}]))
+    with pytest.warns(UserWarning, match=r"y.json: 1 example that was rejected or ignored in Prodigy left out"):
+        assert len(list(read(tmp_path / "y.json"))) == 1
 
 
 def test_an_export_of_label_studio_is_recognised(tmp_path: Path) -> None:
@@ -191,3 +228,41 @@ def test_offsets_that_no_text_confirms_are_announced(tmp_path: Path, text: str, 
         assert list(read(tmp_path / "x.json"))
     expected = "x.json: the labels of 1 task have no `text`, so that their offsets are taken as code points; check"
     assert [expected in str(warning.message) for warning in caught] == [True] * is_announced
+
+
+def _task(*results: list[Any], **values: object) -> dict[str, Any]:
+    return {"id": 1, "data": {"text": TEXT}, "annotations": [{"result": result, **values} for result in results]}
+
+
+LABEL = {"type": "labels", "value": {"start": 0, "end": 4, "labels": ["P"], "text": "Mara"}}
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (_task([LABEL], was_cancelled=True), "1 task that was skipped in Label Studio left out"),
+        (_task([LABEL], []), "1 task with annotations that differ; the last annotation of each is read"),
+        (
+            _task([{"type": "hypertextlabels", "value": {"start": "/p[1]", "hypertextlabels": ["P"]}}]),
+            "results of the type hypertextlabels are no labels of a text; they are kept in `meta`",
+        ),
+    ],
+)
+def test_labels_of_label_studio_that_are_not_read_are_announced(
+    tmp_path: Path, task: dict[str, Any], message: str
+) -> None:
+    (tmp_path / "x.json").write_text(json.dumps([task]))
+    with pytest.warns(UserWarning, match=rf"x.json: {message}"):
+        assert not any(document.mentions for document in read(tmp_path / "x.json"))
+
+
+def test_tasks_on_lines_and_annotations_in_cloud_storage_are_read(tmp_path: Path) -> None:
+    task = _task([LABEL])
+    (tmp_path / "lines.json").write_text(f"{json.dumps(task)}\n{json.dumps({**task, 'id': 2})}\n")
+    assert [(d.id, len(d.mentions)) for d in read(tmp_path / "lines.json")] == [("1", 1), ("2", 1)]
+    stored = {"id": 9, "result": [LABEL], "task": {"id": 1, "data": {"text": TEXT}}}
+    (tmp_path / "stored.json").write_text(json.dumps(stored))
+    assert [len(d.mentions) for d in read(tmp_path / "stored.json", "label-studio")] == [1]
+    (tmp_path / "broken.jsonl").write_text(json.dumps(task) + '\n{"data": 3}\n')
+    with pytest.raises(DataError, match=r"broken.jsonl:2: a task of Label Studio is an object with `data`"):
+        list(read(tmp_path / "broken.jsonl", "label-studio"))

@@ -15,7 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 from entsemble.cli import root
-from entsemble.data.formats import FORMATS
+from entsemble.data.format_table import FORMATS
 from entsemble.distillation.teacher import DistillationResult
 from entsemble.experts.card import Score
 from entsemble.ner.ledger import Fate

@@ -1,4 +1,4 @@
-"""The store of experts, and files of weighted sums for llama.cpp."""
+"""The store of experts, and files of merged experts for the engines."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from entsemble._lib.temporary import temporary_folder
@@ -16,6 +17,7 @@ from entsemble.backends.model_spec import parse_model
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts import peft_folder
 from entsemble.experts.merging.low_rank import LowRankFactors, weighted_sum
+from entsemble.experts.merging.merge import WEIGHTED_SUM, MergeSettings, merge_adapters
 from entsemble.experts.peft_folder import Adapter
 from entsemble.experts.store import Expert, ExpertStore, load_checked_adapter
 from entsemble.settings import Environment
@@ -57,32 +59,54 @@ def check_adapter_fits(folder: Path, base: str, environment: Environment) -> Non
 
 @dataclass(frozen=True, slots=True)
 class WeightedSum:
-    """A weighted sum of experts.
+    """A weighted sum of experts, or what another method makes of the same experts and weights.
 
     Attributes:
         parts: each expert and its weight; empty for the model as it is.
+        method: how they are merged.
     """
 
     parts: tuple[tuple[Expert, float], ...]
+    method: str = WEIGHTED_SUM
 
     @classmethod
-    def from_weights(cls, experts: Iterable[Expert], weights: Mapping[str, float]) -> WeightedSum:
+    def from_weights(
+        cls, experts: Iterable[Expert], weights: Mapping[str, float], method: str = WEIGHTED_SUM
+    ) -> WeightedSum:
         """The experts whose name has a weight other than 0, in the order of `experts`."""
-        return cls(tuple((expert, weight) for expert in experts if (weight := weights.get(expert.card.name))))
+        parts = tuple((expert, weight) for expert in experts if (weight := weights.get(expert.card.name)))
+        return cls(parts, method if len(parts) > 1 else WEIGHTED_SUM)
 
     @property
     def adapter_sum(self) -> AdapterSum:
-        """The sum as an engine applies it: the experts by name."""
+        """The sum as an engine applies it: the experts by name, or the one that they are merged into."""
+        if self.method != WEIGHTED_SUM:
+            return AdapterSum({self.merged_name: 1.0}, self.fingerprint)
         return AdapterSum({expert.card.name: weight for expert, weight in self.parts}, self.fingerprint)
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the experts' contents and their weights."""
+        """Identifies the experts' contents, their weights, and how they are merged."""
         terms = []
         for expert, weight in self.parts:
             digests = expert.card.files
             terms.append(f"{digests[peft_folder.WEIGHTS_FILE]}:{digests[peft_folder.CONFIG_FILE]}*{weight:.9g}")
-        return "+".join(terms)
+        return "+".join(terms) + ("" if self.method == WEIGHTED_SUM else f" by {MergeSettings(self.method)}")
+
+    @property
+    def merged_name(self) -> str:
+        """The name of the one adapter that the experts are merged into; it differs from those of experts."""
+        return f"{self.method}:{hashlib.sha256(self.fingerprint.encode()).hexdigest()[:16]}"
+
+    def merged_adapter(self) -> Adapter:
+        """The experts merged into one adapter, of at most the sum of their ranks.
+
+        Raises:
+            ConfigError: the method does not take these weights.
+            DataError: an expert's files were changed.
+        """
+        adapters = [load_checked_adapter(expert) for expert, _ in self.parts]
+        return merge_adapters(adapters, [weight for _, weight in self.parts], MergeSettings(self.method)).adapter
 
     def write(self, base: Path, target: Path) -> None:
         """Write the sum as one adapter for llama.cpp, without loss: the ranks are concatenated.
@@ -108,6 +132,9 @@ class WeightedSum:
                 raise DataError(f"the expert {expert.card.name}: {error}") from error
             for module, factors in adapter.factors.items():
                 terms_by_module.setdefault(module, []).append((factors, weight))
+        if self.method != WEIGHTED_SUM:
+            write_lora(self.merged_adapter().factor_pairs, base, target)
+            return
         summed = {module: weighted_sum(*zip(*terms, strict=True)) for module, terms in sorted(terms_by_module.items())}
         write_lora(Adapter(summed).factor_pairs, base, target)
 
@@ -130,11 +157,19 @@ def temporary_adapter_files(write: Callable[[Path], dict[str, Path]]) -> Iterato
         yield files
 
 
-def write_peft_folders(experts: Mapping[str, Expert], folder: Path) -> dict[str, Path]:
-    """Each expert as PEFT reads it."""
-    folders = {expert_name: folder / expert_name for expert_name in experts}
-    for expert_name, adapter_folder in folders.items():
-        peft_folder.save_adapter(load_checked_adapter(experts[expert_name]), adapter_folder)
+def write_peft_folders(expert_sums: Sequence[WeightedSum], folder: Path) -> dict[str, Path]:
+    """What the sums consist of, as PEFT reads it: each expert of a weighted sum, or the one of another method."""
+    folders: dict[str, Path] = {}
+    for expert_sum in expert_sums:
+        adapters: dict[str, Callable[[], Adapter]] = {
+            expert.card.name: partial(load_checked_adapter, expert) for expert, _ in expert_sum.parts
+        }
+        if expert_sum.method != WEIGHTED_SUM:
+            adapters = {expert_sum.merged_name: expert_sum.merged_adapter}
+        for name, load in adapters.items():
+            if name not in folders:
+                folders[name] = folder / str(len(folders))
+                peft_folder.save_adapter(load(), folders[name])
     return folders
 
 

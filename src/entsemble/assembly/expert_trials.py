@@ -70,11 +70,12 @@ class ExpertTrials:
             ModelError: a model cannot be loaded, or does not answer.
         """
         terms = {name: sorted(weights.items()) for name, weights in sums.items()}
-        remembered = self._remembered(terms)
+        what = [self._models.settings.experts.method, terms]
+        remembered = self._remembered(what)
         if remembered is not None:
             return {name: dict(bias) for name, bias in remembered.items()}
         biases = calibration_biases(self._models, self._member, self._experts, self._labels, self._sample, sums)
-        self._remember(biases, terms)
+        self._remember(biases, what)
         return biases
 
     def _ask(self) -> dict[str, list[MentionSet]]:

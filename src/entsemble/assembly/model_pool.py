@@ -35,6 +35,7 @@ from entsemble.backends.voice_spec import VoiceSpec
 from entsemble.errors import ConfigError, EntsembleError, ModelError
 from entsemble.execution.cached_model import CachedModel
 from entsemble.execution.reply_cache import ReplyCache
+from entsemble.experts.merging.merge import WEIGHTED_SUM
 from entsemble.experts.store import Expert
 from entsemble.protocols import AdaptableModel, Encoder, LanguageModel, SpanScorer, SpanTagger
 from entsemble.settings import Environment, MemberSettings, Settings
@@ -138,13 +139,15 @@ class ModelPool:
             weights: name of a sum -> expert -> weight; empty for the model as it is.
         """
         expert_sums = {
-            sum_name: WeightedSum.from_weights(experts, sum_weights) for sum_name, sum_weights in weights.items()
+            sum_name: WeightedSum.from_weights(experts, sum_weights, self.settings.experts.method)
+            for sum_name, sum_weights in weights.items()
         }
         if not expert_sums:
             return {}
         spec, loaded = parse_model(member.model), list(expert_sums.values())
         if self._uses_transformers(spec, member):  # it can add up whatever adapters are loaded
-            loaded = [WeightedSum.from_weights([expert], {expert.card.name: 1.0}) for expert in experts]
+            loaded = [expert_sum for expert_sum in loaded if expert_sum.method != WEIGHTED_SUM]
+            loaded += [WeightedSum.from_weights([expert], {expert.card.name: 1.0}) for expert in experts]
         engine_key = "sums", sharing_key(member), *(expert_sum.fingerprint for expert_sum in loaded)
         engine = self._engine(engine_key, spec, member, loaded, slots=2)
         return {
@@ -181,7 +184,7 @@ class ModelPool:
     def _weighted_sum(self, member: MemberSettings) -> WeightedSum:
         """The experts that the member names."""
         weights, store = expert_weights(member), expert_store(self.environment)
-        return WeightedSum.from_weights(map(store.get, sorted(weights)), weights)
+        return WeightedSum.from_weights(map(store.get, sorted(weights)), weights, self.settings.experts.method)
 
     def _uses_transformers(self, spec: ModelSpec, member: MemberSettings) -> bool:
         return self.files.locate(spec)[0].is_dir() or member.engine == "transformers"
@@ -206,12 +209,12 @@ class ModelPool:
         model_path, fingerprint = self.files.locate(spec)
         uses_transformers = self._uses_transformers(spec, member)
         self._check_engine(member, is_folder=model_path.is_dir(), uses_transformers=uses_transformers)
-        experts = {expert.card.name: expert for expert_sum in expert_sums for expert, _ in expert_sum.parts}
-        self._check_base(member, experts.values())
+        experts = [expert for expert_sum in expert_sums for expert, _ in expert_sum.parts]
+        self._check_base(member, experts)
 
         def write_adapters(folder: Path) -> dict[str, Path]:
             if uses_transformers:
-                return write_peft_folders(experts, folder)
+                return write_peft_folders(expert_sums, folder)
             return write_gguf_files(expert_sums, model_path, folder)
 
         adapter_files: AbstractContextManager[dict[str, Path]] = (

@@ -13,6 +13,7 @@ from entsemble.cli.options import parse_options
 from entsemble.cli.output import pluralize, standard_output
 from entsemble.cli.results import ResultOptions, result_options
 from entsemble.data import formats
+from entsemble.data.format_table import READABLE, WRITABLE
 from entsemble.data.options import ConllFormat, Discontinuous, ReadOptions, Spacing, WriteOptions
 from entsemble.errors import warn
 from entsemble.types import Document
@@ -60,11 +61,11 @@ class ConvertOptions:
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="IN...")
 @click.argument("output", metavar="OUT")
-@click.option("--from", "source_format", type=click.Choice(formats.READABLE), help="Format of IN. Default: detected.")
+@click.option("--from", "source_format", type=click.Choice(READABLE), help="Format of IN. Default: detected.")
 @click.option(
     "--to",
     "target_format",
-    type=click.Choice(formats.WRITABLE),
+    type=click.Choice(WRITABLE),
     help="Format of OUT. Default: by its file extension; JSON Lines for -.",
 )
 @click.option(

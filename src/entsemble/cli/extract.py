@@ -26,7 +26,8 @@ from entsemble.cli.progress import ProgressDisplay, error_console, show_progress
 from entsemble.cli.results import ResultOptions, result_options
 from entsemble.cli.selection import print_selection
 from entsemble.cli.summary import Summary
-from entsemble.data.formats import WRITABLE, check_stream, check_target, write, write_stream
+from entsemble.data.format_table import WRITABLE
+from entsemble.data.formats import check_stream, check_target, write, write_stream
 from entsemble.ensemble import Ensemble, Runner
 from entsemble.execution.journal import Journal
 from entsemble.ner.documents import Extracted, Failed

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from entsemble.api import make_settings
-from entsemble.data.formats import READABLE
+from entsemble.data.format_table import READABLE
 from entsemble.retrieval.index import SIMILARITIES
 from entsemble.settings import PRESET_OF_EXPERTS, Settings
 from entsemble.settings_file import read_names

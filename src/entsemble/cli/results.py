@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from entsemble.data.formats import WRITABLE, format_of_target
+from entsemble.data.format_table import WRITABLE
+from entsemble.data.formats import format_of_target
 from entsemble.data.redaction import STYLES, Redactor, Style
 from entsemble.types import Document
 

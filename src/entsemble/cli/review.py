@@ -15,7 +15,7 @@ from entsemble.cli.help import GroupedCommand
 from entsemble.cli.hosting import Hosting, ModelOptions, check_server_packages, is_free, model_options, run_server
 from entsemble.cli.options import parse_options
 from entsemble.cli.output import pluralize
-from entsemble.data.formats import READABLE
+from entsemble.data.format_table import READABLE
 from entsemble.data.inputs import label_definitions
 from entsemble.errors import ConfigError, DataError
 from entsemble.evaluation.render.html import REVIEW_PORT

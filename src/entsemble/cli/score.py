@@ -15,7 +15,8 @@ from rich.text import Text
 
 from entsemble.cli.options import against_option
 from entsemble.cli.output import check_writable, pluralize, print_comparison, read_report_counts, write_report
-from entsemble.data.formats import READABLE, read
+from entsemble.data.format_table import READABLE
+from entsemble.data.formats import read
 from entsemble.evaluation.documents import with_gold_ids
 from entsemble.evaluation.render.html import render_html
 from entsemble.evaluation.render.tally import PageTally

@@ -39,10 +39,12 @@ FORMAT_BY_SUFFIX = {
     ".odt": "odt",
     ".eml": "eml",
     ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
     ".spacy": "spacy",
 }
 
-_DECIDED_BY_SUFFIX = ("brat", "conll", "docx", "eml", "html", "jsonl", "odt", "parquet", "pdf", "spacy")
+_DECIDED_BY_SUFFIX = ("arrow", "brat", "conll", "docx", "eml", "html", "jsonl", "odt", "parquet", "pdf", "spacy")
 _ELEMENT = re.compile(r"\s*<([A-Za-z_][\w.:-]*)(\s[^<>]*)?>")
 _MARKUP = {
     "XML": re.compile(r"\s*<\?xml\s"),
@@ -50,7 +52,13 @@ _MARKUP = {
     "PubTator": re.compile(r"\s*\w+\|t\|.*\n\w+\|a\|"),
     "LaTeX": re.compile(r"\s*\\(documentclass|begin\{document\})"),
     "YAML": re.compile(r"%YAML "),
+    "WebAnno TSV": re.compile(r"#FORMAT=WebAnno TSV"),
 }
+_MARKUP_ADVICE = {"WebAnno TSV": "export it from INCEpTION as CoNLL 2002"}
+_ANNOTATION_IN_TEXT = "annotation within the text"
+_ANNOTATED_TEXT = re.compile(r"<(ENAMEX|START:)|(?:[^\s/]+/(?:O|[A-Z][A-Z-]*)\s+){4}")
+"""Names that are marked up in a text, as in MUC and OpenNLP, or words with tags, as the Stanford tagger has them."""
+
 _DOCUMENT_SIGNATURES = {
     "pdf": re.compile(rb"\s*%PDF-"),
     "docx": re.compile(rb"PK\x03\x04.*?word/", re.DOTALL),
@@ -92,7 +100,8 @@ def detect_format(source: Source, name: Path | None = None) -> str:
     detected_format, doubted_format = _detect(source, name)
     if doubted_format:
         message = f"{source.place}: read as plain text, although some of it looks like {doubted_format}"
-        warn(f"{message}; if it is that, name the format")
+        advice = "convert it first" if doubted_format == _ANNOTATION_IN_TEXT else "name the format"
+        warn(f"{message}; if it is that, {advice}")
     return detected_format
 
 
@@ -123,7 +132,8 @@ def _detect(source: Source, name: Path | None = None) -> tuple[str, str | None]:
     if suffix_format == "text" and _looks_like_json(lines) and _begins_with_object("".join(lines)):
         return "text", "JSON"
     if markup_name := _markup(lines):
-        raise DataError(f"this looks like {markup_name}, which cannot be read; {unread.MARKUP_ADVICE}", source.place)
+        advice = _MARKUP_ADVICE.get(markup_name, unread.MARKUP_ADVICE)
+        raise DataError(f"this looks like {markup_name}, which cannot be read; {advice}", source.place)
     return _detect_columns(lines, suffix_format)
 
 
@@ -138,7 +148,9 @@ def _detect_columns(lines: list[str], suffix_format: str | None) -> tuple[str, s
         return ("conll" if has_columns and (has_tag_in_header or not has_text_header) else "tsv"), None
     if suffix_format is None and has_text_header:
         return ("tsv", None) if tables.is_regular(lines) else ("text", "a table")
-    return "text", "CoNLL" if has_columns else None
+    if has_columns:
+        return "text", "CoNLL"
+    return "text", _ANNOTATION_IN_TEXT if _ANNOTATED_TEXT.search("".join(lines)) else None
 
 
 def _format_of_file(path: Path) -> str | None:
@@ -184,12 +196,12 @@ def _looks_like_json(lines: list[str]) -> bool:
 
 
 def _json_format(lines: list[str]) -> str:
-    """`jsonl` if each of the first two non-blank lines is an object of its own; otherwise `json` or `label-studio`."""
+    """`label-studio`, or `jsonl` if each of the first two non-blank lines is an object of its own; otherwise `json`."""
     first_lines = [line.strip() for line in lines if line.strip()][:2]
     objects = [line for line in first_lines if line.startswith("{") and line.endswith("}")]
-    if first_lines and objects == first_lines:
-        return "jsonl"
-    return "label-studio" if _begins_with_task("".join(lines)) else "json"
+    if _begins_with_task("".join(lines)):
+        return "label-studio"
+    return "jsonl" if first_lines and objects == first_lines else "json"
 
 
 def _begins_with_object(content: str) -> bool:
@@ -202,10 +214,9 @@ def _begins_with_object(content: str) -> bool:
 
 
 def _begins_with_task(content: str) -> bool:
-    """Whether the first object of a JSON array is a task of Label Studio; not if it is too long to tell."""
+    """Whether the first object is a task of Label Studio; not if it is too long to tell."""
     try:
         task, _ = json.JSONDecoder().raw_decode(content, content.index("{"))
     except (ValueError, RecursionError):
         return False
-    is_task = isinstance(task.get("data"), dict) and any(isinstance(task.get(key), list) for key in _TASK_LISTS)
-    return is_task and content.lstrip().startswith("[")
+    return isinstance(task.get("data"), dict) and any(isinstance(task.get(key), list) for key in _TASK_LISTS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -11,84 +10,15 @@ from typing import BinaryIO, TextIO
 
 from entsemble._lib.atomic import replacing
 from entsemble._lib.locks import OutputLock
-from entsemble.data import (
-    archives,
-    brat,
-    detect,
-    docbin,
-    doccano,
-    html,
-    jsonl,
-    label_studio,
-    losses,
-    parquet,
-    prodigy,
-    tables,
-    text_files,
-    unread,
-)
-from entsemble.data.conll import reader as conll_reader
-from entsemble.data.conll import writer as conll_writer
-from entsemble.data.documents import docx, mail, odt, pdf, web_page
-from entsemble.data.mention_tables import mention_rows, name_rows
+from entsemble.data import archives, brat, class_names, detect, label_studio, losses, unread
+from entsemble.data.format_table import FORMATS, READABLE, WRITABLE, Format, Writer, find_format
 from entsemble.data.options import ReadOptions, WriteOptions
-from entsemble.data.source import Source, files_below, read_text, reading
-from entsemble.data.table_files import write_csv, write_csv_file, write_tsv, write_xlsx
+from entsemble.data.source import Source, files_below, reading
 from entsemble.data.unique_ids import check_unique
-from entsemble.errors import ConfigError, DataError, UnknownNameError
+from entsemble.errors import ConfigError, DataError
 from entsemble.types import Document
 
-Reader = Callable[[Source, ReadOptions], Iterator[Document]]
-Writer = Callable[[Iterable[Document], TextIO], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """The functions that read and write a format; text formats can use streams, others need a path.
-
-    Attributes:
-        reader: reads the documents of a text file or stream.
-        writer: writes documents to a text stream.
-        path_reader: reads the documents of a path; their ids begin with the given name.
-        path_writer: writes documents to a path that does not exist yet.
-        stores_scores: whether it has a place for the scores of mentions.
-    """
-
-    reader: Reader | None = None
-    writer: Writer | None = None
-    path_reader: Callable[[Path, ReadOptions, str], Iterator[Document]] | None = None
-    path_writer: Callable[[Iterable[Document], Path], None] | None = None
-    stores_scores: bool = True
-
-
 OnError = Callable[[DataError], None]
-
-FORMATS: dict[str, Format] = {
-    "brat": Format(path_reader=brat.read, path_writer=brat.write_folder, stores_scores=False),
-    "conll": Format(conll_reader.read, conll_writer.write, stores_scores=False),
-    "csv": Format(tables.read_csv, partial(write_csv, mention_rows), None, partial(write_csv_file, mention_rows)),
-    "doccano": Format(jsonl.read_lines, doccano.write, stores_scores=False),
-    "docx": Format(docx.read),
-    "eml": Format(mail.read),
-    "html": Format(web_page.read, html.write),
-    "json": Format(jsonl.read_array, jsonl.write_array),
-    "jsonl": Format(jsonl.read_lines, jsonl.write_lines),
-    "label-studio": Format(label_studio.read, label_studio.write),
-    "names-csv": Format(None, partial(write_csv, name_rows), None, partial(write_csv_file, name_rows)),
-    "names-tsv": Format(None, partial(write_tsv, name_rows)),
-    "names-xlsx": Format(path_writer=partial(write_xlsx, name_rows)),
-    "odt": Format(odt.read),
-    "parquet": Format(path_reader=parquet.read, path_writer=parquet.write),
-    "pdf": Format(pdf.read),
-    "prodigy": Format(prodigy.read, prodigy.write),
-    "spacy": Format(path_reader=docbin.read, path_writer=docbin.write),
-    "text": Format(read_text, text_files.write, None, text_files.write_path),
-    "tsv": Format(tables.read_tsv, partial(write_tsv, mention_rows)),
-    "xlsx": Format(path_writer=partial(write_xlsx, mention_rows)),
-}
-
-READABLE = tuple(name for name, functions in FORMATS.items() if functions.reader or functions.path_reader)
-WRITABLE = tuple(name for name, functions in FORMATS.items() if functions.writer or functions.path_writer)
 
 
 def read(
@@ -114,7 +44,7 @@ def read(
         DataError: a file is missing or cannot be read, or two documents have the same id.
     """
     if format is not None:
-        _find_format(format, READABLE)
+        find_format(format, READABLE)
     path_list = [paths] if isinstance(paths, (str, Path)) else list(paths)
     return check_unique(_read_paths([Path(path) for path in path_list], format, options or ReadOptions(), on_error))
 
@@ -139,7 +69,7 @@ def read_stream(
         DataError: as for `read`.
     """
     source = Source.from_stream(stream, name)
-    stream_format = _find_format(format, READABLE) if format else None
+    stream_format = find_format(format, READABLE) if format else None
     if stream_format and stream_format.reader is None:
         raise ConfigError(f"{format} cannot come from a stream; give its path")
     return check_unique(_read_source(source, format, options or ReadOptions()))
@@ -214,7 +144,7 @@ def _write_text(writer: Writer, documents: Iterable[Document], stream: TextIO, o
 def check_target(target: Path, format: str | None = None, *, overwrite: bool = False) -> Format:  # noqa: A002
     """The format in which `write` would write; raises at once what `write` would raise before the first document."""
     format_name = format or format_of_target(target)
-    target_format = _find_format(format_name, WRITABLE)
+    target_format = find_format(format_name, WRITABLE)
     is_folder = format_name == "brat" or (format_name == "text" and not target.suffix)
     if is_folder and target.exists() and not (target.is_dir() and (overwrite or not any(target.iterdir()))):
         raise DataError(f"exists and is not an empty folder; {format_name} needs a new one", target)
@@ -225,16 +155,10 @@ def check_target(target: Path, format: str | None = None, *, overwrite: bool = F
 
 def check_stream(format: str) -> Writer:  # noqa: A002
     """The writer that `write_stream` would use; raises at once what `write_stream` would raise."""
-    writer = _find_format(format, WRITABLE).writer
+    writer = find_format(format, WRITABLE).writer
     if writer is None:
         raise ConfigError(f"{format} cannot go to a stream; give a path")
     return writer
-
-
-def _find_format(format_name: str, valid_names: Sequence[str]) -> Format:
-    if format_name not in valid_names:
-        raise UnknownNameError("format", format_name, valid_names)
-    return FORMATS[format_name]
 
 
 def format_of_target(target: Path) -> str:
@@ -276,12 +200,15 @@ def _read_folder(
     folder: Path, id_prefix: str, format_name: str | None, options: ReadOptions, on_error: OnError | None
 ) -> Iterator[Document]:
     files = files_below(folder, on_error)
-    visible = [path for path in files if not path.name.startswith(".")]
+    visible = [path for path in files if not path.name.startswith(".") and not class_names.is_description(path)]
     names = [path.relative_to(folder).as_posix() for path in visible]
     if format_name == "brat" or (format_name is None and brat.has_standoff(names)):
         unread.warn_of_unread(folder, [name for name in names if detect.is_data(name)])
         yield from brat.read_folder(folder, files, options, id_prefix)
         return
+    if splits := class_names.splits(folder):
+        problem = f"a saved data set of the splits {', '.join(splits)}; give one of them, such as {folder / splits[0]}"
+        raise DataError(problem, folder)
     readable = [path for path in visible if format_name or _has_detected_format(path)]
     if not readable:
         listed = f": {unread.describe(names)}" if names else "; name the format, or give the files"
@@ -323,7 +250,8 @@ def _read_archive(source: Source, path: Path, format_name: str | None, options: 
         elif name in promising:
             left_out.append(name)
     if len(left_out) == len(names):
-        raise DataError("the archive has no file of a known format; unpack it, or name the format", path)
+        listed = unread.describe(left_out) or "it is empty"
+        raise DataError(f"the archive has no file of a known format: {listed}", path)
     unread.warn_of_unread(path, left_out)
 
 

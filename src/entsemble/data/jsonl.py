@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO
 
+from entsemble.data.class_names import ClassNames
 from entsemble.data.json_values import (
     check_surrogates,
     describe_type,
@@ -21,23 +22,30 @@ from entsemble.data.json_values import (
     score_value,
     write_json,
 )
-from entsemble.data.mention_shapes import MENTION_KEYS, take_mentions, warn_of_unread
+from entsemble.data.mention_shapes import MENTION_KEYS, TEXT_KEYS, take_mentions, warn_of_unread
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source
+from entsemble.data.word_records import with_text
 from entsemble.errors import DataError, warn
 from entsemble.types import Document, Mention, Span
 
-TEXT_KEYS = ("text", "full_text", "content", "sentence", "data", "Text", "document")
-DOCUMENT_KEYS = frozenset(("id", "tokens", "meta", *TEXT_KEYS, *MENTION_KEYS))
+DOCUMENT_KEYS = frozenset(("id", "tokens", "words", "meta", "answer", *TEXT_KEYS, *MENTION_KEYS))
 """All keys of a document that are not simply added to its meta."""
 
 _HINTS = {
     "data": "; for an export of Label Studio, name the format label-studio",
+    "task": "; for an export of Label Studio, name the format label-studio",
     "documents": "; if this is BioC, convert its documents first",
     "passages": "; if this is BioC or BigBio, join its passages first",
     "paragraphs": "; if spaCy 2 was trained on this, run `python -m spacy convert` first",
+    "conversations": "; conversations, such as UniversalNER's, have no offsets: write them as text and mentions",
+    "messages": "; conversations have no offsets: write them as text and mentions",
+    "output": "; answers without offsets cannot be placed: write them as text and mentions",
+    "%FEATURE_STRUCTURES": "; if this is UIMA CAS JSON, export it as CoNLL 2002",
 }
 """Key of a list or an object without a text -> the tool that it is from."""
+
+_NO_NAMES = ClassNames()
 
 _WHITESPACE = re.compile(r"[ \t\r\n]*")
 _PARSER_LIMITS = (ValueError, RecursionError)
@@ -53,26 +61,26 @@ def read_lines(source: Source, options: ReadOptions) -> Iterator[Document]:  # n
     Raises:
         DataError: a line is not a JSON object, has no text, or a mention's text is not at its offsets.
     """
-    is_warned, left_out = False, 0
+    is_warned, left_out, names = False, 0, ClassNames(source.path)
     for line_number, record in read_records(source):
         if is_rejected(record):
             left_out += 1
             continue
         try:
-            documents = _documents(record, f"{source.name}:{line_number}")
+            documents = _documents(record, f"{source.name}:{line_number}", names)
         except DataError as error:
             raise DataError(error.problem, source.place, line_number) from error
         except _PARSER_LIMITS as error:
             raise DataError(_limit_problem(error), source.place, line_number) from error
-        has_mentions = any(document.mentions for document in documents)
-        is_warned = is_warned or warn_of_unread(has_mentions, record, f"{source.place}:{line_number}")
+        first = next(iter(documents), None)
+        is_warned = is_warned or warn_of_unread(first, record, f"{source.place}:{line_number}")
         yield from documents
     warn_of_rejected(left_out, source)
 
 
 def is_rejected(record: object) -> bool:
     """Whether a record is an example of Prodigy that was rejected or ignored there: its spans are not right."""
-    return isinstance(record, dict) and "spans" in record and record.get("answer") in ("reject", "ignore")
+    return isinstance(record, dict) and record.get("answer") in ("reject", "ignore")
 
 
 def warn_of_rejected(left_out: int, source: Source) -> None:
@@ -113,15 +121,30 @@ def read_array(source: Source, options: ReadOptions) -> Iterator[Document]:  # n
     Raises:
         DataError: as for `read_lines`.
     """
-    yield from read_items(source, "document", _documents)
+    left_out, names = 0, ClassNames(source.path)
+
+    def to_documents(value: object, default_id: str) -> list[Document]:
+        nonlocal left_out
+        if is_rejected(value):
+            left_out += 1
+            return []
+        return _documents(value, default_id, names)
+
+    yield from read_items(source, "document", to_documents)
+    warn_of_rejected(left_out, source)
 
 
-def _documents(value: object, default_id: str) -> list[Document]:
-    """The document of a JSON value, or those of a file of NER Annotator."""
+def _documents(value: object, default_id: str, names: ClassNames) -> list[Document]:
+    """The document of a JSON value, or those of a file of NER Annotator, or of rows from a server of data sets."""
+    values = None
     if isinstance(value, dict) and "classes" in value and isinstance(value.get("annotations"), list):
-        pairs = [pair for pair in value["annotations"] if pair is not None]
-        return [from_json(pair, f"{default_id}.{number}") for number, pair in enumerate(pairs, 1)]
-    return [from_json(value, default_id)]
+        values = [pair for pair in value["annotations"] if pair is not None]
+    elif isinstance(value, dict) and "features" in value and isinstance(value.get("rows"), list):
+        values = [row.get("row") if isinstance(row, dict) else row for row in value["rows"]]
+        names = ClassNames(features=value["features"])
+    if values is None:
+        return [from_json(value, default_id, names)]
+    return [from_json(item, f"{default_id}.{number}", names) for number, item in enumerate(values, 1)]
 
 
 def read_items(
@@ -143,7 +166,7 @@ def read_items(
         try:
             for document in to_documents(item, f"{source.name}:{item_number}"):
                 place = f"{source.place}:{line}"
-                is_warned = is_warned or warn_of_unread(bool(document.mentions), item, place)
+                is_warned = is_warned or warn_of_unread(document, item, place)
                 yield document
         except DataError as error:
             raise DataError(f"{item_name} {item_number}: {error.problem}", source.place, line) from error
@@ -151,12 +174,13 @@ def read_items(
             raise DataError(f"{item_name} {item_number}: {_limit_problem(error)}", source.place, line) from error
 
 
-def from_json(value: object, default_id: str) -> Document:
+def from_json(value: object, default_id: str, names: ClassNames = _NO_NAMES) -> Document:
     """The document of a JSON value.
 
     Args:
         value: the parsed JSON.
         default_id: the document's id if the value has none.
+        names: of tags that are numbers.
 
     Raises:
         DataError: it is not a document; the message names no file.
@@ -165,7 +189,7 @@ def from_json(value: object, default_id: str) -> Document:
         value = {**value[1], "text": value[0]}
     if not isinstance(value, dict):
         raise DataError(f"a document is a JSON object, not {describe_type(value)}")
-    other_values = dict(value)
+    other_values = dict(with_text(value, names))
     text = _take_text(other_values)
     mentions = tuple(_mention(item, number, text) for number, item in enumerate(take_mentions(other_values), 1))
     token_values = _take_tokens(other_values)

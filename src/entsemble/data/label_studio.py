@@ -35,10 +35,12 @@ def read(source: Source, options: ReadOptions) -> Iterator[Document]:
     Raises:
         DataError: it is not a JSON array of tasks, or a label's text is not at its offsets.
     """
-    skipped_tasks = unchecked_tasks = 0
+    skipped_tasks = unchecked_tasks = ambiguous_tasks = 0
+    unread_types: set[str] = set()
 
     def to_documents(task: object, default_id: str) -> list[Document]:
-        nonlocal skipped_tasks, unchecked_tasks
+        nonlocal skipped_tasks, unchecked_tasks, ambiguous_tasks
+        task = _as_task(task)
         if _is_skipped(task):
             skipped_tasks += 1
             return []
@@ -46,13 +48,73 @@ def read(source: Source, options: ReadOptions) -> Iterator[Document]:
             return [jsonl.from_json(task, default_id)]
         document = _document(task, default_id, options.text_column)
         unchecked_tasks += _is_unchecked(document, task)
+        ambiguous_tasks += _is_ambiguous(task)
+        unread_types.update(_unread_types(document))
         return [document]
 
-    yield from jsonl.read_items(source, "task", to_documents)
+    if _has_a_task_per_line(source):
+        yield from _read_lines(source, to_documents)
+    else:
+        yield from jsonl.read_items(source, "task", to_documents)
+    if skipped_tasks:
+        verb = "was" if skipped_tasks == 1 else "were"
+        warn(f"{source.place}: {_count_tasks(skipped_tasks)} that {verb} skipped in Label Studio left out")
     if unchecked_tasks:
-        noun = "1 task" if unchecked_tasks == 1 else f"{unchecked_tasks:,} tasks"
+        noun = _count_tasks(unchecked_tasks)
         message = f"{source.place}: the labels of {noun} have no `text`, so that their offsets are taken as code points"
         warn(f"{message}; check those behind an emoji or a line end")
+    if ambiguous_tasks:
+        message = f"{source.place}: {_count_tasks(ambiguous_tasks)} with annotations that differ"
+        warn(f"{message}; the last annotation of each is read")
+    if unread_types:
+        message = f"{source.place}: results of the type {', '.join(sorted(unread_types))} are no labels of a text"
+        warn(f"{message}; they are kept in `meta`, under `label studio`")
+
+
+def _count_tasks(count: int) -> str:
+    return "1 task" if count == 1 else f"{count:,} tasks"
+
+
+def _has_a_task_per_line(source: Source) -> bool:
+    """Whether the first line is a whole object, as in JSON Lines; one in a file by itself may be read either way."""
+    first_line = source.head().lstrip().partition(b"\n")[0].rstrip()
+    return first_line.startswith(b"{") and first_line.endswith(b"}")
+
+
+def _read_lines(source: Source, to_documents: Callable[[object, str], list[Document]]) -> Iterator[Document]:
+    line_number = 0
+    try:
+        for line_number, task in jsonl.read_records(source):
+            yield from to_documents(task, f"{source.name}:{line_number}")
+    except DataError as error:
+        raise DataError(error.problem, source.place, error.line or line_number) from error
+
+
+def _as_task(task: object) -> object:
+    """An annotation that Label Studio writes to cloud storage, which holds its task, as a task with the annotation."""
+    if isinstance(task, Mapping) and isinstance(task.get("task"), Mapping) and "result" in task:
+        return {**task["task"], "annotations": [task]}
+    return task
+
+
+def _is_ambiguous(task: object) -> bool:
+    """Whether a task has several annotations that were not cancelled, with different labels of the text."""
+    annotations = list_value(task.get(_annotations_key(task)), "annotations") if isinstance(task, Mapping) else ()
+    label_sets = [
+        {repr(result["value"]) for result in list_value(item.get("result"), "result") if _is_text_label(result)}
+        for item in annotations
+        if isinstance(item, Mapping) and not _is_cancelled(item)
+    ]
+    return any(labels != label_sets[-1] for labels in label_sets)
+
+
+def _unread_types(document: Document) -> Iterator[str]:
+    """The types of results that mark something, but not a range of the text."""
+    results = document.meta.get("label studio")
+    for result in results if isinstance(results, list) else ():
+        result_type = result.get("type") if isinstance(result, Mapping) else None
+        if isinstance(result_type, str) and result_type.endswith("labels"):
+            yield result_type
 
 
 def write(documents: Iterable[Document], stream: TextIO, options: WriteOptions = _USUAL_NAMES) -> None:

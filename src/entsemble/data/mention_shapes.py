@@ -14,6 +14,9 @@ from typing import Any
 
 from entsemble.data.json_values import first_value, list_value
 from entsemble.errors import DataError, warn
+from entsemble.types import Document
+
+TEXT_KEYS = ("text", "full_text", "content", "sentence", "data", "Text", "document")
 
 _SURE_KEYS = ("mentions", "spans", "entities", "ents")
 """What lies here must be mentions; under the other keys it may be something else."""
@@ -57,6 +60,11 @@ LABEL_KEYS = (
 _SURFACE_KEYS = ("text", "entity_value", "extraction_text", "Text")
 _OTHER_RANGES = ("meta", "tokens", "sents")
 _NESTED_KEYS = ("points", "char_interval", "mentions")
+_OTHER_LABEL_KEYS = ("categories", "classes", "class", "displayName", "display_name", "properties")
+_TOKEN_LABEL_KEYS = ("entityLabel", "entity", "ent_type", "ner", "label")
+
+_MAX_DEPTH, _MAX_ITEMS = 8, 50
+"""How far annotation that is not read is searched."""
 
 
 def take_mentions(record: dict[str, Any]) -> list[dict[str, Any]]:
@@ -68,7 +76,7 @@ def take_mentions(record: dict[str, Any]) -> list[dict[str, Any]]:
     Raises:
         DataError: what must be a list of mentions is none; the message names no file.
     """
-    mention_key = next((key for key in MENTION_KEYS if _holds_mentions(record.get(key), key)), None)
+    mention_key = next((key for key in MENTION_KEYS if holds_mentions(record.get(key), key)), None)
     values = list_value(record.pop(mention_key), mention_key) if mention_key else []
     for key in MENTION_KEYS:
         if key in record and (record[key] is None or (key in (*_SURE_KEYS, "label", "labels") and record[key] == [])):
@@ -78,14 +86,15 @@ def take_mentions(record: dict[str, Any]) -> list[dict[str, Any]]:
     return [mention for number, value in enumerate(values, 1) for mention in _unfold(value, f"mention {number}")]
 
 
-def warn_of_unread(has_mentions: bool, record: object, place: str) -> bool:
-    """Warn if a document has no mentions, but an unknown key of its record holds some; returns whether it did."""
-    if has_mentions or not isinstance(record, dict):
+def warn_of_unread(document: Document | None, record: object, place: str) -> bool:
+    """Warn if a document has no mentions, but what was not read of its record holds some; returns whether it did."""
+    if document is None or document.mentions or not isinstance(record, dict):
         return False
-    unknown_keys = [key for key in record if key not in _OTHER_RANGES]
-    mention_keys = (key for key in unknown_keys if _looks_like_mentions(record[key]) and _has_labels(record[key]))
-    tag_keys = (key for key in unknown_keys if _looks_like_tags(record[key], record.get("tokens")))
-    key = next(chain(mention_keys, tag_keys), None)
+    unread_keys = [key for key in record if key in document.meta and key not in _OTHER_RANGES]
+    annotated = (key for key in unread_keys if _holds_labelled_ranges(record[key], _MAX_DEPTH))
+    tagged = (key for key in unread_keys if _looks_like_tags(record[key], record.get("tokens")))
+    labelled_tokens = ("tokens" for token in record.get("tokens") or () if _has_token_label(token))
+    key = next(chain(annotated, tagged, labelled_tokens), None)
     if key is not None:
         message = f"{place}: what looks like annotation under {key!r} is not read"
         warn(f"{message}; if it is, write it under 'mentions', as start, end and label")
@@ -104,11 +113,32 @@ def _is_tag(value: object) -> bool:
     return isinstance(value, str) and (value == "O" or value[:2] in ("B-", "I-", "E-", "S-", "L-", "U-"))
 
 
-def _has_labels(values: list[Any]) -> bool:
-    return all(isinstance(value, list) or first_value(value, LABEL_KEYS) is not None for value in values)
+def _has_token_label(token: object) -> bool:
+    label = first_value(token, _TOKEN_LABEL_KEYS) if isinstance(token, dict) else None
+    return isinstance(label, str) and label.strip() not in ("", "O")
 
 
-def _holds_mentions(value: object, key: str) -> bool:
+def _holds_labelled_ranges(value: object, depth: int) -> bool:
+    """Whether ranges with labels, or pairs of offsets under labels, are anywhere in a value."""
+    if not depth or not isinstance(value, (dict, list)):
+        return False
+    if isinstance(value, list):
+        is_ranges = _looks_like_mentions(value) and all(isinstance(item, list) for item in value)
+        return is_ranges or any(_holds_labelled_ranges(item, depth - 1) for item in value[:_MAX_ITEMS])
+    has_label = first_value(value, (*LABEL_KEYS, *_OTHER_LABEL_KEYS)) is not None
+    if has_label and _looks_like_mention(value):
+        return True
+    if value and all(isinstance(pairs, list) and pairs and all(map(_is_pair, pairs)) for pairs in value.values()):
+        return True
+    return any(_holds_labelled_ranges(item, depth - 1) for key, item in value.items() if key not in _OTHER_RANGES)
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(offset) is int for offset in value)
+
+
+def holds_mentions(value: object, key: str) -> bool:
+    """Whether the value of one of `MENTION_KEYS` has mentions."""
     if value is None or value == []:
         return False
     if key in _SURE_KEYS:

@@ -1,4 +1,4 @@
-"""Parquet, which data lakes and Ray use: one row per document, in the shape of our JSON Lines.
+"""Parquet and Arrow, which data lakes, Ray and Hugging Face use: one row per document, in the shape of our JSON Lines.
 
 The columns are `id`, `text`, `mentions` (a list of structs), `tokens` and `meta` (JSON). Files of other origin need a
 column of texts; their other columns become `meta`, as in JSON Lines.
@@ -7,17 +7,22 @@ column of texts; their other columns become `meta`, as in JSON Lines.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from entsemble._lib.optional import require
+from entsemble.data import class_names
 from entsemble.data.json_values import check_scores, parse_json, write_json
 from entsemble.data.jsonl import from_json, to_json
 from entsemble.data.mention_shapes import warn_of_unread
 from entsemble.data.options import ReadOptions
 from entsemble.errors import DataError
 from entsemble.types import Document
+
+_ARROW_FILE = b"ARROW1"
+"""How an Arrow file begins that is not a stream."""
 
 _ROWS_PER_GROUP = 1000
 """Documents in a row group, and in memory at a time."""
@@ -33,26 +38,51 @@ def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # 
         MissingExtraError: pyarrow is not installed.
     """
     _, parquet = _import_pyarrow()
+    with _reading("Parquet", path), parquet.ParquetFile(path) as file:
+        yield from _documents(file.iter_batches(batch_size=_ROWS_PER_GROUP), file.schema_arrow, path, name)
+
+
+def read_arrow(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # noqa: ARG001
+    """The documents of an Arrow file or stream, in which Hugging Face `datasets` saves data sets.
+
+    Raises:
+        DataError, MissingExtraError: as for `read`.
+    """
+    ipc = require("pyarrow.ipc", extra="parquet", purpose="Arrow")
+    with _reading("Arrow", path), path.open("rb") as file:
+        is_stream = file.read(len(_ARROW_FILE)) != _ARROW_FILE
+        file.seek(0)
+        reader = ipc.open_stream(file) if is_stream else ipc.open_file(file)
+        batches = reader if is_stream else map(reader.get_batch, range(reader.num_record_batches))
+        yield from _documents(batches, reader.schema, path, name)
+
+
+def _documents(batches: Iterable[Any], schema: Any, path: Path, name: str) -> Iterator[Document]:  # noqa: ANN401
+    names = class_names.from_schema(path, schema.metadata)
+    row_number, is_warned = 0, False
+    for batch in batches:
+        for row in batch.to_pylist(maps_as_pydicts="strict"):
+            row_number += 1
+            try:
+                record = row_to_json(row)
+                document = from_json(record, f"{name}:{row_number}", names)
+            except (DataError, RecursionError) as error:
+                problem = error.problem if isinstance(error, DataError) else str(error)
+                raise DataError(f"row {row_number}: {problem}", path) from error
+            is_warned = is_warned or warn_of_unread(document, record, f"{path}: row {row_number}")
+            yield document
+
+
+@contextmanager
+def _reading(format_name: str, path: Path) -> Iterator[None]:
+    """Raise what pyarrow raises for a damaged file, which is of many classes, as DataErrors."""
     try:
-        with parquet.ParquetFile(path) as file:
-            row_number, is_warned = 0, False
-            for batch in file.iter_batches(batch_size=_ROWS_PER_GROUP):
-                for row in batch.to_pylist(maps_as_pydicts="strict"):
-                    row_number += 1
-                    try:
-                        record = row_to_json(row)
-                        document = from_json(record, f"{name}:{row_number}")
-                    except (DataError, RecursionError) as error:
-                        problem = error.problem if isinstance(error, DataError) else str(error)
-                        raise DataError(f"row {row_number}: {problem}", path) from error
-                    place = f"{path}: row {row_number}"
-                    is_warned = is_warned or warn_of_unread(bool(document.mentions), record, place)
-                    yield document
+        yield
     except DataError:
         raise
-    except Exception as error:  # a damaged file raises errors of many classes, not only pyarrow's
+    except Exception as error:
         problem = str(error) or type(error).__name__
-        raise DataError(f"not a valid Parquet file: {problem}; is the file complete?", path) from error
+        raise DataError(f"not a valid {format_name} file: {problem}; is the file complete?", path) from error
 
 
 def write(documents: Iterable[Document], path: Path) -> None:

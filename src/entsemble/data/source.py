@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -102,16 +103,25 @@ class Source:
             DataError: it is not UTF-8; the message says where the first wrong byte is.
         """
         if line_number == 1 and raw_line.startswith(_WIDE_BYTE_ORDER_MARKS):
-            raise DataError("this is UTF-16 or UTF-32; save it as UTF-8", self.place, line_number)
+            problem = f"this is UTF-16 or UTF-32; save it as UTF-8{self._conversion('UTF-16')}"
+            raise DataError(problem, self.place, line_number)
         try:
             return raw_line.decode("utf-8")
         except UnicodeDecodeError as error:
+            encoding = "WINDOWS-1252" if _may_be_windows(raw_line) else "LATIN1"
             raise DataError(
                 f"not UTF-8: byte {error.start + 1} of the line is 0x{raw_line[error.start]:02x}; "
-                "save the file as UTF-8 (from Latin-1: iconv -f LATIN1 -t UTF-8)",
+                f"save the file as UTF-8{self._conversion(encoding)}",
                 self.place,
                 line_number,
             ) from error
+
+    def _conversion(self, encoding: str) -> str:
+        """The command that converts the file, if it is one."""
+        if self.path is None:
+            return f" (iconv -f {encoding} -t UTF-8)"
+        target = self.path.with_name(f"{self.path.stem}-utf8{self.path.suffix}")
+        return f": iconv -f {encoding} -t UTF-8 {shlex.quote(str(self.path))} > {shlex.quote(str(target))}"
 
     def _open(self) -> BinaryIO:
         if self.path is None:
@@ -132,6 +142,15 @@ class Source:
         with reading(self.place), self._stream if self.path else nullcontext():
             yield from io.BytesIO(self._head + self._stream.readline())
             yield from self._stream
+
+
+def _may_be_windows(raw_line: bytes) -> bool:
+    """Whether the bytes of a line are characters in Windows-1252, which has all that texts in Latin-1 have."""
+    try:
+        raw_line.decode("cp1252")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def split_carriage_returns(raw_lines: Iterable[bytes]) -> Iterator[bytes]:

@@ -33,9 +33,14 @@ _DELIMITERS = {"csv": ",;\t|", "tsv": "\t"}
 
 
 ANNOTATION_HEADERS = ("mentions", "entities", "spans", "annotations", "ents")
+_LABEL_HEADERS = ("label", "labels")
+"""Columns that are also called so if they hold one label for the whole text; only a list in them is mentions."""
 
 _PARSER_ERRORS = (ValueError, TypeError, SyntaxError, RecursionError, MemoryError)
 """What the parsers of Python and JSON raise for a cell that is neither."""
+
+_SEPARATOR_LINE = re.compile(r"sep=.\s*")
+"""What Excel writes before the header."""
 
 _QUOTED_CELL = re.compile(r'"((?:[^"]*"")+[^"]*)"')
 """A quoted cell with doubled quotation marks in it."""
@@ -79,6 +84,8 @@ def _read(source: Source, options: ReadOptions, table_format: str) -> Iterator[D
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     lines = source.lines()
     _, first_line = next(lines, (0, ""))
+    if _SEPARATOR_LINE.fullmatch(first_line):
+        _, first_line = next(lines, (0, ""))
     if not first_line.strip():
         raise DataError("there is no header; the first line must name the columns", source.place, 1)
     delimiter = _delimiter(first_line, table_format)
@@ -147,11 +154,13 @@ def _with_lists(numbered_rows: Iterable[tuple[int, Document]], source: Source) -
     """The documents, with the mentions of a column that lists them."""
     is_warned = False
     for line_number, row in numbered_rows:
-        column = next((key for key in ANNOTATION_HEADERS if row.meta.get(key, "").strip()), None)
-        try:
-            values = None if column is None else _parse_list(row.meta[column])
-        except DuplicateKeyError as error:
-            raise DataError(f"{column}: {error.problem}", source.place, line_number) from error
+        lists = {
+            key: _parse_column(key, row.meta[key], source, line_number)
+            for key in (*ANNOTATION_HEADERS, *_LABEL_HEADERS)
+            if row.meta.get(key, "").strip()
+        }
+        column = next((key for key, values in lists.items() if values or key in ANNOTATION_HEADERS), None)
+        values = None if column is None else lists[column]
         if column is not None and values is None and not is_warned:
             is_warned = True
             message = f"{source.place}: the column {column!r} becomes meta, because it is no list of mentions"
@@ -165,6 +174,13 @@ def _with_lists(numbered_rows: Iterable[tuple[int, Document]], source: Source) -
         except DataError as error:
             raise DataError(f"{column}: {error.problem}", source.place, line_number) from error
         yield replace(row, mentions=mentions, meta=meta)
+
+
+def _parse_column(column: str, cell: str, source: Source, line_number: int) -> list[Any] | None:
+    try:
+        return _parse_list(cell)
+    except DuplicateKeyError as error:
+        raise DataError(f"{column}: {error.problem}", source.place, line_number) from error
 
 
 def _parse_list(cell: str) -> list[Any] | None:

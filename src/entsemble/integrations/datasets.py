@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from entsemble._lib.optional import require
+from entsemble.data.class_names import ClassNames
 from entsemble.data.jsonl import from_json, to_json
 from entsemble.data.parquet import row_to_json
 from entsemble.ensemble import Ensemble
@@ -43,18 +44,21 @@ def to_dataset(documents: Iterable[Document]) -> Any:  # noqa: ANN401 - datasets
 
 
 def from_dataset(dataset: Iterable[Mapping[str, Any]]) -> Iterator[Document]:
-    """The documents of a dataset with the columns of `features`, or with only `text` if it is not annotated.
+    """The documents of a dataset with the columns of `features`, of words and their `ner_tags`, or with only `text`.
 
     Raises:
         DataError: a row is not a valid document.
     """
+    dataset_features = getattr(dataset, "features", None)
+    names = ClassNames(features=dataset_features.to_dict() if dataset_features else None)
     for number, row in enumerate(dataset, 1):
         values = row_to_json(row)
-        values["mentions"] = [
-            {**mention, "votes": {vote["member"]: vote["label"] for vote in mention.get("votes") or ()}}
-            for mention in values.get("mentions") or ()
-        ]
-        yield from_json(values, str(number))
+        if mentions := values.get("mentions"):
+            values["mentions"] = [
+                {**mention, "votes": {vote["member"]: vote["label"] for vote in mention.get("votes") or ()}}
+                for mention in mentions
+            ]
+        yield from_json(values, str(number), names)
 
 
 def batch_extractor(

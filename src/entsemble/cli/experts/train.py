@@ -13,7 +13,7 @@ from entsemble.cli.experts.manage import print_location
 from entsemble.cli.help import GroupedCommand
 from entsemble.cli.options import parse_options
 from entsemble.cli.progress import show_progress
-from entsemble.data.formats import READABLE
+from entsemble.data.format_table import READABLE
 from entsemble.experts.training import TrainingProgress, TrainingSettings
 from entsemble.settings import environment
 from entsemble.types import Precision
