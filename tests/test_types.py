@@ -76,13 +76,14 @@ def test_offsets_are_code_points() -> None:
     ("labels", "message"),
     [
         ([], "at least one"),
+        ([("PER", "person"), (" ", "blank")], "a label has no name; name it"),
         ([("PER", "person"), ("PER", "people")], "label may be given once.*PER"),
         ([("PER", "person"), ("P", "person")], "readable label may be given once.*person"),
         ([("O", "none")], "no entity"),
         ([("none", "nothing")], "no entity"),
     ],
 )
-def test_label_sets_need_unique_names_other_than_none(labels: list[tuple[str, str]], message: str) -> None:
+def test_label_sets_need_names_that_are_unique_and_not_none(labels: list[tuple[str, str]], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LabelSet(tuple(Label(name, readable) for name, readable in labels))
 

@@ -179,7 +179,7 @@ class LabelSet:
         nested: whether a mention may lie inside another one.
 
     Raises:
-        ValueError: there is no label, a name is repeated, or a label has the reserved name `none`.
+        ValueError: there is no label, a label has no name, a name is repeated, or a label has the reserved name `none`.
     """
 
     labels: tuple[Label, ...]
@@ -189,6 +189,10 @@ class LabelSet:
         names, readable_names = [label.name for label in self.labels], [label.readable for label in self.labels]
         if not names:
             raise ValueError("a label set needs at least one label")
+        for label in self.labels:
+            if not label.name.strip():
+                definition = f": the one that is defined as {label.definition!r}" if label.definition else ""
+                raise ValueError(f"a label has no name{definition}; name it, or leave it out")
         for kind, values in (("label", names), ("readable label", readable_names)):
             duplicates = sorted(value for value, count in Counter(values).items() if count > 1)
             if duplicates:

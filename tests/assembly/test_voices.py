@@ -17,6 +17,7 @@ from entsemble.types import Document
 from tests.backends.test_spacy_tagger import save_ruler
 from tests.backends.tiny_bert import save_classifier
 
+DEMO_POOL = Path(entsemble.__file__).parent / "samples" / "demo-pool.jsonl"
 TEXT = "Ann sold a glow plug in Oslo. It rained."
 
 
@@ -158,3 +159,26 @@ def test_named_voices_are_added_and_decide_which_preset_is_the_default(tmp_path:
     settings = load(config, voices=["spacy:small", "label-reader"])
     assert (settings.members, settings.classification.threshold) == ((), None)
     assert [(voice.model, voice.weight) for voice in settings.voices] == [("spacy:small", 2), ("label-reader", None)]
+
+
+def test_a_pool_and_more_labels_than_the_reader_reads_together(tmp_path: Path) -> None:
+    labels = {"person": "", "location": "", "organisation": "", **{f"thing {number}": "" for number in range(97)}}
+    found = extract(
+        tmp_path,
+        labels=labels,
+        voices=[{"model": "label-reader"}],
+        pool={"path": str(DEMO_POOL)},
+        stacking={"sentences": 0},
+    )
+    assert found == [("Oslo", "location", "label-reader")]
+
+
+def test_labels_in_another_script_get_advice(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    extract(
+        tmp_path,
+        ProgressCallbacks(on_warning=warnings.append),
+        labels={"人": "", "场所": "place"},
+        voices=[{"model": "label-reader"}],
+    )
+    assert [warning.partition(";")[0].rpartition(": ")[2] for warning in warnings] == ["人"]

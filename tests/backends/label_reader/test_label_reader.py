@@ -7,9 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from entsemble.backends.label_reader.model import BUNDLED_READER, NETWORK, LabelReader, group_labels
+from entsemble.backends.label_reader.model import (
+    BUNDLED_READER,
+    NETWORK,
+    LabelReader,
+    describe_foreign_labels,
+    group_labels,
+)
 from entsemble.errors import ModelUnavailableError
-from entsemble.types import Span
+from entsemble.types import Label, LabelSet, Span
 from tests.factories import label_set
 
 pytest.importorskip("onnxruntime")
@@ -65,6 +71,22 @@ def test_definitions_of_any_length_are_read(reader: LabelReader) -> None:
     labels = label_set(person="someone with a name " * 100, place="towns, rivers and countries")
     [scored] = reader.score_spans([TEXT], labels, 0.0)
     assert scored[-1].span.end == len(TEXT)
+
+
+def test_labels_of_another_language_are_read_by_their_definitions(reader: LabelReader) -> None:
+    labels = LabelSet((Label("人", "人", "person"), Label("场所", "场所", "location")))
+    [scored] = reader.score_spans([TEXT], labels, 0.2)
+    found = {s.span.slice(TEXT): s.top_label for s in scored}
+    assert (found["Margaret Oyelaran"], found["Leeds"], found["Szczecin"]) == ("人", "场所", "场所")
+    assert describe_foreign_labels(labels) is None
+
+
+def test_labels_that_the_reader_cannot_read_are_named() -> None:
+    labels = label_set("人", "persona", "Größe", "№ 5", "location", "123")
+    message = describe_foreign_labels(labels)
+    assert message is not None
+    assert "what these mean: 人, № 5; define them in English" in message
+    assert describe_foreign_labels(label_set("persona", "Größe", "Łódź", "123")) is None
 
 
 @pytest.mark.parametrize("damage", ["no folder", "no network", "damaged network"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ WINDOW_WORDS, OVERLAP_WORDS = 120, 24
 
 MAX_LABELS = 20
 """Labels that are read together, as many as in training; more of them are read in groups."""
+
+_LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
 
 _NO_SPAN = -1.0
 
@@ -211,6 +214,17 @@ def _sigmoid(log_odds: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _display(label: Label) -> str:
     """The label as in training: its readable name, and its definition if there is one, but no counter-examples."""
     return f"{label.readable}: {label.meaning}" if label.meaning else label.readable
+
+
+def describe_foreign_labels(labels: LabelSet) -> str | None:
+    """What to do about labels that are in no Latin letters and have no definition in any; `None` if there are none."""
+    foreign = [label.name for label in labels if not _LATIN.search(_display(label)) and not _display(label).isascii()]
+    if not foreign:
+        return None
+    return (
+        f"the label reader was trained on English labels and cannot tell what these mean: {', '.join(foreign)}; define "
+        f"them in English, in a label file: '{foreign[0]}' = \"person\""
+    )
 
 
 def group_labels(labels: LabelSet) -> list[list[Label]]:
