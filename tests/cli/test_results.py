@@ -92,7 +92,7 @@ def test_a_folder_as_people_have_it(command: Command, tmp_path: Path) -> None:
     assert {line.split(",")[0] for line in lines[1:]} == set(readable)
     for message in (
         "incoming: not read: scan.png (a picture: recognise its text first",
-        "latin.txt:1: not UTF-8: byte 3 of the line is 0xeb; save the file as UTF-8 (from Latin-1: iconv",
+        "latin.txt:1: not UTF-8: byte 3 of the line is 0xeb; save the file as UTF-8: iconv -f WINDOWS-1252",
         "a.eml: attachments are not read: offer.pdf",
         "scan.pdf: this PDF is a scan: its pages are pictures; recognise its text first",
     ):

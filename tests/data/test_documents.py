@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -186,12 +188,25 @@ def test_characters_of_a_wrong_encoding_are_announced(tmp_path: Path) -> None:
         ("a.png", b"\x89PNG\r\n\x1a\n", "a picture cannot be read; recognise its text first"),
         ("a", b"\x89PNG\r\n\x1a\n\0", "this is a picture, not a text file; recognise its text first"),
         ("a.xlsx", b"PK\x03\x04", "a spreadsheet cannot be read; save the sheet as .csv"),
-        ("a.txt", "Zoë".encode("latin-1"), "not UTF-8: .*from Latin-1: iconv"),
+        ("a.txt", "Zoë".encode("latin-1"), "not UTF-8: .*: iconv -f WINDOWS-1252 -t UTF-8 "),
     ],
 )
 def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=rf"(?s)/{re.escape(name)}[:1]*: .*{message}"):
         texts(tmp_path, name, content)
+
+
+@pytest.mark.skipif(shutil.which("iconv") is None, reason="needs iconv")
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [("latin-1", "Zoë in Malmö\n"), ("cp1252", "Zoë – 5 €\n"), ("latin-1", "Zoë\x81\n"), ("utf-16", "Zoë in Łódź\n")],
+)
+def test_the_command_in_the_message_converts_the_text(tmp_path: Path, encoding: str, text: str) -> None:
+    (tmp_path / "a letter.txt").write_bytes(text.encode(encoding))
+    with pytest.raises(DataError, match=r"save (the file|it) as UTF-8: iconv") as caught:
+        list(read(tmp_path / "a letter.txt"))
+    subprocess.run(str(caught.value).rpartition("UTF-8: ")[2], shell=True, check=True)
+    assert [document.text for document in read(tmp_path / "a letter-utf8.txt")] == [text]
 
 
 def test_bombs_are_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,9 +27,6 @@ from entsemble.backends.encoders import LlamaCppEncoder, SentenceTransformerEnco
 from entsemble.backends.llamacpp.engine import LlamaCppOptions
 from entsemble.backends.llamacpp.model import LlamaCppModel
 from entsemble.backends.model_spec import ModelSpec, ServerModel, parse_model
-from entsemble.backends.openai.client import RequestPolicy
-from entsemble.backends.openai.model import OpenAIModel
-from entsemble.backends.openai.probe import ServerOptions
 from entsemble.backends.transformers import TransformersModel, TransformersOptions
 from entsemble.backends.voice_spec import VoiceSpec
 from entsemble.errors import ConfigError, EntsembleError, ModelError
@@ -279,7 +276,11 @@ class ModelPool:
             self._servers[server_key] = self._close_at_end(self._connect(source, name, member))
         return self._servers[server_key]
 
-    def _connect(self, source: ServerModel, name: str, member: MemberSettings) -> OpenAIModel:
+    def _connect(self, source: ServerModel, name: str, member: MemberSettings) -> LanguageModel:
+        from entsemble.backends.openai.client import RequestPolicy  # an HTTP client, which most runs do not need
+        from entsemble.backends.openai.model import OpenAIModel
+        from entsemble.backends.openai.probe import ServerOptions
+
         if member.base_url is None:
             raise ConfigError(f'{member.model}: a server\'s model needs a base_url, such as "http://localhost:8000/v1"')
         model = OpenAIModel(
@@ -344,7 +345,4 @@ def base_checksum(model: str, environment: Environment) -> str:
 
 
 def _available_cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -21,8 +21,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from entsemble._lib.optional import require
 from entsemble.errors import ModelUnavailableError
 
@@ -83,6 +81,8 @@ class Engine:
     """
 
     def __init__(self, path: Path, configure: Callable[[Any], None]) -> None:
+        import httpx  # an eighth of the time that the command line takes to start
+
         key = secrets.token_urlsafe(32)
         folder = _socket_folder()
 
