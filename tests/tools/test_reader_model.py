@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from tools.reader.average import main as average_main  # noqa: E402
 from tools.reader.corpora import Document, Mention, Source  # noqa: E402
 from tools.reader.encode import Encoder, targets_of  # noqa: E402
+from tools.reader.export import run_network  # noqa: E402
 from tools.reader.mixture import Corpus, Mixture, surfaces_of  # noqa: E402
 from tools.reader.model import LabelReader, reader_loss, segment_mean  # noqa: E402
 from tools.reader.predict import Candidate, Predictor, decode, groups_of, windows_of  # noqa: E402
@@ -19,8 +20,11 @@ from tools.reader.prompts import WORD, Example, PromptWriter  # noqa: E402
 from tools.reader.schedule import Schedule  # noqa: E402
 from tools.reader.scoring import compare, f1_with_interval, total  # noqa: E402
 from tools.reader.train import Feed, Options, Trainer  # noqa: E402
+from tools.reader.unpack import load_exported  # noqa: E402
 from tools.reader.wording import Wording  # noqa: E402
 from transformers import BertConfig, BertModel  # noqa: E402
+
+from entsemble.backends.label_reader.model import BUNDLED_READER, NETWORK, TOKENIZER  # noqa: E402
 
 VOCABULARY = ["[PAD]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghij", "city", "person", "##s", "to", "met"]
 
@@ -185,3 +189,19 @@ def test_the_network_is_one_graph_for_all_sizes(encoder: Encoder) -> None:
     graph = torch.export.export(reader, seen.inputs(), dynamic_shapes=(*shapes, {0: words}, {0: rows, 1: labels}))
     for exported, original in zip(graph.module()(*other.inputs()), reader(*other.inputs()), strict=True):
         assert torch.allclose(exported, original)
+
+
+@pytest.mark.slow
+def test_the_shipped_network_is_unpacked_to_one_that_computes_the_same() -> None:
+    for module in ("onnx", "onnxruntime"):
+        pytest.importorskip(module)
+    sizes = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
+    reader = LabelReader(BertModel(BertConfig(vocab_size=30522, **sizes), add_pooling_layer=False)).eval()
+    load_exported(reader, BUNDLED_READER / NETWORK)
+    encoder = Encoder(BUNDLED_READER / TOKENIZER)
+    rows = [encoder.row(["Ann", "flew", "to", "Oslo", "on", "Monday"], ("person", "place", "date of an event"))]
+    batch = encoder.batch([*rows, encoder.row(["It", "rained"], ("weather", "person"))])
+    with torch.no_grad():
+        scores = reader(*batch.inputs())
+    for ours, shipped in zip(scores, run_network(BUNDLED_READER / NETWORK, batch), strict=True):
+        assert ours.numpy() == pytest.approx(shipped, abs=1e-3)

@@ -13,7 +13,7 @@ from tools.reader.corpora import Document, load_sources, read_columns, read_sour
 from tools.reader.scoring import Span
 
 SEED = 7
-_FILES = {
+FILES = {
     "crossner-ai": "crossner/ai/dev.txt",
     "crossner-literature": "crossner/literature/dev.txt",
     "crossner-music": "crossner/music/dev.txt",
@@ -38,19 +38,19 @@ class Target:
 def benchmark_targets(data_root: Path, sentence_count: int) -> list[Target]:
     """CrossNER and MIT; nothing may be chosen by these."""
     eval_targets = []
-    for target_name, file_name in _FILES.items():
+    for target_name, file_name in FILES.items():
         documents = [
             Document(target_name, sentence_text, tuple(mentions), "dev")
             for sentence_text, mentions in read_columns(data_root / file_name)
         ]
-        eval_targets.append(_target(target_name, documents, sentence_count))
+        eval_targets.append(target_of(target_name, documents, sentence_count))
     return eval_targets
 
 
 def held_out_targets(data_root: Path, split_name: str, sentence_count: int) -> list[Target]:
     """The domains that training never meets; thresholds are chosen on their `dev` split, figures are of `test`."""
     return [
-        _target(
+        target_of(
             corpus_source.name,
             [document for document in read_source(corpus_source, data_root) if document.split == split_name],
             sentence_count,
@@ -60,7 +60,8 @@ def held_out_targets(data_root: Path, split_name: str, sentence_count: int) -> l
     ]
 
 
-def _target(target_name: str, documents: Sequence[Document], sentence_count: int) -> Target:
+def target_of(target_name: str, documents: Sequence[Document], sentence_count: int) -> Target:
+    """So many of the documents, drawn by a fixed seed, with the labels of all of them, the most frequent first."""
     label_names = [
         label_name
         for label_name, _ in Counter(

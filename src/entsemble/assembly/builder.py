@@ -28,7 +28,7 @@ from entsemble.assembly.stacking import (
 )
 from entsemble.assembly.voice_pool import VoicePool
 from entsemble.assembly.voices import Voices, check_names, has_reader, load_parts, voice_name
-from entsemble.backends.label_reader.model import describe_foreign_labels
+from entsemble.backends.label_reader.model import describe_unclear_labels
 from entsemble.errors import ConfigError
 from entsemble.execution.ray import RayCluster
 from entsemble.execution.threads import LocalMapper
@@ -228,8 +228,8 @@ class Assembly:
         minimum = _MIN_SCORED_PROBABILITY if is_scored else lowest / 2  # members may raise it
         pool = VoicePool(documents if is_scored else (), self.settings.seed, self.pool.cache, self.progress.on_step)
         parts = load_parts(self.settings.all_voices, self.models, labels, self.progress.on_warning)
-        if has_reader(self.settings) and not documents and (warning := describe_foreign_labels(labels)):
-            self.progress.on_warning(warning)
+        for advice in describe_unclear_labels(labels) if has_reader(self.settings) and not documents else ():
+            self.progress.on_warning(advice)
         return Voices(
             parts,
             labels,

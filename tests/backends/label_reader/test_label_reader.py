@@ -11,7 +11,7 @@ from entsemble.backends.label_reader.model import (
     BUNDLED_READER,
     NETWORK,
     LabelReader,
-    describe_foreign_labels,
+    describe_unclear_labels,
     group_labels,
 )
 from entsemble.errors import ModelUnavailableError
@@ -78,15 +78,17 @@ def test_labels_of_another_language_are_read_by_their_definitions(reader: LabelR
     [scored] = reader.score_spans([TEXT], labels, 0.2)
     found = {s.span.slice(TEXT): s.top_label for s in scored}
     assert (found["Margaret Oyelaran"], found["Leeds"], found["Szczecin"]) == ("人", "场所", "场所")
-    assert describe_foreign_labels(labels) is None
+    assert describe_unclear_labels(labels) == []
 
 
-def test_labels_that_the_reader_cannot_read_are_named() -> None:
+def test_labels_that_the_reader_cannot_read_or_tell_apart_are_named() -> None:
     labels = label_set("人", "persona", "Größe", "№ 5", "location", "123")
-    message = describe_foreign_labels(labels)
-    assert message is not None
-    assert "what these mean: 人, № 5; define them in English" in message
-    assert describe_foreign_labels(label_set("persona", "Größe", "Łódź", "123")) is None
+    [advice] = describe_unclear_labels(labels)
+    assert "what these mean: 人, № 5; define them in English" in advice
+    [advice] = describe_unclear_labels(label_set("Work", "place", "work"))
+    assert "cannot tell these labels apart: Work, work;" in advice
+    assert describe_unclear_labels(label_set(Work="a book", work="a job")) == []
+    assert describe_unclear_labels(label_set("persona", "Größe", "Łódź", "123")) == []
 
 
 @pytest.mark.parametrize("damage", ["no folder", "no network", "damaged network"])

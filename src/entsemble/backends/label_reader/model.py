@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,15 +217,24 @@ def _display(label: Label) -> str:
     return f"{label.readable}: {label.meaning}" if label.meaning else label.readable
 
 
-def describe_foreign_labels(labels: LabelSet) -> str | None:
-    """What to do about labels that are in no Latin letters and have no definition in any; `None` if there are none."""
-    foreign = [label.name for label in labels if not _LATIN.search(_display(label)) and not _display(label).isascii()]
-    if not foreign:
-        return None
-    return (
-        f"the label reader was trained on English labels and cannot tell what these mean: {', '.join(foreign)}; define "
-        f"them in English, in a label file: '{foreign[0]}' = \"person\""
-    )
+def describe_unclear_labels(labels: LabelSet) -> list[str]:
+    """What to do about labels that the reader cannot read, or cannot tell apart, without a definition."""
+    shown = {label.name: _display(label).casefold() for label in labels}
+    foreign = [name for name, text in shown.items() if not _LATIN.search(text) and not text.isascii()]
+    counts = Counter(shown.values())
+    alike = [name for name, text in shown.items() if counts[text] > 1]
+    advice = []
+    if foreign:
+        advice.append(
+            "the label reader was trained on English labels and cannot tell what these mean: "
+            f"{', '.join(foreign)}; define them in English, in a label file: '{foreign[0]}' = \"person\""
+        )
+    if alike:
+        advice.append(
+            f"the label reader cannot tell these labels apart: {', '.join(alike)}; define each in a label file, or "
+            "keep one"
+        )
+    return advice
 
 
 def group_labels(labels: LabelSet) -> list[list[Label]]:
