@@ -53,6 +53,39 @@ def test_a_sentence_is_not_shown_a_pool_text_that_contains_it(tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("scripted")
+def test_a_sentence_is_answered_from_the_pool_unless_it_is_scored(tmp_path: Path) -> None:
+    """The annotation says what no model would: that `slept` is a person."""
+    pool = [sentence("Nobody slept.", ("slept", "person")), sentence("Ann left Oslo.", ("Oslo", "location"))]
+    text = Document("d", "Nobody slept. Ann  left Oslo.")
+    settings = load(preset="balanced", overrides={"classification": {"vote": "soft"}})
+    folders = environment({"ENTSEMBLE_CACHE": str(tmp_path / "cache")})
+    answers = []
+    for held_out in ((), [Document("scored", "Nobody  SLEPT. It rained.")], [text]):
+        with Assembly(settings, folders, examples=pool, held_out=held_out) as assembly:
+            [result] = assembly.extractor().extract([text])
+        assert isinstance(result, Extracted)
+        answers.append([(mention.text, mention.label) for mention in result.document.mentions])
+    members_answer = [("Ann", "person"), ("Oslo", "location")]
+    assert answers == [
+        [("slept", "person"), ("Oslo", "location")],
+        [("Oslo", "location")],
+        members_answer,
+    ]
+
+
+@pytest.mark.usefixtures("scripted")
+def test_the_scorer_is_trained_without_answers_from_the_pool(tmp_path: Path, pool_file: Path) -> None:
+    with make_assembly(tmp_path, path=pool_file) as assembly:
+        documents = assembly.pool.documents()
+        pipeline = assembly.extractor().pipeline
+        assert pipeline.answers is not None
+        voices = assembly.voices(documents, pipeline.labels, pipeline.rules)
+        indices = range(len(documents))
+        training = assembly.training_sentences(pipeline, documents, indices, voices, with_capitalised=True)
+        assert {one.pipeline.answers for one in training.iterate()} == {None}
+
+
+@pytest.mark.usefixtures("scripted")
 @pytest.mark.parametrize(("similarity", "tagger"), [("sentence", "surface-1"), ("span", "spacy")])
 def test_spacy_is_loaded_only_if_spans_are_weighed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, similarity: str, tagger: str

@@ -76,7 +76,7 @@ def test_an_edit_answers_with_what_changed_and_what_is_signed_off_goes_to_the_po
     assert edit(client, "sign", document=1, sentence=0).status_code == 200
     [stored] = wait_until(lambda: extraction_service.pool.snapshot()[1])
     assert (stored.text, [mention.text for mention in stored.mentions]) == ("Ann flew to Oslo.", ["Oslo"])
-    assert changes(client)["pool"] == 1
+    assert wait_until(lambda: changes(client)["pool"] == 1), "soon after the pool is written"
 
 
 def test_refusals_say_why(serve: Any) -> None:

@@ -36,6 +36,7 @@ from entsemble.extractor import LocalExtractor, RayExtractor
 from entsemble.ner.decision import DEFAULT_THRESHOLD, READER_THRESHOLD, DecisionRules
 from entsemble.ner.member import Member
 from entsemble.ner.pipeline import Pipeline
+from entsemble.pool.answers import PoolAnswers
 from entsemble.pool.capitalised import CapitalisedProposer
 from entsemble.pool.gazetteer import Gazetteer
 from entsemble.pool.leakage import LeakageGuard, text_keys
@@ -124,9 +125,8 @@ class Assembly:
         rules = replace(rules, user=user_rules(self.settings, labels))
         leakage_guard = self.pool.leakage_guard(documents)
         members, voices = self.members(), self.voices(documents, labels, rules)
-        pipeline = self._pipeline(
-            leakage_guard, labels, members, rules, voices.train(self._held_out_indices(documents))
-        )
+        held_out = self._held_out_indices(documents)
+        pipeline = self._pipeline(leakage_guard, labels, members, rules, voices.train(held_out))
         encoder = self.encoder().fingerprint if documents and members else None
         fingerprints = result_fingerprints(self.settings, pipeline, documents, encoder)
         scorer = self._scorer(pipeline, leakage_guard, voices, fingerprints)
@@ -134,6 +134,7 @@ class Assembly:
             extra_proposers = [CapitalisedProposer()] if scorer.model.proposes_capitalised else []
             pipeline = pipeline.with_scorer(scorer, [*pipeline.proposers, *extra_proposers])
             fingerprints[STACKING_WEIGHTS] = weights_fingerprint(scorer.model.to_json())
+        pipeline = pipeline.with_answers(PoolAnswers(leakage_guard, held_out))
         mapper = LocalMapper(self.models.worker_count())
         return LocalExtractor(pipeline, mapper, self.settings.language, fingerprints)
 

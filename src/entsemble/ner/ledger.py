@@ -13,6 +13,7 @@ class Fate(str, Enum):
     """What became of a proposal."""
 
     KEPT = "kept"
+    FROM_POOL = "answered from the pool"
     UNREADABLE = "unreadable reply"
     CUT_OFF = "cut off by the token limit"
     NOT_IN_TEXT = "not in the text"
@@ -20,6 +21,7 @@ class Fate(str, Enum):
     DENIED = "denied by the verifier"
     BELOW_THRESHOLD = "below the threshold"
     FORBIDDEN = "forbidden by a rule"
+    NOT_IN_POOL = "not a mention in the pool"
     OVERLAPPED = "overlaps a better one"
 
 

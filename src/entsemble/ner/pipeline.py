@@ -7,6 +7,8 @@ Read this first; each stage is a file in `stages/`:
     classify   every member types every span, and they vote
     verify     one member is asked to confirm each typed span
 
+A sentence that stands in the pool is answered from it (`pool_answer.py`), and no model is asked.
+
 Xiao et al., 2025: EL4NER, arXiv 2505.23038.
 """
 
@@ -19,11 +21,13 @@ from entsemble._lib.text import one_line
 from entsemble.errors import MemberDownError, PromptTooLongError
 from entsemble.ner.decision import Decision, DecisionRules, ScoredSpan
 from entsemble.ner.member import Member, MemberPrompt
+from entsemble.ner.pool_answer import answer_sentence, with_other_labels
 from entsemble.ner.results import Cost, SentenceResult
 from entsemble.ner.stages.classify import classify
 from entsemble.ner.stages.extract import extract
 from entsemble.ner.stages.retrieve import retrieve
 from entsemble.ner.stages.verify import Claim, verify
+from entsemble.pool.answers import PoolAnswers
 from entsemble.prompting.align import find_occurrences
 from entsemble.prompting.demonstration import Demonstration
 from entsemble.prompting.render import render_extraction_prompt
@@ -44,6 +48,7 @@ class Pipeline:
         rules: how replies are combined.
         proposers: propose candidates besides the members, in this order; some vote as well.
         scorer: scores candidates instead of the vote.
+        answers: the pool's, for sentences that stand in it; may be replaced when the pool changes.
     """
 
     def __init__(
@@ -54,17 +59,36 @@ class Pipeline:
         rules: DecisionRules,
         proposers: Sequence[Proposer] = (),
         scorer: Scorer | None = None,
+        answers: PoolAnswers | None = None,
     ) -> None:
         self.members, self.labels, self.pool, self.rules = tuple(members), labels, pool, rules
-        self.proposers, self.scorer = tuple(proposers), scorer
+        self.proposers, self.scorer, self.answers = tuple(proposers), scorer, answers
         threshold = scorer.model.threshold if scorer and rules.threshold is None else rules.vote_threshold
         self._decision = Decision(rules, threshold, labels.nested)
 
     def with_scorer(self, scorer: Scorer, proposers: Sequence[Proposer]) -> Pipeline:
         """The same pipeline with a learned scorer, and with the proposers that it was trained with."""
-        return Pipeline(self.members, self.labels, self.pool, self.rules, proposers, scorer)
+        return Pipeline(self.members, self.labels, self.pool, self.rules, proposers, scorer, self.answers)
+
+    def with_answers(self, answers: PoolAnswers) -> Pipeline:
+        """The same pipeline, which answers sentences that stand in the pool from it."""
+        return Pipeline(self.members, self.labels, self.pool, self.rules, self.proposers, self.scorer, answers)
 
     def run(self, text: str) -> SentenceResult:
+        """The mentions of one sentence: the pool's if it stands there, and otherwise those of the four stages.
+
+        Raises as `_run_stages` does.
+        """
+        answer = self.answers.find(text) if self.answers else None
+        if self.answers is None or answer is None:
+            return self._run_stages(text)
+        answered = answer_sentence(text, answer, self._decision)
+        if self.answers.labels.issuperset(self.labels.names):
+            return answered
+        result = self._run_stages(text)
+        return with_other_labels(answered, result, self.answers.labels, nested=self.labels.nested)
+
+    def _run_stages(self, text: str) -> SentenceResult:
         """All four stages on one sentence.
 
         Demonstrations that do not fit every member's context are left out, the less similar half at a time. If a
@@ -96,13 +120,13 @@ class Pipeline:
             demonstrations = retrieval.demonstrations
         while True:
             try:
-                return self._run_stages(text, members, demonstrations, costs)
+                return self._run_attempt(text, members, demonstrations, costs)
             except PromptTooLongError:
                 if not demonstrations:
                     raise
             demonstrations = demonstrations[(len(demonstrations) + 1) // 2 :]
 
-    def _run_stages(
+    def _run_attempt(
         self, text: str, members: Sequence[Member], demonstrations: Sequence[Demonstration], costs: list[Cost]
     ) -> SentenceResult:
         """Stages 2 to 4."""

@@ -51,6 +51,10 @@ class LeakageGuard:
             leaking.update(self._by_whole_text.get(digest, ()))
         return sorted(leaking)
 
+    def same_text_indices(self, text: str) -> list[int]:
+        """Ascending indices of the documents that equal the text, but for case and whitespace."""
+        return list(self._by_whole_text.get(same_text_digest(text), ()))
+
     def leaking_documents(self, text: str) -> list[Document]:
         """The documents at `leaking_indices`."""
         return [self.documents[index] for index in self.leaking_indices(text)]

@@ -22,6 +22,7 @@ from entsemble.server import routes
 from entsemble.server.admission import AdmissionQueue, QueueFullError, stopping_error
 from entsemble.server.export import ExportHandler
 from entsemble.server.label_studio import add_label_studio
+from entsemble.server.learning import PoolLearner
 from entsemble.server.limits import Limits, TooLargeError
 from entsemble.server.metrics import Metrics, MetricsMiddleware
 from entsemble.server.readiness import RETRY_SECONDS, Readiness
@@ -58,14 +59,16 @@ def create_app(
     queue, exports = (AdmissionQueue(limits.concurrent_requests, limits.queued_requests) for _ in range(2))
     metrics = Metrics(queue)
     threads, export_threads = (WorkThreads(limits.concurrent_requests) for _ in range(2))
-    review_threads = WorkThreads(1)
+    review_threads, learner = WorkThreads(1), PoolLearner(service.learn)
     review = Review(
-        session, ReviewExtraction(service, session, review_threads), PoolWriter(session, service.pool), limits
+        session, ReviewExtraction(service, session, review_threads), PoolWriter(session, service.pool), learner, limits
     )
-    readiness = Readiness(service, threads, retry_seconds)
+    service.pool.on_change = service.schedule_learning = learner.schedule
+    readiness = Readiness(service, threads, retry_seconds, review.extraction.request)
 
     def stop() -> None:
         service.stop()
+        learner.stop()
         review.extraction.stop()
         for work_queue, work_threads in ((queue, threads), (exports, export_threads)):
             work_queue.close()

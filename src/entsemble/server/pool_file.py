@@ -35,6 +35,9 @@ class PoolFile:
     Raises:
         ConfigError: another kind of file, or one that another server uses.
         DataError: it cannot be read.
+
+    Attributes:
+        on_change: called after each change.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,6 +46,7 @@ class PoolFile:
                 f"{path}: only a JSON Lines pool can be corrected; `entsemble convert` converts it to {_SUFFIX}"
             )
         self.path = path = path.resolve()  # a symbolic link is kept
+        self.on_change: Callable[[], None] = lambda: None
         self._change_lock = threading.Lock()
         try:
             make_private_folder(path.parent)
@@ -124,7 +128,8 @@ class PoolFile:
                 _check_size(documents, by_id.values(), limits)
             self._write(by_id.values(), limits)
             self._current = version + 1, tuple(by_id.values())
-            return by_id
+        self.on_change()
+        return by_id
 
     def _read(self) -> tuple[Document, ...]:
         stamp = self._stamp()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from entsemble.errors import EntsembleError
-from entsemble.server.service import ExtractionService
+from entsemble.server.service import ExtractionRequest, ExtractionService
 from entsemble.server.work import WorkThreads
 
 RETRY_SECONDS = 30.0
@@ -19,12 +20,25 @@ _LOG = logging.getLogger("entsemble.server")
 class Readiness:
     """Loads the models that the first request needs.
 
+    Args:
+        service: has the models.
+        threads: where they are loaded.
+        retry_seconds: when to try again.
+        first_request: the request that is expected; `None` for one with the server's labels.
+
     Attributes:
         is_ready: whether they are loaded.
         problem: why not; empty while they are being loaded.
     """
 
-    def __init__(self, service: ExtractionService, threads: WorkThreads, retry_seconds: float = RETRY_SECONDS) -> None:
+    def __init__(
+        self,
+        service: ExtractionService,
+        threads: WorkThreads,
+        retry_seconds: float = RETRY_SECONDS,
+        first_request: Callable[[], ExtractionRequest | None] = lambda: None,
+    ) -> None:
+        self._first_request = first_request
         self._service, self._threads, self._retry_seconds = service, threads, retry_seconds
         self._lock, self._is_loading, self._next_attempt = threading.Lock(), False, 0.0
         self.is_ready, self.problem = False, ""
@@ -39,7 +53,7 @@ class Readiness:
 
     def _load(self) -> None:
         try:
-            self._service.warm_up()
+            self._service.warm_up(self._first_request())
         except EntsembleError as error:
             if self._service.is_stopping:
                 return

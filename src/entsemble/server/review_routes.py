@@ -20,6 +20,7 @@ from entsemble.review.edits import RefusedEditError
 from entsemble.review.reading import ReadFile, read_files
 from entsemble.review.session import Edited, Session
 from entsemble.server.export import ExportHandler
+from entsemble.server.learning import PoolLearner
 from entsemble.server.limits import Limits
 from entsemble.server.review_schemas import EditIn, ExtractionIn, HistoryEdit, ReviewTextsIn
 from entsemble.server.review_work import PoolWriter, ReviewExtraction
@@ -43,18 +44,21 @@ class Review:
         session: the documents and their edits.
         extraction: extracts from documents that wait.
         pool_writer: writes what is signed off to the pool.
+        learner: learns from the pool in the background.
         limits: what is accepted.
     """
 
     session: Session
     extraction: ReviewExtraction
     pool_writer: PoolWriter
+    learner: PoolLearner
     limits: Limits
 
     def changes(self, after: int, open_document: int | None, known_span: int) -> dict[str, Any]:
         """What has changed after a version, and the work in progress; see `Session.changes`."""
         view = self.session.changes(after, open_document, known_span)
-        return view | {"work": self.extraction.progress(), "problem": self.pool_writer.problem}
+        state = {"problem": self.pool_writer.problem, "learning": self.learner.is_learning}
+        return view | state | {"work": self.extraction.progress()}
 
     def edit(self, body: EditIn) -> dict[str, Any]:
         """Make an edit; returns what has changed since the version of the page."""

@@ -64,6 +64,12 @@ class ReviewExtraction:
         """Stop for good; what waits is extracted at the next start."""
         self._stopping.set()
 
+    def request(self) -> ExtractionRequest | None:
+        """What is asked for each document; `None` if the session has none."""
+        if next(self._session.documents(), None) is None:
+            return None
+        return ExtractionRequest((), self._session.labels, nested=self._session.nested)
+
     def progress(self) -> dict[str, Any] | None:
         """The document in progress, its sentences done and in all, and the seconds left; `None` if there is none."""
         progress = self._progress

@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from entsemble._lib.cancellation import WorkCancelledError, cancellable, check_cancelled
 from entsemble.assembly import ProgressCallbacks, expert_store
 from entsemble.assembly.model_pool import ModelPool
-from entsemble.data.windows import split_windows
+from entsemble.assembly.stacking import uses_stacking
+from entsemble.data.windows import split_document, split_windows
 from entsemble.ensemble import Ensemble, Run
-from entsemble.errors import ModelUnavailableError
+from entsemble.errors import EntsembleError, ModelUnavailableError
 from entsemble.experts.store import Expert
 from entsemble.scoring.model import StackingModel
+from entsemble.server.built_ensemble import BuiltEnsemble, learned_weights, settings_key, weights_key
+from entsemble.server.learning import learn_in_process
 from entsemble.server.pool_file import PoolFile
 from entsemble.settings import Environment, Settings
 from entsemble.types import Document
@@ -52,14 +55,14 @@ class _LoadedModels:
     Attributes:
         models: in memory.
         build_lock: held while the ensemble is built.
-        ensemble: the key that it was built for, and the ensemble.
+        ensemble: the last one that was built.
         users: requests that use it now.
         last_used: logical time of its last use.
     """
 
     models: ModelPool
     build_lock: threading.Lock = field(default_factory=threading.Lock)
-    ensemble: tuple[str, Ensemble] | None = None
+    ensemble: BuiltEnsemble | None = None
     users: int = 0
     last_used: int = 0
 
@@ -71,15 +74,21 @@ class ExtractionService:
         settings_factory: makes the settings of a request.
         environment: where models and experts are stored.
         pool: gives the demonstrations once it has a mention with a requested label.
+
+    Attributes:
+        schedule_learning: called when a request could be answered better after `learn`.
     """
 
     def __init__(self, settings_factory: SettingsFactory, environment: Environment, pool: PoolFile) -> None:
         self._settings_factory, self._environment, self.pool = settings_factory, environment, pool
+        self.schedule_learning: Callable[[], None] = lambda: None
         self._defaults = settings_factory({})
         self._lock = threading.Lock()
         self._loaded: dict[str, _LoadedModels] = {}
         self._clock = 0
-        self._weights: dict[str, StackingModel] = {}
+        self._weights: dict[str, StackingModel | None] = {}
+        self._unlearned: set[tuple[str, int]] = set()
+        self._last_request: ExtractionRequest | None = None
         self._stopping = threading.Event()
 
     @property
@@ -117,28 +126,65 @@ class ExtractionService:
         sentences = split_windows(document, language=self._defaults.language)
         return [(sentence.start, sentence.start + len(sentence.text)) for sentence in sentences]
 
-    def warm_up(self) -> None:
-        """Load the models that the current pool needs, so that the first request does not wait for them.
+    def warm_up(self, request: ExtractionRequest | None = None) -> None:
+        """Load the models that requests need with the current pool, so that the first one does not wait for them.
 
-        Only here are the votes' weights learned from the pool; requests reuse them as long as labels and members stay
-        the same. Learning takes minutes, so requests wait for it once, at the start, and not after each correction.
+        Only here do members learn the votes' weights from the pool; requests reuse them as long as labels and members
+        stay the same. That takes minutes, so requests wait for it once, at the start, and not after each correction.
         If the texts of a request select the experts, nothing is loaded or learned in advance.
+
+        Args:
+            request: one such request; by default with the server's labels.
 
         Raises:
             EntsembleError: a model is not available.
         """
-        labels = self.labels()
-        version, pool_documents = self._pool_for(labels)
-        settings = self._settings_for(ExtractionRequest((), labels or {"name": ""}), pool_documents)
+        request = self._last_request = request or ExtractionRequest((), self.labels() or {"name": ""})
+        version, pool_documents = self._pool_for(request.labels)
+        settings = self._settings_for(request, pool_documents)
+        if self._learns_in_background(settings, pool_documents):
+            with _until_stopped():
+                self.learn()
+            return
         if any(isinstance(member.experts, str) for member in settings.members):  # known only with the texts
             if self._new_ensemble(settings, pool_documents).trains_on_examples:
                 _LOG.warning("vote weights are not learned ([stacking]): each request selects its own experts")
             return
-        try:
-            with cancellable(self._stopping.is_set), self._ensemble(settings, version, pool_documents, learn=True):
+        with (
+            _until_stopped(),
+            cancellable(self._stopping.is_set),
+            self._ensemble(settings, version, pool_documents, learn=True),
+        ):
+            return
+
+    def learn(self) -> None:
+        """Learn from the pool as it is, for requests like the last one, where only voices answer.
+
+        It takes seconds to minutes, in a process of its own. Requests use what was learned before until it is done;
+        the first ones wait for it. What was learned stays in the cache on disk. Members learn at the start alone.
+
+        Raises:
+            EntsembleError: a model is not available, or the process failed.
+            WorkCancelledError: the server is stopping.
+        """
+        request = self._last_request or ExtractionRequest((), self.labels() or {"name": ""})
+        version, pool_documents = self._pool_for(request.labels)
+        settings = self._settings_for(request, pool_documents)
+        if not self._learns_in_background(settings, pool_documents):
+            return
+        key = settings_key(settings)
+        with self._models(settings) as loaded, nullcontext() if loaded.ensemble else loaded.build_lock:
+            built = loaded.ensemble
+            if built and built.is_learned and (built.key, built.version) == (key, version):
                 return
-        except WorkCancelledError as error:
-            raise ModelUnavailableError("the server is stopping") from error
+            try:
+                weights = learn_in_process(settings, self._environment, pool_documents, self._stopping.is_set)
+            except EntsembleError:
+                self._unlearned.add((key, version))  # requests do not wait for this version any longer
+                raise
+            self._weights[weights_key(settings)] = weights
+            ensemble = self._build(settings, loaded.models, pool_documents, learn=False)
+            loaded.ensemble = BuiltEnsemble(key, version, ensemble, is_learned=True, answers_version=version)
 
     @contextmanager
     def extraction(
@@ -158,8 +204,9 @@ class ExtractionService:
             WorkCancelledError: the results are no longer wanted.
         """
         labels = dict(request.labels) or self.labels()
+        self._last_request = replace(request, labels=labels, documents=())
         version, pool_documents = self._pool_for(labels)
-        settings = self._settings_for(replace(request, labels=labels), pool_documents)
+        settings = self._settings_for(self._last_request, pool_documents)
         selecting = self._new_ensemble(settings, pool_documents)
         selecting.select_experts(request.documents)
         check_cancelled()
@@ -193,28 +240,45 @@ class ExtractionService:
         self, settings: Settings, version: int, pool_documents: Sequence[Document], *, learn: bool = False
     ) -> Iterator[Ensemble]:
         """The ensemble for these settings and this version of the pool, built if either has changed."""
-        key = f"{version}:{settings.model_dump_json()}"
+        key = settings_key(settings)
         with self._models(settings) as loaded:
             with loaded.build_lock:  # one thread builds it, the others wait and use it
-                lacks_weights = learn and loaded.ensemble is not None and not _learned_weights(loaded.ensemble[1])
-                if loaded.ensemble is None or loaded.ensemble[0] != key or lacks_weights:
-                    loaded.ensemble = key, self._build(settings, loaded.models, pool_documents, learn=learn)
-                ensemble = loaded.ensemble[1]
-            yield ensemble
+                built = loaded.ensemble
+                is_current = built is not None and (built.key, built.version) == (key, version)
+                can_learn = (
+                    not (is_current and built and built.is_learned)
+                    and (key, version) not in self._unlearned
+                    and self._learns_in_background(settings, pool_documents)
+                )
+                if can_learn:
+                    self.schedule_learning()
+                if can_learn and built and built.key == key:  # answers until what this pool teaches is learned
+                    built.answer_from(version, self._sentences(pool_documents), self._defaults.language)
+                elif not built or not is_current or (learn and not built.is_learned):
+                    ensemble = self._build(settings, loaded.models, pool_documents, learn=learn)
+                    is_learned = learned_weights(ensemble) is not None
+                    built = loaded.ensemble = BuiltEnsemble(key, version, ensemble, is_learned, version)
+            yield built.ensemble
+
+    def _learns_in_background(self, settings: Settings, pool_documents: Sequence[Document]) -> bool:
+        """Whether voices learn, and no member does: they answer in milliseconds, so that learning costs little."""
+        has_learners = not settings.members and bool(settings.voices)
+        return has_learners and uses_stacking(settings, self._sentences(pool_documents))
+
+    def _sentences(self, documents: Sequence[Document]) -> list[Document]:
+        return [part for document in documents for part in split_document(document, language=self._defaults.language)]
 
     def _build(
         self, settings: Settings, models: ModelPool, pool_documents: Sequence[Document], *, learn: bool
     ) -> Ensemble:
-        labels = sorted(settings.labels.items())
-        weights_key = settings.model_dump_json(include={"members", "voices", "patterns", "nested"}) + str(labels)
         ensemble = self._new_ensemble(
             settings if learn else settings.without_training(),
             pool_documents,
             models=models,
-            weights=self._weights.get(weights_key),
+            weights=self._weights.get(weights_key(settings)),
         )
-        if weights := _learned_weights(ensemble):
-            self._weights[weights_key] = weights
+        if weights := learned_weights(ensemble):
+            self._weights[weights_key(settings)] = weights
         return ensemble
 
     def _new_ensemble(
@@ -261,7 +325,9 @@ class ExtractionService:
                     closing.callback(self._loaded.pop(name).models.close)
 
 
-def _learned_weights(ensemble: Ensemble) -> StackingModel | None:
-    """The weights that were learned from the pool, once the ensemble is prepared; `None` for the pre-trained ones."""
-    scorer = ensemble.pipeline.scorer
-    return scorer.model if scorer and scorer.model.training_sentences else None
+@contextmanager
+def _until_stopped() -> Iterator[None]:
+    try:
+        yield
+    except WorkCancelledError as error:
+        raise ModelUnavailableError("the server is stopping") from error

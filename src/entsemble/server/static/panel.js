@@ -13,6 +13,7 @@ const STATUSES = {
   candidate: "rejected by the ensemble",
   rejected: "rejected by you",
 };
+const FROM_POOL = "answered from the pool"; // the only fate of a mention besides "kept"
 const demonstrations = new Map(); // pool id -> text
 
 const does = (action) => () => enqueue(async () => {
@@ -29,7 +30,7 @@ function factRows(span) {
     ...(facts.members ? [["proposed by", facts.members.join(", ")]] : []),
     ...Object.entries(facts.votes ?? {}).map(([member, label]) => [`vote of ${member}`, label]),
     ...(facts.verified ? [["verifier", facts.verified]] : []),
-    ...(facts.fate && facts.fate !== "kept" ? [["why rejected", [facts.fate, facts.detail].filter(Boolean).join(", ")]] : []),
+    ...(facts.fate && facts.fate !== "kept" ? [[facts.fate === FROM_POOL ? "why" : "why rejected", [facts.fate, facts.detail].filter(Boolean).join(", ")]] : []),
   ];
 }
 
@@ -135,5 +136,8 @@ export function startPanel() {
   $("sign").addEventListener("click", does(actions.signSentence));
   $("empty").addEventListener("click", does(actions.emptySentence));
   $("least-certain").addEventListener("click", does(actions.leastCertain));
-  on("work", () => { $("pool-count").textContent = `${plural(state.pool, "sentence")} signed off and in the pool`; });
+  on("work", () => {
+    $("pool-count").textContent = `${plural(state.pool, "sentence")} signed off and in the pool`;
+    $("learning").hidden = !state.learning;
+  });
 }

@@ -14,7 +14,8 @@ export const state = {
   nested: false,
   undo: "",
   redo: "",
-  pool: 0,
+  pool: 0, // sentences in the pool
+  learning: false, // whether the server learns from the pool
   work: null, // the document in progress
   // { id, name, text, points, sentences, spans, facts, known }. The facts of spans never change, and stay when an edit
   // removes a span, which another may bring back; known is the highest id of a span whose facts the page has.
@@ -101,9 +102,9 @@ export function applyChanges(view) {
     [state.undo, state.redo] = [view.undo, view.redo];
     emit("history");
   }
-  const hasWork = JSON.stringify([view.work, view.pool, view.problem]);
+  const hasWork = JSON.stringify([view.work, view.pool, view.problem, view.learning]);
   if (hasWork !== state.lastWork) {
-    Object.assign(state, { work: view.work, pool: view.pool, lastWork: hasWork });
+    Object.assign(state, { work: view.work, pool: view.pool, learning: view.learning, lastWork: hasWork });
     if (view.problem) showProblem(view.problem);
     emit("work");
   }

@@ -1,0 +1,150 @@
+"""Learning from the pool in the background, in a process of its own, so that neither a request nor a key waits for it.
+
+What voices and the scorer learn is stored in the cache by what it was learned from. The server then finds it there, as
+does the next start. `python -m entsemble.server.learning` is that process.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from entsemble._lib.cancellation import CancelCheck, WorkCancelledError
+from entsemble.data.jsonl import from_json, to_json
+from entsemble.ensemble import Ensemble
+from entsemble.errors import EntsembleError, ModelError
+from entsemble.scoring.model import StackingModel
+from entsemble.server.built_ensemble import learned_weights
+from entsemble.settings import Environment, Settings
+from entsemble.types import Document
+
+_LOG = logging.getLogger("entsemble.server")
+
+_POLL_SECONDS = 0.2
+_NICENESS = 10
+"""Requests and the page come first."""
+
+
+class PoolLearner:
+    """Learns soon after it was asked to, in a thread, and once more if it was asked again in the meantime.
+
+    Between two runs it rests as long as the last one took, so that a pool that changes all the time does not keep a
+    machine busy.
+
+    Args:
+        learn: learns from the pool as it is then.
+    """
+
+    def __init__(self, learn: Callable[[], None]) -> None:
+        self._learn = learn
+        self._lock = threading.Lock()
+        self._is_wanted = self._is_running = False
+        self._stopping = threading.Event()
+
+    @property
+    def is_learning(self) -> bool:
+        """Whether something is being learned, or will be soon."""
+        return self._is_running
+
+    def schedule(self) -> None:
+        """Learn soon."""
+        with self._lock:
+            self._is_wanted = True
+            if self._is_running or self._stopping.is_set():
+                return
+            self._is_running = True
+        threading.Thread(target=self._run, name="entsemble-learning", daemon=True).start()
+
+    def stop(self) -> None:
+        """Learn nothing more."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        rest = 0.0
+        while True:
+            self._stopping.wait(rest)
+            with self._lock:
+                if not self._is_wanted or self._stopping.is_set():
+                    self._is_running = False
+                    return
+                self._is_wanted = False
+            started = time.monotonic()
+            try:
+                self._learn()
+            except WorkCancelledError:
+                continue  # the server is stopping
+            except EntsembleError as error:
+                _LOG.error("nothing is learned from the pool: %s", error)
+            except Exception:
+                _LOG.exception("nothing is learned from the pool")
+            rest = time.monotonic() - started
+
+
+def learn_in_process(
+    settings: Settings, environment: Environment, documents: Sequence[Document], is_cancelled: CancelCheck
+) -> StackingModel | None:
+    """Train what an ensemble learns from a pool, and store it in the cache.
+
+    Args:
+        settings: of the ensemble.
+        environment: where models and the cache are.
+        documents: the pool.
+        is_cancelled: whether nobody wants it any more.
+
+    Returns:
+        The weights of the votes; `None` if the pre-trained ones are used.
+
+    Raises:
+        ModelError: the process failed.
+        WorkCancelledError: nobody wants it any more.
+    """
+    task = {
+        "settings": settings.model_dump(mode="json"),
+        "environment": environment.model_dump(mode="json"),
+        "documents": [to_json(document) for document in documents],
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,  # Ctrl-C is for the server, which then stops this process
+    ) as process:
+        pending: str | None = json.dumps(task)
+        while True:
+            try:
+                output, errors = process.communicate(pending, timeout=_POLL_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                pending = None
+            if is_cancelled():
+                process.kill()
+                raise WorkCancelledError
+    if process.returncode != 0:
+        raise ModelError((errors.strip().splitlines() or [f"the process ended with {process.returncode}"])[-1])
+    weights = json.loads(output.splitlines()[-1])
+    return None if weights is None else StackingModel.from_json(weights)
+
+
+def main() -> None:
+    """Learn what standard input says, and print the weights as the last line of standard output."""
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
+    task: dict[str, Any] = json.load(sys.stdin)
+    documents = [from_json(line, "") for line in task["documents"]]
+    settings, environment = Settings.model_validate(task["settings"]), Environment.model_validate(task["environment"])
+    with Ensemble(settings, environment=environment, examples=documents) as ensemble:
+        weights = learned_weights(ensemble)
+    sys.stdout.write("\n" + json.dumps(weights and weights.to_json()) + "\n")
+
+
+if __name__ == "__main__":
+    main()
