@@ -91,7 +91,12 @@ class UnknownNameError(ConfigError):
     """
 
     def __init__(self, kind: str, name: str, known_names: Iterable[str]) -> None:
-        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(sorted(known_names)) or 'none'}")
+        self.kind, self.name, self.known_names = kind, name, sorted(known_names)
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(self.known_names) or 'none'}")
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str]]]:
+        """For pickling: all arguments, since the exception's own `args` hold the message only."""
+        return type(self), (self.kind, self.name, self.known_names)
 
 
 class MissingExtraError(EntsembleError):
@@ -106,7 +111,12 @@ class MissingExtraError(EntsembleError):
     exit_code = 69
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
+        self.package, self.extra, self.purpose = package, extra, purpose
         super().__init__(f"{purpose} needs the package {package!r}; install it with: pip install 'entsemble[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        """For pickling: all arguments, since the exception's own `args` hold the message only."""
+        return type(self), (self.package, self.extra, self.purpose)
 
 
 class ModelError(EntsembleError):

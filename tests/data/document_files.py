@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
 
 TEXT = "Ada Lovelace met Charles Babbage & Co in Malmö."
@@ -81,15 +81,29 @@ def pdf(*pages: str | None) -> bytes:
             "/Resources<</Font<</F 3 0 R>>/XObject<</I 4 0 R>>>>>>"
         )
     objects[1] = f"<</Type/Pages/Kids[{' '.join(kids)}]/Count {len(kids)}>>"
-    written, offsets = "%PDF-1.4\n", []
+    return _pdf_of_objects([content.encode("cp1252", "replace") for content in objects])
+
+
+def pdf_of_stream(stream: bytes, filters: str) -> bytes:
+    """A PDF whose one page has this encoded content."""
+    objects = (
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 4 0 R>>",
+        b"<</Length %d/Filter[%s]>>stream\n%s\nendstream" % (len(stream), filters.encode(), stream),
+    )
+    return _pdf_of_objects(objects)
+
+
+def _pdf_of_objects(objects: Sequence[bytes]) -> bytes:
+    written, offsets = b"%PDF-1.4\n", []
     for number, content in enumerate(objects, 1):
         offsets.append(len(written))
-        written += f"{number} 0 obj{content}endobj\n"
-    entries = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
-    start = len(written)
-    written += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{entries}"
-    written += f"trailer<</Root 1 0 R/Size {len(objects) + 1}>>\nstartxref\n{start}\n%%EOF"
-    return written.encode("cp1252", "replace")
+        written += b"%d 0 obj%sendobj\n" % (number, content)
+    entries = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    table = b"xref\n0 %d\n0000000000 65535 f \n%s" % (len(objects) + 1, entries)
+    trailer = b"trailer<</Root 1 0 R/Size %d>>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, len(written))
+    return written + table + trailer
 
 
 def _page_content(text: str) -> str:

@@ -4,17 +4,22 @@ import io
 import re
 import shutil
 import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import pytest
 
 from entsemble.data import archives
-from entsemble.data.documents import shared
+from entsemble.data.documents import isolation, shared
+from entsemble.data.documents.worker import READERS
 from entsemble.data.formats import read, read_stream, write
+from entsemble.data.options import ReadOptions
+from entsemble.data.source import Source
 from entsemble.errors import DataError, MissingExtraError
 from entsemble.types import Document, mention_at
 
-from .document_files import TEXT, docx, eml, odt, pdf, web_page, zipped
+from .document_files import TEXT, docx, eml, odt, pdf, pdf_of_stream, web_page, zipped
 
 for package in ("mammoth", "pypdfium2", "resiliparse"):
     pytest.importorskip(package)
@@ -30,6 +35,12 @@ FILES = {
 def write_file(folder: Path, name: str, content: bytes) -> Path:
     (folder / name).write_bytes(content)
     return folder / name
+
+
+def texts_here(folder: Path, name: str, content: bytes) -> list[str]:
+    """The texts, read in this process."""
+    source = Source.from_file(write_file(folder, name, content))
+    return [document.text for document in READERS[name.rpartition(".")[2]](source, ReadOptions())]
 
 
 def texts(folder: Path, name: str, content: bytes) -> list[str]:
@@ -212,13 +223,13 @@ def test_the_command_in_the_message_converts_the_text(tmp_path: Path, encoding: 
 def test_bombs_are_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filler = "A" * (archives.UNSUSPICIOUS_BYTES + 1)
     with pytest.raises(DataError, match=r"a.docx: it unpacks to 16,\d+,\d+ bytes, .*; split it"):
-        texts(tmp_path, "a.docx", docx(**{"media/a.bin": filler}))
+        texts_here(tmp_path, "a.docx", docx(**{"media/a.bin": filler}))
     monkeypatch.setattr(shared, "MAX_MARKUP_BYTES", 1000)
     with pytest.raises(DataError, match=r"b.odt: it unpacks to"):
-        texts(tmp_path, "b.odt", odt(f"<text:p>{'Ada ' * 300}</text:p>"))
+        texts_here(tmp_path, "b.odt", odt(f"<text:p>{'Ada ' * 300}</text:p>"))
     monkeypatch.setattr("entsemble.data.documents.web_page.MAX_MARKUP_BYTES", 1 << 20)
     with pytest.raises(DataError, match=r"c.html: has more than 1 MB"):
-        texts(tmp_path, "c.html", web_page("Ada " * 300_000))
+        texts_here(tmp_path, "c.html", web_page("Ada " * 300_000))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -230,7 +241,54 @@ def test_without_the_extra_the_message_says_how_to_install_it(
     for module in ("pypdfium2", "mammoth", "resiliparse.parse.encoding", "resiliparse.extract.html2text"):
         monkeypatch.setitem(__import__("sys").modules, module, None)
     with pytest.raises(MissingExtraError, match=r"pip install 'entsemble\[documents\]'"):
-        texts(tmp_path, name, FILES[name][0])
+        texts_here(tmp_path, name, FILES[name][0])
+
+
+def test_two_files_can_be_read_in_turn(tmp_path: Path) -> None:
+    one, two = (read(write_file(tmp_path, f"{name}.docx", docx())) for name in "ab")
+    assert [next(one).text, next(two).text] == [TEXT, TEXT]
+    assert [*one, *two] == []
+
+
+def test_the_process_that_reads_is_kept_for_the_next_file(tmp_path: Path) -> None:
+    texts(tmp_path, "a.odt", odt())
+    [worker] = isolation._free_workers
+    with pytest.raises(DataError):
+        texts(tmp_path, "a.docx", b"Ada")
+    texts(tmp_path, "a.docx", docx())
+    assert isolation._free_workers == [worker]
+    worker.end()
+    assert texts(tmp_path, "a.odt", odt()) == [TEXT]
+    assert next(read(write_file(tmp_path, "a.pdf", pdf(TEXT, TEXT)))).text == TEXT  # not read to its end
+    assert texts(tmp_path, "a.odt", odt()) == [TEXT]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not keep all limits")
+class TestLimits:
+    def test_of_time_hold_for_a_library_that_cannot_be_interrupted(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(isolation, "MAX_SECONDS", 1)
+        attributes = " ".join(f"a{number}=1" for number in range(300_000))
+        with pytest.raises(DataError, match=r"a.html: reading it takes more than 1 s of the processor; split it"):
+            texts(tmp_path, "a.html", f"<p {attributes}>Ada".encode())
+        assert texts(tmp_path, "b.html", web_page()) == [TEXT]
+
+    @pytest.mark.parametrize("filters", [1, 2])
+    def test_of_memory_hold_for_a_pdf_that_unpacks_to_much(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filters: int
+    ) -> None:
+        monkeypatch.setattr(isolation, "MAX_BYTES", 200 << 20)
+        stream = b" " * (300 << 20)
+        for _ in range(filters):
+            stream = zlib.compress(stream)
+        with pytest.raises(DataError, match=r"a.pdf: (this PDF has no text|.*more than 200 MB of memory)"):
+            texts(tmp_path, "a.pdf", pdf_of_stream(stream, "/FlateDecode " * filters))
+
+    def test_of_memory_hold_for_markup(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(isolation, "MAX_BYTES", 100 << 20)
+        with pytest.raises(DataError, match=r"a.docx: .*(MemoryError|more than 100 MB of memory)"):
+            texts(tmp_path, "a.docx", docx("<w:p><w:r><w:t>a</w:t></w:r></w:p>" * 100_000))
 
 
 def test_what_a_folder_has_besides_is_listed_on_one_line(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from entsemble.data import (
 )
 from entsemble.data.conll import reader as conll_reader
 from entsemble.data.conll import writer as conll_writer
-from entsemble.data.documents import docx, mail, odt, pdf, web_page
+from entsemble.data.documents.isolation import isolated
 from entsemble.data.mention_tables import mention_rows, name_rows
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source, read_text
@@ -59,18 +59,18 @@ FORMATS: dict[str, Format] = {
     "conll": Format(conll_reader.read, conll_writer.write, stores_scores=False),
     "csv": Format(tables.read_csv, partial(write_csv, mention_rows), None, partial(write_csv_file, mention_rows)),
     "doccano": Format(jsonl.read_lines, doccano.write, stores_scores=False),
-    "docx": Format(docx.read),
-    "eml": Format(mail.read),
-    "html": Format(web_page.read, html.write),
+    "docx": Format(isolated("docx")),
+    "eml": Format(isolated("eml")),
+    "html": Format(isolated("html"), html.write),
     "json": Format(jsonl.read_array, jsonl.write_array),
     "jsonl": Format(jsonl.read_lines, jsonl.write_lines),
     "label-studio": Format(label_studio.read, label_studio.write),
     "names-csv": Format(None, partial(write_csv, name_rows), None, partial(write_csv_file, name_rows)),
     "names-tsv": Format(None, partial(write_tsv, name_rows)),
     "names-xlsx": Format(path_writer=partial(write_xlsx, name_rows)),
-    "odt": Format(odt.read),
+    "odt": Format(isolated("odt")),
     "parquet": Format(path_reader=parquet.read, path_writer=parquet.write),
-    "pdf": Format(pdf.read),
+    "pdf": Format(isolated("pdf")),
     "prodigy": Format(prodigy.read, prodigy.write),
     "spacy": Format(path_reader=docbin.read, path_writer=docbin.write),
     "text": Format(read_text, text_files.write, None, text_files.write_path),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import median
@@ -34,9 +33,6 @@ _BROKEN_WORD = re.compile("\ufffe\\s*(.?)")
 _BULLET = str.maketrans({"\uf0b7": "•"})
 """The bullet of the font Symbol, which has no code point of its own."""
 
-_lock = threading.Lock()
-"""PDFium may be called by one thread at a time."""
-
 
 def read(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: ARG001
     """The pages of a PDF that have text, in order; `meta` has the file and the page, counted from 1.
@@ -47,14 +43,12 @@ def read(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: A
     """
     pdfium = require("pypdfium2", EXTRA, "reading PDF")
     content = source.content(MAX_FILE_BYTES)
-    with _lock:
-        pdf, page_count = _open(pdfium, content, source)
+    pdf, page_count = _open(pdfium, content, source)
     scanned: list[int] = []
     has_text = False
     try:
         for page_number in range(1, page_count + 1):
-            with _lock:
-                text, is_scan = _read_page(pdfium, pdf, page_number, source)
+            text, is_scan = _read_page(pdfium, pdf, page_number, source)
             if is_scan:
                 scanned.append(page_number)
             elif text:
@@ -63,8 +57,7 @@ def read(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: A
                 meta = {"file": source.name, "page": page_number}
                 yield Document(f"{source.name}#page={page_number}", text, meta=meta)
     finally:
-        with _lock:
-            pdf.close()
+        pdf.close()
     if not has_text:
         problem = "this PDF is a scan: its pages are pictures" if scanned else "this PDF has no text"
         raise DataError(f"{problem}; {_OCR_ADVICE}", source.place)
