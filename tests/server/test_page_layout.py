@@ -36,56 +36,143 @@ def is_in_view(page: Any, selector: str) -> bool:
     return box is not None and box["y"] >= 0 and box["y"] + box["height"] <= height
 
 
+def show_candidates(page: Any) -> None:
+    page.locator("#candidate-score").evaluate("(s) => { s.value = 1; s.dispatchEvent(new Event('input')); }")
+    settle(page)
+
+
+def unfold(page: Any, *names: str) -> None:
+    for name in names:
+        page.locator(f"#{name}").evaluate("(details) => { details.open = true; }")
+    settle(page)
+
+
+Check = Callable[[str], None]
+
+
+def check_first_text(page: Any, check: Check) -> None:
+    check("form")
+    page.click("#extract")
+    expect(page.locator("#problem")).to_contain_text("Enter a text first")
+    check("error in the form")
+    page.fill("#new-text", "Ann left Oslo.\nThen Bob slept.")
+    page.click("#extract")
+    expect(page.locator("#text mark")).to_have_count(2)
+    check("result")
+
+
+def check_documents(page: Any, check: Check) -> None:
+    press(page, "f", "ArrowRight", "ArrowRight", "a", "Enter")
+    show_candidates(page)
+    check("corrected")
+    press(page, "c")
+    check("a rejected candidate")
+    press(page, "f")
+    check("cancelled")
+    press(page, "f")
+    check("failed")
+    press(page, "d")
+    check("done, next")
+    press(page, "ArrowRight", "m")
+    check("menu of a mention")
+    page.keyboard.press("Escape")
+    select_text(page, "silence", drop=3)
+    expect(page.locator("#menu")).to_be_visible()
+    check("menu of selected words")
+    press(page, "Escape")
+
+
+def check_panels(page: Any, check: Check) -> None:
+    unfold(page, "queue-details")
+    expect(page.locator("#queue li").first).to_be_visible()
+    check("queue")
+    unfold(page, "list-details", "add", "export", "mention-details")
+    page.locator("summary", has_text="All that are shown").click()
+    check("list, form, export, sheet: all unfolded")
+    page.locator("#nested").check()
+    settle(page)
+    select_text(page, "Lee")
+    press(page, "2")
+    check("nested mentions")
+    page.fill("#search", "nowhere")
+    expect(page.locator("#list-count")).to_have_text("0 shown")
+    check("nothing is found")
+    page.fill("#search", "")
+    page.locator("#filters button").first.click()
+    check("a label is hidden")
+    page.locator("#text-pane").focus()
+    press(page, "?")
+    check("keys")
+    page.keyboard.press("Escape")
+    page.evaluate("document.body.classList.add('dropping')")
+    check("a file is dragged over it")
+    page.evaluate("document.body.classList.remove('dropping')")
+
+
 @pytest.mark.parametrize("size", WIDTHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_in_any_state(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
+    found: dict[str, list[str]] = {}
+
+    def check(state: str) -> None:
+        found[state] = violations(page)
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), f"{state}: is cut off"
+
     with running_server(tmp_path) as running:
         page = open_page(running.address, size, color_scheme=scheme)
-        found = {"empty": violations(page)}
-        running.session.add([letter("one"), letter("two")], is_extracted=True)
+        check_first_text(page, check)
+        running.session.add([letter("one"), letter("two"), letter("three"), letter("four")], is_extracted=True)
+        running.session.set_extraction(3, "cancelled")
+        running.session.set_extraction(4, "failed", "the model is gone")
         page.reload()
         settle(page)
-        press(page, "ArrowRight", "ArrowRight", "a", "Enter")
-        page.locator("#candidate-score").evaluate("(s) => { s.value = 1; s.dispatchEvent(new Event('input')); }")
-        found["corrected"] = violations(page)
-        for name in ("list-details", "add", "export", "queue-details", "mention-details"):
-            page.locator(f"#{name}").evaluate("(details) => { details.open = true; }")
-        settle(page)
-        found["unfolded"] = violations(page)
-        page.locator("#text-pane").focus()
-        press(page, "ArrowLeft", "m")
-        found["menu"] = violations(page)
-        page.keyboard.press("Escape")
-        press(page, "?")
-        found["keys"] = violations(page)
-        page.keyboard.press("Escape")
+        check_documents(page, check)
+        check_panels(page, check)
         running.server.should_exit = True
         expect(page.locator("#gone")).to_be_visible()
-        found["gone"] = violations(page)
-        assert found == {state: [] for state in found}
-        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "nothing is cut off"
+        check("gone")
+    with running_server(tmp_path / "locked", [letter()], key="s3cret") as running:
+        page = open_page(running.address, size, color_scheme=scheme, waits=False)
+        expect(page.locator("#key-dialog")).to_be_visible()
+        check("key")
+    assert found == {state: [] for state in found}
 
 
-def test_filters_actions_and_progress_stay_in_view_on_a_long_text(open_page: OpenPage, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", WIDTHS)
+def test_filters_actions_and_progress_stay_in_view_on_a_long_text(
+    open_page: OpenPage, tmp_path: Path, size: str
+) -> None:
     from entsemble.types import Document, Mention
 
     text = "Ann left Oslo again, and nobody knew why.\n" * 200
     mentions = tuple(Mention(42 * number, 42 * number + 3, "person", "Ann", 0.9) for number in range(200))
     with running_server(tmp_path, [Document("long", text, mentions)]) as running:
-        page = open_page(running.address)
+        page = open_page(running.address, size)
         page.locator("#text-pane").focus()
         press(page, "ArrowLeft")
         assert page.evaluate("scrollY") > 1000
-        for selector in (
+        controls = [
             "#filters",
             "#finish",
             "#done-count",
             "#undo",
             "#mention-actions",
-            "#documents",
+            "#mention-labels",
             "mark.current",
-        ):
+        ]
+        for selector in [*controls, *(["#documents"] if size == "wide" else ["#sign"])]:
             assert is_in_view(page, selector), selector
+        assert not hides(page, "#bars", "mark.current")
+        running.server.should_exit = True
+        expect(page.locator("#gone")).to_be_visible()
+        assert is_in_view(page, "#gone"), "wherever one is in the text"
+        assert is_in_view(page, "#filters")
+
+
+def hides(page: Any, bar: str, selector: str) -> bool:
+    """Whether a bar at the top covers an element."""
+    upper, lower = page.locator(bar).bounding_box(), page.locator(selector).bounding_box()
+    return bool(upper["y"] + upper["height"] > lower["y"])
 
 
 def test_a_narrow_page_has_the_actions_in_a_sheet_below_the_text(open_page: OpenPage, tmp_path: Path) -> None:
@@ -100,6 +187,7 @@ def test_a_narrow_page_has_the_actions_in_a_sheet_below_the_text(open_page: Open
         settle(page)
         assert ("Bergen", "location") not in running.mentions()
         page.locator("#undo").tap()
+        settle(page)
         select_text(page, "silence")
         expect(page.locator("#menu")).to_be_visible()
         page.locator("#menu button", has_text="organisation").click()

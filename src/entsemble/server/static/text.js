@@ -36,6 +36,7 @@ function drawDocument() {
   paragraph = element("div", { className: "paragraph" });
   const pane = $("text");
   pane.replaceChildren(paragraph);
+  $("text-pane").removeAttribute("aria-activedescendant");
   if (!state.open) return;
   pane.dir = "auto";
   drawFrom(0, drawing);

@@ -44,11 +44,15 @@ function drawDocument() {
   $("incomplete-text").textContent = incomplete ?? "";
 }
 
+const ALWAYS_SHOWN = 8; // with more labels, those without a mention in the document are left out of the filters
 let countsKey = "";
 
 function drawFilters() {
   const counts = new Map(state.labels.map(({ name }) => [name, 0]));
   for (const span of state.open?.spans.values() ?? []) if (isMention(span)) counts.set(span.label, (counts.get(span.label) ?? 0) + 1);
+  if (state.labels.length > ALWAYS_SHOWN) {
+    for (const [label, count] of counts) if (!count && !filters.hidden.has(label)) counts.delete(label);
+  }
   const key = JSON.stringify([...counts, ...filters.hidden]);
   if (key === countsKey) return;
   countsKey = key;
@@ -64,6 +68,17 @@ function drawFilters() {
     }),
   );
   if (focused !== undefined) [...$("filters").children].find((chip) => chip.dataset.filter === focused)?.focus();
+}
+
+// What stays in view at the top, so that the one lies below the other, and nothing is scrolled behind them.
+function measureBars() {
+  const observer = new ResizeObserver(() => {
+    const { style } = document.documentElement;
+    style.setProperty("--header", `${document.querySelector("header").offsetHeight}px`);
+    style.setProperty("--bars", `${$("bars").offsetHeight}px`);
+  });
+  observer.observe(document.querySelector("header"));
+  observer.observe($("bars"));
 }
 
 function startSliders() {
@@ -130,5 +145,6 @@ export function startToolbar() {
   $("show-keys").addEventListener("click", () => $("help").showModal());
   $("close-help").addEventListener("click", () => $("help").close());
   startSliders();
+  measureBars();
   drawHistory();
 }
