@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from entsemble.data.format_table import READABLE, WRITABLE
 from entsemble.data.formats import read, write
 from entsemble.errors import DataError, EntsembleWarning
 from entsemble.types import Document, Mention, Span
@@ -17,7 +19,10 @@ from entsemble.types import Document, Mention, Span
 PACKAGES = {"parquet": "pyarrow", "spacy": "spacy"}
 LOSSLESS = ["jsonl", "json", "label-studio", "prodigy", "doccano", "parquet", "spacy", "brat"]
 ROUND_TRIPS = [*LOSSLESS, "conll"]
-"""Formats that hold annotated documents; tables of results, texts and pages are not for reading back."""
+"""Formats that hold annotated documents."""
+
+RESULTS = {"csv": "out.csv", "tsv": "out.tsv", "names-csv": "out.csv", "names-tsv": "out.tsv", "html": "out.html"}
+"""Formats for people -> a file's name; they do not hold the texts as they are, so what was written is refused."""
 
 CHARACTERS = st.one_of(
     st.sampled_from(" \t\n\r\u2028\x1c\x85\xa0\u200b\ufeffO0eB-#'\"\\%,;😀科ا\u0301\u200d\0."),
@@ -182,6 +187,49 @@ def test_awkward_texts_are_the_same_in_every_format_or_a_warning_counts_them(for
         ]
         return
     assert changed == []
+
+
+def test_every_format_that_is_read_and_written_makes_a_round_trip_or_is_refused() -> None:
+    both = {name for name in READABLE if name in WRITABLE}
+    assert both - {*ROUND_TRIPS} - {*RESULTS} == {"text"}
+
+
+@pytest.mark.parametrize("format_name", RESULTS)
+def test_what_is_written_for_people_is_not_read_as_documents(format_name: str, tmp_path: Path) -> None:
+    if format_name == "html":
+        pytest.importorskip("resiliparse")
+    for number, text in enumerate(AWKWARD_TEXTS):
+        file = tmp_path / f"{number} {RESULTS[format_name]}"
+        write([with_many_mentions(number, text)], file, format_name)
+        with pytest.raises(DataError, match=r"entsemble wrote this (table|page)|not a text file"):
+            list(read(file))
+
+
+def test_texts_are_the_same_and_their_mentions_are_counted(tmp_path: Path) -> None:
+    for number, text in enumerate(AWKWARD_TEXTS):
+        document = with_many_mentions(number, text.replace("\ufeff", ""))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            write([document], tmp_path / f"{number}.txt")
+            (back,) = read(tmp_path / f"{number}.txt", "text")
+        assert back.text == document.text
+        assert [f"{len(document.mentions)} mention" in str(warning.message) for warning in caught] == [True] * bool(
+            document.mentions
+        )
+
+
+@pytest.mark.parametrize("format_name", ["jsonl", "json", "label-studio", "prodigy", "doccano", "brat"])
+def test_awkward_texts_are_the_same_in_an_archive(format_name: str, tmp_path: Path) -> None:
+    documents = [with_many_mentions(number, text) for number, text in enumerate(AWKWARD_TEXTS)]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # line ends at the edges of mentions, in brat
+        write(documents, folder / "docs" if format_name == "brat" else folder / "docs.json", format_name)
+    archive = shutil.make_archive(str(tmp_path / "docs"), "zip", folder)
+    back = list(read(archive, None if format_name == "brat" else format_name))
+    originals = {document.id: essentials(document) for document in documents}
+    assert {document.id.removeprefix("docs/"): essentials(document) for document in back} == originals
 
 
 @pytest.mark.parametrize("format_name", LOSSLESS)

@@ -199,11 +199,11 @@ def test_texts_are_written_to_one_file_or_to_a_folder(tmp_path: Path) -> None:
     pages = [Document(f"r.pdf#page={n}", f"page {n}", meta={"file": "sub/r.pdf", "page": n}) for n in (1, 2)]
     documents = [*pages, Document("a.txt", "one\r\ntwo\n"), Document("../b:c", "b")]
     write(documents, tmp_path / "all.txt")
-    assert (tmp_path / "all.txt").read_bytes() == b"page 1\n\x0c\npage 2\n\x0c\none\r\ntwo\n\x0c\nb\n"
+    assert (tmp_path / "all.txt").read_bytes() == b"page 1\n\x0c\npage 2\n\x0c\none\r\ntwo\n\x0c\nb"
     write(documents, tmp_path / "folder", "text")
     files = {path.relative_to(tmp_path / "folder").as_posix() for path in (tmp_path / "folder").rglob("*.txt")}
     assert files == {"sub/r.pdf.txt", "a.txt", "%2E%2E/b%3Ac.txt"}
-    assert (tmp_path / "folder" / "sub" / "r.pdf.txt").read_bytes() == b"page 1\n\x0c\npage 2\n"
+    assert (tmp_path / "folder" / "sub" / "r.pdf.txt").read_bytes() == b"page 1\n\x0c\npage 2"
     assert [document.text for document in read(tmp_path / "folder" / "a.txt")] == ["one\r\ntwo\n"]
     with pytest.raises(DataError, match="text needs a new one"):
         write(documents, tmp_path / "folder", "text")

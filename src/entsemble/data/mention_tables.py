@@ -14,6 +14,9 @@ from entsemble.types import Document, Mention, Span
 Cell = str | int | float | None
 Rows = Iterable[Sequence[Cell]]
 
+MENTION_HEADER = ("file", "page", "sentence", "start", "end", "text", "label", "score", "votes")
+NAME_HEADER = ("name", "mentions", "labels", "variants", "files")
+
 _MAX_SENTENCE = 500
 """Characters; of a longer sentence, the part around the mention is given."""
 
@@ -23,7 +26,7 @@ _MAX_LISTED = 50
 
 def mention_rows(documents: Iterable[Document]) -> Iterator[Sequence[Cell]]:
     """The header, and a row for each mention; `file` is the id of a document whose meta has no file."""
-    yield ("file", "page", "sentence", "start", "end", "text", "label", "score", "votes")
+    yield MENTION_HEADER
     for document in documents:
         sentences = sentence_spans(document.text) if document.mentions else []
         for mention in document.mentions:
@@ -49,7 +52,7 @@ def name_rows(documents: Iterable[Document]) -> Iterator[Sequence[Cell]]:
             name.variants[" ".join(mention.text.split())] += 1
             name.labels[mention.label] += 1
             name.files[_file(document)] += 1
-    yield ("name", "mentions", "labels", "variants", "files")
+    yield NAME_HEADER
     for name in sorted(names.values(), key=lambda name: -name.variants.total()):
         [(most_frequent, _)] = name.variants.most_common(1)
         yield (

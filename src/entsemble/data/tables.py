@@ -21,6 +21,7 @@ from typing import Any
 from entsemble.data.json_values import DuplicateKeyError, parse_json, unique_object
 from entsemble.data.jsonl import from_json
 from entsemble.data.mention_shapes import END_KEYS, LABEL_KEYS, START_KEYS
+from entsemble.data.mention_tables import MENTION_HEADER, NAME_HEADER
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source
 from entsemble.errors import DataError, warn
@@ -94,6 +95,9 @@ def _read(source: Source, options: ReadOptions, table_format: str) -> Iterator[D
     except csv.Error as error:
         problem = f"not valid {table_format.upper()}: {error}; lines must end with a line feed"
         raise DataError(problem, source.place, 1) from error
+    if tuple(header) in (MENTION_HEADER, NAME_HEADER):
+        problem = "entsemble wrote this table, whose rows are results and not whole texts"
+        raise DataError(f"{problem}; give the texts, or results as .jsonl", source.place, 1)
     text_column = _find_column(header, options.text_column, TEXT_HEADERS, source)
     if text_column is None:
         columns = ", ".join(header)

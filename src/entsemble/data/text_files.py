@@ -18,12 +18,24 @@ _RESERVED = re.compile(r'[<>:"\\|?*\x00-\x1f%]|^\.+$|^\.')
 
 
 def write(documents: Iterable[Document], stream: TextIO) -> None:
-    """The texts one after another, form feeds between them; a warning counts the mentions, which are not written."""
-    mention_count = 0
-    for index, document in enumerate(documents):
+    """The texts one after another, form feeds between them, and a line end at the end, for a terminal.
+
+    A warning counts the mentions, which are not written.
+    """
+    last_text = _write_texts(documents, stream)
+    if last_text is not None and not last_text.endswith("\n"):
+        stream.write("\n")
+
+
+def _write_texts(documents: Iterable[Document], stream: TextIO) -> str | None:
+    """Write texts as they are, with form feeds on lines of their own between them; returns the last text, if any."""
+    mention_count, last_text = 0, None
+    for document in documents:
         mention_count += len(document.mentions)
-        stream.write(_SEPARATOR * (index > 0) + _ended(document.text))
+        stream.write(("" if last_text is None else _between(last_text)) + document.text)
+        last_text = document.text
     _warn_of_mentions(mention_count)
+    return last_text
 
 
 def write_path(documents: Iterable[Document], path: Path) -> None:
@@ -34,10 +46,11 @@ def write_path(documents: Iterable[Document], path: Path) -> None:
     """
     if path.suffix:
         with path.open("w", encoding="utf-8", newline="") as stream:
-            write(documents, stream)
+            _write_texts(documents, stream)
         return
     path.mkdir(exist_ok=True)
     names: dict[Path, str] = {}
+    last_texts: dict[Path, str] = {}
     mention_count = 0
     for document in documents:
         mention_count += len(document.mentions)
@@ -48,8 +61,8 @@ def write_path(documents: Iterable[Document], path: Path) -> None:
             raise DataError(problem)
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("a", encoding="utf-8", newline="") as stream:
-            stream.write(_SEPARATOR * (target in names) + _ended(document.text))
-        names[target] = name
+            stream.write((_between(last_texts[target]) if target in names else "") + document.text)
+        names[target], last_texts[target] = name, document.text[-1:]
     _warn_of_mentions(mention_count)
 
 
@@ -63,8 +76,9 @@ def _escape(match: re.Match[str]) -> str:
     return "".join(f"%{ord(character):02X}" for character in match[0])
 
 
-def _ended(text: str) -> str:
-    return text if text.endswith("\n") else text + "\n"
+def _between(text: str) -> str:
+    """What separates a text from the next one."""
+    return _SEPARATOR if text.endswith("\n") else f"\n{_SEPARATOR}"
 
 
 def _warn_of_mentions(mention_count: int) -> None:

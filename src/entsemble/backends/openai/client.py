@@ -177,10 +177,8 @@ class Client:
             )
             raise BadReplyError(message) from error
         except (httpx.TransportError, httpx.DecodingError) as error:
-            message = (
-                f"cannot reach {address} ({self.excerpt(str(error))}); is the server running there, and the "
-                "address right?"
-            )
+            reason = self.excerpt(str(error) or type(error).__name__)
+            message = f"cannot reach {address} ({reason}); is the server running there, and the address right?"
             raise TransientError(ModelUnavailableError(message)) from error
 
 
