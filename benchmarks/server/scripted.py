@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from entsemble import settings
+from entsemble.__main__ import main
 from entsemble.assembly.model_pool import ModelPool
 from entsemble.backends.scripted import ScriptedModel
-from entsemble.cli import main
 from entsemble.protocols import Encoder, LanguageModel, Vectors
 from entsemble.settings import MemberSettings
 from entsemble.types import Choice, Decoding, Reply

@@ -168,3 +168,16 @@ def test_a_client_can_read_why_its_large_body_is_refused(listen: Listen, key: st
         expected = 401 if key and "Transfer-Encoding" in headers else 413
         assert (response.status, response.headers["connection"]) == (expected, "close")
         assert json.loads(response.read())["error"]
+
+
+def test_a_request_with_two_ends_is_refused_and_what_follows_is_not_read(listen: Listen) -> None:
+    """Of a length and chunks, a proxy may trust the other one: the rest would be a request that it has not seen."""
+    server = listen()
+    head = b"POST /v1/extract HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    hidden = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    client = connect(
+        server.used_port, head + b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden
+    )
+    answer = read_until_closed(client)
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request")
+    assert answer.count(b"HTTP/1.1") == 1

@@ -24,10 +24,10 @@ from entsemble.server.limits import LISTEN_BACKLOG, Limits
 _GRACE_SECONDS = 5.0
 """Time that requests in progress have to finish after a signal; then they are cancelled."""
 
-EXIT_SECONDS = 8.0
+EXIT_SECONDS = 7.0
 """When a process is to be ended that still computes, in a library that cannot be interrupted.
 
-Two seconds less than promised: on an overloaded machine, a thread whose time has come runs a second or more later.
+Three seconds less than promised: on an overloaded machine, a thread whose time has come runs a second or more later.
 """
 
 _MIN_PROGRESS_BYTES = 16_384

@@ -86,6 +86,8 @@ class SecurityMiddleware:
 
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
         """Status and reason if the request is refused, otherwise `None`."""
+        if "transfer-encoding" in headers and "content-length" in headers:
+            return 400, "a request has a length or is sent in chunks, not both"  # proxies differ in which one counts
         content_length = headers.get("content-length", "0")
         if content_length.isascii() and content_length.isdigit() and int(content_length) > self._limits.body_bytes:
             return 413, too_large(self._limits)
