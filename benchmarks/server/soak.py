@@ -2,8 +2,8 @@
 
     python -m benchmarks.server.soak [--clients 50] [--seconds 3600]
 
-Starts `entsemble serve` with scripted models, whose right answers are known, on a port of this machine, and prints what
-became of memory, open files and threads, how long answers took, and how many were wrong.
+Starts `entsemble serve` with scripted models, whose right answers are known, on a port of this machine, and stores what
+became of memory, open files and threads, how long answers took, and how many were wrong: a file for each revision.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from benchmarks.common import ROOT
+from benchmarks.common import ROOT, run_once, source_revision
 from benchmarks.server.scripted import LEXICON
+
+RESULTS = Path(__file__).parent / "results" / "soak"
 
 _LABELS = {"person": "", "location": ""}
 _POOL_LABEL = "gadget"
@@ -324,12 +327,15 @@ def soak(client_count: int, seconds: float) -> dict[str, object]:
 
 
 def main() -> None:
-    """Run it, and print the result."""
+    """Run it, store the result and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=3600)
     arguments = parser.parse_args()
-    print(json.dumps(soak(arguments.clients, arguments.seconds), indent=1))
+    file = RESULTS / f"{source_revision()[:7]}.json"
+    command = f"python -m benchmarks.server.soak --clients {arguments.clients} --seconds {arguments.seconds:g}"
+    run_once(file, command, partial(soak, arguments.clients, arguments.seconds), force=True)
+    print(file.read_text(encoding="utf-8"))
 
 
 def _kill_now_and_then(server: SoakServer, end: float, interval_seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Turns the committed result into the table of the pages in docs.
+"""Turns the committed results into the tables of the pages in docs.
 
 python -m benchmarks.server.table [--check]
 """
@@ -9,11 +9,26 @@ import json
 
 from benchmarks.pages import Table, fill_tables
 from benchmarks.server.load import RESULT
+from benchmarks.server.soak import RESULTS as SOAK_RESULTS
+
+_SOAK_FIGURES = (
+    "seconds",
+    "clients",
+    "kills",
+    "extractions",
+    "wrong answers",
+    "confirmed texts of the pool",
+    "lost texts of the pool",
+    "p50 s",
+    "p99 s",
+    "longest stop after SIGTERM, s",
+)
 
 
 def main() -> None:
-    """Write the table, or check it."""
-    fill_tables(lambda name: load() if name == "server:load" else None, "benchmarks.server.table")
+    """Write the tables, or check them."""
+    tables = {"server:load": load, "server:soak": soak}
+    fill_tables(lambda name: tables[name]() if name in tables else None, "benchmarks.server.table")
 
 
 def load() -> Table:
@@ -29,6 +44,22 @@ def load() -> Table:
         count = sum(results["answers"][status] for status in statuses)
         table.append([name, str(count), *(f"{seconds[which]:.3g}" for which in ("median", "p95", "max"))])
     return table
+
+
+def soak() -> Table | None:
+    """A column for each run, the longest first; `None` without results."""
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in SOAK_RESULTS.glob("*.json")]
+    results.sort(key=lambda result: -result["seconds"])
+    rows = [
+        ["revision", *(result["commit"][:7] for result in results)],
+        *([name, *(f"{result[name]:,g}" for result in results)] for name in _SOAK_FIGURES),
+        ["requests", *(f"{sum(result['outcomes'].values()):,}" for result in results)],
+        *(
+            [f"{name}: first, last, maximum", *(", ".join(map(str, result[name].values())) for result in results)]
+            for name in ("memory MB", "open files", "threads")
+        ),
+    ]
+    return [rows[0], ["---"] * len(rows[0]), *rows[1:]] if results else None
 
 
 if __name__ == "__main__":
