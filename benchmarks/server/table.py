@@ -6,8 +6,12 @@ python -m benchmarks.server.table [--check]
 from __future__ import annotations
 
 import json
+from operator import eq
+from pathlib import Path
+from typing import Any
 
 from benchmarks.pages import Table, fill_tables
+from benchmarks.server.answers import FIRST, RESULTS
 from benchmarks.server.load import RESULT
 from benchmarks.server.soak import RESULTS as SOAK_RESULTS
 
@@ -27,13 +31,35 @@ _SOAK_FIGURES = (
 
 def main() -> None:
     """Write the tables, or check them."""
-    tables = {"server:load": load, "server:soak": soak}
-    fill_tables(lambda name: tables[name]() if name in tables else None, "benchmarks.server.table")
+    sections = {"server:load": load, "server:soak": soak, "server:answers": answers}
+    fill_tables(lambda name: sections[name]() if name in sections else None, "benchmarks.server.table")
+
+
+def answers() -> Table | None:
+    """A row for each server: what the probe says, and how its answers differ from those of the first."""
+    results = [_read(file) for file in sorted(RESULTS.glob("*.json"))]
+    if not results:
+        return None
+    header = ["server", "what the probe says", "mentions", "sentences with the same spans", "with the same mentions"]
+    table = [header, ["---"] * len(header)]
+    for result in sorted(results, key=lambda result: (result["one free answer"], result["server"] != FIRST)):
+        alike = (other for other in results if other["one free answer"] == result["one free answer"])
+        first = next(other for other in alike if other["server"] == FIRST)
+        same = [
+            "" if result is first else f"{sum(map(eq, result[key], first[key]))} of {len(first[key])}"
+            for key in ("listed", "mentions")
+        ]
+        table.append([result["server"], result["probe"], str(sum(map(len, result["mentions"]))), *same])
+    return table
+
+
+def _read(file: Path) -> Any:  # noqa: ANN401 - parsed JSON
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def load() -> Table:
     """A row an answer."""
-    results = json.loads(RESULT.read_text(encoding="utf-8"))
+    results = _read(RESULT)
     header = ["answer", "requests", "median s", "95th percentile s", "longest s"]
     table = [header, ["---"] * len(header)]
     refused = sorted(set(results["answers"]) - {"200"})
