@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -191,3 +192,11 @@ def test_devices_and_open_files_are_written_directly(tmp_path: Path) -> None:
         path = Path(f"/dev/fd/{file.fileno()}")
         with replacing(path) as replacement:
             assert replacement == path
+
+
+def test_links_that_lead_back_to_one_another_are_an_error_of_the_system(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(OSError, match="symbolic links") as caught, replacing(loop):
+        pass
+    assert caught.value.errno == errno.ELOOP

@@ -185,6 +185,8 @@ def test_a_tsv_file_with_tags_is_conll(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("a,b\n1,2\n", "no column has a usual name of texts"),
+        ("text,n,n\nAnn,1,2\n", "a.csv:1: two columns are called 'n'; rename one of them"),
+        ("text, text\nAnn,Bob\n", "a.csv:1: two columns are called 'text'; rename one of them"),
         ("", "no header"),
         ("text,b\n1\n", ":2: this row has 1 cells"),
         ('text\nfine\n"open', ":3: not valid CSV"),

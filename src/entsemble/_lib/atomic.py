@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from entsemble._lib.locks import OutputLock, remove_held_locks
+from entsemble._lib.paths import real_path
 from entsemble._lib.private import FILE_MODE, FOLDER_MODE
 
 WORKSPACE_SUFFIX = ".replacing"
@@ -53,7 +54,7 @@ def lock_output(target: Path, timeout: float = 1.0) -> OutputLock:
         InUseError: another process is writing it.
         OSError: nothing can be written there.
     """
-    target.resolve().parent.mkdir(parents=True, exist_ok=True)
+    real_path(target).parent.mkdir(parents=True, exist_ok=True)
     lock = OutputLock(target, timeout)
     try:
         recover(lock.target.parent, lock.target.name)
@@ -85,7 +86,7 @@ def replacing(target: Path, *, lock: OutputLock | None = None, private: bool = F
         yield target
         return
     own_lock = lock_output(target) if lock is None else None
-    target = target.resolve()
+    target = real_path(target)
     try:
         with _workspace(target) as workspace:
             replacement = workspace / target.name

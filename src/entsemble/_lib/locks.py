@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from entsemble._lib.paths import real_path
 from entsemble.errors import InUseError
 
 UNKNOWN_HOLDER = "another process"
@@ -35,7 +36,7 @@ class OutputLock:
     """
 
     def __init__(self, target: Path, timeout: float = _TIMEOUT_SECONDS) -> None:
-        self.target = target.resolve()
+        self.target = real_path(target)
         self.path = self.target.with_name(f".{self.target.name}.lock")
         self._file_lock = FileLock(self.path, thread_local=False)
         holder = describe_holder(self.path)  # before the attempt: some versions of filelock empty the file

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from entsemble._lib.paths import real_path
 from entsemble.backends.model_spec import ServerModel, parse_model
 from entsemble.backends.voice_spec import parse_voice
 from entsemble.errors import ConfigError, UnknownNameError
@@ -42,29 +43,29 @@ def select_members(settings: Settings, models: Sequence[str]) -> Settings:
 def with_absolute_paths(settings: Settings) -> Settings:
     """Settings that mean the same in another working folder."""
     members = tuple(_with_absolute_path(member) for member in settings.members)
-    pool = settings.pool.model_copy(update={"path": settings.pool.path and settings.pool.path.resolve()})
+    pool = settings.pool.model_copy(update={"path": settings.pool.path and real_path(settings.pool.path)})
     encoder, folder = settings.encoder, Path(settings.encoder.model)
     if folder.is_dir():
-        encoder = encoder.model_copy(update={"model": str(folder.resolve())})
+        encoder = encoder.model_copy(update={"model": str(real_path(folder))})
     return settings.model_copy(
         update={
             "pool": pool,
             "members": members,
             "encoder": encoder,
             "voices": tuple(map(_voice_with_absolute_path, settings.voices)),
-            "patterns": settings.patterns and settings.patterns.resolve(),
+            "patterns": settings.patterns and real_path(settings.patterns),
         }
     )
 
 
 def _voice_with_absolute_path(voice: VoiceSettings) -> VoiceSettings:
     spec = parse_voice(voice.model)
-    return voice.model_copy(update={"model": f"{spec.kind}:{spec.path.resolve()}"}) if spec.path.exists() else voice
+    return voice.model_copy(update={"model": f"{spec.kind}:{real_path(spec.path)}"}) if spec.path.exists() else voice
 
 
 def _with_absolute_path(member: MemberSettings) -> MemberSettings:
     source = parse_model(member.model).source
-    return member.model_copy(update={"model": str(source.resolve())}) if isinstance(source, Path) else member
+    return member.model_copy(update={"model": str(real_path(source))}) if isinstance(source, Path) else member
 
 
 def expert_weights(member: MemberSettings) -> dict[str, float]:

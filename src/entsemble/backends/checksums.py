@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from entsemble._lib.digest import RememberedChecksums, sha256
+from entsemble._lib.paths import real_path
 from entsemble._lib.private import make_private_folder
 
 CHECKSUMS_FILE = "checksums.json"
@@ -35,7 +36,7 @@ def file_checksum(path: Path, cache: Path, on_read: Callable[[int], None] = igno
     with suppress(OSError):
         make_private_folder(cache)
     checksums = RememberedChecksums(cache / CHECKSUMS_FILE)
-    checksum = checksums.sha256(path.resolve(), on_read)
+    checksum = checksums.sha256(real_path(path), on_read)
     checksums.save()
     return checksum
 
@@ -57,7 +58,7 @@ def is_named_after_content(
     Raises:
         OSError: it cannot be read.
     """
-    blob = path.resolve()
+    blob = real_path(path)
     if _SHA256.fullmatch(blob.name):
         checksum = file_checksum(blob, cache, on_read) if trust_memory else sha256(blob, on_read)
         return checksum == blob.name

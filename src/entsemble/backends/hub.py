@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from entsemble._lib.optional import require
+from entsemble._lib.paths import real_path
 from entsemble.backends.catalogue import HubSource
 from entsemble.backends.checksums import is_named_after_content
 from entsemble.errors import ConfigError, ModelUnavailableError
@@ -188,7 +189,7 @@ def _check(path: Path, name: str, cache: Path, on_progress: DownloadCallback, *,
         return
     if not is_new:
         raise changed_file_error(path, name)
-    path.resolve().unlink()
+    real_path(path).unlink()
     path.unlink(missing_ok=True)
     raise ModelUnavailableError(f"{name} was damaged during the download and is not kept; pull it again")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from entsemble._lib.paths import real_path
 from entsemble.backends.label_reader.model import BUNDLED_READER
 from entsemble.errors import ConfigError, UnknownNameError
 
@@ -48,7 +49,7 @@ class VoiceSpec:
         """Short, for votes and reports."""
         if self.kind == TAGGER:
             return TAGGER
-        return self.path.stem if self.kind == "patterns" else self.path.resolve().name
+        return self.path.stem if self.kind == "patterns" else real_path(self.path).name
 
 
 def parse_voice(text: str) -> VoiceSpec:

@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from entsemble._lib.paths import real_path
 from entsemble._lib.text import message_line
 from entsemble.cli.display import print_document
 from entsemble.cli.help import GroupedCommand
@@ -69,7 +70,7 @@ class OutputOptions:
                 raise click.UsageError("--unsure needs --min-score, which decides which mentions are unsure")
             if self.unsure_path.suffix not in _REVIEW_SUFFIXES:
                 raise click.UsageError(f"--unsure must be a file that ends in {', '.join(_REVIEW_SUFFIXES)}")
-            if self.output and self.unsure_path.resolve() == self.output.resolve():
+            if self.output and real_path(self.unsure_path) == real_path(self.output):
                 raise click.UsageError("--unsure and --output name the same file")
             check_writable(self.unsure_path)
         if self.output:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from entsemble._lib.paths import real_path
 from entsemble._lib.text import message_line
 from entsemble.cli.help import GroupedCommand
 from entsemble.cli.hosting import Hosting, ModelOptions, check_server_packages, is_free, model_options, run_server
@@ -58,7 +59,7 @@ class ReviewOptions:
             return self.session
         if not inputs:
             raise ConfigError("name a FILE to review, or a --session to continue")
-        first = inputs[0].resolve()
+        first = real_path(inputs[0])
         return first if first.suffix == _SESSION_SUFFIX else first.with_name(first.name + _SESSION_SUFFIX)
 
     def pool_path(self, session: Path) -> Path:
@@ -105,8 +106,8 @@ def review(inputs: tuple[Path, ...], **options: object) -> None:
     review_options, models = parse_options(ReviewOptions, options), parse_options(ModelOptions, options)
     session_path = review_options.session_path(inputs)
     pool_path = review_options.pool_path(session_path)
-    skipped = {session_path.resolve(), pool_path.resolve()}
-    paths = [path for path in inputs if path.resolve() not in skipped]
+    skipped = {real_path(session_path), real_path(pool_path)}
+    paths = [path for path in inputs if real_path(path) not in skipped]
 
     def announce(address: str) -> None:
         click.echo(f"{address} (session: {session_path}, pool: {pool_path}); Ctrl-C ends it", err=True)

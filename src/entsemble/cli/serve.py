@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from entsemble._lib.paths import real_path
 from entsemble.cli.help import GroupedCommand
 from entsemble.cli.hosting import Hosting, ModelOptions, check_server_packages, model_options, run_server
 from entsemble.cli.options import parse_options
@@ -97,5 +98,5 @@ def serve(**options: object) -> None:
         models,
         user_environment,
         prepare=lambda _: None,
-        on_started=lambda address: click.echo(f"{address} (pool: {pool.resolve()})", err=True),
+        on_started=lambda address: click.echo(f"{address} (pool: {real_path(pool)})", err=True),
     )

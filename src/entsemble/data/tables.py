@@ -14,6 +14,7 @@ import csv
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -98,6 +99,9 @@ def _read(source: Source, options: ReadOptions, table_format: str) -> Iterator[D
     if tuple(header) in (MENTION_HEADER, NAME_HEADER):
         problem = "entsemble wrote this table, whose rows are results and not whole texts"
         raise DataError(f"{problem}; give the texts, or results as .jsonl", source.place, 1)
+    if repeated := next((name for name, count in Counter(header).items() if name and count > 1), None):
+        problem = f"two columns are called {repeated!r}; rename one of them"
+        raise DataError(problem, source.place, 1)
     text_column = _find_column(header, options.text_column, TEXT_HEADERS, source)
     if text_column is None:
         columns = ", ".join(header)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from entsemble._lib.atomic import lock_output, replacing
+from entsemble._lib.paths import real_path
 from entsemble._lib.private import make_private_folder
 from entsemble._lib.text import same_text_key
 from entsemble.data.formats import read
@@ -45,7 +46,7 @@ class PoolFile:
             raise ConfigError(
                 f"{path}: only a JSON Lines pool can be corrected; `entsemble convert` converts it to {_SUFFIX}"
             )
-        self.path = path = path.resolve()  # a symbolic link is kept
+        self.path = path = real_path(path)  # a symbolic link is kept
         self.on_change: Callable[[], None] = lambda: None
         self._change_lock = threading.Lock()
         try:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from entsemble._lib.atomic import lock_output, replacing
 from entsemble._lib.optional import require
+from entsemble._lib.paths import real_path
 from entsemble._lib.temporary import temporary_folder
 from entsemble.backends.transformers.grammar import GrammarConstraint, Vocabulary
 from entsemble.errors import InUseError, ModelUnavailableError
@@ -151,7 +152,7 @@ def _load(path: Path, dtype: Any) -> tuple[Any, Any]:  # noqa: ANN401 - untyped 
             folder = path
         else:  # alone in a folder, so that no file beside it is run as code
             folder = link_folder
-            (folder / "model.gguf").symlink_to(path.resolve())
+            (folder / "model.gguf").symlink_to(real_path(path))
             arguments["gguf_file"] = "model.gguf"
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, **arguments)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from entsemble._lib.paths import real_path
 from entsemble._lib.text import message_line
 from entsemble.assembly import TEMPLATE, base_checksum, check_adapter_fits, expert_store
 from entsemble.cli.options import parse_options
@@ -116,7 +117,7 @@ def add_expert(
     elif base is None:
         raise ConfigError(f"{folder} has no {card.CARD_FILE}; name the model that it adapts with --base")
     else:
-        expert_name = name or folder.resolve().name
+        expert_name = name or real_path(folder).name
         store.check_name(expert_name, replace=replace)
         label_names = tuple(label.strip() for label in labels.split(",") if label.strip())
         expert_card = Card(
