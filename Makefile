@@ -87,6 +87,8 @@ $(DEV): $(STAMP) constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[datasets,documents,embedded,experts,hub,pandas,parquet,patterns,ray,serve,spacy]' \
 	  axe-playwright-python hypothesis import-linter mypy nervaluate playwright pre-commit pytest pytest-xdist ruff \
 	  seqeval
+	# gliner asks for an older transformers than the rest, and works with this one
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps gliner gliner2
 	@touch $@
 
 $(DOCS): $(DEV)

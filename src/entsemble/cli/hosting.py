@@ -14,6 +14,7 @@ import click
 
 from entsemble.assembly import select_members
 from entsemble.cli.interrupt import INTERRUPTED_EXIT_CODE, TerminatedError, server_deadline
+from entsemble.cli.options import ModelOptions
 from entsemble.data.inputs import label_definitions
 from entsemble.errors import ConfigError, MissingExtraError
 from entsemble.settings import PRESET_OF_MEMBERS, Environment, Settings, load
@@ -24,15 +25,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelOptions:
-    """Options of which models answer, and with which labels."""
+class ServedModelOptions(ModelOptions):
+    """The options of a command whose server extracts."""
 
-    labels: str | None
-    config: Path | None
-    preset: str | None
-    models: tuple[str, ...]
-    voices: tuple[str, ...]
-    patterns: Path | None
     learn: int | None
 
     def settings_factory(self) -> Callable[[Mapping[str, Any]], Settings]:
@@ -83,7 +78,7 @@ class Hosting:
 
 def run_server(
     hosting: Hosting,
-    models: ModelOptions,
+    models: ServedModelOptions,
     environment: Environment,
     *,
     prepare: Callable[[Session], None],
@@ -182,7 +177,7 @@ def _check_address(host: str, port: int) -> None:
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of `ModelOptions` to a command."""
+    """Add the options of `ServedModelOptions` to a command."""
     options = (
         click.option("--config", type=click.Path(path_type=Path), help="Configuration file (TOML)."),
         click.option("--preset", help="Bundled configuration, as for extract."),

@@ -144,8 +144,8 @@ def parse_options(options_class: type[Options], values: Mapping[str, Any]) -> Op
 
 
 @dataclass(frozen=True, slots=True)
-class SharedOptions:
-    """The shared options of a command, as given."""
+class ModelOptions:
+    """The options of every command that extracts: which models answer, and with which labels."""
 
     labels: str | None
     config: Path | None
@@ -153,6 +153,12 @@ class SharedOptions:
     models: tuple[str, ...]
     voices: tuple[str, ...]
     patterns: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedOptions(ModelOptions):
+    """The shared options of a command that extracts once, as given."""
+
     seed: int | None
     no_cache: bool
     quiet: bool

@@ -13,7 +13,7 @@ import click
 from entsemble._lib.paths import real_path
 from entsemble._lib.text import message_line
 from entsemble.cli.help import GroupedCommand
-from entsemble.cli.hosting import Hosting, ModelOptions, check_server_packages, is_free, model_options, run_server
+from entsemble.cli.hosting import Hosting, ServedModelOptions, check_server_packages, is_free, model_options, run_server
 from entsemble.cli.options import parse_options
 from entsemble.cli.output import pluralize
 from entsemble.data.format_table import READABLE
@@ -103,7 +103,7 @@ def review(inputs: tuple[Path, ...], **options: object) -> None:
     check_server_packages()
     from entsemble.server.limits import Limits
 
-    review_options, models = parse_options(ReviewOptions, options), parse_options(ModelOptions, options)
+    review_options, models = parse_options(ReviewOptions, options), parse_options(ServedModelOptions, options)
     session_path = review_options.session_path(inputs)
     pool_path = review_options.pool_path(session_path)
     skipped = {real_path(session_path), real_path(pool_path)}

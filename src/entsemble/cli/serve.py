@@ -9,7 +9,7 @@ import click
 
 from entsemble._lib.paths import real_path
 from entsemble.cli.help import GroupedCommand
-from entsemble.cli.hosting import Hosting, ModelOptions, check_server_packages, model_options, run_server
+from entsemble.cli.hosting import Hosting, ServedModelOptions, check_server_packages, model_options, run_server
 from entsemble.cli.options import parse_options
 from entsemble.errors import ConfigError
 from entsemble.settings import environment
@@ -86,7 +86,7 @@ def serve(**options: object) -> None:
     from entsemble.server.limits import parse_limits
     from entsemble.server.security import is_loopback
 
-    serve_options, models = parse_options(ServeOptions, options), parse_options(ModelOptions, options)
+    serve_options, models = parse_options(ServeOptions, options), parse_options(ServedModelOptions, options)
     user_environment = environment()
     key = user_environment.keys.get(serve_options.key_env) or None
     serve_options.check_key(key, is_local=is_loopback(serve_options.host))
