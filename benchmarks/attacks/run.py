@@ -98,6 +98,11 @@ ATTACKS: Mapping[str, Attack] = {
         "9. Archives that are encrypted, damaged, bombs, or hold links and doubles",
         _tests("tests/data/test_archives.py"),
     ),
+    "documents": Attack(
+        "9. Web pages, PDF and Word files that hang their reader or fill the memory",
+        _tests("tests/data/test_documents.py"),
+    ),
+    "json": Attack("9. Keys that a JSON object has twice, and other odd JSON", _tests("tests/data/test_json.py")),
     "columns": Attack("9. Numbers as tokens, old line ends, a marker as a token", files.odd_columns),
     "writers": Attack(
         "10. Awkward documents through every format and back", _tests("tests/data/test_awkward_documents.py")

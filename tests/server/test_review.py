@@ -105,6 +105,10 @@ def test_files_are_read_by_the_readers_of_extract_and_errors_name_them(serve: An
     refused = upload("../../etc/broken.jsonl", '{"text": "a"}\n{"text": 1}\n')
     assert refused.status_code == 409
     assert refused.json()["error"].startswith("broken.jsonl:2: there is no text")
+    for name in ("a\0b.txt", "..", "/", "\u5e9c" * 200):
+        refused = upload(name, "Ann.")
+        assert refused.status_code == 409, name
+        assert "cannot be stored under this name" in refused.json()["error"]
     rows = extracted(client)
     assert [(row["name"], row["mentions"]) for row in rows] == [("x", 1), ("notes.txt", 2), ("words.conll:1", 1)]
     assert [label["name"] for label in changes(client)["settings"]["labels"]] == ["pilot", "person", "location"]

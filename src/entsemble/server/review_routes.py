@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Query, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.responses import JSONResponse
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from entsemble._lib.temporary import temporary_folder
@@ -33,6 +33,9 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     413: {"model": Problem, "description": "Too large."},
     422: {"model": Problem, "description": "Invalid; says where."},
 }
+_MAX_UPLOADS = 2
+"""Files that are read at once; each may take a gigabyte."""
+
 _QUEUE_LENGTH = 30
 
 
@@ -119,6 +122,8 @@ def add_review(app: FastAPI, review: Review, exports: ExportHandler) -> None:
 
 
 def _add_documents(app: FastAPI, review: Review) -> None:
+    uploads = CapacityLimiter(_MAX_UPLOADS)
+
     @app.get("/v1/review/documents/{document_id}", tags=["review"], responses=_PROBLEMS)
     def get_document(document_id: Annotated[int, PathParameter(ge=0, le=2**53)]) -> dict[str, Any]:
         """Text and sentences of a document, with their mentions and rejected candidates."""
@@ -149,7 +154,7 @@ def _add_documents(app: FastAPI, review: Review) -> None:
                 "known": sum(each["known"] for each in added),
             }
 
-        return await run_in_threadpool(add)
+        return await to_thread.run_sync(add, limiter=uploads)
 
     @app.get("/v1/review/search", tags=["review"], responses=_PROBLEMS)
     def search(words: Annotated[str, Query(max_length=500)]) -> dict[str, list[int]]:
@@ -197,7 +202,11 @@ def _add_edits(app: FastAPI, review: Review) -> None:
 def _read_upload(name: str, content: bytes) -> list[ReadFile]:
     with temporary_folder() as folder:
         path = folder / name
-        path.write_bytes(content)
+        try:
+            path.write_bytes(content)
+        except (OSError, ValueError) as error:  # ValueError: NUL in the name
+            problem = f"it cannot be stored under this name ({getattr(error, 'strerror', error)}); rename it"
+            raise DataError(problem, path) from error
         return list(read_files([path], None, None))
 
 
