@@ -56,6 +56,7 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	$(BIN)/python -m benchmarks.baselines.run
 	$(BIN)/python -m benchmarks.throughput.run
 	$(BIN)/python -m benchmarks.throughput.growth
+	$(BIN)/python -m benchmarks.throughput.waiting
 	$(BIN)/python -m benchmarks.growth.run
 	$(BIN)/python -m benchmarks.attacks.run
 	$(BIN)/python -m benchmarks.throughput.expert

@@ -20,6 +20,7 @@ from benchmarks.throughput.presets import PRESETS
 from benchmarks.throughput.presets import RESULTS as PRESET_RESULTS
 from benchmarks.throughput.revisions import RESULT as REVISIONS
 from benchmarks.throughput.run import SETTINGS, results_file
+from benchmarks.throughput.waiting import RESULTS as WAITING
 from entsemble.evaluation.bootstrap import compare_f1, f1_interval
 from entsemble.evaluation.counts import Counts
 
@@ -29,7 +30,10 @@ PLOT = ROOT / "docs" / "images" / "growth.svg"
 
 def main() -> None:
     """Write the tables and the plot, or check the tables."""
-    sections = {"throughput": ways, "growth": growth, "expert": expert, "presets": presets, "revisions": revisions}
+    sections = {
+        **{"throughput": ways, "growth": growth, "expert": expert, "presets": presets, "revisions": revisions},
+        "waiting": waiting,
+    }
     is_written = fill_tables(lambda name: sections[name]() if name in sections else None, "benchmarks.throughput.table")
     if is_written and (results := _growth_results()):
         plot(results)
@@ -69,6 +73,23 @@ def revisions() -> Table | None:
                 ratio = f"{result['newer / older, median'][task]['processor']:.2f}" if revision == "newer" else ""
                 table.append([f"`{task}`", name, *seconds, ratio])
     return table
+
+
+def waiting() -> Table | None:
+    """A row for each engine, state of the cores and way in which threads wait for each other."""
+    results = [json.loads(file.read_text()) for file in sorted(WAITING.glob("*.json"))]
+    head = ["engine", "cores", "threads that wait", "s of the processor, each run", "s on the clock, each run"]
+    head += ["load before", "spinning / sleeping, median: processor, clock"]
+    table = [head, ["---"] * len(head)]
+    for result in results:
+        for cores, by_way in result["runs"].items():
+            ratio = result["spinning / sleeping, median"][cores]
+            for way, runs in by_way.items():
+                columns = [", ".join(f"{run[kind]:.1f}" for run in runs) for kind in ("processor", "clock")]
+                load = f"{min(run['load'] for run in runs):.0f} to {max(run['load'] for run in runs):.0f}"
+                shown = f"{ratio['processor']:.1f}, {ratio['clock']:.1f}" if way == "spinning" else ""
+                table.append([result["engine"], cores, way, *columns, load, shown])
+    return table if results else None
 
 
 def growth() -> Table | None:

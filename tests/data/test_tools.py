@@ -50,6 +50,15 @@ def test_mentions_of_other_tools_are_read(tmp_path: Path, record: object) -> Non
     assert [(m.start, m.end, m.label) for m in document.mentions] == [(0, 4, "P")]
 
 
+@pytest.mark.parametrize(
+    "entities", [{"P": ["Mara"]}, [{"text": "Mara", "label": "P"}], [{"name": "Mara", "type": "P", "pos": [0, 4]}]]
+)
+def test_names_without_offsets_are_refused(tmp_path: Path, entities: object) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps({"text": TEXT, "entities": entities}))
+    with pytest.raises(DataError, match=r"x.jsonl:1: .*; names without offsets cannot be placed: write start, end"):
+        list(read(tmp_path / "x.jsonl"))
+
+
 def test_a_file_of_ner_annotator_is_read(tmp_path: Path) -> None:
     pairs = [["Mara rang.", {"entities": [[0, 4, "P"]]}], None, ["Bo left.", {"entities": []}]]
     (tmp_path / "x.json").write_text(json.dumps({"classes": ["P"], "annotations": pairs}))

@@ -63,6 +63,8 @@ _NESTED_KEYS = ("points", "char_interval", "mentions")
 _OTHER_LABEL_KEYS = ("categories", "classes", "class", "displayName", "display_name", "properties")
 _TOKEN_LABEL_KEYS = ("entityLabel", "entity", "ent_type", "ner", "label")
 
+_OFFSETS_ADVICE = "names without offsets cannot be placed: write start, end and label, in code points from 0"
+
 _MAX_DEPTH, _MAX_ITEMS = 8, 50
 """How far annotation that is not read is searched."""
 
@@ -77,6 +79,8 @@ def take_mentions(record: dict[str, Any]) -> list[dict[str, Any]]:
         DataError: what must be a list of mentions is none; the message names no file.
     """
     mention_key = next((key for key in MENTION_KEYS if holds_mentions(record.get(key), key)), None)
+    if mention_key and isinstance(record[mention_key], dict):
+        raise DataError(f"`{mention_key}` must be a list of mentions, not an object; {_OFFSETS_ADVICE}")
     values = list_value(record.pop(mention_key), mention_key) if mention_key else []
     for key in MENTION_KEYS:
         if key in record and (record[key] is None or (key in (*_SURE_KEYS, "label", "labels") and record[key] == [])):
@@ -187,6 +191,8 @@ def _unfold(value: object, mention_name: str) -> Iterator[dict[str, Any]]:
         if isinstance(surface, dict):
             start, surface = first_value(surface, START_KEYS), surface.get("content")
             end = start + len(surface) if type(start) is int and isinstance(surface, str) else end
+        if start is None and end is None:
+            raise DataError(f"{mention_name} has no start and end; {_OFFSETS_ADVICE}")
         for one_label in label if isinstance(label, list) and label else [label]:
             yield {
                 "start": start,
