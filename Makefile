@@ -59,6 +59,7 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	$(BIN)/python -m benchmarks.throughput.waiting
 	$(BIN)/python -m benchmarks.growth.run
 	$(BIN)/python -m benchmarks.attacks.run
+	$(BIN)/python -m benchmarks.review.run
 	$(BIN)/python -m benchmarks.throughput.expert
 	$(BIN)/python -m benchmarks.throughput.presets
 	$(BIN)/python -m benchmarks.quality.run
@@ -74,7 +75,7 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	for what in members gazetteer capitalised verification retrieval shots skip_larger budget threshold experts; do \
 	  $(BIN)/python -m benchmarks.quality.compare $$what || exit 1; done
 	for what in run curve; do $(BIN)/python -m benchmarks.peers.$$what || exit 1; done
-	for what in throughput growth attacks quality sam peers baselines reader; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
+	for what in throughput growth attacks quality sam peers baselines reader review; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
 	$(BIN)/python -m benchmarks.quality.plots
 
 $(VENV)/bin/python:

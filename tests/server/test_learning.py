@@ -83,6 +83,23 @@ class TestPoolLearner:
         assert "a fault" in caplog.text
         assert errors == []
 
+    def test_closing_waits_for_what_is_cancelled(self) -> None:
+        has_started, stopping, has_ended = (threading.Event() for _ in range(3))
+
+        def learn() -> None:
+            has_started.set()
+            stopping.wait(60)
+            has_ended.set()
+            raise WorkCancelledError
+
+        learner = PoolLearner(learn)
+        learner.schedule()
+        assert has_started.wait(60)
+        stopping.set()
+        learner.close()
+        assert has_ended.is_set()
+        assert not learner.is_learning
+
     def test_stopped_it_learns_nothing_more(self) -> None:
         learner = PoolLearner(lambda: pytest.fail("learns"))
         learner.stop()

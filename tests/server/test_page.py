@@ -19,6 +19,7 @@ from playwright.sync_api import expect
 from tests.server.browser import (
     BROWSER_MARKS,
     TEXT,
+    WIDTHS,
     current,
     letter,
     marks,
@@ -53,9 +54,11 @@ def test_a_text_is_extracted_and_shown_with_members_and_votes(open_page: OpenPag
         expect(facts).to_contain_text(re.compile(r"vote of smollm2-135m\s*location"))
 
 
-def test_a_document_is_corrected_by_keyboard_alone(open_page: OpenPage, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_document_is_corrected_by_keyboard_alone(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
     with running_server(tmp_path, [letter("first"), letter("second")]) as running:
-        page = open_page(running.address)
+        page = open_page(running.address, size, color_scheme=scheme)
         assert page.evaluate("document.activeElement.id") == "text-pane", "keys work at once"
         press(page, "ArrowRight")
         assert current(page) == "Ann"
@@ -92,9 +95,15 @@ def test_a_document_is_corrected_by_keyboard_alone(open_page: OpenPage, tmp_path
         assert page.evaluate("document.activeElement.id") == "search"
 
 
-def test_a_document_is_corrected_by_mouse_alone(open_page: OpenPage, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_document_is_corrected_by_mouse_alone(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
     with running_server(tmp_path, [letter("first"), letter("second")]) as running:
-        page = open_page(running.address)
+        page = open_page(running.address, size, color_scheme=scheme)
+        if size == "narrow":  # where both are folded at first
+            page.locator("#list-details > summary").click()
+            page.locator("#text mark", has_text="Oslo").click()
+            page.locator("#mention-details > summary").click()
         page.locator("#text mark", has_text="Oslo").click()
         page.locator("#mention-labels button", has_text="organisation").click()
         expect(page.locator("#mention-text")).to_have_text("Bob Lee · person")

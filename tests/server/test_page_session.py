@@ -71,6 +71,20 @@ def test_two_tabs_see_each_others_edits(open_page: OpenPage, tmp_path: Path) -> 
         expect(first.locator("#document-name")).to_have_text("second")
 
 
+def test_reloading_and_going_back_lose_nothing(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter("first"), letter("second")]) as running:
+        page = open_page(running.address)
+        press(page, "ArrowRight", "x")
+        page.reload()
+        expect(page.locator("#text mark")).to_have_count(3)
+        page.goto("about:blank")
+        page.go_back()
+        expect(page.locator("#text mark")).to_have_count(3)
+        settle(page)
+        press(page, "Control+z")
+        assert running.mentions() == ALL
+
+
 def test_sentences_appear_one_by_one_and_cancelling_keeps_them(
     open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ def create_app(
         stop()
         has_ended = all(await asyncio.gather(*(pool.close() for pool in (threads, export_threads, review_threads))))
         await run_in_threadpool(review.pool_writer.close)
+        await run_in_threadpool(learner.close)
         if has_ended:
             service.close()
         app.state.has_abandoned_work = not has_ended

@@ -28,6 +28,7 @@ from entsemble.types import Document
 _LOG = logging.getLogger("entsemble.server")
 
 _POLL_SECONDS = 0.2
+_CLOSE_SECONDS = 2.0
 _NICENESS = 10
 """Requests and the page come first."""
 
@@ -47,6 +48,7 @@ class PoolLearner:
         self._lock = threading.Lock()
         self._is_wanted = self._is_running = False
         self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
 
     @property
     def is_learning(self) -> bool:
@@ -60,11 +62,18 @@ class PoolLearner:
             if self._is_running or self._stopping.is_set():
                 return
             self._is_running = True
-        threading.Thread(target=self._run, name="entsemble-learning", daemon=True).start()
+            self._thread = threading.Thread(target=self._run, name="entsemble-learning", daemon=True)
+            self._thread.start()
 
     def stop(self) -> None:
         """Learn nothing more."""
         self._stopping.set()
+
+    def close(self) -> None:
+        """Wait a moment until what is being learned has been cancelled, so that no process is left behind."""
+        self.stop()
+        if self._thread is not None:
+            self._thread.join(_CLOSE_SECONDS)
 
     def _run(self) -> None:
         rest = 0.0

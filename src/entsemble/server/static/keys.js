@@ -6,6 +6,11 @@ import { $, element } from "./dom.js";
 import { closeMenu, labelFromMenu, openMenu } from "./menu.js";
 import { enqueue, state } from "./store.js";
 
+function searchDocuments() {
+  $("list-details").open = true; // it is folded on a narrow screen
+  $("search").focus();
+}
+
 export const KEYS = [
   ["←  →", "previous, next mention"],
   ["↑  ↓", "previous, next sentence"],
@@ -24,7 +29,7 @@ export const KEYS = [
   ["q", "go to the least certain sentence", "q", actions.leastCertain],
   ["d", "the document is done; go on, or reopen it", "d", actions.finish],
   ["b  f", "previous, next document"],
-  ["s", "search documents", "s", () => $("search").focus()],
+  ["s", "search documents", "s", searchDocuments],
   ["Ctrl+Z  Ctrl+Y", "undo, redo"],
   ["?", "these keys", "?", () => $("help").showModal()],
 ];

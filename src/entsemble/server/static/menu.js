@@ -6,9 +6,12 @@ import { colour, currentSpan, enqueue, on, state, textBetween } from "./store.js
 import { selectedRange } from "./text.js";
 import { wholeWords } from "./words.js";
 
+const SLACK = 60; // pixels that the page may scroll before the menu of a mention is closed
+
 const menu = () => $("menu");
 let range = null; // the words that the menu labels; `null` for the current mention
 
+let openedAt = 0; // how far the page was scrolled
 let pending = null; // timer of a selection that the menu has not been opened for yet
 
 // Whether there is something for a label key besides the current mention.
@@ -53,6 +56,7 @@ function show(text, rectangle, exact) {
   menu().setAttribute("aria-label", `Label of “${text}”`);
   menu().replaceChildren(element("p", { className: "quiet", role: "presentation" }, text), ...items);
   menu().hidden = false;
+  openedAt = window.scrollY;
   const { width, height } = menu().getBoundingClientRect();
   const left = Math.max(8, Math.min(rectangle.left, window.innerWidth - width - 8));
   const below = rectangle.bottom + 6;
@@ -106,7 +110,7 @@ export function startMenu() {
   }
   document.addEventListener("selectionchange", later);
   document.addEventListener("pointerdown", (event) => menu().contains(event.target) || closeMenu());
-  window.addEventListener("scroll", () => range || closeMenu(), { passive: true });
+  window.addEventListener("scroll", () => range || Math.abs(window.scrollY - openedAt) < SLACK || closeMenu(), { passive: true });
   menu().addEventListener("keydown", moveFocus);
   on("select", closeMenu);
   on("open", closeMenu);
