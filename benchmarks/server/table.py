@@ -13,7 +13,10 @@ from typing import Any
 from benchmarks.pages import Table, fill_tables
 from benchmarks.server.answers import FIRST, RESULTS
 from benchmarks.server.load import RESULT
+from benchmarks.server.prompts import RESULT as PROMPTS
 from benchmarks.server.soak import RESULTS as SOAK_RESULTS
+from entsemble.evaluation.bootstrap import compare_f1, f1_interval
+from entsemble.evaluation.counts import Counts
 
 _SOAK_FIGURES = (
     "seconds",
@@ -31,7 +34,7 @@ _SOAK_FIGURES = (
 
 def main() -> None:
     """Write the tables, or check them."""
-    sections = {"server:load": load, "server:soak": soak, "server:answers": answers}
+    sections = {"server:load": load, "server:soak": soak, "server:answers": answers, "server:prompts": prompts}
     fill_tables(lambda name: sections[name]() if name in sections else None, "benchmarks.server.table")
 
 
@@ -50,6 +53,26 @@ def answers() -> Table | None:
             for key in ("listed", "mentions")
         ]
         table.append([result["server"], result["probe"], str(sum(map(len, result["mentions"]))), *same])
+    return table
+
+
+def prompts() -> Table | None:
+    """A row for each way of putting prompts to the server: F1, and the paired difference to the first."""
+    if not PROMPTS.exists():
+        return None
+    header = ["prompts", "what the probe says", "sentences", "F1", "95 % interval", "difference, 95 % interval, p"]
+    table, first = [header, ["---"] * len(header)], None
+    for api, result in _read(PROMPTS)["ways"].items():
+        counts = [Counts(*values) for values in result["counts"]]
+        low, high = f1_interval(counts)
+        difference = ""
+        if first is not None:
+            compared = compare_f1(counts, first)
+            ends = "{:+.3f} to {:+.3f}".format(*compared.ci95)
+            difference = f"{compared.difference:+.3f}, {ends}, {compared.p_value:.3f}"
+        first = first or counts
+        f1 = f"{sum(counts, Counts()).f1:.3f}"
+        table.append([f'`"{api}"`', result["probe"], str(len(counts)), f1, f"{low:.3f} to {high:.3f}", difference])
     return table
 
 
