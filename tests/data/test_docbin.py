@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from entsemble.data import archives
 from entsemble.data.formats import read, write
 from entsemble.errors import DataError
 from entsemble.types import Document, mention_at
@@ -77,3 +79,9 @@ def test_user_data_of_others_is_not_taken_for_ours(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert [d.id for d in read(save(tmp_path / "a.spacy", doc))] == ["a.spacy:1"]
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "a.spacy").write_bytes(zlib.compress(bytes(archives.UNSUSPICIOUS_BYTES + 1), 9))
+    with pytest.raises(DataError, match=r"a\.spacy: unpacks to more than 500 times its size"):
+        list(read(tmp_path / "a.spacy"))

@@ -8,6 +8,7 @@ space, so offsets are exact.
 from __future__ import annotations
 
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from entsemble._lib.cancellation import check_cancelled, until_cancelled
 from entsemble._lib.optional import require
+from entsemble.data.archives import MAX_RATIO, UNSUSPICIOUS_BYTES
 from entsemble.data.json_values import check_scores, check_surrogates, parse_json, score_value, write_json
 from entsemble.data.options import ReadOptions
 from entsemble.errors import DataError, warn
@@ -35,6 +37,7 @@ def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # 
     from spacy.tokens import DocBin
 
     try:
+        _check_size(path)
         docs = DocBin().from_disk(path).get_docs(vocab)
         is_warned = False
         for number, doc in enumerate(docs, 1):
@@ -47,6 +50,17 @@ def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # 
         raise DataError(
             f"not a valid DocBin of spaCy: {error or type(error).__name__}; is it complete?", path
         ) from error
+
+
+def _check_size(path: Path) -> None:
+    """Raise DataError if a DocBin, which is compressed, unpacks to more than annotated texts do."""
+    unpacked_bytes, max_bytes = 0, max(UNSUSPICIOUS_BYTES, path.stat().st_size * MAX_RATIO)
+    decompressor = zlib.decompressobj()
+    with path.open("rb") as file:
+        while packed := decompressor.unconsumed_tail or file.read(1 << 16):
+            unpacked_bytes += len(decompressor.decompress(packed, 1 << 20))
+            if unpacked_bytes > max_bytes:
+                raise DataError(f"unpacks to more than {MAX_RATIO} times its size; is it what it should be?", path)
 
 
 def _document(doc: Any, default_id: str) -> Document:  # noqa: ANN401 - a spaCy Doc

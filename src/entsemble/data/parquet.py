@@ -25,11 +25,14 @@ _ARROW_FILE = b"ARROW1"
 """How an Arrow file begins that is not a stream."""
 
 _ROWS_PER_GROUP = 1000
-"""Documents in a row group, and in memory at a time."""
+"""Documents in a row group that is written, and in memory at a time."""
+
+_ROWS_PER_BATCH = 64
+"""Documents in memory at a time when read: a file of kilobytes can hold one long text a thousand times."""
 
 
 def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # noqa: ARG001
-    """The documents of a Parquet file; one row group is in memory at a time.
+    """The documents of a Parquet file; `_ROWS_PER_BATCH` are in memory at a time.
 
     A document without an id is called `<name>:<row>`, with rows counted from 1.
 
@@ -39,7 +42,7 @@ def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # 
     """
     _, parquet = _import_pyarrow()
     with _reading("Parquet", path), parquet.ParquetFile(path) as file:
-        yield from _documents(file.iter_batches(batch_size=_ROWS_PER_GROUP), file.schema_arrow, path, name)
+        yield from _documents(file.iter_batches(batch_size=_ROWS_PER_BATCH), file.schema_arrow, path, name)
 
 
 def read_arrow(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # noqa: ARG001
