@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import random
+import resource
 import signal
+import sys
 import tarfile
 import warnings
 import zipfile
@@ -27,6 +29,8 @@ from . import document_files
 
 _FAST_COUNT, _SOAK_COUNT = 2_000, 100_000
 _MAX_SECONDS = 10
+_MAX_BYTES = 500 << 20
+"""Of memory, more than before; readers of documents have a process of their own with a limit of its own."""
 
 TEXT = "Ada Byron 😀 met\r\nBob  in Kent-Sussex.\n科0 e4 -DOCSTART- O"
 DOCUMENTS = [
@@ -140,7 +144,7 @@ def _fuzz(folder: Path, input_count: int, seed: int) -> None:
     """Read damaged files of all formats, by the name of the format and by detection."""
     generator = random.Random(seed)
     seeds = list(_seeds(folder))
-    read_count = 0
+    read_count, bytes_before = 0, _peak_bytes()
     for number in range(input_count):
         format_name, file_name, content = seeds[number % len(seeds)]
         damaged = _damage(content, generator, [other for _, _, other in seeds])
@@ -152,9 +156,16 @@ def _fuzz(folder: Path, input_count: int, seed: int) -> None:
         given_format = format_name if generator.random() < 0.5 else None
         with _limit_seconds(f"input {number} of seed {seed}, a damaged {file_name}"):
             read_count += _check(path, given_format, number)
+        assert _peak_bytes() - bytes_before < _MAX_BYTES, f"input {number} of seed {seed}, a damaged {file_name}"
         for used in path.parent.iterdir():
             used.unlink()
     assert read_count > input_count // 10  # the damage leaves something to read
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak << 10
 
 
 def _check(path: Path, format_name: str | None, number: int) -> int:
