@@ -74,7 +74,7 @@ def add(draft: Draft, document: int, start: int, end: int, label: str) -> Outcom
     if same:
         return relabel(draft, min(same, key=lambda row: not row.is_active).id, label)
     replaced = draft.reject_rivals(document, start, end)
-    draft.add_spans(document, [Span(start, end)], _checked_label(label), "added")
+    draft.add_spans({document: [Span(start, end)]}, _checked_label(label), "added")
     return Outcome("add", note=_replacement_note(replaced))
 
 
@@ -137,9 +137,16 @@ def label_name(draft: Draft, span_id: int, scope: Scope) -> Outcome:
     source = draft.span(span_id)
     surface = draft.surfaces([source])[span_id]
     count = 0
-    for document, text in _searched(draft, source, surface, scope):
+    texts = dict(_searched(draft, source, surface, scope))
+    rows = draft.spans_by_document(list(texts))
+    new: dict[int, list[Span]] = {}
+    for document, text in texts.items():
         occurrences = [span for span in find_occurrences(text, surface) if span.slice(text) == surface]
-        count += _label_occurrences(draft, document, occurrences, source.label)
+        changed, added = _label_occurrences(draft, rows.get(document, ()), occurrences, source.label)
+        count += changed + len(added)
+        if added:
+            new[document] = added
+    draft.add_spans(new, source.label, "added")
     draft.change_span(draft.span(span_id))  # the page stays at this mention
     return Outcome(f"all of “{_shortened(surface)}”", count)
 
@@ -182,9 +189,20 @@ def _set_label(draft: Draft, row: SpanRow, label: str) -> None:
     draft.change_span(row, label=label, status=status)
 
 
-def _label_occurrences(draft: Draft, document: int, occurrences: Sequence[Span], label: str) -> int:
-    """Label spans that do not overlap one another; returns how many changed. One query serves them all."""
-    rows = draft.spans(document, "status != 'removed'")
+def _label_occurrences(
+    draft: Draft, rows: Sequence[SpanRow], occurrences: Sequence[Span], label: str
+) -> tuple[int, list[Span]]:
+    """Label those of a document's spans that are at the occurrences of a name.
+
+    Args:
+        draft: is changed.
+        rows: the document's spans.
+        occurrences: do not overlap one another.
+        label: the new one.
+
+    Returns:
+        How many spans changed, and the occurrences at which there is none, and no mention that overlaps.
+    """
     by_place: defaultdict[tuple[int, int], list[SpanRow]] = defaultdict(list)
     for row in rows:
         by_place[row.start, row.end].append(row)
@@ -207,10 +225,9 @@ def _label_occurrences(draft: Draft, document: int, occurrences: Sequence[Span],
                 _set_label(draft, same[0], label)
             else:
                 new.append(occurrence)
+                continue
         count += 1
-    if new:
-        draft.add_spans(document, new, label, "added")
-    return count
+    return count, new
 
 
 def _searched(draft: Draft, source: SpanRow, surface: str, scope: Scope) -> Sequence[tuple[int, str]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from entsemble.review.edits import (
@@ -60,6 +62,16 @@ class Draft:
         query = f"SELECT {SPAN_COLUMNS} FROM spans WHERE document=? AND {condition} ORDER BY start, end DESC, id"
         return [SpanRow(*row) for row in self._connection.execute(query, (document, *values))]
 
+    def spans_by_document(self, documents: Sequence[int]) -> Mapping[int, list[SpanRow]]:
+        """The spans of documents that are not removed, in text order; documents that have none are left out."""
+        query = (
+            f"SELECT {SPAN_COLUMNS} FROM spans WHERE document IN (SELECT value FROM json_each(?)) "
+            "AND status != 'removed' ORDER BY document, start, end DESC, id"
+        )
+        rows = self._connection.execute(query, (json.dumps(documents),))
+        spans = (SpanRow(*row) for row in rows)
+        return {document: list(group) for document, group in groupby(spans, lambda row: row.document)}
+
     def mentions(self, document: int, sentence: int | None = None) -> list[SpanRow]:
         """The mentions of a document, or of one sentence."""
         condition = f"status IN ({_ACTIVE_LIST})"
@@ -109,21 +121,21 @@ class Draft:
             self._apply(Changes(spans={row.id: (row.state, state)}), row.document)
         self.place = Place(row.document, sentence, row.id)
 
-    def add_spans(self, document: int, spans: Sequence[Span], label: str, status: str) -> None:
-        """Add at least one span; raises as `sentence_at` does."""
-        sentences = [self.sentence_at(document, span.start) for span in spans]
+    def add_spans(self, spans: Mapping[int, Sequence[Span]], label: str, status: str) -> None:
+        """Add spans: document -> at least one span; raises as `sentence_at` does."""
         [last_id] = self._connection.execute("SELECT COALESCE(MAX(id), 0) FROM spans").fetchone()
-        added: dict[int, SpanState] = {
-            last_id + number: (sentence, span.start, span.end, label, status)
-            for number, (sentence, span) in enumerate(zip(sentences, spans, strict=True), 1)
-        }
+        rows: list[tuple[Any, ...]] = []
+        for document, starts, numbers in self._sentence_starts(list(spans)):
+            for span in spans[document]:
+                sentence = numbers[max(0, bisect_right(starts, span.start) - 1)]
+                span_id = last_id + len(rows) + 1
+                added: SpanState = (sentence, span.start, span.end, label, status)
+                rows.append((span_id, document, *added))
+                self.changes.spans[span_id] = (*added[:-1], "removed"), added
+                self.place = Place(document, sentence, span_id)
         columns = "(id, document, sentence, start, end, label, status, facts)"
-        rows = [(span_id, document, *span_state) for span_id, span_state in added.items()]
         self._connection.executemany(f"INSERT INTO spans {columns} VALUES (?, ?, ?, ?, ?, ?, ?, '{{}}')", rows)
-        self._start_work(document)
-        for span_id, span_state in added.items():
-            self.changes.spans[span_id] = (*span_state[:-1], "removed"), span_state
-        self.place = Place(document, sentences[-1], last_id + len(added))
+        self._start_work(spans)
 
     def reject_rivals(self, document: int, start: int, end: int, kept_id: int | None = None) -> int:
         """Reject the mentions that cannot stand beside a mention at these offsets; returns how many there were."""
@@ -156,6 +168,19 @@ class Draft:
         if not self.sentence_states(document):
             raise RefusedEditError("the text is blank; there is nothing to mark")
         return 0
+
+    def _sentence_starts(self, documents: Sequence[int]) -> Iterator[tuple[int, list[int], list[int]]]:
+        """Of each document, the starts and numbers of its sentences; raises as `sentence_at` does."""
+        query = (
+            "SELECT document, start, number FROM sentences WHERE document IN (SELECT value FROM json_each(?)) "
+            "ORDER BY document, number"
+        )
+        rows = self._connection.execute(query, (json.dumps(documents),)).fetchall()
+        grouped = {document: list(group) for document, group in groupby(rows, key=lambda row: row[0])}
+        for document in documents:
+            if document not in grouped:
+                raise RefusedEditError("the text is blank; there is nothing to mark")
+            yield document, [row[1] for row in grouped[document]], [row[2] for row in grouped[document]]
 
     def sign(self, document: int, number: int, *, is_signed: bool) -> None:
         """Sign off a sentence, or take the signature back."""
@@ -197,7 +222,7 @@ class Draft:
     def _apply(self, changes: Changes, document: int | None) -> None:
         """Write changes and remember them."""
         if document is not None:
-            self._start_work(document)
+            self._start_work([document])
         write_rows(self._connection, changes)
         for collected, latest in (
             (self.changes.spans, changes.spans),
@@ -207,14 +232,16 @@ class Draft:
         ):
             _merge(collected, latest)
 
-    def _start_work(self, document: int) -> None:
-        """A new document that is edited is in work from then on."""
-        if document in self._in_work:
+    def _start_work(self, documents: Iterable[int]) -> None:
+        """New documents that are edited are in work from then on."""
+        edited = [document for document in documents if document not in self._in_work]
+        if not edited:
             return
-        self._in_work.add(document)
-        before = self.document_state(document)
-        if before[0] == NEW:
-            self._apply(Changes(documents={document: (before, (IN_WORK, before[1]))}), None)
+        self._in_work.update(edited)
+        query = f"SELECT id, is_deleted FROM documents WHERE state='{NEW}' AND id IN (SELECT value FROM json_each(?))"
+        rows = self._connection.execute(query, (json.dumps(edited),)).fetchall()
+        started = {document: ((NEW, is_deleted), (IN_WORK, is_deleted)) for document, is_deleted in rows}
+        self._apply(Changes(documents=started), None)
 
 
 def _merge(collected: dict[Any, tuple[Any, Any]], latest: Mapping[Any, tuple[Any, Any]]) -> None:

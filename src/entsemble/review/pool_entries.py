@@ -67,7 +67,10 @@ def write_entries(database: Database, pool: Pool) -> int:
     recorded: dict[Key, _Entry] = {}
     with database.reading() as connection:
         version = int(database.setting("version"))
-        query = "SELECT id FROM documents WHERE version > ?"
+        query = (
+            "SELECT id FROM documents WHERE version > ? AND (id IN (SELECT document FROM sentences WHERE is_signed) "
+            "OR id IN (SELECT document FROM pool_entries))"
+        )
         for (document_id,) in connection.execute(query, (int(database.setting("pool_version")),)).fetchall():
             wanted |= _signed_parts(connection, document_id)
             recorded |= _recorded_entries(connection, document_id)
