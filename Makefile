@@ -75,7 +75,7 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	for what in members gazetteer capitalised verification retrieval shots skip_larger budget threshold experts; do \
 	  $(BIN)/python -m benchmarks.quality.compare $$what || exit 1; done
 	for what in run curve; do $(BIN)/python -m benchmarks.peers.$$what || exit 1; done
-	for what in throughput growth attacks quality sam peers baselines reader review; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
+	for what in throughput growth attacks quality sam peers baselines reader reader_experts review; do $(BIN)/python -m benchmarks.$$what.table || exit 1; done
 	$(BIN)/python -m benchmarks.quality.plots
 
 $(VENV)/bin/python:

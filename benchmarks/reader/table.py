@@ -15,8 +15,14 @@ from typing import Any
 
 from benchmarks.pages import Table, fill_tables
 from benchmarks.reader import same_answer
+from entsemble.evaluation.bootstrap import compare_f1
+from entsemble.evaluation.counts import Counts
 
 RESULT = Path(__file__).parent / "results" / "zero-shot-released.json"
+DEFINITIONS = Path(__file__).parent / "results" / "definitions"
+"""Results of `benchmarks.reader.definitions`."""
+
+AS_IT_IS = "names alone"
 PARTS = {"benchmarks": "CrossNER and MIT", "held_out": "domains held out of training"}
 
 
@@ -28,6 +34,8 @@ def main() -> None:
 def _section(name: str) -> Table | None:
     if name == "same_answer":
         return same_answer.table()
+    if name == "reader_definitions":
+        return with_definitions()
     return zero_shot(json.loads(RESULT.read_text(encoding="utf-8"))) if name == "reader" else None
 
 
@@ -42,6 +50,27 @@ def zero_shot(result: dict[str, Any]) -> Table:
                     rows[-1] += [f"{value:.3f}", f"{low:.3f} to {high:.3f}"]
         means = (result[part]["mean_typed"], result[part]["mean_spans"])
         rows.append([f"**mean, {heading}**", "", "", f"**{means[0]:.3f}**", "", f"**{means[1]:.3f}**", ""])
+    return rows
+
+
+def with_definitions() -> Table | None:
+    """A row for each target and condition: the difference that it makes, paired."""
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(DEFINITIONS.glob("*.json"))]
+    if not results:
+        return None
+    rows = [["target", "sentences", "labels", "defined", AS_IT_IS, "with", "F1", "difference", "95 % interval", "p"]]
+    rows.append(["---"] * len(rows[0]))
+    for result in results:
+        usual = [Counts(*counts) for counts in result["counts"][AS_IT_IS]["typed"]]
+        for name, by_kind in result["counts"].items():
+            if name != AS_IT_IS:
+                changed = [Counts(*counts) for counts in by_kind["typed"]]
+                difference = compare_f1(changed, usual)
+                defined = "" if name == "counter-examples" else str(result["defined"])
+                cells = [result["target"], str(len(usual)), str(result["labels"]), defined]
+                cells += [f"{sum(usual, Counts()).f1:.3f}", name, f"{sum(changed, Counts()).f1:.3f}"]
+                cells += [f"{difference.difference:+.3f}", "{:+.3f} to {:+.3f}".format(*difference.ci95)]
+                rows.append([*cells, f"{difference.p_value:.3f}"])
     return rows
 
 

@@ -99,7 +99,20 @@ def test_every_key_of_what_commands_tell_as_json_is_described() -> None:
 
 @pytest.mark.parametrize(
     "what",
-    ["baselines", "quality", "reader", "throughput", "sam", "server", "distil", "peers", "growth", "attacks", "review"],
+    [
+        "baselines",
+        "quality",
+        "reader",
+        "reader_experts",
+        "throughput",
+        "sam",
+        "server",
+        "distil",
+        "peers",
+        "growth",
+        "attacks",
+        "review",
+    ],
 )
 def test_the_figures_shown_are_the_results(what: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{what}.table", "--check"]
