@@ -109,14 +109,15 @@ EXPERIMENTS = {
         with_experts=True,
     ),
     "verification": Experiment(
-        pool_size=3000,
+        pool_size=200,
         sentences=100,
-        corpora=("conll2003", "wnut17"),
+        corpora=("conll2003", "crossner-politics", "genia"),
         variants={
-            "none": {},
-            "by SmolLM2 135M": {"verification": {"member": "smollm2-135m"}},
-            "by Gemma 3 270M": {"verification": {"member": "gemma-3-270m"}},
+            "none": {"workers": 4},
+            "by SmolLM2 135M": {"workers": 4, "verification": {"member": "smollm2-135m"}},
+            "by Gemma 3 270M": {"workers": 4, "verification": {"member": "gemma-3-270m"}},
         },
+        sizes={"crossner-politics": (100, 60), "genia": (100, 60)},
         with_cost=False,
     ),
     "shots": Experiment(

@@ -10,6 +10,7 @@ import pytest
 
 from entsemble.data.formats import read
 from entsemble.errors import DataError, EntsembleWarning
+from entsemble.integrations.datasets import from_dataset
 from entsemble.types import Document
 
 WORDS = ["Ines", "Moor", "met", "Tarn", "Ltd", "."]
@@ -128,8 +129,8 @@ def test_saved_data_sets_are_read(tmp_path: Path) -> None:
     expected = [("Ines Moor met Tarn Ltd.", [("Ines Moor", "P"), ("Tarn Ltd", "O")]), ("Rain.", [])]
     dataset.save_to_disk(tmp_path / "saved")
     dataset.to_parquet(tmp_path / "x.parquet")
-    for path in (tmp_path / "saved", tmp_path / "x.parquet"):
-        assert [(document.text, mentions(document)) for document in read(path)] == expected
+    for documents in (read(tmp_path / "saved"), read(tmp_path / "x.parquet"), from_dataset(dataset)):
+        assert [(document.text, mentions(document)) for document in documents] == expected
     datasets.DatasetDict({"train": dataset, "test": dataset}).save_to_disk(tmp_path / "splits")
     assert len(list(read(tmp_path / "splits" / "train"))) == 2
     with pytest.raises(DataError, match=r"splits: .*the splits test, train; give one of them, such as .*splits.test"):
