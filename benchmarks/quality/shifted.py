@@ -24,6 +24,7 @@ from entsemble.types import Document
 PAIRS = {
     "btc-a-to-h": ("btc/a.conll", "btc/h.conll"),
     "politics-to-science": ("crossner/politics/train.txt", "crossner/science/dev.txt"),
+    "conll2003-to-wikigold": ("conll2003-4col/train.txt", "wikigold/wikigold.conll.txt"),
     "music-to-literature": ("crossner/music/train.txt", "crossner/literature/dev.txt"),
 }
 """Name -> file of the pool, file of the scored sentences."""

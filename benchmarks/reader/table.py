@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pages import Table, fill_tables
-from benchmarks.reader import same_answer
+from benchmarks.reader import same_answer, thresholds
 from entsemble.evaluation.bootstrap import compare_f1
 from entsemble.evaluation.counts import Counts
 
@@ -36,6 +36,8 @@ def _section(name: str) -> Table | None:
         return same_answer.table()
     if name == "reader_definitions":
         return with_definitions()
+    if name == "reader_thresholds":
+        return thresholds.table()
     return zero_shot(json.loads(RESULT.read_text(encoding="utf-8"))) if name == "reader" else None
 
 

@@ -33,7 +33,7 @@ from entsemble.errors import ConfigError
 from entsemble.execution.ray import RayCluster
 from entsemble.execution.threads import LocalMapper
 from entsemble.extractor import LocalExtractor, RayExtractor
-from entsemble.ner.decision import DEFAULT_THRESHOLD, READER_THRESHOLD, DecisionRules
+from entsemble.ner.decision import DecisionRules, threshold_for_reader
 from entsemble.ner.member import Member
 from entsemble.ner.pipeline import Pipeline
 from entsemble.pool.answers import PoolAnswers
@@ -123,6 +123,8 @@ class Assembly:
         rules = replace(rules, demonstration_limits=self.pool.demonstration_limits(documents))
         labels = self.pool.labels(documents)
         rules = replace(rules, user=user_rules(self.settings, labels))
+        if not self.settings.members and has_reader(self.settings):
+            rules = replace(rules, default_threshold=threshold_for_reader(len(labels.names)))
         leakage_guard = self.pool.leakage_guard(documents)
         members, voices = self.members(), self.voices(documents, labels, rules)
         held_out = self._held_out_indices(documents)
@@ -197,7 +199,6 @@ class Assembly:
             skip_larger_above=classification.skip_larger_above,
             skip_verification_above=verification.skip_verification_above,
             quorum=self.settings.quorum,
-            default_threshold=DEFAULT_THRESHOLD if names or not has_reader(self.settings) else READER_THRESHOLD,
         )
 
     def _pipeline(

@@ -16,8 +16,17 @@ from entsemble.voting.rules import Verdict, VotingRule
 DEFAULT_THRESHOLD = 0.4
 """Minimum score of a mention if the user sets no threshold and there is no learned scorer."""
 
-READER_THRESHOLD = 0.12
-"""The same for a label reader without members: its best on its held-out domains (`benchmarks/reader`)."""
+_READER_THRESHOLD, _READER_THRESHOLD_FOR_FEW_LABELS = 0.12, 0.2
+"""The same where a label reader decides: the best on its held-out domains, and on six corpora with 3 to 6 labels
+(`benchmarks/reader/thresholds.py`). The fewer labels are requested, the more names are of none of them, which the
+reader underestimates."""
+
+_FEW_LABELS = 6
+
+
+def threshold_for_reader(label_count: int) -> float:
+    """Minimum score of a mention where a label reader decides without members, and without a learned scorer."""
+    return _READER_THRESHOLD_FOR_FEW_LABELS if label_count <= _FEW_LABELS else _READER_THRESHOLD
 
 
 @dataclass(frozen=True, slots=True)
