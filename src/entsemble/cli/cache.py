@@ -9,13 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from entsemble._lib.text import message_line
 from entsemble.assembly.cache_folder import CLEARED_BY_DEFAULT, KINDS, CacheEntry, clear, list_entries
-from entsemble.cli.output import pluralize
+from entsemble.cli.output import pluralize, print_columns
 from entsemble.errors import DataError
 from entsemble.settings import Environment, environment
 
@@ -36,13 +33,18 @@ def cache(context: click.Context, as_json: bool) -> None:
         click.echo(json.dumps(_to_json(user_environment, entries), indent=1))
         return
     click.echo(f"cache: {user_environment.cache}")
-    table = Table("what", "where", "size", "last changed", "")
-    for entry in entries:
-        where = _short_path(entry.path, user_environment.cache)
-        cells = (entry.kind, where, format_size(entry.size), format_age(entry.modified), KINDS[entry.kind])
-        table.add_row(*map(Text, cells))
-    table.add_row("total", "", format_size(sum(entry.size for entry in entries)))
-    Console(highlight=False).print(table)
+    rows = [
+        [
+            entry.kind,
+            _short_path(entry.path, user_environment.cache),
+            format_size(entry.size),
+            format_age(entry.modified),
+            KINDS[entry.kind],
+        ]
+        for entry in entries
+    ]
+    rows.append(["total", "", format_size(sum(entry.size for entry in entries)), "", ""])
+    print_columns(["what", "where", "size", "last changed", ""], rows)
     click.echo("not part of the cache, and not removed by `entsemble cache clear`:")
     for name, path in _data_paths(user_environment).items():
         click.echo(f"{name + ':':15s} {path}{'' if path.exists() else ' (none)'}")
