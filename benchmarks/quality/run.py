@@ -37,14 +37,15 @@ CONFIGURATIONS = "benchmarks/quality"
 RESULTS = ROOT / "benchmarks" / "quality" / "results"
 
 DEFAULT = "."
+BALANCED = ("--preset", "balanced")
 VARIANT_OPTIONS: Mapping[str, Sequence[str]] = {
-    DEFAULT: (),
-    "vote": ("--config", f"{CONFIGURATIONS}/vote.toml"),
-    "unadapted": ("--learn", "0"),
+    DEFAULT: BALANCED,
+    "vote": (*BALANCED, "--config", f"{CONFIGURATIONS}/vote.toml"),
+    "unadapted": (*BALANCED, "--learn", "0"),
     "best": ("--preset", "best"),
     "instant": ("--preset", "instant"),
-    "larger": (),
-    "test": (),
+    "larger": BALANCED,
+    "test": BALANCED,
 }
 """Variant, which is also its folder in the results -> options of `entsemble evaluate`."""
 
