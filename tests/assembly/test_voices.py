@@ -170,7 +170,7 @@ def test_a_pool_and_more_labels_than_the_reader_reads_together(tmp_path: Path) -
         pool={"path": str(DEMO_POOL)},
         stacking={"sentences": 0},
     )
-    assert found == [("Oslo", "location", "label-reader")]
+    assert found == [("Ann", "person", "label-reader"), ("Oslo", "location", "label-reader")]
 
 
 def test_labels_in_another_script_get_advice(tmp_path: Path) -> None:
