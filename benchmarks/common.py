@@ -15,7 +15,9 @@ from typing import Any
 
 from tools.corpora import ROOT, corpora_folder
 
+from entsemble.data.formats import read
 from entsemble.settings import Settings
+from entsemble.types import Document
 
 __all__ = [
     "CAN_BATCH",
@@ -26,6 +28,7 @@ __all__ = [
     "is_measured",
     "machine_info",
     "parse_corpora",
+    "read_sentences",
     "run_missing",
     "run_once",
     "source_revision",
@@ -55,6 +58,11 @@ def with_fastest_engine(settings: Settings) -> Settings:
     engine = {"engine": "transformers", "precision": "bfloat16"}
     members = tuple(member.model_copy(update=engine) for member in settings.members)
     return settings.model_copy(update={"members": members})
+
+
+def read_sentences(file: str) -> list[Document]:
+    """The sentences of a file of the corpora, those without text left out."""
+    return [document for document in read(corpora_folder() / file) if document.text.strip()]
 
 
 def parse_corpora(description: str | None, default: Iterable[str]) -> Sequence[str]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.baselines.crf import CrfTagger
 from benchmarks.baselines.spacy_ner import SpacyTagger
-from benchmarks.common import ROOT, corpora_folder, run_once
+from benchmarks.common import ROOT, corpora_folder, read_sentences, run_once
 from benchmarks.quality import curve
 from benchmarks.quality.corpora import CORPORA, Corpus
 from benchmarks.quality.run import RESULTS as REPORTS
@@ -57,7 +57,7 @@ def measure(system: str, corpus: Corpus) -> dict[str, Any]:
     by_id = {document.id: document for document in read(corpora_folder() / corpus.dev)}
     scored = [by_id[name] for name in report["documents"]]
     texts = {document.text for document in scored}
-    train = [document for document in read(corpora_folder() / corpus.train) if document.text.strip()]
+    train = read_sentences(corpus.train)
     pool = [document for document in train if document.text not in texts]
     return {"corpus": corpus.name, "pool": len(pool), **evaluate_tagger(system, pool, scored)}
 

@@ -34,7 +34,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.common import corpora_folder, run_missing
+from benchmarks.common import read_sentences, run_missing
 from benchmarks.quality.compare import count_sentences
 from benchmarks.quality.corpora import CORPORA
 from benchmarks.throughput import engine
@@ -42,7 +42,7 @@ from entsemble.assembly import Assembly, without_mentions
 from entsemble.backends.catalogue import find_card
 from entsemble.backends.download import pull
 from entsemble.backends.llamacpp.engine import load_engine
-from entsemble.data.formats import read, write
+from entsemble.data.formats import write
 from entsemble.ner.documents import Extracted
 from entsemble.prompting.labels import label_set
 from entsemble.settings import environment, load
@@ -97,9 +97,9 @@ def measure(corpus: str, count: int) -> dict[str, Any]:
     """Every system on sentences of a corpus' development file."""
     python = peers_python()
     [files] = [c for c in CORPORA if c.name == corpus]
-    gold = random.Random(SEED).sample([d for d in read(corpora_folder() / files.dev) if d.text.strip()], count)
+    gold = random.Random(SEED).sample(read_sentences(files.dev), count)
     gold_texts = {d.text for d in gold}
-    train = [d for d in read(corpora_folder() / files.train) if d.text.strip() and d.text not in gold_texts]
+    train = [d for d in read_sentences(files.train) if d.text not in gold_texts]
     pool = random.Random(SEED).sample(train, POOL)
     examples = [d for d in pool if d.mentions][:EXAMPLES]
     labels = label_set(dict.fromkeys(sorted({m.label for d in train for m in d.mentions}), ""))

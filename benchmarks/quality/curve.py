@@ -16,10 +16,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from benchmarks.common import ENGINE, corpora_folder, parse_corpora, run_once
+from benchmarks.common import ENGINE, parse_corpora, read_sentences, run_once
 from benchmarks.quality.compare import RESULTS, measure
 from benchmarks.quality.corpora import corpus_named
-from entsemble.data.formats import read
 from entsemble.types import Document
 
 SIZES = (10, 25, 50, 100)
@@ -48,14 +47,10 @@ def main() -> None:
 def sample_corpus(name: str) -> tuple[list[Document], list[Document]]:
     """The largest pool, and the scored sentences, which are not in it."""
     corpus = corpus_named(name)
-    scored = random.Random(SEED).sample(_sentences(corpus.dev), SENTENCES)
+    scored = random.Random(SEED).sample(read_sentences(corpus.dev), SENTENCES)
     scored_texts = {document.text for document in scored}
-    train = [document for document in _sentences(corpus.train) if document.text not in scored_texts]
+    train = [document for document in read_sentences(corpus.train) if document.text not in scored_texts]
     return random.Random(SEED).sample(train, max(SIZES)), scored
-
-
-def _sentences(file: str) -> list[Document]:
-    return [document for document in read(corpora_folder() / file) if document.text.strip()]
 
 
 def _measure(pool: list[Document], scored: list[Document], overrides: Mapping[str, Any]) -> dict[str, object]:

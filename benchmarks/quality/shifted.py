@@ -15,10 +15,9 @@ from functools import partial
 from typing import Any
 
 from benchmarks.baselines.crf import CrfTagger
-from benchmarks.common import corpora_folder, run_once
+from benchmarks.common import read_sentences, run_once
 from benchmarks.quality.compare import RESULTS, count_sentences
 from benchmarks.quality.small_pools import answer_instantly
-from entsemble.data.formats import read
 from entsemble.types import Document
 
 PAIRS = {
@@ -64,7 +63,7 @@ def measure(name: str) -> dict[str, Any]:
 
 
 def _sample(file: str, size: int) -> list[Document]:
-    sentences = [document for document in read(corpora_folder() / file) if document.text.strip()]
+    sentences = read_sentences(file)
     return random.Random(SEED).sample(sentences, min(size, len(sentences)))
 
 

@@ -18,11 +18,10 @@ from typing import Any
 
 from tools.reader.targets import Target, held_out_targets
 
-from benchmarks.common import corpora_folder, parse_corpora, run_once
+from benchmarks.common import corpora_folder, parse_corpora, read_sentences, run_once
 from benchmarks.pages import Table
 from benchmarks.quality.compare import count_sentences
 from benchmarks.quality.small_pools import answer_instantly
-from entsemble.data.formats import read
 from entsemble.evaluation.counts import Counts
 from entsemble.types import Document, Mention
 
@@ -90,8 +89,7 @@ def _above(mentions: Sequence[Mention], threshold: float) -> list[Mention]:
 
 
 def _sample(file: str) -> list[Document]:
-    sentences = [document for document in read(corpora_folder() / file) if document.text.strip()]
-    return random.Random(SEED).sample(sentences, SENTENCES)
+    return random.Random(SEED).sample(read_sentences(file), SENTENCES)
 
 
 def _held_out(name: str) -> list[Document]:

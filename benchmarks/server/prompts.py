@@ -17,10 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import corpora_folder, run_once
+from benchmarks.common import read_sentences, run_once
 from benchmarks.quality.compare import count_sentences
 from entsemble.assembly import Assembly, ProgressCallbacks, without_mentions
-from entsemble.data.formats import read, write
+from entsemble.data.formats import write
 from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
 from entsemble.types import Document
@@ -71,7 +71,7 @@ def measure(url: str, model: str, sentence_count: int) -> dict[str, Any]:
 
 
 def _sample(name: str, count: int) -> list[Document]:
-    documents = [d for d in read(corpora_folder() / "conll2003-4col" / name) if d.text.strip()]
+    documents = read_sentences(f"conll2003-4col/{name}")
     return random.Random(SEED).sample(documents, count)
 
 

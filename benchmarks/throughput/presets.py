@@ -18,10 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import corpora_folder, run_missing
+from benchmarks.common import read_sentences, run_missing
 from benchmarks.quality.compare import count_sentences
 from entsemble.assembly import Assembly, SelectionInputs, adapt_to_documents, without_mentions
-from entsemble.data.formats import read, write
+from entsemble.data.formats import write
 from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
 from entsemble.types import total_usage
@@ -43,9 +43,8 @@ def main() -> None:
 
 def measure(preset: str, count: int) -> dict[str, Any]:
     """Seconds, tokens and counts of a preset."""
-    data = corpora_folder()
-    gold = random.Random(SEED).sample([d for d in read(data / "conll2003-4col/valid.txt") if d.text.strip()], count)
-    train = [d for d in read(data / "conll2003-4col/train.txt") if d.text.strip()]
+    gold = random.Random(SEED).sample(read_sentences("conll2003-4col/valid.txt"), count)
+    train = read_sentences("conll2003-4col/train.txt")
     with tempfile.TemporaryDirectory() as folder:
         pool = Path(folder) / "pool.jsonl"
         write(random.Random(SEED).sample(train, POOL), pool)

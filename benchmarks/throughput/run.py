@@ -31,10 +31,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import UNCACHED_SETTINGS, corpora_folder, machine_info, source_revision
+from benchmarks.common import UNCACHED_SETTINGS, corpora_folder, machine_info, read_sentences, source_revision
 from benchmarks.throughput import engine
 from entsemble.assembly import Assembly, without_mentions
-from entsemble.data.formats import read
 from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
 from entsemble.types import total_usage
@@ -125,11 +124,10 @@ def run_pipeline(arguments: argparse.Namespace) -> tuple[float, int, int, int]:
     Returns:
         Seconds, tokens evaluated, generated, submitted.
     """
-    data = corpora_folder()
-    gold = [d for d in read(data / "conll2003-4col/valid.txt") if d.text.strip()]
+    gold = read_sentences("conll2003-4col/valid.txt")
     sampled = random.Random(SEED).sample(gold, arguments.sentences)[arguments.part :: arguments.parts]
     overrides = SETTINGS[arguments.only]
-    pool = {**overrides.get("pool", {}), "path": data / "conll2003-4col/train.txt"}
+    pool = {**overrides.get("pool", {}), "path": corpora_folder() / "conll2003-4col/train.txt"}
     settings = load(preset="balanced", overrides={**overrides, "pool": pool, **UNCACHED_SETTINGS})
     with engine.record_requests() as requests, Assembly(settings, environment()) as assembly:
         extractor = assembly.extractor()

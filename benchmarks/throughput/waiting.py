@@ -25,13 +25,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import ROOT, corpora_folder, run_once
+from benchmarks.common import ROOT, read_sentences, run_once
 from entsemble.backends.catalogue import ModelCard
 from entsemble.backends.download import local_path
 from entsemble.backends.label_reader.model import LabelReader
 from entsemble.backends.llamacpp.engine import LlamaCppOptions, start_engine
 from entsemble.backends.model_spec import parse_model
-from entsemble.data.formats import read
 from entsemble.prompting.labels import label_set
 from entsemble.settings import environment
 
@@ -124,7 +123,7 @@ def as_they_are() -> Iterator[None]:
 
 
 def _sampled_texts(count: int) -> list[str]:
-    texts = [document.text for document in read(corpora_folder() / "conll2003-4col/valid.txt") if document.text.strip()]
+    texts = [document.text for document in read_sentences("conll2003-4col/valid.txt")]
     return random.Random(0).sample(texts, count)
 
 

@@ -79,14 +79,15 @@ class Pipeline:
 
         Raises as `_run_stages` does.
         """
-        answer = self.answers.find(text) if self.answers else None
-        if self.answers is None or answer is None:
+        answers = self.answers  # a change of the pool may replace them meanwhile
+        answer = answers.find(text) if answers else None
+        if answers is None or answer is None:
             return self._run_stages(text)
         answered = answer_sentence(text, answer, self._decision)
-        if self.answers.labels.issuperset(self.labels.names):
+        if answers.labels.issuperset(self.labels.names):
             return answered
         result = self._run_stages(text)
-        return with_other_labels(answered, result, self.answers.labels, nested=self.labels.nested)
+        return with_other_labels(answered, result, answers.labels, nested=self.labels.nested)
 
     def _run_stages(self, text: str) -> SentenceResult:
         """All four stages on one sentence.

@@ -136,8 +136,8 @@ def _trained_part(document: Document, table: SpanTable) -> SpanTable:
     """The spans that are trained on."""
     mentions = {(mention.start, mention.end) for mention in document.mentions}
     log_odds = table.logits.max(axis=1, initial=-math.inf)
-    most_probable = np.sort(log_odds)[-_MIN_TRAINING_SPANS:]
-    is_probable = (log_odds >= min([math.log(_MIN_TRAINING_PROBABILITY), *most_probable[:1]])).tolist()
+    least_of_most_probable = np.sort(log_odds)[-_MIN_TRAINING_SPANS:].min(initial=math.inf)
+    is_probable = log_odds >= min(math.log(_MIN_TRAINING_PROBABILITY), least_of_most_probable)
     rows = [row for row, span in enumerate(table.spans) if is_probable[row] or (span.start, span.end) in mentions]
     return SpanTable([table.spans[row] for row in rows], table.logits[rows], table.vectors[rows])
 
@@ -164,11 +164,8 @@ def fit_adapter(
     logits = np.concatenate([table.logits for _, table in pairs])
     mean = vectors.mean(axis=0)
     scale = float(vectors.std(axis=0).mean()) or 1.0
-    solution = _minimise((vectors - mean) / scale, logits, targets)
-    size, label_count = vectors.shape[1], len(labels.names)
-    weights = solution[: size * label_count].reshape(size, label_count) / scale
-    bias = solution[size * label_count : -1]
-    return ReaderAdapter(tuple(labels.names), mean.astype(np.float64), weights, bias, float(solution[-1]))
+    weights, bias, slope = _minimise((vectors - mean) / scale, logits, targets)
+    return ReaderAdapter(tuple(labels.names), mean.astype(np.float64), weights / scale, bias, slope)
 
 
 def _targets(document: Document, table: SpanTable, columns: dict[str, int]) -> npt.NDArray[np.int64]:
@@ -179,8 +176,8 @@ def _targets(document: Document, table: SpanTable, columns: dict[str, int]) -> n
 
 def _minimise(
     vectors: npt.NDArray[np.float32], logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]
-) -> FloatArray:
-    """[S * labels + labels + 1]: weights, biases and slope, by L-BFGS.
+) -> tuple[FloatArray, FloatArray, float]:
+    """Weights [S, labels], biases [labels] and slope, by L-BFGS.
 
     The vectors vary much more in some directions than in others, so that L-BFGS would converge slowly. It runs in the
     basis of their principal components, which leaves the prior as it is, with parameters in units of their posterior's
@@ -194,8 +191,8 @@ def _minimise(
     rate = (len(is_mention) + 1) / (len(targets) * label_count + 1)
     information = rate * np.maximum(np.append(variances, len(targets)), 0.0) + _PRECISION
     unit = np.append(np.repeat(1 / np.sqrt(information), label_count), 1 / math.sqrt(_SLOPE_PRECISION))
-    start = np.zeros(len(unit))
-    start[-1] = 1.0
+    precisions = np.full(len(unit), _PRECISION)
+    precisions[-1] = _SLOPE_PRECISION
 
     def loss_and_gradient(scaled: FloatArray) -> tuple[float, FloatArray]:
         deviation = scaled * unit
@@ -218,10 +215,8 @@ def _minimise(
         )
         return loss, (gradient + precisions * deviation) * unit
 
-    precisions = np.full(len(unit), _PRECISION)
-    precisions[-1] = _SLOPE_PRECISION
     options = {"maxiter": _ITERATIONS, "ftol": _TOLERANCE}
     result = optimize.minimize(loss_and_gradient, np.zeros(len(unit)), jac=True, method="L-BFGS-B", options=options)
-    solution: FloatArray = start + result.x * unit
-    weights = components @ solution[: size * label_count].reshape(size, label_count)
-    return np.concatenate([weights.ravel(), solution[size * label_count :]])
+    deviation: FloatArray = result.x * unit
+    weights = components @ deviation[: size * label_count].reshape(size, label_count)
+    return weights, deviation[-label_count - 1 : -1], float(1.0 + deviation[-1])
