@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import re
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +16,12 @@ from entsemble.data.detect import detect_format
 from entsemble.data.formats import read, read_stream
 from entsemble.data.source import Source
 from entsemble.errors import DataError, EntsembleWarning
+from entsemble.types import mention_at
 
 from .corpora import COUNTS
 
 _LINES_PER_CORPUS = 60
+MENTION = mention_at("Ada left.", 0, 3, "P")
 
 
 def read_text(content: str) -> str:
@@ -112,13 +115,11 @@ def test_formats_of_nameless_content(content: str, format_name: str) -> None:
         ("a.XMI", "<xmi/>", "XMI"),
         ("a.yaml", "text: Ada", "YAML"),
         ("a.txt", '<?xml version="1.0"?>\n<doc/>', "XML"),
-        ("a.txt", "7|t|Ada\n7|a|Ada left.\n7\t0\t3\tAda\tP\n", "PubTator"),
-        ("a.pubtator", "x", "PubTator"),
         ("a.txt", "{\\rtf1 Ada}", "RTF"),
         ("a.txt", '<DOC id="1">\n<TEXT>Ada</TEXT>\n</DOC>\n', "XML or HTML"),
         ("a", "<p>Ada <b>left</b>.</p>", "XML or HTML"),
         ("a.txt", "\\documentclass{article}\nAda", "LaTeX"),
-        ("a.txt", "PMC7|t|Ada\nPMC7|a|Ada left.\n", "PubTator"),
+        ("a.xml", "<collection><item>Ada</item></collection>", "XML"),
         ("a.tsv", "#FORMAT=WebAnno TSV 3.3\n\n#Text=Ada\n1-1\t0-3\tAda\tP\n", "WebAnno TSV"),
         ("a.txt", "#FORMAT=WebAnno TSV 3.2\n", "WebAnno TSV"),
     ],
@@ -128,6 +129,42 @@ def test_files_of_markup_are_refused(tmp_path: Path, name: str, content: str, ma
     with pytest.raises(DataError, match=rf"{re.escape(name)}: .*{markup}.*cannot be read; (convert|export) it"):
         list(read(tmp_path / name))
     assert next(read(tmp_path / name, "text")).text == content
+
+
+BIOC = (
+    "<collection><document><id>7</id><passage><offset>0</offset><text>Ada left.</text><annotation>"
+    '<infon key="type">P</infon><location offset="0" length="3"/><text>Ada</text></annotation></passage>'
+    "</document></collection>"
+)
+PUBTATOR = "7|t|Ada left.\n7|a|\n7\t0\t3\tAda\tP\n"
+
+
+@pytest.mark.parametrize("name", ["a", "a.txt", "a.xml", "a.PubTator.txt", "deep/a.xml"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        BIOC,
+        f'\ufeff<?xml version="1.0"?>\n<!-- x -->\n<!DOCTYPE collection SYSTEM "BioC.dtd">\n{BIOC}',
+        PUBTATOR,
+        "\r\n" + PUBTATOR.replace("\n", "\r\n"),
+    ],
+)
+def test_annotated_corpora_are_known_by_their_content(tmp_path: Path, name: str, content: str) -> None:
+    path = tmp_path / "folder" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content.encode())
+    (path.parent / "other.xml").write_text("<other/>")
+    archive = Path(shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "folder"))
+    for source in (path, tmp_path / "folder", archive):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the other file
+            assert [(document.id, document.mentions) for document in read(source)] == [("7", (MENTION,))]
+
+
+@pytest.mark.parametrize("content", ["7|t|Ada\n8|a|Ada left.\n", "Ada\n7|t|Ada\n7|a|x\n", "7|t|Ada\n"])
+def test_a_text_that_resembles_pubtator_is_a_text(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.txt").write_text(content)
+    assert next(read(tmp_path / "a.txt")).text == content
 
 
 @pytest.mark.parametrize("content", ['{"text": "Ada", "label": [[0, 3, "P"]]}\n' * 2, '[{"data": {"text": "Ada"}}]'])

@@ -141,7 +141,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, name: str) -> None:
 
 
 def test_unknown_and_undetectable_formats_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown format 'xml'; known: arrow, brat, conll"):
+    with pytest.raises(UnknownNameError, match=r"unknown format 'xml'; known: arrow, bioc, bioc-json, brat, conll"):
         read(tmp_path / "x", "xml")
     with pytest.raises(UnknownNameError):
         write([], tmp_path / "x.pdf")

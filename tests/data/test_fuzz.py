@@ -69,12 +69,20 @@ TEXT_SEEDS = {
             ]
         ),
     ],
+    "bioc": [
+        '<?xml version="1.0"?><!DOCTYPE collection SYSTEM "BioC.dtd"><collection><document><id>d</id><passage><offset>0'
+        '</offset><sentence><offset>0</offset><text>Ada &amp; 😀</text><annotation id="1"><infon key="type">P</infon>'
+        '<location offset="0" length="3"/><location offset="6" length="1"/><text>Ada 😀</text></annotation></sentence>'
+        '</passage><relation><node refid="1" role=""/></relation></document></collection>'
+    ],
+    "pubtator": ["7|t|Ada met Bob\n7|a|in Kent.\n7\t0\t3\tAda\tP\tQ1\n7\tX\tQ1\tQ2\n\n8|t|Eve\n8\t0\t3\tEve\tP\n"],
     "json": [json.dumps([["Ada", {"entities": [[0, 3, "P"]]}], {"text": "Ada", "spans.responses": [[{"start": 0}]]}])],
 }
 INSERTIONS = [
     b"NaN", b"-Infinity", b"1e400", b"9" * 5000, b"[" * 985, b'{"a":' * 500, b"\\ud800", b"\0", b"\r", b"\r\n", b"\n\n",
     b"\t", b" ", b'"', b"\\", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe", "\u2028".encode(), b"-1", b"null", b"true", b"[]",
     b"{}", b"O", b"B-", b"-DOCSTART-", b"e4", b"\xc2\xb20", b"PK\x03\x04", b"<?xml ", b"%00", b"..", b";", b",",
+    b"&x;", b"<a>", b"</a>", b"|t|", b"|a|",
 ]  # fmt: skip
 KEYS = [
     "id",
@@ -101,6 +109,10 @@ KEYS += [
     "char_interval",
     "length",
     "spans.responses",
+    "passages",
+    "offset",
+    "infons",
+    "documents",
 ]
 VALUES: list[Any] = [
     None,
@@ -206,7 +218,8 @@ def _limit_seconds(description: str) -> Iterator[None]:
 
 def _seeds(folder: Path) -> Iterator[tuple[str, str, bytes]]:
     """Formats, file names and contents of good files."""
-    suffixes = {"jsonl": ".jsonl", "json": ".json", "conll": ".conll", "parquet": ".parquet", "spacy": ".spacy"}
+    suffixes = {name: f".{name}" for name in ("jsonl", "json", "conll", "parquet", "spacy", "pubtator")}
+    suffixes["bioc"] = ".xml"
     packages = {"parquet": "pyarrow", "spacy": "spacy"}
     for format_name in READABLE:
         package = packages.get(format_name)
@@ -219,7 +232,9 @@ def _seeds(folder: Path) -> Iterator[tuple[str, str, bytes]]:
             write(DOCUMENTS, path, format_name)
         yield format_name, path.name, path.read_bytes()
     for format_name, contents in TEXT_SEEDS.items():
-        suffix = {"text": ".txt", "brat": ".ann", "label-studio": ".json"}.get(format_name, f".{format_name}")
+        suffix = {"text": ".txt", "brat": ".ann", "label-studio": ".json", "bioc": ".xml"}.get(
+            format_name, f".{format_name}"
+        )
         for content in contents:
             yield format_name, f"seed{suffix}", content.encode()
             yield format_name, f"seed{suffix if format_name == 'brat' else '.dat'}", content.encode()

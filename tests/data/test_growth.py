@@ -51,7 +51,7 @@ def check_growth(action: Callable[[int], object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "format_name", ["conll", "jsonl", "label-studio", "prodigy", "doccano", "brat", "spacy", "html"]
+    "format_name", ["conll", "jsonl", "label-studio", "prodigy", "doccano", "brat", "spacy", "html", "bioc", "pubtator"]
 )
 @pytest.mark.parametrize("make_document", [disjoint, crossing])
 def test_writing_and_reading_are_linear(

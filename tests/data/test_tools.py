@@ -69,8 +69,8 @@ def test_a_file_of_ner_annotator_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "advice"),
     [
-        ("documents", "convert its documents first"),
-        ("passages", "join its passages first"),
+        ("documents", "write each document by itself"),
+        ("passages", "in BioC and BigBio, passages are objects"),
         ("paragraphs", "`python -m spacy convert` first"),
         ("data", "name the format label-studio"),
         ("task", "name the format label-studio"),

@@ -23,6 +23,8 @@ FORMAT_BY_SUFFIX = {
     ".iob": "conll",
     ".iob2": "conll",
     ".iobes": "conll",
+    ".bioc": "bioc",
+    ".pubtator": "pubtator",
     ".ann": "brat",
     ".a1": "brat",
     ".a2": "brat",
@@ -44,12 +46,25 @@ FORMAT_BY_SUFFIX = {
     ".spacy": "spacy",
 }
 
-_DECIDED_BY_SUFFIX = ("arrow", "brat", "conll", "docx", "eml", "html", "jsonl", "odt", "parquet", "pdf", "spacy")
+_DECIDED_BY_SUFFIX = (
+    "arrow",
+    "bioc",
+    "brat",
+    "conll",
+    "docx",
+    "eml",
+    "html",
+    "jsonl",
+    "odt",
+    "parquet",
+    "pdf",
+    "pubtator",
+    "spacy",
+)
 _ELEMENT = re.compile(r"\s*<([A-Za-z_][\w.:-]*)(\s[^<>]*)?>")
 _MARKUP = {
     "XML": re.compile(r"\s*<\?xml\s"),
     "RTF": re.compile(r"\{\\rtf"),
-    "PubTator": re.compile(r"\s*\w+\|t\|.*\n\w+\|a\|"),
     "LaTeX": re.compile(r"\s*\\(documentclass|begin\{document\})"),
     "YAML": re.compile(r"%YAML "),
     "WebAnno TSV": re.compile(r"#FORMAT=WebAnno TSV"),
@@ -65,8 +80,19 @@ _DOCUMENT_SIGNATURES = {
     "odt": re.compile(rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis\.opendocument\.text", re.DOTALL),
     "html": re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html[\s>])", re.IGNORECASE),
 }
+_PUBTATOR = re.compile(r"\s*(\w+)\|t\|.*\r?\n\1\|a\|")
+_XML_PROLOG = re.compile(r"\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^<>\[]*>", re.DOTALL)
+_XML_ROOT = re.compile(r"<(?:[\w.-]+:)?([\w.-]+)[\s/>]")
+_FORMAT_OF_ROOT = {"collection": ("bioc", re.compile(r"<document[\s>]"))}
+"""The outermost element of XML -> the format, and what else such a file has."""
+
 _JSON_START = re.compile(r'\s*(\[\s*)*(\{\s*("(?:[^"\\]|\\.)*"\s*:|\})|\]|\[\s*\[\s*")')
 """An object with its first key, an empty object or list, or a list in a list. A text may begin with a bracket, too."""
+
+SUFFIXES_OF_XML = (".xml", ".nxml", ".tei", ".xmi")
+"""Files that are read if their content is of a known format."""
+
+_KNOWN_BY_CONTENT = ("pubtator", *(format_name for format_name, _ in _FORMAT_OF_ROOT.values()))
 
 _TASK_LISTS = ("annotations", "completions", "predictions")
 """What a task of Label Studio has beside its data."""
@@ -105,10 +131,10 @@ def detect_format(source: Source, name: Path | None = None) -> str:
     return detected_format
 
 
-def is_conll(source: Source) -> bool:
-    """Whether the content of a file is CoNLL beyond doubt; not if it is no text, for example a picture or a model."""
+def is_annotated(source: Source, name: Path | None = None) -> bool:
+    """Whether the content of a file is annotated beyond doubt: CoNLL, BioC and the like, whatever its name."""
     try:
-        return _detect(source)[0] == "conll"
+        return _detect(source, name)[0] in ("conll", *_KNOWN_BY_CONTENT)
     except DataError:
         return False
 
@@ -117,13 +143,8 @@ def _detect(source: Source, name: Path | None = None) -> tuple[str, str | None]:
     """The format, and the one that a plain text resembles."""
     path = source.path or name
     suffix_format = _format_of_file(path) if path else None
-    if suffix_format in _DECIDED_BY_SUFFIX:
-        return suffix_format, None
-    unread_kind = unread.kind_of_name(path) if path else None
-    if unread_kind:
-        raise DataError(f"{unread_kind.name} cannot be read; {unread_kind.advice}", source.place)
-    if suffix_format is None and (document_format := _document_format(source.head())):
-        return document_format, None
+    if certain_format := _certain_format(source, path, suffix_format):
+        return certain_format, None
     lines = _first_lines(source)
     if suffix_format == "csv":
         return "csv", None
@@ -135,6 +156,21 @@ def _detect(source: Source, name: Path | None = None) -> tuple[str, str | None]:
         advice = _MARKUP_ADVICE.get(markup_name, unread.MARKUP_ADVICE)
         raise DataError(f"this looks like {markup_name}, which cannot be read; {advice}", source.place)
     return _detect_columns(lines, suffix_format)
+
+
+def _certain_format(source: Source, path: Path | None, suffix_format: str | None) -> str | None:
+    """The format that the suffix or the first bytes of a file show beyond doubt.
+
+    Raises:
+        DataError: the suffix is that of a kind of file that cannot be read.
+    """
+    if suffix_format in _DECIDED_BY_SUFFIX:
+        return suffix_format
+    if suffix_format in (None, "text", "tsv") and (annotated_format := _annotated_format(source.head())):
+        return annotated_format
+    if path and (unread_kind := unread.kind_of_name(path)):
+        raise DataError(f"{unread_kind.name} cannot be read; {unread_kind.advice}", source.place)
+    return None if suffix_format else _document_format(source.head())
 
 
 def _detect_columns(lines: list[str], suffix_format: str | None) -> tuple[str, str | None]:
@@ -180,6 +216,19 @@ def _first_lines(source: Source) -> list[str]:
 def _document_format(head: bytes) -> str | None:
     """The format of a document as people write it, by its first bytes."""
     return next((name for name, signature in _DOCUMENT_SIGNATURES.items() if signature.match(head)), None)
+
+
+def _annotated_format(head: bytes) -> str | None:
+    """The format of an annotated corpus that its first bytes show beyond doubt."""
+    content = head.decode("utf-8", "ignore").removeprefix("\ufeff")
+    if _PUBTATOR.match(content):
+        return "pubtator"
+    position = 0
+    while prolog := _XML_PROLOG.match(content, position):
+        position = prolog.end()
+    root = _XML_ROOT.match(content, position)
+    format_name, evidence = _FORMAT_OF_ROOT.get(root[1], (None, None)) if root else (None, None)
+    return format_name if evidence and evidence.search(content, position) else None
 
 
 def _markup(lines: list[str]) -> str | None:

@@ -20,6 +20,7 @@ from entsemble.data import (
     tables,
     text_files,
 )
+from entsemble.data.biomedical import bioc_files, pubtator
 from entsemble.data.conll import reader as conll_reader
 from entsemble.data.conll import writer as conll_writer
 from entsemble.data.documents.isolation import isolated
@@ -55,6 +56,8 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "arrow": Format(path_reader=parquet.read_arrow),
+    "bioc": Format(bioc_files.read, bioc_files.write_xml),
+    "bioc-json": Format(bioc_files.read, bioc_files.write_json_file),
     "brat": Format(path_reader=brat.read, path_writer=brat.write_folder, stores_scores=False),
     "conll": Format(conll_reader.read, conll_writer.write, stores_scores=False),
     "csv": Format(tables.read_csv, partial(write_csv, mention_rows), None, partial(write_csv_file, mention_rows)),
@@ -72,6 +75,7 @@ FORMATS: dict[str, Format] = {
     "parquet": Format(path_reader=parquet.read, path_writer=parquet.write),
     "pdf": Format(isolated("pdf")),
     "prodigy": Format(prodigy.read, prodigy.write),
+    "pubtator": Format(pubtator.read, pubtator.write, stores_scores=False),
     "spacy": Format(path_reader=docbin.read, path_writer=docbin.write),
     "text": Format(read_text, text_files.write, None, text_files.write_path),
     "tsv": Format(tables.read_tsv, partial(write_tsv, mention_rows)),

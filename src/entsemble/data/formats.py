@@ -220,8 +220,8 @@ def _read_folder(
 
 
 def _has_detected_format(path: Path) -> bool:
-    """Whether a file in a folder is read: because of its suffix, or because its content is CoNLL."""
-    return detect.format_of_name(path) is not None or detect.is_conll(Source.from_file(path))
+    """Whether a file in a folder is read: because of its suffix, or because its content is annotated beyond doubt."""
+    return detect.format_of_name(path) is not None or detect.is_annotated(Source.from_file(path))
 
 
 def _read_file(path: Path, source_name: str, format_name: str | None, options: ReadOptions) -> Iterator[Document]:
@@ -256,15 +256,18 @@ def _read_archive(source: Source, path: Path, format_name: str | None, options: 
 
 
 def _may_be_member(name: Path) -> bool:
-    """Whether a file in an archive may be read: because of its suffix, or because it has none and may be CoNLL."""
+    """Whether a file in an archive may be read: because of its suffix, or because its content may be annotated."""
     member_format = None if archives.is_archive(name) else detect.format_of_name(name)
-    return not name.suffix or (member_format is not None and FORMATS[member_format].reader is not None)
+    if member_format is None:
+        return not name.suffix or name.suffix.lower() in detect.SUFFIXES_OF_XML
+    return FORMATS[member_format].reader is not None
 
 
 def _format_of_member(name: str, member: Source) -> str | None:
-    if not Path(name).suffix:
-        return "conll" if detect.is_conll(member) else None
-    return detect.detect_format(member, Path(name))
+    path = Path(name)
+    if detect.format_of_name(path) is None and not detect.is_annotated(member, path):
+        return None
+    return detect.detect_format(member, path)
 
 
 def _read_source(source: Source, format_name: str | None, options: ReadOptions) -> Iterator[Document]:

@@ -11,7 +11,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO
 
+from entsemble.data.biomedical import bioc
 from entsemble.data.class_names import ClassNames
+from entsemble.data.json_collections import is_rejected, unfold, warn_of_rejected
 from entsemble.data.json_values import (
     check_surrogates,
     describe_type,
@@ -23,10 +25,10 @@ from entsemble.data.json_values import (
     write_json,
 )
 from entsemble.data.mention_shapes import MENTION_KEYS, TEXT_KEYS, take_mentions, warn_of_unread
-from entsemble.data.options import ReadOptions
+from entsemble.data.options import Discontinuous, ReadOptions
 from entsemble.data.source import Source
 from entsemble.data.word_records import with_text
-from entsemble.errors import DataError, warn
+from entsemble.errors import DataError
 from entsemble.types import Document, Mention, Span
 
 DOCUMENT_KEYS = frozenset(("id", "tokens", "words", "meta", "answer", *TEXT_KEYS, *MENTION_KEYS))
@@ -35,8 +37,8 @@ DOCUMENT_KEYS = frozenset(("id", "tokens", "words", "meta", "answer", *TEXT_KEYS
 _HINTS = {
     "data": "; for an export of Label Studio, name the format label-studio",
     "task": "; for an export of Label Studio, name the format label-studio",
-    "documents": "; if this is BioC, convert its documents first",
-    "passages": "; if this is BioC or BigBio, join its passages first",
+    "documents": "; BioC has a list of documents with passages; of other lists, write each document by itself",
+    "passages": "; in BioC and BigBio, passages are objects with `text` and `offset`",
     "paragraphs": "; if spaCy 2 was trained on this, run `python -m spacy convert` first",
     "conversations": "; conversations, such as UniversalNER's, have no offsets: write them as text and mentions",
     "messages": "; conversations have no offsets: write them as text and mentions",
@@ -52,7 +54,7 @@ _PARSER_LIMITS = (ValueError, RecursionError)
 """Raised by Python's JSON parser for numbers with thousands of digits, and for brackets nested thousands deep."""
 
 
-def read_lines(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: ARG001
+def read_lines(source: Source, options: ReadOptions) -> Iterator[Document]:
     """The documents of a JSON Lines file, one at a time; blank lines are skipped.
 
     A document without an id is called `<name>:<line>`. Examples that were rejected in Prodigy are left out, with a
@@ -67,7 +69,7 @@ def read_lines(source: Source, options: ReadOptions) -> Iterator[Document]:  # n
             left_out += 1
             continue
         try:
-            documents = _documents(record, f"{source.name}:{line_number}", names)
+            documents = _documents(record, f"{source.name}:{line_number}", names, options)
         except DataError as error:
             raise DataError(error.problem, source.place, line_number) from error
         except _PARSER_LIMITS as error:
@@ -76,18 +78,6 @@ def read_lines(source: Source, options: ReadOptions) -> Iterator[Document]:  # n
         is_warned = is_warned or warn_of_unread(first, record, f"{source.place}:{line_number}")
         yield from documents
     warn_of_rejected(left_out, source)
-
-
-def is_rejected(record: object) -> bool:
-    """Whether a record is an example of Prodigy that was rejected or ignored there: its spans are not right."""
-    return isinstance(record, dict) and record.get("answer") in ("reject", "ignore")
-
-
-def warn_of_rejected(left_out: int, source: Source) -> None:
-    """Say how many examples of Prodigy were left out, if any."""
-    if left_out:
-        noun = "example that was" if left_out == 1 else "examples that were"
-        warn(f"{source.place}: {left_out} {noun} rejected or ignored in Prodigy left out")
 
 
 def read_records(source: Source) -> Iterator[tuple[int, Any]]:
@@ -113,7 +103,7 @@ def _limit_problem(error: Exception) -> str:
     return f"this JSON cannot be parsed: {error}; correct the value"
 
 
-def read_array(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: ARG001
+def read_array(source: Source, options: ReadOptions) -> Iterator[Document]:
     """The documents of a JSON array, or the one document of a JSON object. The file is held in memory.
 
     A document without an id is called `<name>:<position in the array, from 1>`.
@@ -128,23 +118,20 @@ def read_array(source: Source, options: ReadOptions) -> Iterator[Document]:  # n
         if is_rejected(value):
             left_out += 1
             return []
-        return _documents(value, default_id, names)
+        return _documents(value, default_id, names, options)
 
     yield from read_items(source, "document", to_documents)
     warn_of_rejected(left_out, source)
 
 
-def _documents(value: object, default_id: str, names: ClassNames) -> list[Document]:
-    """The document of a JSON value, or those of a file of NER Annotator, or of rows from a server of data sets."""
-    values = None
-    if isinstance(value, dict) and "classes" in value and isinstance(value.get("annotations"), list):
-        values = [pair for pair in value["annotations"] if pair is not None]
-    elif isinstance(value, dict) and "features" in value and isinstance(value.get("rows"), list):
-        values = [row.get("row") if isinstance(row, dict) else row for row in value["rows"]]
-        names = ClassNames(features=value["features"])
+def _documents(value: object, default_id: str, names: ClassNames, options: ReadOptions) -> list[Document]:
+    """The document of a JSON value, or those in it."""
+    values, names = unfold(value, names)
     if values is None:
-        return [from_json(value, default_id, names)]
-    return [from_json(item, f"{default_id}.{number}", names) for number, item in enumerate(values, 1)]
+        return [from_json(value, default_id, options.discontinuous, names)]
+    return [
+        from_json(item, f"{default_id}.{number}", options.discontinuous, names) for number, item in enumerate(values, 1)
+    ]
 
 
 def read_items(
@@ -174,12 +161,15 @@ def read_items(
             raise DataError(f"{item_name} {item_number}: {_limit_problem(error)}", source.place, line) from error
 
 
-def from_json(value: object, default_id: str, names: ClassNames = _NO_NAMES) -> Document:
+def from_json(
+    value: object, default_id: str, discontinuous: Discontinuous = "error", names: ClassNames = _NO_NAMES
+) -> Document:
     """The document of a JSON value.
 
     Args:
         value: the parsed JSON.
         default_id: the document's id if the value has none.
+        discontinuous: what to do with an annotation of BioC in several pieces.
         names: of tags that are numbers.
 
     Raises:
@@ -189,7 +179,7 @@ def from_json(value: object, default_id: str, names: ClassNames = _NO_NAMES) -> 
         value = {**value[1], "text": value[0]}
     if not isinstance(value, dict):
         raise DataError(f"a document is a JSON object, not {describe_type(value)}")
-    other_values = dict(with_text(value, names))
+    other_values = dict(with_text(bioc.with_text(value, discontinuous), names))
     text = _take_text(other_values)
     mentions = tuple(_mention(item, number, text) for number, item in enumerate(take_mentions(other_values), 1))
     token_values = _take_tokens(other_values)

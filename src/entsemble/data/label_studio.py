@@ -8,11 +8,11 @@ Mentions may be nested and may overlap.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
 from typing import Any, TextIO
 
 from entsemble.data import jsonl
 from entsemble.data.json_values import check_surrogates, list_value, same_but_whitespace, score_value, write_json
+from entsemble.data.offset_counts import FindCodePoint, code_points, crlf_as_one, utf16_units
 from entsemble.data.options import ReadOptions, WriteOptions
 from entsemble.data.source import Source
 from entsemble.errors import DataError, warn
@@ -250,17 +250,14 @@ def _mentions(text: str, results: Sequence[Mapping[str, Any]]) -> list[Mention]:
     return mentions
 
 
-def _fitting_count(text: str, values: Sequence[Mapping[str, Any]]) -> Callable[[object], int | None]:
+def _fitting_count(text: str, values: Sequence[Mapping[str, Any]]) -> FindCodePoint:
     """A function from an export's offsets to code points: the first way of counting that fits the labels' texts."""
     labels = [
         (value["start"], value.get("end"), value["text"]) for value in values if isinstance(value.get("text"), str)
     ]
-    counts = [_code_points(text)]
+    counts = [code_points(text)]
     if labels:
-        counts += [
-            _offset_map(text, lambda character, _: 2 if character > "\uffff" else 1),
-            _offset_map(text, lambda character, after: 0 if character + after == "\r\n" else 1),
-        ]
+        counts += [utf16_units(text), crlf_as_one(text)]
     for find_code_point in counts:
         ranges = [(find_code_point(start), find_code_point(end), surface) for start, end, surface in labels]
         if all(
@@ -269,14 +266,3 @@ def _fitting_count(text: str, values: Sequence[Mapping[str, Any]]) -> Callable[[
         ):
             return find_code_point
     return counts[0]
-
-
-def _code_points(text: str) -> Callable[[object], int | None]:
-    return lambda offset: offset if type(offset) is int and 0 <= offset <= len(text) else None
-
-
-def _offset_map(text: str, width: Callable[[str, str], int]) -> Callable[[object], int | None]:
-    """A function from offsets to code points, where each character, followed by another one, has a width."""
-    offsets = [0, *accumulate(map(width, text, [*text[1:], ""]))]
-    code_points = {offset: code_point for code_point, offset in reversed([*enumerate(offsets)])}
-    return lambda offset: code_points.get(offset) if type(offset) is int else None

@@ -31,7 +31,7 @@ _ROWS_PER_BATCH = 64
 """Documents in memory at a time when read: a file of kilobytes can hold one long text a thousand times."""
 
 
-def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # noqa: ARG001
+def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:
     """The documents of a Parquet file; `_ROWS_PER_BATCH` are in memory at a time.
 
     A document without an id is called `<name>:<row>`, with rows counted from 1.
@@ -42,10 +42,10 @@ def read(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # 
     """
     _, parquet = _import_pyarrow()
     with _reading("Parquet", path), parquet.ParquetFile(path) as file:
-        yield from _documents(file.iter_batches(batch_size=_ROWS_PER_BATCH), file.schema_arrow, path, name)
+        yield from _documents(file.iter_batches(batch_size=_ROWS_PER_BATCH), file.schema_arrow, path, name, options)
 
 
-def read_arrow(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:  # noqa: ARG001
+def read_arrow(path: Path, options: ReadOptions, name: str) -> Iterator[Document]:
     """The documents of an Arrow file or stream, in which Hugging Face `datasets` saves data sets.
 
     Raises:
@@ -57,10 +57,16 @@ def read_arrow(path: Path, options: ReadOptions, name: str) -> Iterator[Document
         file.seek(0)
         reader = ipc.open_stream(file) if is_stream else ipc.open_file(file)
         batches = reader if is_stream else map(reader.get_batch, range(reader.num_record_batches))
-        yield from _documents(batches, reader.schema, path, name)
+        yield from _documents(batches, reader.schema, path, name, options)
 
 
-def _documents(batches: Iterable[Any], schema: Any, path: Path, name: str) -> Iterator[Document]:  # noqa: ANN401
+def _documents(
+    batches: Iterable[Any],
+    schema: Any,  # noqa: ANN401
+    path: Path,
+    name: str,
+    options: ReadOptions,
+) -> Iterator[Document]:
     names = class_names.from_schema(path, schema.metadata)
     row_number, is_warned = 0, False
     for batch in batches:
@@ -68,7 +74,7 @@ def _documents(batches: Iterable[Any], schema: Any, path: Path, name: str) -> It
             row_number += 1
             try:
                 record = row_to_json(row)
-                document = from_json(record, f"{name}:{row_number}", names)
+                document = from_json(record, f"{name}:{row_number}", options.discontinuous, names)
             except (DataError, RecursionError) as error:
                 problem = error.problem if isinstance(error, DataError) else str(error)
                 raise DataError(f"row {row_number}: {problem}", path) from error

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, TextIO
 
 from entsemble.data import jsonl
+from entsemble.data.json_collections import warn_of_rejected
 from entsemble.data.json_values import write_json
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source
@@ -31,7 +32,7 @@ def read(source: Source, options: ReadOptions) -> Iterator[Document]:  # noqa: A
             yield _document(record, f"{source.name}:{line_number}")
         except DataError as error:
             raise DataError(error.problem, source.place, line_number) from error
-    jsonl.warn_of_rejected(left_out, source)
+    warn_of_rejected(left_out, source)
 
 
 def write(documents: Iterable[Document], stream: TextIO) -> None:

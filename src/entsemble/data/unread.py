@@ -36,10 +36,8 @@ _KINDS = {
     Kind("XML", MARKUP_ADVICE): (".xml", ".nxml"),
     Kind("SGML", MARKUP_ADVICE): (".sgml", ".sgm"),
     Kind("XMI", MARKUP_ADVICE): (".xmi",),
-    Kind("BioC XML", MARKUP_ADVICE): (".bioc",),
     Kind("TEI XML", MARKUP_ADVICE): (".tei",),
     Kind("YAML", MARKUP_ADVICE): (".yaml", ".yml"),
-    Kind("PubTator", MARKUP_ADVICE): (".pubtator",),
     Kind("LaTeX", MARKUP_ADVICE): (".tex",),
 }
 _KIND_BY_SUFFIX = {suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixes}

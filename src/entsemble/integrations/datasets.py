@@ -58,7 +58,7 @@ def from_dataset(dataset: Iterable[Mapping[str, Any]]) -> Iterator[Document]:
                 {**mention, "votes": {vote["member"]: vote["label"] for vote in mention.get("votes") or ()}}
                 for mention in mentions
             ]
-        yield from_json(values, str(number), names)
+        yield from_json(values, str(number), names=names)
 
 
 def batch_extractor(

@@ -1,0 +1,1 @@
+"""Formats of biomedical corpora: BioC and PubTator."""
