@@ -40,7 +40,7 @@ class TestRememberedChecksums:
         assert checksums.sha256(file) == sha256(file)
         checksums.save()
         assert memory.stat().st_mode & 0o077 == 0
-        assert str(file) in json.loads(memory.read_text())
+        assert str(file) in json.loads(memory.read_text())[1]
         assert RememberedChecksums(memory).sha256(file) == sha256(file)
 
     def test_a_file_that_just_changed_is_not_remembered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,19 @@ class TestRememberedChecksums:
         checksums = RememberedChecksums(memory)
         assert checksums.sha256(file) == sha256(file)
         checksums.save()
-        assert [*json.loads(memory.read_text())] == [str(file)]
+        assert [*json.loads(memory.read_text())[1]] == [str(file)]
+
+    def test_a_checksum_that_was_changed_on_the_disk_is_not_believed(self, tmp_path: Path) -> None:
+        memory, file = tmp_path / "memory.json", tmp_path / "file"
+        file.write_bytes(b"content")
+        checksums = RememberedChecksums(memory)
+        checksum = checksums.sha256(file)
+        checksums.save()
+        stored = memory.read_text()
+        memory.write_text(stored.replace(checksum, checksum.replace(checksum[0], checksum[1])))
+        assert RememberedChecksums(memory).sha256(file) == checksum
+        memory.write_text("[" * 100_000)
+        assert RememberedChecksums(memory).sha256(file) == checksum
 
     def test_without_a_folder_to_write_to_nothing_is_remembered(self, tmp_path: Path) -> None:
         file = tmp_path / "file"

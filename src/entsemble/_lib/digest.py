@@ -42,9 +42,12 @@ class RememberedChecksums:
         self._path = path
         self._entries: dict[str, tuple[FileIdentity, str]] = {}
         self._is_changed = False
-        with suppress(OSError, ValueError, AttributeError, TypeError):
-            stored = json.loads(path.read_bytes())
-            self._entries = {name: (list(identity), str(checksum)) for name, (identity, checksum) in stored.items()}
+        with suppress(OSError, ValueError, AttributeError, TypeError, RecursionError):
+            checksum_of_entries, entries = json.loads(path.read_bytes())
+            if checksum_of_entries == fingerprint(entries):
+                self._entries = {
+                    name: (list(identity), str(checksum)) for name, (identity, checksum) in entries.items()
+                }
 
     def is_unchanged(self, path: Path) -> bool:
         """Whether the checksum of a file is remembered, and the file as it was then."""
@@ -74,7 +77,7 @@ class RememberedChecksums:
             return
         existing = {name: entry for name, entry in self._entries.items() if Path(name).exists()}
         with suppress(OSError, InUseError), replacing(self._path, private=True) as new_file:
-            new_file.write_text(json.dumps(existing), encoding="utf-8")
+            new_file.write_text(json.dumps([fingerprint(existing), existing]), encoding="utf-8")
         self._is_changed = False
 
 

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 TIMEOUT_SECONDS = 60.0
 """How long a process waits for a file that another one has locked."""
 
 _PAUSE_SECONDS = 0.01
+
+
+@contextmanager
+def damage_is_an_error_of_sqlite() -> Iterator[None]:
+    """For the block, a damaged file raises nothing but errors of SQLite.
+
+    Python cannot decode SQLite's message if this quotes bytes of the file that are no text, and says only this.
+
+    Raises:
+        sqlite3.DatabaseError: the file is damaged.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise sqlite3.DatabaseError("malformed database") from error
 
 
 def enable_wal(connection: sqlite3.Connection) -> None:
@@ -26,7 +41,8 @@ def enable_wal(connection: sqlite3.Connection) -> None:
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
+            with damage_is_an_error_of_sqlite():
+                connection.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as error:  # noqa: PERF203 - a file is opened once
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
@@ -47,7 +63,10 @@ def clear_table(path: Path, table: str, condition: str = "TRUE", parameters: Seq
     Raises:
         sqlite3.Error: it is not an SQLite file, cannot be written, or stays locked for `TIMEOUT_SECONDS`.
     """
-    with closing(sqlite3.connect(path, timeout=TIMEOUT_SECONDS, isolation_level=None)) as connection:
+    with (
+        damage_is_an_error_of_sqlite(),
+        closing(sqlite3.connect(path, timeout=TIMEOUT_SECONDS, isolation_level=None)) as connection,
+    ):
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
             connection.execute(f"DELETE FROM {table} WHERE {condition}", parameters)
         connection.execute("VACUUM")

@@ -10,11 +10,14 @@ import json
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from entsemble._lib.atomic import lock_output
 from entsemble._lib.private import make_private_database
+from entsemble._lib.sealed import seal, unseal
+from entsemble._lib.sqlite import enable_wal
 from entsemble.errors import DataError
 
 Input = TypeVar("Input")
@@ -59,13 +62,13 @@ class Journal:
             raise _not_writable(output, error) from error
         except sqlite3.DatabaseError as error:
             self.lock.close()
-            raise DataError(f"this is not a journal ({error}); delete it to start over", self.path) from error
+            raise self._unreadable(error) from error
 
     def _open(self) -> sqlite3.Connection:
         make_private_database(self.path)
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # without shared memory, which network folders lack
-        connection.execute("PRAGMA journal_mode=WAL")
+        enable_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         for statement in _SCHEMA:
             connection.execute(statement)
@@ -74,7 +77,8 @@ class Journal:
     @property
     def record_count(self) -> int:
         """Number of recorded inputs."""
-        (record_count,) = self._connection.execute("SELECT count(*) FROM done").fetchone()
+        with self._reading() as connection:
+            (record_count,) = connection.execute("SELECT count(*) FROM done").fetchone()
         return int(record_count)
 
     def begin(self, configuration: Mapping[str, str]) -> tuple[int, list[str]]:
@@ -86,23 +90,34 @@ class Journal:
         Returns:
             Number of inputs recorded before, and the names in the configuration that changed since. If there are any,
             the records were deleted.
+
+        Raises:
+            DataError: the journal is damaged, or cannot be written.
         """
-        previous = dict(self._connection.execute("SELECT part, value FROM run"))
         record_count, current = self.record_count, dict(configuration)
-        all_parts = previous.keys() | current.keys()
-        changed = sorted(part for part in all_parts if previous and previous.get(part) != current.get(part))
-        self._connection.execute("BEGIN")
-        if changed:
-            self._connection.execute("DELETE FROM done")
-        self._connection.execute("DELETE FROM run")
-        self._connection.executemany("INSERT INTO run VALUES (?, ?)", current.items())
-        self._connection.execute("COMMIT")
+        with self._reading() as connection:
+            previous = {str(part): value for part, value in connection.execute("SELECT part, value FROM run")}
+            all_parts = previous.keys() | current.keys()
+            changed = sorted(part for part in all_parts if previous and previous.get(part) != current.get(part))
+        with self._writing() as connection:
+            connection.execute("BEGIN")
+            if changed:
+                connection.execute("DELETE FROM done")
+            connection.execute("DELETE FROM run")
+            connection.executemany("INSERT INTO run VALUES (?, ?)", current.items())
+            connection.execute("COMMIT")
         return record_count, changed
 
     def get(self, input_key: bytes) -> object | None:
-        """The recorded output of an input, from JSON; `None` if there is none."""
-        record = self._connection.execute("SELECT output FROM done WHERE input = ?", (input_key,)).fetchone()
-        return None if record is None else json.loads(record[0])
+        """The recorded output of an input, from JSON; `None` if there is none, or it is damaged.
+
+        Raises:
+            DataError: the journal is damaged so that no record can be looked up.
+        """
+        with self._reading() as connection:
+            record = connection.execute("SELECT output FROM done WHERE input = ?", (input_key,)).fetchone()
+        content = None if record is None else unseal(input_key, record[0])
+        return None if content is None else json.loads(content)
 
     def append(self, input_key: bytes, output: object) -> None:
         """Record the output of an input.
@@ -114,15 +129,13 @@ class Journal:
         Raises:
             DataError: the journal cannot be written.
         """
-        record = input_key, json.dumps(output, ensure_ascii=True)
-        try:
-            self._connection.execute("INSERT OR REPLACE INTO done VALUES (?, ?)", record)
-        except sqlite3.Error as error:
-            raise DataError(f"the journal cannot be written ({error}); is the disk full?", self.path) from error
+        record = input_key, seal(input_key, json.dumps(output, ensure_ascii=True).encode())
+        with self._writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO done VALUES (?, ?)", record)
 
     def close(self) -> None:
         """Close the journal; it stays for a later run if it has any record."""
-        if not self._is_removed and self._connection.execute("SELECT 1 FROM done LIMIT 1").fetchone() is None:
+        if not self._is_removed and self._is_empty():
             self.remove()
         self._connection.close()
         self.lock.close()
@@ -134,6 +147,32 @@ class Journal:
         for suffix in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         self.lock.close()
+
+    def _is_empty(self) -> bool:
+        """Whether nothing is recorded; not if the file is damaged, which whoever reads it next is told."""
+        try:
+            return self._connection.execute("SELECT 1 FROM done LIMIT 1").fetchone() is None
+        except sqlite3.DatabaseError:
+            return False
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._connection
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._connection
+        except sqlite3.OperationalError as error:
+            raise DataError(f"the journal cannot be written ({error}); is the disk full?", self.path) from error
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: sqlite3.DatabaseError) -> DataError:
+        return DataError(f"this is not a journal, or a damaged one ({error}); delete it to start over", self.path)
 
 
 def _not_writable(output: Path, error: Exception) -> DataError:

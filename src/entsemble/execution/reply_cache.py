@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from entsemble._lib.private import make_private_database, make_private_folder
+from entsemble._lib.sealed import seal, unseal
 from entsemble._lib.sqlite import TIMEOUT_SECONDS, enable_wal
 from entsemble.errors import DataError, warn
 
@@ -26,7 +27,8 @@ _USE_RESOLUTION_SECONDS = 3600
 class ReplyCache:
     """Values by key, in a file that many threads and processes may use at once.
 
-    If the file cannot be written any more, as on a full disk, it warns once and the run continues without it.
+    If the file cannot be written any more, as on a full disk, it warns once and the run continues without it. A value
+    that was damaged is as one that was never cached.
 
     Args:
         path: the SQLite file; created, with its folders, if missing, for its owner only.
@@ -60,18 +62,19 @@ class ReplyCache:
 
     def get(self, request_key: bytes) -> bytes | None:
         """The value of a key, if it is cached."""
+        current_time = int(time.time())
+        query = "SELECT value, used < ? FROM replies WHERE key = ?"
         with self._lock:
             try:
                 cached_row = self._connection.execute(
-                    "SELECT value, used FROM replies WHERE key = ?", (request_key,)
+                    query, (current_time - _USE_RESOLUTION_SECONDS, request_key)
                 ).fetchone()
-                current_time = int(time.time())
-                if cached_row and current_time - cached_row[1] > _USE_RESOLUTION_SECONDS:
+                if cached_row and cached_row[1]:
                     self._connection.execute("UPDATE replies SET used = ? WHERE key = ?", (current_time, request_key))
             except sqlite3.Error as error:
                 self._give_up(error)
                 return None
-        return cached_row[0] if cached_row else None
+        return unseal(request_key, cached_row[0]) if cached_row else None
 
     def put(self, request_key: bytes, value: bytes) -> None:
         """Cache a value; if the process is killed meanwhile, all of it or nothing."""
@@ -79,7 +82,7 @@ class ReplyCache:
             return
         with self._lock:
             try:
-                new_row = (request_key, value, int(time.time()))
+                new_row = (request_key, seal(request_key, value), int(time.time()))
                 self._connection.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", new_row)
                 self._put_count += 1
                 if self._put_count % _PUTS_BETWEEN_CHECKS == 0:

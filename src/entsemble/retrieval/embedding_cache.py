@@ -18,7 +18,8 @@ import numpy as np
 
 from entsemble._lib.cancellation import check_cancelled
 from entsemble._lib.private import make_private_database, make_private_folder
-from entsemble._lib.sqlite import TIMEOUT_SECONDS, enable_wal
+from entsemble._lib.sealed import seal, unseal
+from entsemble._lib.sqlite import TIMEOUT_SECONDS, damage_is_an_error_of_sqlite, enable_wal
 from entsemble.errors import DataError, warn
 from entsemble.protocols import Encoder, Mapper, Vectors
 
@@ -35,7 +36,7 @@ _SCHEMA = (
 
 
 class PoolCache:
-    """Values by owner and text, where the owner identifies what computed them.
+    """Values by owner and text, where the owner identifies what computed them; a damaged one is as one never stored.
 
     Args:
         path: of the SQLite file; created, with its folders, if missing, for its owner only.
@@ -70,15 +71,21 @@ class PoolCache:
                     query = (
                         f"SELECT text_digest, value FROM entries WHERE owner = ? AND text_digest IN ({placeholders})"
                     )
-                    for digest, value in connection.execute(query, [owner, *digests]):
-                        values[texts_by_digest[digest]] = value
+                    for digest, stored in connection.execute(query, [owner, *digests]):
+                        text = texts_by_digest.get(digest)  # none, if a damaged file answers with another row
+                        value = None if text is None else unseal(_seal_key(owner, digest), stored)
+                        if text is not None and value is not None:
+                            values[text] = value
         except sqlite3.Error as error:
             raise self._unusable(error) from error
         return values
 
     def put(self, owner: str, values: dict[str, bytes]) -> None:
         """Store values by text, all or none of them. If the file cannot be written, warn and continue."""
-        rows = [(owner, _digest(text), value) for text, value in values.items()]
+        rows = []
+        for text, value in values.items():
+            digest = _digest(text)
+            rows.append((owner, digest, seal(_seal_key(owner, digest), value)))
         try:
             with self._connect() as connection:
                 connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
@@ -87,7 +94,11 @@ class PoolCache:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=TIMEOUT_SECONDS)) as connection, connection:
+        with (
+            damage_is_an_error_of_sqlite(),
+            closing(sqlite3.connect(self._path, timeout=TIMEOUT_SECONDS)) as connection,
+            connection,
+        ):
             yield connection
 
     def _unusable(self, error: Exception) -> DataError:
@@ -185,6 +196,10 @@ def cached_spans(
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
+
+
+def _seal_key(owner: str, digest: bytes) -> bytes:
+    return digest + owner.encode()
 
 
 def _batches(items: list[Item]) -> Iterator[list[Item]]:
