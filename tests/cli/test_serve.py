@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from entsemble.cli.hosting import ServedModelOptions
 from tests.conftest import Command
 
 pytest.importorskip("fastapi", reason="needs the extra 'serve'")
@@ -31,3 +32,12 @@ def test_a_wrong_limit_is_an_error(command: Command, tmp_path: Path, limit: str,
     result = command("serve", "--limit", limit, "--pool", tmp_path / "pool.jsonl")
     assert result.code == 64
     assert reason in result.messages
+
+
+def test_thresholds_of_the_server_hold_where_a_request_has_none() -> None:
+    options = ServedModelOptions("person,city", None, None, (), (), None, None, ("0.3", "city=0.6"))
+    settings_for = options.settings_factory()
+    settings = settings_for({"classification": {"threshold": None}})
+    assert (settings.classification.threshold, settings.rules.thresholds) == (0.3, {"city": 0.6})
+    assert settings_for({"labels": {"dog": ""}}).labels == {"dog": ""}
+    assert settings_for({"classification": {"threshold": 0.9}}).classification.threshold == 0.9

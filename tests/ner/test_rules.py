@@ -64,9 +64,20 @@ class TestDecisions:
         assert fates == {"Ann": "kept", "Oslo": "forbidden by a rule"}
         strict = command("extract", TEXT, *options, "--threshold", "person=0.95").documents[0]
         assert strict["mentions"] == []
-        for wrong in ("person", "person=high", "=0.5", "person=2"):
+        for wrong in ("person", "person=high", "=0.5", "person=2", "1.5"):
             result = command("extract", TEXT, *options, "--threshold", wrong)
-            assert (result.code, f"'{wrong}' is not LABEL=P" in result.messages) == (64, True)
+            assert (result.code, f"'{wrong}' is not P or LABEL=P" in result.messages) == (64, True)
+
+    def test_a_threshold_for_all_labels_and_another_for_one(self, command: Callable[..., Any]) -> None:
+        def texts(*thresholds: str) -> list[str]:
+            options = [part for threshold in thresholds for part in ("--threshold", threshold)]
+            [document] = command("extract", TEXT, "--labels", "person,location", *options).documents
+            return [mention["text"] for mention in document["mentions"]]
+
+        assert texts("1") == []
+        assert texts("1", "person=0.1") == ["Ann", "Ann"]
+        twice = command("extract", TEXT, "--labels", "person", "--threshold", "0.5", "--threshold", "0.6")
+        assert (twice.code, "two thresholds are for all labels" in twice.messages) == (64, True)
 
     def test_changed_rules_start_a_run_again(self) -> None:
         with entsemble.load(["person"]) as first, entsemble.load(["person"], never=["Ann"]) as second:

@@ -14,10 +14,11 @@ import click
 
 from entsemble.assembly import select_members
 from entsemble.cli.interrupt import INTERRUPTED_EXIT_CODE, TerminatedError, server_deadline
-from entsemble.cli.options import ModelOptions
+from entsemble.cli.options import ModelOptions, parse_thresholds, threshold_option
 from entsemble.data.inputs import label_definitions
 from entsemble.errors import ConfigError, MissingExtraError
 from entsemble.settings import PRESET_OF_MEMBERS, Environment, Settings, load
+from entsemble.settings_file import merge
 
 if TYPE_CHECKING:
     from entsemble.review.session import Session
@@ -29,19 +30,23 @@ class ServedModelOptions(ModelOptions):
     """The options of a command whose server extracts."""
 
     learn: int | None
+    thresholds: tuple[str, ...]
 
     def settings_factory(self) -> Callable[[Mapping[str, Any]], Settings]:
         """A function from the values of a request, nested as in TOML, to its settings."""
         default_labels = None if self.labels is None else label_definitions(self.labels)
         preset = self._preset()
+        threshold, thresholds = parse_thresholds(self.thresholds)
+        options = {
+            "labels": default_labels,
+            "classification": {"threshold": threshold},
+            "rules": {"thresholds": thresholds},
+            "stacking": {"sentences": self.learn},
+            "patterns": self.patterns,
+        }
 
         def settings_for(request_values: Mapping[str, Any]) -> Settings:
-            overrides = {
-                **request_values,
-                "labels": request_values.get("labels") or default_labels,
-                "stacking": {"sentences": self.learn},
-                "patterns": self.patterns,
-            }
+            overrides = merge(options, {**request_values, "labels": request_values.get("labels") or None})
             # The server's pool becomes the settings' pool as soon as it holds something.
             loaded = load(self.config, preset, overrides, voices=self.voices, include_pool=False)
             return select_members(loaded, self.models) if self.models else loaded
@@ -200,6 +205,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="N",
             help="Number of pool sentences to learn from, as for extract.",
         ),
+        threshold_option,
     )
     for option in reversed(options):
         command = option(command)

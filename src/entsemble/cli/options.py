@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 Options = TypeVar("Options", bound="DataclassInstance")
 
+threshold_option = click.option(
+    "--threshold",
+    "thresholds",
+    multiple=True,
+    metavar="[LABEL=]P",
+    help="Score that mentions need, as in 0.3, or those of one label, as in person=0.6; repeat for more labels.",
+)
+
 _OPTIONS = {
     "labels": click.option(
         "--labels",
@@ -79,13 +87,7 @@ _OPTIONS = {
         default=None,
         help="Whether mentions may lie inside one another. Default: whether any do in the pool.",
     ),
-    "thresholds": click.option(
-        "--threshold",
-        "thresholds",
-        multiple=True,
-        metavar="LABEL=P",
-        help="Score that mentions of this label need, as in person=0.6; repeat for more labels.",
-    ),
+    "thresholds": threshold_option,
     "never": click.option(
         "--never",
         type=click.Path(path_type=Path),
@@ -189,6 +191,7 @@ class SharedOptions(ModelOptions):
         Raises:
             ConfigError: an option or the configuration is not valid.
         """
+        threshold, thresholds = parse_thresholds(self.thresholds)
         return make_settings(
             labels=self.labels,
             pool=self.pool,
@@ -202,7 +205,8 @@ class SharedOptions(ModelOptions):
             similarity=self.similarity,
             learn=self.learn,
             nested=self.nested,
-            thresholds=_parse_thresholds(self.thresholds),
+            threshold=threshold,
+            thresholds=thresholds or None,
             never=None if self.never is None else read_names(self.never),
             same_answer=self.same_answer or None,
             seed=self.seed,
@@ -210,23 +214,30 @@ class SharedOptions(ModelOptions):
         )
 
 
-def _parse_thresholds(values: Sequence[str]) -> dict[str, float] | None:
-    """The values of `--threshold` by label.
+def parse_thresholds(values: Sequence[str]) -> tuple[float | None, dict[str, float]]:
+    """The values of `--threshold`: that of all labels, or `None`, and those of single labels.
 
     Raises:
-        click.BadParameter: one is not LABEL=P.
+        click.BadParameter: one is neither P nor LABEL=P, or two are for all labels.
     """
+    general: list[float] = []
     thresholds = {}
     for value in values:
-        label, _, number = value.rpartition("=")
+        label, separator, number = value.rpartition("=")
         try:
             threshold = float(number)
         except ValueError:
             threshold = math.nan
-        if not label.strip() or not 0 <= threshold <= 1:
-            raise click.BadParameter(f"{value!r} is not LABEL=P with a P from 0 to 1, as in --threshold person=0.6")
-        thresholds[label.strip()] = threshold
-    return thresholds or None
+        if (separator and not label.strip()) or not 0 <= threshold <= 1:
+            problem = f"{value!r} is not P or LABEL=P with a P from 0 to 1"
+            raise click.BadParameter(f"{problem}, as in --threshold 0.3 or --threshold person=0.6")
+        if separator:
+            thresholds[label.strip()] = threshold
+        else:
+            general.append(threshold)
+    if len(general) > 1:
+        raise click.BadParameter("two thresholds are for all labels; write LABEL=P for one label")
+    return (general[0] if general else None), thresholds
 
 
 def sample_documents(documents: list[Document], limit: int | None, seed: int) -> list[Document]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from entsemble._lib import toml
+from entsemble.data.conll.tags import is_tag
 from entsemble.errors import ConfigError, DataError, warn
 from entsemble.types import Document, Label, mention_at
 
@@ -42,7 +43,7 @@ def label_definitions(labels: Labels) -> dict[str, str]:
         definitions = dict(labels)
     else:
         pairs = [(label.name, label.definition) if isinstance(label, Label) else (label, "") for label in labels]
-        definitions = {name.strip(): definition for name, definition in pairs if name.strip()}
+        definitions = _without_prefixes({name.strip(): definition for name, definition in pairs if name.strip()})
     if not definitions:
         raise ConfigError('the labels name no label; write them as "person,organisation"')
     return definitions
@@ -64,6 +65,29 @@ def _split_names(labels: str) -> list[str]:
     several = ",".join(words)
     warn(f'"{labels}" is one label; if you mean several, write "{several}"')
     return names
+
+
+def _without_prefixes(definitions: dict[str, str]) -> dict[str, str]:
+    """The labels of tags such as B-person and O, as CoNLL files have them; other labels as they are.
+
+    A single one may be a label that only looks like a tag: B-cell. That all are tags is certain if O is among them, or
+    if two tags have the same label.
+    """
+    if not definitions or not all(map(is_tag, definitions)):
+        return definitions
+    by_label: dict[str, str] = {}
+    for tag, definition in definitions.items():
+        label = tag.partition("-")[2]
+        if label:
+            by_label[label] = by_label.get(label) or definition
+    tags = ", ".join(definitions)
+    if not by_label:
+        raise ConfigError(f"{tags} marks words that are in no mention, and is no label; name what to find")
+    if len(by_label) == len(definitions):
+        warn(f"{tags}: taken as written; if these are tags of a CoNLL file, write: {', '.join(by_label)}")
+        return definitions
+    warn(f"{tags} are tags of a CoNLL file; their labels are: {', '.join(by_label)}")
+    return by_label
 
 
 def _is_file(name: str) -> bool:
