@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble.prompting.align import find_occurrences
+from entsemble.prompting.align import find_exactly, find_occurrences
 from entsemble.types import Span
 
 WHITESPACE = re.compile(r"[\s\u200b\u200c\u200d\u2060\ufeff\u200e\u200f]+")
@@ -102,3 +102,11 @@ def test_every_occurrence_of_a_word_is_found(words: list[str], data: st.DataObje
 def test_the_text_of_an_occurrence_is_found_again(text: str, surface: str) -> None:
     for span in find_occurrences(text, surface):
         assert find_occurrences(text, span.slice(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "surface", "starts"),
+    [("Ann, ANN and Anna, Ann", "Ann", [0, 19]), ("a a a", "a a", [0]), ("aab ab", "ab", [4]), ("Ann", "", [])],
+)
+def test_exact_occurrences_are_whole_words_and_do_not_overlap(text: str, surface: str, starts: list[int]) -> None:
+    assert find_exactly(text, surface) == [Span(start, start + len(surface)) for start in starts]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic, process_time
@@ -32,6 +33,7 @@ MOVES = ("ArrowRight", "ArrowLeft", "ArrowDown", "ArrowUp", "ArrowRight")
 EDITS = ("a", "x", "2", "l", "k", "h", "j", "n", "Control+z", "Control+y", "Enter", "0", "c", "m", "Escape")
 NAME_KEYS = ("ArrowRight", "2", "ArrowLeft", "g", "G", "X", *("Control+z",) * 4)  # undone, so that each round is alike
 DOCUMENT_KEYS = ("f", "d", "f", "b", "Control+z", "q", "s", "Escape")
+WHOLE_KEYS = ("d", "Control+z", "Control+y", "Control+z")  # all 2,000 mentions and 1,000 sentences at once
 
 # Dispatches a key, and waits until the page has done what it asks for and the next frame is drawn.
 PRESS = """async (key) => {
@@ -54,25 +56,39 @@ def long_document() -> Document:
     return Document("long", text, tuple(mentions))
 
 
-def times(page: Any, keys: Sequence[str], rounds: int) -> dict[str, float]:
-    """Milliseconds that the page and the server compute for each key, the least of the rounds.
+REST_MILLISECONDS = 1500  # in which the page draws what a key has changed out of view, and the pool is written
 
-    This is what the key takes on an idle machine: what else a busy one does can only add to it.
+
+def times(page: Any, keys: Sequence[str], rounds: int, rest: int = 0) -> dict[str, float]:
+    """Milliseconds of a processor that the page and the server compute until a key has been answered.
+
+    The least of the rounds is what the key takes on an idle machine: what else a busy one does can only add to it.
     """
     metrics = page.context.new_cdp_session(page)
-    metrics.send("Performance.enable")
+    metrics.send("Performance.enable", {"timeDomain": "threadTicks"})
 
     def computed() -> float:
         values = {one["name"]: one["value"] for one in metrics.send("Performance.getMetrics")["metrics"]}
-        return 1000 * (float(values["ProcessTime"]) + process_time())
+        return 1000 * (float(values["TaskDuration"]) + process_time())
 
-    measured: dict[str, list[float]] = {key: [] for key in keys}
+    measured: dict[tuple[int, str], list[float]] = defaultdict(list)
     for _ in range(rounds):
-        for key in keys:
+        for index, key in enumerate(keys):
+            page.wait_for_timeout(rest)
             before = computed()
             page.evaluate(PRESS, key)
-            measured[key].append(computed() - before)
-    return {key: round(min(values), 1) for key, values in measured.items()}
+            measured[index, key].append(computed() - before)
+    least: dict[str, float] = {}
+    for (_, key), values in measured.items():
+        least[key] = max(least.get(key, 0), round(min(values), 1))
+    return least
+
+
+def open_first(page: Any) -> None:
+    """Open the long document again."""
+    page.locator("#documents button").first.click()
+    expect(page.locator("#document-name")).to_have_text("long")
+    settle(page)
 
 
 @pytest.mark.soak
@@ -86,8 +102,12 @@ def test_two_thousand_mentions_and_five_hundred_documents(
         expect(page.locator("#documents li")).to_have_count(500)
         page.locator("#queue-details > summary").click()
         result = {f"{key} in the long document": ms for key, ms in times(page, (*MOVES, *EDITS), 3).items()}
-        result |= {f"{key} for one of 2,000 names": ms for key, ms in times(page, NAME_KEYS, 5).items()}
+        names = times(page, NAME_KEYS, 5, REST_MILLISECONDS)
+        result |= {f"{key} for one of 2,000 names": ms for key, ms in names.items()}
         result |= times(page, DOCUMENT_KEYS, 3)
+        open_first(page)
+        whole = times(page, WHOLE_KEYS, 5, REST_MILLISECONDS)
+        result |= {f"{key} for the whole document": ms for key, ms in whole.items()}
         with capsys.disabled():
             sys.stdout.write(f"\nms per key: {json.dumps(result)}\n")
         assert max(result.values()) < 100

@@ -123,4 +123,4 @@ def is_unspaced(character: str) -> bool:
 
 
 def _is_mark(character: str) -> bool:
-    return unicodedata.category(character)[0] == "M"
+    return not character.isascii() and unicodedata.category(character)[0] == "M"

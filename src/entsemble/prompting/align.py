@@ -28,9 +28,11 @@ def find_occurrences(text: str, surface: str) -> list[Span]:
     if not surface:
         return []
     words = [re.escape(word) for word in re.split(_WORD_GAP, surface) if word]
-    exact, any_whitespace = re.escape(surface), _WORD_GAP.join(words)
-    for pattern, flags in ((exact, 0), (any_whitespace, 0), (any_whitespace, re.IGNORECASE)):
-        if spans := _find_matches(text, pattern, flags):
+    if spans := find_exactly(text, surface):
+        return spans
+    any_whitespace = _WORD_GAP.join(words)
+    for flags in (0, re.IGNORECASE):
+        if spans := _find_matches(text, any_whitespace, flags):
             return spans
     visible_text, offsets = _without_zero_width(text)
     visible_surface, _ = _without_zero_width(surface)
@@ -38,6 +40,24 @@ def find_occurrences(text: str, surface: str) -> list[Span]:
         return []
     visible_spans = find_occurrences(visible_text, visible_surface)
     return [Span(offsets[span.start], offsets[span.end - 1] + 1) for span in visible_spans]
+
+
+def find_exactly(text: str, surface: str) -> list[Span]:
+    """All occurrences of exactly these characters as whole words, in order, without overlaps.
+
+    >>> find_exactly("Ann, ANN and Anna", "Ann")
+    [Span(start=0, end=3)]
+    """
+    spans: list[Span] = []
+    start = text.find(surface) if surface else -1
+    while start >= 0:
+        end = start + len(surface)
+        if is_inside_word(text, start) or is_inside_word(text, end):
+            start = text.find(surface, start + 1)
+        else:
+            spans.append(Span(start, end))
+            start = text.find(surface, end)
+    return spans
 
 
 def _without_zero_width(text: str) -> tuple[str, list[int]]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from entsemble.prompting.align import find_occurrences
+from entsemble.prompting.align import find_exactly
 from entsemble.review.draft import Draft
-from entsemble.review.edits import DONE, IN_WORK, RefusedEditError, SpanRow
+from entsemble.review.edits import DONE, IN_WORK, RefusedEditError, SpanRow, SpanState
 from entsemble.types import NONE_LABEL, Span
 
 Scope = Literal["document", "session"]
@@ -53,7 +53,7 @@ def relabel(draft: Draft, span_id: int, label: str) -> Outcome:
     """Give a span another label; a rejected candidate becomes a mention."""
     row = draft.span(span_id)
     replaced = 0 if row.is_active else draft.reject_rivals(row.document, row.start, row.end, row.id)
-    _set_label(draft, row, _checked_label(label))
+    draft.change_spans([(row, _labelled(row, _checked_label(label)))])
     return Outcome("relabel", note=_replacement_note(replaced))
 
 
@@ -89,19 +89,16 @@ def sign(draft: Draft, document: int, sentence: int, *, is_signed: bool = True) 
 def mark_empty(draft: Draft, document: int, sentence: int) -> Outcome:
     """Sign off a sentence without mentions: all that it has are rejected."""
     rows = draft.mentions(document, sentence)
-    for row in rows:
-        draft.change_span(row, status="rejected")
+    draft.change_spans([(row, row.with_status("rejected")) for row in rows])
     draft.sign(document, sentence, is_signed=True)
     return Outcome("no names here", len(rows))
 
 
 def finish(draft: Draft, documents: Sequence[int]) -> Outcome:
     """Sign off all sentences of documents, which are done then."""
+    _accept_all(draft, [row for group in draft.spans_by_document(documents).values() for row in group])
+    draft.sign_documents(documents)
     for document in documents:
-        _accept_all(draft, draft.mentions(document))
-        for number, is_signed in draft.sentence_states(document):
-            if not is_signed:
-                draft.sign(document, number, is_signed=True)
         draft.set_document(document, state=DONE)
     return Outcome("done", len(documents))
 
@@ -122,47 +119,41 @@ def delete(draft: Draft, documents: Sequence[int]) -> Outcome:
 
 def filter_scores(draft: Draft, documents: Sequence[int], minimum: float, *, accepts: bool) -> Outcome:
     """Accept all undecided mentions of documents that score `minimum` or more, or reject those that score less."""
-    count = 0
-    for document in documents:
-        for row in draft.spans(document, "status='proposed'"):
-            score = 1.0 if row.score is None else row.score
-            if (score >= minimum) is accepts:
-                draft.change_span(row, status="accepted" if accepts else "rejected")
-                count += 1
-    return Outcome("accept by score" if accepts else "reject by score", count)
+    rows = [row for group in draft.spans_by_document(documents).values() for row in group if row.status == "proposed"]
+    chosen = [row for row in rows if ((1.0 if row.score is None else row.score) >= minimum) is accepts]
+    draft.change_spans([(row, row.with_status("accepted" if accepts else "rejected")) for row in chosen])
+    return Outcome("accept by score" if accepts else "reject by score", len(chosen))
 
 
 def label_name(draft: Draft, span_id: int, scope: Scope) -> Outcome:
     """Give every occurrence of a span's text the span's label; where other mentions overlap, nothing changes."""
     source = draft.span(span_id)
     surface = draft.surfaces([source])[span_id]
-    count = 0
     texts = dict(_searched(draft, source, surface, scope))
     rows = draft.spans_by_document(list(texts))
+    changed: list[tuple[SpanRow, SpanState]] = []
     new: dict[int, list[Span]] = {}
     for document, text in texts.items():
-        occurrences = [span for span in find_occurrences(text, surface) if span.slice(text) == surface]
-        changed, added = _label_occurrences(draft, rows.get(document, ()), occurrences, source.label)
-        count += changed + len(added)
+        labelled, added = _label_occurrences(draft, rows.get(document, ()), find_exactly(text, surface), source.label)
+        changed += [(row, _labelled(row, source.label)) for row in labelled]
         if added:
             new[document] = added
+    draft.change_spans(changed)
     draft.add_spans(new, source.label, "added")
     draft.change_span(draft.span(span_id))  # the page stays at this mention
-    return Outcome(f"all of “{_shortened(surface)}”", count)
+    return Outcome(f"all of “{_shortened(surface)}”", len(changed) + sum(map(len, new.values())))
 
 
 def reject_name(draft: Draft, span_id: int, scope: Scope) -> Outcome:
     """Reject every mention with a span's text."""
     source = draft.span(span_id)
     surface = draft.surfaces([source])[span_id]
-    count = 0
-    for document, text in _searched(draft, source, surface, scope):
-        for row in draft.mentions(document):
-            if text[row.start : row.end] == surface:
-                draft.change_span(row, status="rejected")
-                count += 1
+    texts = dict(_searched(draft, source, surface, scope))
+    rows = [row for group in draft.spans_by_document(list(texts)).values() for row in group if row.is_active]
+    same = [row for row in rows if texts[row.document][row.start : row.end] == surface]
+    draft.change_spans([(row, row.with_status("rejected")) for row in same])
     draft.change_span(draft.span(span_id))
-    return Outcome(f"none of “{_shortened(surface)}”", count)
+    return Outcome(f"none of “{_shortened(surface)}”", len(same))
 
 
 def set_labels(draft: Draft, labels: Mapping[str, str]) -> Outcome:
@@ -181,27 +172,28 @@ def set_nested(draft: Draft, *, nested: bool) -> Outcome:
     return Outcome("nesting")
 
 
-def _set_label(draft: Draft, row: SpanRow, label: str) -> None:
+def _labelled(row: SpanRow, label: str) -> SpanState:
+    """The state of a span to which the reviewer has given a label."""
     if row.label == label:
         status = "accepted" if row.status in ("proposed", "candidate", "rejected") else row.status
     else:
         status = "added" if row.status == "added" else "changed"
-    draft.change_span(row, label=label, status=status)
+    return row.sentence, row.start, row.end, label, status
 
 
 def _label_occurrences(
     draft: Draft, rows: Sequence[SpanRow], occurrences: Sequence[Span], label: str
-) -> tuple[int, list[Span]]:
-    """Label those of a document's spans that are at the occurrences of a name.
+) -> tuple[list[SpanRow], list[Span]]:
+    """What is to be done so that all occurrences of a name in a document have a label.
 
     Args:
-        draft: is changed.
+        draft: knows what may be nested.
         rows: the document's spans.
         occurrences: do not overlap one another.
         label: the new one.
 
     Returns:
-        How many spans changed, and the occurrences at which there is none, and no mention that overlaps.
+        The spans that get the label, and the occurrences at which there is none, and no mention that overlaps.
     """
     by_place: defaultdict[tuple[int, int], list[SpanRow]] = defaultdict(list)
     for row in rows:
@@ -209,25 +201,22 @@ def _label_occurrences(
     mentions = [row for row in rows if row.is_active]
     starts = [row.start for row in mentions]
     longest = max((row.end - row.start for row in mentions), default=0)
-    count = 0
+    labelled: list[SpanRow] = []
     new: list[Span] = []
     for occurrence in occurrences:
         same = sorted(by_place[occurrence.start, occurrence.end], key=lambda row: not row.is_active)
         if same and same[0].is_active:
-            if same[0].label == label and same[0].status != "proposed":
-                continue
-            _set_label(draft, same[0], label)
+            if same[0].label != label or same[0].status == "proposed":
+                labelled.append(same[0])
+            continue
+        near = slice(bisect_left(starts, occurrence.start - longest), bisect_left(starts, occurrence.end))
+        if draft.incompatible(mentions[near], occurrence):
+            continue
+        if same:
+            labelled.append(same[0])
         else:
-            near = slice(bisect_left(starts, occurrence.start - longest), bisect_left(starts, occurrence.end))
-            if draft.incompatible(mentions[near], occurrence):
-                continue
-            if same:
-                _set_label(draft, same[0], label)
-            else:
-                new.append(occurrence)
-                continue
-        count += 1
-    return count, new
+            new.append(occurrence)
+    return labelled, new
 
 
 def _searched(draft: Draft, source: SpanRow, surface: str, scope: Scope) -> Sequence[tuple[int, str]]:
@@ -237,9 +226,7 @@ def _searched(draft: Draft, source: SpanRow, surface: str, scope: Scope) -> Sequ
 
 
 def _accept_all(draft: Draft, rows: Sequence[SpanRow]) -> None:
-    for row in rows:
-        if row.status == "proposed":
-            draft.change_span(row, status="accepted")
+    draft.change_spans([(row, row.with_status("accepted")) for row in rows if row.status == "proposed"])
 
 
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:

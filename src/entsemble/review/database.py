@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS pool_entries (
   previous TEXT NOT NULL, PRIMARY KEY (document, start, end)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS spans_by_sentence ON spans (document, sentence);
 CREATE INDEX IF NOT EXISTS spans_by_place ON spans (document, start);
-CREATE INDEX IF NOT EXISTS spans_by_score ON spans (status, score);
+CREATE INDEX IF NOT EXISTS undecided_spans ON spans (document, sentence) WHERE status = 'proposed';
 CREATE INDEX IF NOT EXISTS documents_by_version ON documents (version);
 """
 

@@ -117,22 +117,33 @@ class Draft:
         start, end = values.get("start", row.start), values.get("end", row.end)
         sentence = self.sentence_at(row.document, start) if start != row.start else row.sentence
         state = (sentence, start, end, values.get("label", row.label), values.get("status", row.status))
-        if state != row.state:
-            self._apply(Changes(spans={row.id: (row.state, state)}), row.document)
-        self.place = Place(row.document, sentence, row.id)
+        self.change_spans([(row, state)])
+
+    def change_spans(self, states: Sequence[tuple[SpanRow, SpanState]]) -> None:
+        """Give spans other states, all at once: an edit may change thousands."""
+        changed = {row.id: (row.state, state) for row, state in states if row.state != state}
+        if changed:
+            self._apply(Changes(spans=changed), {row.document for row, _ in states if row.id in changed})
+        if states:
+            row, state = states[-1]
+            self.place = Place(row.document, state[0], row.id)
 
     def add_spans(self, spans: Mapping[int, Sequence[Span]], label: str, status: str) -> None:
         """Add spans: document -> at least one span; raises as `sentence_at` does."""
         [last_id] = self._connection.execute("SELECT COALESCE(MAX(id), 0) FROM spans").fetchone()
         rows: list[tuple[Any, ...]] = []
         for document, starts, numbers in self._sentence_starts(list(spans)):
-            for span in spans[document]:
-                sentence = numbers[max(0, bisect_right(starts, span.start) - 1)]
-                span_id = last_id + len(rows) + 1
-                added: SpanState = (sentence, span.start, span.end, label, status)
-                rows.append((span_id, document, *added))
-                self.changes.spans[span_id] = (*added[:-1], "removed"), added
-                self.place = Place(document, sentence, span_id)
+            for span_id, span in enumerate(spans[document], last_id + len(rows) + 1):
+                start, end = span.start, span.end
+                sentence = numbers[max(0, bisect_right(starts, start) - 1)]
+                rows.append((span_id, document, sentence, start, end, label, status))
+                self.changes.spans[span_id] = (
+                    (sentence, start, end, label, "removed"),
+                    (sentence, start, end, label, status),
+                )
+        if rows:
+            span_id, document, sentence, *_ = rows[-1]
+            self.place = Place(document, sentence, span_id)
         columns = "(id, document, sentence, start, end, label, status, facts)"
         self._connection.executemany(f"INSERT INTO spans {columns} VALUES (?, ?, ?, ?, ?, ?, ?, '{{}}')", rows)
         self._start_work(spans)
@@ -141,8 +152,7 @@ class Draft:
         """Reject the mentions that cannot stand beside a mention at these offsets; returns how many there were."""
         rivals = [row for row in self.rivals(document, start, end) if row.id != kept_id]
         place = self.place
-        for row in rivals:
-            self.change_span(row, status="rejected")
+        self.change_spans([(row, row.with_status("rejected")) for row in rivals])
         self.place = place
         return len(rivals)
 
@@ -190,15 +200,24 @@ class Draft:
         if row is None:
             raise RefusedEditError("there is no such sentence; reload the page")
         if bool(row[0]) != is_signed:
-            self._apply(Changes(sentences={(document, number): (row[0], int(is_signed))}), document)
+            self._apply(Changes(sentences={(document, number): (row[0], int(is_signed))}), [document])
         self.place = Place(document, number)
+
+    def sign_documents(self, documents: Sequence[int]) -> None:
+        """Sign off all sentences of documents."""
+        query = (
+            "SELECT document, number FROM sentences WHERE document IN (SELECT value FROM json_each(?)) "
+            "AND NOT is_signed ORDER BY document, number"
+        )
+        keys = self._connection.execute(query, (json.dumps(documents),)).fetchall()
+        self._apply(Changes(sentences=dict.fromkeys(keys, (0, 1))), dict.fromkeys(document for document, _ in keys))
 
     def set_document(self, document: int, *, state: str | None = None, is_deleted: bool | None = None) -> None:
         """Change the state of a document, or delete it."""
         before = self.document_state(document)
         after = (state or before[0], before[1] if is_deleted is None else int(is_deleted))
         if after != before:
-            self._apply(Changes(documents={document: (before, after)}), None)
+            self._apply(Changes(documents={document: (before, after)}))
         self.place = Place(document)
 
     def set_setting(self, name: str, after: object) -> None:
@@ -206,7 +225,7 @@ class Draft:
         [value] = self._connection.execute("SELECT value FROM settings WHERE name=?", (name,)).fetchone()
         before = json.loads(value)
         if before != after:
-            self._apply(Changes(settings={name: (before, after)}), None)
+            self._apply(Changes(settings={name: (before, after)}))
 
     def finish(self) -> None:
         """Mark what has changed; nothing is changed after this."""
@@ -219,10 +238,9 @@ class Draft:
             texts.setdefault(row.document, self.text(row.document))
         return {row.id: texts[row.document][row.start : row.end] for row in rows}
 
-    def _apply(self, changes: Changes, document: int | None) -> None:
-        """Write changes and remember them."""
-        if document is not None:
-            self._start_work([document])
+    def _apply(self, changes: Changes, edited: Iterable[int] = ()) -> None:
+        """Write changes and remember them; the edited documents are in work from then on."""
+        self._start_work(edited)
         write_rows(self._connection, changes)
         for collected, latest in (
             (self.changes.spans, changes.spans),
@@ -241,7 +259,7 @@ class Draft:
         query = f"SELECT id, is_deleted FROM documents WHERE state='{NEW}' AND id IN (SELECT value FROM json_each(?))"
         rows = self._connection.execute(query, (json.dumps(edited),)).fetchall()
         started = {document: ((NEW, is_deleted), (IN_WORK, is_deleted)) for document, is_deleted in rows}
-        self._apply(Changes(documents=started), None)
+        self._apply(Changes(documents=started))
 
 
 def _merge(collected: dict[Any, tuple[Any, Any]], latest: Mapping[Any, tuple[Any, Any]]) -> None:

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from entsemble.review.database import next_version, set_setting
 
@@ -17,8 +17,6 @@ ACTIVE = ("proposed", "accepted", "changed", "added")
 """The statuses of mentions."""
 
 NEW, IN_WORK, DONE = "new", "work", "done"
-
-_IDS_PER_QUERY = 500
 
 SpanState = tuple[int, int, int, str, str]
 """Sentence, start, end, label and status."""
@@ -31,8 +29,7 @@ class RefusedEditError(ValueError):
     """An edit that makes no sense; the message is written for users."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpanRow:
+class SpanRow(NamedTuple):
     """A span of a document that is, was or may become a mention."""
 
     id: int
@@ -47,7 +44,11 @@ class SpanRow:
     @property
     def state(self) -> SpanState:
         """What edits change."""
-        return self.sentence, self.start, self.end, self.label, self.status
+        return self[2:7]
+
+    def with_status(self, status: str) -> SpanState:
+        """Its state with another status."""
+        return self.sentence, self.start, self.end, self.label, status
 
     @property
     def is_active(self) -> bool:
@@ -111,13 +112,14 @@ class Changes:
 
 def write_rows(connection: sqlite3.Connection, changes: Changes) -> None:
     """Write the state after the changes."""
-    for span_id, (_, span_state) in changes.spans.items():
-        row = (*span_state, span_id)
-        connection.execute("UPDATE spans SET sentence=?, start=?, end=?, label=?, status=? WHERE id=?", row)
-    for key, (_, is_signed) in changes.sentences.items():
-        connection.execute("UPDATE sentences SET is_signed=? WHERE document=? AND number=?", (is_signed, *key))
-    for document_id, (_, state) in changes.documents.items():
-        connection.execute("UPDATE documents SET state=?, is_deleted=? WHERE id=?", (*state, document_id))
+    moved = [(*after[:3], key) for key, (before, after) in changes.spans.items() if before[:3] != after[:3]]
+    connection.executemany("UPDATE spans SET sentence=?, start=?, end=? WHERE id=?", moved)
+    marked = [(*after[3:], key) for key, (before, after) in changes.spans.items() if before[3:] != after[3:]]
+    connection.executemany("UPDATE spans SET label=?, status=? WHERE id=?", marked)
+    sentences = [(is_signed, *key) for key, (_, is_signed) in changes.sentences.items()]
+    connection.executemany("UPDATE sentences SET is_signed=? WHERE document=? AND number=?", sentences)
+    documents = [(*state, key) for key, (_, state) in changes.documents.items()]
+    connection.executemany("UPDATE documents SET state=?, is_deleted=? WHERE id=?", documents)
     for name, (_, value) in changes.settings.items():
         set_setting(connection, name, value)
 
@@ -140,13 +142,8 @@ def mark_version(connection: sqlite3.Connection, changes: Changes) -> None:
 
 def _owners(connection: sqlite3.Connection, changes: Changes) -> Mapping[int, int]:
     """The documents of the spans that change."""
-    owners: dict[int, int] = {}
-    ids = list(changes.spans)
-    for first in range(0, len(ids), _IDS_PER_QUERY):
-        part = ids[first : first + _IDS_PER_QUERY]
-        marks = ", ".join("?" * len(part))
-        owners.update(connection.execute(f"SELECT id, document FROM spans WHERE id IN ({marks})", part).fetchall())
-    return owners
+    query = "SELECT id, document FROM spans WHERE id IN (SELECT value FROM json_each(?))"
+    return dict(connection.execute(query, (json.dumps(list(changes.spans)),)).fetchall())
 
 
 class History:

@@ -82,7 +82,7 @@ def sentence_views(connection: sqlite3.Connection, document: int, after: int, kn
             "end": end,
             "signed": bool(is_signed),
             "extracted": bool(is_extracted),
-            "demonstrations": json.loads(demonstrations),
+            "demonstrations": json.loads(demonstrations) if demonstrations != "[]" else [],
             "spans": spans.get(number, []),
         }
         for number, start, end, is_signed, is_extracted, demonstrations in rows
@@ -96,14 +96,15 @@ def _spans_by_sentence(
     if len(numbers) == 1:
         condition, values = "document=? AND sentence=?", [document, *numbers]
     query = (
-        f"SELECT sentence, id, start, end, label, status, score, facts FROM spans WHERE {condition} "
-        "AND status != 'removed' ORDER BY start, end DESC, id"
+        "SELECT sentence, id, start, end, label, status, score, CASE WHEN id > ? THEN facts END FROM spans "
+        f"WHERE {condition} AND status != 'removed' ORDER BY start, end DESC, id"
     )
     by_sentence: dict[int, list[View]] = {number: [] for number in numbers}
-    for sentence, span_id, start, end, label, status, score, facts in connection.execute(query, values):
+    rows = connection.execute(query, (known_span, *values))
+    for sentence, span_id, start, end, label, status, score, facts in rows:
         if sentence in by_sentence:
             span = {"id": span_id, "start": start, "end": end, "label": label, "status": status, "score": score}
-            if span_id > known_span:
+            if facts is not None:
                 span["facts"] = json.loads(facts)
             by_sentence[sentence].append(span)
     return by_sentence

@@ -125,12 +125,12 @@ def _add_documents(app: FastAPI, review: Review) -> None:
     uploads = CapacityLimiter(_MAX_UPLOADS)
 
     @app.get("/v1/review/documents/{document_id}", tags=["review"], responses=_PROBLEMS)
-    def get_document(document_id: Annotated[int, PathParameter(ge=0, le=2**53)]) -> dict[str, Any]:
+    def get_document(document_id: Annotated[int, PathParameter(ge=0, le=2**53)]) -> Response:
         """Text and sentences of a document, with their mentions and rejected candidates."""
         view = review.session.document(document_id)
         if view is None:
             raise HTTPException(404, "there is no such document in the session")
-        return view
+        return JSONResponse(view)
 
     @app.post("/v1/review/documents", status_code=201, tags=["review"], responses=_PROBLEMS)
     def add_texts(body: ReviewTextsIn) -> dict[str, Any]:
@@ -176,9 +176,9 @@ def _add_edits(app: FastAPI, review: Review) -> None:
         return JSONResponse(review.changes(after, open, known))
 
     @app.get("/v1/review/queue", tags=["review"])
-    def get_queue() -> dict[str, Any]:
+    def get_queue() -> Response:
         """Sentences that are not signed off, the one with the least certain mention first."""
-        return {"sentences": review.session.uncertain_sentences(_QUEUE_LENGTH)}
+        return JSONResponse({"sentences": review.session.uncertain_sentences(_QUEUE_LENGTH)})
 
     @app.post("/v1/review/edits", tags=["review"], responses=_PROBLEMS)
     def edit(body: EditIn) -> Response:
