@@ -120,8 +120,7 @@ def test_formats_of_nameless_content(content: str, format_name: str) -> None:
         ("a", "<p>Ada <b>left</b>.</p>", "XML or HTML"),
         ("a.txt", "\\documentclass{article}\nAda", "LaTeX"),
         ("a.xml", "<collection><item>Ada</item></collection>", "XML"),
-        ("a.tsv", "#FORMAT=WebAnno TSV 3.3\n\n#Text=Ada\n1-1\t0-3\tAda\tP\n", "WebAnno TSV"),
-        ("a.txt", "#FORMAT=WebAnno TSV 3.2\n", "WebAnno TSV"),
+        ("a.tsv", " # webanno.custom.X | y\n#id=1\n1-1\tAda\tP\n", "an old WebAnno TSV"),
     ],
 )
 def test_files_of_markup_are_refused(tmp_path: Path, name: str, content: str, markup: str) -> None:

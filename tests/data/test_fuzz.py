@@ -76,7 +76,20 @@ TEXT_SEEDS = {
         '</passage><relation><node refid="1" role=""/></relation></document></collection>'
     ],
     "pubtator": ["7|t|Ada met Bob\n7|a|in Kent.\n7\t0\t3\tAda\tP\tQ1\n7\tX\tQ1\tQ2\n\n8|t|Eve\n8\t0\t3\tEve\tP\n"],
-    "json": [json.dumps([["Ada", {"entities": [[0, 3, "P"]]}], {"text": "Ada", "spans.responses": [[{"start": 0}]]}])],
+    "webanno-tsv": [
+        "#FORMAT=WebAnno TSV 3.3\n#T_SP=x.NamedEntity|identifier|value\n\n#Text=😀 Ada\\_ King\n1-1\t0-2\t😀\t_\t_\n"
+        "1-2\t3-7\tAda_\tq[1]|*[2]\tPER[1]|X[2]\t\n1-2.1\t3-5\tAd\t*\tY\n1-3\t8-12\tKing\tq[1]\tPER[1]\n"
+    ],
+    "xmi": [
+        '<xmi:XMI xmlns:xmi="http://www.omg.org/XMI" xmlns:cas="http:///uima/cas.ecore" xmlns:t="http:///ner/type.ecore">'
+        '<t:NamedEntity xmi:id="9" sofa="1" begin="3" end="6" value="PER" identifier="Q1"/>'
+        '<cas:Sofa xmi:id="1" sofaID="_InitialView" sofaString="😀 Ada left.&#10;Bye."/></xmi:XMI>'
+    ],
+    "json": [
+        '{"%FEATURE_STRUCTURES": [{"%ID": 1, "%TYPE": "uima.cas.Sofa", "sofaString": "Ada"}, '
+        '{"%TYPE": "x.NamedEntity", "@sofa": 1, "begin": 0, "end": 3, "value": "P"}]}',
+        json.dumps([["Ada", {"entities": [[0, 3, "P"]]}], {"text": "Ada", "spans.responses": [[{"start": 0}]]}]),
+    ],
 }
 INSERTIONS = [
     b"NaN", b"-Infinity", b"1e400", b"9" * 5000, b"[" * 985, b'{"a":' * 500, b"\\ud800", b"\0", b"\r", b"\r\n", b"\n\n",

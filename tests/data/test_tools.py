@@ -77,7 +77,6 @@ def test_a_file_of_ner_annotator_is_read(tmp_path: Path) -> None:
         ("conversations", "UniversalNER's, have no offsets"),
         ("messages", "have no offsets"),
         ("output", "cannot be placed"),
-        ("%FEATURE_STRUCTURES", "export it as CoNLL 2002"),
     ],
 )
 def test_other_shapes_without_a_text_are_named(tmp_path: Path, key: str, advice: str) -> None:

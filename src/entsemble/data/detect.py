@@ -11,6 +11,7 @@ from entsemble.data import archives, brat, tables, unread
 from entsemble.data.conll import layout as conll_layout
 from entsemble.data.conll.tags import is_tag
 from entsemble.data.source import HEAD_BYTES, Source, split_carriage_returns
+from entsemble.data.uima import webanno_tsv
 from entsemble.errors import DataError, warn
 
 FORMAT_BY_SUFFIX = {
@@ -67,9 +68,9 @@ _MARKUP = {
     "RTF": re.compile(r"\{\\rtf"),
     "LaTeX": re.compile(r"\s*\\(documentclass|begin\{document\})"),
     "YAML": re.compile(r"%YAML "),
-    "WebAnno TSV": re.compile(r"#FORMAT=WebAnno TSV"),
+    "an old WebAnno TSV": re.compile(r"#FORMAT=WebAnno TSV|\s*# ?webanno\.custom"),
 }
-_MARKUP_ADVICE = {"WebAnno TSV": "export it from INCEpTION as CoNLL 2002"}
+_MARKUP_ADVICE = {"an old WebAnno TSV": "export it from INCEpTION as WebAnno TSV 3, or as CoNLL 2002"}
 _ANNOTATION_IN_TEXT = "annotation within the text"
 _ANNOTATED_TEXT = re.compile(r"<(ENAMEX|START:)|(?:[^\s/]+/(?:O|[A-Z][A-Z-]*)\s+){4}")
 """Names that are marked up in a text, as in MUC and OpenNLP, or words with tags, as the Stanford tagger has them."""
@@ -83,7 +84,10 @@ _DOCUMENT_SIGNATURES = {
 _PUBTATOR = re.compile(r"\s*(\w+)\|t\|.*\r?\n\1\|a\|")
 _XML_PROLOG = re.compile(r"\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^<>\[]*>", re.DOTALL)
 _XML_ROOT = re.compile(r"<(?:[\w.-]+:)?([\w.-]+)[\s/>]")
-_FORMAT_OF_ROOT = {"collection": ("bioc", re.compile(r"<document[\s>]"))}
+_FORMAT_OF_ROOT = {
+    "collection": ("bioc", re.compile(r"<document[\s>]")),
+    "XMI": ("xmi", re.compile(r"http://www\.omg\.org/XMI")),
+}
 """The outermost element of XML -> the format, and what else such a file has."""
 
 _JSON_START = re.compile(r'\s*(\[\s*)*(\{\s*("(?:[^"\\]|\\.)*"\s*:|\})|\]|\[\s*\[\s*")')
@@ -92,7 +96,7 @@ _JSON_START = re.compile(r'\s*(\[\s*)*(\{\s*("(?:[^"\\]|\\.)*"\s*:|\})|\]|\[\s*\
 SUFFIXES_OF_XML = (".xml", ".nxml", ".tei", ".xmi")
 """Files that are read if their content is of a known format."""
 
-_KNOWN_BY_CONTENT = ("pubtator", *(format_name for format_name, _ in _FORMAT_OF_ROOT.values()))
+_KNOWN_BY_CONTENT = ("pubtator", "webanno-tsv", *(format_name for format_name, _ in _FORMAT_OF_ROOT.values()))
 
 _TASK_LISTS = ("annotations", "completions", "predictions")
 """What a task of Label Studio has beside its data."""
@@ -221,8 +225,8 @@ def _document_format(head: bytes) -> str | None:
 def _annotated_format(head: bytes) -> str | None:
     """The format of an annotated corpus that its first bytes show beyond doubt."""
     content = head.decode("utf-8", "ignore").removeprefix("\ufeff")
-    if _PUBTATOR.match(content):
-        return "pubtator"
+    if _PUBTATOR.match(content) or content.startswith(webanno_tsv.SIGNATURE):
+        return "webanno-tsv" if content.startswith("#") else "pubtator"
     position = 0
     while prolog := _XML_PROLOG.match(content, position):
         position = prolog.end()

@@ -28,6 +28,7 @@ from entsemble.data.mention_tables import mention_rows, name_rows
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source, read_text
 from entsemble.data.table_files import write_csv, write_csv_file, write_tsv, write_xlsx
+from entsemble.data.uima import webanno_tsv, xmi
 from entsemble.errors import UnknownNameError
 from entsemble.types import Document
 
@@ -79,7 +80,9 @@ FORMATS: dict[str, Format] = {
     "spacy": Format(path_reader=docbin.read, path_writer=docbin.write),
     "text": Format(read_text, text_files.write, None, text_files.write_path),
     "tsv": Format(tables.read_tsv, partial(write_tsv, mention_rows)),
+    "webanno-tsv": Format(webanno_tsv.read),
     "xlsx": Format(path_writer=partial(write_xlsx, mention_rows)),
+    "xmi": Format(xmi.read),
 }
 
 READABLE = tuple(name for name, functions in FORMATS.items() if functions.reader or functions.path_reader)

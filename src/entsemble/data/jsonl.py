@@ -27,6 +27,7 @@ from entsemble.data.json_values import (
 from entsemble.data.mention_shapes import MENTION_KEYS, TEXT_KEYS, take_mentions, warn_of_unread
 from entsemble.data.options import Discontinuous, ReadOptions
 from entsemble.data.source import Source
+from entsemble.data.uima import cas
 from entsemble.data.word_records import with_text
 from entsemble.errors import DataError
 from entsemble.types import Document, Mention, Span
@@ -43,7 +44,6 @@ _HINTS = {
     "conversations": "; conversations, such as UniversalNER's, have no offsets: write them as text and mentions",
     "messages": "; conversations have no offsets: write them as text and mentions",
     "output": "; answers without offsets cannot be placed: write them as text and mentions",
-    "%FEATURE_STRUCTURES": "; if this is UIMA CAS JSON, export it as CoNLL 2002",
 }
 """Key of a list or an object without a text -> the tool that it is from."""
 
@@ -179,7 +179,7 @@ def from_json(
         value = {**value[1], "text": value[0]}
     if not isinstance(value, dict):
         raise DataError(f"a document is a JSON object, not {describe_type(value)}")
-    other_values = dict(with_text(bioc.with_text(value, discontinuous), names))
+    other_values = dict(with_text(bioc.with_text(cas.with_text(value), discontinuous), names))
     text = _take_text(other_values)
     mentions = tuple(_mention(item, number, text) for number, item in enumerate(take_mentions(other_values), 1))
     token_values = _take_tokens(other_values)

@@ -1,0 +1,1 @@
+"""Formats of UIMA: the TSV of WebAnno and INCEpTION, XMI, and the JSON of a CAS."""
