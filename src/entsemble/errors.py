@@ -5,7 +5,7 @@ EntsembleError
 │   └── InUseError           another process is writing the file: says which one
 ├── ConfigError          a setting or an argument that is not valid
 │   └── UnknownNameError     a name that is not registered: lists those that are
-├── MissingExtraError    an optional dependency is not installed: names the command that installs it
+├── MissingExtraError    an optional dependency is not installed or cannot be loaded: names the command that installs it
 └── ModelError           a model or a server failed
     ├── ModelUnavailableError    it cannot be loaded, downloaded or reached
     ├── PromptTooLongError       the prompt does not fit into the model's context
@@ -100,23 +100,27 @@ class UnknownNameError(ConfigError):
 
 
 class MissingExtraError(EntsembleError):
-    """An optional dependency is not installed.
+    """An optional dependency is not installed, or cannot be loaded.
 
     Args:
         package: the package that is missing.
         extra: the extra of entsemble that installs it.
         purpose: what needs the package: "Parquet".
+        reason: why it cannot be loaded although it is installed, such as a system library that is missing.
     """
 
     exit_code = 69
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        self.package, self.extra, self.purpose = package, extra, purpose
-        super().__init__(f"{purpose} needs the package {package!r}; install it with: pip install 'entsemble[{extra}]'")
+    def __init__(self, package: str, extra: str, purpose: str, reason: str = "") -> None:
+        self.package, self.extra, self.purpose, self.reason = package, extra, purpose, reason
+        advice = f"install it with: pip install 'entsemble[{extra}]'"
+        if reason:
+            advice = f"it is installed but cannot be loaded ({reason}); install what it misses, or repair the package"
+        super().__init__(f"{purpose} needs the package {package!r}; {advice}")
 
-    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str, str]]:
         """For pickling: all arguments, since the exception's own `args` hold the message only."""
-        return type(self), (self.package, self.extra, self.purpose)
+        return type(self), (self.package, self.extra, self.purpose, self.reason)
 
 
 class ModelError(EntsembleError):

@@ -74,8 +74,17 @@ def test_two_processes_share_one_file(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_a_cache_is_refused(tmp_path: Path) -> None:
     (tmp_path / "replies.sqlite").write_text("certainly not a database, but long enough to look like one" * 20)
-    with pytest.raises(DataError, match="--no-cache"):
+    with pytest.raises(DataError, match=r"not a cache of replies .*; delete the file"):
         ReplyCache(tmp_path / "replies.sqlite", 1 << 20)
+
+
+def test_where_nothing_can_be_written_replies_last_as_long_as_the_process_after_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.warns(UserWarning, match=r"file/replies\.sqlite: replies are not cached .*ENTSEMBLE_CACHE.*--no-cache"):
+        cache = ReplyCache(tmp_path / "file" / "replies.sqlite", 1 << 20)
+    cache.put(b"key", b"value")
+    assert cache.get(b"key") == b"value"
+    cache.close()
 
 
 def test_a_cache_that_breaks_warns_once_and_holds_nothing(tmp_path: Path) -> None:

@@ -161,9 +161,21 @@ def test_a_file_that_is_not_a_cache_is_refused_with_advice(tmp_path: Path) -> No
     path = tmp_path / "pools.sqlite"
     path.write_text("this is not a database, " * 100)
     with pytest.raises(DataError, match=r"pools\.sqlite.*delete the file.*ENTSEMBLE_CACHE"):
-        PoolCache(path)
-    with pytest.raises(DataError, match="ENTSEMBLE_CACHE"):
-        PoolCache(path / "below" / "a.sqlite")
+        PoolCache(path).get("owner", ["text"])
+
+
+def test_where_nothing_can_be_written_nothing_is_cached_after_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    cache = PoolCache(tmp_path / "file" / "a.sqlite")
+    with pytest.warns(UserWarning, match=r"file/a\.sqlite: .* is not cached .*ENTSEMBLE_CACHE to a folder that can"):
+        assert cache.get("owner", ["text"]) == {}
+    cache.put("owner", {"text": b"1"})
+    assert cache.get("owner", ["text"]) == {}
+
+
+def test_a_cache_that_nobody_uses_needs_no_file(tmp_path: Path) -> None:
+    PoolCache(tmp_path / "cache" / "pools.sqlite")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_a_warning_when_writing_and_an_error_when_reading(
@@ -172,6 +184,7 @@ def test_a_full_disk_is_a_warning_when_writing_and_an_error_when_reading(
     def connect(*_: Any, **__: Any) -> Any:
         raise sqlite3.OperationalError("disk I/O error")
 
+    cache.put("owner", {"other": b"1"})
     monkeypatch.setattr("entsemble.retrieval.embedding_cache.sqlite3.connect", connect)
     with pytest.warns(UserWarning, match="is not cached: disk I/O error"):
         cache.put("owner", {"text": b"1"})

@@ -17,10 +17,17 @@ def require(module: str, extra: str, purpose: str) -> Any:  # noqa: ANN401 - a m
         purpose: what needs it, for the message: "reading Parquet".
 
     Raises:
-        MissingExtraError: the package, or one that it imports, is not installed.
+        MissingExtraError: the package, or one that it imports, is not installed or cannot be loaded.
     """
     try:
         return import_module(module)
-    except ImportError as error:
-        package = (error.name or module).partition(".")[0]
-        raise MissingExtraError(package, extra, purpose) from error
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(_package(error, module), extra, purpose) from error
+    except (ImportError, OSError) as error:  # a library of the system is missing, or two packages do not fit
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise MissingExtraError(_package(error, module), extra, purpose, reason) from error
+
+
+def _package(error: ImportError | OSError, module: str) -> str:
+    """The package that is to blame for the error of an import."""
+    return (getattr(error, "name", None) or module).partition(".")[0]

@@ -12,6 +12,8 @@ TIMEOUT_SECONDS = 60.0
 """How long a process waits for a file that another one has locked."""
 
 _PAUSE_SECONDS = 0.01
+_REFUSALS = ("unable to open", "readonly", "disk is full", "disk I/O error", "locked")
+"""In SQLite's messages; its error codes reach Python from 3.11 on."""
 
 
 @contextmanager
@@ -27,6 +29,17 @@ def damage_is_an_error_of_sqlite() -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         raise sqlite3.DatabaseError("malformed database") from error
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether a file cannot be opened or written, as in a folder of someone else or on a full disk, but may be sound.
+
+    Args:
+        error: of opening or writing it.
+    """
+    return isinstance(error, OSError) or (
+        isinstance(error, sqlite3.OperationalError) and any(reason in str(error) for reason in _REFUSALS)
+    )
 
 
 def enable_wal(connection: sqlite3.Connection) -> None:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from entsemble._lib.optional import require
 from entsemble.assembly import select_members
 from entsemble.cli.interrupt import INTERRUPTED_EXIT_CODE, TerminatedError, server_deadline
 from entsemble.cli.options import ModelOptions, parse_thresholds, threshold_option
 from entsemble.data.inputs import label_definitions
-from entsemble.errors import ConfigError, MissingExtraError
+from entsemble.errors import ConfigError
 from entsemble.settings import PRESET_OF_MEMBERS, Environment, Settings, load
 from entsemble.settings_file import merge
 
@@ -146,10 +147,7 @@ def check_server_packages() -> None:
     Raises:
         MissingExtraError: one is missing.
     """
-    try:
-        import entsemble.server.app  # noqa: F401 - only to see whether it can be imported
-    except ImportError as error:
-        raise MissingExtraError(error.name or "fastapi", "serve", "the server") from error
+    require("entsemble.server.app", "serve", "the server")
 
 
 def is_free(host: str, port: int) -> bool:

@@ -177,19 +177,17 @@ def _read_paths(
     file_names = [path.name for path in paths]
     for path in paths:
         unique_name = path.name if file_names.count(path.name) == 1 else path.as_posix()
-        with reading(path):
-            is_folder = path.is_dir()
-        if is_folder:
-            id_prefix = f"{unique_name}/" if len(paths) > 1 else ""
-            yield from _catch(partial(_read_folder, path, id_prefix, format_name, options, on_error), on_error)
-        else:
-            yield from _catch(partial(_read_file, path, unique_name, format_name, options), on_error)
+        id_prefix = f"{unique_name}/" if len(paths) > 1 else ""
+        in_folder = partial(_read_folder, path, id_prefix, format_name, options, on_error)
+        as_file = partial(_read_file, path, unique_name, format_name, options)
+        yield from _catch(lambda: in_folder() if path.is_dir() else as_file(), path, on_error)  # noqa: B023 - called at once
 
 
-def _catch(reader: Callable[[], Iterator[Document]], on_error: OnError | None) -> Iterator[Document]:
-    """The documents of a reader, whose DataError goes to `on_error` if there is one."""
+def _catch(reader: Callable[[], Iterator[Document]], path: Path, on_error: OnError | None) -> Iterator[Document]:
+    """The documents of a reader; its DataError goes to `on_error` if there is one, as does what the system refuses."""
     try:
-        yield from reader()
+        with reading(path):
+            yield from reader()
     except DataError as error:
         if on_error is None:
             raise
@@ -216,7 +214,7 @@ def _read_folder(
     unread.warn_of_unread(folder, [name for name, path in zip(names, visible, strict=True) if path not in {*readable}])
     for path in readable:
         source_name = id_prefix + path.relative_to(folder).as_posix()
-        yield from _catch(partial(_read_file, path, source_name, format_name, options), on_error)
+        yield from _catch(partial(_read_file, path, source_name, format_name, options), path, on_error)
 
 
 def _has_detected_format(path: Path) -> bool:

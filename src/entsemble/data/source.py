@@ -177,23 +177,31 @@ def files_below(folder: Path, on_error: Callable[[DataError], None] | None = Non
 
     Args:
         folder: where to look.
-        on_error: called for each folder that cannot be listed; by default such an error is raised.
+        on_error: called for each subfolder that cannot be listed; by default such an error is raised.
 
     Raises:
-        DataError: a folder cannot be listed, and there is no `on_error`.
+        DataError: the folder cannot be listed, or a subfolder, and there is no `on_error`.
     """
 
     def report_unlisted(error: OSError) -> None:
         data_error = DataError(f"cannot be listed: {error.strerror or error}; check the permissions", error.filename)
-        if on_error is None:
+        if on_error is None or Path(error.filename) == folder:
             raise data_error from error
         on_error(data_error)
 
     files: list[Path] = []
     for parent, subfolders, names in os.walk(folder, onerror=report_unlisted):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        files += (path for name in names if (path := Path(parent, name)).is_file() or path.is_symlink())
+        files += (path for name in names if _may_be_file(path := Path(parent, name)))
     return sorted(files)
+
+
+def _may_be_file(path: Path) -> bool:
+    """Whether a path is a file, or will say why it is not when it is opened."""
+    try:
+        return path.is_file() or path.is_symlink()
+    except OSError:  # the names in its folder may be read, but not what they stand for
+        return True
 
 
 def readable_name(name: str) -> str:

@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ import numpy as np
 from entsemble._lib.cancellation import check_cancelled
 from entsemble._lib.private import make_private_database, make_private_folder
 from entsemble._lib.sealed import seal, unseal
-from entsemble._lib.sqlite import TIMEOUT_SECONDS, damage_is_an_error_of_sqlite, enable_wal
+from entsemble._lib.sqlite import TIMEOUT_SECONDS, damage_is_an_error_of_sqlite, enable_wal, is_refused
 from entsemble.errors import DataError, warn
 from entsemble.protocols import Encoder, Mapper, Vectors
 
@@ -38,30 +39,23 @@ _SCHEMA = (
 class PoolCache:
     """Values by owner and text, where the owner identifies what computed them; a damaged one is as one never stored.
 
+    The file is opened when it is first needed. If it cannot be, nothing is stored, after a warning.
+
     Args:
         path: of the SQLite file; created, with its folders, if missing, for its owner only.
-
-    Raises:
-        DataError: the file is not a cache, or cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            make_private_folder(path.parent)
-            make_private_database(path)
-            with self._connect() as connection:
-                enable_wal(connection)
-                connection.execute(_SCHEMA)
-        except (OSError, sqlite3.Error) as error:
-            raise self._unusable(error) from error
 
     def get(self, owner: str, texts: Sequence[str]) -> dict[str, bytes]:
         """The cached values of `texts`, by text; texts without one are left out.
 
         Raises:
-            DataError: the file cannot be read.
+            DataError: the file is not a cache, or damaged.
         """
+        if not self._is_usable:
+            return {}
         texts_by_digest = {_digest(text): text for text in texts}
         values: dict[str, bytes] = {}
         try:
@@ -77,11 +71,17 @@ class PoolCache:
                         if text is not None and value is not None:
                             values[text] = value
         except sqlite3.Error as error:
-            raise self._unusable(error) from error
+            raise self._unreadable(error) from error
         return values
 
     def put(self, owner: str, values: dict[str, bytes]) -> None:
-        """Store values by text, all or none of them. If the file cannot be written, warn and continue."""
+        """Store values by text, all or none of them. If the file cannot be written, warn and continue.
+
+        Raises:
+            DataError: the file is not a cache.
+        """
+        if not self._is_usable:
+            return
         rows = []
         for text, value in values.items():
             digest = _digest(text)
@@ -92,6 +92,23 @@ class PoolCache:
         except sqlite3.Error as error:
             warn(f"{self._path}: the prepared pool is not cached: {error}")
 
+    @cached_property
+    def _is_usable(self) -> bool:
+        """Whether values can be stored; opens the file."""
+        try:
+            make_private_folder(self._path.parent)
+            make_private_database(self._path)
+            with self._connect() as connection:
+                enable_wal(connection)
+                connection.execute(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            if not is_refused(error):
+                raise self._unreadable(error) from error
+            advice = "set ENTSEMBLE_CACHE to a folder that can be written"
+            warn(f"{self._path}: what is learned from a pool is not cached ({error}); {advice}")
+            return False
+        return True
+
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
         with (
@@ -101,9 +118,9 @@ class PoolCache:
         ):
             yield connection
 
-    def _unusable(self, error: Exception) -> DataError:
+    def _unreadable(self, error: Exception) -> DataError:
         advice = "delete the file, or set ENTSEMBLE_CACHE to another cache folder"
-        return DataError(f"the pool's index cannot be cached here ({error}); {advice}", self._path)
+        return DataError(f"the pool's index cannot be read ({error}); {advice}", self._path)
 
 
 class CachedEncoder:

@@ -73,7 +73,7 @@ def _answers(read: Reader, source: Source, seconds: int) -> Iterator[Answer]:
             yield from _warnings(caught)
             yield {"problem": error.problem, "line": error.line}
         except MissingExtraError as error:
-            yield {"missing": [error.package, error.extra, error.purpose]}
+            yield {"missing": [error.package, error.extra, error.purpose, error.reason]}
         except MemoryError:
             yield {"memory": None}
 
