@@ -1,132 +1,131 @@
-"""Distillation on WNUT17: a student beside its teacher, on sentences that neither was chosen by.
+"""What students keep of their teacher, beside a CRF that is trained on the same pool.
 
-    python -m benchmarks.distil.run [--shots 4] [--seed 0] [--texts 1880]
+    python -m benchmarks.distil.run [--only wnut17,conll2003]
 
-500 sentences of the training file, drawn by the seed, are the pool; the rest of the file is the unlabelled text. Then
-both are scored on sentences of the development file, the teacher with the whole pool. Needs the corpora: the folder
-that ENTSEMBLE_DATA names. It takes hours on two cores, and goes on where it was stopped; what it makes lies in `cache`,
-beside this file, which is not committed. The result is in `results/wnut17.json`.
+The teacher is the preset `instant` with a pool of 500 sentences of WNUT17's training file, 200 of CoNLL-2003's, or all
+of CrossNER politics', drawn by the seed. It annotates further texts: the rest of the training file, at most 3,000; of
+politics, the rest of the development file and the test file, whose annotation nothing reads. Both kinds of student are
+trained on the pool and these annotations, written to a folder and run from it as users run them. All are scored on the
+same sentences of the development file. Rates are sentences by second of processor time, one thread. Needs the corpora:
+the folder that ENTSEMBLE_DATA names. A corpus with a stored result is not measured again.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
-import subprocess
-import sys
-from dataclasses import replace
-from datetime import datetime, timezone
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
-import spacy
+from benchmarks.baselines.crf import CrfTagger
+from benchmarks.common import parse_corpora, read_sentences, run_missing
+from benchmarks.quality.compare import count_sentences
+from benchmarks.quality.corpora import corpus_named
+from entsemble.distillation.student import SETTINGS_FILE, StudentKind, train_student, write_folder
+from entsemble.ensemble import Ensemble
+from entsemble.settings import Settings, load
+from entsemble.types import Document, LabelSet
 
-from benchmarks.common import corpora_folder, machine_info, source_revision
-from entsemble.data import docbin
-from entsemble.data.formats import read, write
-from entsemble.distillation.student import measure_speed
-from entsemble.types import Document
+RESULTS = Path(__file__).parent / "results"
+SEED = 0
+KINDS: Sequence[StudentKind] = get_args(StudentKind)
 
-CACHE = Path(__file__).parent / "cache"
-RESULT = Path(__file__).parent / "results" / "wnut17.json"
 
-POOL = 500
-SCORED = 300
-TIMED = 60
-"""Of these, that the teacher is timed on, no reply known beforehand."""
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Numbers of sentences.
+
+    Attributes:
+        pool: of the training file.
+        scored: of the development file.
+        texts: that the teacher annotates, at most.
+        texts_from_train: whether these are of the training file, or else of the other two.
+    """
+
+    pool: int
+    scored: int
+    texts: int = 3000
+    texts_from_train: bool = True
+
+
+CORPORA = {
+    "crossner-politics": Sizes(200, 300, texts_from_train=False),
+    "conll2003": Sizes(200, 300),
+    "wnut17": Sizes(500, 500),
+}
 
 
 def main() -> None:
-    """Run what is missing, and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--shots", type=int, default=4, help="demonstrations a sentence (default 4)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--texts", type=int, help="unlabelled texts; all if not given")
-    options = parser.parse_args()
-    sampling_options = ["--shots", str(options.shots), "--seed", str(options.seed)]
-    text_options = [] if options.texts is None else ["--texts", str(options.texts)]
-    limit_options = [] if options.texts is None else ["--limit", str(options.texts)]
-    folder = CACHE / " ".join([*sampling_options, *text_options])
-    gold = prepared(corpora_folder() / "wnut17", options.seed, folder)
-    distilled = folder / "distil.json"
-    if not distilled.exists():
-        texts, student = str(folder / "texts.jsonl"), str(folder / "student")
-        predictions = entsemble(
-            "distil",
-            texts,
-            "--pool",
-            str(folder / "pool.jsonl"),
-            "-o",
-            student,
-            *sampling_options,
-            *limit_options,
-            "--json",
-            "--replace",
-        )
-        distilled.write_text(predictions, encoding="utf-8")
-    teacher = folder / "teacher.json"
-    if not teacher.exists():
-        entsemble(
-            "evaluate", str(gold), "--pool", str(folder / "pool.jsonl"), *sampling_options, "--json", str(teacher)
-        )
-    timed = folder / "timed.json"
-    if not timed.exists():
-        timing_options = ["--limit", str(TIMED), "--no-cache", "--json", str(timed)]
-        entsemble("evaluate", str(gold), "--pool", str(folder / "pool.jsonl"), *sampling_options, *timing_options)
-    timed_cost = json.loads(timed.read_text(encoding="utf-8"))["cost"]
-    result = {
-        "command": f"python -m benchmarks.distil.run {' '.join([*sampling_options, *text_options])}",
-        "commit": source_revision(),
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        "machine": machine_info(),
-        "pool": POOL,
-        "distilled": json.loads(distilled.read_text(encoding="utf-8")),
-        "scored": SCORED,
-        "teacher": json.loads(teacher.read_text(encoding="utf-8"))["micro"],
-        "timed": TIMED,
-        "student_rate": student_rate(folder),
-        "teacher_rate": timed_cost["sentences"] / timed_cost["seconds"],
-        "student": student_report(gold, folder)["micro"],
+    """Measure what is missing."""
+    names = parse_corpora(__doc__, CORPORA)
+    run_missing(RESULTS, names, "python -m benchmarks.distil.run --only {}", measure)
+
+
+def measure(name: str) -> dict[str, object]:
+    """Counts of each sentence and rates: of the teacher, of its students, and of a CRF."""
+    pool, texts, gold = sample(name)
+    settings = load(preset="instant", overrides={"threads": 1, "workers": 1})
+    with Ensemble(settings, examples=pool, held_out=gold) as teacher:
+        labels = teacher.labels
+        silver = list(teacher.extract_many(texts))
+        teacher_counts, teacher_rate = score(teacher, gold)
+    counts, rates = {"teacher": teacher_counts}, {"teacher": teacher_rate}
+    print(name, f"{len(silver)} texts annotated", flush=True)
+    for kind in KINDS:
+        with tempfile.TemporaryDirectory() as folder:
+            settings = distil(kind, pool, silver, labels, Path(folder) / "student")
+            with Ensemble(settings) as student:
+                counts[kind], rates[kind] = score(student, gold)
+    crf = CrfTagger(pool)
+    counts["crf"] = count_sentences(gold, [crf.predict(document) for document in gold])
+    return {
+        "corpus": name,
+        "seed": SEED,
+        "pool": len(pool),
+        "texts": len(texts),
+        "counts": counts,
+        "rates": rates,
     }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def prepared(corpus: Path, seed: int, folder: Path) -> Path:
-    """Write the pool and the unlabelled rest, and return the file of what is scored."""
-    folder.mkdir(parents=True, exist_ok=True)
-    generator = random.Random(seed)
-    training_documents = list(read([corpus / "wnut17train.conll"]))
-    shuffled = generator.sample(training_documents, len(training_documents))
-    development_documents = list(read([corpus / "emerging.dev.conll"]))
-    gold = folder / "gold.jsonl"
-    write(shuffled[:POOL], folder / "pool.jsonl", overwrite=True)
-    write((Document(d.id, d.text) for d in shuffled[POOL:]), folder / "texts.jsonl", overwrite=True)
-    write(generator.sample(development_documents, SCORED), gold, overwrite=True)
-    return gold
+def sample(name: str) -> tuple[list[Document], list[Document], list[Document]]:
+    """A pool, texts without annotation, and scored sentences; no text is in two of them."""
+    corpus, sizes, generator = corpus_named(name), CORPORA[name], random.Random(SEED)
+    train, dev = _unique(read_sentences(corpus.train)), read_sentences(corpus.dev)
+    train, dev = generator.sample(train, len(train)), generator.sample(dev, len(dev))
+    pool, gold = train[: sizes.pool], dev[: sizes.scored]
+    others = train[sizes.pool :] if sizes.texts_from_train else [*dev[sizes.scored :], *read_sentences(corpus.test)]
+    known = {document.text for document in (*pool, *gold)}
+    unlabelled = [document.text for document in _unique(others) if document.text not in known][: sizes.texts]
+    return pool, [Document(f"text {number}", text) for number, text in enumerate(unlabelled)], gold
 
 
-def student_report(gold: Path, folder: Path) -> dict[str, dict[str, object]]:
-    """What `entsemble score` says of the student."""
-    nlp = spacy.load(folder / "student")
-    documents = list(read([gold]))
-    predictions = zip(documents, nlp.pipe(d.text for d in documents), strict=True)
-    answers = folder / "student.jsonl"
-    write((replace(d, mentions=docbin.read_mentions(doc)) for d, doc in predictions), answers, overwrite=True)
-    report = folder / "student.json"
-    entsemble("score", str(gold), str(answers), "--json", str(report))
-    return dict(json.loads(report.read_text(encoding="utf-8")))
+def distil(
+    kind: StudentKind, pool: Sequence[Document], silver: Sequence[Document], labels: LabelSet, folder: Path
+) -> Settings:
+    """Train a student, write it, and read the settings that run it."""
+    started = time.process_time()
+    student = train_student(kind, pool, silver, labels, seed=SEED)
+    write_folder(student, folder)
+    student.close()
+    print(kind, f"trained in {time.process_time() - started:.0f} s of processor time", flush=True)
+    return load(folder / SETTINGS_FILE, overrides={"threads": 1, "workers": 1})
 
 
-def student_rate(folder: Path) -> float:
-    """Sentences a second, of the unlabelled texts."""
-    return measure_speed(spacy.load(folder / "student"), [d.text for d in read([folder / "texts.jsonl"])])
+def score(ensemble: Ensemble, gold: Sequence[Document]) -> tuple[list[list[int]], float]:
+    """Counts of each sentence, and sentences by second of processor time."""
+    ensemble.prepare(())
+    started = time.process_time()
+    predicted = [document.mentions for document in ensemble.extract_many(replace(d, mentions=()) for d in gold)]
+    seconds = time.process_time() - started
+    return count_sentences(gold, predicted), len(gold) / seconds
 
 
-def entsemble(*words: str) -> str:
-    """Standard output of a command of entsemble."""
-    command = [str(Path(sys.executable).with_name("entsemble")), *words]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+def _unique(documents: Iterable[Document]) -> list[Document]:
+    return list({document.text: document for document in reversed([*documents])}.values())[::-1]
 
 
 if __name__ == "__main__":

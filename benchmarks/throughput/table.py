@@ -8,6 +8,7 @@ The plot needs matplotlib. `--check` changes nothing and fails where the page do
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from benchmarks.common import ROOT
 from benchmarks.pages import Table, fill_tables
 from benchmarks.throughput.expert import RESULT as EXPERT
 from benchmarks.throughput.growth import VALUES
+from benchmarks.throughput.instant import RESULT as INSTANT
+from benchmarks.throughput.instant import median_ratio
 from benchmarks.throughput.presets import PRESETS
 from benchmarks.throughput.presets import RESULTS as PRESET_RESULTS
 from benchmarks.throughput.revisions import RESULT as REVISIONS
@@ -32,7 +35,7 @@ def main() -> None:
     """Write the tables and the plot, or check the tables."""
     sections = {
         **{"throughput": ways, "growth": growth, "expert": expert, "presets": presets, "revisions": revisions},
-        "waiting": waiting,
+        **{"waiting": waiting, "instant": instant},
     }
     is_written = fill_tables(lambda name: sections[name]() if name in sections else None, "benchmarks.throughput.table")
     if is_written and (results := _growth_results()):
@@ -72,6 +75,22 @@ def revisions() -> Table | None:
                 seconds = [", ".join(f"{run[kind]:.1f}" for run in runs) for kind in ("processor", "clock")]
                 ratio = f"{result['newer / older, median'][task]['processor']:.2f}" if revision == "newer" else ""
                 table.append([f"`{task}`", name, *seconds, ratio])
+    return table
+
+
+def instant() -> Table | None:
+    """A row for each configuration without a language model."""
+    if not INSTANT.exists():
+        return None
+    result = json.loads(INSTANT.read_text())
+    names = {tree: f"{tree}, {revision[:7]}" for tree, revision in result["revisions"].items()}
+    head = ["configuration", *(f"ms a document: {name}" for name in names.values())]
+    table = [[*head, "newer / older", "documents by processor second"]]
+    table.append(["---"] * len(table[0]))
+    for configuration, by_tree in result["runs"].items():
+        runs = [", ".join(f"{value:.1f}" for value in by_tree[tree]) for tree in names]
+        rate = 1000 / statistics.median(by_tree["newer"])
+        table.append([configuration, *runs, f"{median_ratio(by_tree):.2f}", f"{rate:.0f}"])
     return table
 
 

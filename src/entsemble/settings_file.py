@@ -62,7 +62,7 @@ def _resolve_voice(table: object, folder: Path) -> object:
     if not isinstance(table, dict) or match is None:
         return table
     path = folder / Path(match["target"]).expanduser()
-    is_path = match["scheme"] == "patterns" or ("/" in match["target"] and path.is_dir())
+    is_path = match["scheme"] in {"patterns", "student"} or ("/" in match["target"] and path.is_dir())
     return table | {"model": f"{match['scheme']}:{path}"} if is_path else table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,6 @@ def unpack_arrays(content: bytes) -> tuple[dict[str, Any], dict[str, npt.NDArray
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = dict(archive)
         header: dict[str, Any] = json.loads(arrays.pop(_HEADER).tobytes())
-    except (KeyError, OSError, TypeError) as error:
+    except (EOFError, KeyError, OSError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(f"not packed arrays: {error}") from error
     return header, arrays

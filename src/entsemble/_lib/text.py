@@ -66,6 +66,8 @@ def word_spans(text: str) -> list[Span]:
     Words of scripts without spaces are split into characters, so that a span may start and end at any of them. A
     combining mark belongs to the character before it.
     """
+    if text.isascii():  # neither marks nor scripts without spaces
+        return [Span(*match.span()) for match in _WORD_OR_PUNCTUATION.finditer(text)]
     spans: list[Span] = []
     for match in _WORD_OR_PUNCTUATION.finditer(text):
         start, end = match.span()

@@ -12,6 +12,7 @@ from entsemble.backends.label_reader.model import LabelReader
 from entsemble.backends.model_spec import ModelSpec
 from entsemble.backends.patterns import PatternTagger
 from entsemble.backends.spacy_tagger import SpacyTagger, locate_pipeline
+from entsemble.backends.student import load_student
 from entsemble.backends.token_classifier import TokenClassifier
 from entsemble.backends.voice_spec import VoiceSpec
 from entsemble.errors import ConfigError
@@ -43,6 +44,8 @@ def load_voice(
         return SpacyTagger(spec.name, folder, _checksum(folder, environment))
     if spec.kind == "patterns":
         return PatternTagger(spec.name, spec.path)
+    if spec.kind == "student":
+        return load_student(spec.name, spec.path, threads=threads)
     if spec.kind == "tokens":
         return TokenClassifier(spec.name, *files.locate(_folder_spec(spec)))
     if spec.kind == "gliner":

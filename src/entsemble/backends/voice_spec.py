@@ -18,6 +18,7 @@ VOICE_FORMS: Mapping[str, str] = MappingProxyType(
         "gliner": "gliner:FOLDER or gliner:OWNER/REPO",
         "tokens": "tokens:FOLDER or tokens:OWNER/REPO",
         "patterns": "patterns:FILE.toml",
+        "student": "student:FOLDER",
     }
 )
 """Kind -> how a voice of that kind is named."""

@@ -1,4 +1,4 @@
-"""`entsemble distil`: train a small, fast spaCy pipeline on the ensemble's output."""
+"""`entsemble distil`: train a small, fast model on the ensemble's output."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -14,8 +15,12 @@ from entsemble.cli.interrupt import StoppedError, interruptible
 from entsemble.cli.options import SharedOptions, parse_options, shared_options
 from entsemble.cli.progress import show_progress
 from entsemble.data.formats import read
+from entsemble.distillation.student import SETTINGS_FILE, StudentKind
 from entsemble.distillation.teacher import Distillation, DistillationOptions, DistillationResult
 from entsemble.settings import environment
+
+_GOOD_SHARE = 0.9
+"""Of the teacher's F1; a student that keeps less may not be worth its speed."""
 
 
 @click.command(cls=GroupedCommand)
@@ -25,29 +30,22 @@ from entsemble.settings import environment
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder for the spaCy pipeline; must not exist.",
+    help="Folder for the student; must not exist.",
 )
 @click.option(
-    "--min-score",
-    type=click.FloatRange(0, 1),
-    default=0.6,
+    "--student",
+    type=click.Choice(get_args(StudentKind)),
+    default="tagger",
     show_default=True,
-    help="Train on sentences in which every mention has at least this score.",
+    help="What is trained: a sequence tagger, or the label reader, which is slower and knows names that no text had.",
 )
-@click.option(
-    "--epochs",
-    type=click.IntRange(1),
-    default=30,
-    show_default=True,
-    help="Maximum; the epoch with the best F1 on the held-out sentences is saved.",
-)
-@click.option("--replace", is_flag=True, help="Replace the pipeline in OUTPUT.")
+@click.option("--replace", is_flag=True, help="Replace the student in OUTPUT.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON line.")
 @shared_options()
 def distil(texts: tuple[Path, ...], as_json: bool, **options: object) -> None:
-    """Annotate TEXTS with the ensemble, and train a small spaCy pipeline on the confident annotations.
+    """Annotate TEXTS with the ensemble, and train a small, fast model on the pool and these annotations.
 
-    A part of the pool is held out to score both. Re-run the same command to resume.
+    A fifth of the pool is held out to score both. Re-run the same command to resume.
     """
     shared = parse_options(SharedOptions, options)
     distillation_options = parse_options(DistillationOptions, options)
@@ -57,16 +55,21 @@ def distil(texts: tuple[Path, ...], as_json: bool, **options: object) -> None:
             result = distillation.run(islice(read(texts, shared.input_format), shared.limit))
     if result is None:
         raise StoppedError(0, stopping, resumable=True)
-    click.echo(json.dumps(asdict(result)) if as_json else _describe(result, distillation_options.output))
+    click.echo(
+        json.dumps(asdict(result))
+        if as_json
+        else _describe(result, distillation_options.output, distillation_options.student)
+    )
 
 
-def _describe(result: DistillationResult, output: Path) -> str:
+def _describe(result: DistillationResult, output: Path, kind: StudentKind) -> str:
     speed = "" if result.teacher_rate is None else f", {result.teacher_rate:.2f} sentences a second"
-    nested = f"; {result.nested} nested mentions were left out" if result.nested else ""
+    is_poor = kind == "tagger" and result.student_f1 < _GOOD_SHARE * result.teacher_f1
+    advice = "more texts may help, and so may --student reader\n" if is_poor else ""
     failed = f"; {result.failed} sentences failed" if result.failed else ""
     return (
-        f"{result.sure} of {result.sentences} sentences were confident enough to train on{nested}{failed}\n"
+        f"trained on {result.pool + result.held_back} pool sentences and {result.sentences} of the texts{failed}\n"
         f"on {result.held_back} held-out sentences: teacher F1 {result.teacher_f1:.3f}{speed}; student F1 "
         f"{result.student_f1:.3f}, {result.student_rate:,.0f} sentences a second\n"
-        f'spacy.load("{output}")'
+        f"{advice}entsemble extract TEXTS --config {output / SETTINGS_FILE}"
     )

@@ -75,7 +75,10 @@ _EXAMPLES = {
     "experts select": ('entsemble experts select letters --labels "person,place"',),
     "experts evaluate": ("entsemble experts evaluate dev.conll", "entsemble experts evaluate dev.jsonl --limit 50"),
     "experts train": ("entsemble experts train train.conll --name news",),
-    "distil": ("entsemble distil texts --pool pool.jsonl -o student",),
+    "distil": (
+        "entsemble distil texts --pool pool.jsonl -o student",
+        "entsemble extract texts --config student/entsemble.toml",
+    ),
     "serve": ('entsemble serve --labels "person,organisation,location"', "entsemble serve --pool pool.jsonl --port 80"),
     "review": ("entsemble review mentions.jsonl", 'entsemble review letters --labels "person,place"'),
     "cache": ("entsemble cache", "entsemble cache clear replies --older-than 30"),

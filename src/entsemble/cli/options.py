@@ -65,7 +65,7 @@ _OPTIONS = {
         multiple=True,
         metavar="NAME",
         help="Another model that votes, besides the configured ones: spacy:PIPELINE, tokens:MODEL, gliner:MODEL, "
-        "reader:FOLDER or label-reader; repeat for more.",
+        "reader:FOLDER, student:FOLDER or label-reader; repeat for more.",
     ),
     "patterns": click.option(
         "--patterns",

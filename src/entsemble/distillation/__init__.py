@@ -1,1 +1,1 @@
-"""Distillation: a small, fast spaCy pipeline trained on the ensemble's annotations."""
+"""Distillation: a small, fast model trained on the ensemble's annotations."""

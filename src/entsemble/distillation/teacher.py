@@ -1,4 +1,4 @@
-"""Distillation: the ensemble annotates texts, and a spaCy pipeline is trained on the confident annotations."""
+"""Distillation: the ensemble annotates texts, and a small model, the student, is trained on its annotations."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from pathlib import Path
 from entsemble._lib.atomic import replacing
 from entsemble._lib.text import same_text_key
 from entsemble.assembly import ProgressCallbacks
+from entsemble.backends.student import STUDENT_FILE, Student
 from entsemble.data.annotated import read_annotated, without_mentions
 from entsemble.data.windows import sentence_splitter, split_document
 from entsemble.distillation.student import (
-    Student,
-    blank_pipeline,
+    StudentKind,
     exact_f1,
     measure_speed,
-    select_confident,
+    predict_mentions,
     train_student,
+    write_folder,
 )
 from entsemble.ensemble import Ensemble, Run
 from entsemble.errors import ConfigError, DataError
@@ -29,10 +30,13 @@ from entsemble.execution.journal import Journal
 from entsemble.ner.documents import Extracted
 from entsemble.pool.leakage import text_keys
 from entsemble.settings import Environment, Settings
-from entsemble.types import Document, Mention
+from entsemble.types import Document, LabelSet, Mention
 
 HELD_OUT_SHARE = 0.2
 """Share of the pool that is held out from both teacher and student, to score them."""
+
+_TIMED_SENTENCES = 200
+"""That a student's speed is measured on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,45 +44,37 @@ class DistillationOptions:
     """How to train a student.
 
     Attributes:
-        output: folder for the pipeline.
-        min_score: minimum score of every mention in a sentence that the student is trained on.
-        epochs: maximum.
-        replace: whether an existing pipeline in `output` may be replaced.
+        output: folder for the student.
+        student: which model it is.
+        replace: whether an existing student in `output` may be replaced.
     """
 
     output: Path
-    min_score: float = 0.6
-    epochs: int = 30
+    student: StudentKind = "tagger"
     replace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DistillationResult:
-    """Counts and scores. F1 is exact, on the held-out sentences, without nested mentions.
+    """Counts and scores. F1 is exact, on the held-out sentences, which neither teacher nor student has seen.
 
     Attributes:
-        sentences: annotated by the teacher.
-        sure: those of them that were confident enough to train on.
+        sentences: annotated by the teacher, which the student is trained on.
         failed: sentences that the teacher failed on.
-        nested: mentions inside others, which the student does not support.
         pool, held_back: pool sentences to train on, and to score both on.
         teacher_f1, student_f1: scores.
         teacher_rate, student_rate: sentences per second; the teacher's is `None` if an earlier run had annotated all.
-        epoch: the best epoch, whose weights were saved.
-        training_seconds: of all epochs.
+        training_seconds: of the student that is saved.
     """
 
     sentences: int
-    sure: int
     failed: int
-    nested: int
     pool: int
     held_back: int
     teacher_f1: float
     student_f1: float
     teacher_rate: float | None
     student_rate: float
-    epoch: int
     training_seconds: float
 
 
@@ -117,50 +113,53 @@ class Distillation:
 
         Raises:
             ConfigError: no pool.
-            DataError: the output exists, the pool is too small, or no annotation is confident.
-            MissingExtraError: spaCy is not installed.
+            DataError: the output exists, the pool is too small, or there is no mention to train on.
+            MissingExtraError: a library that trains the student is not installed.
             ModelError: a model is not available.
         """
         self._check_output()
-        blank_pipeline(self.settings.language)  # before hours of annotation
         with closing(Journal(self.options.output)) as journal:
             examples, held_out = self._split_pool()
             sentences = self._unique_sentences(texts, held_out)
             annotation = self._annotate(sentences, examples, held_out, journal)
             if annotation is None:
                 return None
-            mentions_by_id, teacher_rate = annotation
-            silver_sentences = [
+            mentions_by_id, labels, teacher_rate = annotation
+            silver = [
                 replace(sentence, mentions=mentions_by_id[sentence.id])
                 for sentence in sentences
                 if sentence.id in mentions_by_id
             ]
-            silver = select_confident(silver_sentences, self.options.min_score, self.settings.seed)
-            gold = select_confident(examples, 0)
-            student = self._train([*gold.documents, *silver.documents], held_out)
+            student = self._train(examples, silver, labels)
+            held_out_texts = [sentence.text for sentence in held_out]
+            student_f1 = exact_f1(held_out, predict_mentions(student, held_out_texts))
+            student.close()
+            start_time = time.monotonic()
+            student = self._train([*examples, *held_out], silver, labels)
+            training_seconds = time.monotonic() - start_time
             self._save(student, journal)
             journal.remove()
+        timed_texts = [sentence.text for sentence in (*silver, *held_out)[:_TIMED_SENTENCES]]
+        with closing(student):
+            student_rate = measure_speed(student, timed_texts)
         return DistillationResult(
-            sentences=len(sentences),
-            sure=len(silver.documents),
+            sentences=len(silver),
             failed=sum(sentence.id not in mentions_by_id for sentence in (*held_out, *sentences)),
-            nested=silver.nested + gold.nested,
             pool=len(examples),
             held_back=len(held_out),
             teacher_f1=exact_f1(held_out, [mentions_by_id.get(sentence.id, ()) for sentence in held_out]),
-            student_f1=student.f1,
+            student_f1=student_f1,
             teacher_rate=teacher_rate,
-            student_rate=measure_speed(student.nlp, [sentence.text for sentence in sentences]),
-            epoch=student.epoch,
-            training_seconds=student.seconds,
+            student_rate=student_rate,
+            training_seconds=training_seconds,
         )
 
     def _check_output(self) -> None:
         output = self.options.output
         if output.exists() and not self.options.replace:
             raise DataError("exists already; choose another name, or pass --replace", output)
-        if output.exists() and not (output / "meta.json").is_file():
-            raise DataError("is not a spaCy pipeline, so it is not replaced; choose another name", output)
+        if output.exists() and not (output / STUDENT_FILE).is_file():
+            raise DataError("is not a student, so it is not replaced; choose another name", output)
 
     def _split_pool(self) -> tuple[list[Document], list[Document]]:
         """The pool's sentences, shuffled: examples for both to learn from, and those to score both on."""
@@ -200,10 +199,12 @@ class Distillation:
         examples: Sequence[Document],
         held_out: Sequence[Document],
         journal: Journal,
-    ) -> tuple[dict[str, tuple[Mention, ...]], float | None] | None:
-        """The teacher's mentions by sentence id, and its sentences per second; `None` if it was stopped."""
+    ) -> tuple[dict[str, tuple[Mention, ...]], LabelSet, float | None] | None:
+        """The teacher's mentions by sentence id, its labels and sentences per second; `None` if it was stopped."""
+        of_pool = sorted({mention.label for sentence in (*examples, *held_out) for mention in sentence.mentions})
+        settings = self.settings.model_copy(update={"labels": self.settings.labels or dict.fromkeys(of_pool, "")})
         ensemble = Ensemble(
-            self.settings,
+            settings,
             environment=self.environment,
             examples=examples,
             held_out=held_out,
@@ -224,22 +225,17 @@ class Distillation:
                 if isinstance(result, Extracted):
                     mentions_by_id[result.document.id] = result.document.mentions
                     annotated_now += not result.from_journal
+            labels = ensemble.labels
             rate = annotated_now / (time.monotonic() - start_time) if annotated_now else None
-        return None if self._stopping.is_set() else (mentions_by_id, rate)
+        return None if self._stopping.is_set() else (mentions_by_id, labels, rate)
 
-    def _train(self, training: Sequence[Document], development: Sequence[Document]) -> Student:
-        return train_student(
-            training,
-            development,
-            self.settings.language,
-            epochs=self.options.epochs,
-            seed=self.settings.seed,
-            on_epoch=lambda epoch, epochs, _: self.progress.on_step("training", epoch, epochs),
-        )
+    def _train(self, gold: Sequence[Document], silver: Sequence[Document], labels: LabelSet) -> Student:
+        kind, on_step = self.options.student, self.progress.on_step
+        return train_student(kind, gold, silver, labels, seed=self.settings.seed, on_step=on_step)
 
     def _save(self, student: Student, journal: Journal) -> None:
         try:
             with replacing(self.options.output, lock=journal.lock) as folder:
-                student.nlp.to_disk(folder)
+                write_folder(student, folder)
         except OSError as error:
             raise DataError(f"cannot be written ({error.strerror})", self.options.output) from error

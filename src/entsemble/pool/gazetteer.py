@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from entsemble._lib.spans import select_non_overlapping
 from entsemble._lib.text import one_line, word_spans
-from entsemble.pool.leakage import LeakageGuard
+from entsemble.pool.leakage import REMEMBERED_TEXTS, LeakageGuard
 from entsemble.prompting.align import find_occurrences
 from entsemble.types import NONE_LABEL, Document, LabelSet, Span
 from entsemble.voting.candidates import Candidate, Proposer, merge_proposals
@@ -72,6 +73,7 @@ class Gazetteer(Proposer):
             surface for document in leakage_guard.documents for surface in self._occurring_names(document)
         )
         self._leakage_guard = leakage_guard
+        self._counts = lru_cache(REMEMBERED_TEXTS)(self._count_names)
 
     def propose(self, text: str, candidates: Sequence[Candidate]) -> list[Candidate]:
         """See `Proposer.propose`; names are proposed that are mentions more often than not.
@@ -87,8 +89,11 @@ class Gazetteer(Proposer):
         name_counts = self.lookup(text)
         return [self._ballot(candidate, name_counts.get(candidate.surface)) for candidate in candidates]
 
-    def lookup(self, text: str) -> dict[str, NameCounts]:
+    def lookup(self, text: str) -> Mapping[str, NameCounts]:
         """Counts of the pool's names in a text, without the documents that would leak the text's annotation."""
+        return self._counts(text)
+
+    def _count_names(self, text: str) -> Mapping[str, NameCounts]:
         name_counts = {}
         leaking_documents = self._leakage_guard.leaking_documents(text)
         for surface in {surface for surface, _ in self._name_spans(text)}:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 from entsemble._lib.text import same_text_digest, same_text_key
 from entsemble.types import Document
 
 Split = Callable[[str], Iterable[str]]
 """A text -> its sentences."""
+
+REMEMBERED_TEXTS = 256
+"""All that is computed from a pool asks about a sentence, some of it several times; so many may be in progress."""
 
 
 def text_keys(documents: Iterable[Document], split: Split) -> set[str]:
@@ -42,14 +46,11 @@ class LeakageGuard:
             self._by_whole_text[whole_text].append(index)
             for digest in self._sentence_digests(document.text) - {whole_text}:
                 self._by_sentence[digest].append(index)
+        self._leaking_indices = lru_cache(REMEMBERED_TEXTS)(self._find_leaking)
 
     def leaking_indices(self, text: str) -> list[int]:
         """Ascending indices of the documents that equal the text, contain it as a sentence, or are one of its own."""
-        whole_text = same_text_digest(text)
-        leaking = {*self._by_sentence.get(whole_text, ())}
-        for digest in {whole_text, *self._sentence_digests(text)}:
-            leaking.update(self._by_whole_text.get(digest, ()))
-        return sorted(leaking)
+        return list(self._leaking_indices(text))
 
     def same_text_indices(self, text: str) -> list[int]:
         """Ascending indices of the documents that equal the text, but for case and whitespace."""
@@ -58,6 +59,13 @@ class LeakageGuard:
     def leaking_documents(self, text: str) -> list[Document]:
         """The documents at `leaking_indices`."""
         return [self.documents[index] for index in self.leaking_indices(text)]
+
+    def _find_leaking(self, text: str) -> tuple[int, ...]:
+        whole_text = same_text_digest(text)
+        leaking = {*self._by_sentence.get(whole_text, ())}
+        for digest in {whole_text, *self._sentence_digests(text)}:
+            leaking.update(self._by_whole_text.get(digest, ()))
+        return tuple(sorted(leaking))
 
     def _sentence_digests(self, text: str) -> set[bytes]:
         return {same_text_digest(sentence) for sentence in self._split(text)}

@@ -44,13 +44,13 @@ class NaiveBayesProposer(Proposer):
         """
         counts = self.words.counts_without(text)
         line = one_line(text)
-        likely = [(-log_odds, span.start, span.end) for span, log_odds in score_spans(line, counts) if log_odds >= 0]
+        likely = [(-log_odds, span.start, span.end) for span, log_odds in likely_spans(line, counts)]
         selected = select_non_overlapping(Span(start, end) for _, start, end in sorted(likely))
         return tuple(dict.fromkeys(span.slice(line) for span in sorted(selected, key=lambda span: span.start)))
 
 
-def score_spans(line: str, counts: WordCounts) -> list[tuple[Span, float]]:
-    """The log-odds of each span of up to 8 words to be a name, by naive Bayes.
+def likely_spans(line: str, counts: WordCounts) -> list[tuple[Span, float]]:
+    """The spans of up to 8 words that are more likely to be a name than not, by naive Bayes, with their log-odds.
 
     The prior is that of a word to start a name. The evidence are the words at the ends and next to them; the words
     between the ends only count against a name, since there may be many.
@@ -60,8 +60,8 @@ def score_spans(line: str, counts: WordCounts) -> list[tuple[Span, float]]:
         counts: of the pool.
 
     Returns:
-        The spans with their log-odds, by start and end; none if the pool has no names, or if at least every second of
-        its words starts one, as in a list of bare names.
+        Spans with log-odds of at least 0, by start and end; none if the pool has no names, or if at least every second
+        of its words starts one, as in a list of bare names.
     """
     if not counts.mentions.total() or counts.base_rate("first") >= 0.5:
         return []
@@ -71,7 +71,7 @@ def score_spans(line: str, counts: WordCounts) -> list[tuple[Span, float]]:
     lifts = [counts.lifts(words, range(index, index + 1)) for index in range(len(words))]
     inner_sums = [0.0, *accumulate(map(counts.inner_lift, words))]
     alphanumeric = [index for index, word in enumerate(words) if any(map(str.isalnum, word))]
-    scored_spans = []
+    likely = []
     for position, first_index in enumerate(alphanumeric):
         first_lift, _, before_lift, _ = lifts[first_index]
         start_log_odds = prior_log_odds + before_lift + first_lift
@@ -79,6 +79,6 @@ def score_spans(line: str, counts: WordCounts) -> list[tuple[Span, float]]:
             _, last_lift, _, after_lift = lifts[last_index]
             inner_lift = inner_sums[last_index] - inner_sums[first_index + 1] if last_index > first_index else 0.0
             log_odds = start_log_odds + inner_lift + last_lift + after_lift
-            span = Span(text_words[first_index].start, text_words[last_index].end)
-            scored_spans.append((span, log_odds))
-    return scored_spans
+            if log_odds >= 0:
+                likely.append((Span(text_words[first_index].start, text_words[last_index].end), log_odds))
+    return likely

@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
 
@@ -44,6 +44,9 @@ _BACKOFF_COUNT = 4.0
 
 _LABEL_BACKOFF_COUNT = 1.0
 """The same for the labels of names."""
+
+_REMEMBERED_LIFTS = 1 << 14
+"""Positions of words whose evidence is remembered, some 2 MB: a few words are most of any text."""
 
 _Key_contra = TypeVar("_Key_contra", contravariant=True)
 
@@ -110,6 +113,7 @@ class WordCounts:
         label_positions: position, class, label -> mentions of the label with such a word there.
         mentions: label -> mentions that have words.
         total_words: words of all documents.
+        lift: (position, word) -> log-odds that the word has this position, minus those of any word.
     """
 
     occurrences: _Counts[str]
@@ -117,6 +121,10 @@ class WordCounts:
     label_positions: _Counts[tuple[str, str, str]]
     mentions: Counter[str]
     total_words: int
+    lift: Callable[[str, str], float] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lift", lru_cache(_REMEMBERED_LIFTS)(self._compute_lift))
 
     @classmethod
     def from_documents(cls, documents: Sequence[Document]) -> WordCounts:
@@ -182,13 +190,13 @@ class WordCounts:
 
     def lifts(self, words: Sequence[str], word_range: range) -> list[float]:
         """See `WordFeatures.lifts`."""
-        return [self._lift(position, word) for position, word in _words_at_positions(words, word_range)]
+        return [self.lift(position, word) for position, word in _words_at_positions(words, word_range)]
 
     def inner_lift(self, word: str) -> float:
         """See `WordFeatures.inner_lift`; of one word."""
-        return min(0.0, self._lift(_WITHIN, word))
+        return min(0.0, self.lift(_WITHIN, word))
 
-    def _lift(self, position: str, word: str) -> float:
+    def _compute_lift(self, position: str, word: str) -> float:
         probability = base_rate = self.base_rate(position)
         for word_class in reversed(_backoff_classes(word)):
             count, occurrences = self.positions[position, word_class], self.occurrences[word_class]

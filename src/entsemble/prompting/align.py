@@ -27,10 +27,9 @@ def find_occurrences(text: str, surface: str) -> list[Span]:
     surface = surface.strip()
     if not surface:
         return []
-    words = [re.escape(word) for word in re.split(_WORD_GAP, surface) if word]
-    if spans := find_exactly(text, surface):
+    if spans := find_exactly(text, surface):  # nearly always, and without a pattern
         return spans
-    any_whitespace = _WORD_GAP.join(words)
+    any_whitespace = _WORD_GAP.join(re.escape(word) for word in re.split(_WORD_GAP, surface) if word)
     for flags in (0, re.IGNORECASE):
         if spans := _find_matches(text, any_whitespace, flags):
             return spans

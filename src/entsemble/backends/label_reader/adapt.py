@@ -95,21 +95,21 @@ class AdaptedReader:
     """
 
     def __init__(self, reader: LabelReader, adapter: ReaderAdapter) -> None:
-        self._reader, self._adapter, self.name, self.parameters = reader, adapter, reader.name, reader.parameters
+        self.reader, self.adapter, self.name, self.parameters = reader, adapter, reader.name, reader.parameters
 
     @property
     def fingerprint(self) -> str:
         """Identifies the network and the layer."""
-        return f"{self._reader.fingerprint}:{hashlib.sha256(self._adapter.to_bytes()).hexdigest()}"
+        return f"{self.reader.fingerprint}:{hashlib.sha256(self.adapter.to_bytes()).hexdigest()}"
 
     def score_spans(self, texts: Sequence[str], labels: LabelSet, minimum: float) -> list[list[ScoredSpan]]:
         """See `SpanScorer.score_spans`."""
         scored = []
-        for table in self._reader.read_spans(texts, labels, min(minimum, _MIN_PROBABILITY)):
-            rows = [] if table is None else self._adapter.probabilities(table).tolist()
+        for table in self.reader.read_spans(texts, labels, min(minimum, _MIN_PROBABILITY)):
+            rows = [] if table is None else self.adapter.probabilities(table).tolist()
             spans = [] if table is None else table.spans
             by_span = [
-                ScoredSpan(span, dict(zip(self._adapter.labels, row, strict=True)))
+                ScoredSpan(span, dict(zip(self.adapter.labels, row, strict=True)))
                 for span, row in zip(spans, rows, strict=True)
                 if max(row) >= minimum
             ]

@@ -132,7 +132,7 @@ class LabelReader:
         for file_name in (NETWORK, TOKENIZER, CONFIG):
             if not (folder / file_name).is_file():
                 raise ModelUnavailableError(f"{folder} is not a label reader: it has no {file_name}")
-        self.name = name
+        self.name, self.folder = name, folder
         self.fingerprint = f"label-reader:{sha256(folder / NETWORK)}"
         options = runtime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
