@@ -179,6 +179,10 @@ def test_json_that_is_called_text_is_announced(tmp_path: Path, content: str) -> 
         '<ENAMEX TYPE="PERSON">Ada</ENAMEX> left.',
         "<START:person> Ada <END> left .",
         "Ada/PERSON King/PERSON left/O Turin/LOCATION ./O\n",
+        "<PER>Ada</PER> left <LOC>Turin</LOC>.",
+        "## intent:book\n- a room in [Turin](city)\n",
+        '- a room in [Turin]{"entity": "city"}\n',
+        'TRAIN_DATA = [("Ada left.", {"entities": [(0, 3, "PER")]})]\n',
     ],
 )
 def test_annotation_within_a_text_is_announced(tmp_path: Path, content: str) -> None:
@@ -190,7 +194,19 @@ def test_annotation_within_a_text_is_announced(tmp_path: Path, content: str) -> 
 
 
 @pytest.mark.parametrize(
-    "content", ["<3 Ada", "<Ada> hello", "x <b>Ada</b>", "{Ada} left", "[]", "{}", "---\na: b\n---\n"]
+    "content",
+    [
+        "<3 Ada",
+        "<Ada> hello",
+        "x <b>Ada</b>",
+        "x <STRONG>Ada</STRONG>",
+        "- see [here](a/b.md)",
+        "a [1](b)",
+        "{Ada} left",
+        "[]",
+        "{}",
+        "---\na: b\n---\n",
+    ],
 )
 def test_texts_with_some_markup_are_read(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.txt").write_text(content)

@@ -54,7 +54,7 @@ def test_no_mention_is_lost_in_conll(original: Document) -> None:
     }
     document = Document(original.id, original.text, tuple(writable))
     with TemporaryDirectory() as folder:
-        if not document.text.strip():
+        if not document.text.strip() or set(document.text.split()) == {"#"}:  # nothing but blanks, or comments
             return
         path = Path(folder) / "x.conll"
         with warnings.catch_warnings():

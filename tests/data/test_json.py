@@ -71,7 +71,7 @@ def test_tokens_and_votes_are_read(tmp_path: Path) -> None:
         ('{"x": 1}', r":2: there is no text"),
         ('{"text": "ab", "mentions": [[0, 1, "X"], [0, 9, "X"]]}', r":2: mention 2: \[0, 9\) is not a range"),
         ('{"text": "ab", "mentions": [[1, 1, "X"]]}', r":2: mention 1: \[1, 1\)"),
-        ('{"text": "ab", "mentions": [["0", 1, "X"]]}', r":2: mention 1: start and end must be integers"),
+        ('{"text": "ab", "mentions": [["zero", 1, "X"]]}', r":2: mention 1: start and end must be integers"),
         ('{"text": "ab", "mentions": [[0, 1, ""]]}', r":2: mention 1: the label"),
         ('{"text": "ab", "mentions": [{"start": 0, "end": 1, "label": "X", "text": "b"}]}', r":2: mention 1 says 'b'"),
         ('{"text": "ab", "mentions": {}}', r":2: `mentions` must be a list"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from entsemble.data.formats import read, write
-from entsemble.errors import DataError
+from entsemble.errors import DataError, EntsembleWarning
 from entsemble.types import Document, Mention, mention_at
 
 TEXT = "Mara rang."
@@ -274,3 +274,55 @@ def test_tasks_on_lines_and_annotations_in_cloud_storage_are_read(tmp_path: Path
     (tmp_path / "broken.jsonl").write_text(json.dumps(task) + '\n{"data": 3}\n')
     with pytest.raises(DataError, match=r"broken.jsonl:2: a task of Label Studio is an object with `data`"):
         list(read(tmp_path / "broken.jsonl", "label-studio"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"examples": [{"content": "Ada left.", "annotations": [{"start": 0, "end": 3, "tag": "P"}]}], "relations": []},
+        {
+            "rasa_nlu_data": {
+                "common_examples": [{"text": "Ada left.", "entities": [{"start": 0, "end": 3, "entity": "P"}]}]
+            }
+        },
+        {"data": [{"text": "Ada left.", "entities": [[0, 3, "P"]]}]},
+        {"text": "Ada left.", "entities": {"P": [{"indices": [0, 3]}]}},
+        {"text": "Ada left.", "entities": {"P": [[0, 3]]}},
+        {"text": "Ada left.", "entities": [{"start": "0", "end": "3", "label": "P"}]},
+        {"text": "Ada left.", "entities": [{"start": 0.0, "end": 3.0, "label": "P"}]},
+    ],
+)
+def test_more_shapes_of_annotation_are_read(tmp_path: Path, value: object) -> None:
+    (tmp_path / "x.json").write_text(json.dumps(value))
+    (document,) = read(tmp_path / "x.json")
+    assert [(mention.text, mention.label) for mention in document.mentions] == [("Ada", "P")]
+
+
+def test_documents_under_their_ids_are_read(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(json.dumps({"a": {"text": "Ada"}, "b": {"text": "Bob", "id": "c"}}))
+    assert [(document.id, document.text) for document in read(tmp_path / "x.json")] == [("a", "Ada"), ("c", "Bob")]
+
+
+def test_what_stands_beside_a_list_of_documents_is_announced(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(json.dumps({"documents": [{"text": "Ada"}], "entities": [[0, 3, "P"]], "x": []}))
+    with pytest.warns(EntsembleWarning, match="only the documents under `documents` are read, and not: entities"):
+        list(read(tmp_path / "x.json"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"result_list": [{"text": "Ada", "start": 0, "end": 3}], "prompt": "person"},
+        {"ner_chunk": [{"begin": 0, "end": 2, "result": "Ada", "metadata": {"entity": "P"}}]},
+    ],
+)
+def test_ranges_with_their_texts_but_without_labels_are_announced(tmp_path: Path, value: dict[str, object]) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps({"text": "Ada left.", **value}))
+    with pytest.warns(EntsembleWarning, match=f"what looks like annotation under '{next(iter(value))}' is not read"):
+        list(read(tmp_path / "x.jsonl"))
+
+
+def test_annotation_within_a_text_of_json_is_announced(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps({"text": "<PER>Ada</PER> left."}))
+    with pytest.warns(EntsembleWarning, match="x.jsonl:1: some of the text looks like annotation, .* read as text"):
+        list(read(tmp_path / "x.jsonl"))

@@ -62,6 +62,12 @@ def test_offsets_count_utf_16_units_or_code_points(tmp_path: Path, start: int) -
     assert mentions(read_tsv(tmp_path, f"{NAMES}#Text=😀 Ada\n{rows}")) == [("Ada", "PER")]
 
 
+def test_letters_that_java_escapes_are_read(tmp_path: Path) -> None:
+    rows = "1-1\t0-5\tDafür\t_\t_\n1-2\t6-8\t😀\t*\tX\n"
+    document = read_tsv(tmp_path, f"{NAMES}#Text=Daf\\u00FCr \\uD83D\\uDE00\n{rows}")
+    assert (document.text, mentions(document)) == ("Dafür 😀", [("😀", "X")])
+
+
 def test_sentences_are_as_far_apart_as_their_offsets_say(tmp_path: Path) -> None:
     sentences = [("Ada.", 0), ("Bob.", 4), ("Eve.", 9), ("Kim.", 20), ("Restart.", 0)]
     rows = "".join(

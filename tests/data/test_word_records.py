@@ -148,3 +148,53 @@ def test_an_arrow_file_is_read_like_a_stream(tmp_path: Path) -> None:
     (tmp_path / "z.arrow").write_bytes(b"ARROW1\0\0damaged")
     with pytest.raises(DataError, match=r"z.arrow: not a valid Arrow file"):
         list(read(tmp_path / "z.arrow"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.csv", "Sentence #,Word,POS,Tag\nSentence: 1,Ines,N,B-P\n,Moor,N,I-P\n,met,V,O\nSentence: 2,Tarn,N,B-O\n"),
+        ("x.csv", "sent_id;token;ner\n1;Ines;B-P\n1;Moor;I-P\n1;met;O\n2;Tarn;B-O\n"),
+        ("x.csv", "token,label\nInes,B-P\nMoor,I-P\nmet,O\n,\nTarn,B-O\n"),
+        (
+            "x.tsv",
+            "word\ttag\nInes\tB-P\nMoor\tI-P\nmet\tO\n\nTarn\tB-O\n",
+        ),
+        ("x.csv", "tokens,ner_tags\n\"['Ines', 'Moor', 'met']\",\"['B-P', 'I-P', 'O']\"\n\"['Tarn']\",\"['B-O']\"\n"),
+        (
+            "x.csv",
+            "tokens,ner_tags\n['Ines' 'Moor' 'met'],['B-P' 'I-P' 'O']\n['Tarn'],['B-O']\n",
+        ),
+    ],
+)
+def test_tables_of_words_are_read(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    documents = list(read(tmp_path / name))
+    assert [document.text for document in documents] == ["Ines Moor met", "Tarn"]
+    assert [mentions(document) for document in documents] == [[("Ines Moor", "P")], [("Tarn", "O")]]
+
+
+def test_a_short_row_of_a_table_of_words_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("word,tag\nInes,B-P\nMoor\n")
+    with pytest.raises(DataError, match=r"x.csv:3: this row has 1 cells, but the header names 2 columns"):
+        list(read(tmp_path / "x.csv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.csv", "id,sentence,labels\n7,Ines  Moor met Tarn,B-P I-P O B-O\n"),
+        ("x.jsonl", '{"id": 7, "text": "Ines  Moor met Tarn", "labels": "B-P I-P O B-O"}'),
+    ],
+)
+def test_tags_in_a_string_are_those_of_the_words_between_blanks(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    (document,) = read(tmp_path / name)
+    assert (document.id, document.text, document.meta) == ("7", "Ines  Moor met Tarn", {})
+    assert mentions(document) == [("Ines  Moor", "P"), ("Tarn", "O")]
+
+
+@pytest.mark.parametrize("label", ["sport", "O", "B-P", "a b c d", "B-P I-P"])
+def test_another_string_beside_a_text_is_meta(tmp_path: Path, label: str) -> None:
+    document = read_record(tmp_path, {"text": "Ines Moor met Tarn", "label": label})
+    assert (document.mentions, document.meta) == ((), {"label": label})

@@ -10,6 +10,7 @@ from pathlib import Path
 from entsemble.data import archives, brat, tables, unread
 from entsemble.data.conll import layout as conll_layout
 from entsemble.data.conll.tags import is_tag
+from entsemble.data.mention_shapes import ANNOTATED_TEXT
 from entsemble.data.source import HEAD_BYTES, Source, split_carriage_returns
 from entsemble.data.uima import webanno_tsv
 from entsemble.errors import DataError, warn
@@ -72,9 +73,6 @@ _MARKUP = {
 }
 _MARKUP_ADVICE = {"an old WebAnno TSV": "export it from INCEpTION as WebAnno TSV 3, or as CoNLL 2002"}
 _ANNOTATION_IN_TEXT = "annotation within the text"
-_ANNOTATED_TEXT = re.compile(r"<(ENAMEX|START:)|(?:[^\s/]+/(?:O|[A-Z][A-Z-]*)\s+){4}")
-"""Names that are marked up in a text, as in MUC and OpenNLP, or words with tags, as the Stanford tagger has them."""
-
 _DOCUMENT_SIGNATURES = {
     "pdf": re.compile(rb"\s*%PDF-"),
     "docx": re.compile(rb"PK\x03\x04.*?word/", re.DOTALL),
@@ -190,7 +188,7 @@ def _detect_columns(lines: list[str], suffix_format: str | None) -> tuple[str, s
         return ("tsv", None) if tables.is_regular(lines) else ("text", "a table")
     if has_columns:
         return "text", "CoNLL"
-    return "text", _ANNOTATION_IN_TEXT if _ANNOTATED_TEXT.search("".join(lines)) else None
+    return "text", _ANNOTATION_IN_TEXT if ANNOTATED_TEXT.search("".join(lines)) else None
 
 
 def _format_of_file(path: Path) -> str | None:

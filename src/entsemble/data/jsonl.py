@@ -40,6 +40,8 @@ _HINTS = {
     "task": "; for an export of Label Studio, name the format label-studio",
     "documents": "; BioC has a list of documents with passages; of other lists, write each document by itself",
     "passages": "; in BioC and BigBio, passages are objects with `text` and `offset`",
+    "annotatable": "; tagtog has the texts in files of their own: export the documents with their texts",
+    "sentences": "; of CoreNLP's and Stanza's results, take a format with the text, such as CoNLL-U",
     "paragraphs": "; if spaCy 2 was trained on this, run `python -m spacy convert` first",
     "conversations": "; conversations, such as UniversalNER's, have no offsets: write them as text and mentions",
     "messages": "; conversations have no offsets: write them as text and mentions",

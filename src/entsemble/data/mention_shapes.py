@@ -8,6 +8,7 @@ Stanza.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -58,12 +59,23 @@ LABEL_KEYS = (
     "Type",
 )
 _SURFACE_KEYS = ("text", "entity_value", "extraction_text", "Text")
+_OTHER_SURFACE_KEYS = ("word", "result", "surface", "value", "name")
 _OTHER_RANGES = ("meta", "tokens", "sents")
 _NESTED_KEYS = ("points", "char_interval", "mentions")
 _OTHER_LABEL_KEYS = ("categories", "classes", "class", "displayName", "display_name", "properties")
 _TOKEN_LABEL_KEYS = ("entityLabel", "entity", "ent_type", "ner", "label")
 
 _OFFSETS_ADVICE = "names without offsets cannot be placed: write start, end and label, in code points from 0"
+
+ANNOTATED_TEXT = re.compile(
+    r"<(ENAMEX|START:)"
+    r"|(?:[^\s/]+/(?:O|[A-Z][A-Z-]*)\s+){4}"
+    r"|<((?!TITLE|STRONG|CODE|PRE|SPAN|DIV|BODY|HEAD|TABLE|LINK|BIG|SUP|SUB|CENTER|FONT)[A-Z][A-Z_-]{2,})>[^<>\n]+</\2>"
+    r"|(?m:^\s*- .*\[[^\]\n]+\](?:\([A-Za-z_]\w*\)|\{\"entity\"))"
+    r"|[\"']entities[\"']\s*:\s*\[\s*[\[(]\s*[0-9]+\s*,"
+)
+"""Names that are marked up in a text, as in MUC, OpenNLP and Rasa, words with tags, as the Stanford tagger has them, or
+Python code for spaCy 2."""
 
 _MAX_DEPTH, _MAX_ITEMS = 8, 50
 """How far annotation that is not read is searched."""
@@ -80,6 +92,8 @@ def take_mentions(record: dict[str, Any]) -> list[dict[str, Any]]:
     """
     mention_key = next((key for key in MENTION_KEYS if holds_mentions(record.get(key), key)), None)
     if mention_key and isinstance(record[mention_key], dict):
+        record[mention_key] = _by_label(record[mention_key]) or record[mention_key]
+    if mention_key and isinstance(record[mention_key], dict):
         raise DataError(f"`{mention_key}` must be a list of mentions, not an object; {_OFFSETS_ADVICE}")
     values = list_value(record.pop(mention_key), mention_key) if mention_key else []
     for key in MENTION_KEYS:
@@ -88,6 +102,21 @@ def take_mentions(record: dict[str, Any]) -> list[dict[str, Any]]:
     if mention_key == "spans.responses":
         values = [item for response in values for item in list_value(response, mention_key)]
     return [mention for number, value in enumerate(values, 1) for mention in _unfold(value, f"mention {number}")]
+
+
+def _by_label(value: dict[str, Any]) -> list[Any] | None:
+    """Mentions that are listed under their labels, as GATE and TextRazor write them; `None` for anything else."""
+    mentions = []
+    for label, items in value.items():
+        for item in items if isinstance(items, list) else [items]:
+            pair = item.get("indices") if isinstance(item, dict) else item
+            if isinstance(pair, list) and _is_pair(pair):
+                mentions.append({"start": pair[0], "end": pair[1], "label": label})
+            elif isinstance(item, dict) and _has_start(item):
+                mentions.append({**item, "label": label})
+            else:
+                return None
+    return mentions
 
 
 def warn_of_unread(document: Document | None, record: object, place: str) -> bool:
@@ -99,6 +128,11 @@ def warn_of_unread(document: Document | None, record: object, place: str) -> boo
     tagged = (key for key in unread_keys if _looks_like_tags(record[key], record.get("tokens")))
     labelled_tokens = ("tokens" for token in record.get("tokens") or () if _has_token_label(token))
     key = next(chain(annotated, tagged, labelled_tokens), None)
+    if key is None and ANNOTATED_TEXT.search(document.text):
+        warn(
+            f"{place}: some of the text looks like annotation within it, which is not read; if it is, convert it first"
+        )
+        return True
     if key is not None:
         message = f"{place}: what looks like annotation under {key!r} is not read"
         warn(f"{message}; if it is, write it under 'mentions', as start, end and label")
@@ -130,7 +164,9 @@ def _holds_labelled_ranges(value: object, depth: int) -> bool:
         is_ranges = _looks_like_mentions(value) and all(isinstance(item, list) for item in value)
         return is_ranges or any(_holds_labelled_ranges(item, depth - 1) for item in value[:_MAX_ITEMS])
     has_label = first_value(value, (*LABEL_KEYS, *_OTHER_LABEL_KEYS)) is not None
-    if has_label and _looks_like_mention(value):
+    has_surface = isinstance(first_value(value, (*_SURFACE_KEYS, *_OTHER_SURFACE_KEYS)), str)
+    has_end = type(first_value(value, END_KEYS)) is int
+    if (has_label or (has_surface and has_end)) and _looks_like_mention(value):
         return True
     if value and all(isinstance(pairs, list) and pairs and all(map(_is_pair, pairs)) for pairs in value.values()):
         return True
@@ -182,7 +218,7 @@ def _unfold(value: object, mention_name: str) -> Iterator[dict[str, Any]]:
         raise DataError(f"{mention_name}: a mention is an object with start, end and label, or a list of these three")
     label = first_value(value, LABEL_KEYS)
     for item in _ranges(value):
-        start, end = first_value(item, START_KEYS), first_value(item, END_KEYS)
+        start, end = _offset(first_value(item, START_KEYS)), _offset(first_value(item, END_KEYS))
         if end is None and type(start) is int and type(item.get("length")) is int:
             end = start + item["length"]
         if end is not None and "points" in value and type(end) is int:
@@ -203,6 +239,13 @@ def _unfold(value: object, mention_name: str) -> Iterator[dict[str, Any]]:
                 "score": first_value(value, ("score", "confidenceScore", "Score")),
                 "votes": value.get("votes"),
             }
+
+
+def _offset(value: object) -> object:
+    """An offset as an integer, if it is one in a string, or with a fraction of 0, as tables make them."""
+    if isinstance(value, str) and value.isdecimal() and len(value) < 16:
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _ranges(value: dict[str, Any]) -> list[dict[str, Any]]:

@@ -19,12 +19,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from entsemble.data import word_tables
 from entsemble.data.json_values import DuplicateKeyError, parse_json, unique_object
 from entsemble.data.jsonl import from_json
 from entsemble.data.mention_shapes import END_KEYS, LABEL_KEYS, START_KEYS
 from entsemble.data.mention_tables import MENTION_HEADER, NAME_HEADER
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source
+from entsemble.data.word_records import with_split_tags
 from entsemble.errors import DataError, warn
 from entsemble.types import Document, Mention, mention_at
 
@@ -44,6 +46,10 @@ _PARSER_ERRORS = (ValueError, TypeError, SyntaxError, RecursionError, MemoryErro
 _SEPARATOR_LINE = re.compile(r"sep=.\s*")
 """What Excel writes before the header."""
 
+_NUMPY_LIST = re.compile(r"\[(?:'[^'\\]*'|\"[^\"\\]*\"|[0-9]+)(?:\s+(?:'[^'\\]*'|\"[^\"\\]*\"|[0-9]+))+\s*\]")
+"""An array of strings or numbers as pandas writes it, without commas."""
+
+_BETWEEN_ITEMS = re.compile(r"('[^']*'|\"[^\"]*\"|[0-9]+)(?=\s)\s+(?!\])")
 _QUOTED_CELL = re.compile(r'"((?:[^"]*"")+[^"]*)"')
 """A quoted cell with doubled quotation marks in it."""
 
@@ -103,14 +109,18 @@ def _read(source: Source, options: ReadOptions, table_format: str) -> Iterator[D
         problem = f"two columns are called {repeated!r}; rename one of them"
         raise DataError(problem, source.place, 1)
     text_column = _find_column(header, options.text_column, TEXT_HEADERS, source)
+    is_tsv = table_format == "tsv" and len(header) > 1 and '"' not in first_line
+    numbered_rows = _tsv_rows(lines, len(header)) if is_tsv else _csv_rows(lines, delimiter, table_format, source)
+    word_columns = word_tables.find_columns(header) if text_column is None else None
+    if word_columns:
+        yield from word_tables.read_rows(numbered_rows, header, word_columns, parse_list, source)
+        return
     if text_column is None:
         columns = ", ".join(header)
         problem = f"no column has a usual name of texts; call it {TEXT_HEADERS[0]!r}. The columns are: {columns}"
         raise DataError(problem, source.place, 1)
     id_column = _find_column(header, options.id_column, ID_HEADERS, source)
     span_columns = _find_span_columns(header)
-    is_tsv = table_format == "tsv" and len(header) > 1 and '"' not in first_line
-    numbered_rows = _tsv_rows(lines, len(header)) if is_tsv else _csv_rows(lines, delimiter, table_format, source)
     numbered_documents = (
         (line_number, _document(row, header, (text_column, id_column), source, line_number))
         for line_number, row in numbered_rows
@@ -167,6 +177,12 @@ def _with_lists(numbered_rows: Iterable[tuple[int, Document]], source: Source) -
             for key in (*ANNOTATION_HEADERS, *_LABEL_HEADERS)
             if row.meta.get(key, "").strip()
         }
+        record = with_split_tags({"text": row.text, **row.meta})
+        if tagged_column := next((key for key in row.meta if isinstance(record[key], list)), None):
+            tagged = from_json({"text": row.text, "words": record["words"], "tags": record[tagged_column]}, row.id)
+            meta = {key: value for key, value in row.meta.items() if key != tagged_column}
+            yield replace(row, mentions=tagged.mentions, tokens=tagged.tokens, meta=meta)
+            continue
         column = next((key for key, values in lists.items() if values or key in ANNOTATION_HEADERS), None)
         values = None if column is None else lists[column]
         if column is not None and values is None and not is_warned:
@@ -186,13 +202,16 @@ def _with_lists(numbered_rows: Iterable[tuple[int, Document]], source: Source) -
 
 def _parse_column(column: str, cell: str, source: Source, line_number: int) -> list[Any] | None:
     try:
-        return _parse_list(cell)
+        values = parse_list(cell)
+        return values if values is None or all(isinstance(item, (list, dict)) for item in values) else None
     except DuplicateKeyError as error:
         raise DataError(f"{column}: {error.problem}", source.place, line_number) from error
 
 
-def _parse_list(cell: str) -> list[Any] | None:
-    """The list of objects or ranges in a cell, as JSON or as Python writes it; `None` for anything else."""
+def parse_list(cell: str) -> list[Any] | None:
+    """The list in a cell, as JSON or as Python or NumPy writes it; `None` for anything else."""
+    if _NUMPY_LIST.fullmatch(cell.strip()):
+        cell = _BETWEEN_ITEMS.sub(r"\1, ", cell)
     for parse in (parse_json, _parse_python):
         try:
             values = json.loads(json.dumps(parse(cell)))  # tuples become lists
@@ -200,7 +219,7 @@ def _parse_list(cell: str) -> list[Any] | None:
             raise
         except (*_PARSER_ERRORS, DataError):
             continue
-        return values if isinstance(values, list) and all(isinstance(item, (list, dict)) for item in values) else None
+        return values if isinstance(values, list) else None
     return None
 
 

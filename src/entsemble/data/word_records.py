@@ -50,6 +50,7 @@ def with_text(record: dict[str, Any], names: ClassNames) -> dict[str, Any]:
     Raises:
         DataError: there are words and annotation, but one does not fit the other; the message names no file.
     """
+    record = with_split_tags(record)
     words_key = next((key for key in _WORD_KEYS if _are_words(record.get(key))), None)
     if any(isinstance(record.get(key), str) for key in TEXT_KEYS):
         return record if words_key is None else _with_tags_of_text(record, words_key, names)
@@ -66,6 +67,21 @@ def with_text(record: dict[str, Any], names: ClassNames) -> dict[str, Any]:
         raise DataError(f"{problem}; add the `text`, or write a tag for each word under `ner_tags`")
     text, spans = detokenise(words)
     return _record(rest, text, spans, ranges)
+
+
+def with_split_tags(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with a text and, in another string, a tag for each of its words, with lists of both; others as they are.
+
+    Words and tags are separated by whitespace, as in a table of sentences and tags.
+    """
+    text = next((record[key] for key in TEXT_KEYS if isinstance(record.get(key), str)), "")
+    words = text.split()
+    for key in _TAG_KEYS:
+        value = record.get(key)
+        tags = value.split() if isinstance(value, str) and words and key not in TEXT_KEYS else []
+        if len(tags) == len(words) > 1 and all(map(is_tag, tags)) and "words" not in record:
+            return {**record, "words": words, key: tags}
+    return record
 
 
 def _with_tags_of_text(record: dict[str, Any], words_key: str, names: ClassNames) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, islice
 
 from entsemble._lib.cancellation import until_cancelled
+from entsemble.data.conll import conllu, tags
 from entsemble.data.conll import layout as conll_layout
-from entsemble.data.conll import tags
 from entsemble.data.conll.detokenise import detokenise, join_with_spaces
 from entsemble.data.conll.layout import DOCUMENT_MARKER, Conventions
 from entsemble.data.options import ConllFormat, ReadOptions
@@ -53,6 +53,10 @@ def read(source: Source, options: ReadOptions) -> Iterator[Document]:
     """
     lines = until_cancelled(source.lines())
     first_lines = list(islice(lines, conll_layout.LOOK_AHEAD))
+    heads = [line for _, line in first_lines]
+    if options.conll is None and conllu.is_conllu(heads) and conll_layout.detect_columns(heads) is None:
+        yield from conllu.read(chain(first_lines, lines), source)
+        return
     layout, conventions = _detect(first_lines, source, options.conll)
     is_empty = True
     sentences = _sentences(chain(first_lines, lines), layout, conventions, source)

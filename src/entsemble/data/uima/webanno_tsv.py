@@ -32,7 +32,7 @@ SIGNATURE = "#FORMAT=WebAnno TSV 3"
 _TOKEN = re.compile(r"[0-9]{1,9}-([0-9]{1,9})(?:\.[0-9]{1,9})?\t([0-9]{1,12})-([0-9]{1,12})\t([^\t]*)(.*)")
 _STACK = re.compile(r"(?:\\.|[^\\|])+")
 _NUMBER = re.compile(r"(?<!\\)\[([0-9]{1,9})\]$")
-_ESCAPE = re.compile(r"\\(.)")
+_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "b": "\b"}
 _NONE, _EMPTY = "_", "*"
 
@@ -197,4 +197,6 @@ def _values(cells: Sequence[str], layers: Sequence[tuple[str, list[str]]]) -> It
 
 
 def _unescape(value: str) -> str:
-    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), value)
+    """A value as it was before escaping; Java writes letters outside ASCII as code units of UTF-16."""
+    plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else _ESCAPED.get(match[2], match[2]), value)
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
