@@ -81,7 +81,8 @@ class Mention:
         label: the name of a label.
         text: the surface, that is, the characters of the range; with it a reader can check the offsets.
         score: the ensemble's confidence in [0, 1]; `None` for gold mentions.
-        votes: member name -> the label it voted for (`none` for no entity); empty for gold mentions.
+        votes: member name -> the label it voted for (`none` for no entity); empty for gold mentions. If none voted for
+            the mention's label, a voice that suggested it counts as having done so.
     """
 
     start: int

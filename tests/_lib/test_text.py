@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entsemble._lib.text import is_unspaced, message_line, one_line, word_spans
+from entsemble._lib.text import is_symbol, is_unspaced, message_line, one_line, word_spans
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,27 @@ from entsemble._lib.text import is_unspaced, message_line, one_line, word_spans
         ("\u0915\u094b\u0932\u0915\u093e\u0924\u093e", ["\u0915\u094b\u0932\u0915\u093e\u0924\u093e"]),
         ("\u0e01\u0e34\u0e19", ["\u0e01\u0e34", "\u0e19"]),
         ("\u0301a", ["\u0301", "a"]),
+        ("👩\u200d🚀Ann 👩🏽\u200d🚀 Ann👍🏽", ["👩\u200d🚀", "Ann", "👩🏽\u200d🚀", "Ann", "👍🏽"]),
+        ("❤\ufe0fAnn 1\ufe0f\u20e3Ann ❤\ufe0f\u200d🔥", ["❤\ufe0f", "Ann", "1\ufe0f\u20e3", "Ann", "❤\ufe0f\u200d🔥"]),
+        ("🇳🇴🇸🇪Oslo🚀🚀", ["🇳🇴", "🇸🇪", "Oslo", "🚀", "🚀"]),
+        ("\u200bAnn\u2060", ["\u200b", "Ann", "\u2060"]),
         ("", []),
     ],
 )
 def test_words_of_any_script(text: str, words: list[str]) -> None:
     assert [span.slice(text) for span in word_spans(text)] == words
+
+
+@pytest.mark.parametrize("word", ["👩\u200d🚀", "❤\ufe0f", "🇳🇴", "👍🏽", "\u200b", "\u200d", "\u2060", "\ufeff", "©"])
+def test_emoji_and_what_is_not_seen_are_no_words_to_read(word: str) -> None:
+    assert is_symbol(word)
+
+
+@pytest.mark.parametrize(
+    "word", ["a", "1", "@", "^", "$", "€", "é", "中", "\u0915\u094b", "1\ufe0f\u20e3", "\u201c", "–"]
+)
+def test_letters_digits_punctuation_and_currencies_are_words_to_read(word: str) -> None:
+    assert not is_symbol(word)
 
 
 @given(st.text(alphabet="aB1_. \u0301\u0915\u093f\u4eac\u0e01\u0e34\u00e9", max_size=20))

@@ -57,6 +57,8 @@ def test_every_command_has_a_help_text(command: Command, words: list[str]) -> No
         (["extract", "-", "--similarity", "magic"], "'span'"),
         (["models", "pull"], "Missing argument 'NAME...'"),
         (["completion", "tcsh"], "'bash'"),
+        (["extract", "-", "--redact"], "'--redact' requires an argument. It takes one of: label, pseudonym."),
+        (["convert", "a", "b", "--redact"], "It takes one of: label, pseudonym."),
     ],
 )
 def test_usage_errors_name_the_problem_and_exit_with_64(command: Command, words: list[str], message: str) -> None:

@@ -42,3 +42,18 @@ def test_a_member_is_not_asked_when_its_answer_is_not_wanted() -> None:
     member = Member("m", ScriptedModel("m", {}), load_template("ner-1"), load_template("zero-shot-1"))
     with pytest.raises(WorkCancelledError), cancellable(lambda: True), member.attribute_errors():
         pytest.fail("asked")
+
+
+def test_results_that_are_missing_because_of_a_cancellation_are_an_error_and_not_an_end() -> None:
+    cancelled = threading.Event()
+
+    def work(number: int) -> int:
+        if number == 1:
+            cancelled.set()  # and looks no more, as in a long call of a model
+        return number
+
+    with pytest.raises(WorkCancelledError), cancellable(cancelled.is_set):
+        list(LocalMapper(1).map(work, range(100)))
+    cancelled.clear()
+    with cancellable(cancelled.is_set):
+        assert list(LocalMapper(1).map(work, range(1))) == [0], "nothing is missing"

@@ -22,10 +22,12 @@ from tests.ner.ner_factories import MemberFactory, decision_rules, labelled_span
 
 
 class ListProposer(Proposer):
-    """Proposes a list of surfaces, and optionally votes that all candidates are persons."""
+    """Proposes a list of surfaces, and optionally votes that all candidates are persons, with a probability."""
 
-    def __init__(self, name: str, surfaces: Sequence[str], votes: bool = False) -> None:
+    def __init__(self, name: str, surfaces: Sequence[str], votes: bool = False, probability: float = 1.0) -> None:
         self._name, self._surfaces, self._votes = name, surfaces, votes
+        self._rest = math.log(1 - probability) if probability < 1 else -math.inf
+        self._log_probability = math.log(probability)
 
     @property
     def name(self) -> str:
@@ -37,7 +39,7 @@ class ListProposer(Proposer):
     def ballots(self, text: str, candidates: Sequence[Candidate]) -> list[Ballot | None]:
         if not self._votes:
             return super().ballots(text, candidates)
-        log_probabilities = {"PER": 0.0, "LOC": -math.inf, "none": -math.inf}
+        log_probabilities = {"PER": self._log_probability, "LOC": -math.inf, "none": self._rest}
         return [
             Ballot(self.name, log_probabilities, True, self.name in candidate.proposers, relative_weight=1.0)
             for candidate in candidates
@@ -50,6 +52,17 @@ def test_proposers_run_in_order_and_each_sees_the_candidates_before_it(member: M
     result = Pipeline([silent], places, None, decision_rules(), [first, second]).run("Ann left Oslo for Bergen")
     proposers = {entry.surface: entry.proposers for entry in result.ledger}
     assert proposers == {"Ann": ("a",), "Oslo": ("first",), "Bergen": ("second",)}
+
+
+def test_a_mention_that_no_vote_favours_is_said_to_be_of_the_voice_that_suggested_it(places: LabelSet) -> None:
+    rules = decision_rules(threshold=0.2)
+    unsure = ListProposer("unsure", ["Ann"], votes=True, probability=0.4)
+    silent = ListProposer("silent", [], votes=True, probability=0.4)
+    [alone] = Pipeline([], places, None, rules, [unsure, silent]).run("Ann left").mentions
+    assert (alone.label, dict(alone.votes)) == ("PER", {"unsure": "PER", "silent": "none"})
+    sure = ListProposer("sure", ["Ann"], votes=True, probability=0.9)
+    [beside] = Pipeline([], places, None, rules, [unsure, sure]).run("Ann left").mentions
+    assert (beside.label, dict(beside.votes)) == ("PER", {"unsure": "none", "sure": "PER"})
 
 
 def test_a_proposer_may_vote(member: MemberFactory, places: LabelSet) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 
 
@@ -11,9 +10,12 @@ def real_path(path: Path) -> Path:
     """The absolute path, without symbolic links.
 
     Raises:
-        OSError: the links lead back to one another; `Path.resolve` raises RuntimeError before Python 3.13.
+        OSError: the links lead back to one another, which `Path.resolve` says by RuntimeError, or from Python 3.13 on
+            not at all.
     """
     try:
-        return path.resolve()
-    except RuntimeError as error:
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise
+    return path.resolve()

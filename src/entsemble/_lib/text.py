@@ -19,7 +19,15 @@ _UNSPACED_CHARACTER = re.compile(f"[{UNSPACED_SCRIPTS}]")
 _QUOTES_AND_STOPS = " \t\n.,;:!?'\"()[]{}\u2018\u2019\u201c\u201d\u00ab\u00bb"
 _POSSESSIVE = re.compile("['\u2019]s$")
 _LINE_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
-_WORD_OR_PUNCTUATION = re.compile(r"\w+|[^\w\s]")
+_EMOJI = "[\u2600-\u2775\u2794-\u27bf\u2b00-\u2bff\U0001f000-\U0001f0ff\U0001f300-\U0001faff]"
+_FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
+_EMOJI_MARKS = "\ufe0f\u20e3"
+"""What makes an emoji of the character before it: `1` and both of these are a keycap."""
+
+_EMOJI_SEQUENCE = f"{_FLAG}|{_EMOJI}(?:[{_EMOJI_MARKS}\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]|\u200d{_EMOJI})*"
+_WORD_OR_PUNCTUATION = re.compile(rf"\w+|{_EMOJI_SEQUENCE}|[^\w\s]")
+_SYMBOL_CATEGORIES = {"So", "Sk", "Cf", "Mn", "Me"}
+"""Of emoji, their modifiers and joiners, and other characters that are not seen."""
 
 
 def one_line(text: str) -> str:
@@ -61,10 +69,10 @@ def name_key(name: str) -> str:
 
 
 def word_spans(text: str) -> list[Span]:
-    """The words and punctuation characters of a text, in order.
+    """The words, emoji and punctuation characters of a text, in order.
 
     Words of scripts without spaces are split into characters, so that a span may start and end at any of them. A
-    combining mark belongs to the character before it.
+    combining mark belongs to the character before it, and an emoji of several characters is one.
     """
     if text.isascii():  # neither marks nor scripts without spaces
         return [Span(*match.span()) for match in _WORD_OR_PUNCTUATION.finditer(text)]
@@ -96,11 +104,18 @@ def is_inside_word(text: str, position: int) -> bool:
         return True
     index = position - 1
     while index > 0 and _is_mark(text[index]):
+        if text[index] in _EMOJI_MARKS:
+            return False
         index -= 1
     preceding = text[index]
     if not (preceding.isalnum() and following.isalnum()):
         return False
     return not (is_unspaced(preceding) or is_unspaced(following))
+
+
+def is_symbol(word: str) -> bool:
+    """Whether a word is an emoji, or consists of characters that are not seen, and so has nothing to read."""
+    return not word.isascii() and all(unicodedata.category(character) in _SYMBOL_CATEGORIES for character in word)
 
 
 def whole_words(text: str, span: Span) -> Span | None:

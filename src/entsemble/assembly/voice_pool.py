@@ -15,7 +15,7 @@ from entsemble.backends.tagger import SequenceTagger, train_tagger
 from entsemble.retrieval.embedding_cache import PoolCache
 from entsemble.types import Document, LabelSet
 
-CACHE_VERSION = "voices/2"
+CACHE_VERSION = "voices/3"
 """Part of the key of what is cached; increase it whenever training changes."""
 
 _MAX_READER_SENTENCES = 400

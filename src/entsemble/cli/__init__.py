@@ -18,7 +18,7 @@ from entsemble.cli.distil import distil
 from entsemble.cli.evaluate import evaluate
 from entsemble.cli.experts import experts
 from entsemble.cli.extract import extract
-from entsemble.cli.help import add_examples
+from entsemble.cli.help import add_examples, explain_missing_value
 from entsemble.cli.interrupt import INTERRUPTED_EXIT_CODE, TerminatedError, terminable
 from entsemble.cli.models import models
 from entsemble.cli.pool import pool
@@ -97,7 +97,8 @@ def _run() -> int:
         finally:
             flush_standard_output()
     except click.ClickException as error:
-        error.show()
+        shown = explain_missing_value(error, root, sys.argv[1:]) if isinstance(error, click.BadOptionUsage) else error
+        shown.show()
         return ConfigError.exit_code
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("entsemble: stopped\n")

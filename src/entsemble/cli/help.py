@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 _GROUPS = {
@@ -112,3 +114,21 @@ def add_examples(command: click.Command, path: str = "") -> None:
     if isinstance(command, click.Group):
         for name, subcommand in command.commands.items():
             add_examples(subcommand, f"{path} {name}".strip())
+
+
+def explain_missing_value(error: click.BadOptionUsage, root: click.Command, words: Sequence[str]) -> click.UsageError:
+    """The error that an option has no value, with the values that it takes.
+
+    Args:
+        error: of the option.
+        root: the command line.
+        words: that it was called with.
+    """
+    command = root
+    for word in words:
+        if isinstance(command, click.Group):
+            command = command.commands.get(word, command)
+    for option in command.params:
+        if error.option_name in option.opts and isinstance(option.type, click.Choice):
+            return click.UsageError(f"{error.message} It takes one of: {', '.join(option.type.choices)}.", error.ctx)
+    return error

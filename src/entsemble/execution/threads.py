@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import cast
 
-from entsemble._lib.cancellation import CancelCheck, current_cancel_check, use_cancel_check
+from entsemble._lib.cancellation import CancelCheck, WorkCancelledError, current_cancel_check, use_cancel_check
 from entsemble.protocols import Input, Output
 
 _EXHAUSTED = object()
@@ -35,7 +35,11 @@ class LocalMapper:
         self._stop_event.set()
 
     def map(self, function: Callable[[Input], Output], inputs: Iterable[Input]) -> Iterator[Output]:
-        """See `Mapper.map`. An error of `function` ends the iteration, and nothing more is started."""
+        """See `Mapper.map`. An error of `function` ends the iteration, and nothing more is started.
+
+        Raises:
+            WorkCancelledError: the work was abandoned before all results were there.
+        """
         futures: deque[Future[Output]] = deque()
         is_cancelled = current_cancel_check()
         with ThreadPoolExecutor(
@@ -49,6 +53,8 @@ class LocalMapper:
                         yield futures.popleft().result()
                 while futures and not (self._is_over(is_cancelled) and futures[0].cancel()):
                     yield futures.popleft().result()
+                if is_cancelled() and (futures or next(remaining, _EXHAUSTED) is not _EXHAUSTED):
+                    raise WorkCancelledError
             finally:
                 for future in futures:
                     future.cancel()

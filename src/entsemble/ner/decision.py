@@ -181,4 +181,6 @@ class Decision:
 
 def _mention(text: str, span: Span, verdict: Verdict) -> Mention:
     votes = {ballot.voter: ballot.top_label for ballot in verdict.ballots}
+    if verdict.label not in votes.values():  # improbable to each, and yet the best: say whose it is
+        votes |= {ballot.voter: verdict.label for ballot in verdict.ballots if ballot.suggests(verdict.label)}
     return Mention(span.start, span.end, verdict.label, span.slice(text), round(verdict.score, 4), votes)

@@ -26,7 +26,7 @@ from entsemble.scoring.semi_crf import SpanCrf
 from entsemble.scoring.threshold import THRESHOLD_FRACTION_OF_MAX_F1, expected_max_f1, selected_mentions
 from entsemble.types import LabelSet
 
-CACHE_VERSION = "stacking/26"
+CACHE_VERSION = "stacking/27"
 """Part of the key of a cached model; increase it whenever features, fit or the model's JSON change."""
 
 PRIOR_PRECISION = 100.0

@@ -45,6 +45,15 @@ class Ballot:
         """The most probable label; `none` wins ties, so that an undecided voter names no entity."""
         return max(self.log_probabilities, key=lambda label: (self.log_probabilities[label], label == NONE_LABEL))
 
+    def suggests(self, label: str) -> bool:
+        """Whether this is a voice's, which proposed the candidate and of all labels finds `label` the most probable.
+
+        A voice may propose what it finds less probable than `none`; a member never does.
+        """
+        labels = [name for name in self.log_probabilities if name != NONE_LABEL]
+        is_voice = self.relative_weight is not None
+        return is_voice and self.is_proposer and label == max(labels, key=self.log_probabilities.__getitem__)
+
     def probability(self, label: str) -> float:
         """The probability of `label`."""
         return math.exp(self.log_probabilities[label])

@@ -41,6 +41,13 @@ def test_plain_names_are_typed(reader: LabelReader) -> None:
     assert labels["Leeds"] == labels["Szczecin"] == "location"
 
 
+def test_emoji_are_not_read(reader: LabelReader) -> None:
+    plain = "Ann Lee met Bob."
+    with_emoji = "👩\u200d🚀Ann Lee\u2060 met ❤\ufe0fBob\u200b."
+    assert best_labels(reader, with_emoji) == best_labels(reader, plain)
+    assert reader.score_spans(["👩\u200d🚀 ❤\ufe0f"], LABELS, 0.0) == [[]]
+
+
 def test_probabilities_do_not_depend_on_the_other_texts(reader: LabelReader) -> None:
     texts = [TEXT, "Ann.", "", "   ", f"{TEXT} " * 12]
     together = reader.score_spans(texts, LABELS, 0.1)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from entsemble._lib.digest import sha256
 from entsemble._lib.optional import require
-from entsemble._lib.text import word_spans
+from entsemble._lib.text import is_symbol, word_spans
 from entsemble.backends.label_reader.encode import LabelReaderEncoder
 from entsemble.errors import ModelUnavailableError
 from entsemble.types import Label, LabelSet, ScoredSpan, Span
@@ -245,7 +245,7 @@ def group_labels(labels: LabelSet) -> list[list[Label]]:
 
 
 def _split_into_windows(text_index: int, text: str) -> list[_Window]:
-    words = tuple(word_spans(text))
+    words = tuple(span for span in word_spans(text) if not is_symbol(span.slice(text)))  # its vocabulary has none
     starts = range(0, max(1, len(words) - OVERLAP_WORDS), WINDOW_WORDS - OVERLAP_WORDS)
     return [_Window(text_index, words[start : start + WINDOW_WORDS]) for start in starts if words]
 
