@@ -129,9 +129,7 @@ def warn_of_unread(document: Document | None, record: object, place: str) -> boo
     labelled_tokens = ("tokens" for token in record.get("tokens") or () if _has_token_label(token))
     key = next(chain(annotated, tagged, labelled_tokens), None)
     if key is None and ANNOTATED_TEXT.search(document.text):
-        warn(
-            f"{place}: some of the text looks like annotation within it, which is not read; if it is, convert it first"
-        )
+        warn(f"{place}: some of the text looks like annotation, which is read as text; if it is that, convert it first")
         return True
     if key is not None:
         message = f"{place}: what looks like annotation under {key!r} is not read"
