@@ -62,12 +62,12 @@ def measure(trees: Mapping[str, Path], rounds: int) -> dict[str, dict[str, list[
         write(pool, folder / "pool.jsonl")
         (folder / "tagger.toml").write_text('[[voices]]\nmodel = "tagger"\n', encoding="utf-8")
         for configuration, (options, more) in CONFIGURATIONS.items():
-            for path in trees.values():  # what is learned from the pool is kept, for the runs that are measured
-                seconds(path, folder, options, documents[:2])
+            for tree, path in trees.items():  # what is learned from the pool is kept, for the runs that are measured
+                seconds(path, folder, tree, options, documents[:2])
             for number in range(rounds):
                 for tree in list(trees)[:: 1 if number % 2 == 0 else -1]:
-                    few = seconds(trees[tree], folder, options, documents[:FIRST])
-                    many = seconds(trees[tree], folder, options, documents[: FIRST + more], f"{tree}.jsonl")
+                    few = seconds(trees[tree], folder, tree, options, documents[:FIRST])
+                    many = seconds(trees[tree], folder, tree, options, documents[: FIRST + more])
                     runs[configuration][tree].append(round(1000 * (many - few) / more, 3))
                     print(configuration, number + 1, tree, runs[configuration][tree][-1], flush=True)
                 older, newer = ((folder / f"{tree}.jsonl").read_text(encoding="utf-8") for tree in trees)
@@ -86,15 +86,21 @@ def sample(count: int) -> tuple[list[Document], list[Document]]:
     ]
 
 
-def seconds(
-    tree: Path, folder: Path, options: Sequence[str], documents: Sequence[Document], output: str = "out.jsonl"
-) -> float:
-    """Processor time of `entsemble extract` on one core."""
+def seconds(tree: Path, folder: Path, name: str, options: Sequence[str], documents: Sequence[Document]) -> float:
+    """Processor time of `entsemble extract` on one core.
+
+    Args:
+        tree: of the revision.
+        folder: of the pool, of the texts, and of what each revision learns and writes.
+        name: of the revision; its results are in `NAME.jsonl`.
+        options: of a configuration.
+        documents: to answer.
+    """
     write(documents, folder / "texts.jsonl", overwrite=True)
-    (folder / output).unlink(missing_ok=True)
+    (folder / f"{name}.jsonl").unlink(missing_ok=True)
     command = [sys.executable, "-c", _MAIN, "extract", "texts.jsonl", "--pool", "pool.jsonl", "--quiet", *options]
-    command += ["--output", output]
-    variables = {"PYTHONPATH": str(tree / "src"), "ENTSEMBLE_CACHE": str(folder / "cache"), "OPENBLAS_NUM_THREADS": "1"}
+    command += ["--output", f"{name}.jsonl"]
+    variables = {"PYTHONPATH": str(tree / "src"), "ENTSEMBLE_CACHE": str(folder / name), "OPENBLAS_NUM_THREADS": "1"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     core = min(os.sched_getaffinity(0))
     subprocess.run(

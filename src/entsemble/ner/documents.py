@@ -147,7 +147,7 @@ def _merge(document: Document, results: Sequence[tuple[int, SentenceResult]]) ->
             for span, is_confirmed in result.verifications.items()
         },
         ledger=tuple(
-            replace(entry, span=entry.span.shifted(start_offset) if entry.span else None)
+            replace(entry, span=entry.span.shifted(start_offset)) if entry.span and start_offset else entry
             for start_offset, result in results
             for entry in result.ledger
         ),
