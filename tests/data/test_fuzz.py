@@ -49,13 +49,21 @@ DOCUMENTS = [
     Document("c", "Ada", (mention_at("Ada", 0, 3, "PER"),)),
 ]
 TEXT_SEEDS = {
-    "csv": ['id,text,n\n7,"Hello ""there"".\nYou.",1\n8,x,2\n', "text;b\na;b\n"],
+    "csv": [
+        'id,text,n\n7,"Hello ""there"".\nYou.",1\n8,x,2\n',
+        "text;b\na;b\n",
+        "sent_id,word,ner\n1,Ada,B-P\n1,left,O\n2,Bob,B-P\n",
+        "tokens,ner_tags\n['Ada' 'left'],['B-P' 'O']\n",
+        "text,labels\nAda left,B-P O\n",
+    ],
     "tsv": ['id\ttext\n7\t"Hello there.\nYou."\n8\tx "y"\n'],
     "text": [TEXT, "\ufeffHer blood type is O\n"],
     "conll": [
         "-DOCSTART- -X- O O\n\n1 Ada NNP B-PER\n2 left V O\n\n# c\n1 Kent NNP U-LOC\n",
         "口0\tO\n腔1\tB-X.N\n溃2\tI-X.N\n疡3\tO\n加0\tO\n重1\tO\n",
         "O\tAda\rB-X\tBob\r",
+        "# text = Ada left\n1-2\tAda\t_\t_\t_\t_\t_\t_\t_\tNER=B-P\n1\tA\t_\t_\t_\t_\t_\t_\t_\tNER=O\n"
+        "3\tleft\t_\t_\t_\t_\t_\t_\t_\tname=O|SpaceAfter=No\n",
     ],
     "brat": ["T1\tPER 0 3;4 9\tAda Byron\nT2\tLOC 12 15\tmet\tx\n#1\tAnnotatorNotes T1\tx\nR1\tr Arg1:T1 Arg2:T2\n"],
     "label-studio": [
@@ -88,6 +96,8 @@ TEXT_SEEDS = {
     "json": [
         '{"%FEATURE_STRUCTURES": [{"%ID": 1, "%TYPE": "uima.cas.Sofa", "sofaString": "Ada"}, '
         '{"%TYPE": "x.NamedEntity", "@sofa": 1, "begin": 0, "end": 3, "value": "P"}]}',
+        '{"examples": [{"content": "Ada", "annotations": [{"start": "0", "end": 3.0, "tag": "P"}]}], "b": 1}',
+        '{"a": {"text": "Ada", "entities": {"P": [[0, 3], {"indices": [0]}]}}, "b": {"text": "B O", "tags": "B-P O"}}',
         json.dumps([["Ada", {"entities": [[0, 3, "P"]]}], {"text": "Ada", "spans.responses": [[{"start": 0}]]}]),
     ],
 }

@@ -107,3 +107,17 @@ def test_table_columns_can_be_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x,y,z\n1,2,3\n,,\n4,5,6\n")
     documents = list(read(tmp_path / "a.csv", options=ReadOptions(text_column="y", id_column="x")))
     assert [(d.id, d.text, d.meta) for d in documents] == [("1", "2", {"z": "3"}), ("4", "5", {"z": "6"})]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Text,Entities\nAda left.,\"[(0, 3, 'P')]\"\n",
+        "ID,Text,Start,End,Label\n7,Ada left.,0,3,P\n",
+        "text,start,end,label\nAda left.,0.0,3.0,P\nAda left.,,,\n",
+    ],
+)
+def test_headers_in_capitals_and_offsets_with_a_fraction_are_read(tmp_path: Path, content: str) -> None:
+    (tmp_path / "x.csv").write_text(content)
+    (document,) = read(tmp_path / "x.csv")
+    assert [(mention.text, mention.label) for mention in document.mentions] == [("Ada", "P")]

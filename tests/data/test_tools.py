@@ -71,6 +71,8 @@ def test_a_file_of_ner_annotator_is_read(tmp_path: Path) -> None:
     [
         ("documents", "write each document by itself"),
         ("passages", "in BioC and BigBio, passages are objects"),
+        ("text", r"orient='records'"),
+        ("columns", r"orient='records'"),
         ("paragraphs", "`python -m spacy convert` first"),
         ("data", "name the format label-studio"),
         ("task", "name the format label-studio"),
@@ -288,6 +290,7 @@ def test_tasks_on_lines_and_annotations_in_cloud_storage_are_read(tmp_path: Path
         {"data": [{"text": "Ada left.", "entities": [[0, 3, "P"]]}]},
         {"text": "Ada left.", "entities": {"P": [{"indices": [0, 3]}]}},
         {"text": "Ada left.", "entities": {"P": [[0, 3]]}},
+        {"source_text": "Ada left.", "privacy_mask": [{"value": "Ada", "start": 0, "end": 3, "label": "P"}]},
         {"text": "Ada left.", "entities": [{"start": "0", "end": "3", "label": "P"}]},
         {"text": "Ada left.", "entities": [{"start": 0.0, "end": 3.0, "label": "P"}]},
     ],
@@ -313,10 +316,12 @@ def test_what_stands_beside_a_list_of_documents_is_announced(tmp_path: Path) -> 
     "value",
     [
         {"result_list": [{"text": "Ada", "start": 0, "end": 3}], "prompt": "person"},
+        {"ner": ["Ada"]},
+        {"named_entities": {"P": ["Ada"]}},
         {"ner_chunk": [{"begin": 0, "end": 2, "result": "Ada", "metadata": {"entity": "P"}}]},
     ],
 )
-def test_ranges_with_their_texts_but_without_labels_are_announced(tmp_path: Path, value: dict[str, object]) -> None:
+def test_names_without_labels_or_offsets_are_announced(tmp_path: Path, value: dict[str, object]) -> None:
     (tmp_path / "x.jsonl").write_text(json.dumps({"text": "Ada left.", **value}))
     with pytest.warns(EntsembleWarning, match=f"what looks like annotation under '{next(iter(value))}' is not read"):
         list(read(tmp_path / "x.jsonl"))

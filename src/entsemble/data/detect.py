@@ -10,7 +10,7 @@ from pathlib import Path
 from entsemble.data import archives, brat, tables, unread
 from entsemble.data.conll import layout as conll_layout
 from entsemble.data.conll.tags import is_tag
-from entsemble.data.mention_shapes import ANNOTATED_TEXT
+from entsemble.data.mention_shapes import looks_annotated
 from entsemble.data.source import HEAD_BYTES, Source, split_carriage_returns
 from entsemble.data.uima import webanno_tsv
 from entsemble.errors import DataError, warn
@@ -188,7 +188,7 @@ def _detect_columns(lines: list[str], suffix_format: str | None) -> tuple[str, s
         return ("tsv", None) if tables.is_regular(lines) else ("text", "a table")
     if has_columns:
         return "text", "CoNLL"
-    return "text", _ANNOTATION_IN_TEXT if ANNOTATED_TEXT.search("".join(lines)) else None
+    return "text", _ANNOTATION_IN_TEXT if looks_annotated("".join(lines)) else None
 
 
 def _format_of_file(path: Path) -> str | None:

@@ -36,6 +36,8 @@ DOCUMENT_KEYS = frozenset(("id", "tokens", "words", "meta", "answer", *TEXT_KEYS
 """All keys of a document that are not simply added to its meta."""
 
 _HINTS = {
+    "text": "; of a table, write each row as an object (in pandas: orient='records')",
+    "columns": "; of a table, write each row as an object (in pandas: orient='records')",
     "data": "; for an export of Label Studio, name the format label-studio",
     "task": "; for an export of Label Studio, name the format label-studio",
     "documents": "; BioC has a list of documents with passages; of other lists, write each document by itself",

@@ -17,7 +17,7 @@ from entsemble.data.json_values import first_value, list_value
 from entsemble.errors import DataError, warn
 from entsemble.types import Document
 
-TEXT_KEYS = ("text", "full_text", "content", "sentence", "data", "Text", "document")
+TEXT_KEYS = ("text", "full_text", "content", "sentence", "data", "Text", "document", "source_text")
 
 _SURE_KEYS = ("mentions", "spans", "entities", "ents")
 """What lies here must be mentions; under the other keys it may be something else."""
@@ -31,6 +31,7 @@ MENTION_KEYS = (
     "extractions",
     "Entities",
     "spans.responses",
+    "privacy_mask",
     "prediction",
 )
 START_KEYS = (
@@ -60,6 +61,9 @@ LABEL_KEYS = (
 )
 _SURFACE_KEYS = ("text", "entity_value", "extraction_text", "Text")
 _OTHER_SURFACE_KEYS = ("word", "result", "surface", "value", "name")
+_NAME_KEYS = ("ner", "named_entities", "entity", "names")
+"""Where names are listed without offsets."""
+
 _OTHER_RANGES = ("meta", "tokens", "sents")
 _NESTED_KEYS = ("points", "char_interval", "mentions")
 _OTHER_LABEL_KEYS = ("categories", "classes", "class", "displayName", "display_name", "properties")
@@ -67,16 +71,17 @@ _TOKEN_LABEL_KEYS = ("entityLabel", "entity", "ent_type", "ner", "label")
 
 _OFFSETS_ADVICE = "names without offsets cannot be placed: write start, end and label, in code points from 0"
 
-ANNOTATED_TEXT = re.compile(
+_ANNOTATED_TEXT = re.compile(
     r"<(ENAMEX|START:)"
-    r"|(?:[^\s/]+/(?:O|[A-Z][A-Z-]*)\s+){4}"
+    r"|(?<!\S)(?:[^\s/]+/(?:O|[A-Z][A-Z-]*)\s+){4}"
     r"|<((?!TITLE|STRONG|CODE|PRE|SPAN|DIV|BODY|HEAD|TABLE|LINK|BIG|SUP|SUB|CENTER|FONT)[A-Z][A-Z_-]{2,})>[^<>\n]+</\2>"
-    r"|(?m:^\s*- .*\[[^\]\n]+\](?:\([A-Za-z_]\w*\)|\{\"entity\"))"
+    r"|(?m:^[ \t]*- .*\[[^\]\n]+\](?:\([A-Za-z_]\w*\)|\{\"entity\"))"
     r"|[\"']entities[\"']\s*:\s*\[\s*[\[(]\s*[0-9]+\s*,"
 )
 """Names that are marked up in a text, as in MUC, OpenNLP and Rasa, words with tags, as the Stanford tagger has them, or
 Python code for spaCy 2."""
 
+_LOOK_AHEAD = 1 << 13
 _MAX_DEPTH, _MAX_ITEMS = 8, 50
 """How far annotation that is not read is searched."""
 
@@ -104,6 +109,11 @@ def take_mentions(record: dict[str, Any]) -> list[dict[str, Any]]:
     return [mention for number, value in enumerate(values, 1) for mention in _unfold(value, f"mention {number}")]
 
 
+def looks_annotated(text: str) -> bool:
+    """Whether names are marked up at the beginning of a text."""
+    return _ANNOTATED_TEXT.search(text[:_LOOK_AHEAD]) is not None
+
+
 def _by_label(value: dict[str, Any]) -> list[Any] | None:
     """Mentions that are listed under their labels, as GATE and TextRazor write them; `None` for anything else."""
     mentions = []
@@ -127,8 +137,9 @@ def warn_of_unread(document: Document | None, record: object, place: str) -> boo
     annotated = (key for key in unread_keys if _holds_labelled_ranges(record[key], _MAX_DEPTH))
     tagged = (key for key in unread_keys if _looks_like_tags(record[key], record.get("tokens")))
     labelled_tokens = ("tokens" for token in record.get("tokens") or () if _has_token_label(token))
-    key = next(chain(annotated, tagged, labelled_tokens), None)
-    if key is None and ANNOTATED_TEXT.search(document.text):
+    listed = (key for key in unread_keys if key in _NAME_KEYS and isinstance(record[key], (list, dict)) and record[key])
+    key = next(chain(annotated, tagged, labelled_tokens, listed), None)
+    if key is None and looks_annotated(document.text):
         warn(f"{place}: some of the text looks like annotation, which is read as text; if it is that, convert it first")
         return True
     if key is not None:

@@ -46,6 +46,9 @@ _PARSER_ERRORS = (ValueError, TypeError, SyntaxError, RecursionError, MemoryErro
 _SEPARATOR_LINE = re.compile(r"sep=.\s*")
 """What Excel writes before the header."""
 
+_FRACTION = re.compile(r"\.0+$")
+"""What a column of integers gets when pandas knows no value for some rows."""
+
 _NUMPY_LIST = re.compile(r"\[(?:'[^'\\]*'|\"[^\"\\]*\"|[0-9]+)(?:\s+(?:'[^'\\]*'|\"[^\"\\]*\"|[0-9]+))+\s*\]")
 """An array of strings or numbers as pandas writes it, without commas."""
 
@@ -134,8 +137,7 @@ def _read(source: Source, options: ReadOptions, table_format: str) -> Iterator[D
 
 def _find_span_columns(header: Sequence[str]) -> tuple[str, str, str] | None:
     """The names of the columns of starts, ends and labels, if there are all three."""
-    names = [next((key for key in keys if key in header), None) for keys in (START_KEYS, END_KEYS, LABEL_KEYS)]
-    start, end, label = names
+    start, end, label = (_usual_name(header, keys) for keys in (START_KEYS, END_KEYS, LABEL_KEYS))
     return (start, end, label) if start and end and label else None
 
 
@@ -159,6 +161,7 @@ def _joined_rows(
 
 def _row_mention(row: Document, columns: tuple[str, str, str], source: Source, line_number: int) -> tuple[Mention, ...]:
     start, end, label = (row.meta[column].strip() for column in columns)
+    start, end = (_FRACTION.sub("", offset) for offset in (start, end))
     if not start:
         return ()
     if not (start.isdecimal() and end.isdecimal() and int(start) < int(end) <= len(row.text) and label):
@@ -174,8 +177,8 @@ def _with_lists(numbered_rows: Iterable[tuple[int, Document]], source: Source) -
     for line_number, row in numbered_rows:
         lists = {
             key: _parse_column(key, row.meta[key], source, line_number)
-            for key in (*ANNOTATION_HEADERS, *_LABEL_HEADERS)
-            if row.meta.get(key, "").strip()
+            for key in (_usual_name(row.meta, (name,)) for name in (*ANNOTATION_HEADERS, *_LABEL_HEADERS))
+            if key is not None and row.meta[key].strip()
         }
         record = with_split_tags({"text": row.text, **row.meta})
         if tagged_column := next((key for key in row.meta if isinstance(record[key], list)), None):
@@ -183,7 +186,7 @@ def _with_lists(numbered_rows: Iterable[tuple[int, Document]], source: Source) -
             meta = {key: value for key, value in row.meta.items() if key != tagged_column}
             yield replace(row, mentions=tagged.mentions, tokens=tagged.tokens, meta=meta)
             continue
-        column = next((key for key, values in lists.items() if values or key in ANNOTATION_HEADERS), None)
+        column = next((key for key, values in lists.items() if values or key.lower() in ANNOTATION_HEADERS), None)
         values = None if column is None else lists[column]
         if column is not None and values is None and not is_warned:
             is_warned = True
@@ -325,8 +328,14 @@ def _find_column(
 
 
 def _usual_column(header: Sequence[str], usual_names: Sequence[str]) -> int | None:
-    columns = [column_name.strip().lower() for column_name in header]
-    return next((columns.index(name) for name in usual_names if name in columns), None)
+    name = _usual_name(header, usual_names)
+    return None if name is None else list(header).index(name)
+
+
+def _usual_name(header: Iterable[str], usual_names: Sequence[str]) -> str | None:
+    """The column that has the first of these names, in whatever case."""
+    by_name = {name.strip().lower(): name for name in reversed([*header])}
+    return next((by_name[name.lower()] for name in usual_names if name.lower() in by_name), None)
 
 
 def _delimiter(header: str, table_format: str) -> str:

@@ -74,11 +74,11 @@ def with_split_tags(record: dict[str, Any]) -> dict[str, Any]:
 
     Words and tags are separated by whitespace, as in a table of sentences and tags.
     """
-    text = next((record[key] for key in TEXT_KEYS if isinstance(record.get(key), str)), "")
+    keys = [key for key in _TAG_KEYS if isinstance(record.get(key), str) and key not in TEXT_KEYS]
+    text = next((record[key] for key in TEXT_KEYS if isinstance(record.get(key), str)), "") if keys else ""
     words = text.split()
-    for key in _TAG_KEYS:
-        value = record.get(key)
-        tags = value.split() if isinstance(value, str) and words and key not in TEXT_KEYS else []
+    for key in keys:
+        tags = record[key].split()
         if len(tags) == len(words) > 1 and all(map(is_tag, tags)) and "words" not in record:
             return {**record, "words": words, key: tags}
     return record
