@@ -16,7 +16,7 @@ from entsemble.review import actions
 from entsemble.review.draft import Draft
 from entsemble.review.edits import RefusedEditError
 from entsemble.review.session import Session
-from entsemble.types import Document
+from entsemble.types import Document, Mention
 from tests.factories import document, mention
 from tests.review.conftest import TEXT, annotated, mentions
 
@@ -55,6 +55,20 @@ def test_a_new_document_is_in_work_after_the_first_edit_and_new_again_when_that_
     assert (summary(session)["state"], summary(session)["undecided"]) == ("work", 2)
     session.undo()
     assert (summary(session)["state"], summary(session)["undecided"]) == ("new", 3)
+
+
+def test_a_longer_name_replaces_what_nobody_decided_on_within_its_occurrences(session: Session) -> None:
+    text = "Ann Berg left. Ann Berg slept. Ann Berg sang."
+    short = (Mention(start, start + 3, "name", "Ann") for start in (15, 31))
+    session.add([Document("a", text, (mention(text, "Ann Berg", "name"), *short))], is_extracted=True)
+    view = session.document(1)
+    assert view is not None
+    [whole, _, last] = [span["id"] for sentence in view["sentences"] for span in sentence["spans"]]
+    act(session, actions.accept, span_id=last)
+    outcome = act(session, actions.label_name, span_id=whole, scope="document").outcome
+    assert (outcome.count, outcome.note) == (2, "replaces 1 overlapping mention")
+    [corrected] = session.documents()
+    assert [one.text for one in corrected.mentions] == ["Ann Berg", "Ann Berg", "Ann"]
 
 
 def test_a_mention_that_overlaps_replaces_the_other_one_unless_nesting_is_on(session: Session) -> None:

@@ -127,6 +127,18 @@ def press(page: Any, *keys: str) -> None:
     settle(page)
 
 
+MAX_TABS = 120
+
+
+def tab_to(page: Any, selector: str) -> None:
+    """Press Tab until the focus is on an element."""
+    for _ in range(MAX_TABS):
+        page.keyboard.press("Tab")
+        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+            return
+    pytest.fail(f"{selector} is not reached by Tab")
+
+
 def marks(page: Any) -> list[tuple[str, str]]:
     """Text and label of the mentions that are shown."""
     shown = page.locator("#text mark:not(.faint)").all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,21 @@ def test_a_document_is_corrected_by_mouse_alone(open_page: OpenPage, tmp_path: P
         expect(page.locator("#documents li")).to_have_count(2)
 
 
+def test_a_missed_name_is_added_by_keyboard_one_key_a_word(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter()]) as running:
+        page = open_page(running.address)
+        press(page, "ArrowRight", "n", "n")
+        assert running.mentions() == [ALL[0], ("to", "person"), *ALL[1:]]
+        press(page, "n")
+        assert running.mentions() == [*ALL[:2], ("b", "person"), *ALL[2:]], "the next word that is in no mention"
+        press(page, "n", "l", "n")
+        assert [text for text, _ in running.mentions()[2:5]] == ["Nobody</b", "met", "Bob Lee"], (
+            "after an edge, a new one"
+        )
+        press(page, "Control+z", "Control+z", "Control+z")
+        assert running.mentions()[2] == ("b", "person")
+
+
 def test_part_of_a_word_can_be_selected_and_an_overlap_replaces(open_page: OpenPage, tmp_path: Path) -> None:
     with running_server(tmp_path, [letter()]) as running:
         page = open_page(running.address)
@@ -178,7 +194,7 @@ def test_all_of_a_name_is_labelled_with_a_count_and_undone(open_page: OpenPage, 
         press(page, "Control+z")
         assert running.mentions(1) == []
         expect(page.locator("#status")).to_have_text("undone: all of “Ann”")
-        page.locator("#mention-names button").nth(3).click()
+        page.locator("[aria-label='Reject all everywhere']").click()
         settle(page)
         assert running.mentions() == []
 
@@ -193,7 +209,6 @@ def test_rejected_candidates_are_shown_above_a_slider_and_added_with_one_click(
         expect(page.locator("mark.faint")).to_have_text(["Nobody"])
         page.locator("mark.faint").click()
         expect(page.locator("#mention-facts")).to_contain_text("below the threshold")
-        page.locator("#mention-actions button", has_text="Add").click()
         settle(page)
         assert ("Nobody", "person") in running.mentions()
         page.locator("#candidate-score").evaluate("(s) => { s.value = 0.95; s.dispatchEvent(new Event('input')); }")
@@ -201,6 +216,41 @@ def test_rejected_candidates_are_shown_above_a_slider_and_added_with_one_click(
         page.locator("#text-pane").focus()
         press(page, "c", "a")
         assert ("silence", "location") in running.mentions()
+
+
+def test_what_a_filter_hides_is_not_changed_by_keys(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter()]) as running:
+        page = open_page(running.address)
+        press(page, "ArrowRight")
+        page.locator("#filters button", has_text="person").click()
+        page.locator("#text-pane").focus()
+        press(page, "x")
+        assert running.mentions() == ALL
+        press(page, "ArrowRight")
+        assert current(page) == "Oslo"
+
+
+def test_the_text_is_copied_as_it_is(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter()]) as running:
+        page = open_page(running.address, permissions=["clipboard-read", "clipboard-write"])
+        select_text(page, "Nobody")
+        page.keyboard.press("Control+c")
+        assert page.evaluate("navigator.clipboard.readText()") == "Nobody"
+        page.evaluate("getSelection().selectAllChildren(document.querySelector('#text'))")
+        page.keyboard.press("Control+c")
+        assert page.evaluate("navigator.clipboard.readText()").strip() == TEXT
+
+
+def test_blank_lines_between_paragraphs_are_shown_and_copied(open_page: OpenPage, tmp_path: Path) -> None:
+    text = "Ann left.\n\nBob slept.\n\n\nNobody came.\nThe end."
+    with running_server(tmp_path, [Document("letter", text)]) as running:
+        page = open_page(running.address, permissions=["clipboard-read", "clipboard-write"])
+        tops = [page.locator(".sentence").nth(number).bounding_box()["y"] for number in range(4)]
+        line = tops[3] - tops[2]
+        assert [round((after - before) / line) for before, after in pairwise(tops)] == [2, 3, 1]
+        page.evaluate("getSelection().selectAllChildren(document.querySelector('#text'))")
+        page.keyboard.press("Control+c")
+        assert page.evaluate("navigator.clipboard.readText()").strip() == text
 
 
 def test_sentences_are_signed_off_and_go_to_the_pool(open_page: OpenPage, tmp_path: Path) -> None:

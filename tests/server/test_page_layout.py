@@ -253,15 +253,17 @@ def test_pictures_for_the_documentation(open_page: OpenPage, tmp_path: Path) -> 
             page.screenshot(path=Path(folder) / f"page-{size}.png")
 
 
+@pytest.mark.parametrize("size", WIDTHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_html_export_is_filtered_and_stepped_through_by_key(
-    open_page: OpenPage, tmp_path: Path, scheme: str
+    open_page: OpenPage, tmp_path: Path, size: str, scheme: str
 ) -> None:
     from entsemble.data.formats import write
 
     path = tmp_path / "out.html"
     write([letter("one"), letter("two")], path)
-    page = open_page(path.as_uri(), color_scheme=scheme, waits=False)
+    page = open_page(path.as_uri(), size, color_scheme=scheme, waits=False)
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     assert page.locator("mark:focus").inner_text().startswith("Oslo")

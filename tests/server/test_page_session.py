@@ -1,8 +1,7 @@
-"""The review page in a real Chromium: many documents, files, labels, other tabs, and a server that goes away."""
+"""The review page in a real Chromium: many documents, other tabs, extraction, and a server that goes away."""
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from entsemble.data.formats import read
 from entsemble.types import Document
 
 pytest.importorskip("fastapi", reason="needs the extra 'serve'")
@@ -27,6 +25,7 @@ from tests.server.browser import (
     press,
     running_server,
     settle,
+    tab_to,
 )
 
 pytestmark = BROWSER_MARKS
@@ -54,6 +53,7 @@ def test_documents_are_searched_filtered_and_edited_together(open_page: OpenPage
         for _ in range(3):
             page.locator("#undo").click()
         expect(page.locator("#done-count")).to_have_text("0 of 4 done")
+        settle(page)
         assert running.mentions() == ALL
 
 
@@ -71,6 +71,31 @@ def test_two_tabs_see_each_others_edits(open_page: OpenPage, tmp_path: Path) -> 
         expect(first.locator("#document-name")).to_have_text("second")
 
 
+def test_a_page_that_is_loaded_again_returns_to_its_place(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter("first"), letter("second")]) as running:
+        page = open_page(running.address)
+        press(page, "f", "ArrowDown")
+        page.reload()
+        expect(page.locator("#document-name")).to_have_text("second")
+        settle(page)
+        assert page.locator(".sentence.here").get_attribute("data-number") == "1"
+        press(page, "d")
+        page.goto("about:blank")
+        page.goto(running.address)
+        expect(page.locator("#document-name")).to_have_text("first")
+
+
+def test_the_last_document_that_a_search_shows_is_not_the_last_one(open_page: OpenPage, tmp_path: Path) -> None:
+    with running_server(tmp_path, [letter("first"), letter("second")]) as running:
+        page = open_page(running.address)
+        press(page, "s")
+        page.keyboard.insert_text("second")
+        press(page, "Enter", "d")
+        expect(page.locator("#status")).to_have_text("All that the list shows are done; it does not show 1 other.")
+        press(page, "s", "Escape", "b", "d")
+        expect(page.locator("#status")).to_have_text("All documents are done.")
+
+
 def test_reloading_and_going_back_lose_nothing(open_page: OpenPage, tmp_path: Path) -> None:
     with running_server(tmp_path, [letter("first"), letter("second")]) as running:
         page = open_page(running.address)
@@ -85,9 +110,17 @@ def test_reloading_and_going_back_lose_nothing(open_page: OpenPage, tmp_path: Pa
         assert running.mentions() == ALL
 
 
+@pytest.mark.parametrize("hand", ["keyboard", "mouse"])
 def test_sentences_appear_one_by_one_and_cancelling_keeps_them(
-    open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hand: str
 ) -> None:
+    def use(selector: str) -> None:
+        if hand == "mouse":
+            page.click(selector)
+        else:
+            tab_to(page, selector)
+            page.keyboard.press("Enter")
+
     from entsemble.ner.pipeline import Pipeline
 
     run_pipeline = Pipeline.run
@@ -100,47 +133,19 @@ def test_sentences_appear_one_by_one_and_cancelling_keeps_them(
     with running_server(tmp_path) as running:
         page = open_page(running.address)
         page.fill("#new-text", "\n".join(f"Ann left Oslo on day {number}." for number in range(300)))
-        page.click("#extract")
+        use("#extract")
         expect(page.locator("#work-text")).to_contain_text(re.compile(r"sentence \d+ of 300, (about|less)"))
         expect(page.locator("#text mark").nth(3)).to_be_visible()
         press(page, "ArrowRight", "a")
         assert current(page) == "Oslo", "what is there can be corrected already"
-        page.click("#cancel")
+        use("#cancel")
         expect(page.locator("#work")).to_be_hidden()
         count = page.locator("#text mark").count()
         assert 4 <= count < 600
         expect(page.locator("#incomplete-text")).to_have_text("The extraction was cancelled.")
         monkeypatch.setattr(Pipeline, "run", run_pipeline)
-        page.click("#continue")
+        use("#continue")
         expect(page.locator("#text mark")).to_have_count(600)
-
-
-def test_files_are_dropped_anywhere_and_errors_name_them(open_page: OpenPage, tmp_path: Path) -> None:
-    line = {"id": "gold", "text": "Ann slept.", "mentions": [{"start": 0, "end": 3, "label": "pilot"}]}
-    with running_server(tmp_path) as running:
-        page = open_page(running.address)
-        files = {"gold.jsonl": json.dumps(line), "broken.jsonl": "{}", "words.conll": "Ann B-person\nslept O\n"}
-        page.evaluate(
-            """(files) => {
-              const dataTransfer = new DataTransfer();
-              for (const [name, text] of Object.entries(files)) dataTransfer.items.add(new File([text], name));
-              const options = { dataTransfer, bubbles: true, cancelable: true };
-              const drop = (kind, target) => target.dispatchEvent(new DragEvent(kind, options));
-              drop("dragenter", document.body);
-              drop("drop", document.querySelector("h1"));
-            }""",
-            files,
-        )
-        expect(page.locator("#documents li")).to_have_count(2)
-        expect(page.locator("#problem")).to_contain_text("broken.jsonl:1: there is no text")
-        expect(page.locator("#document-name")).to_have_text("gold")
-        assert running.mentions(0) == [("Ann", "pilot")]
-        path = tmp_path / "more.txt"
-        path.write_text("Bob Lee left Oslo.")
-        page.locator("#add > summary").click()
-        page.locator("#file").set_input_files([path])
-        expect(page.locator("#document-name")).to_have_text("more.txt")
-        expect(page.locator("#text mark")).to_have_count(2)
 
 
 @pytest.mark.parametrize(("key", "code"), [("é", "Digit2"), ("2", "Digit2"), ("2", "Numpad2")])
@@ -159,20 +164,6 @@ def test_digits_of_any_keyboard_layout_set_labels(open_page: OpenPage, tmp_path:
         assert running.mentions()[0] == ("Ann", "organisation")
 
 
-def test_labels_belong_to_the_session(open_page: OpenPage, tmp_path: Path) -> None:
-    with running_server(tmp_path, [letter()]) as running:
-        page = open_page(running.address)
-        page.locator("#add > summary").click()
-        page.locator("#add-label").click()
-        page.locator("#labels input").nth(-2).fill("ship")
-        page.locator("#labels input").nth(-1).fill("with a name")
-        page.locator("#text-pane").click()
-        expect(page.locator("#filters")).to_contain_text("ship 0")
-        assert running.session.labels["ship"] == "with a name"
-        other = open_page(running.address)
-        expect(other.locator("#filters")).to_contain_text("ship 0")
-
-
 def test_labels_and_scores_are_filtered(open_page: OpenPage, tmp_path: Path) -> None:
     with running_server(tmp_path, [letter()]) as running:
         page = open_page(running.address)
@@ -180,19 +171,6 @@ def test_labels_and_scores_are_filtered(open_page: OpenPage, tmp_path: Path) -> 
         assert marks(page) == [ALL[1], ALL[3]]
         page.locator("#min-score").evaluate("(s) => { s.value = 0.5; s.dispatchEvent(new Event('input')); }")
         expect(page.locator("#text mark")).to_have_text(["Bergen"])
-
-
-def test_the_session_is_downloaded(open_page: OpenPage, tmp_path: Path) -> None:
-    with running_server(tmp_path, [letter("first"), letter("second")]) as running:
-        page = open_page(running.address)
-        press(page, "d")
-        page.locator("#export > summary").click()
-        page.locator("#only-done").check()
-        with page.expect_download() as download:
-            page.click("#download")
-        download.value.save_as(tmp_path / "out.jsonl")
-        [exported] = read(tmp_path / "out.jsonl")
-        assert (exported.id, exported.text, len(exported.mentions)) == ("first", TEXT, 4)
 
 
 def test_the_page_asks_for_the_key(open_page: OpenPage, tmp_path: Path) -> None:

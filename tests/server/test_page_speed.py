@@ -1,4 +1,4 @@
-"""Every key answers at once, in a long document and a large session; and how many keys a correction takes."""
+"""Every key answers at once, in a long document and a large session; twenty documents corrected with the keyboard."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import monotonic, process_time
+from time import process_time
 from typing import Any
 
 import pytest
+from benchmarks.review.walk_documents import walk_document, walk_keys
 
 from entsemble.types import Document, Mention
 
@@ -113,48 +114,15 @@ def test_two_thousand_mentions_and_five_hundred_documents(
         assert max(result.values()) < 100
 
 
-NAMES = ("Ann", "Bob", "Cleo", "Dan", "Eva", "Finn")
-
-
-def walk_document(number: int) -> Document:
-    """A text of 150 words with thirteen mentions, three of which have the wrong label."""
-    words: list[str] = []
-    mentions: list[Mention] = []
-    offset = 0
-    for index in range(150):
-        word = "went." if index % 12 == 11 else "went"
-        if index % 12 == 5:
-            word = NAMES[(index + number) % len(NAMES)]
-            label = "location" if len(mentions) % 4 == 1 else "person"
-            mentions.append(Mention(offset, offset + len(word), label, word, 0.8))
-        words.append(word)
-        offset += len(word) + 1
-    return Document(f"walk {number}", " ".join(words), tuple(mentions))
-
-
 @pytest.mark.soak
-def test_twenty_documents_corrected_with_the_keyboard(
-    open_page: OpenPage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_twenty_documents_corrected_with_the_keyboard(open_page: OpenPage, tmp_path: Path) -> None:
     documents = [walk_document(number) for number in range(20)]
-    key_count = correction_count = 0
-    with running_server(tmp_path, documents) as running:
+    with running_server(tmp_path, [document.predicted for document in documents]) as running:
         page = open_page(running.address)
-        start = monotonic()
         for document in documents:
-            expect(page.locator("#document-name")).to_have_text(document.id)
-            keys = ["ArrowRight"]  # to the first mention; then one key for each, which goes to the next
-            is_wrong = [mention.label == "location" for mention in document.mentions]
-            keys += ["1" if wrong else "ArrowRight" for wrong in is_wrong[: len(is_wrong) - is_wrong[::-1].index(True)]]
-            keys.append("d")
-            press(page, *keys)
-            key_count += len(keys)
-            correction_count += sum(is_wrong)
-        settle(page)
-        seconds = monotonic() - start
-        labels = {mention.label for document in running.session.documents() for mention in document.mentions}
+            expect(page.locator("#document-name")).to_have_text(document.gold.id)
+            press(page, *walk_keys("new"))
         assert page.locator("#done-count").inner_text() == "20 of 20 done"
-    with capsys.disabled():
-        result = f"{key_count} keys and {seconds:.0f} s for {correction_count} corrections in 20 documents"
-        sys.stdout.write(f"\n{result}: {key_count / correction_count:.1f} keys each\n")
-    assert labels == {"person"}
+        for document, corrected in zip(documents, running.session.documents(), strict=True):
+            found = {(mention.text, mention.start, mention.label) for mention in corrected.mentions}
+            assert found == {(mention.text, mention.start, mention.label) for mention in document.gold.mentions}

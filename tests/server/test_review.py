@@ -102,6 +102,9 @@ def test_files_are_read_by_the_readers_of_extract_and_errors_name_them(serve: An
     assert upload("gold.jsonl", json.dumps(line)).json() == {"added": [], "known": 1}
     assert upload("notes.txt", "Bob Lee left Oslo.").json()["added"] == [2]
     assert upload("words.conll", "Ann B-person\nslept O\n").json()["added"] == [3]
+    assert upload("letters/may/words.conll", "Bob B-person\n").json()["added"] == [4]
+    refused = upload("letters/broken.jsonl", '{"text": 1}\n')
+    assert refused.json()["error"].startswith("letters/broken.jsonl:1: there is no text")
     refused = upload("../../etc/broken.jsonl", '{"text": "a"}\n{"text": 1}\n')
     assert refused.status_code == 409
     assert refused.json()["error"].startswith("broken.jsonl:2: there is no text")
@@ -110,7 +113,12 @@ def test_files_are_read_by_the_readers_of_extract_and_errors_name_them(serve: An
         assert refused.status_code == 409, name
         assert "cannot be stored under this name" in refused.json()["error"]
     rows = extracted(client)
-    assert [(row["name"], row["mentions"]) for row in rows] == [("x", 1), ("notes.txt", 2), ("words.conll:1", 1)]
+    assert [(row["name"], row["mentions"]) for row in rows] == [
+        ("x", 1),
+        ("notes.txt", 2),
+        ("words.conll:1", 1),
+        ("letters/may/words.conll:1", 1),
+    ]
     assert [label["name"] for label in changes(client)["settings"]["labels"]] == ["pilot", "person", "location"]
 
 

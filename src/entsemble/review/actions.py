@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from entsemble.prompting.align import find_exactly
@@ -126,22 +126,29 @@ def filter_scores(draft: Draft, documents: Sequence[int], minimum: float, *, acc
 
 
 def label_name(draft: Draft, span_id: int, scope: Scope) -> Outcome:
-    """Give every occurrence of a span's text the span's label; where other mentions overlap, nothing changes."""
+    """Give every occurrence of a span's text the span's label.
+
+    Mentions within an occurrence that nobody has decided on are replaced; where others overlap, nothing changes.
+    """
     source = draft.span(span_id)
     surface = draft.surfaces([source])[span_id]
     texts = dict(_searched(draft, source, surface, scope))
     rows = draft.spans_by_document(list(texts))
     changed: list[tuple[SpanRow, SpanState]] = []
+    replaced: list[SpanRow] = []
     new: dict[int, list[Span]] = {}
     for document, text in texts.items():
-        labelled, added = _label_occurrences(draft, rows.get(document, ()), find_exactly(text, surface), source.label)
-        changed += [(row, _labelled(row, source.label)) for row in labelled]
-        if added:
-            new[document] = added
+        plan = _label_occurrences(draft, rows.get(document, ()), find_exactly(text, surface), source.label)
+        changed += [(row, _labelled(row, source.label)) for row in plan.labelled]
+        replaced += plan.replaced
+        if plan.new:
+            new[document] = plan.new
+    draft.change_spans([(row, row.with_status("rejected")) for row in replaced])
     draft.change_spans(changed)
     draft.add_spans(new, source.label, "added")
     draft.change_span(draft.span(span_id))  # the page stays at this mention
-    return Outcome(f"all of “{_shortened(surface)}”", len(changed) + sum(map(len, new.values())))
+    count = len(changed) + sum(map(len, new.values()))
+    return Outcome(f"all of “{_shortened(surface)}”", count, _replacement_note(len(replaced)))
 
 
 def reject_name(draft: Draft, span_id: int, scope: Scope) -> Outcome:
@@ -181,19 +188,29 @@ def _labelled(row: SpanRow, label: str) -> SpanState:
     return row.sentence, row.start, row.end, label, status
 
 
-def _label_occurrences(
-    draft: Draft, rows: Sequence[SpanRow], occurrences: Sequence[Span], label: str
-) -> tuple[list[SpanRow], list[Span]]:
+@dataclass(frozen=True, slots=True)
+class _LabelPlan:
     """What is to be done so that all occurrences of a name in a document have a label.
+
+    Attributes:
+        labelled: the spans that get the label.
+        new: occurrences at which there is no span.
+        replaced: mentions that give way to one of these.
+    """
+
+    labelled: list[SpanRow] = field(default_factory=list)
+    new: list[Span] = field(default_factory=list)
+    replaced: list[SpanRow] = field(default_factory=list)
+
+
+def _label_occurrences(draft: Draft, rows: Sequence[SpanRow], occurrences: Sequence[Span], label: str) -> _LabelPlan:
+    """What is to be done about a document.
 
     Args:
         draft: knows what may be nested.
         rows: the document's spans.
-        occurrences: do not overlap one another.
+        occurrences: of the name; they do not overlap one another.
         label: the new one.
-
-    Returns:
-        The spans that get the label, and the occurrences at which there is none, and no mention that overlaps.
     """
     by_place: defaultdict[tuple[int, int], list[SpanRow]] = defaultdict(list)
     for row in rows:
@@ -201,22 +218,23 @@ def _label_occurrences(
     mentions = [row for row in rows if row.is_active]
     starts = [row.start for row in mentions]
     longest = max((row.end - row.start for row in mentions), default=0)
-    labelled: list[SpanRow] = []
-    new: list[Span] = []
+    plan = _LabelPlan()
     for occurrence in occurrences:
         same = sorted(by_place[occurrence.start, occurrence.end], key=lambda row: not row.is_active)
         if same and same[0].is_active:
             if same[0].label != label or same[0].status == "proposed":
-                labelled.append(same[0])
+                plan.labelled.append(same[0])
             continue
         near = slice(bisect_left(starts, occurrence.start - longest), bisect_left(starts, occurrence.end))
-        if draft.incompatible(mentions[near], occurrence):
+        rivals = draft.incompatible(mentions[near], occurrence)
+        if not all(row.status == "proposed" and occurrence.contains(Span(row.start, row.end)) for row in rivals):
             continue
+        plan.replaced.extend(rivals)
         if same:
-            labelled.append(same[0])
+            plan.labelled.append(same[0])
         else:
-            new.append(occurrence)
-    return labelled, new
+            plan.new.append(occurrence)
+    return plan
 
 
 def _searched(draft: Draft, source: SpanRow, surface: str, scope: Scope) -> Sequence[tuple[int, str]]:

@@ -1,7 +1,8 @@
 """Learning from the pool in the background, in a process of its own, so that neither a request nor a key waits for it.
 
 What voices and the scorer learn is stored in the cache by what it was learned from. The server then finds it there, as
-does the next start. `python -m entsemble.server.learning` is that process.
+does the next start. `python -m entsemble.server.learning` is that process. It ends when its standard input does, so
+that it never outlives the server, however that ends.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import IO, Any, cast
 
 from entsemble._lib.cancellation import CancelCheck, WorkCancelledError
 from entsemble.data.jsonl import from_json, to_json
@@ -127,27 +129,53 @@ def learn_in_process(
         encoding="utf-8",
         start_new_session=True,  # Ctrl-C is for the server, which then stops this process
     ) as process:
-        pending: str | None = json.dumps(task)
-        while True:
-            try:
-                output, errors = process.communicate(pending, timeout=_POLL_SECONDS)
-                break
-            except subprocess.TimeoutExpired:
-                pending = None
-            if is_cancelled():
-                process.kill()
-                raise WorkCancelledError
+        lifeline = cast("IO[str]", process.stdin)
+        process.stdin = None  # `communicate` would close it
+        threading.Thread(target=_send, args=(json.dumps(task), lifeline), daemon=True).start()
+        try:
+            output, errors = _wait(process, is_cancelled)
+        finally:
+            process.kill()
+            with suppress(BrokenPipeError):  # it ended before it had read the task
+                lifeline.close()
     if process.returncode != 0:
         raise ModelError((errors.strip().splitlines() or [f"the process ended with {process.returncode}"])[-1])
     weights = json.loads(output.splitlines()[-1])
     return None if weights is None else StackingModel.from_json(weights)
 
 
+def _wait(process: subprocess.Popen[str], is_cancelled: CancelCheck) -> tuple[str, str]:
+    """Standard output and standard error of a process when it has ended.
+
+    Raises:
+        WorkCancelledError: nobody wants it any more.
+    """
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=_POLL_SECONDS)
+        if is_cancelled():
+            raise WorkCancelledError
+
+
+def _send(task: str, stream: IO[str]) -> None:
+    with suppress(BrokenPipeError):  # the process has ended, and its exit status says why
+        stream.write(task + "\n")
+        stream.flush()
+
+
+def _end_with_server() -> None:
+    """End this process when the server closes its end of the pipe, or is killed."""
+    while os.read(sys.stdin.fileno(), 1):  # not through `sys.stdin`, whose lock would be in the way at the normal end
+        pass
+    os._exit(1)
+
+
 def main() -> None:
-    """Learn what standard input says, and print the weights as the last line of standard output."""
+    """Learn what the line on standard input says, and print the weights as the last line of standard output."""
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
-    task: dict[str, Any] = json.load(sys.stdin)
+    task: dict[str, Any] = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_server, daemon=True).start()
     documents = [from_json(line, "") for line in task["documents"]]
     settings, environment = Settings.model_validate(task["settings"]), Environment.model_validate(task["environment"])
     with Ensemble(settings, environment=environment, examples=documents) as ensemble:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from anyio import CapacityLimiter, to_thread
@@ -141,13 +141,19 @@ def _add_documents(app: FastAPI, review: Review) -> None:
         return review.add(documents, is_extracted=False)
 
     @app.post("/v1/review/files", status_code=201, tags=["review"], responses=_PROBLEMS)
-    async def add_file(request: Request, name: Annotated[str, Query(min_length=1, max_length=255)]) -> dict[str, Any]:
-        """Add the documents of a file in any format that entsemble reads; the body is the file."""
+    async def add_file(request: Request, name: Annotated[str, Query(min_length=1, max_length=1000)]) -> dict[str, Any]:
+        """Add the documents of a file in any format that entsemble reads; the body is the file.
+
+        In a folder, the file's name has the folders before it: `letters/may/first.txt`.
+        """
         content = await request.body()
+        place = PurePosixPath(name)
+        if ".." in place.parts or place.is_absolute():
+            place = PurePosixPath(place.name)
 
         def add() -> dict[str, Any]:
-            with _refusals(Path(name).name):
-                files = _read_upload(Path(name).name, content)
+            with _refusals(str(place)):
+                files = _read_upload(place, content)
             added = [review.add(file.documents, is_extracted=file.is_extracted) for file in files]
             return {
                 "added": [number for each in added for number in each["added"]],
@@ -199,15 +205,23 @@ def _add_edits(app: FastAPI, review: Review) -> None:
         review.extraction.cancel()
 
 
-def _read_upload(name: str, content: bytes) -> list[ReadFile]:
+def _read_upload(place: PurePosixPath, content: bytes) -> list[ReadFile]:
+    """The documents of a file; those that are named after it get its folders before their names."""
     with temporary_folder() as folder:
-        path = folder / name
+        path = folder / place.name
         try:
             path.write_bytes(content)
         except (OSError, ValueError) as error:  # ValueError: NUL in the name
             problem = f"it cannot be stored under this name ({getattr(error, 'strerror', error)}); rename it"
             raise DataError(problem, path) from error
-        return list(read_files([path], None, None))
+        files = list(read_files([path], None, None))
+    if len(place.parts) == 1:
+        return files
+
+    def renamed(document: Document) -> Document:
+        return replace(document, id=f"{place.parent}/{document.id}") if document.id.startswith(place.name) else document
+
+    return [replace(file, documents=[renamed(document) for document in file.documents]) for file in files]
 
 
 def _first_words(text: str, length: int = 40) -> str:

@@ -1,7 +1,7 @@
 // What a reviewer does, by key or by mouse: edits, and where the page goes afterwards.
 
 import { requestJson } from "./api.js";
-import { focusText, showProblem, showStatus } from "./dom.js";
+import { focusText, plural, showProblem, showStatus } from "./dom.js";
 import { closeDocument, currentSpan, edit, emit, isMention, openDocument, select, selectSentence, state } from "./store.js";
 import { isVisible, visibleSpans } from "./text.js";
 import { movedEdge, wordOffsets } from "./words.js";
@@ -39,6 +39,12 @@ export async function accept() {
   await goOn(span);
 }
 
+// By mouse: one click, after which the page stays there, so that the label can be seen and changed.
+export async function addCandidate(id) {
+  await edit({ action: "accept", span: id });
+  select(id);
+}
+
 export async function reject() {
   const span = currentSpan();
   if (!span || !isMention(span)) return;
@@ -68,24 +74,42 @@ export async function addMention(start, end, label) {
   focusText();
 }
 
-// For the keyboard: adds the first word after the current mention that is in none; its edges can then be moved.
+// For the keyboard: adds the first word after the current mention that is in none; the same key again moves it on by a
+// word, until something else is done with it. Its edges can be moved, too.
+let offered = null;
+const place = (span) => `${span?.id} ${span?.start} ${span?.end}`;
+
 export async function addNextWord() {
   if (!state.open) return;
-  const label = currentSpan()?.label || state.labels[0]?.name;
+  const current = currentSpan();
+  const label = current?.label || state.labels[0]?.name;
   if (!label) return showProblem("Name at least one label.");
-  const after = currentSpan()?.end ?? state.open.sentences[state.sentence]?.start ?? 0;
+  const word = nextFreeWord(current);
+  if (!word) return showStatus("There is no further word.");
+  const [start, end] = word;
+  if (current && place(current) === offered) {
+    await edit({ action: "move", span: current.id, start, end });
+    select(current.id);
+  } else await addMention(start, end, label);
+  offered = place(currentSpan());
+}
+
+function nextFreeWord(current) {
+  const after = current?.end ?? state.open.sentences[state.sentence]?.start ?? 0;
   const mentions = [...state.open.spans.values()].filter(isMention);
   for (let number = state.sentence; number < state.open.sentences.length; number++) {
     const word = wordOffsets(number).find(([start, end]) => start >= after && !mentions.some((span) => span.start < end && start < span.end));
-    if (word) return addMention(...word, label);
+    if (word) return word;
   }
+  return null;
 }
 
 export async function allOfName(action, scope) {
   const span = currentSpan();
   if (!span) return;
   await edit({ action, span: span.id, scope });
-  if (state.open.spans.has(span.id)) select(span.id);
+  if (action === "reject-name") return goOn(span);
+  select(span.id);
 }
 
 export function step(by) {
@@ -133,6 +157,7 @@ export async function leastCertain() {
   const spans = visibleSpans().filter((span) => span.sentence === first.sentence && isUndecided(span) && isMention(span));
   const least = spans.sort((a, b) => score(a) - score(b))[0];
   if (least) select(least.id);
+  showStatus("The least certain mention that is not decided.");
 }
 
 // ---- documents
@@ -158,7 +183,10 @@ export async function finish() {
   closeDocument(); // so that its sentences, which all change, are not sent and drawn before the next one is opened
   await edit({ action: "finish", documents: [id] });
   await openDocument(next ?? id);
-  if (next === undefined) showStatus("All documents are done.");
+  if (next === undefined) {
+    const left = [...state.documents.values()].filter((summary) => summary.state !== "done").length;
+    showStatus(left ? `All that the list shows are done; it does not show ${plural(left, "other")}.` : "All documents are done.");
+  }
   focusText();
 }
 

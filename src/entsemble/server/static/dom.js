@@ -26,9 +26,10 @@ export function keyButton(text, key, action, attributes = {}) {
 
 export const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
-// What went wrong; stays until the next action.
+// What went wrong; stays until the next action, or until it is closed.
 export function showProblem(text) {
   $("problem").textContent = text;
+  $("close-problem").hidden = !text;
 }
 
 // What was done; read out, and replaced by the next one.

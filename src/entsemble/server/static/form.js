@@ -2,6 +2,7 @@
 
 import { RequestError, requestJson } from "./api.js";
 import { $, button, element, plural, showProblem, showStatus } from "./dom.js";
+import { droppedFiles } from "./drop.js";
 import { edit, enqueue, on, openDocument, refresh, state } from "./store.js";
 
 const DEFAULT_LABELS = ["person", "organisation", "location"];
@@ -24,15 +25,14 @@ function addLabelRow({ name = "", definition = "" } = {}) {
     element("input", { type: "text", value: definition, ariaLabel: `Definition of label ${number}`, placeholder: "what counts (may be empty)", className: "definition" }),
     button("Remove", () => {
       row.remove();
-      enqueue(storeLabels);
+      storeSoon();
     }, { ariaLabel: `Remove label ${number}` }),
   );
   $("labels").append(row);
   return row;
 }
 
-async function storeLabels() {
-  const labels = namedLabels();
+async function storeLabels(labels) {
   if (!labels.length || JSON.stringify(labels) === JSON.stringify(state.labels)) return;
   await edit({ action: "labels", labels });
 }
@@ -45,35 +45,43 @@ function drawLabels() {
   for (const label of labels) addLabelRow(label);
 }
 
+// What is in the form is read at once: the answer to an earlier edit may draw it again before this one is sent.
+function storeSoon() {
+  const labels = namedLabels();
+  enqueue(() => storeLabels(labels));
+}
+
 // ---- texts and files
 
 async function addText() {
   const text = $("new-text").value;
   if (!text.trim()) return showProblem("Enter a text first, or drop a file anywhere on this page.");
   if (!namedLabels().length) return showProblem("Name at least one label.");
-  await storeLabels();
+  await storeLabels(namedLabels());
   const { added } = await requestJson("/v1/review/documents", { method: "POST", body: { documents: [{ text }] } });
   $("new-text").value = "";
   await showAdded(added, 1 - added.length, []);
 }
 
+// `files` are pairs of a name, with its folders, and the file.
 async function addFiles(files) {
   showProblem("");
-  if (namedLabels().length) await storeLabels();
+  await storeLabels(namedLabels());
   const all = [];
   const problems = [];
   let known = 0;
-  for (const file of files) {
-    showStatus(`reading ${file.name} …`);
+  for (const [number, [name, file]] of files.entries()) {
+    showStatus(`reading ${name}, file ${number + 1} of ${files.length} …`);
     try {
-      const answer = await requestJson(`/v1/review/files?name=${encodeURIComponent(file.name)}`, { method: "POST", file });
+      const answer = await requestJson(`/v1/review/files?name=${encodeURIComponent(name)}`, { method: "POST", file });
       all.push(...answer.added);
       known += answer.known;
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
-      problems.push(error.message.includes(file.name) ? error.message : `${file.name}: ${error.message}`);
+      problems.push(error.message.includes(name) ? error.message : `${name}: ${error.message}`);
     }
   }
+  if (!files.length) problems.push("There is no file in what you dropped.");
   await showAdded(all, known, problems);
 }
 
@@ -103,8 +111,8 @@ function startDrops() {
     show(false);
     if (event.target.closest("textarea, input") && !event.dataTransfer.files.length) return;
     event.preventDefault();
-    const files = [...event.dataTransfer.files];
-    if (files.length) enqueue(() => addFiles(files));
+    const dropped = droppedFiles(event.dataTransfer);
+    if (dropped.length) enqueue(async () => addFiles((await Promise.all(dropped)).flat()));
     else {
       $("add").open = true;
       $("new-text").value = event.dataTransfer.getData("text");
@@ -114,8 +122,11 @@ function startDrops() {
 
 export function startForm() {
   $("add-label").addEventListener("click", () => addLabelRow().querySelector("input").focus());
-  $("labels").addEventListener("change", () => enqueue(storeLabels));
-  $("nested").addEventListener("change", () => enqueue(() => edit({ action: "nested", nested: $("nested").checked })));
+  $("labels").addEventListener("change", storeSoon);
+  $("nested").addEventListener("change", () => {
+    const nested = $("nested").checked;
+    enqueue(() => edit({ action: "nested", nested }));
+  });
   $("extract").addEventListener("click", () => enqueue(addText));
   $("new-text").addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
@@ -125,7 +136,7 @@ export function startForm() {
   $("file").addEventListener("change", () => {
     const files = [...$("file").files];
     $("file").value = "";
-    enqueue(() => addFiles(files));
+    enqueue(() => addFiles(files.map((file) => [file.name, file])));
   });
   on("settings", drawLabels);
   startDrops();

@@ -2,7 +2,7 @@
 // so that no key needs AltGr on a German, French or Nordic keyboard.
 
 import * as actions from "./actions.js";
-import { $, element } from "./dom.js";
+import { $, element, focusText } from "./dom.js";
 import { closeMenu, labelFromMenu, openMenu } from "./menu.js";
 import { enqueue, state } from "./store.js";
 
@@ -18,7 +18,7 @@ export const KEYS = [
   ["x", "reject the mention", "x", actions.reject],
   ["1 … 9", "give the mention, or the selected words, this label"],
   ["m", "menu of all labels", "m", openMenu],
-  ["n", "add the next word as a mention", "n", actions.addNextWord],
+  ["n", "add the next word as a mention; again: the word after it instead", "n", actions.addNextWord],
   ["h  j", "move its start one word left, right"],
   ["k  l", "move its end one word left, right"],
   ["g  G", "label all of this name: here, everywhere"],
@@ -31,6 +31,7 @@ export const KEYS = [
   ["b  f", "previous, next document"],
   ["s", "search documents", "s", searchDocuments],
   ["Ctrl+Z  Ctrl+Y", "undo, redo"],
+  ["Esc", "back to the text, from anywhere"],
   ["?", "these keys", "?", () => $("help").showModal()],
 ];
 
@@ -51,6 +52,9 @@ const ACTIONS = {
   b: () => actions.stepDocument(-1),
   f: () => actions.stepDocument(1),
 };
+
+// These move the focus, and must not wait for the edits before them: what is typed next is for the new place.
+const IMMEDIATE_KEYS = new Set(["s", "?"]);
 
 // On a control, these keys do what they always do there.
 const CONTROL_KEYS = new Set(["Enter", " ", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]);
@@ -82,13 +86,14 @@ function handle(event) {
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "Escape") return closeMenu();
+  if (event.key === "Escape") return closeMenu() || focusText();
   if (target.matches("textarea, select, input:not([type=checkbox], [type=range])")) return;
   if (target.closest("button, summary, a, input, [role=menu]") && CONTROL_KEYS.has(event.key)) return;
   const action = actionFor(event);
   if (!action) return;
   event.preventDefault();
-  enqueue(action);
+  if (IMMEDIATE_KEYS.has(event.key)) action();
+  else enqueue(action);
 }
 
 export function startKeys() {

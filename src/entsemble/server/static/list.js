@@ -2,7 +2,7 @@
 
 import { requestJson } from "./api.js";
 import { shown } from "./actions.js";
-import { $, chunkedDrawing, element, isNarrow, plural, showStatus } from "./dom.js";
+import { $, chunkedDrawing, element, focusText, isNarrow, plural, showStatus } from "./dom.js";
 import { edit, enqueue, on, openDocument, state } from "./store.js";
 
 const STATES = { new: "new", work: "in work", done: "done" };
@@ -29,7 +29,7 @@ function drawRow(summary) {
     const open = () => enqueue(async () => {
       await openDocument(summary.id);
       if (isNarrow()) $("list-details").open = false;
-      $("text-pane").focus({ preventScroll: true });
+      focusText();
     });
     row = element("li", {}, element("button", { type: "button", onclick: open }, element("span", { className: "name" }), element("span", { className: "facts" })));
     rows.set(summary.id, row);
@@ -117,11 +117,11 @@ export function startList() {
       event.preventDefault();
       if (event.key === "Escape") $("search").value = "";
       clearTimeout(timer);
+      focusText(); // at once: the next key is for the text
       enqueue(async () => {
         await search();
         const [first] = shown.ids();
         if (event.key === "Enter" && first !== undefined) await openDocument(first);
-        $("text-pane").focus({ preventScroll: true });
       });
     }
   });

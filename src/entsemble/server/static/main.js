@@ -1,5 +1,6 @@
 // The page of a review: starts its parts, and opens the first document that is not done.
 
+import { addCandidate } from "./actions.js";
 import { isReady, setKey } from "./api.js";
 import { $, showStatus } from "./dom.js";
 import { startForm } from "./form.js";
@@ -11,21 +12,30 @@ import { emit, enqueue, on, openDocument, refresh, select, startPolling, state }
 import { startToolbar } from "./toolbar.js";
 
 const READY_MILLISECONDS = 1000;
+const LAST_PLACE = "entsemble-place";
+
+function rememberPlace() {
+  if (state.open) sessionStorage.setItem(LAST_PLACE, JSON.stringify({ name: state.open.name, sentence: state.sentence }));
+}
 
 function askForKey() {
   $("ask-key").hidden = false;
   if (!$("key-dialog").open) $("key-dialog").showModal();
 }
 
-// `#name=DOCUMENT&start=OFFSET` is how the evaluation page refers to a place.
+// `#name=DOCUMENT&start=OFFSET` is how the evaluation page refers to a place. Without it, a page that is loaded again goes
+// back to its document and sentence, unless that is done.
 async function openPlace() {
   const place = new URLSearchParams(location.hash.slice(1));
   const summaries = [...state.documents.values()];
   const named = summaries.find((summary) => summary.name === place.get("name"));
-  const first = named ?? summaries.find((summary) => summary.state !== "done") ?? summaries[0];
+  const undone = summaries.filter((summary) => summary.state !== "done");
+  const last = JSON.parse(sessionStorage.getItem(LAST_PLACE) ?? "{}");
+  const before = undone.find((summary) => summary.name === last.name);
+  const first = named ?? before ?? undone[0] ?? summaries[0];
   $("add").open = !summaries.length;
   if (!first) return emit("open");
-  await openDocument(first.id);
+  await openDocument(first.id, first === before ? { sentence: last.sentence } : {});
   if (named && place.has("start")) {
     const start = Number(place.get("start"));
     const sentence = state.open.sentences.findLast((one) => one.start <= start)?.number ?? 0;
@@ -52,7 +62,8 @@ function onMention(event) {
   const mark = event.target.closest("mark");
   const sentence = event.target.closest(".sentence");
   if (!window.getSelection()?.isCollapsed) return;
-  if (mark) enqueue(() => select(Number(mark.dataset.span)));
+  const id = Number(mark?.dataset.span);
+  if (mark) enqueue(() => (mark.classList.contains("faint") ? addCandidate(id) : select(id)));
   else if (sentence && Number(sentence.dataset.number) !== state.sentence) {
     const number = Number(sentence.dataset.number);
     enqueue(() => openDocument(state.open.id, { sentence: number }));
@@ -66,6 +77,8 @@ startPanel();
 startToolbar();
 startForm();
 on("key", askForKey);
+on("open", rememberPlace);
+on("select", rememberPlace);
 $("text").addEventListener("click", onMention);
 $("ask-key").addEventListener("click", askForKey);
 $("key-dialog").addEventListener("close", () => {

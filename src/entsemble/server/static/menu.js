@@ -20,12 +20,14 @@ function isMenuOpen() {
   return !menu().hidden;
 }
 
+// Whether it was open.
 export function closeMenu() {
-  if (menu().hidden) return;
+  if (menu().hidden) return false;
   const hadFocus = menu().contains(document.activeElement);
   menu().hidden = true;
   range = null;
   if (hadFocus) focusText();
+  return true;
 }
 
 // Labels what the menu is open for; `null` if it is closed.

@@ -63,11 +63,18 @@ function drawMention() {
       keyButton(`${side} ${by < 0 ? "◀" : "▶"}`, key, does(() => actions.moveEdge(side, by)), { ariaLabel: `Move the ${side} one word ${by < 0 ? "left" : "right"}` }),
     ),
   );
+  const row = (title, ...children) => element("p", { className: "row" }, title, ...children);
   $("mention-names").replaceChildren(
-    keyButton("Label all here", "g", does(() => actions.allOfName("label-name", "document"))),
-    keyButton("everywhere", "G", does(() => actions.allOfName("label-name", "session")), { ariaLabel: "Label all everywhere" }),
-    keyButton("Reject all here", "X", does(() => actions.allOfName("reject-name", "document"))),
-    button("everywhere", does(() => actions.allOfName("reject-name", "session")), { ariaLabel: "Reject all everywhere" }),
+    row(
+      "Label all",
+      keyButton("here", "g", does(() => actions.allOfName("label-name", "document")), { ariaLabel: "Label all here" }),
+      keyButton("everywhere", "G", does(() => actions.allOfName("label-name", "session")), { ariaLabel: "Label all everywhere" }),
+    ),
+    row(
+      "Reject all",
+      keyButton("here", "X", does(() => actions.allOfName("reject-name", "document")), { ariaLabel: "Reject all here" }),
+      button("everywhere", does(() => actions.allOfName("reject-name", "session")), { ariaLabel: "Reject all everywhere" }),
+    ),
   );
 }
 

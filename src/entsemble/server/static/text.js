@@ -1,7 +1,7 @@
 // The text of the open document: sentences with their mentions as marks, of which only those that change are drawn again.
 
 import { $, chunkedDrawing, element } from "./dom.js";
-import { colour, currentSpan, isMention, on, state, textBetween } from "./store.js";
+import { colour, currentSpan, isMention, on, selectSentence, state, textBetween } from "./store.js";
 
 const CHUNK = 60; // sentences that are drawn at once; the rest follows while the page answers already
 const REDRAWN = 30; // the same for sentences that have changed
@@ -59,10 +59,10 @@ function drawFrom(first, ticket) {
   if (last < sentences.length) requestAnimationFrame(() => drawFrom(last, ticket));
 }
 
-// The white space between two sentences. Its last line end becomes the end of the paragraph.
+// The white space between two sentences. Its first line end becomes the end of the paragraph, and others blank lines.
 function appendGap(from, to) {
   const text = textBetween(from, to);
-  const at = from ? text.lastIndexOf("\n") : -1;
+  const at = from ? text.indexOf("\n") : -1;
   const append = (part, start) => part && paragraph.append(element("span", { className: "gap", dataset: { start } }, part));
   if (at < 0) return append(text, from);
   append(text.slice(0, at), from);
@@ -127,6 +127,7 @@ function renderMark(span) {
   mark.classList.toggle("unsure", span.status === "proposed" && (span.score ?? 1) < UNSURE_BELOW);
   mark.classList.toggle("decided", isMention(span) && span.status !== "proposed");
   mark.classList.toggle("faint", !isMention(span));
+  if (!isMention(span)) mark.title = "rejected; a click adds it";
   if (span.id === state.current) {
     mark.classList.add("current");
     mark.id = "current-mention";
@@ -135,18 +136,24 @@ function renderMark(span) {
 }
 
 export function redrawAll() {
+  const span = currentSpan();
+  if (span && !isVisible(span)) selectSentence(span.sentence); // no key changes what is not shown
   for (const number of elements.keys()) drawSentence(number);
+  markActive();
+}
+
+// For screen readers: which mention the keys are for.
+function markActive() {
+  if ($("current-mention")) $("text-pane").setAttribute("aria-activedescendant", "current-mention");
+  else $("text-pane").removeAttribute("aria-activedescendant");
 }
 
 function showSelection(before) {
   if (!state.open) return;
   ensureDrawn(state.sentence);
   for (const number of new Set([before.sentence, state.sentence])) drawSentence(number);
-  const pane = $("text-pane");
-  const span = currentSpan();
-  if (span) pane.setAttribute("aria-activedescendant", "current-mention");
-  else pane.removeAttribute("aria-activedescendant");
-  (span ? $("current-mention") : elements[state.sentence])?.scrollIntoView({ block: "nearest" });
+  markActive();
+  ($("current-mention") ?? elements[state.sentence])?.scrollIntoView({ block: "nearest" });
 }
 
 // The code-point range of the selected text, or `null` if it is not in the text.
@@ -182,6 +189,9 @@ function offsetBetween(node, offset) {
 on("open", drawDocument);
 const drawChanged = chunkedDrawing(REDRAWN, (number) => state.open?.sentences[number] && drawSentence(number), (number) => Math.abs(number - state.sentence));
 
-on("sentences", (numbers) => drawChanged(numbers.flatMap((number) => [number, number + 1])));
+on("sentences", (numbers) => {
+  drawChanged(numbers.flatMap((number) => [number, number + 1]));
+  markActive();
+});
 on("settings", redrawAll);
 on("select", showSelection);

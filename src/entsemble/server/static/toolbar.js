@@ -2,7 +2,7 @@
 
 import { requestFile, requestJson } from "./api.js";
 import * as actions from "./actions.js";
-import { $, duration, element, focusText, plural, showStatus } from "./dom.js";
+import { $, duration, element, focusText, plural, showProblem, showStatus } from "./dom.js";
 import { colour, enqueue, isMention, on, openDocument, state } from "./store.js";
 import { filters, redrawAll } from "./text.js";
 
@@ -25,8 +25,9 @@ function drawWork() {
   const waiting = [...state.documents.values()].filter((summary) => summary.extraction === "waiting" && summary.id !== work.document).length;
   const name = state.documents.get(work.document)?.name ?? "";
   const where = work.document === state.open?.id ? "" : ` of ${name}`;
-  const left = work.done && work.seconds !== null ? `, ${duration(work.seconds)}` : work.done ? "" : ": the models are being loaded";
+  const left = work.done && work.seconds !== null ? `, ${duration(work.seconds)}` : work.done ? "" : `: the models are being loaded${state.pool ? ", and learn from the pool" : ""}`;
   $("work-text").textContent = `sentence ${Math.min(work.done + 1, work.total)} of ${work.total}${where}${left}${waiting ? `; ${plural(waiting, "document")} waiting` : ""}`;
+  $("work-text").title = $("work-text").textContent;
   $("work-bar").max = Math.max(1, work.total);
   $("work-bar").value = work.done;
 }
@@ -36,7 +37,7 @@ function drawDocument() {
   $("document-bar").hidden = !summary;
   $("open-hint").hidden = Boolean(summary) || !state.documents.size;
   if (!summary) return;
-  $("document-name").textContent = summary.name;
+  $("document-name").textContent = $("document-name").title = summary.name;
   $("document-facts").textContent = `${plural(summary.mentions, "mention")}, ${summary.signed} of ${plural(summary.sentences, "sentence")} signed off`;
   $("finish").firstChild.textContent = summary.state === "done" ? "Reopen " : "Done, next ";
   const incomplete = { cancelled: "The extraction was cancelled.", failed: `The extraction failed: ${summary.problem}.` }[summary.extraction];
@@ -143,6 +144,10 @@ export function startToolbar() {
   });
   $("download").addEventListener("click", () => enqueue(download));
   $("show-keys").addEventListener("click", () => $("help").showModal());
+  $("close-problem").addEventListener("click", () => {
+    showProblem("");
+    focusText();
+  });
   $("close-help").addEventListener("click", () => $("help").close());
   startSliders();
   measureBars();
