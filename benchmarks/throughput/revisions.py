@@ -98,9 +98,9 @@ def _run(task: str, tree: Path, folder: Path, cache: Path) -> Figures:
     variables = {"PYTHONPATH": str(tree / "src"), "ENTSEMBLE_CACHE": str(cache), "GOMP_SPINCOUNT": _SPIN_COUNT}
     command = [sys.executable, "-c", _MAIN, *options]
     start, usage_before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    completed = subprocess.run(
-        command, cwd=cache, env={**os.environ, **variables}, capture_output=True, text=True, check=False
-    )
+    environ = {**os.environ, **variables}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise every process compiles all modules, which users' do once
+    completed = subprocess.run(command, cwd=cache, env=environ, capture_output=True, text=True, check=False)
     clock, usage = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if completed.returncode:
         sys.exit(f"{tree}: {completed.stderr}")

@@ -50,6 +50,7 @@ def write_xlsx(to_rows: ToRows, documents: Iterable[Document], path: Path) -> No
     Raises:
         DataError: the table does not fit into a sheet.
         MissingExtraError: XlsxWriter is not installed.
+        OSError: it cannot be written.
     """
     xlsxwriter = require("xlsxwriter", "documents", "writing Excel files")
     workbook = xlsxwriter.Workbook(path, {"constant_memory": True, "tmpdir": str(path.parent)})
@@ -72,7 +73,10 @@ def write_xlsx(to_rows: ToRows, documents: Iterable[Document], path: Path) -> No
                 elif cell is not None:
                     sheet.write_number(row_number, column, cell)
     finally:
-        workbook.close()
+        try:
+            workbook.close()
+        except xlsxwriter.exceptions.FileCreateError as error:
+            raise OSError(*error.args[0].args) from error
 
 
 def _check_length(cell: str, path: Path) -> None:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 from xml.etree.ElementTree import Element
-from xml.sax.saxutils import escape
 
 from entsemble.data import jsonl
 from entsemble.data.biomedical.passages import INFONS_KEY
@@ -21,8 +20,8 @@ ROOT = "collection"
 """The outermost element."""
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_ESCAPES = {"\r": "&#13;", '"': "&quot;"}
-_ATTRIBUTE_ESCAPES = {**_ESCAPES, "\n": "&#10;", "\t": "&#9;"}
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;", '"': "&quot;"})
+_ATTRIBUTE_ESCAPES = {**_ESCAPES, **str.maketrans({"\n": "&#10;", "\t": "&#9;"})}
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE collection SYSTEM "BioC.dtd">\n'
 _SOURCE = {"source": "entsemble", "date": "", "key": "entsemble.key"}
 
@@ -118,20 +117,20 @@ def _take_infons(meta: dict[str, Any]) -> dict[tuple[Any, ...], list[dict[str, A
 def _annotation_xml(value: Mapping[str, Any]) -> str:
     (location,) = value["locations"]
     place = f'<location offset="{location["offset"]}" length="{location["length"]}"/>'
-    name = escape(value["id"], _ATTRIBUTE_ESCAPES)
+    name = value["id"].translate(_ATTRIBUTE_ESCAPES)
     return f'<annotation id="{name}">{_infons_xml(value)}{place}{_xml("text", value["text"])}</annotation>'
 
 
 def _infons_xml(value: Mapping[str, Any]) -> str:
     return "".join(
-        f'<infon key="{escape(key, _ATTRIBUTE_ESCAPES)}">'
-        f"{escape(infon if isinstance(infon, str) else write_json(infon, key), _ESCAPES)}</infon>"
+        f'<infon key="{key.translate(_ATTRIBUTE_ESCAPES)}">'
+        f"{(infon if isinstance(infon, str) else write_json(infon, key)).translate(_ESCAPES)}</infon>"
         for key, infon in value["infons"].items()
     )
 
 
 def _xml(name: str, text: str) -> str:
-    return f"<{name}>{escape(text, _ESCAPES)}</{name}>"
+    return f"<{name}>{text.translate(_ESCAPES)}</{name}>"
 
 
 def _document_value(element: Element) -> dict[str, Any]:
