@@ -6,6 +6,7 @@ import pytest
 from benchmarks.review.run import SIZES, rotations
 from benchmarks.review.table import corrections
 from benchmarks.review.texts import LABELS, parse_sentence, read_domain
+from benchmarks.review.walk_documents import CORRECTIONS, walk_document, walk_keys
 
 from entsemble.data.windows import split_windows
 from entsemble.types import Document
@@ -49,3 +50,16 @@ def test_a_row_has_the_difference_from_no_correction() -> None:
     assert by_size["0"]["more than with none"] == ""
     assert by_size["2"]["more than with none"] == "+0.000"
     assert (by_size["5"]["a"], by_size["5"]["all"], by_size["5"]["more than with none"]) == ("1.000", "1.000", "+1.000")
+
+
+def test_the_documents_of_the_walk_have_as_many_errors_as_are_corrected() -> None:
+    document = walk_document(3)
+    assert len(document.gold.text.split()) == 150
+    assert [window.text for window in split_windows(document.gold)] == [
+        document.gold.text[start:end] for start, end in document.sentences
+    ]
+    wrong = {(m.start, m.end, m.label) for m in document.predicted.mentions}
+    right = {(m.start, m.end, m.label) for m in document.gold.mentions}
+    assert (len(right - wrong), len(wrong - right)) == (4, 4), "two labels and a length in both; one more in each"
+    assert CORRECTIONS == 5
+    assert len(walk_keys("new")) < len(walk_keys("old"))
