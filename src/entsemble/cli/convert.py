@@ -84,7 +84,7 @@ class ConvertOptions:
     type=click.Choice(["error", "hull"]),
     default="error",
     show_default=True,
-    help="What to do with discontinuous mentions in brat.",
+    help="What to do with mentions in several pieces, in brat and BioC.",
 )
 @click.option(
     "--text-key",

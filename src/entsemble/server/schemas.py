@@ -43,6 +43,8 @@ Label = Annotated[str, Field(min_length=1, pattern=r"\S"), AfterValidator(reject
 
 
 ExportFormat = Literal[
+    "bioc",
+    "bioc-json",
     "brat",
     "conll",
     "csv",
@@ -53,6 +55,7 @@ ExportFormat = Literal[
     "label-studio",
     "parquet",
     "prodigy",
+    "pubtator",
     "spacy",
     "tsv",
     "xlsx",
