@@ -3,6 +3,7 @@
     python -m benchmarks.review.table [--check]
 
 - `review:corrections`: F1 by the number of corrected sentences, for each domain and for all, with the difference from 0
+- `review:walk`: keys and seconds of a correction with the keyboard alone, on this page and on the one before it
 
 It stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. `--check` changes nothing and fails if a page differs
 from the results; the tests run it.
@@ -12,12 +13,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
 
 from benchmarks.pages import Table, fill_tables
 from benchmarks.review.run import SIZES, result_file
 from benchmarks.review.texts import LABELS
 from entsemble.evaluation.bootstrap import compare_f1, f1_interval
 from entsemble.evaluation.counts import Counts
+
+WALK = Path(__file__).with_name("results") / "walk.json"
 
 
 def main() -> None:
@@ -26,6 +32,8 @@ def main() -> None:
 
 
 def _section(name: str) -> Table | None:
+    if name == "review:walk":
+        return walks(json.loads(WALK.read_text(encoding="utf-8")))
     if name != "review:corrections":
         return None
     return corrections({domain: {size: _load(domain, size) for size in SIZES} for domain in LABELS})
@@ -33,6 +41,21 @@ def _section(name: str) -> Table | None:
 
 def _load(domain: str, size: int) -> list[list[int]]:
     rows: list[list[int]] = json.loads(result_file(domain, size).read_text(encoding="utf-8"))["counts"]
+    return rows
+
+
+def walks(result: Mapping[str, Any]) -> Table:
+    """One row per page.
+
+    Args:
+        result: of `benchmarks.review.walk`.
+    """
+    count = result["corrections"]
+    rows = [["page", "keys a correction", "seconds a correction (median)", "least to most"], ["---"] * 4]
+    for page, name in (("new", "`review`"), ("old", "the one before")):
+        seconds = [value / count for value in result["seconds"][page]]
+        interval = f"{min(seconds):.3f} to {max(seconds):.3f}"
+        rows.append([name, f"{result['keys'][page] / count:.1f}", f"{median(seconds):.3f}", interval])
     return rows
 
 

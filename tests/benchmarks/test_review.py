@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from benchmarks.review.run import SIZES, rotations
-from benchmarks.review.table import corrections
+from benchmarks.review.table import corrections, walks
 from benchmarks.review.texts import LABELS, parse_sentence, read_domain
 from benchmarks.review.walk_documents import CORRECTIONS, walk_document, walk_keys
 
@@ -63,3 +63,11 @@ def test_the_documents_of_the_walk_have_as_many_errors_as_are_corrected() -> Non
     assert (len(right - wrong), len(wrong - right)) == (4, 4), "two labels and a length in both; one more in each"
     assert CORRECTIONS == 5
     assert len(walk_keys("new")) < len(walk_keys("old"))
+
+
+def test_the_walks_are_shown_by_correction() -> None:
+    result = {"corrections": 10, "keys": {"new": 30, "old": 45}, "seconds": {"new": [2.0, 1.0, 3.0], "old": [5.0]}}
+    assert walks(result)[2:] == [
+        ["`review`", "3.0", "0.200", "0.100 to 0.300"],
+        ["the one before", "4.5", "0.500", "0.500 to 0.500"],
+    ]
