@@ -24,7 +24,9 @@ from tools.reader.unpack import load_exported  # noqa: E402
 from tools.reader.wording import Wording  # noqa: E402
 from transformers import BertConfig, BertModel  # noqa: E402
 
+from entsemble.backends.label_reader.encode import EncodedRow, LabelReaderEncoder, show_labels  # noqa: E402
 from entsemble.backends.label_reader.model import BUNDLED_READER, NETWORK, TOKENIZER  # noqa: E402
+from entsemble.types import Label  # noqa: E402
 
 VOCABULARY = ["[PAD]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghij", "city", "person", "##s", "to", "met"]
 
@@ -105,6 +107,23 @@ def test_the_mean_of_a_segment() -> None:
     states = torch.arange(8.0).reshape(1, 4, 2)
     mean = segment_mean(states, torch.tensor([[1, 0]]), torch.tensor([[2, 0]]))
     assert torch.equal(mean[0], torch.stack([states[0, 1:3].mean(0), states[0, 0]]))
+
+
+def test_the_place_of_a_label_is_its_name(encoder: Encoder) -> None:
+    plain, defined, with_examples = (
+        encoder.row(("a",), (label, "person")) for label in ("a city", "a city: e f g", "a city, such as b or c")
+    )
+    assert plain.labels[0] == defined.labels[0] == with_examples.labels[0] == (1, 3)
+    assert plain.labels[1] == (4, 5)
+    assert defined.labels[1] == (8, 9)
+
+
+def test_the_package_lays_a_row_out_as_training_does() -> None:
+    labels = [Label("musicalartist", "musical artist"), Label("song", "song", "a piece of music: sung; not: Opera")]
+    words = ["Ann", "sang", "Yesterday", "."]
+    shipped = LabelReaderEncoder(BUNDLED_READER / TOKENIZER).encode_row(words, show_labels(labels))
+    trained = Encoder(BUNDLED_READER / TOKENIZER).row(words, ("musical artist", "song: a piece of music: sung"))
+    assert shipped == EncodedRow(trained.pieces, trained.labels, trained.words)
 
 
 def test_the_loss_counts_what_exists_only(encoder: Encoder) -> None:

@@ -14,6 +14,7 @@ import torch
 from tokenizers import Tokenizer
 
 from tools.reader.prompts import SPAN_WIDTH, Example
+from tools.reader.wording import name_of
 
 MARKER = "[unused1]"
 LABEL_PIECES, WORD_PIECES, ROW_PIECES = 64, 8, 448
@@ -55,7 +56,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Row:
-    """One encoded example: pieces, and (first, last) piece of each label and of each word that fits."""
+    """One encoded example: pieces, and (first, last) piece of each label's name and of each word that fits."""
 
     pieces: list[int]
     labels: list[tuple[int, int]]
@@ -96,7 +97,8 @@ class Encoder:
         for label_text in label_texts:
             first_piece = len(pieces)
             pieces += [self._marker, *self.pieces(label_text, piece_limit)]
-            label_places.append((first_piece, len(pieces) - 1))
+            name_length = min(piece_limit, len(self.pieces(name_of(label_text), LABEL_PIECES)))
+            label_places.append((first_piece, first_piece + name_length))
         pieces.append(self._separator)
         for word_text in word_texts:
             word_pieces = self.pieces(word_text, WORD_PIECES)

@@ -1,8 +1,8 @@
 """The network: one encoder over labels and text, every span scored against every label.
 
-A label is the mean of its own tokens' states. A span is scored in two ways that are added: by a small network over its
-first word, its last word and the mean of its words, and by the cosine between its mean and the label's, which in a
-sentence encoder is a usable start before anything is trained.
+A label is the mean of its name's states; its definition or examples follow the name, as context. A span is scored in
+two ways that are added: by a small network over its first word, its last word and the mean of its words, and by the
+cosine between its mean and the label's, which in a sentence encoder is a usable start before anything is trained.
 """
 
 from __future__ import annotations

@@ -258,6 +258,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     argument_parser.add_argument(
         "--workers", type=int, default=1, help="threads that share each batch; 2 use two cores best"
     )
+    argument_parser.add_argument("--snapshot-every", type=int, default=600, metavar="STEPS", help="weights to keep")
     argument_parser.add_argument("--float32", action="store_true", help="no bfloat16, for processors without it")
     return argument_parser.parse_args(arguments)
 
@@ -272,6 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parsed_arguments.out,
         parsed_arguments.seed,
         parsed_arguments.batch_size,
+        snapshot_every=parsed_arguments.snapshot_every,
         bfloat16=not parsed_arguments.float32,
         workers=parsed_arguments.workers,
     )

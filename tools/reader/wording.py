@@ -102,6 +102,11 @@ def article(label_words: str) -> str:
     return "an" if label_words[:1].lower() in _VOWELS else "a"
 
 
+def name_of(shown_label: str) -> str:
+    """The name at the start of a label as shown, without its definition or examples."""
+    return re.split(": |, such as ", shown_label, maxsplit=1)[0]
+
+
 def with_examples(label_name: str, examples: Sequence[str]) -> str:
     """A label followed by things that it names."""
     return f"{label_name}, such as {' or '.join(examples)}"

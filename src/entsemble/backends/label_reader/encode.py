@@ -1,17 +1,23 @@
-"""Labels and words as the label reader's input: `[CLS] [unused1] label [unused1] label ... [SEP] words [SEP]`."""
+"""Labels and words as the label reader's input: `[CLS] [unused1] label [unused1] label ... [SEP] words [SEP]`.
+
+A label is its name, or `name: definition`. Its vector is that of its name; the definition is context, as the text is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from entsemble._lib.optional import require
+from entsemble.types import Label
 
 Indices = npt.NDArray[np.int64]
 
@@ -25,6 +31,20 @@ MAX_PIECES_OF_ALL_LABELS = 256
 
 MIN_LABEL_PIECES = 6
 
+_LATIN_LETTER = re.compile("[A-Za-z\u00c0-\u024f]")
+
+
+class ShownLabel(NamedTuple):
+    """A label as the reader sees it.
+
+    Attributes:
+        name: what its vector is made of.
+        text: the name, and its definition if there is one.
+    """
+
+    name: str
+    text: str
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedRow:
@@ -32,7 +52,7 @@ class EncodedRow:
 
     Attributes:
         pieces: ids of word pieces.
-        labels: (first, last) piece of each label.
+        labels: (first, last) piece of each label's name, with the marker before it.
         words: (first, last) piece of each word that fits.
     """
 
@@ -85,20 +105,20 @@ class LabelReaderEncoder:
     def _tokenize(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids) or (self._unknown,)
 
-    def encode_row(self, words: Sequence[str], labels: Sequence[str]) -> EncodedRow:
+    def encode_row(self, words: Sequence[str], labels: Sequence[ShownLabel]) -> EncodedRow:
         """Lay out one text; words at the end that do not fit are left out.
 
         Args:
             words: of the text.
-            labels: as shown, with their definitions.
+            labels: of `show_labels`.
         """
         pieces, label_ranges, word_ranges = [self._start], list[tuple[int, int]](), list[tuple[int, int]]()
         share = MAX_PIECES_OF_ALL_LABELS // max(1, len(labels))
         max_label_pieces = max(MIN_LABEL_PIECES, min(MAX_LABEL_PIECES, share))
         for label in labels:
-            first = len(pieces)
-            pieces += [self._marker, *self._pieces(label)[:max_label_pieces]]
-            label_ranges.append((first, len(pieces) - 1))
+            first, name = len(pieces), self._pieces(label.name)[:max_label_pieces]
+            pieces += [self._marker, *self._pieces(label.text)[:max_label_pieces]]
+            label_ranges.append((first, first + len(name)))
         pieces.append(self._separator)
         for word in words:
             word_pieces = self._pieces(word)[:MAX_WORD_PIECES]
@@ -128,6 +148,28 @@ class LabelReaderEncoder:
             "label_mask": _pad([[1] * count for count in label_counts], 0),
         }
         return Batch(arrays, last_words[None] < word_counts[:, None, None])
+
+
+def show_labels(labels: Iterable[Label]) -> list[ShownLabel]:
+    """The labels as in training: readable names, with definitions if there are any, but without counter-examples.
+
+    A name without Latin letters, or that another label has but for case, says nothing to the reader: its definition
+    stands in its place.
+    """
+    every = list(labels)
+    counts = Counter(label.readable.casefold() for label in every)
+    shown = []
+    for label in every:
+        name, definition = label.readable, label.meaning
+        if definition and (counts[name.casefold()] > 1 or not is_readable(name)):
+            name, definition = definition, ""
+        shown.append(ShownLabel(name, f"{name}: {definition}" if definition else name))
+    return shown
+
+
+def is_readable(text: str) -> bool:
+    """Whether the reader, which was trained on English labels, may know a word of the text."""
+    return text.isascii() or _LATIN_LETTER.search(text) is not None
 
 
 def _pad(rows: Sequence[Sequence[int]], padding: int) -> Indices:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from entsemble._lib.digest import sha256
 from entsemble._lib.optional import require
 from entsemble._lib.text import is_symbol, word_spans
-from entsemble.backends.label_reader.encode import LabelReaderEncoder
+from entsemble.backends.label_reader.encode import LabelReaderEncoder, ShownLabel, is_readable, show_labels
 from entsemble.errors import ModelUnavailableError
 from entsemble.types import Label, LabelSet, ScoredSpan, Span
 
@@ -30,8 +29,6 @@ WINDOW_WORDS, OVERLAP_WORDS = 120, 24
 
 MAX_LABELS = 20
 """Labels that are read together, as many as in training; more of them are read in groups."""
-
-_LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
 
 _NO_SPAN = -1.0
 
@@ -152,8 +149,7 @@ class LabelReader:
         windows = [window for index, text in enumerate(texts) for window in _split_into_windows(index, text)]
         scores: list[dict[Span, dict[str, float]]] = [{} for _ in texts]
         for group in group_labels(labels):
-            shown = [_display(label) for label in group]
-            for window, read in self._read_windows(texts, windows, shown):
+            for window, read in self._read_windows(texts, windows, show_labels(group)):
                 probabilities = np.where(read.span_mask[..., None], _sigmoid(read.logits), _NO_SPAN)
                 for first, extra in np.argwhere(probabilities.max(axis=-1) >= minimum).tolist():
                     by_label = scores[window.text_index].setdefault(window.span(first, extra), {})
@@ -177,7 +173,7 @@ class LabelReader:
         """
         windows = [window for index, text in enumerate(texts) for window in _split_into_windows(index, text)]
         parts: list[list[SpanTable]] = [[] for _ in texts]
-        for window, read in self._read_windows(texts, windows, [_display(label) for label in labels], vectors=True):
+        for window, read in self._read_windows(texts, windows, show_labels(labels), vectors=True):
             assert read.vectors is not None  # requested
             is_probable = read.span_mask & (_sigmoid(read.logits).max(axis=-1) >= minimum)
             spans = [window.span(first, extra) for first, extra in np.argwhere(is_probable).tolist()]
@@ -185,7 +181,7 @@ class LabelReader:
         return [SpanTable.join(tables) for tables in parts]
 
     def _read_windows(
-        self, texts: Sequence[str], windows: Sequence[_Window], labels: Sequence[str], *, vectors: bool = False
+        self, texts: Sequence[str], windows: Sequence[_Window], labels: Sequence[ShownLabel], *, vectors: bool = False
     ) -> Iterator[tuple[_Window, _WindowScores]]:
         """The windows with what the network says of them, short ones first."""
         rows = [
@@ -212,17 +208,13 @@ def _sigmoid(log_odds: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(1 / (1 + np.exp(-log_odds)), dtype=np.float32)
 
 
-def _display(label: Label) -> str:
-    """The label as in training: its readable name, and its definition if there is one, but no counter-examples."""
-    return f"{label.readable}: {label.meaning}" if label.meaning else label.readable
-
-
 def describe_unclear_labels(labels: LabelSet) -> list[str]:
     """What to do about labels that the reader cannot read, or cannot tell apart, without a definition."""
-    shown = {label.name: _display(label).casefold() for label in labels}
-    foreign = [name for name, text in shown.items() if not _LATIN.search(text) and not text.isascii()]
-    counts = Counter(shown.values())
-    alike = [name for name, text in shown.items() if counts[text] > 1]
+    texts = [shown.text.casefold() for shown in show_labels(labels)]
+    text_of = dict(zip(labels.names, texts, strict=True))
+    foreign = [name for name, text in text_of.items() if not is_readable(text)]
+    counts = Counter(texts)
+    alike = [name for name, text in text_of.items() if counts[text] > 1]
     advice = []
     if foreign:
         advice.append(
