@@ -1,7 +1,7 @@
 """Zero-shot figures of a reader: `python -m tools.reader.evaluate --weights FILE --encoder DIR --report FILE`.
 
-The threshold is chosen on the development split of the held-out domains. Figures are of their test split and, with
-`--benchmarks`, of the targets that nothing may be chosen by.
+Without `--threshold`, the threshold is chosen on the development split of the held-out domains. Figures are of their
+test split and, with `--benchmarks`, of the targets that nothing may be chosen by.
 """
 
 from __future__ import annotations
@@ -98,11 +98,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     argument_parser.add_argument("--report", type=Path, required=True)
     argument_parser.add_argument("--sentences", type=int, default=200)
     argument_parser.add_argument("--benchmarks", action="store_true", help="also CrossNER and MIT")
+    argument_parser.add_argument("--threshold", type=float, help="before Platt scaling, such as the package's own")
     argument_parser.add_argument("--threads", type=int, default=1)
     parsed_arguments = argument_parser.parse_args(arguments)
     torch.set_num_threads(parsed_arguments.threads)
     data_root, predictor = corpora_folder(), load_predictor(parsed_arguments.weights, parsed_arguments.encoder)
-    threshold, mean_scores = best_threshold(predictor, held_out_targets(data_root, "dev", 100))
+    chosen_threshold, mean_scores = best_threshold(predictor, held_out_targets(data_root, "dev", 100))
+    threshold = parsed_arguments.threshold or chosen_threshold
     report_data: dict[str, Any] = {
         "threshold": threshold,
         "development_typed_by_threshold": mean_scores,
