@@ -52,7 +52,6 @@ def make_card(
         "base_encoder": BASE,
         "licence": "Apache-2.0 for the weights; the sources' licences and attributions are below",
         "command": train_command,
-        "seed": 7,
         "sentences_seen": sentences_seen or log_records[-1]["sentences"],
         "labels": mixture_summary["labels"],
         "sentences_per_epoch": mixture_summary["sentences"],
@@ -73,15 +72,15 @@ def card_text(model_card: dict[str, Any]) -> str:
         "Reads labels and text together and scores every span against every label.",
         f"Base: {model_card['base_encoder']}.",
         f"Trained on {model_card['sentences_seen']:,} sentences drawn from {len(model_card['sources'])} corpora, "
-        f"{model_card['labels']} labels, seed {model_card['seed']}. {model_card['dropped_as_scored']:,} sentences were "
+        f"{model_card['labels']} labels. {model_card['dropped_as_scored']:,} sentences were "
         "left out because they share their text or ten words in a row with what a benchmark scores, or their text with "
         "a development or test row of these corpora. Never trained on: "
         f"CrossNER, MIT Movie, MIT Restaurant, CoNLL-2003, {', '.join(model_card['held_out_domains'])}.",
         "",
         f"    {model_card['command']}",
         "",
-        f"Zero-shot, threshold {model_card['evaluation']['threshold']} (chosen on the development split of the "
-        "held-out domains), exact-match micro F1 with bootstrap 95 % intervals:",
+        f"Zero-shot, threshold {model_card['evaluation']['threshold']} before Platt scaling, "
+        "exact-match micro F1 with bootstrap 95 % intervals:",
         "",
         "| target | sentences | labels | typed F1 | span F1 | processor seconds a sentence |",
         "|---|---|---|---|---|---|",
