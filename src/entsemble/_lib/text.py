@@ -29,6 +29,9 @@ _WORD_OR_PUNCTUATION = re.compile(rf"\w+|{_EMOJI_SEQUENCE}|[^\w\s]")
 _SYMBOL_CATEGORIES = {"So", "Sk", "Cf", "Mn", "Me"}
 """Of emoji, their modifiers and joiners, and other characters that are not seen."""
 
+_SIGNS = frozenset("°©®") | {chr(code) for code in (*range(0x2100, 0x2190), *range(0x3300, 0x3400))}
+"""Symbols that stand for words or units, such as ™, №, ℃ and ㎏."""
+
 
 def one_line(text: str) -> str:
     """`text` with each line break replaced by one space, so that offsets stay the same."""
@@ -114,8 +117,13 @@ def is_inside_word(text: str, position: int) -> bool:
 
 
 def is_symbol(word: str) -> bool:
-    """Whether a word is an emoji, or consists of characters that are not seen, and so has nothing to read."""
-    return not word.isascii() and all(unicodedata.category(character) in _SYMBOL_CATEGORIES for character in word)
+    """Whether a word is an emoji, or consists of characters that are not seen, and so has nothing to read.
+
+    Signs of units and marks, such as ° and ™, belong to names and measurements.
+    """
+    return not word.isascii() and all(
+        unicodedata.category(character) in _SYMBOL_CATEGORIES and character not in _SIGNS for character in word
+    )
 
 
 def whole_words(text: str, span: Span) -> Span | None:
