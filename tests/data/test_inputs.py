@@ -1,13 +1,16 @@
-"""Labels as callers give them."""
+"""Labels and texts as callers give them."""
 
 from __future__ import annotations
 
+import re
 import warnings
+from typing import Any
 
 import pytest
 
-from entsemble.data.inputs import Labels, label_definitions
+from entsemble.data.inputs import Labels, as_documents, label_definitions
 from entsemble.errors import ConfigError, EntsembleWarning
+from entsemble.types import Document
 
 
 @pytest.mark.parametrize(
@@ -39,3 +42,18 @@ def test_other_labels_are_taken_as_written(labels: str) -> None:
 def test_outside_is_no_label() -> None:
     with pytest.raises(ConfigError, match="O marks words that are in no mention, and is no label"):
         label_definitions("O")
+
+
+@pytest.mark.parametrize(
+    ("texts", "problem"),
+    [
+        ("Ann met Bob.", "several texts are expected, in a list for instance; `extract` takes a single one"),
+        (Document("1", "Ann"), "several texts are expected, in a list for instance; `extract` takes a single one"),
+        ([["Ann", "Bob"]], "text 1 must be a str or a Document, not list; `extract_many` takes several texts"),
+        (["Ann", b"Bob"], "text 2 must be a str or a Document, not bytes"),
+        ([None], "text 1 must be a str or a Document, not NoneType"),
+    ],
+)
+def test_what_is_no_text_is_refused(texts: Any, problem: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(problem)):
+        list(as_documents(texts))

@@ -111,9 +111,18 @@ def _definitions_in(path: Path) -> dict[str, str]:
     return dict(table)
 
 
-def as_documents(texts: Iterable[str | Document]) -> Iterator[Document]:
-    """Documents as they are, and a document for each text, whose id is its position, counted from 1."""
+def as_documents(texts: Iterable[object]) -> Iterator[Document]:
+    """Documents as they are, and a document for each text, whose id is its position, counted from 1.
+
+    Raises:
+        TypeError: one is neither, or there is a single text in place of several.
+    """
+    if isinstance(texts, str | Document):
+        raise TypeError("several texts are expected, in a list for instance; `extract` takes a single one")
     for position, text in enumerate(texts, 1):
+        if not isinstance(text, str | Document):
+            advice = "; `extract_many` takes several texts" if isinstance(text, list | tuple) else ""
+            raise TypeError(f"text {position} must be a str or a Document, not {type(text).__name__}{advice}")
         yield text if isinstance(text, Document) else Document(str(position), text)
 
 
