@@ -5,7 +5,7 @@
 Definitions: of the corpora themselves, where they have any (two of the held-out domains), and of GoLLIE's guidelines
 (O. Sainz et al., 2024) for CrossNER and MIT; whole, and their first sentence alone. Counter-examples (`not: ...`): what
 the reader took for a label twice or more, and always wrongly, in 100 development sentences of a held-out domain; the
-figures are of other sentences. All at the released threshold, as a user meets it.
+figures are of other sentences. All at one threshold.
 """
 
 from __future__ import annotations
