@@ -60,8 +60,9 @@ class TestHelp:
             line = example.replace('eval "$(', "").replace(')"', "").rpartition(" | ")[2]
             program, *words = shlex.split(line)
             assert program == "entsemble"
-            for file in (word for word in words if Path(word).suffix):
-                Path(file).touch()
+            for file in (Path(word) for word in words if Path(word).suffix):
+                file.parent.mkdir(exist_ok=True)
+                file.touch()
             command, arguments = find_command(words)
             command.make_context("entsemble", arguments, parent=click.Context(root, **root.context_settings))
 
