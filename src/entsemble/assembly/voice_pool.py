@@ -21,8 +21,6 @@ CACHE_VERSION = "voices/3"
 _MAX_READER_SENTENCES = 400
 """Sentences of the pool that the reader is adapted to; reading one takes some 50 ms."""
 
-_BATCH_SENTENCES = 32
-
 
 class VoicePool:
     """The sentences of a pool, and what was trained on them or on parts of them, which is cached.
@@ -91,13 +89,11 @@ class VoicePool:
         """What a reader says of each sentence of the sample; read once, for the pool and all its folds."""
         key = reader.fingerprint, labels
         if key not in self._tables:
-            tables: dict[int, SpanTable | None] = {}
-            for first in range(0, len(self._sample), _BATCH_SENTENCES):
-                batch = self._sample[first : first + _BATCH_SENTENCES]
-                read = read_pool(reader, [self._documents[index] for index in batch], labels)
-                tables.update(zip(batch, read, strict=True))
-                self._on_step("reading the pool", len(tables), len(self._sample))
-            self._tables[key] = tables
+            documents = [self._documents[index] for index in self._sample]
+            tables = read_pool(
+                reader, documents, labels, lambda done: self._on_step("reading the pool", done, len(documents))
+            )
+            self._tables[key] = dict(zip(self._sample, tables, strict=True))
         return self._tables[key]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from entsemble.backends.label_reader.adapt import AdaptedReader, fit_adapter, read_pool
-from entsemble.backends.label_reader.model import BUNDLED_READER, LabelReader, SpanTable
+from entsemble.backends.label_reader.model import BUNDLED_READER, LabelReader
 from entsemble.backends.student import Student, save_student
 from entsemble.backends.tagger import train_tagger
 from entsemble.errors import DataError
@@ -35,8 +35,6 @@ THRESHOLD = 0.3
 
 _MAX_READER_SENTENCES = 2000
 """Sentences that a reader is adapted to; their spans are kept in memory, some 100 kB for each."""
-
-_BATCH_SENTENCES = 32
 
 
 def train_student(
@@ -70,10 +68,7 @@ def train_student(
         return Student(kind, labels, train_tagger(documents, labels.names))
     reader = LabelReader(BUNDLED_READER.name, BUNDLED_READER)
     sampled = [*gold, *random.Random(seed).sample(silver, min(len(silver), _MAX_READER_SENTENCES))]
-    tables: list[SpanTable | None] = []
-    for first in range(0, len(sampled), _BATCH_SENTENCES):
-        tables += read_pool(reader, sampled[first : first + _BATCH_SENTENCES], labels)
-        on_step("training the student", len(tables), len(sampled))
+    tables = read_pool(reader, sampled, labels, lambda done: on_step("training the student", done, len(sampled)))
     adapter = fit_adapter(sampled, tables, labels)
     if adapter is None:
         raise DataError("the label reader finds no span that it could learn from; give more texts")

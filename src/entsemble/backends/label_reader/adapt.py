@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,9 @@ _PRECISION, _SLOPE_PRECISION = 1.0, 5.0
 
 A tenth of the first is as good on texts like the pool, and worse on texts of another source; ten times as much is worse
 on texts like the pool."""
+
+_BATCH_SENTENCES = 32
+"""Sentences whose spans are all in memory, before those that are not trained on are left out."""
 
 _ITERATIONS, _TOLERANCE = 100, 1e-4
 """At most so many steps; the relative decrease of the loss at which they end."""
@@ -120,16 +123,32 @@ class AdaptedReader:
         """Nothing to free: the reader is shared."""
 
 
-def read_pool(reader: LabelReader, documents: Sequence[Document], labels: LabelSet) -> list[SpanTable | None]:
+def read_pool(
+    reader: LabelReader,
+    documents: Sequence[Document],
+    labels: LabelSet,
+    on_step: Callable[[int], None] = lambda _: None,
+) -> list[SpanTable | None]:
     """What `fit_adapter` needs of each sentence; read once, for as many fits as there are folds.
+
+    Args:
+        reader: as it is.
+        documents: annotated sentences.
+        labels: at most `MAX_LABELS`.
+        on_step: called with the number of sentences that have been read.
 
     Raises:
         ValueError: there are more labels than the reader reads together.
     """
     if len(labels.names) > MAX_LABELS:
         raise ValueError(f"{len(labels.names)} labels, and {MAX_LABELS} can be read together")
-    tables = reader.read_spans([document.text for document in documents], labels, _MIN_PROBABILITY)
-    return [table and _trained_part(document, table) for document, table in zip(documents, tables, strict=True)]
+    tables: list[SpanTable | None] = []
+    for first in range(0, len(documents), _BATCH_SENTENCES):
+        batch = documents[first : first + _BATCH_SENTENCES]
+        read = reader.read_spans([document.text for document in batch], labels, _MIN_PROBABILITY)
+        tables += [table and _trained_part(document, table) for document, table in zip(batch, read, strict=True)]
+        on_step(len(tables))
+    return tables
 
 
 def _trained_part(document: Document, table: SpanTable) -> SpanTable:
