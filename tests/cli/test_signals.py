@@ -176,6 +176,20 @@ def test_ctrl_c_during_the_imports_is_one_line() -> None:
     assert (stopped.returncode, stopped.stdout, stopped.stderr) == (130, "", "\nentsemble: stopped\n")
 
 
+def test_a_fault_in_a_library_is_not_called_an_interrupt(tmp_path: Path, documents: Path) -> None:
+    (tmp_path / "xlsxwriter.py").write_text("raise EOFError('marshal data too short')\n")
+    failed = subprocess.run(
+        [*ENTSEMBLE, "convert", documents, "out.xlsx"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert failed.returncode == 1
+    assert failed.stderr.endswith("EOFError: marshal data too short\n")
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_leaves_ends_the_command_in_silence(documents: Path, unbuffered: str) -> None:
     process = subprocess.Popen(

@@ -22,11 +22,14 @@ _LIMIT = 30
 def limited_file_size() -> Iterator[None]:
     """Files of this process cannot grow beyond some bytes, as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # Python would keep the truncated bytecode of each module that is imported here
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LIMIT, limits[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        sys.dont_write_bytecode = previous
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="libraries end the process there")

@@ -100,7 +100,9 @@ def _run() -> int:
         shown = explain_missing_value(error, root, sys.argv[1:]) if isinstance(error, click.BadOptionUsage) else error
         shown.show()
         return ConfigError.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        if isinstance(error.__cause__, EOFError):  # click takes a library's error for the end of what is typed
+            raise error.__cause__ from None
         sys.stderr.write("entsemble: stopped\n")
         return INTERRUPTED_EXIT_CODE
     except TerminatedError as error:
