@@ -6,7 +6,8 @@ The server runs already, with SmolLM2 135M: `llama-server -m model.gguf`, or fro
 `entsemble.backends.transformers.loader.load_model` unpacks from the same file, `vllm serve FOLDER --dtype float32` or
 `transformers serve FOLDER --dtype float32`. The model is the only member, with raw prompts and four demonstrations out
 of 100 sentences of CoNLL-2003's train.txt; its own vote decides, and no other proposer takes part. Stored are the line
-of the probe, and for each sentence of valid.txt the mentions and the spans that the model listed.
+of the probe, and for each sentence of valid.txt the mentions and the spans that the model listed. `--one-free-answer`
+uses any server as one that has neither log-probabilities nor grammars, such as `transformers serve`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import argparse
 import random
 import sys
 import tempfile
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from benchmarks.common import corpora_folder, run_once
 from entsemble.assembly import Assembly, ProgressCallbacks, without_mentions
@@ -30,6 +33,7 @@ RESULTS = Path(__file__).parent / "results" / "answers"
 FIRST = "llama.cpp"
 SEED = 0
 _SENTENCES, _POOL, _SHOTS = 10, 100, 4
+_PROBE = "entsemble.backends.openai.probe._Probe"
 
 
 def main() -> None:
@@ -38,7 +42,9 @@ def main() -> None:
     parser.add_argument("server", help="its name in the table")
     parser.add_argument("url", help="its address, up to /v1")
     parser.add_argument("model", help="the model's name there")
-    parser.add_argument("--one-free-answer", action="store_true", help="type by one answer in free text")
+    parser.add_argument(
+        "--one-free-answer", action="store_true", help="list without a grammar, type by one answer in free text"
+    )
     arguments = parser.parse_args()
     way = " --one-free-answer" if arguments.one_free_answer else ""
     command = f"python -m benchmarks.server.answers {arguments.server!r} URL MODEL{way}"
@@ -66,7 +72,8 @@ def measure(server: str, url: str, model: str, *, is_free: bool) -> dict[str, An
                 "workers": 1,
             },
         )
-        with Assembly(settings, environment(), ProgressCallbacks(on_note=notes.append)) as assembly:
+        grammars = patch(f"{_PROBE}._follows_grammar", return_value=False) if is_free else nullcontext()
+        with grammars, Assembly(settings, environment(), ProgressCallbacks(on_note=notes.append)) as assembly:
             results = list(assembly.extractor().extract(map(without_mentions, _sample("valid.txt", _SENTENCES))))
     extracted = [result for result in results if isinstance(result, Extracted)]
     if len(extracted) < len(results):
