@@ -4,6 +4,7 @@
 
 - `baselines:crf`: `balanced` and a CRF on the same pool, in pairs, for each corpus
 - `baselines:instant`: `instant` beside `balanced` and the CRF, on the sentences that all three have
+- `baselines:parts`: `instant` beside itself without each of its parts
 - `baselines:small`: `instant` by the size of its pool
 - `baselines:shifted`: `instant` on texts of another source than its pool
 - `baselines:summary`: the short table of the README, which adds spaCy trained on the same pool where it was measured
@@ -23,6 +24,7 @@ from benchmarks.pages import Table, fill_tables
 from benchmarks.peers.run import RESULTS as PEERS
 from benchmarks.quality.corpora import CORPORA, Corpus
 from benchmarks.quality.curve import SIZES
+from benchmarks.quality.run import PARTS
 from benchmarks.quality.run import RESULTS as QUALITY
 from benchmarks.quality.small_pools import CORPORA as POOL_CORPORA
 from benchmarks.quality.small_pools import SIZES as POOL_SIZES
@@ -42,6 +44,7 @@ def _section(name: str) -> Table | None:
     tables = {
         "baselines:crf": by_corpus,
         "baselines:instant": instant,
+        "baselines:parts": parts,
         "baselines:shifted": shifted,
         "baselines:small": small_pools,
         "baselines:summary": summary,
@@ -92,6 +95,30 @@ def instant() -> Table:
         )
         cells = [corpus.name, f"{crf['pool']:,}", f"{len(names):,}", _marked(ours, baseline), _interval(ours)]
         cells += [_f1(theirs), *_difference(ours, theirs), _f1(baseline), *_difference(ours, baseline)]
+        rows.append(cells)
+    return rows
+
+
+def parts() -> Table:
+    """One row per corpus: F1 of `instant`, and its difference from itself without each part."""
+    head = ["corpus", "sentences", "instant"]
+    for part in PARTS:
+        head += [
+            part.replace("-", " the pool's " if part == "without-names" else " "),
+            "difference",
+            "95 % interval",
+            "p",
+        ]
+    rows = [head, ["---"] * len(head)]
+    for corpus in CORPORA:
+        files = [QUALITY / part / f"{corpus.name}.json" for part in PARTS]
+        if not all(file.exists() for file in files):
+            continue
+        ours = _instant_answers(corpus)
+        cells = [corpus.name, f"{len(ours):,}", _f1(_counts(ours.values()))]
+        for file in files:
+            whole, rest = _paired(ours, _load(file)["report"]["documents"])
+            cells += [_f1(rest), *_difference(rest, whole)]
         rows.append(cells)
     return rows
 

@@ -1,7 +1,8 @@
 """Quality of the embedded default on real corpora, measured with the command line.
 
     python -m benchmarks.quality.run [--only conll2003,wnut17] [--sentences 60] [--again]
-                                     [--vote | --unadapted | --experts | --instant | --larger | --test] [--in-batches]
+                                     [--vote | --unadapted | --experts | --instant | --larger | --test
+                                      | --without-reader | --without-tagger | --without-names] [--in-batches]
 
 Needs the corpora: the folder that ENTSEMBLE_DATA names. Each corpus is one `entsemble evaluate` run; its report is
 written to `results/<name>.json` with the command, the commit, the machine and the seed. A result of the same command is
@@ -11,7 +12,8 @@ that a change of the ensemble alone is measured in a minute; the table has no se
 
 `--vote` uses a soft vote instead of the scorer, `--unadapted` the pre-trained scorer without training on the pool, and
 `--experts` experts as further members (the preset `best`), without those that were trained on scored sentences.
-`--instant` asks no language model (the preset `instant`). `--larger` scores more sentences of the corpora whose samples
+`--instant` asks no language model (the preset `instant`), and `--without-reader`, `--without-tagger` and
+`--without-names` leave a part of it out. `--larger` scores more sentences of the corpora whose samples
 are too small to tell whether scores are calibrated, and `--test` sentences of test files, which no calibration was
 chosen on. Each variant has its folder in `results`, and so
 have the corpora in other languages; `SAMPLES` says which corpora a variant has, and how many sentences of each. With
@@ -38,16 +40,26 @@ RESULTS = ROOT / "benchmarks" / "quality" / "results"
 
 DEFAULT = "."
 BALANCED = ("--preset", "balanced")
+PARTS = ("without-reader", "without-tagger", "without-names")
+"""Variants of `instant`, each without a part of it."""
+
 VARIANT_OPTIONS: Mapping[str, Sequence[str]] = {
     DEFAULT: BALANCED,
     "vote": (*BALANCED, "--config", f"{CONFIGURATIONS}/vote.toml"),
     "unadapted": (*BALANCED, "--learn", "0"),
     "best": ("--preset", "best"),
     "instant": ("--preset", "instant"),
+    **{part: ("--config", f"{CONFIGURATIONS}/{part}.toml") for part in PARTS},
     "larger": BALANCED,
     "test": BALANCED,
 }
 """Variant, which is also its folder in the results -> options of `entsemble evaluate`."""
+
+_INSTANT_SAMPLES = {
+    **{"conll2003": 300, "wnut17": 500, "genia": 200, "bc5cdr": 300},
+    **{"crossner-politics": 300, "crossner-science": 300},
+    **dict.fromkeys(("crossner-ai", "crossner-literature", "crossner-music"), 60),
+}
 
 BFLOAT16_CONFIGURATIONS = dict.fromkeys(VARIANT_OPTIONS, "balanced") | {"vote": "vote", "best": "best"}
 """Variant -> the configuration in `bfloat16/` that replaces the variant's own."""
@@ -76,17 +88,7 @@ SAMPLES: Mapping[str, Mapping[str, int]] = {
         **{"conll2003": 60, "wnut17": 300, "genia": 60, "bc5cdr": 60},
         **dict.fromkeys(CROSSNER, 30),
     },
-    "instant": {
-        **{
-            "conll2003": 300,
-            "wnut17": 500,
-            "genia": 200,
-            "bc5cdr": 300,
-            "crossner-politics": 300,
-            "crossner-science": 300,
-        },
-        **dict.fromkeys(("crossner-ai", "crossner-literature", "crossner-music"), 60),
-    },
+    **dict.fromkeys(("instant", *PARTS), _INSTANT_SAMPLES),
     "larger": {
         **{"conll2003": 600, "wnut17": 1_009, "crossner-politics": 541, "crossner-science": 450},
         **{"genia": 600, "bc5cdr": 600, "masakhaner-swa": 300, "uner-danish": 300},
@@ -112,6 +114,7 @@ def main() -> None:
         ("--unadapted", "unadapted", "pre-trained scorer, not trained on the pool"),
         ("--experts", "best", "experts as members, too"),
         ("--instant", "instant", "no language model"),
+        *((f"--{part}", part, f"no language model, {part.replace('-', ' ')}") for part in PARTS),
         ("--test", "test", "test files, once"),
         ("--larger", "larger", "larger samples"),
     ):
