@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,33 @@ def changed_model() -> str:
         arguments = ["extract", "text.txt", "--labels", "person", "--preset", "fast", "--model", _MODEL, "--quiet"]
         completed = _entsemble(folder, *arguments)
         return f"exit status {completed.returncode}: {_last_line(completed.stderr, folder)}"
+
+
+def truncated_model() -> str:
+    """What becomes of a run whose model file is truncated in place in the middle of it, and of the next run."""
+    with _folder() as folder:
+        models = folder / "cache" / "models"
+        shutil.copytree(environment().cache / "models" / _MODEL, models / _MODEL)
+        [weights] = (models / _MODEL).glob("*.gguf")
+        (folder / "texts").mkdir()
+        for number in range(12):
+            (folder / "texts" / f"{number}.txt").write_text(f"Ann went to Oslo in {number}.", encoding="utf-8")
+        arguments = ["texts", "--labels", "person", "--preset", "fast", "--model", _MODEL, "--quiet", "--no-cache"]
+        with _start(folder, "extract", *arguments, "-o", "out.jsonl") as run:
+            journal = folder / ".out.jsonl.journal"
+            while not journal.exists() or len(journal.read_bytes().splitlines()) < 4:
+                assert run.poll() is None
+                time.sleep(0.01)
+            os.truncate(weights, 1000)
+            run.communicate(timeout=_WAIT_SECONDS)
+        document_count = len((folder / "out.jsonl").read_text(encoding="utf-8").splitlines())
+        start = time.monotonic()
+        following = _entsemble(folder, "extract", *arguments, "-o", "next.jsonl")
+        is_soon = time.monotonic() - start < 10
+        return (
+            f"the run ends with {run.returncode} and {document_count} of 12 documents; "
+            f"the next, within 10 s: {is_soon}, with {following.returncode}: {_last_line(following.stderr, folder)}"
+        )
 
 
 def one_output() -> str:

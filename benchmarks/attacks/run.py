@@ -75,6 +75,7 @@ ATTACKS: Mapping[str, Attack] = {
     "engine": Attack("1. The embedded engine: its ports, and each of its routes without the key", services.engine),
     "plain-texts": Attack("2. Plain texts of one line that resemble another format", files.plain_texts),
     "changed-model": Attack("3. One byte of a model file changed, its size kept", files.changed_model),
+    "truncated-model": Attack("3. A model file truncated in place while a run uses it", files.truncated_model),
     "one-output": Attack("4. Two runs with one output", files.one_output),
     "labels": Attack("5. A request with 10,000 labels", services.many_labels),
     "pool": Attack("5. 1.9 MB of overlapping mentions for the server's pool", services.large_pool),

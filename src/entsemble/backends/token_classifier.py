@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from entsemble._lib.optional import require
+from entsemble.backends.torch_memory import copy_from_file
 from entsemble.errors import ConfigError, ModelUnavailableError
 from entsemble.types import ScoredSpan, Span
 
@@ -55,6 +56,7 @@ class TokenClassifier:
             raise ModelUnavailableError(f"cannot load the token classifier {folder}: {problem}") from error
         if not tokenizer.is_fast:
             raise ConfigError(f"{folder} has no fast tokenizer, and without one no offsets: it needs a tokenizer.json")
+        copy_from_file(model)
         model.config.id2label = {index: _two_prefixes(label) for index, label in model.config.id2label.items()}
         self.labels = tuple(sorted({_bare(label) for label in model.config.id2label.values()} - {"O"}))
         self.parameters = int(model.num_parameters())

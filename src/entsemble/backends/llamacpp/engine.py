@@ -192,6 +192,9 @@ def load_engine(path: Path, configure: Callable[[Any], None]) -> Any:  # noqa: A
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(path)
     parameters.verbosity, parameters.ui, parameters.warmup = -1, False, False
+    # read, not mapped: if a mapped file is truncated, SIGBUS ends the process; reading costs no more, since each weight
+    # is used
+    parameters.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
     configure(parameters)
     try:
         return _start(lambda: xllamacpp.Server(parameters))

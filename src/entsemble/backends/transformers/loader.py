@@ -13,6 +13,7 @@ from entsemble._lib.atomic import lock_output, replacing
 from entsemble._lib.optional import require
 from entsemble._lib.paths import real_path
 from entsemble._lib.temporary import temporary_folder
+from entsemble.backends.torch_memory import copy_from_file
 from entsemble.backends.transformers.grammar import GrammarConstraint, Vocabulary
 from entsemble.errors import InUseError, ModelUnavailableError
 from entsemble.types import Precision
@@ -159,9 +160,11 @@ def _load(path: Path, dtype: Any) -> tuple[Any, Any]:  # noqa: ANN401 - untyped 
             # without `dequantize` the layers are of a kind that takes no adapters if the package `kernels` is installed
             gguf_config = GgufConfig(dequantize=True)
             arguments |= {"use_safetensors": True} if path.is_dir() else {"quantization_config": gguf_config}
-            return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **arguments), tokenizer
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **arguments)
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             raise ModelUnavailableError(f"transformers cannot load {path}: {error}") from error
+    copy_from_file(model)
+    return model, tokenizer
 
 
 def _compute_logits_in_float32(model: Any) -> None:  # noqa: ANN401 - untyped library
