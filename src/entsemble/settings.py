@@ -233,6 +233,10 @@ class Settings(_Frozen):
         """The settings with no training on the pool's sentences; weights that were trained before are still used."""
         return self.overridden({"stacking": {"sentences": 0}})
 
+    def without_learning(self) -> Settings:
+        """The settings with voices that have learned nothing from the pool: they vote, beside the names of the pool."""
+        return self.overridden({"classification": {"vote": "soft"}})
+
 
 class Environment(_Frozen):
     """Folders and keys, from environment variables.

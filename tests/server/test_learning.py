@@ -56,7 +56,7 @@ class TestPoolLearner:
             count += 1
             may_end.acquire()
 
-        learner = PoolLearner(learn)
+        learner = PoolLearner(lambda: True, learn)
         for _ in range(3):
             learner.schedule()
         wait_for(lambda: count == 1)
@@ -75,7 +75,7 @@ class TestPoolLearner:
             if errors:
                 raise errors.pop(0)
 
-        learner = PoolLearner(learn)
+        learner = PoolLearner(lambda: True, learn)
         for _ in range(2):
             learner.schedule()
             wait_for(lambda: not learner.is_learning)
@@ -92,7 +92,7 @@ class TestPoolLearner:
             has_ended.set()
             raise WorkCancelledError
 
-        learner = PoolLearner(learn)
+        learner = PoolLearner(lambda: True, learn)
         learner.schedule()
         assert has_started.wait(60)
         stopping.set()
@@ -100,8 +100,13 @@ class TestPoolLearner:
         assert has_ended.is_set()
         assert not learner.is_learning
 
+    def test_what_is_known_is_not_learned_again(self) -> None:
+        learner = PoolLearner(lambda: False, lambda: pytest.fail("learns"))
+        learner.schedule()
+        wait_for(lambda: not learner.is_learning, 1)
+
     def test_stopped_it_learns_nothing_more(self) -> None:
-        learner = PoolLearner(lambda: pytest.fail("learns"))
+        learner = PoolLearner(lambda: True, lambda: pytest.fail("learns"))
         learner.stop()
         learner.schedule()
         assert not learner.is_learning
@@ -112,19 +117,37 @@ def storage(tmp_path: Path) -> Environment:
     return environment({"ENTSEMBLE_CACHE": str(tmp_path / "cache")})
 
 
+MakeService = Callable[[], ExtractionService]
+
+
 @pytest.fixture
-def service(tmp_path: Path, storage: Environment) -> Iterator[ExtractionService]:
-    """A service of voices alone."""
+def make_service(tmp_path: Path, storage: Environment) -> Iterator[MakeService]:
+    """Makes services of voices alone, one after the other, with one pool."""
+    services: list[ExtractionService] = []
 
     def settings_for(values: Mapping[str, Any]) -> Any:
         return load(preset="instant", overrides=dict(values))
 
-    pool = PoolFile(tmp_path / "pool.jsonl")
-    made = ExtractionService(settings_for, storage, pool)
-    yield made
-    made.stop()
-    made.close()
-    pool.close()
+    def close() -> None:
+        for service in services:
+            service.stop()
+            service.close()
+            service.pool.close()
+        services.clear()
+
+    def make() -> ExtractionService:
+        close()
+        services.append(ExtractionService(settings_for, storage, PoolFile(tmp_path / "pool.jsonl")))
+        return services[0]
+
+    yield make
+    close()
+
+
+@pytest.fixture
+def service(make_service: MakeService) -> ExtractionService:
+    """A service of voices alone."""
+    return make_service()
 
 
 def extract(service: ExtractionService, text: str) -> dict[str, str]:
@@ -137,32 +160,50 @@ def extract(service: ExtractionService, text: str) -> dict[str, str]:
 def test_requests_use_what_was_learned_before_until_the_new_pool_is_learned(
     service: ExtractionService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may_end, learned_sizes, scheduled = threading.Event(), [], threading.Event()
+    may_end, learned_sizes, scheduled = threading.Semaphore(0), [], threading.Event()
 
     def learn(_: Any, __: Any, documents: Sequence[Document], is_cancelled: Any) -> None:
-        may_end.wait(60)
+        may_end.acquire(timeout=60)
         learned_sizes.append(len(documents))
 
     monkeypatch.setattr(service_module, "learn_in_process", learn)
     service.schedule_learning = scheduled.set
     extract(service, "Nobody slept.")
     assert not scheduled.is_set(), "an empty pool teaches nothing"
-    before = service._loaded
-    [loaded] = before.values()
+    service.pool.add(pool_documents())
+    may_end.release()
+    service.learn()
+    assert service.learned_sentences == 30
+    [loaded] = service._loaded.values()
     assert loaded.ensemble is not None
     first = loaded.ensemble.ensemble
 
-    service.pool.add([*pool_documents(), document("Oslo slept and slept.", ("slept", "person"))])
+    service.pool.add([document("Oslo slept and slept.", ("slept", "person"))])
     thread = threading.Thread(target=service.learn)
     thread.start()
     assert extract(service, "Oslo slept and slept.") == {"slept": "person"}, "what was signed off is known at once"
     assert scheduled.is_set()
     assert loaded.ensemble.ensemble is first
-    may_end.set()
+    may_end.release()
     thread.join()
-    assert learned_sizes == [31]
+    assert learned_sizes == [30, 31]
     assert loaded.ensemble.ensemble is not first
     assert extract(service, "Yesterday Gro Foss travelled to Kiel.") == {"Gro Foss": "person", "Kiel": "place"}
+
+
+def test_at_the_start_requests_do_not_wait_for_learning(
+    service: ExtractionService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Voices as they are answer, with the names of the pool, and a sentence of the pool is answered from it."""
+    refuse_to_train(monkeypatch)
+    scheduled = threading.Event()
+    service.schedule_learning = scheduled.set
+    service.pool.add([*pool_documents(), document("Oslo slept and slept.", ("slept", "person"))])
+    service.warm_up(ExtractionRequest((), LABELS))
+    assert scheduled.is_set()
+    assert service.learned_sentences == 0
+    assert extract(service, "Oslo slept and slept.") == {"slept": "person"}
+    assert extract(service, "Yesterday Ann Berg travelled to Kiel.") == {"Ann Berg": "person", "Kiel": "place"}
 
 
 def test_signing_off_is_not_slowed_by_learning_and_the_page_is_told(
@@ -216,27 +257,42 @@ def test_a_pool_that_cannot_be_learned_from_is_used_without(
     assert extract(service, "Yesterday Gro Foss travelled to Kiel.") == {"Gro Foss": "person", "Kiel": "place"}
 
 
-@pytest.mark.slow
-def test_what_was_learned_is_kept_for_the_next_start(
-    service: ExtractionService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def refuse_to_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is trained in the server's own process."""
+
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("trained in the server's own process")
 
     for module, name in ((voice_pool, "train_tagger"), (voice_pool, "fit_adapter")):
         monkeypatch.setattr(module, name, refuse)
     monkeypatch.setattr("entsemble.assembly.builder.train_on_pool", refuse)
+
+
+@pytest.mark.slow
+def test_what_was_learned_is_kept_for_the_next_start(
+    service: ExtractionService, make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_to_train(monkeypatch)
     service.pool.add(pool_documents())
     request = ExtractionRequest((), LABELS)
     service.warm_up(request)
+    service.learn()
     first = extract(service, "Yesterday Gro Foss travelled to Kiel.")
     assert first == {"Gro Foss": "person", "Kiel": "place"}
-    service.close()  # forgets all that is in memory
-    service._weights.clear()
-    started = time.process_time()
-    service.warm_up(request)
-    assert extract(service, "Yesterday Gro Foss travelled to Kiel.") == first
-    assert time.process_time() - started < 10
+    service.pool.add([document("Oslo slept and slept.", ("slept", "person"))])
+
+    monkeypatch.setattr(service_module, "learn_in_process", lambda *_: pytest.fail("learns before it answers"))
+    again, scheduled = make_service(), threading.Event()
+    again.schedule_learning = scheduled.set
+    again.warm_up(request)
+    assert again.learned_sentences == 30, "what was learned before the pool grew"
+    assert scheduled.is_set()
+    assert extract(again, "Yesterday Gro Foss travelled to Kiel.") == first
+    assert extract(again, "Oslo slept and slept.") == {"slept": "person"}
+    scheduled.clear()
+    again.pool.delete(again.pool.snapshot()[1][-1].id)
+    assert extract(again, "Yesterday Gro Foss travelled to Kiel.") == first
+    assert not scheduled.is_set(), "the pool is again what was learned from"
 
 
 @pytest.mark.slow

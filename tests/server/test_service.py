@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from entsemble.errors import ModelUnavailableError
+from entsemble._lib.cancellation import WorkCancelledError
+from entsemble.errors import ModelError, ModelUnavailableError
 from entsemble.scoring.model import StackingModel
 from entsemble.settings import environment, load
 from entsemble.types import Document
@@ -23,7 +24,6 @@ from entsemble.server.service import ExtractionRequest, ExtractionService
 pytestmark = pytest.mark.usefixtures("scripted", "plain_members")
 
 MakeService = Callable[..., ExtractionService]
-UNCACHED = {"cache": {"replies": False}}
 
 
 @pytest.fixture
@@ -44,35 +44,65 @@ def annotated(number: int) -> Document:
 
 
 @pytest.mark.parametrize("capitalised", [False, True])
-def test_weights_are_learned_at_the_start_and_used_from_then_on(
+def test_weights_are_learned_in_the_background_and_kept(
     make_service: MakeService, monkeypatch: pytest.MonkeyPatch, capitalised: bool
 ) -> None:
     training_sizes: list[int] = []
 
-    def train(sentences: Any, *_: Any, **__: Any) -> StackingModel:
-        training_sizes.append(sentences.count)
+    def learn(_: Any, __: Any, documents: Sequence[Document], ___: Any) -> StackingModel:
+        training_sizes.append(len(documents))
         return StackingModel((0.0,) * 29, (1.0,) * 29, (0.0,) * 29, 3.0, 0.0, 0.2, 80, capitalised)
 
-    monkeypatch.setattr("entsemble.assembly.builder.train_on_pool", train)
-    service = make_service(**UNCACHED, stacking={"sentences": 80, "capitalised": capitalised})
-    service.pool.add(annotated(number) for number in range(90))
+    monkeypatch.setattr("entsemble.server.service.learn_in_process", learn)
+    monkeypatch.setattr("entsemble.assembly.builder.train_on_pool", lambda *_, **__: pytest.fail("in a request"))
+    service = make_service(stacking={"sentences": 80, "capitalised": capitalised})
+    service.pool.add(annotated(number) for number in range(80))
+    scheduled: list[int] = []
+    service.schedule_learning = lambda: scheduled.append(1)
 
     def scores(**labels: str) -> set[float | None]:
         request = ExtractionRequest((Document("d", "Ann left Bern."),), labels)
         with service.extraction(request) as results:
             return {mention.score for result in results for mention in result.document.mentions}
 
-    pretrained = scores()
-    assert training_sizes == [], "no request waits for training"
     service.warm_up()
+    pretrained = scores()
+    assert (training_sizes, len(scheduled)) == ([], 2), "no request waits for training"
+    service.learn()
     assert training_sizes == [80]
     [score] = scores()
     assert score == pytest.approx(math.exp(3) / (1 + 2 * math.exp(3)), abs=1e-4)
+    assert score not in pretrained
     service.pool.add([annotated(1000)])
     assert scores() == {score}, "a correction changes the demonstrations, not the weights"
+    assert len(scheduled) == 2
+    assert not service.can_learn()
+    assert training_sizes == [80], "a pool that has hardly grown is not"
     assert score not in scores(person="names of people", location=""), "other labels have pre-trained weights"
-    assert score not in pretrained
-    assert training_sizes == [80]
+    assert len(scheduled) == 3, "which are to be learned"
+
+    service.pool.close()
+    service = make_service(stacking={"sentences": 80, "capitalised": capitalised})
+    assert scores() == {score}, "the next start has the weights"
+    assert not service.can_learn()
+    service.pool.add(annotated(number) for number in range(100, 119))
+    assert service.can_learn(), "a pool that has grown by a quarter is learned from again"
+
+
+def test_weights_that_could_not_be_learned_are_tried_again_when_the_pool_changes(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ModelError("the model is gone")
+
+    monkeypatch.setattr("entsemble.server.service.learn_in_process", fail)
+    service = make_service(stacking={"sentences": 80})
+    service.pool.add(annotated(number) for number in range(80))
+    with pytest.raises(ModelError, match="the model is gone"):
+        service.learn()
+    assert not service.can_learn(), "the same pool is not tried again"
+    service.pool.add([annotated(1000)])
+    assert service.can_learn()
 
 
 def test_a_warning_says_that_nothing_is_learned_if_texts_select_experts(
@@ -87,17 +117,25 @@ def test_a_warning_says_that_nothing_is_learned_if_texts_select_experts(
 
 
 def test_stopping_the_server_cancels_learning(make_service: MakeService, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = make_service(**UNCACHED, stacking={"sentences": 80})
+    service = make_service(stacking={"sentences": 80})
     service.pool.add(annotated(number) for number in range(90))
-    steps: list[int] = []
+    checks: list[bool] = []
 
-    def train(*_: Any, progress: Any, **__: Any) -> None:
-        for step in range(5):
-            steps.append(step)
-            progress.on_step("training on the pool", step, 5)
-            service.stop()
+    def learn(_: Any, __: Any, ___: Any, is_cancelled: Callable[[], bool]) -> None:
+        checks.append(is_cancelled())
+        service.stop()
+        checks.append(is_cancelled())
+        raise WorkCancelledError
 
-    monkeypatch.setattr("entsemble.assembly.builder.train_on_pool", train)
+    monkeypatch.setattr("entsemble.server.service.learn_in_process", learn)
+    with pytest.raises(WorkCancelledError):
+        service.learn()
+    assert checks == [False, True]
+
+
+def test_stopping_the_server_cancels_preparations(make_service: MakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = make_service()
+    service.pool.add(annotated(number) for number in range(3))
+    service.stop()
     with pytest.raises(ModelUnavailableError, match="stopping"):
         service.warm_up()
-    assert steps == [0, 1]

@@ -28,7 +28,7 @@ from entsemble.retrieval.index import PoolIndex, encode_pool
 from entsemble.retrieval.label_guided import LabelGuidedIndex
 from entsemble.retrieval.pos_heuristic import HeuristicPosTagger
 from entsemble.scoring.features import FeatureExtractor
-from entsemble.settings import Settings
+from entsemble.settings import Environment, Settings
 from entsemble.types import Document, LabelSet
 from entsemble.voices.span_voice import SpanVoice
 
@@ -37,6 +37,11 @@ ZERO_SHOT = "zero-shot-1"
 
 _MIN_MEAN_CHARACTERS = 80
 """A demonstration may be so long on average, however short the pool's sentences are."""
+
+
+def pool_cache(environment: Environment) -> PoolCache:
+    """The file of vectors, spans and trained models."""
+    return PoolCache(environment.cache / "pools.sqlite")
 
 
 class ExamplePool:
@@ -61,7 +66,7 @@ class ExamplePool:
     @property
     def cache(self) -> PoolCache:
         """The file of vectors, spans and trained models."""
-        return PoolCache(self._models.environment.cache / "pools.sqlite")
+        return pool_cache(self._models.environment)
 
     @property
     def splitter(self) -> Callable[[str], list[str]]:

@@ -59,9 +59,14 @@ def create_app(
     queue, exports = (AdmissionQueue(limits.concurrent_requests, limits.queued_requests) for _ in range(2))
     metrics = Metrics(queue)
     threads, export_threads = (WorkThreads(limits.concurrent_requests) for _ in range(2))
-    review_threads, learner = WorkThreads(1), PoolLearner(service.learn)
+    review_threads, learner = WorkThreads(1), PoolLearner(service.can_learn, service.learn)
     review = Review(
-        session, ReviewExtraction(service, session, review_threads), PoolWriter(session, service.pool), learner, limits
+        session,
+        ReviewExtraction(service, session, review_threads),
+        PoolWriter(session, service.pool),
+        learner,
+        lambda: service.learned_sentences,
+        limits,
     )
     service.pool.on_change = service.schedule_learning = learner.schedule
     readiness = Readiness(service, threads, retry_seconds, review.extraction.request)

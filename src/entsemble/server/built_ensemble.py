@@ -20,17 +20,15 @@ class BuiltEnsemble:
 
     Attributes:
         key: of its settings; see `settings_key`.
-        version: of the pool that it was built with.
+        version: of the pool that sentences are looked up in.
         ensemble: the ensemble.
-        is_learned: whether it learned all that it can from this pool.
-        answers_version: of the pool that sentences are looked up in.
+        stays: whether it is used with another pool, too, until what that teaches is learned.
     """
 
     key: str
     version: int
     ensemble: Ensemble
-    is_learned: bool
-    answers_version: int
+    stays: bool
 
     def answer_from(self, version: int, sentences: Sequence[Document], language: str) -> None:
         """Answer sentences that stand in another pool than that of the ensemble from it.
@@ -40,20 +38,13 @@ class BuiltEnsemble:
             sentences: of the pool.
             language: of the texts.
         """
-        if self.answers_version != version:
-            self.ensemble.pipeline.answers = PoolAnswers(LeakageGuard(sentences, sentence_splitter(language)))
-            self.answers_version = version
+        self.ensemble.pipeline.answers = PoolAnswers(LeakageGuard(sentences, sentence_splitter(language)))
+        self.version = version
 
 
 def settings_key(settings: Settings) -> str:
     """What makes an ensemble another one, apart from the pool."""
     return settings.model_dump_json(exclude={"pool": {"path"}})
-
-
-def weights_key(settings: Settings) -> str:
-    """What makes weights that were learned before useless, apart from the pool."""
-    labels = sorted(settings.labels.items())
-    return settings.model_dump_json(include={"members", "voices", "patterns", "nested"}) + str(labels)
 
 
 def learned_weights(ensemble: Ensemble) -> StackingModel | None:

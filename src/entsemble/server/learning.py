@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import IO, Any, cast
 
 from entsemble._lib.cancellation import CancelCheck, WorkCancelledError
+from entsemble.assembly import ProgressCallbacks
 from entsemble.data.jsonl import from_json, to_json
 from entsemble.ensemble import Ensemble
 from entsemble.errors import EntsembleError, ModelError
@@ -42,11 +43,12 @@ class PoolLearner:
     machine busy.
 
     Args:
+        is_needed: whether the pool teaches what has not been learned.
         learn: learns from the pool as it is then.
     """
 
-    def __init__(self, learn: Callable[[], None]) -> None:
-        self._learn = learn
+    def __init__(self, is_needed: Callable[[], bool], learn: Callable[[], None]) -> None:
+        self._is_needed, self._learn = is_needed, learn
         self._lock = threading.Lock()
         self._is_wanted = self._is_running = False
         self._stopping = threading.Event()
@@ -80,22 +82,25 @@ class PoolLearner:
     def _run(self) -> None:
         rest = 0.0
         while True:
-            self._stopping.wait(rest)
             with self._lock:
                 if not self._is_wanted or self._stopping.is_set():
                     self._is_running = False
                     return
                 self._is_wanted = False
-            started = time.monotonic()
             try:
-                self._learn()
+                if not self._is_needed() or self._stopping.wait(rest):
+                    continue
+                started = time.monotonic()
+                try:
+                    self._learn()
+                finally:
+                    rest = time.monotonic() - started
             except WorkCancelledError:
                 continue  # the server is stopping
             except EntsembleError as error:
                 _LOG.error("nothing is learned from the pool: %s", error)
             except Exception:
                 _LOG.exception("nothing is learned from the pool")
-            rest = time.monotonic() - started
 
 
 def learn_in_process(
@@ -178,8 +183,12 @@ def main() -> None:
     threading.Thread(target=_end_with_server, daemon=True).start()
     documents = [from_json(line, "") for line in task["documents"]]
     settings, environment = Settings.model_validate(task["settings"]), Environment.model_validate(task["environment"])
-    with Ensemble(settings, environment=environment, examples=documents) as ensemble:
+    warnings: list[str] = []
+    progress = ProgressCallbacks(on_warning=warnings.append)
+    with Ensemble(settings, environment=environment, examples=documents, progress=progress) as ensemble:
         weights = learned_weights(ensemble)
+        if weights is None and settings.members:  # the weights are all that was to be learned
+            raise ModelError("; ".join(warnings))
     sys.stdout.write("\n" + json.dumps(weights and weights.to_json()) + "\n")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -48,6 +48,7 @@ class Review:
         extraction: extracts from documents that wait.
         pool_writer: writes what is signed off to the pool.
         learner: learns from the pool in the background.
+        learned_sentences: how many of the pool's sentences results use that are extracted now.
         limits: what is accepted.
     """
 
@@ -55,13 +56,14 @@ class Review:
     extraction: ReviewExtraction
     pool_writer: PoolWriter
     learner: PoolLearner
+    learned_sentences: Callable[[], int]
     limits: Limits
 
     def changes(self, after: int, open_document: int | None, known_span: int) -> dict[str, Any]:
         """What has changed after a version, and the work in progress; see `Session.changes`."""
         view = self.session.changes(after, open_document, known_span)
-        state = {"problem": self.pool_writer.problem, "learning": self.learner.is_learning}
-        return view | state | {"work": self.extraction.progress()}
+        learning = {"learning": self.learner.is_learning, "learned": self.learned_sentences()}
+        return view | learning | {"problem": self.pool_writer.problem, "work": self.extraction.progress()}
 
     def edit(self, body: EditIn) -> dict[str, Any]:
         """Make an edit; returns what has changed since the version of the page."""

@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from entsemble._lib.cancellation import WorkCancelledError, cancellable, check_cancelled
 from entsemble.assembly import ProgressCallbacks, expert_store
 from entsemble.assembly.model_pool import ModelPool
-from entsemble.assembly.stacking import uses_stacking
 from entsemble.data.windows import split_document, split_windows
 from entsemble.ensemble import Ensemble, Run
 from entsemble.errors import EntsembleError, ModelUnavailableError
 from entsemble.experts.store import Expert
 from entsemble.scoring.model import StackingModel
-from entsemble.server.built_ensemble import BuiltEnsemble, learned_weights, settings_key, weights_key
+from entsemble.server.built_ensemble import BuiltEnsemble, settings_key
+from entsemble.server.learned import Learned, LearnedStore, is_outdated, learns_from, voices_learn
 from entsemble.server.learning import learn_in_process
 from entsemble.server.pool_file import PoolFile
 from entsemble.settings import Environment, Settings
@@ -76,7 +76,8 @@ class ExtractionService:
         pool: gives the demonstrations once it has a mention with a requested label.
 
     Attributes:
-        schedule_learning: called when a request could be answered better after `learn`.
+        schedule_learning: called when requests could be answered better after `learn`.
+        learned_sentences: of the pool, that the last ensemble has learned from.
     """
 
     def __init__(self, settings_factory: SettingsFactory, environment: Environment, pool: PoolFile) -> None:
@@ -86,8 +87,9 @@ class ExtractionService:
         self._lock = threading.Lock()
         self._loaded: dict[str, _LoadedModels] = {}
         self._clock = 0
-        self._weights: dict[str, StackingModel | None] = {}
-        self._unlearned: set[tuple[str, int]] = set()
+        self._learned = LearnedStore(environment, pool.path)
+        self._unlearnable: set[tuple[str, int]] = set()
+        self.learned_sentences = 0
         self._last_request: ExtractionRequest | None = None
         self._stopping = threading.Event()
 
@@ -129,9 +131,8 @@ class ExtractionService:
     def warm_up(self, request: ExtractionRequest | None = None) -> None:
         """Load the models that requests need with the current pool, so that the first one does not wait for them.
 
-        Only here do members learn the votes' weights from the pool; requests reuse them as long as labels and members
-        stay the same. That takes minutes, so requests wait for it once, at the start, and not after each correction.
-        If the texts of a request select the experts, nothing is loaded or learned in advance.
+        What the pool teaches is learned in the background, unless an earlier server has. If the texts of a request
+        select the experts, nothing is loaded in advance.
 
         Args:
             request: one such request; by default with the server's labels.
@@ -139,52 +140,56 @@ class ExtractionService:
         Raises:
             EntsembleError: a model is not available.
         """
-        request = self._last_request = request or ExtractionRequest((), self.labels() or {"name": ""})
-        version, pool_documents = self._pool_for(request.labels)
-        settings = self._settings_for(request, pool_documents)
-        if self._learns_in_background(settings, pool_documents):
-            with _until_stopped():
-                self.learn()
-            return
+        self._last_request = request or ExtractionRequest((), self.labels() or {"name": ""})
+        version, pool_documents, settings = self._current()
         if any(isinstance(member.experts, str) for member in settings.members):  # known only with the texts
             if self._new_ensemble(settings, pool_documents).trains_on_examples:
                 _LOG.warning("vote weights are not learned ([stacking]): each request selects its own experts")
             return
-        with (
-            _until_stopped(),
-            cancellable(self._stopping.is_set),
-            self._ensemble(settings, version, pool_documents, learn=True),
-        ):
-            return
+        with _until_stopped(), cancellable(self._stopping.is_set), self._ensemble(settings, version, pool_documents):
+            self._schedule_learning(settings, version, pool_documents)
+
+    def can_learn(self) -> bool:
+        """Whether the pool teaches what has not been learned yet, for requests like the last one.
+
+        Raises:
+            EntsembleError: a model is not available.
+        """
+        version, pool_documents, settings = self._current()
+        return self._can_learn(settings, version, pool_documents)
 
     def learn(self) -> None:
-        """Learn from the pool as it is, for requests like the last one, where only voices answer.
+        """Learn from the pool as it is, for requests like the last one.
 
-        It takes seconds to minutes, in a process of its own. Requests use what was learned before until it is done;
-        the first ones wait for it. What was learned stays in the cache on disk. Members learn at the start alone.
+        It takes seconds to minutes, in a process of its own. Requests are answered meanwhile, with what was learned
+        before if anything was. What was learned stays in the cache on disk, for the next start.
 
         Raises:
             EntsembleError: a model is not available, or the process failed.
             WorkCancelledError: the server is stopping.
         """
-        request = self._last_request or ExtractionRequest((), self.labels() or {"name": ""})
-        version, pool_documents = self._pool_for(request.labels)
-        settings = self._settings_for(request, pool_documents)
-        if not self._learns_in_background(settings, pool_documents):
-            return
-        key = settings_key(settings)
-        with self._models(settings) as loaded, nullcontext() if loaded.ensemble else loaded.build_lock:
-            built = loaded.ensemble
-            if built and built.is_learned and (built.key, built.version) == (key, version):
-                return
-            try:
-                weights = learn_in_process(settings, self._environment, pool_documents, self._stopping.is_set)
-            except EntsembleError:
-                self._unlearned.add((key, version))  # requests do not wait for this version any longer
-                raise
-            self._weights[weights_key(settings)] = weights
-            ensemble = self._build(settings, loaded.models, pool_documents, learn=False)
-            loaded.ensemble = BuiltEnsemble(key, version, ensemble, is_learned=True, answers_version=version)
+        version, pool_documents, settings = self._current()
+        try:
+            weights = learn_in_process(settings, self._environment, pool_documents, self._stopping.is_set)
+        except EntsembleError:
+            self._unlearnable.add((settings_key(settings), version))  # the next version of the pool is tried again
+            raise
+        with self._models(settings) as loaded:
+            self._learned.put(settings, loaded.models, Learned(pool_documents, weights, len(pool_documents)))
+            loaded.ensemble = self._build(settings, loaded.models, version, pool_documents)
+
+    def _schedule_learning(self, settings: Settings, version: int, pool_documents: Sequence[Document]) -> None:
+        if self._can_learn(settings, version, pool_documents):
+            self.schedule_learning()
+
+    def _can_learn(self, settings: Settings, version: int, pool_documents: Sequence[Document]) -> bool:
+        """Whether the pool teaches what has not been learned yet; loads the models if it might."""
+        is_enough = learns_from(settings, pool_documents) or learns_from(settings, self._sentences(pool_documents))
+        if not is_enough or (settings_key(settings), version) in self._unlearnable:
+            return False
+        with self._models(settings) as loaded, loaded.build_lock:
+            learned = self._learned.get(settings, loaded.models, pool_documents)
+        return learned is None or is_outdated(learned, settings, pool_documents)
 
     @contextmanager
     def extraction(
@@ -211,7 +216,14 @@ class ExtractionService:
         selecting.select_experts(request.documents)
         check_cancelled()
         with self._ensemble(selecting.settings, version, pool_documents) as ensemble:
+            self._schedule_learning(settings, version, pool_documents)
             yield ensemble.run(request.documents, on_sentence=on_sentence)
+
+    def _current(self) -> tuple[int, tuple[Document, ...], Settings]:
+        """The pool's version, its documents, and the settings, for requests like the last one."""
+        request = self._last_request or ExtractionRequest((), self.labels() or {"name": ""})
+        version, pool_documents = self._pool_for(request.labels)
+        return version, pool_documents, self._settings_for(request, pool_documents)
 
     def _settings_for(self, request: ExtractionRequest, pool_documents: Sequence[Document]) -> Settings:
         settings = self._settings_factory(
@@ -236,50 +248,45 @@ class ExtractionService:
         return version, filtered if any(document.mentions for document in filtered) else ()
 
     @contextmanager
-    def _ensemble(
-        self, settings: Settings, version: int, pool_documents: Sequence[Document], *, learn: bool = False
-    ) -> Iterator[Ensemble]:
+    def _ensemble(self, settings: Settings, version: int, pool_documents: Sequence[Document]) -> Iterator[Ensemble]:
         """The ensemble for these settings and this version of the pool, built if either has changed."""
-        key = settings_key(settings)
         with self._models(settings) as loaded:
             with loaded.build_lock:  # one thread builds it, the others wait and use it
                 built = loaded.ensemble
-                is_current = built is not None and (built.key, built.version) == (key, version)
-                can_learn = (
-                    not (is_current and built and built.is_learned)
-                    and (key, version) not in self._unlearned
-                    and self._learns_in_background(settings, pool_documents)
-                )
-                if can_learn:
-                    self.schedule_learning()
-                if can_learn and built and built.key == key:  # answers until what this pool teaches is learned
-                    built.answer_from(version, self._sentences(pool_documents), self._defaults.language)
-                elif not built or not is_current or (learn and not built.is_learned):
-                    ensemble = self._build(settings, loaded.models, pool_documents, learn=learn)
-                    is_learned = learned_weights(ensemble) is not None
-                    built = loaded.ensemble = BuiltEnsemble(key, version, ensemble, is_learned, version)
+                if built is None or built.key != settings_key(settings):
+                    built = loaded.ensemble = self._build(settings, loaded.models, version, pool_documents)
+                elif built.version != version:
+                    sentences = self._sentences(pool_documents)
+                    if built.stays and voices_learn(settings, sentences):
+                        built.answer_from(version, sentences, self._defaults.language)
+                    else:
+                        built = loaded.ensemble = self._build(settings, loaded.models, version, pool_documents)
             yield built.ensemble
 
-    def _learns_in_background(self, settings: Settings, pool_documents: Sequence[Document]) -> bool:
-        """Whether voices learn, and no member does: they answer in milliseconds, so that learning costs little."""
-        has_learners = not settings.members and bool(settings.voices)
-        return has_learners and uses_stacking(settings, self._sentences(pool_documents))
+    def _build(
+        self, settings: Settings, models: ModelPool, version: int, pool_documents: Sequence[Document]
+    ) -> BuiltEnsemble:
+        """An ensemble with what has been learned so far; nothing is learned here."""
+        sentences = self._sentences(pool_documents)
+        learned = self._learned.get(settings, models, pool_documents) if learns_from(settings, sentences) else None
+        has_learners = voices_learn(settings, sentences)
+        stays = has_learners and learned is not None
+        examples = learned.documents if learned and has_learners else pool_documents
+        ensemble = self._new_ensemble(
+            settings.without_learning() if has_learners and not learned else settings.without_training(),
+            examples,
+            models=models,
+            weights=learned.weights if learned else None,
+        )
+        ensemble.prepare()
+        built = BuiltEnsemble(settings_key(settings), version, ensemble, stays)
+        if examples != pool_documents:
+            built.answer_from(version, sentences, self._defaults.language)
+        self.learned_sentences = learned.size if learned else 0
+        return built
 
     def _sentences(self, documents: Sequence[Document]) -> list[Document]:
         return [part for document in documents for part in split_document(document, language=self._defaults.language)]
-
-    def _build(
-        self, settings: Settings, models: ModelPool, pool_documents: Sequence[Document], *, learn: bool
-    ) -> Ensemble:
-        ensemble = self._new_ensemble(
-            settings if learn else settings.without_training(),
-            pool_documents,
-            models=models,
-            weights=self._weights.get(weights_key(settings)),
-        )
-        if weights := learned_weights(ensemble):
-            self._weights[weights_key(settings)] = weights
-        return ensemble
 
     def _new_ensemble(
         self,

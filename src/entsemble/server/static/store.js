@@ -2,7 +2,7 @@
 // version that the page has; the same answer comes, once a second, for the edits of other tabs and for extraction.
 
 import { RequestError, requestJson } from "./api.js";
-import { showProblem, showStatus } from "./dom.js";
+import { plural, showProblem, showStatus } from "./dom.js";
 
 const POLL_MILLISECONDS = 1000;
 const ACTIVE = new Set(["proposed", "accepted", "changed", "added"]);
@@ -16,6 +16,7 @@ export const state = {
   redo: "",
   pool: 0, // sentences in the pool
   learning: false, // whether the server learns from the pool
+  learned: 0, // sentences of the pool that it has learned from
   work: null, // the document in progress
   // { id, name, text, points, sentences, spans, facts, known }. The facts of spans never change, and stay when an edit
   // removes a span, which another may bring back; known is the highest id of a span whose facts the page has.
@@ -102,9 +103,11 @@ export function applyChanges(view) {
     [state.undo, state.redo] = [view.undo, view.redo];
     emit("history");
   }
-  const hasWork = JSON.stringify([view.work, view.pool, view.problem, view.learning]);
+  const { work, pool, learning, learned } = view;
+  const hasWork = JSON.stringify([work, pool, view.problem, learning, learned]);
   if (hasWork !== state.lastWork) {
-    Object.assign(state, { work: view.work, pool: view.pool, learning: view.learning, lastWork: hasWork });
+    if (state.learning && !learning && learned !== state.learned) showStatus(`Learned from ${plural(learned, "sentence")} of the pool. Texts that are extracted from now on use it.`);
+    Object.assign(state, { work, pool, learning, learned, lastWork: hasWork });
     if (view.problem) showProblem(view.problem);
     emit("work");
   }

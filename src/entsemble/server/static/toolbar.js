@@ -25,7 +25,7 @@ function drawWork() {
   const waiting = [...state.documents.values()].filter((summary) => summary.extraction === "waiting" && summary.id !== work.document).length;
   const name = state.documents.get(work.document)?.name ?? "";
   const where = work.document === state.open?.id ? "" : ` of ${name}`;
-  const left = work.done && work.seconds !== null ? `, ${duration(work.seconds)}` : work.done ? "" : `: the models are being loaded${state.pool ? ", and learn from the pool" : ""}`;
+  const left = work.done && work.seconds !== null ? `, ${duration(work.seconds)}` : work.done ? "" : ": the models are being loaded";
   $("work-text").textContent = `sentence ${Math.min(work.done + 1, work.total)} of ${work.total}${where}${left}${waiting ? `; ${plural(waiting, "document")} waiting` : ""}`;
   $("work-text").title = $("work-text").textContent;
   $("work-bar").max = Math.max(1, work.total);
