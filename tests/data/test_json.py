@@ -146,7 +146,7 @@ def test_null_mentions_do_not_hide_others(tmp_path: Path) -> None:
 
 def test_a_repeated_id_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"id": "a", "text": "1"}\n{"id": "a", "text": "2"}\n')
-    with pytest.raises(DataError, match="two documents have the id 'a'"):
+    with pytest.raises(DataError, match="document 2 has the id 'a', as has an earlier one"):
         list(read(tmp_path / "x.jsonl"))
 
 

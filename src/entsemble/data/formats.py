@@ -46,7 +46,8 @@ def read(
     if format is not None:
         find_format(format, READABLE)
     path_list = [paths] if isinstance(paths, (str, Path)) else list(paths)
-    return check_unique(_read_paths([Path(path) for path in path_list], format, options or ReadOptions(), on_error))
+    documents = _read_paths([Path(path) for path in path_list], format, options or ReadOptions(), on_error)
+    return check_unique(documents, path_list[0] if len(path_list) == 1 else None)
 
 
 def read_stream(
@@ -72,7 +73,7 @@ def read_stream(
     stream_format = find_format(format, READABLE) if format else None
     if stream_format and stream_format.reader is None:
         raise ConfigError(f"{format} cannot come from a stream; give its path")
-    return check_unique(_read_source(source, format, options or ReadOptions()))
+    return check_unique(_read_source(source, format, options or ReadOptions()), name)
 
 
 def write(

@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 from entsemble.errors import DataError
 from entsemble.types import Document
@@ -55,10 +56,19 @@ class UniqueIds:
             self._connection.close()
 
 
-def check_unique(documents: Iterable[Document]) -> Iterator[Document]:
-    """The documents; DataError at a second one with the same id, because outputs, journals and errors name ids."""
+def check_unique(documents: Iterable[Document], place: str | Path | None = None) -> Iterator[Document]:
+    """The documents, whose ids must be unique, because outputs, journals and errors name them.
+
+    Args:
+        documents: of any number of files.
+        place: the file or folder that all of them are from, if there is only one.
+
+    Raises:
+        DataError: at a second document with the same id.
+    """
     with closing(UniqueIds()) as ids:
-        for document in documents:
+        for number, document in enumerate(documents, 1):
             if not ids.add(document.id):
-                raise DataError(f"two documents have the id {document.id!r}; give each its own, or leave ids out")
+                problem = f"document {number} has the id {document.id!r}, as has an earlier one"
+                raise DataError(f"{problem}; give each its own, or leave ids out", place)
             yield document
