@@ -79,7 +79,7 @@ bench: $(DEV)           ## the measurements that are missing (needs the corpora,
 	$(BIN)/python -m benchmarks.quality.plots
 
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --upgrade-deps $(VENV)
 
 $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,serve]'

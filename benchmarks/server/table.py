@@ -6,12 +6,14 @@ python -m benchmarks.server.table [--check]
 from __future__ import annotations
 
 import json
+import statistics
 from operator import eq
 from pathlib import Path
 from typing import Any
 
 from benchmarks.pages import Table, fill_tables
 from benchmarks.server.answers import FIRST, RESULTS
+from benchmarks.server.leaving import RESULTS as LEAVING_RESULTS
 from benchmarks.server.load import RESULT
 from benchmarks.server.prompts import RESULT as PROMPTS
 from benchmarks.server.soak import RESULTS as SOAK_RESULTS
@@ -34,7 +36,13 @@ _SOAK_FIGURES = (
 
 def main() -> None:
     """Write the tables, or check them."""
-    sections = {"server:load": load, "server:soak": soak, "server:answers": answers, "server:prompts": prompts}
+    sections = {
+        "server:load": load,
+        "server:soak": soak,
+        "server:leaving": leaving,
+        "server:answers": answers,
+        "server:prompts": prompts,
+    }
     fill_tables(lambda name: sections[name]() if name in sections else None, "benchmarks.server.table")
 
 
@@ -93,6 +101,18 @@ def load() -> Table:
         count = sum(results["answers"][status] for status in statuses)
         table.append([name, str(count), *(f"{seconds[which]:.3g}" for which in ("median", "p95", "max"))])
     return table
+
+
+def leaving() -> Table | None:
+    """A row for each Python and kind of answer: seconds until the work ends whose client has left."""
+    header = ["Python", "answer", "departures", "median s", "longest s"]
+    table = [header, ["---"] * len(header)]
+    results = sorted(map(_read, LEAVING_RESULTS.glob("*.json")), key=lambda result: int(result["python"].split(".")[1]))
+    for result in results:
+        for answer, seconds in result["seconds"].items():
+            figures = f"{statistics.median(seconds):.2f}", f"{max(seconds):.2f}"
+            table.append([result["python"], answer, str(len(seconds)), *figures])
+    return table if results else None
 
 
 def soak() -> Table | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import socket
 import threading
 import time
@@ -12,10 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
+from entsemble._lib.cancellation import CancelCheck
 from entsemble.backends.scripted import ScriptedModel
 from entsemble.types import Decoding, Reply
 
 pytest.importorskip("fastapi", reason="needs the extra 'serve'")
+
+from entsemble.server.work import WorkThreads
 
 Listen = Callable[..., Any]
 LABELS = {"person": "", "location": ""}
@@ -37,8 +41,27 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return prompts_seen
 
 
-def leave_request(port: int, path: str, body: Any, has_begun: Callable[[], bool], accept: str = "*/*") -> None:
-    """Send a request, and disconnect once the server works on it."""
+@pytest.fixture
+def end_times(monkeypatch: pytest.MonkeyPatch) -> queue.Queue[float]:
+    """When the threads end that work for requests, as they see it."""
+    times: queue.Queue[float] = queue.Queue()
+    work = WorkThreads.work
+
+    def watched(self: WorkThreads, function: Callable[[CancelCheck], None], interrupt: Any) -> Any:
+        def run(is_cancelled: CancelCheck) -> None:
+            try:
+                function(is_cancelled)
+            finally:
+                times.put(time.monotonic())
+
+        return work(self, run, interrupt)
+
+    monkeypatch.setattr(WorkThreads, "work", watched)
+    return times
+
+
+def leave_request(port: int, path: str, body: Any, has_begun: Callable[[], bool], accept: str = "*/*") -> float:
+    """Send a request, and disconnect once the server works on it; the time of the departure."""
     content = json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: {accept}\r\n"
@@ -49,25 +72,19 @@ def leave_request(port: int, path: str, body: Any, has_begun: Callable[[], bool]
         end = time.monotonic() + 30
         while not has_begun() and time.monotonic() < end:
             time.sleep(0.01)
+        departure = time.monotonic()
     assert has_begun()
-
-
-def seconds_until_idle(port: int) -> float:
-    started = time.monotonic()
-    while "entsemble_running 0.0" not in httpx.get(f"http://127.0.0.1:{port}/metrics").text:
-        assert time.monotonic() - started < 30
-        time.sleep(0.02)
-    return time.monotonic() - started
+    return departure
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
 def test_work_for_a_client_that_left_ends_at_the_next_call_of_a_model(
-    listen: Listen, calls: list[str], accept: str
+    listen: Listen, calls: list[str], end_times: queue.Queue[float], accept: str
 ) -> None:
     port = listen().used_port
     body = {"documents": [{"text": LONG_TEXT}], "labels": LABELS}
-    leave_request(port, "/v1/extract", body, lambda: bool(calls), accept)
-    assert seconds_until_idle(port) < 1.5
+    departure = leave_request(port, "/v1/extract", body, lambda: bool(calls), accept)
+    assert end_times.get(timeout=30) - departure < 1
     call_count = len(calls)
     time.sleep(0.5)
     assert len(calls) == call_count
@@ -97,7 +114,9 @@ def test_a_request_that_was_left_inside_a_long_call_gives_its_slot_to_the_next(
     assert time.monotonic() - started < 10
 
 
-def test_an_export_that_was_left_ends(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_that_was_left_ends(
+    listen: Listen, end_times: queue.Queue[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     written: list[str] = []
 
     def write_slowly(documents: Any, *_: Any) -> None:
@@ -107,8 +126,8 @@ def test_an_export_that_was_left_ends(listen: Listen, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("entsemble.server.export.write", write_slowly)
     port = listen().used_port
-    leave_request(port, "/v1/export", {"documents": [{"text": "a"}] * 200}, lambda: bool(written))
-    time.sleep(1)
+    departure = leave_request(port, "/v1/export", {"documents": [{"text": "a"}] * 200}, lambda: bool(written))
+    assert end_times.get(timeout=30) - departure < 1
     count = len(written)
     time.sleep(0.3)
     assert len(written) == count < 100

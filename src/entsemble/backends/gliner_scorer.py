@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from entsemble._lib.cancellation import until_cancelled
 from entsemble._lib.optional import require
 from entsemble._lib.text import whole_words, word_spans
 from entsemble.backends.label_reader.model import group_labels
@@ -67,7 +68,7 @@ class GlinerScorer:
         windows = [(index, span) for index, text in enumerate(texts) for span in self._windows(text)]
         scores: list[dict[Span, dict[str, float]]] = [{} for _ in texts]
         window_texts = [span.slice(texts[index]) for index, span in windows]
-        for group in group_labels(labels):
+        for group in until_cancelled(group_labels(labels)):
             names = {label.readable: label.name for label in group}
             with self._lock:
                 answers = self._predict(window_texts, group, max(minimum, _MIN_SCORE)) if windows else []

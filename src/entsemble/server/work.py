@@ -17,7 +17,6 @@ from entsemble._lib.cancellation import CancelCheck, WorkCancelledError, cancell
 
 Answer = TypeVar("Answer")
 
-_DISCONNECT_POLL_SECONDS = 0.2
 _ABANDON_SECONDS = 0.7
 """How long a request that is over waits for its thread, which may be inside a call that cannot be interrupted."""
 
@@ -134,13 +133,20 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Answer]) -
         HTTPException: the client disconnected.
         BaseException: what the coroutine raises.
     """
-    task = asyncio.ensure_future(work)
+    task, departure = asyncio.ensure_future(work), asyncio.ensure_future(_disconnection(request))
     try:
-        while not (await asyncio.wait({task}, timeout=_DISCONNECT_POLL_SECONDS))[0]:
-            if await request.is_disconnected():
-                raise HTTPException(499, "the client disconnected")
+        await asyncio.wait({task, departure}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise HTTPException(499, "the client disconnected")
         return task.result()
     finally:
+        departure.cancel()
         task.cancel()
         with CancelScope(shield=True):
-            await asyncio.wait({task})
+            await asyncio.wait({task, departure})
+
+
+async def _disconnection(request: Request) -> None:
+    """Ends when the client disconnects; the request's body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from entsemble._lib.cancellation import WorkCancelledError, cancellable
 from entsemble.backends.label_reader.model import (
     BUNDLED_READER,
+    MAX_LABELS,
     NETWORK,
     LabelReader,
     describe_unclear_labels,
@@ -46,6 +48,13 @@ def test_emoji_are_not_read(reader: LabelReader) -> None:
     with_emoji = "👩\u200d🚀Ann Lee\u2060 met ❤\ufe0fBob\u200b."
     assert best_labels(reader, with_emoji) == best_labels(reader, plain)
     assert reader.score_spans(["👩\u200d🚀 ❤\ufe0f"], LABELS, 0.0) == [[]]
+
+
+def test_reading_is_abandoned_between_groups_of_labels(reader: LabelReader) -> None:
+    labels = label_set(*(f"label {number}" for number in range(3 * MAX_LABELS)))
+    checks = iter((False, True))
+    with cancellable(lambda: next(checks)), pytest.raises(WorkCancelledError):
+        reader.score_spans([TEXT], labels, 0.1)
 
 
 def test_probabilities_do_not_depend_on_the_other_texts(reader: LabelReader) -> None:

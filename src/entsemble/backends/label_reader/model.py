@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from entsemble._lib.cancellation import until_cancelled
 from entsemble._lib.digest import sha256
 from entsemble._lib.optional import require
 from entsemble._lib.text import is_symbol, word_spans
@@ -190,7 +191,7 @@ class LabelReader:
         ]
         outputs = ["logits", "span_vectors"] if vectors else ["logits"]
         order = sorted(range(len(rows)), key=lambda index: len(rows[index].pieces))
-        for indices in _split_into_batches(order, [len(row.pieces) for row in rows]):
+        for indices in until_cancelled(_split_into_batches(order, [len(row.pieces) for row in rows])):
             batch = self._encoder.build_batch([rows[index] for index in indices], self._config.span_width)
             logits, *span_vectors = self._session.run(outputs, batch.arrays)
             logits = self._config.slope * logits + self._config.intercept
