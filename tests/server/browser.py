@@ -27,6 +27,13 @@ BROWSER_MARKS = [
 """Of every module whose tests open the page."""
 
 WIDTHS = {"narrow": (360, 740), "wide": (1440, 900)}
+
+
+def everywhere(test: Any) -> Any:
+    """The test at both widths and in both colour schemes, which it takes as `size` and `scheme`."""
+    return pytest.mark.parametrize("size", WIDTHS)(pytest.mark.parametrize("scheme", ["light", "dark"])(test))
+
+
 TEXT = "Ann flew to Oslo. <b>Nobody</b> met Bob Lee & Ann in Bergen.\nThe rest is silence 🛶."
 LABELS = {"person": "", "organisation": "", "location": ""}
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,13 @@ def test_kills_of_server_and_learner_lose_nothing_and_leave_no_process(start: St
     wait_for(lambda: changes(client)["documents"][-1]["extraction"] == "", 300)
     assert changes(client)["documents"][-1]["mentions"] >= 1, "texts are extracted without what was to be learned"
     assert changes(client)["pool"] == len(documents)
+    client.post("/v1/review/edits", json={"edit": {"action": "reopen", "documents": ids[:1]}}).raise_for_status()
+    wait_for(lambda: bool(learners(server)), 300)
+    [learner] = learners(server)
+    started = time.monotonic()
     server.send_signal(signal.SIGINT)
     server.wait(60)
-    assert server.returncode == 130
-    assert learners(server) == []
+    assert time.monotonic() - started < 10, "it ends while it learns"
+    assert (server.returncode, has_ended(learner)) == (130, True)
+    assert (tmp_path / "log").read_text(encoding="utf-8").splitlines()[-1] == "entsemble: stopped"
+    assert "Traceback" not in (tmp_path / "log").read_text(encoding="utf-8")

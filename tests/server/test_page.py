@@ -20,8 +20,8 @@ from playwright.sync_api import expect
 from tests.server.browser import (
     BROWSER_MARKS,
     TEXT,
-    WIDTHS,
     current,
+    everywhere,
     letter,
     marks,
     press,
@@ -55,8 +55,7 @@ def test_a_text_is_extracted_and_shown_with_members_and_votes(open_page: OpenPag
         expect(facts).to_contain_text(re.compile(r"vote of smollm2-135m\s*location"))
 
 
-@pytest.mark.parametrize("size", WIDTHS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@everywhere
 def test_a_document_is_corrected_by_keyboard_alone(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
     with running_server(tmp_path, [letter("first"), letter("second")]) as running:
         page = open_page(running.address, size, color_scheme=scheme)
@@ -96,8 +95,7 @@ def test_a_document_is_corrected_by_keyboard_alone(open_page: OpenPage, tmp_path
         assert page.evaluate("document.activeElement.id") == "search"
 
 
-@pytest.mark.parametrize("size", WIDTHS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@everywhere
 def test_a_document_is_corrected_by_mouse_alone(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
     with running_server(tmp_path, [letter("first"), letter("second")]) as running:
         page = open_page(running.address, size, color_scheme=scheme)
@@ -230,9 +228,10 @@ def test_what_a_filter_hides_is_not_changed_by_keys(open_page: OpenPage, tmp_pat
         assert current(page) == "Oslo"
 
 
-def test_the_text_is_copied_as_it_is(open_page: OpenPage, tmp_path: Path) -> None:
+@everywhere
+def test_the_text_is_copied_as_it_is(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
     with running_server(tmp_path, [letter()]) as running:
-        page = open_page(running.address, permissions=["clipboard-read", "clipboard-write"])
+        page = open_page(running.address, size, color_scheme=scheme, permissions=["clipboard-read", "clipboard-write"])
         select_text(page, "Nobody")
         page.keyboard.press("Control+c")
         assert page.evaluate("navigator.clipboard.readText()") == "Nobody"

@@ -15,17 +15,20 @@ pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 pytest.importorskip("playwright", reason="needs playwright")
 from playwright.sync_api import expect
 
-from tests.server.browser import BROWSER_MARKS, TEXT, letter, press, running_server, settle
+from tests.server.browser import BROWSER_MARKS, TEXT, everywhere, letter, press, running_server, settle
 
 pytestmark = BROWSER_MARKS
 
 OpenPage = Callable[..., Any]
 
 
-def test_files_are_dropped_anywhere_and_errors_name_them(open_page: OpenPage, tmp_path: Path) -> None:
+@everywhere
+def test_files_are_dropped_anywhere_and_errors_name_them(
+    open_page: OpenPage, tmp_path: Path, size: str, scheme: str
+) -> None:
     line = {"id": "gold", "text": "Ann slept.", "mentions": [{"start": 0, "end": 3, "label": "pilot"}]}
     with running_server(tmp_path) as running:
-        page = open_page(running.address)
+        page = open_page(running.address, size, color_scheme=scheme)
         files = {"gold.jsonl": json.dumps(line), "broken.jsonl": "{}", "words.conll": "Ann B-person\nslept O\n"}
         page.evaluate(
             """(files) => {
@@ -50,7 +53,10 @@ def test_files_are_dropped_anywhere_and_errors_name_them(open_page: OpenPage, tm
         expect(page.locator("#text mark")).to_have_count(2)
 
 
-def test_folders_are_dropped_and_what_cannot_be_read_is_named(open_page: OpenPage, tmp_path: Path) -> None:
+@everywhere
+def test_folders_are_dropped_and_what_cannot_be_read_is_named(
+    open_page: OpenPage, tmp_path: Path, size: str, scheme: str
+) -> None:
     folder = tmp_path / "letters"
     (folder / "may").mkdir(parents=True)
     (folder / "first.txt").write_text("Ann left Oslo.")
@@ -58,19 +64,20 @@ def test_folders_are_dropped_and_what_cannot_be_read_is_named(open_page: OpenPag
     (folder / "may" / "broken.pdf").write_bytes(b"not a PDF")
     (folder / ".hidden").write_text("Ann.")
     with running_server(tmp_path) as running:
-        page = open_page(running.address)
+        page = open_page(running.address, size, color_scheme=scheme)
         devtools = page.context.new_cdp_session(page)
         data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):
-            devtools.send("Input.dispatchDragEvent", {"type": kind, "x": 700, "y": 400, "data": data})
+            devtools.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 300, "data": data})
         expect(page.locator("#documents .name")).to_have_text(["letters/first.txt", "letters/may/first.txt"])
         expect(page.locator("#problem")).to_contain_text("letters/may/broken.pdf: ")
         expect(page.locator("#text mark")).to_have_count(2)
 
 
-def test_labels_belong_to_the_session(open_page: OpenPage, tmp_path: Path) -> None:
+@everywhere
+def test_labels_belong_to_the_session(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
     with running_server(tmp_path, [letter()]) as running:
-        page = open_page(running.address)
+        page = open_page(running.address, size, color_scheme=scheme)
         page.locator("#add > summary").click()
         page.locator("#add-label").click()
         page.locator("#labels input").nth(-2).fill("ship")
@@ -79,7 +86,7 @@ def test_labels_belong_to_the_session(open_page: OpenPage, tmp_path: Path) -> No
         expect(page.locator("#filters")).to_contain_text("ship 0")
         settle(page)
         assert running.session.labels["ship"] == "with a name"
-        other = open_page(running.address)
+        other = open_page(running.address, size, color_scheme=scheme)
         expect(other.locator("#filters")).to_contain_text("ship 0")
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from entsemble.ner.pipeline import Pipeline
+
 pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 pytest.importorskip("playwright", reason="needs playwright")
 from playwright.sync_api import expect
 
+from entsemble.server.learning import PoolLearner
 from tests.server.browser import (
     BROWSER_MARKS,
     WIDTHS,
+    everywhere,
     letter,
     press,
     running_server,
@@ -48,6 +53,30 @@ def unfold(page: Any, *names: str) -> None:
 
 
 Check = Callable[[str], None]
+
+
+def check_running(page: Any, check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Extraction in progress, and learning."""
+    with monkeypatch.context() as patched:
+        run_pipeline = Pipeline.run
+
+        def slow(self: Pipeline, text: str) -> Any:
+            time.sleep(0.2)
+            return run_pipeline(self, text)
+
+        patched.setattr(Pipeline, "run", slow)
+        patched.setattr(PoolLearner, "is_learning", True)
+        unfold(page, "add")
+        page.fill("#new-text", "\n".join(f"Ann left Oslo on day {number}." for number in range(300)))
+        page.click("#extract")
+        expect(page.locator("#work-text")).to_contain_text("of 300, ")
+        expect(page.locator("#learning")).to_be_visible()
+        check("running, and learning")
+        page.click("#cancel")
+        expect(page.locator("#incomplete-text")).to_be_visible()
+    check("cancelled after a while")
+    page.click("#delete")
+    settle(page)
 
 
 def check_first_text(page: Any, check: Check) -> None:
@@ -94,6 +123,12 @@ def check_panels(page: Any, check: Check) -> None:
     select_text(page, "Lee")
     press(page, "2")
     check("nested mentions")
+    page.locator("[data-bulk=reject-below]").click()
+    settle(page)
+    expect(page.locator("#status")).to_contain_text("changed")
+    check("notice of a bulk edit")
+    page.click("#undo")
+    settle(page)
     page.fill("#search", "nowhere")
     expect(page.locator("#list-count")).to_have_text("0 shown")
     check("nothing is found")
@@ -109,9 +144,10 @@ def check_panels(page: Any, check: Check) -> None:
     page.evaluate("document.body.classList.remove('dropping')")
 
 
-@pytest.mark.parametrize("size", WIDTHS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_in_any_state(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
+@everywhere
+def test_axe_finds_nothing_in_any_state(
+    open_page: OpenPage, tmp_path: Path, size: str, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found: dict[str, list[str]] = {}
 
     def check(state: str) -> None:
@@ -121,9 +157,11 @@ def test_axe_finds_nothing_in_any_state(open_page: OpenPage, tmp_path: Path, siz
     with running_server(tmp_path) as running:
         page = open_page(running.address, size, color_scheme=scheme)
         check_first_text(page, check)
+        check_running(page, check, monkeypatch)
         running.session.add([letter("one"), letter("two"), letter("three"), letter("four")], is_extracted=True)
-        running.session.set_extraction(3, "cancelled")
-        running.session.set_extraction(4, "failed", "the model is gone")
+        *_, third, fourth = (row["id"] for row in running.session.changes(-1)["documents"])
+        running.session.set_extraction(third, "cancelled")
+        running.session.set_extraction(fourth, "failed", "the model is gone")
         page.reload()
         settle(page)
         check_documents(page, check)
@@ -251,28 +289,3 @@ def test_pictures_for_the_documentation(open_page: OpenPage, tmp_path: Path) -> 
             page.locator("#candidate-score").evaluate("(s) => { s.value = 0.75; s.dispatchEvent(new Event('input')); }")
             settle(page)
             page.screenshot(path=Path(folder) / f"page-{size}.png")
-
-
-@pytest.mark.parametrize("size", WIDTHS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_html_export_is_filtered_and_stepped_through_by_key(
-    open_page: OpenPage, tmp_path: Path, size: str, scheme: str
-) -> None:
-    from entsemble.data.formats import write
-
-    path = tmp_path / "out.html"
-    write([letter("one"), letter("two")], path)
-    page = open_page(path.as_uri(), size, color_scheme=scheme, waits=False)
-    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    assert page.locator("mark:focus").inner_text().startswith("Oslo")
-    expect(page.locator("#facts")).to_have_text("location 0.40; smollm2-135m: location")
-    assert violations(page) == []
-    page.locator("#score").evaluate("(s) => { s.value = 0.8; s.dispatchEvent(new Event('input')); }")
-    expect(page.locator("#count")).to_have_text("4 of 8 shown")
-    page.keyboard.press("Digit1")
-    expect(page.locator("#count")).to_have_text("0 of 8 shown")
-    page.locator("#legend button", has_text="person").click()
-    expect(page.locator("mark:not(.hidden)")).to_have_count(4)
-    assert violations(page) == []

@@ -20,10 +20,12 @@ from tests.server.browser import (
     BROWSER_MARKS,
     TEXT,
     current,
+    everywhere,
     letter,
     marks,
     press,
     running_server,
+    scored,
     settle,
     tab_to,
 )
@@ -69,6 +71,27 @@ def test_two_tabs_see_each_others_edits(open_page: OpenPage, tmp_path: Path) -> 
         expect(first.locator("#done-count")).to_have_text("1 of 2 done")
         first.reload()
         expect(first.locator("#document-name")).to_have_text("second")
+
+
+def test_two_tabs_that_edit_at_once_lose_nothing(open_page: OpenPage, tmp_path: Path) -> None:
+    text = "".join(f"Ann{number} left. " for number in range(40))
+    mentions = [(f"Ann{number} ".strip(), "person", 0.9) for number in range(10, 40)]
+    with running_server(tmp_path, [scored(text, *mentions)]) as running:
+        tabs = [open_page(running.address), open_page(running.address)]
+        press(tabs[0], "ArrowRight")
+        press(tabs[1], *["ArrowLeft"] * 15)
+        for _ in range(12):  # one from the start, the other from the middle, neither waiting for the other
+            tabs[0].keyboard.press("x")
+            tabs[1].keyboard.press("2")
+        for tab in tabs:
+            settle(tab)
+        labels = [label for _, label in running.mentions()]
+        assert labels == ["person"] * 3 + ["organisation"] * 12 + ["person"] * 3
+        for tab in tabs:
+            expect(tab.locator("#text mark")).to_have_count(18)
+        for _ in range(24):
+            press(tabs[0], "Control+z")
+        assert running.mentions() == [(name, label) for name, label, _ in mentions], "all of both can be undone"
 
 
 def test_a_page_that_is_loaded_again_returns_to_its_place(open_page: OpenPage, tmp_path: Path) -> None:
@@ -148,34 +171,66 @@ def test_sentences_appear_one_by_one_and_cancelling_keeps_them(
         expect(page.locator("#text mark")).to_have_count(600)
 
 
-@pytest.mark.parametrize(("key", "code"), [("é", "Digit2"), ("2", "Digit2"), ("2", "Numpad2")])
-def test_digits_of_any_keyboard_layout_set_labels(open_page: OpenPage, tmp_path: Path, key: str, code: str) -> None:
-    with running_server(tmp_path, [letter()]) as running:
-        page = open_page(running.address)
-        press(page, "ArrowRight")
-        page.evaluate(
-            """([key, code]) => {
-              const event = new KeyboardEvent("keydown", { key, code, bubbles: true });
-              document.activeElement.dispatchEvent(event);
-            }""",
-            [key, code],
-        )
+LAYOUTS = {  # where a key is on the keyboard, and what it prints there if that is not the key itself
+    "German": {"2": "Digit2", "0": "Digit0", "a": "KeyA", "z": "KeyY", "y": "KeyZ", "?": "Minus"},
+    "French": {"2": "Digit2 é", "0": "Digit0 à", "a": "KeyQ", "z": "KeyW", "y": "KeyY", "?": "KeyM"},
+    "Nordic": {"2": "Digit2", "0": "Digit0", "a": "KeyA", "z": "KeyZ", "y": "KeyY", "?": "Minus"},
+    "number pad": {"2": "Numpad2", "0": "Numpad0", "a": "KeyA", "z": "KeyZ", "y": "KeyY", "?": "Slash"},
+}
+CONTROL = 2  # the modifier, as Chromium numbers it
+
+
+@everywhere
+def test_keys_work_on_any_keyboard_layout(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
+    def strike(layout: str, key: str, modifiers: int = 0) -> None:
+        code, _, printed = LAYOUTS[layout][key].partition(" ")
+        event = {"key": printed or key, "code": code, "modifiers": modifiers}
+        text = {} if modifiers else {"text": printed or key}
+        devtools.send("Input.dispatchKeyEvent", {"type": "keyDown", **event, **text})
+        devtools.send("Input.dispatchKeyEvent", {"type": "keyUp", **event})
         settle(page)
-        assert running.mentions()[0] == ("Ann", "organisation")
 
-
-def test_labels_and_scores_are_filtered(open_page: OpenPage, tmp_path: Path) -> None:
     with running_server(tmp_path, [letter()]) as running:
-        page = open_page(running.address)
+        page = open_page(running.address, size, color_scheme=scheme)
+        devtools = page.context.new_cdp_session(page)
+        for layout in LAYOUTS:
+            press(page, "ArrowDown", "ArrowUp", "ArrowRight")
+            assert current(page) == "Ann"
+            strike(layout, "2")
+            assert running.mentions()[0] == ("Ann", "organisation"), layout
+            assert current(page) == "Oslo"
+            strike(layout, "a")
+            assert current(page) == "Bob Lee", layout
+            strike(layout, "z", CONTROL)
+            strike(layout, "z", CONTROL)
+            assert running.mentions() == ALL, layout
+            strike(layout, "y", CONTROL)
+            assert running.mentions()[0] == ("Ann", "organisation"), layout
+            strike(layout, "z", CONTROL)
+            press(page, "ArrowDown", "ArrowUp")
+            strike(layout, "0")
+            assert running.mentions() == ALL[2:], layout
+            strike(layout, "z", CONTROL)
+            strike(layout, "?")
+            expect(page.locator("#help")).to_be_visible()
+            press(page, "Escape")
+            assert running.mentions() == ALL, layout
+
+
+@everywhere
+def test_labels_and_scores_are_filtered(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
+    with running_server(tmp_path, [letter()]) as running:
+        page = open_page(running.address, size, color_scheme=scheme)
         page.locator("#filters button", has_text="person").click()
         assert marks(page) == [ALL[1], ALL[3]]
         page.locator("#min-score").evaluate("(s) => { s.value = 0.5; s.dispatchEvent(new Event('input')); }")
         expect(page.locator("#text mark")).to_have_text(["Bergen"])
 
 
-def test_the_page_asks_for_the_key(open_page: OpenPage, tmp_path: Path) -> None:
+@everywhere
+def test_the_page_asks_for_the_key(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
     with running_server(tmp_path, [letter()], key="s3cret") as running:
-        page = open_page(running.address, waits=False)
+        page = open_page(running.address, size, color_scheme=scheme, waits=False)
         page.fill("#key", "s3cret")
         page.keyboard.press("Enter")
         expect(page.locator("#text mark")).to_have_count(4)

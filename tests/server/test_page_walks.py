@@ -16,9 +16,9 @@ from playwright.sync_api import expect
 
 from tests.server.browser import (
     BROWSER_MARKS,
-    WIDTHS,
     Running,
     current,
+    everywhere,
     letter,
     press,
     running_server,
@@ -28,11 +28,7 @@ from tests.server.browser import (
     violations,
 )
 
-pytestmark = [
-    *BROWSER_MARKS,
-    pytest.mark.parametrize("size", WIDTHS),
-    pytest.mark.parametrize("scheme", ["light", "dark"]),
-]
+pytestmark = BROWSER_MARKS
 
 OpenPage = Callable[..., Any]
 
@@ -53,6 +49,7 @@ def labels_of(running: Running, surface: str) -> list[str]:
     return [mention.label for document in documents for mention in document.mentions if mention.text == surface]
 
 
+@everywhere
 def test_names_sentences_and_candidates_by_keyboard_alone(
     open_page: OpenPage, tmp_path: Path, size: str, scheme: str
 ) -> None:
@@ -96,6 +93,7 @@ def test_names_sentences_and_candidates_by_keyboard_alone(
         assert violations(page) == []
 
 
+@everywhere
 def test_documents_by_keyboard_alone(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
     with running_server(tmp_path, [letter("first"), letter("second")]) as running:
         page = open_page(running.address, size, color_scheme=scheme)
@@ -128,6 +126,7 @@ def test_documents_by_keyboard_alone(open_page: OpenPage, tmp_path: Path, size: 
         expect(page.locator("#documents li")).to_have_count(2)
 
 
+@everywhere
 def test_labels_and_files_by_keyboard_alone(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
     with running_server(tmp_path, [letter("first"), letter("second")]) as running:
         page = open_page(running.address, size, color_scheme=scheme)
@@ -170,6 +169,7 @@ def click(page: Any, *selectors: str) -> None:
         settle(page)
 
 
+@everywhere
 def test_names_sentences_and_candidates_by_mouse_alone(
     open_page: OpenPage, tmp_path: Path, size: str, scheme: str
 ) -> None:
@@ -215,6 +215,7 @@ def test_names_sentences_and_candidates_by_mouse_alone(
         assert violations(page) == []
 
 
+@everywhere
 def test_documents_labels_and_files_by_mouse_alone(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
     with running_server(tmp_path, [letter("first"), letter("second")]) as running:
         page = open_page(running.address, size, color_scheme=scheme)

@@ -32,7 +32,7 @@ _DARK = {
     "good": "#7bd897",
     "bad": "#ff9c9c",
 }
-_LABEL_LIGHTNESS = {"light": (0.86, 0.38), "dark": (0.24, 0.66)}
+_LABEL_LIGHTNESS = {"light": (0.86, 0.36), "dark": (0.24, 0.66)}
 """Of a mark's ground and edge."""
 
 _LABEL_SATURATION = {"light": (0.75, 0.7), "dark": (0.45, 0.7)}
@@ -50,7 +50,7 @@ def colour_class(label_index: int) -> str:
 
 def terminal_colour(label_index: int) -> str:
     """The colour of the label at a position as `#rrggbb`, as the ground of black characters."""
-    return _hex(hue(label_index), 0.65, 0.62)
+    return _hex(hue(label_index), 0.65, 0.66)
 
 
 def style_sheet() -> str:
