@@ -90,7 +90,8 @@ def test_kills_of_server_and_learner_lose_nothing_and_leave_no_process(start: St
     wait_for(lambda: changes(client)["documents"][-1]["extraction"] == "", 300)
     assert changes(client)["documents"][-1]["mentions"] >= 1, "texts are extracted without what was to be learned"
     assert changes(client)["pool"] == len(documents)
-    client.post("/v1/review/edits", json={"edit": {"action": "reopen", "documents": ids[:1]}}).raise_for_status()
+    unsign = {"action": "unsign", "document": ids[0], "sentence": 0}
+    client.post("/v1/review/edits", json={"edit": unsign}).raise_for_status()
     wait_for(lambda: bool(learners(server)), 300)
     [learner] = learners(server)
     started = time.monotonic()
