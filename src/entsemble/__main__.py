@@ -15,6 +15,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, _end_at_once)
     from entsemble import cli
 
+    cli.import_command(sys.argv[1:])
     if is_interruptible:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from entsemble.assembly import ExpertSpec, TrainingData, expert_store, train_expert
+from entsemble.assembly import TrainingData, expert_store
 from entsemble.assembly.expert_data import read_corpus
+from entsemble.assembly.expert_training import ExpertSpec, train_expert
 from entsemble.data.formats import read, write
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.experts import peft_folder

@@ -30,10 +30,16 @@ def names(document: dict[str, Any]) -> list[tuple[str, str]]:
     return [(mention["text"], mention["label"]) for mention in document["mentions"]]
 
 
+def subcommands(group: click.Group) -> dict[str, click.Command]:
+    context = click.Context(group)
+    found = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
+
+
 def command_paths(command: click.Command, *path: str) -> Iterator[tuple[str, ...]]:
     yield path
     if isinstance(command, click.Group):
-        for name, subcommand in command.commands.items():
+        for name, subcommand in subcommands(command).items():
             yield from command_paths(subcommand, *path, name)
 
 
@@ -41,7 +47,7 @@ def find_command(words: list[str]) -> tuple[click.Command, list[str]]:
     """The command that the first words name, and its arguments."""
     current: click.Command = root
     while isinstance(current, click.Group) and words:
-        current, words = current.commands[words[0]], words[1:]
+        current, words = subcommands(current)[words[0]], words[1:]
     return current, words
 
 
@@ -66,9 +72,26 @@ class TestHelp:
             command, arguments = find_command(words)
             command.make_context("entsemble", arguments, parent=click.Context(root, **root.context_settings))
 
+    @pytest.mark.parametrize("width", [60, 80, 200])
+    def test_the_list_of_commands_says_of_each_what_its_own_help_says(self, width: int) -> None:
+        context = click.Context(root, terminal_width=width, max_content_width=width)
+        listed, expected = context.make_formatter(), context.make_formatter()
+        root.format_commands(context, listed)
+        click.Group(commands=subcommands(root)).format_commands(context, expected)
+        assert listed.getvalue() == expected.getvalue()
+
+    def test_the_help_imports_no_command(self) -> None:
+        check = (
+            "import sys; from entsemble.cli import root; root(['--help'], standalone_mode=False); print(*sys.modules)"
+        )
+        completed = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+        imported = set(completed.stdout.split())
+        assert "entsemble.cli" in imported
+        assert not imported & {"numpy", "pydantic", "rich", "entsemble.cli.extract", "entsemble.settings"}
+
     def test_many_options_are_in_groups_and_none_is_lost(self, command: Command) -> None:
         shown = command("extract", "--help").out
-        extract = root.commands["extract"]
+        extract = subcommands(root)["extract"]
         assert "What to find:" in shown
         assert all(option in shown for parameter in extract.params for option in parameter.opts if option[0] == "-")
         assert "What to find:" not in command("demo", "--help").out

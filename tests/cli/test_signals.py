@@ -172,7 +172,8 @@ def test_a_server_that_does_not_end_is_ended(arguments: list[str], expected: tup
 
 
 def test_ctrl_c_during_the_imports_is_one_line() -> None:
-    stopped = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT, "extract", "--help"]
+    stopped = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (stopped.returncode, stopped.stdout, stopped.stderr) == (130, "", "\nentsemble: stopped\n")
 
 

@@ -64,7 +64,10 @@ def test_every_setting_is_described() -> None:
 
 def _commands(group: click.Group, before: str = "") -> list[tuple[str, click.Command]]:
     found: list[tuple[str, click.Command]] = []
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         inner = _commands(command, f"{before}{name} ") if isinstance(command, click.Group) else []
         found += inner or [(before + name, command)]
     return found

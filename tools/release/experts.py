@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from entsemble._lib import toml
-from entsemble.assembly import ExpertSpec, TrainingData, train_expert
+from entsemble.assembly import TrainingData
+from entsemble.assembly.expert_training import ExpertSpec, train_expert
 from entsemble.data.annotated import read_annotated
 from entsemble.data.formats import write
 from entsemble.experts.training import TrainingProgress, TrainingSettings

@@ -149,3 +149,12 @@ def is_unspaced(character: str) -> bool:
 
 def _is_mark(character: str) -> bool:
     return not character.isascii() and unicodedata.category(character)[0] == "M"
+
+
+def pluralize(count: int, noun: str) -> str:
+    """The count followed by the noun in singular or plural.
+
+    >>> pluralize(1, "document"), pluralize(1200, "document")
+    ('1 document', '1,200 documents')
+    """
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

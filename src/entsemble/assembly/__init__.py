@@ -5,7 +5,6 @@ from entsemble.assembly.expert_data import TEMPLATE, TrainingData
 from entsemble.assembly.expert_evaluation import evaluate_experts
 from entsemble.assembly.expert_files import check_adapter_fits, expert_store
 from entsemble.assembly.expert_selection import Selection, SelectionInputs, adapt_to_documents, select_experts
-from entsemble.assembly.expert_training import ExpertSpec, train_expert
 from entsemble.assembly.members import select_members, with_absolute_paths
 from entsemble.assembly.model_pool import base_checksum
 from entsemble.assembly.progress import ProgressCallbacks
@@ -14,7 +13,6 @@ from entsemble.data.annotated import without_mentions
 __all__ = [
     "TEMPLATE",
     "Assembly",
-    "ExpertSpec",
     "ProgressCallbacks",
     "Selection",
     "SelectionInputs",
@@ -26,7 +24,6 @@ __all__ = [
     "expert_store",
     "select_experts",
     "select_members",
-    "train_expert",
     "with_absolute_paths",
     "without_mentions",
 ]

@@ -27,7 +27,6 @@ from entsemble.backends.encoders import LlamaCppEncoder, SentenceTransformerEnco
 from entsemble.backends.llamacpp.engine import LlamaCppOptions
 from entsemble.backends.llamacpp.model import LlamaCppModel
 from entsemble.backends.model_spec import ModelSpec, ServerModel, parse_model
-from entsemble.backends.transformers import TransformersModel, TransformersOptions
 from entsemble.backends.voice_spec import VoiceSpec
 from entsemble.errors import ConfigError, EntsembleError, ModelError
 from entsemble.execution.cached_model import CachedModel
@@ -219,6 +218,8 @@ class ModelPool:
         )
         with adapter_files as adapters:  # engines read them once, when they start
             if uses_transformers:
+                from entsemble.backends.transformers import TransformersModel, TransformersOptions
+
                 transformers_options = TransformersOptions(
                     context=member.context,
                     slots=max(slots, 2 * self.worker_count()),

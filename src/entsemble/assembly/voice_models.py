@@ -6,14 +6,8 @@ import re
 from pathlib import Path
 
 from entsemble.assembly.model_files import ModelFiles, folder_sha256
-from entsemble.backends.gliner_scorer import GlinerScorer
 from entsemble.backends.hub import parse_hub_source
-from entsemble.backends.label_reader.model import LabelReader
 from entsemble.backends.model_spec import ModelSpec
-from entsemble.backends.patterns import PatternTagger
-from entsemble.backends.spacy_tagger import SpacyTagger, locate_pipeline
-from entsemble.backends.student import load_student
-from entsemble.backends.token_classifier import TokenClassifier
 from entsemble.backends.voice_spec import VoiceSpec
 from entsemble.errors import ConfigError
 from entsemble.protocols import SpanScorer, SpanTagger
@@ -39,18 +33,31 @@ def load_voice(
         MissingExtraError: the library that runs it is not installed.
         ModelUnavailableError: there is no such model, or it cannot be loaded.
     """
+    # each is imported where it is used: a run has one or two of them
     if spec.kind == "spacy":
+        from entsemble.backends.spacy_tagger import SpacyTagger, locate_pipeline
+
         folder = locate_pipeline(spec.target)
         return SpacyTagger(spec.name, folder, _checksum(folder, environment))
     if spec.kind == "patterns":
+        from entsemble.backends.patterns import PatternTagger
+
         return PatternTagger(spec.name, spec.path)
     if spec.kind == "student":
+        from entsemble.backends.student import load_student
+
         return load_student(spec.name, spec.path, threads=threads)
     if spec.kind == "tokens":
+        from entsemble.backends.token_classifier import TokenClassifier
+
         return TokenClassifier(spec.name, *files.locate(_folder_spec(spec)))
     if spec.kind == "gliner":
+        from entsemble.backends.gliner_scorer import GlinerScorer
+
         folder = spec.path if spec.path.is_dir() else files.locate(_folder_spec(spec))[0]
         return GlinerScorer(spec.name, folder, _checksum(folder, environment))
+    from entsemble.backends.label_reader.model import LabelReader
+
     return LabelReader(spec.name, spec.path, threads=threads)
 
 

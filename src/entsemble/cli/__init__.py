@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Sequence
+from importlib import import_module
 from typing import TextIO
 
 import click
@@ -11,27 +13,53 @@ from click.shell_completion import get_completion_class
 
 import entsemble
 from entsemble._lib.text import message_line
-from entsemble.cli.cache import cache
-from entsemble.cli.convert import convert
-from entsemble.cli.demo import demo
-from entsemble.cli.distil import distil
-from entsemble.cli.evaluate import evaluate
-from entsemble.cli.experts import experts
-from entsemble.cli.extract import extract
 from entsemble.cli.help import add_examples, explain_missing_value
 from entsemble.cli.interrupt import INTERRUPTED_EXIT_CODE, TerminatedError, terminable
-from entsemble.cli.models import models
-from entsemble.cli.pool import pool
-from entsemble.cli.review import review
-from entsemble.cli.score import score
-from entsemble.cli.serve import serve
 from entsemble.cli.streams import ReaderGoneError, flush_standard_output, guarded_streams
 from entsemble.errors import ConfigError, DataError, EntsembleError, EntsembleWarning
 
-__all__ = ["main", "root"]
+__all__ = ["import_command", "main", "root"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_SUMMARIES = {
+    "demo": "Extract persons, organisations and locations from a bundled text, in two ways.",
+    "extract": "Find the mentions in each INPUT: files, folders, a text in quotes, or - for standard input.",
+    "evaluate": "Extract from the annotated documents of GOLD, and score the result against them.",
+    "score": "Score the mentions of PREDICTED against those of GOLD: files, or folders, of the same documents.",
+    "convert": "Convert annotated documents between formats, to tables, or to texts without names.",
+    "models": "List, pull and describe models.",
+    "pool": "Prepare and search a pool of annotated sentences.",
+    "experts": "Train, select, merge and manage experts: adapters, each trained on one domain.",
+    "distil": "Annotate TEXTS with the ensemble, and train a small, fast model on the pool and these annotations.",
+    "review": "Correct the mentions in each FILE on a page in the browser.",
+    "serve": "Serve extraction over HTTP, with a page to correct mentions. Corrections go to the pool.",
+    "cache": "Show what is stored on this machine, and where; `cache clear` removes it.",
+}
+"""Command -> the first sentence of its help. It is the name of its module, too, which is imported when it is used."""
+
+
+class _CommandGroup(click.Group):
+    """The commands, each of them imported when it is used: `--help` needs none."""
+
+    def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002 - see click
+        """See click."""
+        return sorted({*_SUMMARIES, *self.commands})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """See click."""
+        if name in _SUMMARIES and name not in self.commands:
+            command: click.Command = getattr(import_module(f"entsemble.cli.{name}"), name)
+            add_examples(command, name)
+            self.add_command(command)
+        return super().get_command(context, name)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """See click."""
+        summaries = {name: click.Command(name, help=summary) for name, summary in _SUMMARIES.items()}
+        click.Group(commands={**summaries, **self.commands}).format_commands(context, formatter)
+
+
+@click.group(cls=_CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(entsemble.__version__, prog_name="entsemble")
 def root() -> None:
     """Named entities with your own labels, found by several small language models on your own machine."""
@@ -62,23 +90,14 @@ def completion(context: click.Context, shell: str) -> None:
     click.echo(completion_class(context.find_root().command, {}, "entsemble", "_ENTSEMBLE_COMPLETE").source())
 
 
-for _command in (
-    demo,
-    extract,
-    evaluate,
-    score,
-    convert,
-    models,
-    pool,
-    experts,
-    distil,
-    review,
-    serve,
-    cache,
-    completion,
-):
-    root.add_command(_command)
+root.add_command(completion)
 add_examples(root)
+
+
+def import_command(words: Sequence[str]) -> None:
+    """Import what the command needs that these words call, if they call one."""
+    if words and words[0] in _SUMMARIES:
+        import_module(f"entsemble.cli.{words[0]}")
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from entsemble._lib.text import message_line
+from entsemble._lib.text import message_line, pluralize
 from entsemble.assembly.cache_folder import CLEARED_BY_DEFAULT, KINDS, CacheEntry, clear, list_entries
-from entsemble.cli.output import pluralize, print_columns
+from entsemble.cli.output import print_columns
 from entsemble.errors import DataError
 from entsemble.settings import Environment, environment
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
+from entsemble._lib.text import pluralize
 from entsemble.cli.options import parse_options
-from entsemble.cli.output import pluralize, standard_output
+from entsemble.cli.output import standard_output
 from entsemble.cli.results import ResultOptions, result_options
 from entsemble.data import formats
 from entsemble.data.format_table import READABLE, WRITABLE

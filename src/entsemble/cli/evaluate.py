@@ -26,8 +26,9 @@ from entsemble.cli.options import (
     shared_options,
     verbose_option,
 )
-from entsemble.cli.output import check_writable, print_comparison, read_report_counts, write_report
+from entsemble.cli.output import check_writable
 from entsemble.cli.progress import show_progress
+from entsemble.cli.report_files import print_comparison, read_report_counts, write_report
 from entsemble.cli.selection import print_selection
 from entsemble.cli.summary import Summary
 from entsemble.data.formats import read

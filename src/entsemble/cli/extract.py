@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from entsemble._lib.paths import real_path
-from entsemble._lib.text import message_line
+from entsemble._lib.text import message_line, pluralize
 from entsemble.cli.display import print_document
 from entsemble.cli.help import GroupedCommand
 from entsemble.cli.inputs import InputReader, find_inputs
 from entsemble.cli.interrupt import StopEvent, StoppedError, interruptible
 from entsemble.cli.options import SharedOptions, parse_options, shared_options, verbose_option
-from entsemble.cli.output import check_writable, pluralize, standard_output
+from entsemble.cli.output import check_writable, standard_output
 from entsemble.cli.progress import ProgressDisplay, error_console, show_progress
 from entsemble.cli.results import ResultOptions, result_options
 from entsemble.cli.selection import print_selection

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from entsemble._lib.atomic import abandon_replacements
-from entsemble.cli.output import pluralize
+from entsemble._lib.text import pluralize
 from entsemble.errors import EntsembleError
 
 INTERRUPTED_EXIT_CODE = 128 + signal.SIGINT

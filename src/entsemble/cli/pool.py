@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from entsemble._lib.text import pluralize
 from entsemble.cli.help import GroupedCommand
 from entsemble.cli.options import RULES, SharedOptions, parse_options, shared_options
-from entsemble.cli.output import pluralize
 from entsemble.cli.progress import show_progress
 from entsemble.ensemble import Ensemble
 

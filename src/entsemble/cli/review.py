@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from entsemble._lib.paths import real_path
-from entsemble._lib.text import message_line
+from entsemble._lib.text import message_line, pluralize
 from entsemble.cli.help import GroupedCommand
 from entsemble.cli.hosting import Hosting, ServedModelOptions, check_server_packages, is_free, model_options, run_server
 from entsemble.cli.options import parse_options
-from entsemble.cli.output import pluralize
 from entsemble.data.format_table import READABLE
 from entsemble.data.inputs import label_definitions
 from entsemble.errors import ConfigError, DataError

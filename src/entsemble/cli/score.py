@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from entsemble._lib.text import pluralize
 from entsemble.cli.options import against_option
-from entsemble.cli.output import check_writable, pluralize, print_comparison, read_report_counts, write_report
+from entsemble.cli.output import check_writable
+from entsemble.cli.report_files import print_comparison, read_report_counts, write_report
 from entsemble.data.format_table import READABLE
 from entsemble.data.formats import read
 from entsemble.evaluation.documents import with_gold_ids

@@ -6,8 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from entsemble._lib.text import message_line
-from entsemble.cli.output import pluralize
+from entsemble._lib.text import message_line, pluralize
 from entsemble.cli.progress import error_console
 from entsemble.errors import DataError
 from entsemble.ner.documents import Extracted, Failed

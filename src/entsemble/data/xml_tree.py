@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import NoReturn
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
+from typing import TYPE_CHECKING, NoReturn
 
 from entsemble.data.source import Source
 from entsemble.errors import DataError
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element, TreeBuilder
 
 MAX_DEPTH = 200
 """Elements inside one another; annotated texts have a few dozen."""
@@ -18,6 +19,8 @@ class _TreeParser:
     """Builds the trees of the elements with certain names; of all others it keeps nothing."""
 
     def __init__(self, names: Collection[str], root: str) -> None:
+        from xml.parsers import expat  # as the other imports within functions here: few runs read XML
+
         self._names, self._root = names, root
         self._depth = 0
         self._builder: TreeBuilder | None = None
@@ -49,6 +52,8 @@ class _TreeParser:
         if self._depth == 1 and local_name(name) != self._root:
             raise DataError(f"the outermost element must be {self._root}, not {local_name(name)}; name another format")
         if self._builder is None and local_name(name) in self._names:
+            from xml.etree.ElementTree import TreeBuilder
+
             self._builder, self._top_depth = TreeBuilder(), self._depth
             self._top_line = self._parser.CurrentLineNumber
         if self._builder is not None:
@@ -87,6 +92,8 @@ def read_elements(source: Source, names: Collection[str], root: str) -> Iterator
     Raises:
         DataError: it is not UTF-8 or not XML, has another outermost element, or has entities beside those of XML.
     """
+    from xml.parsers import expat
+
     parser = _TreeParser(names, root)
     try:
         for _, line in source.lines():

@@ -8,7 +8,8 @@ from typing import get_args
 
 import click
 
-from entsemble.assembly import ExpertSpec, TrainingData, train_expert
+from entsemble.assembly import TrainingData
+from entsemble.assembly.expert_training import ExpertSpec, train_expert
 from entsemble.cli.experts.manage import print_location
 from entsemble.cli.help import GroupedCommand
 from entsemble.cli.options import parse_options

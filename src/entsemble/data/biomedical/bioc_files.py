@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TextIO
-from xml.etree.ElementTree import Element
+from typing import TYPE_CHECKING, Any, TextIO
 
 from entsemble.data import jsonl
 from entsemble.data.biomedical.passages import INFONS_KEY
@@ -15,6 +14,9 @@ from entsemble.data.source import Source
 from entsemble.data.xml_tree import children, read_elements, text_of
 from entsemble.errors import DataError
 from entsemble.types import Document
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 ROOT = "collection"
 """The outermost element."""

@@ -14,14 +14,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from entsemble.data.documents.shared import MAX_FILE_BYTES
-from entsemble.data.documents.worker import Answer
 from entsemble.data.options import ReadOptions
 from entsemble.data.source import Source
 from entsemble.errors import DataError, MissingExtraError, warn
 from entsemble.types import Document
+
+if TYPE_CHECKING:
+    from entsemble.data.documents.worker import Answer
 
 MAX_SECONDS = 30
 """Of the processor, for each document: a file, or a page of a PDF."""
