@@ -20,7 +20,8 @@ _REFUSALS = ("unable to open", "readonly", "disk is full", "disk I/O error", "lo
 def damage_is_an_error_of_sqlite() -> Iterator[None]:
     """For the block, a damaged file raises nothing but errors of SQLite.
 
-    Python cannot decode SQLite's message if this quotes bytes of the file that are no text, and says only this.
+    Python cannot decode SQLite's message if this quotes bytes of the file that are no text, and says only this, or
+    before 3.11 nothing.
 
     Raises:
         sqlite3.DatabaseError: the file is damaged.
@@ -29,6 +30,10 @@ def damage_is_an_error_of_sqlite() -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         raise sqlite3.DatabaseError("malformed database") from error
+    except sqlite3.DatabaseError as error:
+        if not str(error):
+            raise sqlite3.DatabaseError("malformed database") from error
+        raise
 
 
 def is_refused(error: Exception) -> bool:

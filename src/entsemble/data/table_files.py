@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,6 +20,9 @@ _BYTE_ORDER_MARK = "\ufeff"
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 """How a cell begins that a spreadsheet computes instead of showing it."""
 
+_SPECIAL = re.compile(r'[",\r\n]')
+"""What a cell holds that must be quoted."""
+
 _MAX_XLSX_ROWS = 1_048_576
 _MAX_XLSX_CHARACTERS = 32_767
 _COLUMN_WIDTHS = {"sentence": 60, "text": 30, "name": 30, "votes": 30, "variants": 40, "files": 40, "file": 25}
@@ -28,7 +30,8 @@ _COLUMN_WIDTHS = {"sentence": 60, "text": 30, "name": 30, "votes": 30, "variants
 
 def write_csv(to_rows: ToRows, documents: Iterable[Document], stream: TextIO) -> None:
     """Comma-separated values, for other programs."""
-    csv.writer(stream, lineterminator="\n").writerows(map(_defused, to_rows(documents)))
+    for row in to_rows(documents):
+        stream.write(",".join(map(_quoted, _defused(row))) + "\n")
 
 
 def write_csv_file(to_rows: ToRows, documents: Iterable[Document], path: Path) -> None:
@@ -36,6 +39,12 @@ def write_csv_file(to_rows: ToRows, documents: Iterable[Document], path: Path) -
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write(_BYTE_ORDER_MARK)
         write_csv(to_rows, documents, stream)
+
+
+def _quoted(cell: Cell) -> str:
+    """A cell as `csv.writer` writes it, which before Python 3.11 refuses texts with a NUL character."""
+    text = str(cell)
+    return '"' + text.replace('"', '""') + '"' if _SPECIAL.search(text) else text
 
 
 def write_tsv(to_rows: ToRows, documents: Iterable[Document], stream: TextIO) -> None:
