@@ -259,3 +259,19 @@ def test_documents_labels_and_files_by_mouse_alone(open_page: OpenPage, tmp_path
         download.value.save_as(tmp_path / "out.jsonl")
         assert len(list(read(tmp_path / "out.jsonl"))) == 3
         assert violations(page) == []
+
+
+@everywhere
+def test_ctrl_z_is_caught_wherever_the_focus_is(open_page: OpenPage, tmp_path: Path, size: str, scheme: str) -> None:
+    with running_server(tmp_path, [letter("first"), letter("second")]) as running:
+        page = open_page(running.address, size, color_scheme=scheme)
+        if size == "narrow":
+            unfold(page, "#list-details > summary")
+        before = running.mentions()
+        for selector in ("#search", "#min-score", "#candidate-score", "#finish", "#documents button"):
+            page.locator("#text-pane").focus()
+            press(page, "ArrowDown", "ArrowUp", "ArrowRight", "x")
+            assert len(running.mentions()) == len(before) - 1
+            page.locator(selector).first.focus()
+            press(page, "Control+z")
+            assert running.mentions() == before, selector
