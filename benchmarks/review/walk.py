@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -62,18 +63,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="of each page")
     options = parser.parse_args()
     inputs = {"rounds": options.rounds, "documents": COUNT, "corrections": COUNT * CORRECTIONS, "old": OLD_COMMIT}
-    run_once(
-        Path(os.environ.get("WALK_RESULT", RESULT)),
-        COMMAND,
-        partial(measure, options.rounds),
-        inputs,
-        force=options.again,
-    )
-    result = json.loads(RESULT.read_text(encoding="utf-8"))
+    path = Path(os.environ.get("WALK_RESULT", RESULT))
+    run_once(path, COMMAND, partial(measure, options.rounds), inputs, force=options.again)
+    result = json.loads(path.read_text(encoding="utf-8"))
     for page, keys in result["keys"].items():
         seconds = [value / result["corrections"] for value in result["seconds"][page]]
         per_key = f"{keys / result['corrections']:.2f} keys"
-        print(f"{page}: {per_key}, {min(seconds):.3f} to {max(seconds):.3f} s a correction")
+        print(f"{page}: {per_key}, {median(seconds):.3f} s ({min(seconds):.3f} to {max(seconds):.3f}) a correction")
 
 
 def measure(rounds: int) -> dict[str, Any]:
