@@ -383,6 +383,21 @@ def test_a_summary_names_what_is_wrong(store: ExpertStore, adapter_folder: MakeF
     assert set(errors) == {"one", "two", "three"}
 
 
+def test_a_summary_reads_only_weights_that_were_used_before(
+    store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digest, "_SETTLED_SECONDS", -1.0)
+    store.add(adapter_folder(), expert_card("one"))
+    monkeypatch.setattr(digest, "sha256", lambda *_: pytest.fail("a file was read"))
+    assert len(store.summarize_intact()[0]) == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(digest, "_SETTLED_SECONDS", -1.0)
+    store.load_intact()
+    weights = store.root / "one" / peft_folder.WEIGHTS_FILE
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert "not the file that its card promises" in str(store.summarize_intact()[1]["one"])
+
+
 def test_one_expert_is_loaded_without_a_look_at_the_others(
     store: ExpertStore, adapter_folder: MakeFolder, expert_card: MakeCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,10 @@ class RememberedChecksums:
         remembered = self._entries.get(str(path))
         return remembered is not None and remembered[0] == _file_identity(path)
 
+    def is_known(self, path: Path) -> bool:
+        """Whether a checksum of a file is remembered, even if it has changed since."""
+        return str(path) in self._entries
+
     def sha256(self, path: Path, on_read: Callable[[int], None] | None = None) -> str:
         """See `sha256`."""
         return self.summary(path, lambda: sha256(path, on_read))

@@ -88,7 +88,10 @@ class ExpertStore:
         return [Expert(card, folder, folder.parent == self._shipped) for card, folder in loaded], errors
 
     def summarize_intact(self) -> tuple[list[ExpertSummary], dict[str, DataError]]:
-        """As `load_intact`, for all experts; a card that did not change is not even read."""
+        """As `load_intact`, for all experts; a card that did not change is not even read.
+
+        Files that were never read are not read for this, either, unless they are empty: whoever uses them checks them.
+        """
         checksums = RememberedChecksums(self.root / _CHECKSUMS_FILE)
 
         def load(folder: Path) -> CardSummary:
@@ -285,7 +288,12 @@ def _load_summary(folder: Path, checksums: RememberedChecksums) -> CardSummary:
         summary = CardSummary.model_validate_json(stored)
     except (OSError, ValidationError):  # no card, or a memory that something else has written
         summary = CardSummary.of(load_card(folder))
-    _check_card(folder, summary, checksums.sha256)
+
+    def listed_sha256(path: Path) -> str:
+        is_read = checksums.is_known(path) or path.stat().st_size == 0
+        return checksums.sha256(path) if is_read else summary.files[path.name]
+
+    _check_card(folder, summary, listed_sha256)
     return summary
 
 
