@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from entsemble._lib.private import make_private_database
-from entsemble._lib.sqlite import TIMEOUT_SECONDS, enable_wal
+from entsemble._lib.sqlite import TIMEOUT_SECONDS, damage_is_an_error_of_sqlite, enable_wal
 from entsemble.errors import DataError
 
 _FORMAT = "entsemble.review/1"
@@ -75,12 +75,19 @@ class Database:
         try:
             enable_wal(self._connection)
             self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.executescript(_TABLES)
+            with damage_is_an_error_of_sqlite():
+                self._connection.executescript(_TABLES)
+                [(problem, *_), *_] = self._connection.execute("PRAGMA quick_check(1)").fetchall()
+            if problem != "ok":
+                raise sqlite3.DatabaseError(problem)
             with self.writing():
                 for name, value in _DEFAULTS.items():
                     row = (name, json.dumps(value))
                     self._connection.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", row)
             file_format = self.setting("format")
+        except DataError:
+            self._connection.close()
+            raise
         except sqlite3.Error as error:
             self._connection.close()
             raise DataError(f"not a review session ({error}); name another --session", path) from error
@@ -95,14 +102,20 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection for several reads that see the same state."""
-        with self._lock:
+        """A connection for several reads that see the same state.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        with self._lock, self._damage_is_named():
             if self._connection.in_transaction:
                 yield self._connection
                 return
             self._connection.execute("BEGIN")
             try:
                 yield self._connection
+            except ValueError as error:  # values that do not fit together: what is stored was checked before
+                raise sqlite3.DatabaseError(str(error)) from error
             finally:
                 self._connection.execute("COMMIT")
 
@@ -111,9 +124,9 @@ class Database:
         """A connection for a change that is made as a whole or, after an error, not at all.
 
         Raises:
-            DataError: it cannot be written.
+            DataError: it cannot be written, or is damaged.
         """
-        with self._lock:
+        with self._lock, self._damage_is_named():
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
@@ -127,9 +140,24 @@ class Database:
 
     def setting(self, name: str) -> Any:  # noqa: ANN401 - JSON
         """The value of a setting of the session."""
-        with self._lock:
+        with self._lock, self._damage_is_named():
             [value] = self._connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
-        return json.loads(value)
+            return json.loads(value)
+
+    @contextmanager
+    def _damage_is_named(self) -> Iterator[None]:
+        """What a damaged page or value raises, as an error of ours."""
+        try:
+            with damage_is_an_error_of_sqlite():
+                yield
+        except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
+            is_damage = type(error) in {sqlite3.DatabaseError, json.JSONDecodeError} or "no such" in str(error)
+            if not is_damage:
+                raise  # the disk, or a constraint
+            raise DataError(
+                f"the session is damaged ({error}); keep the file, restore an earlier copy, or name another --session",
+                self.path,
+            ) from error
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
