@@ -240,6 +240,7 @@ def test_signing_off_is_not_slowed_by_learning_and_the_page_is_told(
         may_end.set()
         wait_for(lambda: learned_sizes == [30])
         wait_for(lambda: not client.get("/v1/review/changes").json()["learning"])
+        assert client.get("/v1/review/changes").json()["learned"] == 30
     session.close()
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from entsemble._lib.cancellation import WorkCancelledError
+from entsemble.assembly import ProgressCallbacks
+from entsemble.assembly.model_pool import ModelPool
 from entsemble.errors import ModelError, ModelUnavailableError
 from entsemble.scoring.model import StackingModel
 from entsemble.settings import environment, load
@@ -18,6 +21,7 @@ from tests.factories import document
 
 pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 
+from entsemble.server.learned import Learned, LearnedStore
 from entsemble.server.pool_file import PoolFile
 from entsemble.server.service import ExtractionRequest, ExtractionService
 
@@ -103,6 +107,21 @@ def test_weights_that_could_not_be_learned_are_tried_again_when_the_pool_changes
     assert not service.can_learn(), "the same pool is not tried again"
     service.pool.add([annotated(1000)])
     assert service.can_learn()
+
+
+def test_what_was_learned_is_found_again_by_the_sentences_of_the_pool(tmp_path: Path) -> None:
+    settings = load()
+    models = ModelPool(settings, environment(), ProgressCallbacks())
+    documents = tuple(replace(annotated(number // 2), id=str(number)) for number in range(20))  # each sentence twice
+    weights = StackingModel((0.0,), (1.0,), (0.0,), 3.0, 0.0, 0.2, 80)
+    LearnedStore(environment(), tmp_path / "pool.jsonl").put(settings, models, Learned(documents, weights, 20))
+
+    def learned(pool: Sequence[Document], path: str = "pool.jsonl") -> Learned | None:
+        return LearnedStore(environment(), tmp_path / path).get(settings, models, pool)
+
+    assert learned(documents) == learned((*documents, annotated(20))) == Learned(documents, weights, 20)
+    assert learned(documents[1:]) == Learned((), weights, 20), "what voices have learned is of no use any more"
+    assert learned(documents, "other.jsonl") is None
 
 
 def test_a_warning_says_that_nothing_is_learned_if_texts_select_experts(

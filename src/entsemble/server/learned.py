@@ -113,11 +113,18 @@ def _to_bytes(learned: Learned) -> bytes:
 
 def _from_bytes(content: bytes, pool: Sequence[Document]) -> Learned:
     values = json.loads(content)
-    by_digest = {_digest(document): document for document in pool}
     digests = values["documents"]
-    documents = [by_digest[digest] for digest in digests] if by_digest.keys() >= set(digests) else []
     weights = values["weights"] and StackingModel.from_json(values["weights"])
-    return Learned(tuple(documents), weights, len(digests))
+    return Learned(_documents_of(digests, pool), weights, len(digests))
+
+
+def _documents_of(digests: Sequence[str], pool: Sequence[Document]) -> tuple[Document, ...]:
+    """Those of the pool with these hashes, of which several may be the same; none if it does not have all."""
+    by_digest: dict[str, list[Document]] = {}
+    for document in reversed(pool):
+        by_digest.setdefault(_digest(document), []).append(document)
+    documents = [candidates.pop() for digest in digests if (candidates := by_digest.get(digest))]
+    return tuple(documents) if len(documents) == len(digests) else ()
 
 
 def _digest(document: Document) -> str:
