@@ -150,6 +150,14 @@ def _decode_strings(array: bytes) -> Iterator[str]:
         position += 8 + length
 
 
+def _end_of_strings(data: bytes | mmap.mmap, position: int, count: int) -> int:
+    """Where so many strings end; vocabularies have hundreds of thousands."""
+    read_length = struct.Struct("<Q").unpack_from
+    for _ in range(count):
+        position += 8 + read_length(data, position)[0]
+    return position
+
+
 def _encode_string(text: str) -> bytes:
     encoded = text.encode()
     return struct.pack("<Q", len(encoded)) + encoded
@@ -201,6 +209,8 @@ class _HeaderReader:
             item_type, count = self._unpack("IQ")
             if item_type in _SCALAR_SIZES:
                 self._position += count * _SCALAR_SIZES[item_type]
+            elif item_type == _STRING:
+                self._position = _end_of_strings(self._data, self._position, count)
             else:
                 for _ in range(count):
                     self._skip_value(item_type)
