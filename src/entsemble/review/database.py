@@ -6,12 +6,13 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from entsemble._lib.private import make_private_database
-from entsemble._lib.sqlite import TIMEOUT_SECONDS, damage_is_an_error_of_sqlite, enable_wal
+from entsemble._lib.sqlite import TIMEOUT_SECONDS, damage_is_an_error_of_sqlite, enable_wal, is_refused
 from entsemble.errors import DataError
 
 _FORMAT = "entsemble.review/1"
@@ -49,6 +50,9 @@ _DEFAULTS: dict[str, Any] = {
     "settings_version": 0,
 }
 
+_MISFITS = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
+"""What stored values raise that do not fit together; refused edits are of another type."""
+
 
 class Database:
     """An SQLite file with a write-ahead log; any thread may use it, and any number of processes.
@@ -65,40 +69,77 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
+        self._is_lost = False
+        _check_file(path)
         try:
             make_private_database(path)
             self._connection = sqlite3.connect(
                 path, timeout=TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
             )
+            status = path.stat()
         except (OSError, sqlite3.Error) as error:
             raise DataError(f"the session cannot be stored here ({error}); name another --session", path) from error
+        self._identity, self._size = (status.st_dev, status.st_ino), status.st_size
         try:
-            enable_wal(self._connection)
-            self._connection.execute("PRAGMA synchronous=FULL")
             with damage_is_an_error_of_sqlite():
-                self._connection.executescript(_TABLES)
-                [(problem, *_), *_] = self._connection.execute("PRAGMA quick_check(1)").fetchall()
-            if problem != "ok":
-                raise sqlite3.DatabaseError(problem)
-            with self.writing():
-                for name, value in _DEFAULTS.items():
-                    row = (name, json.dumps(value))
-                    self._connection.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", row)
-            file_format = self.setting("format")
+                self._prepare()
         except DataError:
             self._connection.close()
             raise
         except sqlite3.Error as error:
             self._connection.close()
-            raise DataError(f"not a review session ({error}); name another --session", path) from error
+            problem = "the session cannot be stored here" if is_refused(error) else "not a review session"
+            raise DataError(f"{problem} ({error}); name another --session", path) from error
+
+    def _prepare(self) -> None:
+        """Create the tables in an empty file; check another before anything is written to it.
+
+        Raises:
+            DataError: it is of another version, or damaged.
+            sqlite3.Error: it is another kind of file, or cannot be written.
+        """
+        if self._connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            self._check_tables()
+        enable_wal(self._connection)
+        self._connection.execute("PRAGMA synchronous=FULL")
+        if not self._connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            self._connection.executescript("BEGIN IMMEDIATE;" + _TABLES)  # as a whole: a kill leaves all or nothing
+            rows = [(name, json.dumps(value)) for name, value in _DEFAULTS.items()]
+            self._connection.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?)", rows)
+            self._connection.execute("COMMIT")
+        [(problem, *_), *_] = self._connection.execute("PRAGMA quick_check(1)").fetchall()
+        if problem != "ok":
+            raise sqlite3.DatabaseError(problem)
+
+    def _check_tables(self) -> None:
+        tables = _columns_of_tables(self._connection)
+        if ("settings", "name", "TEXT", 1) not in tables:
+            raise sqlite3.DatabaseError("it has other tables")
+        file_format = self.setting("format")
         if file_format != _FORMAT:
-            self._connection.close()
-            raise DataError(f"a session of another version ({file_format}); name another --session", path)
+            raise DataError(f"a session of another version ({file_format}); name another --session", self.path)
+        with closing(sqlite3.connect(":memory:")) as empty:
+            empty.executescript(_TABLES)
+            expected = _columns_of_tables(empty)
+        with self._damage_is_named():
+            if tables != expected:
+                raise sqlite3.DatabaseError("its tables have changed")
+            for name, default in _DEFAULTS.items():
+                if type(self.setting(name)) is not type(default):
+                    raise sqlite3.DatabaseError(f"the setting {name} is of another type")
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file.
+
+        Raises:
+            DataError: it was removed or replaced, and nobody knows it yet.
+        """
         with self._lock:
-            self._connection.close()
+            try:
+                if not self._is_lost:
+                    self._check_identity()
+            finally:
+                self._connection.close()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -111,11 +152,10 @@ class Database:
             if self._connection.in_transaction:
                 yield self._connection
                 return
+            self._check_identity()
             self._connection.execute("BEGIN")
             try:
                 yield self._connection
-            except ValueError as error:  # values that do not fit together: what is stored was checked before
-                raise sqlite3.DatabaseError(str(error)) from error
             finally:
                 self._connection.execute("COMMIT")
 
@@ -127,6 +167,7 @@ class Database:
             DataError: it cannot be written, or is damaged.
         """
         with self._lock, self._damage_is_named():
+            self._check_identity()
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
@@ -141,8 +182,10 @@ class Database:
     def setting(self, name: str) -> Any:  # noqa: ANN401 - JSON
         """The value of a setting of the session."""
         with self._lock, self._damage_is_named():
-            [value] = self._connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
-            return json.loads(value)
+            row = self._connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                raise sqlite3.DatabaseError(f"no setting {name}")
+            return json.loads(row[0])
 
     @contextmanager
     def _damage_is_named(self) -> Iterator[None]:
@@ -150,18 +193,87 @@ class Database:
         try:
             with damage_is_an_error_of_sqlite():
                 yield
-        except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
-            is_damage = type(error) in {sqlite3.DatabaseError, json.JSONDecodeError} or "no such" in str(error)
+        except (sqlite3.DatabaseError, *_MISFITS) as error:
+            is_damage = type(error) in {sqlite3.DatabaseError, json.JSONDecodeError, *_MISFITS} or (
+                isinstance(error, sqlite3.OperationalError) and "no such" in str(error)
+            )
             if not is_damage:
-                raise  # the disk, or a constraint
+                raise  # the disk, a constraint, or an edit that is refused
             raise DataError(
                 f"the session is damaged ({error}); keep the file, restore an earlier copy, or name another --session",
                 self.path,
             ) from error
 
+    def _check_identity(self) -> None:
+        """Check that the name still is that of the open file; otherwise, what is in this is stored under another name.
+
+        Raises:
+            DataError: it is not, or the file was truncated.
+        """
+        if self._connection.in_transaction:
+            return
+        try:
+            status = self.path.stat()
+            identity, size = (status.st_dev, status.st_ino), status.st_size
+        except OSError:
+            identity, size = None, 0
+        if identity != self._identity:
+            where = "the message before says where its content is" if self._is_lost else self._rescue()
+            raise DataError(f"the session was removed or replaced while it was open; {where}", self.path)
+        if size < self._size:
+            self._is_lost = True
+            raise DataError(
+                "the session was truncated while it was open; end this program, and restore an earlier copy", self.path
+            )
+        self._size = size
+
+    def _rescue(self) -> str:
+        """Write the content to a new file beside the old one, and empty the log, which no other file may get."""
+        self._is_lost = True
+        names = (self.path.with_name(f"{self.path.stem}.rescued{number}{self.path.suffix}") for number in count(1))
+        target = next(path for path in names if not path.exists())
+        try:
+            make_private_database(target)
+            with closing(sqlite3.connect(target)) as rescued:
+                self._connection.backup(rescued)
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (OSError, sqlite3.Error) as error:
+            return f"its content cannot be stored in {target} ({error})"
+        return f"its content is in {target}; end this program, and continue with the session that you want"
+
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+
+def _check_file(path: Path) -> None:
+    """Check what SQLite would take for an empty file, and overwrite, or wait for."""
+    log = path.with_name(f"{path.name}-wal")
+    try:
+        if path.exists() and not path.is_file():
+            raise DataError("not a file; name another --session", path)
+        size = path.stat().st_size if path.exists() else 0
+        has_log = log.exists() and log.stat().st_size > 0
+    except OSError as error:
+        raise DataError(f"the session cannot be stored here ({error}); name another --session", path) from error
+    if size == 1:
+        raise DataError("not a review session (it has 1 byte); name another --session", path)
+    if size == 0 and has_log:
+        raise DataError(
+            f"the session is damaged (it is empty, but {log.name} is not); keep both, restore an earlier copy, or name "
+            f"another --session",
+            path,
+        )
+
+
+def _columns_of_tables(connection: sqlite3.Connection) -> set[tuple[str, str, str, int]]:
+    """Table, name, type and place in the primary key of all columns; triggers and views count as tables."""
+    query = (
+        "SELECT items.name, columns.name, columns.type, columns.pk FROM sqlite_master AS items "
+        "LEFT JOIN pragma_table_info(items.name) AS columns "
+        "WHERE items.type != 'index' AND items.name NOT LIKE 'sqlite_%'"
+    )
+    return set(connection.execute(query).fetchall())
 
 
 def set_setting(connection: sqlite3.Connection, name: str, value: object) -> None:

@@ -12,6 +12,7 @@ from entsemble.ner.documents import Extracted
 from entsemble.review import documents as session_documents
 from entsemble.review import pool_entries, views
 from entsemble.review.actions import Outcome
+from entsemble.review.checks import check_session
 from entsemble.review.database import Database, next_version, set_setting
 from entsemble.review.draft import Draft
 from entsemble.review.edits import History, Place
@@ -44,12 +45,17 @@ class Session:
         language: of the texts, for sentence boundaries.
 
     Raises:
-        DataError: it cannot be opened, or is another kind of file.
+        DataError: it cannot be opened, is another kind of file, or damaged.
     """
 
     def __init__(self, path: Path, language: str = "en") -> None:
         self.path, self._language = path, language
         self._database = Database(path)
+        try:
+            check_session(self._database)
+        except BaseException:
+            self._database.close()
+            raise
         self._history = History()
 
     def close(self) -> None:
@@ -147,7 +153,7 @@ class Session:
             row = connection.execute("SELECT text FROM documents WHERE id=?", (document,)).fetchone()
             query = "SELECT number, start, end FROM sentences WHERE document=? AND NOT is_extracted ORDER BY number"
             places = connection.execute(query, (document,)).fetchall()
-        return [(number, row[0][start:end]) for number, start, end in places]
+            return [(number, row[0][start:end]) for number, start, end in places]
 
     def store_sentence(self, document: int, number: int, result: Extracted) -> None:
         """Add what was extracted from a sentence, whose text was the result's document."""
