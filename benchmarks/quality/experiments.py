@@ -41,11 +41,28 @@ def _expert_members(**options: int) -> list[dict[str, Any]]:
     return [{"name": view, "model": "smollm2-135m", "experts": view, **options} for view in ("domain", "sampled")]
 
 
-def _scorer_variant(*, capitalised: bool) -> dict[str, Any]:
+def _scorer_variant(*, capitalised: bool | None) -> dict[str, Any]:
     return {"pool": _GAZETTEER, "stacking": {"sentences": None, "capitalised": capitalised}}
 
 
+def _beside_voices(*members: Mapping[str, str]) -> dict[str, Any]:
+    """The voices of `instant`, and members that are asked about what they leave open."""
+    voices = [{"model": "label-reader"}, {"model": "tagger"}]
+    return {**_scorer_variant(capitalised=None), "voices": voices, "members": list(members)}
+
+
 EXPERIMENTS = {
+    "beside_voices": Experiment(
+        pool_size=100,
+        sentences=60,
+        corpora=("conll2003", "crossner-politics"),
+        variants={
+            "voices alone": _beside_voices(),
+            "and SmolLM2 135M": _beside_voices(_BASE_MEMBERS[0]),
+            "and Gemma 3 270M": _beside_voices(_BASE_MEMBERS[1]),
+            "and both": _beside_voices(*_BASE_MEMBERS),
+        },
+    ),
     "budget": Experiment(
         pool_size=3000,
         sentences=150,

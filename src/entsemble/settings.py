@@ -194,6 +194,8 @@ class Settings(_Frozen):
         workers: sentences in flight; `None` depends on the members.
         threads: CPU threads of each embedded model; `None` for a share of the cores.
         quorum: how many members must answer; `None` for all, so that a document fails if one does not.
+        effort: where voices and a learned scorer answer first, members are asked about candidates whose scores are
+            within half of this of 0.5, and about what they propose in these sentences; 0 for hardly any, 1 for all.
     """
 
     seed: int = Field(default=0, ge=0)
@@ -202,6 +204,7 @@ class Settings(_Frozen):
     workers: int | None = Field(default=None, ge=1)
     threads: int | None = Field(default=None, ge=1)
     quorum: int | None = Field(default=None, ge=1)
+    effort: float = Field(default=0.5, ge=0, le=1)
     labels: dict[str, str] = {}
     patterns: Path | None = None
     pool: PoolSettings = PoolSettings()

@@ -10,12 +10,15 @@ import pytest
 import entsemble
 from entsemble.assembly import Assembly, ProgressCallbacks
 from entsemble.assembly.members import with_absolute_paths
+from entsemble.assembly.stacking import member_training_size, training_size
+from entsemble.data.formats import write
 from entsemble.errors import ConfigError
 from entsemble.ner.documents import Extracted
 from entsemble.settings import environment, load
 from entsemble.types import Document
 from tests.backends.test_spacy_tagger import save_ruler
 from tests.backends.tiny_bert import save_classifier
+from tests.factories import sentence
 
 DEMO_POOL = Path(entsemble.__file__).parent / "samples" / "demo-pool.jsonl"
 TEXT = "Ann sold a glow plug in Oslo. It rained."
@@ -182,3 +185,49 @@ def test_labels_in_another_script_get_advice(tmp_path: Path) -> None:
         voices=[{"model": "label-reader"}],
     )
     assert [warning.partition(";")[0].rpartition(": ")[2] for warning in warnings] == ["人"]
+
+
+@pytest.mark.usefixtures("scripted")
+def test_members_answer_only_what_learning_voices_leave_open(tmp_path: Path) -> None:
+    """The pool has its sentences in the same form, so that nothing is left open; with full effort, all is asked."""
+    pool = tmp_path / "pool.jsonl"
+    people = [f"{first} {last}" for first in ("Ann", "Bo", "Eva", "Kim", "Lea") for last in ("Berg", "Dahl", "Lund")]
+    written = [
+        sentence(f"{person} left Oslo{when}.", (person, "person"), ("Oslo", "location"))
+        for person in people
+        for when in ("", " today")
+    ]
+    write(written, pool)
+    calls = {}
+    for effort in (0.0, 0.5, 1.0):
+        settings = load(
+            overrides={
+                "members": [{"model": "smollm2-135m"}],
+                "voices": [{"model": "tagger"}],
+                "pool": {"path": pool},
+                "effort": effort,
+            }
+        )
+        with Assembly(settings, environment({"ENTSEMBLE_CACHE": str(tmp_path / "cache")})) as assembly:
+            [result] = assembly.extractor().extract([Document("d", "Ann Dahl left Oslo again.")])
+        assert isinstance(result, Extracted), result
+        assert [mention.text for mention in result.document.mentions] == ["Ann Dahl", "Oslo"]
+        calls[effort] = sum(usage.calls for _, _, usage in result.costs)
+    assert calls[0.0] == calls[0.5] == 0 < calls[1.0]
+
+
+def test_members_are_asked_about_fewer_sentences_of_the_pool_than_voices() -> None:
+    members, tagger = [{"model": "smollm2-135m"}], [{"model": "tagger"}]
+    documents = [sentence(f"Ann left Oslo {number} times.", ("Ann", "person")) for number in range(1000)]
+    sizes = {}
+    for name, overrides in {
+        "members": {"members": members},
+        "voices": {"voices": tagger},
+        "both": {"members": members, "voices": tagger},
+        "patterns": {"members": members, "voices": [{"model": "patterns:x.toml"}]},
+    }.items():
+        settings = load(overrides=overrides)
+        sizes[name] = training_size(settings, documents), member_training_size(settings, documents)
+    assert sizes["both"] == (400, 80)
+    assert sizes["members"] == sizes["patterns"] == (80, 80)
+    assert sizes["voices"][0] == 400

@@ -23,6 +23,7 @@ from tests.scoring.scoring_factories import disjoint_example, disjoint_spans, pr
 
 OTHER_FEATURES = (*POOL_FEATURES, *NEIGHBOUR_FEATURES, *WORD_FEATURES, *SURFACE_FEATURES, *OVERLAP_FEATURES)
 ONE_MEMBER = (VOTE_FEATURE, *MEMBER_FEATURES, *OTHER_FEATURES)
+VOICES = tuple(load_pretrained(with_members=False).features)
 TWO_MEMBERS = (VOTE_FEATURE, *MEMBER_FEATURES * 2, *OTHER_FEATURES)
 
 
@@ -38,6 +39,18 @@ def test_the_shipped_model_has_plausible_parameters() -> None:
     assert model.features["none_logit"].coefficient < 0
     assert 0 < model.threshold < 0.5
     assert 0.3 < model.calibration.slope < 1, "selected candidates have inflated probabilities"
+
+
+def test_members_count_for_nothing_beside_voices_until_a_pool_teaches_it() -> None:
+    voices, both = load_pretrained(with_members=False), load_pretrained(with_members=True, voices_first=True)
+    assert {name for name in both.features if name not in voices.features} == set(MEMBER_FEATURES)
+    assert all(both.features[name].coefficient == 0 for name in MEMBER_FEATURES)
+    assert (both.threshold, both.features["vote_logit"]) == (voices.threshold, voices.features["vote_logit"])
+    features = np.random.default_rng(0).normal(size=(5, len(VOICES) + 2 * len(MEMBER_FEATURES)))
+    alone = voices.for_features(VOICES, proposes_capitalised=False)
+    with_members = both.for_features((*VOICES, *MEMBER_FEATURES * 2), proposes_capitalised=False)
+    expected = probabilities_alone(alone, features[:, : len(VOICES)])
+    assert probabilities_alone(with_members, features) == pytest.approx(expected)
 
 
 def test_no_benchmark_corpus_was_used_for_pre_training() -> None:

@@ -17,8 +17,11 @@ from entsemble.assembly.progress import ProgressCallbacks
 from entsemble.assembly.stacking import (
     TrainingSentence,
     TrainingSentences,
+    asks_voices_first,
     fold_indices,
     fold_of,
+    member_training_size,
+    prior_model,
     proposes_capitalised,
     train_on_pool,
     training_order,
@@ -46,7 +49,6 @@ from entsemble.prompting.template import load_template
 from entsemble.protocols import Encoder
 from entsemble.scoring.fit import CACHE_VERSION
 from entsemble.scoring.model import StackingModel
-from entsemble.scoring.pretrained import load_pretrained
 from entsemble.scoring.scorer import Scorer
 from entsemble.settings import Environment, MemberSettings, Settings, environment
 from entsemble.types import Document, LabelSet
@@ -199,6 +201,7 @@ class Assembly:
             skip_larger_above=classification.skip_larger_above,
             skip_verification_above=verification.skip_verification_above,
             quorum=self.settings.quorum,
+            effort=self.settings.effort if asks_voices_first(self.settings) else None,
         )
 
     def _pipeline(
@@ -267,9 +270,7 @@ class Assembly:
             return None
         with_capitalised = proposes_capitalised(self.settings, documents)
         feature_extractor = self.pool.feature_extractor(pipeline, leakage_guard)
-        pretrained = load_pretrained(with_members=bool(pipeline.members)).for_features(
-            feature_extractor.feature_names, proposes_capitalised=with_capitalised
-        )
+        pretrained = prior_model(self.settings, feature_extractor, with_capitalised=with_capitalised)
         if self._weights or not self.trains_on_pool(documents):
             return Scorer(feature_extractor, self._weights or pretrained)
         indices = self._training_indices(documents)
@@ -318,6 +319,7 @@ class Assembly:
             with_capitalised: whether capitalised spans are candidates.
         """
         whole_guard = self.pool.leakage_guard(documents)
+        member_sentences = member_training_size(self.settings, documents)
         positions_by_fold: dict[int, list[int]] = {}
         for position, sentence_index in enumerate(indices):
             positions_by_fold.setdefault(fold_of(sentence_index, len(documents)), []).append(position)
@@ -336,8 +338,13 @@ class Assembly:
                 with_capitalised=with_capitalised,
             )
             features = self.pool.feature_extractor(without_fold, leakage_guard)
+            whole = without_fold
+            if asks_voices_first(self.settings):  # a scorer says what they leave open
+                prior = prior_model(self.settings, features, with_capitalised=with_capitalised)
+                whole = without_fold.with_scorer(Scorer(features, prior), without_fold.proposers)
             for position in positions_by_fold[held_out_fold]:
-                yield TrainingSentence(documents[indices[position]], without_fold, features, position)
+                ensemble = whole if position < member_sentences else whole.without_members()
+                yield TrainingSentence(documents[indices[position]], ensemble, features, position)
 
         return TrainingSentences(
             len(indices), lambda: chain.from_iterable(iteratefold_of(fold) for fold in sorted(positions_by_fold))

@@ -164,8 +164,10 @@ class ExamplePool:
         words = naive_bayes.words if naive_bayes else WordStatistics(leakage_guard, labels)
         member_names = [member.name for member in pipeline.members]
         voices = [proposer for proposer in pipeline.proposers if isinstance(proposer, SpanVoice)]
-        neighbours = self.neighbours(leakage_guard, labels) if pipeline.members else None  # no gain beside voices
-        return FeatureExtractor(member_names, labels, gazetteer, neighbours, words, voices)
+        voices_first = pipeline.rules.effort is not None
+        with_neighbours = pipeline.members and not voices_first  # no gain beside voices
+        neighbours = self.neighbours(leakage_guard, labels) if with_neighbours else None
+        return FeatureExtractor(member_names, labels, gazetteer, neighbours, words, voices, voices_first=voices_first)
 
     def demonstration_limits(self, documents: Sequence[Document]) -> DemonstrationLimits:
         """How many demonstrations a sentence gets, and how long they may be together.

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from entsemble.assembly.progress import ProgressCallbacks
+from entsemble.backends.voice_spec import LEARNING_KINDS, parse_voice
 from entsemble.errors import MemberDownError, ModelError, PromptTooLongError
 from entsemble.ner.pipeline import Pipeline
 from entsemble.ner.results import SentenceResult
@@ -19,6 +20,7 @@ from entsemble.scoring.examples import ScoredSentence
 from entsemble.scoring.features import FeatureExtractor
 from entsemble.scoring.fit import fit_model
 from entsemble.scoring.model import StackingModel
+from entsemble.scoring.pretrained import load_pretrained
 from entsemble.settings import Settings
 from entsemble.types import Document, LabelSet
 
@@ -63,6 +65,12 @@ def uses_stacking(settings: Settings, documents: Sequence[Document]) -> bool:
     return settings.classification.vote is None and len(documents) >= min_sentences
 
 
+def asks_voices_first(settings: Settings) -> bool:
+    """Whether members are asked only about what voices, which learn from the pool, leave open."""
+    kinds = {parse_voice(voice.model).kind for voice in settings.voices}
+    return bool(settings.members) and not kinds.isdisjoint(LEARNING_KINDS)
+
+
 def trains_on_pool(settings: Settings, documents: Sequence[Document]) -> bool:
     """Whether the scorer is trained on sentences of this pool, or else only pre-trained."""
     sentences = settings.stacking.sentences
@@ -85,8 +93,15 @@ def training_size(settings: Settings, documents: Sequence[Document]) -> int:
     """How many sentences of the pool are trained on."""
     if settings.stacking.sentences is not None:
         return settings.stacking.sentences
-    if not settings.members:
+    if not settings.members or asks_voices_first(settings):
         return _MAX_TRAINING_WITHOUT_MEMBERS
+    return member_training_size(settings, documents)
+
+
+def member_training_size(settings: Settings, documents: Sequence[Document]) -> int:
+    """How many of the sentences that are trained on the members are asked about."""
+    if settings.stacking.sentences is not None:
+        return settings.stacking.sentences
     return min(_MAX_TRAINING, max(_MIN_TRAINING, len(documents) // _TRAINING_SHARE))
 
 
@@ -94,6 +109,12 @@ def proposes_capitalised(settings: Settings, documents: Sequence[Document]) -> b
     """Whether capitalised spans are candidates too: as the settings say, or if most of the pool's mentions are such."""
     configured = settings.stacking.capitalised
     return are_mostly_capitalised(documents) if configured is None else configured
+
+
+def prior_model(settings: Settings, feature_extractor: FeatureExtractor, *, with_capitalised: bool) -> StackingModel:
+    """The pre-trained model for an ensemble: the prior of what is trained on its pool."""
+    pretrained = load_pretrained(with_members=bool(settings.members), voices_first=asks_voices_first(settings))
+    return pretrained.for_features(feature_extractor.feature_names, proposes_capitalised=with_capitalised)
 
 
 @dataclass(frozen=True, slots=True)

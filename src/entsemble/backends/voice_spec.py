@@ -27,6 +27,9 @@ VOICE_FORMS: Mapping[str, str] = MappingProxyType(
 TAGGER = "tagger"
 """The kind, and the whole name, of the sequence tagger, which has no file: it is trained on the pool."""
 
+LEARNING_KINDS = frozenset({"reader", TAGGER})
+"""Kinds of voices that learn from the pool."""
+
 
 @dataclass(frozen=True, slots=True)
 class VoiceSpec:

@@ -44,6 +44,8 @@ class DecisionRules:
         skip_verification_above: a span that all voters type alike, with at least this score, is not verified; `None`
             verifies all.
         quorum: how many members must answer a sentence; `None` requires all.
+        effort: share of the range of scores, around 0.5, whose candidates are put to members where voices answer first;
+            `None` puts all to them at once.
         default_threshold: minimum score of a mention if there is neither a threshold nor a learned scorer.
         user: rules that take precedence over the votes.
     """
@@ -56,6 +58,7 @@ class DecisionRules:
     skip_larger_above: float | None = None
     skip_verification_above: float | None = None
     quorum: int | None = None
+    effort: float | None = None
     default_threshold: float = DEFAULT_THRESHOLD
     user: UserRules = field(default_factory=UserRules)
 
@@ -63,6 +66,10 @@ class DecisionRules:
     def vote_threshold(self) -> float:
         """Minimum score of a mention without a learned scorer."""
         return self.default_threshold if self.threshold is None else self.threshold
+
+    def leaves_open(self, score: float) -> bool:
+        """Whether members are asked about a candidate that the voices give this score."""
+        return self.effort is not None and abs(score - 0.5) <= self.effort / 2
 
     def skips_verification(self, verdict: Verdict) -> bool:
         """Whether the voters agree, and score high enough, to leave out the verifier."""

@@ -7,19 +7,21 @@ Read this first; each stage is a file in `stages/`:
     classify   every member types every span, and they vote
     verify     one member is asked to confirm each typed span
 
-A sentence that stands in the pool is answered from it (`pool_answer.py`), and no model is asked.
+A sentence that stands in the pool is answered from it (`pool_answer.py`), and no model is asked. Where voices answer
+first, members are asked only about the candidates that the voices leave open, and about their own.
 
 Xiao et al., 2025: EL4NER, arXiv 2505.23038.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from entsemble._lib.text import one_line
 from entsemble.errors import MemberDownError, PromptTooLongError
 from entsemble.ner.decision import Decision, DecisionRules, ScoredSpan
+from entsemble.ner.ledger import LedgerEntry
 from entsemble.ner.member import Member, MemberPrompt
 from entsemble.ner.pool_answer import answer_sentence, with_other_labels
 from entsemble.ner.results import Cost, SentenceResult
@@ -70,6 +72,10 @@ class Pipeline:
         """The same pipeline with a learned scorer, and with the proposers that it was trained with."""
         return Pipeline(self.members, self.labels, self.pool, self.rules, proposers, scorer, self.answers)
 
+    def without_members(self) -> Pipeline:
+        """The same pipeline, whose proposers answer alone."""
+        return Pipeline((), self.labels, None, self.rules, self.proposers, self.scorer, self.answers)
+
     def with_answers(self, answers: PoolAnswers) -> Pipeline:
         """The same pipeline, which answers sentences that stand in the pool from it."""
         return Pipeline(self.members, self.labels, self.pool, self.rules, self.proposers, self.scorer, answers)
@@ -99,12 +105,17 @@ class Pipeline:
             MemberDownError: a member is unavailable or replies nonsense, and the quorum needs it.
             PromptTooLongError: the sentence does not fit a member's context even without demonstrations.
         """
+        open_surfaces: frozenset[str] | None = None  # all
+        if self._asks_voices_first:
+            result, open_surfaces = self._run_voices(text)
+            if not open_surfaces:
+                return result
         absent_members: dict[str, str] = {}
         costs: list[Cost] = []  # of all attempts
         while True:
             members = [member for member in self.members if member.name not in absent_members]
             try:
-                result = self._run_members(text, members, costs)
+                result = self._run_members(text, members, costs, open_surfaces)
             except MemberDownError as error:
                 absent_members[error.member] = error.problem
                 if self.rules.quorum is None or len(members) <= self.rules.quorum:
@@ -112,7 +123,21 @@ class Pipeline:
             else:
                 return replace(result, absent_members=absent_members)
 
-    def _run_members(self, text: str, members: Sequence[Member], costs: list[Cost]) -> SentenceResult:
+    @property
+    def _asks_voices_first(self) -> bool:
+        return self.rules.effort is not None and self.scorer is not None and bool(self.members)
+
+    def _run_voices(self, text: str) -> tuple[SentenceResult, frozenset[str]]:
+        """The result without the members, and the surfaces that they can still change it by."""
+        scored_spans, _ = self._score_candidates(text, (), [], None)
+        open_surfaces = {
+            scored.candidate.surface for scored in scored_spans if self.rules.leaves_open(scored.verdict.score)
+        }
+        return self._to_result(text, scored_spans, (), (), (), ()), frozenset(open_surfaces)
+
+    def _run_members(
+        self, text: str, members: Sequence[Member], costs: list[Cost], open_surfaces: Collection[str] | None
+    ) -> SentenceResult:
         """All stages with these members, retried with fewer demonstrations if a prompt is too long."""
         demonstrations: Sequence[Demonstration] = ()
         if self.pool is not None:
@@ -121,23 +146,50 @@ class Pipeline:
             demonstrations = retrieval.demonstrations
         while True:
             try:
-                return self._run_attempt(text, members, demonstrations, costs)
+                return self._run_attempt(text, members, demonstrations, costs, open_surfaces)
             except PromptTooLongError:
                 if not demonstrations:
                     raise
             demonstrations = demonstrations[(len(demonstrations) + 1) // 2 :]
 
     def _run_attempt(
-        self, text: str, members: Sequence[Member], demonstrations: Sequence[Demonstration], costs: list[Cost]
+        self,
+        text: str,
+        members: Sequence[Member],
+        demonstrations: Sequence[Demonstration],
+        costs: list[Cost],
+        open_surfaces: Collection[str] | None,
     ) -> SentenceResult:
         """Stages 2 to 4."""
         prompts = [self._extraction_prompt(text, member, demonstrations) for member in members]
+        scored_spans, unusable = self._score_candidates(text, prompts, costs, open_surfaces)
+        return self._to_result(text, scored_spans, unusable, members, demonstrations, costs)
+
+    def _score_candidates(
+        self,
+        text: str,
+        prompts: Sequence[MemberPrompt],
+        costs: list[Cost],
+        open_surfaces: Collection[str] | None,
+    ) -> tuple[list[ScoredSpan], tuple[LedgerEntry, ...]]:
+        """The candidates of members and proposers with their scores, and the members' replies that are none."""
         extraction = extract(text, prompts)
         costs += [("extraction", *cost) for cost in extraction.usage]
         candidates: Sequence[Candidate] = extraction.candidates
         for proposer in self.proposers:
             candidates = proposer.propose(text, candidates)
-        scored_spans = self._score(text, candidates, prompts, costs) if candidates else []
+        scored_spans = self._score(text, candidates, prompts, costs, open_surfaces) if candidates else []
+        return scored_spans, extraction.unusable
+
+    def _to_result(
+        self,
+        text: str,
+        scored_spans: Sequence[ScoredSpan],
+        unusable: tuple[LedgerEntry, ...],
+        members: Sequence[Member],
+        demonstrations: Sequence[Demonstration],
+        costs: Sequence[Cost],
+    ) -> SentenceResult:
         mentions, ledger = self._decision.select_mentions(text, scored_spans)
         return SentenceResult(
             mentions=mentions,
@@ -152,7 +204,7 @@ class Pipeline:
                 if scored.yes_probability is not None
             },
             demonstration_ids=tuple(demonstration.id for demonstration in demonstrations),
-            ledger=(*extraction.unusable, *ledger),
+            ledger=(*unusable, *ledger),
             costs=tuple(costs),
             verdicts={scored.span: scored.vote_verdict for scored in scored_spans},
         )
@@ -168,10 +220,15 @@ class Pipeline:
         return MemberPrompt(member, member.template, prompt)
 
     def _score(
-        self, text: str, candidates: Sequence[Candidate], prompts: Sequence[MemberPrompt], costs: list[Cost]
+        self,
+        text: str,
+        candidates: Sequence[Candidate],
+        prompts: Sequence[MemberPrompt],
+        costs: list[Cost],
+        open_surfaces: Collection[str] | None,
     ) -> list[ScoredSpan]:
         """Stages 3 and 4, for every occurrence of every candidate: a repeated mention is several mentions."""
-        votes = self._vote(text, candidates, prompts, costs)
+        votes = self._vote(text, candidates, prompts, costs, open_surfaces)
         line = one_line(text)
         occurrences = [
             (span, candidate, vote)
@@ -189,15 +246,28 @@ class Pipeline:
         ]
 
     def _vote(
-        self, text: str, candidates: Sequence[Candidate], prompts: Sequence[MemberPrompt], costs: list[Cost]
+        self,
+        text: str,
+        candidates: Sequence[Candidate],
+        prompts: Sequence[MemberPrompt],
+        costs: list[Cost],
+        open_surfaces: Collection[str] | None,
     ) -> list[Verdict]:
         """Stage 3: a verdict per candidate, by the ballots of the members and of the proposers that vote."""
-        classification = classify(candidates, self.labels, prompts, self.rules.skip_larger_above)
+        names = {prompt.member.name for prompt in prompts}
+        open_candidates = [
+            candidate
+            for candidate in candidates
+            if open_surfaces is None or candidate.surface in open_surfaces or not names.isdisjoint(candidate.proposers)
+        ]
+        classification = classify(open_candidates, self.labels, prompts, self.rules.skip_larger_above)
         costs += [("classification", *cost) for cost in classification.usage]
+        ballots_by_surface = dict(zip((c.surface for c in open_candidates), classification.ballots, strict=True))
+        ballots = [ballots_by_surface.get(candidate.surface, ()) for candidate in candidates]
         proposer_ballots = [proposer.ballots(text, candidates) for proposer in self.proposers]
         return [
             self.rules.voting_rule((*member_ballots, *(ballot for ballot in other_ballots if ballot is not None)))
-            for member_ballots, *other_ballots in zip(classification.ballots, *proposer_ballots, strict=True)
+            for member_ballots, *other_ballots in zip(ballots, *proposer_ballots, strict=True)
         ]
 
     def _verify(

@@ -81,6 +81,7 @@ class FeatureExtractor:
         neighbours: the names of the pool by similarity; `None` leaves their features out.
         words: the words of the pool.
         voices: that score spans; those of one kind share a feature's weight, as members do.
+        voices_first: whether the vote is that of the voices, since members are asked about some candidates only.
 
     Attributes:
         feature_names: one for each column; the columns of all members share the same names.
@@ -94,7 +95,10 @@ class FeatureExtractor:
         neighbours: NeighbourIndex | None,
         words: WordStatistics,
         voices: Sequence[SpanVoice],
+        *,
+        voices_first: bool = False,
     ) -> None:
+        self._voices_first = voices_first
         self._member_names, self.labels, self._gazetteer = tuple(member_names), labels, gazetteer
         self._neighbours, self._words, self._voices = neighbours, words, tuple(voices)
         self.feature_names = (
@@ -121,7 +125,7 @@ class FeatureExtractor:
         matrices = []
         for index, (span, verdict) in enumerate(verdicts.items()):
             surface, word_features = surfaces[index], words[index]
-            vote_scores, counts = soft_vote_scores(verdict.ballots), name_counts.get(surface)
+            vote_scores, counts = soft_vote_scores(self._vote_ballots(verdict)), name_counts.get(surface)
             of_candidate = [
                 *_surface_features(surface),
                 float(surface in capitalised),
@@ -141,6 +145,11 @@ class FeatureExtractor:
             ]
             matrices.append(np.array(rows))
         return matrices
+
+    def _vote_ballots(self, verdict: Verdict) -> Sequence[Ballot]:
+        if not self._voices_first:
+            return verdict.ballots
+        return [ballot for ballot in verdict.ballots if ballot.relative_weight is not None]
 
     def _member_features(self, label: str, verdict: Verdict) -> list[float]:
         ballots = {ballot.voter: ballot for ballot in verdict.ballots}

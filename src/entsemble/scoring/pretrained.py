@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from entsemble.scoring.features import MEMBER_FEATURES
 from entsemble.scoring.model import StackingModel
 from entsemble.scoring.platt import PlattScaling
 
@@ -68,6 +69,11 @@ class PretrainedModel:
             calibration=self.calibration,
         )
 
+    def with_features_of(self, other: PretrainedModel, names: Sequence[str]) -> PretrainedModel:
+        """The model with these features of another one, which count for nothing until a pool teaches it."""
+        added = {name: replace(other.features[name], coefficient=0.0) for name in names}
+        return replace(self, features={**added, **self.features})
+
     def to_json(self) -> str:
         """The model as JSON, without loss."""
         return json.dumps(asdict(self), indent=1)
@@ -81,7 +87,16 @@ class PretrainedModel:
 
 
 @cache
-def load_pretrained(*, with_members: bool) -> PretrainedModel:
-    """The model for an ensemble with or without language models."""
-    file = WITH_MEMBERS if with_members else WITHOUT_MEMBERS
-    return PretrainedModel.from_json(file.read_text(encoding="utf-8"))
+def load_pretrained(*, with_members: bool, voices_first: bool = False) -> PretrainedModel:
+    """The model for an ensemble with or without language models.
+
+    Args:
+        with_members: whether there are language models.
+        voices_first: whether they are asked only about what voices leave open; their weights begin at 0 then.
+    """
+    of_members, of_voices = (
+        PretrainedModel.from_json(f.read_text(encoding="utf-8")) for f in (WITH_MEMBERS, WITHOUT_MEMBERS)
+    )
+    if not with_members:
+        return of_voices
+    return of_voices.with_features_of(of_members, MEMBER_FEATURES) if voices_first else of_members
