@@ -15,7 +15,8 @@ from entsemble.assembly.expert_training import ExpertSpec, train_expert
 from entsemble.data.formats import read, write
 from entsemble.errors import ConfigError, DataError, UnknownNameError
 from entsemble.experts import peft_folder
-from entsemble.experts.training import TrainingProgress, TrainingSettings
+from entsemble.experts.checkpoint import TrainingSettings
+from entsemble.experts.training import TrainingProgress
 from entsemble.settings import Environment
 from entsemble.types import Document
 from tests.factories import document

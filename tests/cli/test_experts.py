@@ -32,6 +32,27 @@ def list_experts(command: Command) -> dict[str, Any]:
     return {card["name"]: card for card in map(json.loads, result.out.splitlines())}
 
 
+def test_a_card_shows_no_control_characters(command: Command, adapter_folder: Folder) -> None:
+    domain = f"news{chr(27)}]0;title{chr(7)}\nlicence: none"
+    assert command("experts", "add", adapter_folder(1), "--name", "news", "--domain", domain, *CARD_OPTIONS).code == 0
+    lines = command("experts", "show", "news").out.splitlines()
+    assert r"domain:         news\x1b]0;title\x07 licence: none" in lines
+
+
+def test_an_expert_that_is_a_link_is_not_replaced(
+    command: Command, adapter_folder: Folder, tmp_path: Path, store: Path
+) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "mine.txt").write_text("mine")
+    store.mkdir()
+    (store / "news").symlink_to(tmp_path / "letters")
+    result = command("experts", "add", adapter_folder(1), "--name", "news", "--replace", *CARD_OPTIONS)
+    assert result.code == 64
+    assert "is a link" in result.err
+    assert command("experts", "remove", "news").code == 0
+    assert (tmp_path / "letters" / "mine.txt").read_text() == "mine"
+
+
 def test_an_expert_is_added_shown_exported_and_removed(
     command: Command, adapter_folder: Folder, tmp_path: Path, store: Path
 ) -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 import random
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +15,13 @@ import pytest
 
 from entsemble.errors import ConfigError, DataError
 from entsemble.experts import peft_folder
+from entsemble.experts.checkpoint import BEST_FOLDER, STATE_FILE, TrainingSettings
 from entsemble.experts.examples import TextPiece
 from entsemble.experts.lora import attach_lora, extract_adapter
 from entsemble.experts.peft_folder import Adapter
 from entsemble.experts.training import (
-    STATE_FILE,
     TrainingProgress,
     TrainingResult,
-    TrainingSettings,
     _tokenize_pieces,
     train,
 )
@@ -197,6 +199,98 @@ def test_a_corrupt_checkpoint_is_reported(tmp_path: Path, run_training: RunTrain
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(DataError, match="delete the folder"):
         run_training(tmp_path / "t", TrainingSettings(rank=2, epochs=1, batch=4))
+
+
+def change_position(state: Path, **changes: object) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(state)
+    with safe_open(state, "pt") as file:
+        metadata = file.metadata()
+    position = json.loads(metadata["training"]) | changes
+    save_file(tensors, state, metadata={**metadata, "training": json.dumps(position)})
+
+
+def change_bit(state: Path) -> None:
+    content = state.read_bytes()
+    state.write_bytes(content[:-5] + bytes([content[-5] ^ 1]) + content[-4:])
+
+
+def make_folder(state: Path) -> None:
+    state.unlink()
+    state.mkdir()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        change_bit,
+        make_folder,
+        partial(change_position, step="7"),
+        partial(change_position, step=float("nan")),
+        partial(change_position, step=10**9),
+        partial(change_position, score="x"),
+        partial(change_position, losses=3),
+        partial(change_position, settings=3),
+    ],
+)
+def test_a_changed_checkpoint_is_not_trained_on(
+    tmp_path: Path, run_training: RunTraining, change: Callable[[Path], None]
+) -> None:
+    settings = replace(SETTINGS, epochs=1)
+    run_training(tmp_path / "t", settings)
+    change(tmp_path / "t" / STATE_FILE)
+    with pytest.raises(DataError, match=r"state\.safetensors: cannot be resumed .*delete the folder to start again"):
+        run_training(tmp_path / "t", settings)
+
+
+def test_the_checkpoint_of_another_training_or_base_is_not_resumed(
+    tmp_path: Path, run_training: RunTraining, tiny_llama: MakeModel
+) -> None:
+    settings = replace(SETTINGS, epochs=1)
+    run_training(tmp_path / "one", settings)
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    with pytest.raises(DataError, match=r"of a training in another folder"):
+        run_training(tmp_path / "two", settings)
+    smaller = tiny_llama()
+    del smaller.model.layers[1]
+    with pytest.raises(DataError, match="of another base model"):
+        train(attach(smaller, settings), tokenize, examples, settings, tmp_path / "one", base="tiny")
+
+
+def remove(best: Path) -> None:
+    shutil.rmtree(best)
+
+
+def make_file(best: Path) -> None:
+    shutil.rmtree(best)
+    best.write_text("x")
+
+
+def swap(best: Path) -> None:
+    (best / peft_folder.WEIGHTS_FILE).write_bytes(b"other weights")
+
+
+@pytest.mark.parametrize("change", [remove, make_file, swap])
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_best_adapter_that_was_changed_is_not_kept(
+    tmp_path: Path, run_training: RunTraining, change: Callable[[Path], None], is_running: bool
+) -> None:
+    def change_late(progress: TrainingProgress) -> None:
+        if progress.step == 12:
+            change(tmp_path / "t" / BEST_FOLDER)
+
+    scores = iter([0.9, 0.1, 0.1])
+    changed = pytest.raises(DataError, match=r"best: another program has changed this; delete .* to start again")
+    if is_running:
+        with changed:
+            run_training(tmp_path / "t", evaluate=lambda _: next(scores), on_progress=change_late)
+    else:
+        run_training(tmp_path / "t", evaluate=lambda _: next(scores))
+        change(tmp_path / "t" / BEST_FOLDER)
+        with changed:
+            run_training(tmp_path / "t")
 
 
 @pytest.mark.parametrize("rank", [2, 3])

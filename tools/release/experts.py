@@ -22,7 +22,8 @@ from entsemble.assembly import TrainingData
 from entsemble.assembly.expert_training import ExpertSpec, train_expert
 from entsemble.data.annotated import read_annotated
 from entsemble.data.formats import write
-from entsemble.experts.training import TrainingProgress, TrainingSettings
+from entsemble.experts.checkpoint import TrainingSettings
+from entsemble.experts.training import TrainingProgress
 from entsemble.prompting.labels import readable_name
 from entsemble.settings import Environment, environment
 from entsemble.types import Document, Precision

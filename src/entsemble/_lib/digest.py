@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from entsemble._lib.atomic import replacing
+from entsemble._lib.regular import regular_status
 from entsemble.errors import InUseError
 
 _SETTLED_SECONDS = 2.0
@@ -22,6 +23,7 @@ FileIdentity = list[int]
 def sha256(path: Path, on_read: Callable[[int], None] | None = None) -> str:
     """The SHA-256 of a file, in hexadecimal; `on_read` is called with the bytes read so far."""
     digest, bytes_read = hashlib.sha256(), 0
+    regular_status(path)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
@@ -86,7 +88,7 @@ class RememberedChecksums:
 
 
 def _file_identity(path: Path) -> FileIdentity:
-    status = path.stat()
+    status = regular_status(path)
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 

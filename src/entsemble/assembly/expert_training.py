@@ -34,12 +34,13 @@ from entsemble.experts.card import (
     StartingExpert,
     combine_licences,
 )
+from entsemble.experts.checkpoint import TrainingSettings
 from entsemble.experts.examples import PARAPHRASES_FILE, PromptVariation
 from entsemble.experts.lora import attach_lora, extract_adapter
 from entsemble.experts.peft_folder import Adapter
 from entsemble.experts.selection import cluster_centres
 from entsemble.experts.store import Expert, ExpertStore, load_checked_adapter
-from entsemble.experts.training import TrainingProgress, TrainingResult, TrainingSettings, train
+from entsemble.experts.training import TrainingProgress, TrainingResult, train
 from entsemble.prompting.template import load_template
 from entsemble.protocols import AdaptableModel, Encoder
 from entsemble.settings import Environment, MemberSettings, Settings

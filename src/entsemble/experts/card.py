@@ -6,16 +6,22 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator, model_validator
 
+from entsemble._lib.regular import read_regular
 from entsemble.errors import DataError
 from entsemble.types import Precision
 
 CARD_FILE = "card.json"
+_MAX_BYTES = 50_000_000
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 NAME_RULE = "a name has up to 64 lower case letters, digits, '.', '_' and '-', and begins with a letter or digit"
+
+
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Count = Annotated[int, Field(ge=0, le=10**12)]
 
 
 class _FrozenModel(BaseModel):
@@ -34,8 +40,8 @@ class Source(_FrozenModel):
     """
 
     name: str
-    sentences: int = Field(ge=0)
-    mentions: int = Field(ge=0)
+    sentences: _Count
+    mentions: _Count
     licence: str
     attribution: str = ""
     sha256: str = ""
@@ -53,10 +59,10 @@ class Score(_FrozenModel):
     """
 
     data: str
-    sentences: int
-    f1: float
-    f1_ci95: tuple[float, float]
-    spans_f1: float
+    sentences: _Count
+    f1: _Share
+    f1_ci95: tuple[_Share, _Share]
+    spans_f1: _Share
 
 
 class DomainVectors(_FrozenModel):
@@ -70,12 +76,14 @@ class DomainVectors(_FrozenModel):
 
     encoder: str
     rows: tuple[tuple[FiniteFloat, ...], ...] = Field(min_length=1)
-    sentences: tuple[int, ...]
+    sentences: tuple[_Count, ...]
 
     @model_validator(mode="after")
     def _check_shape(self) -> DomainVectors:
         if len({len(row) for row in self.rows}) > 1 or not self.rows[0] or len(self.rows) != len(self.sentences):
             raise ValueError("rows must have the same length, and there must be one number of sentences per row")
+        if not any(self.sentences) or any(not 0.99 < sum(value * value for value in row) < 1.01 for row in self.rows):
+            raise ValueError("rows must be unit vectors, of some sentences")
         return self
 
 
@@ -91,7 +99,7 @@ class RecipePart(_FrozenModel):
 
     expert: str
     sha256: str
-    weight: float
+    weight: FiniteFloat
 
 
 class Recipe(_FrozenModel):
@@ -100,7 +108,7 @@ class Recipe(_FrozenModel):
     parts: tuple[RecipePart, ...]
     method: str
     rank: int | None
-    density: float
+    density: FiniteFloat
     seed: int
 
 
@@ -142,7 +150,7 @@ class Card(_FrozenModel):
     scores: tuple[Score, ...] = ()
     seed: int = 0
     precision: Precision | None = None
-    training: dict[str, float] = {}
+    training: dict[str, FiniteFloat] = {}
     versions: dict[str, str] = {}
     start: StartingExpert | None = None
     foundation: bool = False
@@ -197,15 +205,15 @@ def load_card(folder: Path) -> Card:
     """
     path = folder / CARD_FILE
     try:
-        return Card.model_validate_json(path.read_bytes())
+        return Card.model_validate_json(read_regular(path, _MAX_BYTES))
     except FileNotFoundError as error:
         raise DataError(f"not an expert: it has no {CARD_FILE}", folder) from error
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", path) from error
+        raise DataError(f"cannot be read ({error.strerror}); get the expert again", path) from error
     except ValidationError as error:
         first_problem = error.errors()[0]
         field_path = ".".join(map(str, first_problem["loc"])) or "the whole"
-        raise DataError(f"{field_path}: {first_problem['msg']}", path) from error
+        raise DataError(f"{field_path}: {first_problem['msg']}; get the expert again", path) from error
 
 
 def save_card(card: Card, folder: Path) -> None:

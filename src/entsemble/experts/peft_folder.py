@@ -14,10 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from entsemble._lib.optional import require
+from entsemble._lib.regular import read_regular, regular_status
 from entsemble.errors import DataError
 from entsemble.experts.merging.low_rank import LowRankFactors
 
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
+
+_MAX_CONFIG_BYTES = 10_000_000
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -155,11 +158,11 @@ def load_configuration(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG_FILE
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(read_regular(path, _MAX_CONFIG_BYTES).decode("utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"not an adapter: it has no {CONFIG_FILE}", folder) from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read as JSON ({error})", path) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"cannot be read as JSON ({error}); get the adapter again", path) from error
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         raise DataError("not a LoRA adapter; only LoRA adapters can be experts", path)
     _refuse_code(folder, config)
@@ -210,6 +213,7 @@ def _refuse_code(folder: Path, config: Mapping[str, Any]) -> None:
 def _load_tensors(path: Path, display_path: Path) -> dict[str, Float32Array]:
     safetensors = require("safetensors", "embedded", "reading an adapter")
     try:
+        regular_status(path)
         tensors = safetensors.deserialize(path.read_bytes())
     except FileNotFoundError as error:
         raise DataError(f"not an adapter: it has no {WEIGHTS_FILE}", display_path.parent) from error

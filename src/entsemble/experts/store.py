@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from entsemble._lib.atomic import recover, replacing
 from entsemble._lib.digest import RememberedChecksums, sha256
+from entsemble._lib.regular import regular_status
 from entsemble.errors import ConfigError, DataError, EntsembleError, UnknownNameError
 from entsemble.experts.card import CARD_FILE, NAME_PATTERN, NAME_RULE, Card, CardSummary, load_card, save_card
 from entsemble.experts.peft_folder import CONFIG_FILE, WEIGHTS_FILE, Adapter, load_adapter, load_configuration
@@ -154,6 +155,8 @@ class ExpertStore:
         with self._locked():
             self.check_name(card.name, replace=replace)
             target = self.root / card.name
+            if target.is_symlink():
+                raise ConfigError(f"{target} is a link, and what it points to stays; remove {card.name} first")
             try:
                 with replacing(target) as new_folder:
                     new_folder.mkdir()
@@ -290,7 +293,7 @@ def _load_summary(folder: Path, checksums: RememberedChecksums) -> CardSummary:
         summary = CardSummary.of(load_card(folder))
 
     def listed_sha256(path: Path) -> str:
-        is_read = checksums.is_known(path) or path.stat().st_size == 0
+        is_read = checksums.is_known(path) or regular_status(path).st_size == 0
         return checksums.sha256(path) if is_read else summary.files[path.name]
 
     _check_card(folder, summary, listed_sha256)
@@ -330,6 +333,7 @@ def _check_files(
 
 def _copy_adapter_file(source: Path, target: Path) -> None:
     try:
+        regular_status(source)
         shutil.copyfile(source, target)
     except FileNotFoundError as error:
         raise DataError(f"not an adapter: it has no {source.name}", source.parent) from error

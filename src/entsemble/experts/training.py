@@ -6,34 +6,25 @@ weights as an uninterrupted one.
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import accumulate
 from math import ceil
 from pathlib import Path
 from typing import Any
 
-from entsemble._lib.atomic import recover, replacing
+from entsemble._lib.atomic import recover
 from entsemble._lib.locks import locked
 from entsemble.errors import ConfigError, DataError, InUseError
+from entsemble.experts.checkpoint import TrainingSettings, TrainingState
 from entsemble.experts.examples import TextPiece
-from entsemble.experts.lora import extract_adapter
-from entsemble.experts.peft_folder import save_adapter
-from entsemble.types import Precision
-
-STATE_FILE = "state.safetensors"
-BEST_FOLDER = "best"
 
 _LENGTH_GROUP_SIZE = 16
 """Batches whose sentences are sorted by length together: less padding, and still another order each epoch."""
-
-_OPTIMISER_STATES = ("exp_avg", "exp_avg_sq")
-"""AdamW's state of each parameter, as PyTorch names it."""
 
 _LOGIT_SETTINGS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
 """Settings of models that transform the output of the output layer."""
@@ -41,40 +32,11 @@ _LOGIT_SETTINGS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "
 _IGNORED_TARGET = -100
 """The target that PyTorch's cross entropy ignores."""
 
-_LOSS_WINDOW = 50
-"""Steps over which the reported loss is averaged."""
-
 Tokenizer = Callable[[str], tuple[list[int], list[int]]]
 """Text -> token ids, and the offset at which each token begins."""
 
 Sequences = Sequence[tuple[list[int], list[int]]]
 """Token ids and targets of several texts."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSettings:
-    """How an expert is trained.
-
-    Attributes:
-        rank, alpha: of the LoRA adapter, on all linear layers.
-        epochs: passes over the sentences, with varied prompts.
-        learning_rate: after the warm-up; it then decays linearly to 0.
-        batch: sentences per step.
-        warmup: share of the steps.
-        precision: of the base model's computations; the adapter and its gradients are float32.
-        seed: of all randomness.
-        save_seconds: minimum time between two checkpoints.
-    """
-
-    rank: int = 8
-    alpha: int = 16
-    epochs: int = 1
-    learning_rate: float = 3e-3
-    batch: int = 4
-    warmup: float = 0.05
-    precision: Precision = "float32"
-    seed: int = 0
-    save_seconds: float = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +91,17 @@ def train(
         tokenize: see `Tokenizer`.
         examples: epoch -> the pieces of each training text; deterministic, in any order.
         settings: of the training.
-        folder: for checkpoints, and for the adapter, in `BEST_FOLDER`; kept between runs.
+        folder: for checkpoints, and for the adapter, in its `BEST_FOLDER`; kept between runs.
         base: name of the base model in the adapter's configuration.
         evaluate: scores the model after each epoch, of which the best is kept; by default, the last is kept.
         on_progress: called after each step.
 
     Raises:
         ConfigError: `folder` contains a training with other settings, or another process is training there.
-        DataError: `folder` cannot be read or written.
+        DataError: `folder` cannot be read or written, or holds what another program has changed.
     """
     with _exclusive(folder):
-        state = _TrainingState(peft_model, settings, folder, base)
+        state = TrainingState(peft_model, settings, folder, base)
         peft_model.eval()  # dropout in the base would not depend on our seed
         epoch_steps = ceil(len(examples(0)) / settings.batch)
         total_steps = epoch_steps * settings.epochs
@@ -158,7 +120,7 @@ def train(
                     state.save_if_due()
             score = evaluate(peft_model) if evaluate and settings.epochs > 1 else None  # a single epoch is the best
             state.finish_epoch(epoch, score)
-        return TrainingResult(state.folder / BEST_FOLDER, state.loss, state.score, state.best_epoch)
+        return TrainingResult(state.best_adapter(), state.loss, state.score, state.best_epoch)
 
 
 @contextmanager
@@ -179,96 +141,9 @@ def _exclusive(folder: Path) -> Iterator[None]:
     except InUseError as error:
         raise ConfigError(f"{error.holder} is training in {folder}; wait until it has finished") from error
     except (OSError, SafetensorError) as error:  # a full disk raises either, depending on the writer
-        raise DataError(f"a training cannot be stored here ({error})", folder) from error
-
-
-class _TrainingState:
-    """Adapter weights, optimiser and position of a training, stored in one safetensors file."""
-
-    def __init__(self, peft_model: Any, settings: TrainingSettings, folder: Path, base: str) -> None:  # noqa: ANN401 - untyped library
-        import torch
-        from safetensors import SafetensorError
-
-        self.folder, self._peft_model, self._settings, self._base = folder, peft_model, settings, base
-        self._parameters = {
-            name: parameter for name, parameter in peft_model.named_parameters() if parameter.requires_grad
-        }
-        self.optimiser = torch.optim.AdamW(self._parameters.values(), weight_decay=0.0)
-        self.step, self.best_epoch = 0, 0
-        self.losses: list[float] = []
-        self.score: float | None = None
-        self._last_save = time.monotonic()
-        if (folder / STATE_FILE).exists():
-            try:
-                self._load()
-            except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-                raise DataError(
-                    f"cannot be resumed ({error}); delete the folder to start again", folder / STATE_FILE
-                ) from error
-
-    @property
-    def loss(self) -> float:
-        """Mean over the last steps."""
-        window = self.losses[-_LOSS_WINDOW:]
-        return sum(window) / len(window) if window else 0.0
-
-    def save_if_due(self) -> None:
-        """Save a checkpoint if the last one is old enough."""
-        if time.monotonic() - self._last_save >= self._settings.save_seconds:
-            self._save()
-
-    def finish_epoch(self, epoch: int, score: float | None) -> None:
-        """Store the adapter if it is the best so far, and save a checkpoint."""
-        if score is None or self.score is None or score > self.score:
-            with replacing(self.folder / BEST_FOLDER) as best_folder:
-                save_adapter(extract_adapter(self._peft_model, self._base), best_folder, half_precision=True)
-            self.score, self.best_epoch = score, epoch
-        self._save()
-
-    def _save(self) -> None:
-        from safetensors.torch import save_file
-
-        tensors = {}
-        for name, parameter in self._parameters.items():
-            tensors[f"value:{name}"] = parameter.detach().contiguous()
-            for part in _OPTIMISER_STATES:
-                tensors[f"{part}:{name}"] = self.optimiser.state[parameter][part].contiguous()
-        position = {
-            "settings": asdict(self._settings),
-            "step": self.step,
-            "best_epoch": self.best_epoch,
-            "score": self.score,
-            "losses": self.losses[-_LOSS_WINDOW:],
-        }
-        with replacing(self.folder / STATE_FILE) as state_file:
-            save_file(tensors, state_file, metadata={"training": json.dumps(position)})
-        self._last_save = time.monotonic()
-
-    def _load(self) -> None:
-        import torch
-        from safetensors import safe_open
-
-        with safe_open(self.folder / STATE_FILE, framework="pt") as file:
-            position = json.loads((file.metadata() or {})["training"])
-            self._check_settings(position["settings"])
-            with torch.no_grad():
-                for name, parameter in self._parameters.items():
-                    parameter.copy_(file.get_tensor(f"value:{name}"))
-                    optimiser_state = self.optimiser.state[parameter]
-                    optimiser_state["step"] = torch.tensor(float(position["step"]))
-                    for part in _OPTIMISER_STATES:
-                        optimiser_state[part] = file.get_tensor(f"{part}:{name}").to(parameter.device)
-        self.step, self.best_epoch = position["step"], position["best_epoch"]
-        self.score, self.losses = position["score"], position["losses"]
-
-    def _check_settings(self, stored: dict[str, Any]) -> None:
-        current = {key: value for key, value in asdict(self._settings).items() if key != "save_seconds"}
-        different = sorted(key for key, value in current.items() if stored.get(key) != value)
-        if different:
-            raise ConfigError(
-                f"{self.folder} contains a training with another {', '.join(different)}; "
-                f"use the same settings, or another folder"
-            )
+        raise DataError(
+            f"a training cannot be stored here ({error}); free some space, or delete the folder to start again", folder
+        ) from error
 
 
 def _tokenize_pieces(pieces: Sequence[TextPiece], tokenize: Tokenizer) -> tuple[list[int], list[int]]:

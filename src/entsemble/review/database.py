@@ -174,7 +174,11 @@ class Database:
                 self._connection.execute("COMMIT")
             except sqlite3.OperationalError as error:
                 self._roll_back()
-                raise DataError(f"the session cannot be written ({error})", self.path) from error
+                raise DataError(
+                    f"the session cannot be written ({error}); check the permissions of the file and its folder, and "
+                    f"the free space",
+                    self.path,
+                ) from error
             except BaseException:
                 self._roll_back()
                 raise

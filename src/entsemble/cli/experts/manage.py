@@ -74,7 +74,7 @@ def show_expert(expert_name: str) -> None:
     ]
     for heading, value in card_rows:
         if value:
-            click.echo(f"{heading + ':':15s} {value}")
+            click.echo(f"{heading + ':':15s} {message_line(value)}")
 
 
 def _training_rows(expert_card: Card) -> list[tuple[str, str]]:

@@ -15,7 +15,8 @@ from entsemble.cli.help import GroupedCommand
 from entsemble.cli.options import parse_options
 from entsemble.cli.progress import show_progress
 from entsemble.data.format_table import READABLE
-from entsemble.experts.training import TrainingProgress, TrainingSettings
+from entsemble.experts.checkpoint import TrainingSettings
+from entsemble.experts.training import TrainingProgress
 from entsemble.settings import environment
 from entsemble.types import Precision
 
