@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +99,11 @@ def load_adapter(folder: Path, display_path: Path | None = None) -> Adapter:
             )
         alpha = _module_value(config.get("alpha_pattern"), module, config["lora_alpha"])
         scale = alpha / np.sqrt(rank) if config.get("use_rslora") else alpha / rank
-        factors[module] = LowRankFactors(lora_a=pair["A"], lora_b=pair["B"] * np.float32(scale))
+        with np.errstate(over="ignore", invalid="ignore"):
+            lora_b = pair["B"] * np.float32(scale)
+        if not np.isfinite(lora_b).all():
+            raise DataError(f"{module} is not finite when it is scaled by alpha; the adapter is corrupt", display_path)
+        factors[module] = LowRankFactors(lora_a=pair["A"], lora_b=lora_b)
     return Adapter(factors, bool(config.get("use_rslora")), str(config.get("base_model_name_or_path") or ""))
 
 
@@ -197,7 +201,7 @@ def _check_pattern(key: str, pattern: object, path: Path) -> None:
 
 
 def _is_positive(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
 
 
 def _refuse_code(folder: Path, config: Mapping[str, Any]) -> None:
@@ -228,7 +232,8 @@ def _to_float32(name: str, tensor: Mapping[str, Any], path: Path) -> Float32Arra
     if dtype == "BF16":  # the upper half of a float32; numpy has no name for it
         values = (np.frombuffer(buffer, dtype="<u2").astype(np.uint32) << 16).view(np.float32)
     elif dtype in {"F16", "F32", "F64"}:
-        values = np.frombuffer(buffer, dtype=f"<f{int(dtype[1:]) // 8}").astype(np.float32)
+        with np.errstate(over="ignore"):
+            values = np.frombuffer(buffer, dtype=f"<f{int(dtype[1:]) // 8}").astype(np.float32)
     else:
         raise DataError(f"{name} is {dtype}, not a floating point tensor", path)
     if not np.isfinite(values).all():
