@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
@@ -65,20 +66,21 @@ def truncated_model() -> str:
         models = folder / "cache" / "models"
         shutil.copytree(environment().cache / "models" / _MODEL, models / _MODEL)
         [weights] = (models / _MODEL).glob("*.gguf")
-        (folder / "texts").mkdir()
-        for number in range(12):
-            (folder / "texts" / f"{number}.txt").write_text(f"Ann went to Oslo in {number}.", encoding="utf-8")
-        arguments = ["texts", "--labels", "person", "--preset", "fast", "--model", _MODEL, "--quiet", "--no-cache"]
-        with _start(folder, "extract", *arguments, "-o", "out.jsonl") as run:
-            journal = folder / ".out.jsonl.journal"
-            while not journal.exists() or len(journal.read_bytes().splitlines()) < 4:
-                assert run.poll() is None
-                time.sleep(0.01)
+        lines = [json.dumps({"text": f"Ann went to Oslo in {number}."}) + "\n" for number in range(12)]
+        arguments = ["--from", "jsonl", "--labels", "person", "--preset", "fast", "--model", _MODEL]
+        arguments += ["--quiet", "--no-cache"]
+        with _start(folder, "extract", "-", *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+            assert run.stdin is not None
+            assert run.stdout is not None
+            run.stdin.writelines(lines[:6])
+            run.stdin.flush()
+            answered = [run.stdout.readline()]  # the others wait for input
             os.truncate(weights, 1000)
-            run.communicate(timeout=_WAIT_SECONDS)
-        document_count = len((folder / "out.jsonl").read_text(encoding="utf-8").splitlines())
+            rest, _ = run.communicate("".join(lines[6:]), timeout=_WAIT_SECONDS)
+        document_count = len([*answered, *rest.splitlines()])
+        (folder / "texts.jsonl").write_text("".join(lines), encoding="utf-8")
         start = time.monotonic()
-        following = _entsemble(folder, "extract", *arguments, "-o", "next.jsonl")
+        following = _entsemble(folder, "extract", "texts.jsonl", *arguments, "-o", "next.jsonl")
         is_soon = time.monotonic() - start < 10
         return (
             f"the run ends with {run.returncode} and {document_count} of 12 documents; "
@@ -180,9 +182,11 @@ def _variables(folder: Path) -> dict[str, str]:
     return {**os.environ, "ENTSEMBLE_CACHE": str(folder / "cache")}
 
 
-def _start(folder: Path, *arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
+def _start(folder: Path, *arguments: str, stdin: int | None = None, stdout: int | None = None) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "entsemble", *arguments]
-    return subprocess.Popen(command, cwd=folder, env=_variables(folder), stdin=stdin, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=folder, env=_variables(folder), stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, text=True
+    )
 
 
 def _entsemble(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
