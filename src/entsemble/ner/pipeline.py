@@ -16,7 +16,7 @@ Xiao et al., 2025: EL4NER, arXiv 2505.23038.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from entsemble._lib.text import one_line
 from entsemble.errors import MemberDownError, PromptTooLongError
@@ -38,6 +38,29 @@ from entsemble.scoring.scorer import Scorer
 from entsemble.types import NONE_LABEL, LabelSet, Span
 from entsemble.voting.candidates import Candidate, Proposer
 from entsemble.voting.rules import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What stages 2 to 4 work on.
+
+    Attributes:
+        text: the sentence.
+        prompts: of the members that take part, up to the extraction question.
+        open_surfaces: candidates that members are asked about, beside their own; `None` for all.
+        costs: of all attempts; each stage adds its own.
+    """
+
+    text: str
+    prompts: Sequence[MemberPrompt] = ()
+    open_surfaces: Collection[str] | None = None
+    costs: list[Cost] = field(default_factory=list)
+
+    def asks_about(self, candidate: Candidate) -> bool:
+        """Whether the members are asked about a candidate."""
+        if self.open_surfaces is None or candidate.surface in self.open_surfaces:
+            return True
+        return any(prompt.member.name in candidate.proposers for prompt in self.prompts)
 
 
 class Pipeline:
@@ -129,11 +152,12 @@ class Pipeline:
 
     def _run_voices(self, text: str) -> tuple[SentenceResult, frozenset[str]]:
         """The result without the members, and the surfaces that they can still change it by."""
-        scored_spans, _ = self._score_candidates(text, (), [], None)
+        attempt = _Attempt(text)
+        scored_spans, _ = self._score_candidates(attempt)
         open_surfaces = {
             scored.candidate.surface for scored in scored_spans if self.rules.leaves_open(scored.verdict.score)
         }
-        return self._to_result(text, scored_spans, (), (), (), ()), frozenset(open_surfaces)
+        return self._to_result(attempt, scored_spans), frozenset(open_surfaces)
 
     def _run_members(
         self, text: str, members: Sequence[Member], costs: list[Cost], open_surfaces: Collection[str] | None
@@ -162,40 +186,32 @@ class Pipeline:
     ) -> SentenceResult:
         """Stages 2 to 4."""
         prompts = [self._extraction_prompt(text, member, demonstrations) for member in members]
-        scored_spans, unusable = self._score_candidates(text, prompts, costs, open_surfaces)
-        return self._to_result(text, scored_spans, unusable, members, demonstrations, costs)
+        attempt = _Attempt(text, prompts, open_surfaces, costs)
+        scored_spans, unusable = self._score_candidates(attempt)
+        return self._to_result(attempt, scored_spans, unusable, demonstrations)
 
-    def _score_candidates(
-        self,
-        text: str,
-        prompts: Sequence[MemberPrompt],
-        costs: list[Cost],
-        open_surfaces: Collection[str] | None,
-    ) -> tuple[list[ScoredSpan], tuple[LedgerEntry, ...]]:
+    def _score_candidates(self, attempt: _Attempt) -> tuple[list[ScoredSpan], tuple[LedgerEntry, ...]]:
         """The candidates of members and proposers with their scores, and the members' replies that are none."""
-        extraction = extract(text, prompts)
-        costs += [("extraction", *cost) for cost in extraction.usage]
+        extraction = extract(attempt.text, attempt.prompts)
+        attempt.costs.extend(("extraction", *cost) for cost in extraction.usage)
         candidates: Sequence[Candidate] = extraction.candidates
         for proposer in self.proposers:
-            candidates = proposer.propose(text, candidates)
-        scored_spans = self._score(text, candidates, prompts, costs, open_surfaces) if candidates else []
+            candidates = proposer.propose(attempt.text, candidates)
+        scored_spans = self._score(attempt, candidates) if candidates else []
         return scored_spans, extraction.unusable
 
     def _to_result(
         self,
-        text: str,
+        attempt: _Attempt,
         scored_spans: Sequence[ScoredSpan],
-        unusable: tuple[LedgerEntry, ...],
-        members: Sequence[Member],
-        demonstrations: Sequence[Demonstration],
-        costs: Sequence[Cost],
+        unusable: Sequence[LedgerEntry] = (),
+        demonstrations: Sequence[Demonstration] = (),
     ) -> SentenceResult:
-        mentions, ledger = self._decision.select_mentions(text, scored_spans)
+        mentions, ledger = self._decision.select_mentions(attempt.text, scored_spans)
+        names = [prompt.member.name for prompt in attempt.prompts]
         return SentenceResult(
             mentions=mentions,
-            member_mentions={
-                member.name: self._decision.member_mentions(text, scored_spans, member.name) for member in members
-            },
+            member_mentions={name: self._decision.member_mentions(attempt.text, scored_spans, name) for name in names},
             candidate_spans=tuple(scored.span for scored in scored_spans),
             voted_labels={scored.span: scored.label for scored in scored_spans},
             verifications={
@@ -205,7 +221,7 @@ class Pipeline:
             },
             demonstration_ids=tuple(demonstration.id for demonstration in demonstrations),
             ledger=(*unusable, *ledger),
-            costs=tuple(costs),
+            costs=tuple(attempt.costs),
             verdicts={scored.span: scored.vote_verdict for scored in scored_spans},
         )
 
@@ -219,17 +235,10 @@ class Pipeline:
         )
         return MemberPrompt(member, member.template, prompt)
 
-    def _score(
-        self,
-        text: str,
-        candidates: Sequence[Candidate],
-        prompts: Sequence[MemberPrompt],
-        costs: list[Cost],
-        open_surfaces: Collection[str] | None,
-    ) -> list[ScoredSpan]:
+    def _score(self, attempt: _Attempt, candidates: Sequence[Candidate]) -> list[ScoredSpan]:
         """Stages 3 and 4, for every occurrence of every candidate: a repeated mention is several mentions."""
-        votes = self._vote(text, candidates, prompts, costs, open_surfaces)
-        line = one_line(text)
+        votes = self._vote(attempt, candidates)
+        line = one_line(attempt.text)
         occurrences = [
             (span, candidate, vote)
             for candidate, vote in zip(candidates, votes, strict=True)
@@ -237,42 +246,28 @@ class Pipeline:
         ]
         verdicts: Mapping[Span, Verdict] = {span: vote for span, _, vote in occurrences}
         if self.scorer:
-            verdicts = self.scorer.score(text, verdicts)
+            verdicts = self.scorer.score(attempt.text, verdicts)
         typed_spans = [(candidate, verdicts[span]) for span, candidate, _ in occurrences]
-        yes_probabilities = self._verify(typed_spans, prompts, costs)
+        yes_probabilities = self._verify(attempt, typed_spans)
         return [
             ScoredSpan(span, candidate, vote, verdicts[span], yes_probability)
             for (span, candidate, vote), yes_probability in zip(occurrences, yes_probabilities, strict=True)
         ]
 
-    def _vote(
-        self,
-        text: str,
-        candidates: Sequence[Candidate],
-        prompts: Sequence[MemberPrompt],
-        costs: list[Cost],
-        open_surfaces: Collection[str] | None,
-    ) -> list[Verdict]:
+    def _vote(self, attempt: _Attempt, candidates: Sequence[Candidate]) -> list[Verdict]:
         """Stage 3: a verdict per candidate, by the ballots of the members and of the proposers that vote."""
-        names = {prompt.member.name for prompt in prompts}
-        open_candidates = [
-            candidate
-            for candidate in candidates
-            if open_surfaces is None or candidate.surface in open_surfaces or not names.isdisjoint(candidate.proposers)
-        ]
-        classification = classify(open_candidates, self.labels, prompts, self.rules.skip_larger_above)
-        costs += [("classification", *cost) for cost in classification.usage]
+        open_candidates = [candidate for candidate in candidates if attempt.asks_about(candidate)]
+        classification = classify(open_candidates, self.labels, attempt.prompts, self.rules.skip_larger_above)
+        attempt.costs.extend(("classification", *cost) for cost in classification.usage)
         ballots_by_surface = dict(zip((c.surface for c in open_candidates), classification.ballots, strict=True))
         ballots = [ballots_by_surface.get(candidate.surface, ()) for candidate in candidates]
-        proposer_ballots = [proposer.ballots(text, candidates) for proposer in self.proposers]
+        proposer_ballots = [proposer.ballots(attempt.text, candidates) for proposer in self.proposers]
         return [
             self.rules.voting_rule((*member_ballots, *(ballot for ballot in other_ballots if ballot is not None)))
             for member_ballots, *other_ballots in zip(ballots, *proposer_ballots, strict=True)
         ]
 
-    def _verify(
-        self, typed_spans: Sequence[tuple[Candidate, Verdict]], prompts: Sequence[MemberPrompt], costs: list[Cost]
-    ) -> list[float | None]:
+    def _verify(self, attempt: _Attempt, typed_spans: Sequence[tuple[Candidate, Verdict]]) -> list[float | None]:
         """Stage 4: for each typed span the verifier's probability of yes, or `None` if it is not asked.
 
         Spans with the same surface and label are verified once. No entity, a score below the threshold, and a
@@ -293,12 +288,12 @@ class Pipeline:
                 to_check.setdefault(claim, []).append(index)
 
         yes_probabilities: list[float | None] = [None] * len(typed_spans)
-        verifier_prompts = [prompt for prompt in prompts if prompt.member.name == self.rules.verifier]
+        verifier_prompts = [prompt for prompt in attempt.prompts if prompt.member.name == self.rules.verifier]
         if not verifier_prompts or not to_check:
             return yes_probabilities
         [prompt] = verifier_prompts
         claim_probabilities, usage = verify([*claims.values()], [*to_check], prompt)
-        costs.append(("verification", prompt.member.name, usage))
+        attempt.costs.append(("verification", prompt.member.name, usage))
         for indices, probability in zip(to_check.values(), claim_probabilities, strict=True):
             for index in indices:
                 yes_probabilities[index] = probability

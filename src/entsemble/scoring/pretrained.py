@@ -94,9 +94,7 @@ def load_pretrained(*, with_members: bool, voices_first: bool = False) -> Pretra
         with_members: whether there are language models.
         voices_first: whether they are asked only about what voices leave open; their weights begin at 0 then.
     """
-    of_members, of_voices = (
-        PretrainedModel.from_json(f.read_text(encoding="utf-8")) for f in (WITH_MEMBERS, WITHOUT_MEMBERS)
-    )
-    if not with_members:
-        return of_voices
-    return of_voices.with_features_of(of_members, MEMBER_FEATURES) if voices_first else of_members
+    if with_members and voices_first:
+        return load_pretrained(with_members=False).with_features_of(load_pretrained(with_members=True), MEMBER_FEATURES)
+    file = WITH_MEMBERS if with_members else WITHOUT_MEMBERS
+    return PretrainedModel.from_json(file.read_text(encoding="utf-8"))
